@@ -1,0 +1,1 @@
+//! Clusters, images, end-to-end tests and load generator.

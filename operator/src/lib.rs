@@ -1,0 +1,1 @@
+//! Kubernetes operator that reconciles SentinelChat resources.

@@ -1,0 +1,1 @@
+//! Types, ids, rules and ports of the chat platform; no I/O.

@@ -1,0 +1,1 @@
+//! What every HTTP service shares: problem documents, authentication, rate limits, request ids.

@@ -1,0 +1,1 @@
+//! Message service: chats, messages, history, sync and the Socket.IO edge.

@@ -1,0 +1,3 @@
+//! The one binary of the chat platform.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Users service: accounts, sessions, tokens, look-ups, blocks.
