@@ -1,3 +1,14 @@
 //! Types, ids, rules and ports of the chat platform; no I/O.
 
+pub mod account;
+pub mod clock;
 pub mod config;
+pub mod cursor;
+pub mod event;
+pub mod ids;
+pub mod keyring;
+pub mod message;
+pub mod ports;
+pub mod session;
+pub mod time;
+pub mod watermark;

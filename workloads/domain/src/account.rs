@@ -1,0 +1,202 @@
+//! Accounts, and what their names, addresses and passwords may be.
+
+use std::fmt;
+
+use serde::Serialize;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::{ids::UserId, time::Timestamp};
+
+/// Shortest and longest password in bytes.
+pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
+/// Longest display name in characters as a reader counts them.
+pub const DISPLAY_NAME_CHARACTERS: usize = 64;
+/// Longest display name in bytes of UTF-8.
+pub const DISPLAY_NAME_BYTES: usize = 256;
+/// Combining marks that one base character may carry.
+const COMBINING_MARKS: usize = 3;
+
+/// A value that an account can't have; the text says what to write instead.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidAccount {
+    /// See [`Username`].
+    #[error("a username has 3 to 32 letters a-z, digits, dots or underscores")]
+    Username,
+    /// See [`Email`].
+    #[error("must be an e-mail address such as ann@example.com")]
+    Email,
+    /// See [`PASSWORD_BYTES`].
+    #[error("a password has 8 to 128 bytes")]
+    Password,
+    /// See [`display_name`].
+    #[error("a display name has 1 to 64 visible characters, without control or direction characters")]
+    DisplayName,
+}
+
+/// A user name: `[a-z0-9_.]{3,32}` after case folding, unique.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Username(String);
+
+impl Username {
+    /// Folds upper case to lower case and checks the rule.
+    pub fn parse(text: &str) -> Result<Self, InvalidAccount> {
+        let folded = text.to_ascii_lowercase();
+        if (3..=32).contains(&folded.len()) && Self::is_prefix(&folded) {
+            Ok(Self(folded))
+        } else {
+            Err(InvalidAccount::Username)
+        }
+    }
+
+    /// Whether a user name could begin with this lower-case text.
+    pub fn is_prefix(text: &str) -> bool {
+        text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
+    }
+
+    /// The name as stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// An e-mail address in lower case, unique.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// Folds case and checks the address's form (RFC 5321 sizes, a dot in the domain).
+    pub fn parse(text: &str) -> Result<Self, InvalidAccount> {
+        let folded = text.trim().to_lowercase();
+        let options = email_address::Options::default().without_display_text().without_domain_literal();
+        let well_formed = folded.len() <= 254
+            && !folded.chars().any(char::is_control)
+            && email_address::EmailAddress::parse_with_options(&folded, options.with_required_tld()).is_ok();
+        if well_formed { Ok(Self(folded)) } else { Err(InvalidAccount::Email) }
+    }
+
+    /// The address as stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(…)")
+    }
+}
+
+/// Checks a new password's length; nothing else makes a password better (NIST SP 800-63B).
+pub fn check_password(text: &str) -> Result<(), InvalidAccount> {
+    if PASSWORD_BYTES.contains(&text.len()) { Ok(()) } else { Err(InvalidAccount::Password) }
+}
+
+/// The display name to store: NFC, trimmed, bounded, and free of what could deceive or break a line.
+pub fn display_name(text: &str) -> Result<String, InvalidAccount> {
+    let name: String = text.trim().nfc().collect();
+    let invisible = |c: char| {
+        matches!(
+            c.general_category(),
+            GeneralCategory::Control
+                | GeneralCategory::Format
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator
+                | GeneralCategory::PrivateUse
+                | GeneralCategory::Unassigned
+        ) && c != '\u{200d}' // joins emoji
+    };
+    let piled = |cluster: &str| cluster.chars().filter(|c| is_combining_mark(*c)).count() > COMBINING_MARKS;
+    let visible = name.chars().any(|c| !c.is_whitespace() && !invisible(c) && !is_combining_mark(c) && c != '\u{200d}');
+    let fits = name.len() <= DISPLAY_NAME_BYTES && name.graphemes(true).count() <= DISPLAY_NAME_CHARACTERS;
+    if visible && fits && !name.chars().any(invisible) && !name.graphemes(true).any(piled) {
+        Ok(name)
+    } else {
+        Err(InvalidAccount::DisplayName)
+    }
+}
+
+/// An account as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: UserId,
+    /// Its unique name.
+    pub username: Username,
+    /// Its unique address; shown to its owner only.
+    pub email: Email,
+    /// The name to show.
+    pub display_name: String,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What others see of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Profile {
+    /// Its unique name.
+    pub username: Username,
+    /// Its id.
+    pub user_id: UserId,
+    /// The name to show.
+    pub display_name: String,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_fold_case_and_refuse_look_alikes() {
+        assert_eq!(Username::parse("Ann_B.9").unwrap().as_str(), "ann_b.9");
+        for bad in ["ab", "", "ann b", "аnn", "ann-b", "ann\n", &"a".repeat(33)] {
+            assert_eq!(Username::parse(bad), Err(InvalidAccount::Username), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_need_a_mailbox_and_a_domain() {
+        assert_eq!(Email::parse(" Ann@Example.COM ").unwrap().as_str(), "ann@example.com");
+        for bad in
+            ["ann", "ann@", "@example.com", "ann@localhost", "a b@example.com", "Ann <ann@example.com>", "a\n@b.co"]
+        {
+            assert_eq!(Email::parse(bad), Err(InvalidAccount::Email), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn display_names_are_bounded_and_visible() {
+        assert_eq!(display_name("  Zoë 👩‍👩‍👧 ").unwrap(), "Zoë 👩‍👩‍👧");
+        assert_eq!(display_name("e\u{301}").unwrap(), "é");
+        let zalgo = format!("z{}", "\u{334}".repeat(10));
+        for bad in ["", "   ", "a\u{202e}b", "a\nb", "\u{200b}", &"x".repeat(65), &zalgo] {
+            assert_eq!(display_name(bad), Err(InvalidAccount::DisplayName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_counted_in_bytes() {
+        assert!(check_password("12345678").is_ok());
+        assert!(check_password("1234567").is_err());
+        assert!(check_password(&"é".repeat(65)).is_err());
+    }
+}

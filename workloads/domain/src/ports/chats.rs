@@ -1,0 +1,127 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    event::{InboxEvent, Origin},
+    ids::{ChatId, EventId, MessageId, UserId},
+    message::{Chat, Draft, Message},
+    time::Timestamp,
+    watermark::{Progress, Watermarks},
+};
+
+/// The result of [`ChatStore::append`].
+#[derive(Clone, Debug)]
+pub struct Appended {
+    /// The message as stored: the first one when this was a repeat.
+    pub message: Message,
+    /// Whether a message with the same client id was there already.
+    pub duplicate: bool,
+}
+
+/// A chat in a user's list.
+#[derive(Clone, Debug)]
+pub struct ChatSummary {
+    /// The chat.
+    pub chat: Chat,
+    /// Its newest message.
+    pub last_message: Option<Message>,
+    /// Messages of the peer after the user's read watermark; counted up to 1,000.
+    pub unread: u32,
+    /// What orders the list: the newest message's id, or the id of the start.
+    pub activity: EventId,
+}
+
+/// Which part of a chat's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryQuery {
+    /// The newest messages.
+    Latest,
+    /// Messages older than this one.
+    Before(MessageId),
+    /// Messages newer than this one, those nearest to it.
+    After(MessageId),
+    /// This message, if it exists, and about half as many on either side.
+    Around(MessageId),
+}
+
+/// A part of a chat's history, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// The messages, newest first.
+    pub messages: Vec<Message>,
+    /// Whether there are older ones.
+    pub more_before: bool,
+    /// Whether there are newer ones.
+    pub more_after: bool,
+}
+
+/// A part of a user's inbox, oldest first.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// The events.
+    pub events: Vec<InboxEvent>,
+    /// Where to go on.
+    pub next: EventId,
+    /// Whether there are more events after `next` now.
+    pub more: bool,
+    /// Whether `since` is older than what the inbox keeps: the client must load its chats anew.
+    pub reset: bool,
+}
+
+/// Chats, messages, watermarks and inboxes. Whatever is written is durable when the call returns, appears in the
+/// inbox of each member, and is published to the [`crate::event::Fanout`] in the order of its ids.
+///
+/// A chat that does not exist and one that the caller is no member of are the same: [`StoreError::NotFound`].
+#[async_trait]
+pub trait ChatStore: Send + Sync {
+    /// The one chat of these two accounts, made if need be; the flag says whether it was.
+    /// [`StoreError::NotFound`] when there is no such peer, [`StoreError::Blocked`] when either blocks the other and
+    /// the chat does not exist yet.
+    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError>;
+    /// A chat of this caller.
+    async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError>;
+    /// The caller's chats, newest activity first, those before `before`.
+    async fn chats(
+        &self,
+        caller: UserId,
+        before: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<ChatSummary>, StoreError>;
+    /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
+    /// `origin` is the socket that must not get an echo.
+    async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
+    /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
+    async fn edit(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+        now: Timestamp,
+    ) -> Result<Message, StoreError>;
+    /// Leaves a tombstone; author only. A repeat changes nothing.
+    async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId, now: Timestamp) -> Result<(), StoreError>;
+    /// A part of a chat's history.
+    async fn history(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError>;
+    /// Raises the caller's watermarks to a message of the chat ([`StoreError::NotFound`] when it is not one); returns
+    /// them as they are then. Nothing is written or published when they were there already.
+    async fn advance(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        progress: Progress,
+        up_to: MessageId,
+        now: Timestamp,
+    ) -> Result<Watermarks, StoreError>;
+    /// Events of the caller's inbox after `since`; from the oldest that is kept when `None`.
+    async fn inbox(&self, caller: UserId, since: Option<EventId>, limit: usize) -> Result<Inbox, StoreError>;
+    /// The newest event of the caller's inbox: what a client that is up to date syncs from. An inbox without events
+    /// gives an id that sorts before whatever comes next.
+    async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<EventId, StoreError>;
+}

@@ -1,0 +1,60 @@
+//! The ports: what services need of stores. Adapters implement them; one contract-test suite holds for all.
+
+mod accounts;
+mod chats;
+mod sessions;
+
+pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
+pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
+pub use sessions::SessionStore;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It does not exist, or the caller may not know that it does.
+    #[error("not found")]
+    NotFound,
+    /// Another account has it.
+    #[error("{0} is taken")]
+    Taken(TakenField),
+    /// A member blocks the other.
+    #[error("blocked")]
+    Blocked,
+    /// The message may only be changed by its author.
+    #[error("only the author may do this")]
+    NotAuthor,
+    /// The message was deleted, so it can't be changed.
+    #[error("the message was deleted")]
+    Gone,
+    /// `reply_to` is not a message of the same chat.
+    #[error("reply_to is not a message of this chat")]
+    UnknownReply,
+    /// The store can't be reached or failed; nothing was written, and trying again may help.
+    #[error("the store is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Wraps a driver's error, whose text is for logs only.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
+
+/// A field that must be unique among accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenField {
+    /// The user name.
+    Username,
+    /// The e-mail address.
+    Email,
+}
+
+impl std::fmt::Display for TakenField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Username => "username",
+            Self::Email => "email",
+        })
+    }
+}

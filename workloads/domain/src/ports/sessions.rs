@@ -1,0 +1,34 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    ids::{SessionId, UserId},
+    session::{Rotation, Session},
+    time::Timestamp,
+};
+
+/// Sessions. Every end of a session publishes `SessionEnded`.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Stores a new session.
+    async fn create_session(&self, session: Session) -> Result<(), StoreError>;
+    /// The session with this id, unless it ended.
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    /// A user's sessions, newest first.
+    async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
+    /// Decides by [`crate::session::rotate`] and carries it out, in one step even under a race: a session moves
+    /// once per generation, and ends on [`Rotation::Reused`] and [`Rotation::Expired`]. `None`: no such session.
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        generation: u32,
+        now: Timestamp,
+        lifetime_seconds: u32,
+    ) -> Result<Option<(Session, Rotation)>, StoreError>;
+    /// Ends a session of this user; [`StoreError::NotFound`] when it is not one of theirs.
+    async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError>;
+    /// Ends all sessions of a user but one.
+    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError>;
+    /// Sessions that ended after `since`: their access tokens may not have expired yet.
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError>;
+}

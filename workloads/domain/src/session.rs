@@ -1,0 +1,122 @@
+//! Sessions and the rotation of their refresh tokens.
+//!
+//! A refresh token is the session's id, its generation and a code over both, so the store keeps no token, not even
+//! a hash. Each use moves the session to the next generation. The generation before stays good for
+//! [`REUSE_GRACE_SECONDS`] and gives the same successor (two tabs may refresh at once); later, or with an older
+//! generation, the token was stolen or copied and the session ends.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    ids::{SessionId, UserId},
+    keyring::{Keyring, TAG_BYTES},
+    time::Timestamp,
+};
+
+/// Seconds for which the last refresh token still returns its successor.
+pub const REUSE_GRACE_SECONDS: i64 = 30;
+const PURPOSE: &str = "refresh-token";
+
+/// A log-in on one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What the client called itself (its `User-Agent`).
+    pub device: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it last got tokens.
+    pub refreshed_at: Timestamp,
+    /// Which refresh token is current; 0 is the first.
+    pub generation: u32,
+}
+
+/// What a presented refresh token means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// It is current: move the session to this generation.
+    Advance(u32),
+    /// It was replaced a moment ago: give this generation again.
+    Repeat(u32),
+    /// The session was not used for too long.
+    Expired,
+    /// It was replaced long ago: end the session.
+    Reused,
+}
+
+/// Decides what a token of `generation` means for `session`, which expires `lifetime_seconds` after its last refresh.
+pub fn rotate(session: &Session, generation: u32, now: Timestamp, lifetime_seconds: u32) -> Rotation {
+    let age = now.0.saturating_sub(session.refreshed_at.0);
+    if age > i64::from(lifetime_seconds) * 1000 {
+        Rotation::Expired
+    } else if generation == session.generation {
+        Rotation::Advance(session.generation.saturating_add(1))
+    } else if generation.checked_add(1) == Some(session.generation) && age <= REUSE_GRACE_SECONDS * 1000 {
+        Rotation::Repeat(session.generation)
+    } else {
+        Rotation::Reused
+    }
+}
+
+/// Writes the refresh token of a session's generation.
+pub fn refresh_token(keyring: &Keyring, session: SessionId, generation: u32) -> String {
+    let body = [session.as_bytes().as_slice(), &generation.to_be_bytes()].concat();
+    let code = keyring.authenticate(PURPOSE, &body);
+    URL_SAFE_NO_PAD.encode([body.as_slice(), &code].concat())
+}
+
+/// Reads a refresh token; `None` when it is not one of ours.
+pub fn read_refresh_token(keyring: &Keyring, token: &str) -> Option<(SessionId, u32)> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (body, code) = bytes.split_at_checked(20)?;
+    if code.len() != TAG_BYTES || !keyring.verifies(PURPOSE, body, code) {
+        return None;
+    }
+    let (session, generation) = body.split_at(16);
+    Some((SessionId::from_bytes(session.try_into().ok()?), u32::from_be_bytes(generation.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn session(generation: u32, refreshed_at: i64) -> Session {
+        Session {
+            id: SessionId(Uuid::from_u128(1)),
+            user_id: UserId(Uuid::from_u128(2)),
+            device: String::new(),
+            created_at: Timestamp(0),
+            refreshed_at: Timestamp(refreshed_at),
+            generation,
+        }
+    }
+
+    #[test]
+    fn a_token_rotates_repeats_in_the_grace_and_betrays_a_thief_after_it() {
+        let now = Timestamp(100_000);
+        assert_eq!(rotate(&session(4, 90_000), 4, now, 3600), Rotation::Advance(5));
+        assert_eq!(rotate(&session(4, 90_000), 3, now, 3600), Rotation::Repeat(4));
+        assert_eq!(rotate(&session(4, 69_999), 3, now, 3600), Rotation::Reused);
+        assert_eq!(rotate(&session(4, 90_000), 2, now, 3600), Rotation::Reused);
+        assert_eq!(rotate(&session(4, 90_000), 5, now, 3600), Rotation::Reused);
+        assert_eq!(rotate(&session(4, 90_000), 4, now, 9), Rotation::Expired);
+    }
+
+    #[test]
+    fn a_forged_refresh_token_is_not_read() {
+        let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
+        let id = SessionId(Uuid::from_u128(1));
+        let token = refresh_token(&keyring, id, 3);
+        assert_eq!(read_refresh_token(&keyring, &token), Some((id, 3)));
+        let other = Keyring::new([("kek-0001".to_owned(), [8; 32])].into()).unwrap();
+        assert_eq!(read_refresh_token(&other, &token), None);
+        for forged in ["", "AAAA", &token[..token.len() - 4], "ü"] {
+            assert_eq!(read_refresh_token(&keyring, forged), None, "{forged}");
+        }
+    }
+}
