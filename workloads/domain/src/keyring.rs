@@ -119,7 +119,7 @@ impl Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring").field("keys", &self.keys.keys().collect::<Vec<_>>()).finish()
+        f.debug_struct("Keyring").field("keys", &self.keys.keys().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,50 @@
+# Two targets do everything on a fresh machine: `make up` and `make test`. The rest are their parts.
+# PROFILE chooses the sample that `up` applies; NAME names the cluster, so that several stand side by side.
+NAME ?= sentinel
+E2E = target/debug/sentinel-e2e
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status build test lint generate generated unit contract e2e bench images
+
+help: ## Show what there is to do
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s '	'
+
+build:
+	@cargo build --locked --workspace --bins
+
+up: build ## Bring up a cluster with a chat on it, and print where it is
+	@$(E2E) up --name $(NAME)
+
+down: build ## Take the cluster down and leave nothing behind
+	@$(E2E) down --name $(NAME)
+
+status: build ## Show what runs
+	@$(E2E) status --name $(NAME)
+
+test: lint generated unit contract e2e ## Run everything: format, lints, generated files, unit, contract and end-to-end tests
+
+lint: ## Check format and lints
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+generate: build ## Write CRDs, charts, RBAC and OpenAPI from the code
+	@target/debug/crdgen
+	@target/debug/sentinel openapi > docs/reference/openapi.json
+
+generated: build ## Check that generated files are in step with the code
+	@e2e/check-generated.sh
+
+unit: ## Run unit, property, snapshot and store-contract tests
+	cargo test --locked --workspace --exclude sentinel-e2e
+
+contract: build ## Run stock clients against one process with embedded stores
+	@e2e/contract.sh
+
+e2e: build ## Run the end-to-end tests on a cluster of their own
+	@e2e/run.sh
+
+images: build ## Build the container images into one archive
+	@$(E2E) images build
+
+bench: ## Print figures of a release build (loopback, never asserted)
+	@e2e/bench.sh
