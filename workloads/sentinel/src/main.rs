@@ -1,3 +1,59 @@
-//! The one binary of the chat platform.
+//! The one binary of the chat platform: every service is a role of it.
 
-fn main() {}
+mod admin;
+mod arguments;
+mod describe;
+mod logging;
+mod platform;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, KeysCommand};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Every TLS user of the process takes its cryptography from here; a second call is the only failure.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sentinel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Serve(serve) => {
+            logging::start_json();
+            let config = serve.config.read()?;
+            runtime()?.block_on(serve::until_stopped(config, |_| {}))
+        }
+        Command::Standalone(standalone) => {
+            logging::start_plain();
+            let config = standalone.config()?;
+            runtime()?.block_on(serve::until_stopped(config, |address| {
+                println!("Sentinel is ready at http://{address}  (API description: http://{address}/docs)");
+            }))
+        }
+        Command::Keys(KeysCommand::Rotate(rotate)) => {
+            logging::start_plain();
+            let count = platform::rewrap_keys(&rotate.config()?).context("re-wrapping the chat keys")?;
+            println!("{count} chat keys re-wrapped under the newest key-encryption key");
+            Ok(())
+        }
+        Command::Openapi => {
+            println!("{}", describe::openapi().to_pretty_json()?);
+            Ok(())
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+}

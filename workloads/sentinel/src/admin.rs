@@ -1,0 +1,43 @@
+//! The listener that the gateway does not route: health, readiness and metrics.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sentinel_adapters::sqlite::Sqlite;
+
+/// What the admin listener looks at.
+#[derive(Clone)]
+pub struct Admin {
+    /// Off while draining: no new traffic, please.
+    pub accepting: Arc<AtomicBool>,
+    /// The store that must answer.
+    pub store: Sqlite,
+    /// Where metrics are kept.
+    pub metrics: PrometheusHandle,
+}
+
+/// The routes.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(|State(admin): State<Admin>| async move { admin.metrics.render() }))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if !admin.accepting.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match admin.store.check().await {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
+        }
+    }
+}

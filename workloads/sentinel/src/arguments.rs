@@ -1,0 +1,196 @@
+//! The command line.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig};
+
+/// Private one-to-one chat for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve roles as a configuration file says (what the operator runs)
+    Serve(Serve),
+    /// Serve everything in this process, with embedded stores and no cluster
+    Standalone(Standalone),
+    /// Manage keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print the API description (OpenAPI 3.1)
+    Openapi,
+}
+
+/// A service of the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    Users,
+    Message,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// What to serve; the embedded stores allow one process only, so it serves all
+    #[arg(required = true)]
+    pub roles: Vec<Role>,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration, in JSON
+    #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads and checks the file.
+    pub fn read(&self) -> anyhow::Result<PlatformConfig> {
+        let path = self.config.display();
+        let text = std::fs::read_to_string(&self.config).with_context(|| format!("reading {path}"))?;
+        serde_json::from_str(&text).with_context(|| format!("{path} is not a valid configuration"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Standalone {
+    /// Where clients connect; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are; a free port of loopback when left out
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    admin_listen: SocketAddr,
+    /// Folder of all data and keys; made if need be
+    #[arg(long, default_value = "sentinel-data", value_name = "FOLDER")]
+    data: PathBuf,
+    /// An origin that browsers may call from, such as http://localhost:5173 (repeatable)
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
+    /// How much one caller may do
+    #[arg(long, value_enum, default_value_t = Limits::Default)]
+    limits: Limits,
+    /// Seconds between SIGTERM and the last socket's close
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    drain: u16,
+}
+
+/// Named sets of limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Limits {
+    /// What a deployment has
+    Default,
+    /// So high that load and test clients on one address do not meet them
+    Tests,
+}
+
+impl Standalone {
+    /// The configuration that the flags amount to; makes the folder and the missing keys.
+    pub fn config(&self) -> anyhow::Result<PlatformConfig> {
+        let keys_dir = self.data.join("keys");
+        std::fs::create_dir_all(&keys_dir).with_context(|| format!("making {}", keys_dir.display()))?;
+        sentinel_adapters::keys::create_missing(&keys_dir)?;
+        let limits = match self.limits {
+            Limits::Default => LimitsConfig::default(),
+            Limits::Tests => LimitsConfig {
+                messages_per_second: 1_000_000,
+                requests_per_second: 1_000_000,
+                logins_per_minute: 1_000_000,
+                ..LimitsConfig::default()
+            },
+        };
+        for origin in &self.cors_origin {
+            check_origin(origin)?;
+        }
+        Ok(PlatformConfig {
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            data_dir: self.data.clone(),
+            keys_dir,
+            auth: AuthConfig { cors_origins: self.cors_origin.clone(), ..AuthConfig::default() },
+            limits,
+            drain_seconds: self.drain,
+            trusted_proxies: Vec::new(),
+        })
+    }
+}
+
+fn check_origin(origin: &str) -> anyhow::Result<()> {
+    let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    if rest.is_none_or(|host| host.is_empty() || host.contains('/')) {
+        bail!("{origin:?} is not an origin: write scheme and host alone, such as https://chat.example.com");
+    }
+    Ok(())
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Rotate {
+    /// The configuration of `serve`, in JSON
+    #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of `standalone`
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+impl Rotate {
+    /// The configuration that tells where data and keys are.
+    pub fn config(&self) -> anyhow::Result<PlatformConfig> {
+        match (&self.config, &self.data) {
+            (Some(config), _) => ConfigFile { config: config.clone() }.read(),
+            (None, Some(data)) => Ok(of_folder(data)),
+            (None, None) => bail!("say where the keys are: --config or --data"),
+        }
+    }
+}
+
+fn of_folder(data: &Path) -> PlatformConfig {
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    PlatformConfig {
+        listen: nowhere,
+        admin_listen: nowhere,
+        data_dir: data.to_owned(),
+        keys_dir: data.join("keys"),
+        auth: AuthConfig::default(),
+        limits: LimitsConfig::default(),
+        drain_seconds: 0,
+        trusted_proxies: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_origin_with_a_path_is_refused_with_what_to_write() {
+        assert!(check_origin("https://chat.example.com").is_ok());
+        for bad in ["chat.example.com", "https://chat.example.com/", "https://"] {
+            let text = check_origin(bad).unwrap_err().to_string();
+            assert!(text.contains("such as https://chat.example.com"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Listens, serves until the process is told to stop, then drains.
+//!
+//! Draining: readiness goes off so that no new client is sent here; sockets are closed, spread over the configured
+//! window so that clients do not all come back at once; requests in flight are answered; the store is closed last.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use sentinel_domain::config::PlatformConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
+
+use crate::{
+    admin::{self, Admin},
+    platform::Platform,
+};
+
+/// Time for requests in flight once all sockets are closed.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Serves everything in one process. `ready` is called with the client-facing address once it accepts.
+pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Suffix("_seconds".to_owned()),
+            &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
+        )?
+        .install_recorder()
+        .context("installing the metrics recorder")?;
+    let (listen, admin_listen) = (config.listen, config.admin_listen);
+    let drain = Duration::from_secs(config.drain_seconds.into());
+    let platform = Platform::open(config).await?;
+
+    let listener = bind(listen).await?;
+    let admin_listener = bind(admin_listen).await?;
+    let address = listener.local_addr()?;
+    let accepting = Arc::new(AtomicBool::new(true));
+    let (stop, stopped) = watch::channel(());
+    let admin = admin::router(Admin { accepting: accepting.clone(), store: platform.store.clone(), metrics });
+    let public = platform.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+
+    // An acknowledgement must not wait for more bytes to share its packet.
+    let listener = listener.tap_io(|stream: &mut TcpStream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delays");
+        }
+    });
+    let mut server = tokio::spawn(axum::serve(listener, public).with_graceful_shutdown(gone(stopped)).into_future());
+    let admin = tokio::spawn(axum::serve(admin_listener, admin).into_future());
+    tracing::info!(%address, "ready");
+    ready(address);
+
+    tokio::select! {
+        () = told_to_stop()? => {}
+        ended = &mut server => ended.context("the listener's task")?.context("serving clients")?,
+    }
+    tracing::info!(seconds = drain.as_secs(), "draining");
+    accepting.store(false, Ordering::Relaxed);
+    platform.messages.drain(drain).await;
+    drop(stop);
+    if timeout(LAST_REQUESTS, server).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    admin.abort();
+    platform.store.close().await.context("closing the store")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listening on {address}: is another process using it?"))
+}
+
+/// Ends when the sender is dropped.
+async fn gone(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
