@@ -1,1 +1,10 @@
 //! What every HTTP service shares: problem documents, authentication, rate limits, request ids.
+
+pub mod auth;
+pub mod client;
+pub mod extract;
+pub mod layers;
+pub mod problem;
+pub mod rate;
+pub mod request;
+pub mod tokens;

@@ -1,0 +1,102 @@
+//! The caller of a request, who is whom the access token says.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use sentinel_domain::{
+    account::Username,
+    ids::{SessionId, UserId},
+    time::Timestamp,
+};
+
+use crate::{
+    problem::Problem,
+    tokens::{Claims, TokenError, Tokens},
+};
+
+/// The authenticated caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthUser {
+    /// Who calls.
+    pub user_id: UserId,
+    /// In which session.
+    pub session_id: SessionId,
+    /// The caller's name when the token was issued.
+    pub username: Username,
+    /// When the token's time is over.
+    pub expires_at: Timestamp,
+}
+
+impl AuthUser {
+    /// Refuses a request that speaks for somebody else.
+    pub fn must_be(&self, id: UserId) -> Result<(), Problem> {
+        if self.user_id == id { Ok(()) } else { Err(Problem::forbidden("this can only be done for oneself")) }
+    }
+}
+
+impl From<Claims> for AuthUser {
+    fn from(claims: Claims) -> Self {
+        Self {
+            user_id: claims.user_id,
+            session_id: claims.session_id,
+            username: claims.username,
+            expires_at: claims.expires_at,
+        }
+    }
+}
+
+/// What [`crate::layers`] found out about the request's token, so that it is verified once only.
+#[derive(Clone)]
+pub(crate) struct Verified(pub Result<Claims, TokenError>);
+
+/// The bearer token of a request (RFC 6750; header only, because addresses end up in logs).
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl<S> FromRequestParts<S> for AuthUser
+where
+    S: Send + Sync,
+    Arc<Tokens>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if let Some(Verified(claims)) = parts.extensions.get::<Verified>() {
+            return Ok(claims.clone()?.into());
+        }
+        let Some(token) = bearer_token(&parts.headers) else {
+            return Err(missing_token());
+        };
+        Ok(Arc::<Tokens>::from_ref(state).verify(token, Timestamp::now())?.into())
+    }
+}
+
+fn missing_token() -> Problem {
+    // RFC 6750: no error code when the request has no credentials at all.
+    Problem::new(StatusCode::UNAUTHORIZED, "missing_token", "this needs an access token")
+        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_read_from_the_header_whatever_the_schemes_case() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            bearer_token(&headers).map(str::to_owned)
+        };
+        assert_eq!(read("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(read("bearer  abc ").as_deref(), Some("abc"));
+        for none in ["abc", "Basic abc", "Bearer"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+}

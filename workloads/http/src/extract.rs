@@ -1,0 +1,128 @@
+//! `Json`, `Query` and `Path` as in axum, whose rejections are problem documents that name the field.
+
+mod fault;
+
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        path::ErrorKind,
+        rejection::{BytesRejection, PathRejection},
+    },
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::problem::Problem;
+
+/// A JSON body. Unknown fields are ignored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !has_json(request.headers()) {
+            let detail = "send the body as content-type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        parse_json(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Reads JSON; also the socket edge's events come through here, so that they get the same problems.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| fault::of_json(&error))?;
+    deserializer.end().map_err(|_| fault::malformed_json())?;
+    Ok(value)
+}
+
+/// Reads a JSON value that was parsed before, with the same problems as [`parse_json`].
+pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| fault::of_field(&error.path().to_string(), error.inner()))
+}
+
+fn has_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn unreadable(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
+    } else {
+        Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off")
+    }
+}
+
+/// The query of a request. Unknown parameters are ignored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for Query<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        let value = serde_path_to_error::deserialize(deserializer)
+            .map_err(|error| fault::of_field(&error.path().to_string(), error.inner()))?;
+        Ok(Self(value))
+    }
+}
+
+/// The parameters in a request's path.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Path<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for Path<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await.map_err(wrong_path)?;
+        Ok(Self(path.0))
+    }
+}
+
+fn wrong_path(rejection: PathRejection) -> Problem {
+    let PathRejection::FailedToDeserializePathParams(error) = rejection else { return Problem::internal() };
+    match error.into_kind() {
+        ErrorKind::InvalidUtf8InPathParam { key } => {
+            let detail = "must be UTF-8";
+            Problem::new(StatusCode::BAD_REQUEST, "malformed_path", format!("{key} {detail}")).with_field(
+                key,
+                "malformed_path",
+                detail,
+            )
+        }
+        ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::DeserializeError { key, .. } => fault::malformed(&key),
+        ErrorKind::UnsupportedType { .. } | ErrorKind::WrongNumberOfParameters { .. } => Problem::internal(),
+        _ => fault::malformed("path"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

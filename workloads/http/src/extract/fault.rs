@@ -1,0 +1,63 @@
+//! From serde's errors to problems that name the field and never repeat what the client sent.
+
+use axum::http::StatusCode;
+
+use crate::problem::Problem;
+
+/// The code of a request with a wrong field.
+const INVALID_REQUEST: &str = "invalid_request";
+
+/// Text that is not JSON.
+pub(super) fn malformed_json() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+}
+
+/// JSON that is not what was asked for.
+pub(super) fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if error.inner().is_data() { of_field(&error.path().to_string(), error.inner()) } else { malformed_json() }
+}
+
+/// A field that is missing or wrong, from where it is and what serde says of it.
+pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
+    let message = error.to_string();
+    let path = if path == "." { "" } else { path };
+    if let Some(name) = quoted(&message, "missing field `") {
+        return problem(&join(path, name), "missing_field", "is missing");
+    }
+    if let Some(name) = quoted(&message, "duplicate field `") {
+        return problem(&join(path, name), "duplicate_field", "is there twice");
+    }
+    let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
+    match expected.map(without_position) {
+        Some(expected) => problem(path, "invalid_field", &format!("must be {expected}")),
+        None => malformed(path),
+    }
+}
+
+/// A field whose text can't be read as what it should be.
+pub(super) fn malformed(field: &str) -> Problem {
+    problem(field, "invalid_field", "is malformed")
+}
+
+fn problem(field: &str, code: &'static str, detail: &str) -> Problem {
+    let subject = if field.is_empty() { "the body" } else { field };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, format!("{subject} {detail}"))
+        .with_field(field, code, detail)
+}
+
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.strip_prefix(before)?.split('`').next()
+}
+
+fn join(path: &str, name: &str) -> String {
+    // serde_path_to_error stops at the parent of a field that is not there, or at the field itself.
+    if path.is_empty() || path == name || path.ends_with(&format!(".{name}")) {
+        if path.is_empty() { name.to_owned() } else { path.to_owned() }
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+fn without_position(text: &str) -> &str {
+    text.rsplit_once(" at line ").map_or(text, |(text, _)| text)
+}

@@ -1,0 +1,61 @@
+//! Who calls, from where, how often, and for how long.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use sentinel_domain::time::Timestamp;
+
+use super::REQUEST_TIMEOUT;
+use crate::{
+    auth::{Verified, bearer_token},
+    client::TrustedProxies,
+    problem::Problem,
+    rate::{Action, RateLimits},
+    tokens::Tokens,
+};
+
+pub(super) struct Guard {
+    pub tokens: Arc<Tokens>,
+    pub limits: Arc<RateLimits>,
+    pub proxies: TrustedProxies,
+}
+
+/// Notes the client's address and token for the extractors, and counts the request: by user when the token is good,
+/// so that people who share an address don't starve each other, and by address otherwise.
+pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let address = guard.proxies.client_of(request.extensions(), request.headers());
+    let verified = bearer_token(request.headers()).map(|token| guard.tokens.verify(token, Timestamp::now()));
+    let key = match &verified {
+        Some(Ok(claims)) => claims.user_id.to_string(),
+        _ => address.rate_key(),
+    };
+    request.extensions_mut().insert(address);
+    if let Some(verified) = verified {
+        request.extensions_mut().insert(Verified(verified));
+    }
+    let allowance = match guard.limits.take(Action::Request, &key) {
+        Ok(allowance) => allowance,
+        Err(problem) => return problem.into_response(),
+    };
+    let mut response = next.run(request).await;
+    for (name, value) in allowance.headers() {
+        // A handler's own, narrower limit comes first.
+        if let (false, Ok(value)) = (response.headers().contains_key(&name), HeaderValue::from_str(&value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Gives up on a handler that takes too long. Bodies that stream, and sockets, are not cut.
+pub(super) async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long").into_response(),
+    }
+}

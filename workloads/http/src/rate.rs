@@ -1,0 +1,247 @@
+//! Rate limits per caller, address and action.
+//!
+//! Each process counts for itself: behind a gateway with n replicas a caller can do up to n times as much. That is
+//! enough to keep one caller from using up a replica, which is what these limits are for.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use axum::http::{HeaderName, StatusCode, header};
+use governor::{
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+};
+use sentinel_domain::config::LimitsConfig;
+
+use crate::problem::Problem;
+
+/// Checks of one limiter between two sweeps of keys that are not limited any more.
+const SWEEP_EVERY: u32 = 4096;
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Something that is limited on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Any HTTP request, per caller or address.
+    Request,
+    /// A log-in, per account and address.
+    LoginAccount,
+    /// Log-ins from one address, for whatever account.
+    LoginAddress,
+    /// A registration, per address.
+    Register,
+    /// A use of a refresh token, per session or address.
+    Refresh,
+    /// A change of password, deletion or anything else that checks the password, per account.
+    Password,
+    /// A look-up of other people, per caller.
+    Lookup,
+    /// An export of one's own data, per caller.
+    Export,
+    /// A message, edit or deletion, per sender.
+    Message,
+    /// Starting a chat, per caller.
+    StartChat,
+    /// Any event of a socket, per user.
+    SocketEvent,
+}
+
+/// How often: `burst` at once, and all of them again in `period`.
+struct Limit {
+    action: Action,
+    burst: u32,
+    period: Duration,
+}
+
+fn limits(config: &LimitsConfig) -> Vec<Limit> {
+    let second = Duration::from_secs(1);
+    let minute = Duration::from_mins(1);
+    let limit = |action, burst: u32, period| Limit { action, burst, period };
+    // "n per second, ten times as many at once" is ten times n in ten seconds.
+    let sustained = |action, per_second: u32| limit(action, per_second.saturating_mul(10), 10 * second);
+    vec![
+        sustained(Action::Request, config.requests_per_second),
+        sustained(Action::Message, config.messages_per_second),
+        sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
+        sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
+        limit(Action::LoginAccount, config.logins_per_minute, minute),
+        // Many people may share an office's address.
+        limit(Action::LoginAddress, config.logins_per_minute.saturating_mul(10), minute),
+        limit(Action::Register, config.logins_per_minute.saturating_mul(6), minute),
+        limit(Action::Refresh, config.logins_per_minute.saturating_mul(6), minute),
+        limit(Action::Password, config.logins_per_minute, minute),
+        limit(Action::StartChat, 60, minute),
+        limit(Action::Export, 4, 10 * minute),
+    ]
+}
+
+type Keyed = DefaultKeyedRateLimiter<String, StateInformationMiddleware>;
+
+struct Limiter {
+    keyed: Keyed,
+    burst: u32,
+    period: Duration,
+    checks: AtomicU32,
+}
+
+/// What is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many at once.
+    pub limit: u32,
+    /// How many are left.
+    pub remaining: u32,
+    /// Seconds until all are there again.
+    pub reset_seconds: u64,
+}
+
+impl Allowance {
+    /// The headers that tell clients.
+    pub fn headers(&self) -> [(HeaderName, String); 3] {
+        [
+            (LIMIT, self.limit.to_string()),
+            (REMAINING, self.remaining.to_string()),
+            (RESET, self.reset_seconds.to_string()),
+        ]
+    }
+}
+
+/// All limits of a process.
+pub struct RateLimits {
+    limiters: HashMap<Action, Limiter>,
+}
+
+impl RateLimits {
+    /// Limits as configured.
+    pub fn new(config: &LimitsConfig) -> Self {
+        Self { limiters: limits(config).into_iter().map(|limit| (limit.action, Limiter::new(&limit))).collect() }
+    }
+
+    /// Counts one `action` of `key`; refuses it with 429 when there were too many.
+    pub fn check(&self, action: Action, key: &str) -> Result<(), Problem> {
+        self.take(action, key).map(|_| ())
+    }
+
+    /// As [`RateLimits::check`], telling what is left.
+    pub fn take(&self, action: Action, key: &str) -> Result<Allowance, Problem> {
+        let unlimited = Allowance { limit: u32::MAX, remaining: u32::MAX, reset_seconds: 0 };
+        let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key));
+        if taken.is_err() {
+            metrics::counter!("rate_limited_total", "action" => action.name()).increment(1);
+        }
+        taken
+    }
+}
+
+impl std::fmt::Debug for RateLimits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateLimits").finish_non_exhaustive()
+    }
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::LoginAccount => "login_account",
+            Self::LoginAddress => "login_address",
+            Self::Register => "register",
+            Self::Refresh => "refresh",
+            Self::Password => "password",
+            Self::Lookup => "lookup",
+            Self::Export => "export",
+            Self::Message => "message",
+            Self::StartChat => "start_chat",
+            Self::SocketEvent => "socket_event",
+        }
+    }
+}
+
+impl Limiter {
+    fn new(limit: &Limit) -> Self {
+        let burst = NonZeroU32::new(limit.burst).unwrap_or(NonZeroU32::MIN);
+        let each = limit.period / burst.get();
+        let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(burst);
+        let keyed = RateLimiter::keyed(quota).with_middleware::<StateInformationMiddleware>();
+        Self { keyed, burst: burst.get(), period: limit.period, checks: AtomicU32::new(0) }
+    }
+
+    fn take(&self, key: &str) -> Result<Allowance, Problem> {
+        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
+            self.keyed.retain_recent();
+            self.keyed.shrink_to_fit();
+        }
+        match self.keyed.check_key(&key.to_owned()) {
+            Ok(state) => Ok(self.allowance(state.remaining_burst_capacity())),
+            Err(until) => Err(refusal(self.allowance(0), until.wait_time_from(DefaultClock::default().now()))),
+        }
+    }
+
+    fn allowance(&self, remaining: u32) -> Allowance {
+        let used = self.burst.saturating_sub(remaining);
+        let reset = self.period.mul_f64(f64::from(used) / f64::from(self.burst));
+        Allowance { limit: self.burst, remaining, reset_seconds: whole_seconds(reset) }
+    }
+}
+
+fn refusal(allowance: Allowance, wait: Duration) -> Problem {
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests; wait a little")
+        .with_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string());
+    allowance.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_used_up_is_refused_and_others_are_not() {
+        let limits = RateLimits::new(&LimitsConfig { logins_per_minute: 2, ..LimitsConfig::default() });
+        let first = limits.take(Action::LoginAccount, "ann").unwrap();
+        assert_eq!(first, Allowance { limit: 2, remaining: 1, reset_seconds: 30 });
+        limits.check(Action::LoginAccount, "ann").unwrap();
+        let response = limits.check(Action::LoginAccount, "ann").unwrap_err().into_response();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["ratelimit-limit"], "2");
+        assert_eq!(response.headers()["ratelimit-remaining"], "0");
+        assert_eq!(response.headers()["ratelimit-reset"], "60");
+        assert_eq!(response.headers()["retry-after"], "30");
+        limits.check(Action::LoginAccount, "bob").unwrap();
+        limits.check(Action::LoginAddress, "ann").unwrap();
+    }
+
+    #[test]
+    fn keys_that_are_not_limited_any_more_are_forgotten() {
+        let limit = Limit { action: Action::Request, burst: 10, period: Duration::from_nanos(10) };
+        let limiter = Limiter::new(&limit);
+        for n in 0..=SWEEP_EVERY {
+            limiter.take(&n.to_string()).unwrap();
+        }
+        assert!(limiter.keyed.len() < 100, "{}", limiter.keyed.len());
+    }
+
+    #[test]
+    fn every_action_has_a_limit_even_when_configured_as_none() {
+        let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
+        let limits = RateLimits::new(&config);
+        assert_eq!(limits.limiters.len(), 11);
+        limits.check(Action::Request, "ann").unwrap();
+        limits.check(Action::Request, "ann").unwrap_err();
+    }
+}

@@ -1,0 +1,150 @@
+//! The signing keys, read from files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use sentinel_domain::time::Timestamp;
+use serde_json::{Value, json};
+
+/// Seconds after which every service has read a new key from its mounted Secret.
+const PROPAGATION_SECONDS: i64 = 120;
+
+/// Why the keys could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The folder or a file can't be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{path} is not an Ed25519 private key in PKCS#8 PEM")]
+    NotAKey {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// The folder has no key.
+    #[error("{path} has no signing key: put one there as jwt-0001.pem")]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system gave no random bytes.
+    #[error("the system's random number generator failed")]
+    Random,
+}
+
+/// A new signing key, as the text of its file.
+pub fn new_key_pem() -> Result<String, KeyFileError> {
+    let pkcs8 = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| KeyFileError::Random)?;
+    // 48 bytes in base64: one line of the 64 characters that PEM allows.
+    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pkcs8)))
+}
+
+/// One key pair.
+#[derive(Clone)]
+pub(super) struct Key {
+    /// Its `kid`: the file's name without `.pem`.
+    pub id: String,
+    /// Its private half.
+    pub encoding: EncodingKey,
+    /// Its public half.
+    pub decoding: DecodingKey,
+    public: Vec<u8>,
+    signs_from: Timestamp,
+}
+
+/// All key pairs by name, the oldest first; never empty.
+pub(super) struct KeySet {
+    older: Vec<Key>,
+    newest: Key,
+}
+
+impl KeySet {
+    /// Reads every `jwt-*.pem` of a folder.
+    pub fn read(folder: &Path) -> Result<Self, KeyFileError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyFileError::Read { path, source }
+        };
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed(folder))? {
+            let path = entry.map_err(failed(folder))?.path();
+            let Some(id) = key_id(&path) else { continue };
+            let pem = fs::read_to_string(&path).map_err(failed(&path))?;
+            keys.push(Key::parse(id, &pem).ok_or(KeyFileError::NotAKey { path })?);
+        }
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        let newest = keys.pop().ok_or_else(|| KeyFileError::Empty { path: folder.to_owned() })?;
+        Ok(Self { older: keys, newest })
+    }
+
+    /// These keys, where those that `before` did not have wait before they sign.
+    pub fn following(mut self, before: &Self, now: Timestamp) -> Self {
+        for key in self.older.iter_mut().chain([&mut self.newest]) {
+            let known = before.get(&key.id).filter(|old| old.public == key.public);
+            key.signs_from = known.map_or(now.plus_seconds(PROPAGATION_SECONDS), |old| old.signs_from);
+        }
+        self
+    }
+
+    /// The key that signs now.
+    pub fn signing(&self, now: Timestamp) -> &Key {
+        self.all().rev().find(|key| key.signs_from <= now).unwrap_or(&self.newest)
+    }
+
+    /// The key with this id.
+    pub fn get(&self, id: &str) -> Option<&Key> {
+        self.all().find(|key| key.id == id)
+    }
+
+    /// The public keys as a JWK set.
+    pub fn jwks(&self) -> Value {
+        let jwk = |key: &Key| {
+            let x = URL_SAFE_NO_PAD.encode(&key.public);
+            json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": x })
+        };
+        json!({ "keys": self.all().map(jwk).collect::<Vec<_>>() })
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &Key> {
+        self.older.iter().chain([&self.newest])
+    }
+}
+
+impl Key {
+    fn parse(id: String, pem: &str) -> Option<Self> {
+        let base64: String = pem
+            .trim()
+            .strip_prefix("-----BEGIN PRIVATE KEY-----")?
+            .strip_suffix("-----END PRIVATE KEY-----")?
+            .split_whitespace()
+            .collect();
+        let der = STANDARD.decode(base64).ok()?;
+        // OpenSSL writes PKCS#8 version 1, which has no public half to check against.
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok()?;
+        let public = pair.public_key().as_ref().to_vec();
+        // Version 2 again, because that is what jsonwebtoken reads.
+        let encoding = EncodingKey::from_ed_der(pair.to_pkcs8().ok()?.as_ref());
+        let decoding = DecodingKey::from_ed_der(&public);
+        Some(Self { id, encoding, decoding, public, signs_from: Timestamp(i64::MIN) })
+    }
+}
+
+/// The id of the key in a file; `None` when the file is not one of ours (mounted Secrets have entries with a dot).
+fn key_id(path: &Path) -> Option<String> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".pem")?;
+    stem.starts_with("jwt-").then(|| stem.to_owned())
+}

@@ -1,0 +1,228 @@
+use std::fs;
+
+use aws_lc_rs::{
+    hmac,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_750_000_000_123);
+
+/// A folder of keys whose pairs the test knows.
+struct Keys {
+    folder: TempDir,
+}
+
+impl Keys {
+    fn new(names: &[&str]) -> Self {
+        let keys = Self { folder: tempfile::tempdir().unwrap() };
+        for name in names {
+            keys.add(name);
+        }
+        keys
+    }
+
+    fn add(&self, name: &str) {
+        fs::write(self.folder.path().join(format!("{name}.pem")), new_key_pem().unwrap()).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.folder.path().join(format!("{name}.pem"))).unwrap();
+    }
+
+    fn pair(&self, name: &str) -> Ed25519KeyPair {
+        let pem = fs::read_to_string(self.folder.path().join(format!("{name}.pem"))).unwrap();
+        let der = base64::engine::general_purpose::STANDARD.decode(pem.lines().nth(1).unwrap()).unwrap();
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap()
+    }
+
+    fn tokens(&self) -> Tokens {
+        Tokens::load(self.folder.path(), &AuthConfig::default()).unwrap()
+    }
+}
+
+fn user() -> UserId {
+    UserId(Uuid::from_u128(1))
+}
+
+fn session() -> SessionId {
+    SessionId(Uuid::from_u128(2))
+}
+
+fn issue(tokens: &Tokens) -> String {
+    tokens.issue(user(), session(), &Username::parse("ann").unwrap(), NOW).unwrap().token
+}
+
+fn part(token: &str, index: usize) -> Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
+}
+
+/// A token of these parts, signed as `sign` does.
+fn forge(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
+    format!("{message}.{signature}")
+}
+
+#[test]
+fn an_issued_token_says_who_and_in_which_session() {
+    let tokens = Keys::new(&["jwt-0001"]).tokens();
+    let issued = tokens.issue(user(), session(), &Username::parse("ann").unwrap(), NOW).unwrap();
+    let claims = tokens.verify(&issued.token, NOW).unwrap();
+    assert_eq!((claims.user_id, claims.session_id, claims.username.as_str()), (user(), session(), "ann"));
+    assert_eq!((claims.expires_at, issued.expires_at), (Timestamp(1_750_000_900_000), claims.expires_at));
+    assert_eq!(part(&issued.token, 0), json!({ "typ": "at+jwt", "alg": "EdDSA", "kid": "jwt-0001" }));
+    let payload = part(&issued.token, 1);
+    for claim in ["iss", "aud", "sub", "sid", "username", "iat", "nbf", "exp", "jti", "typ"] {
+        assert!(payload.get(claim).is_some(), "{claim}");
+    }
+    assert_eq!(payload["sub"], user().to_string());
+}
+
+#[test]
+fn a_token_ends_with_its_time_and_with_its_session() {
+    let tokens = Keys::new(&["jwt-0001"]).tokens();
+    let token = issue(&tokens);
+    assert!(tokens.verify(&token, NOW.plus_seconds(899)).is_ok());
+    assert_eq!(tokens.verify(&token, NOW.plus_seconds(900)), Err(TokenError::Expired));
+    assert!(tokens.verify(&token, NOW.plus_seconds(-10)).is_ok());
+    assert_eq!(tokens.verify(&token, NOW.plus_seconds(-11)), Err(TokenError::Early));
+    tokens.revoke_session(session(), NOW);
+    assert_eq!(tokens.verify(&token, NOW), Err(TokenError::SessionEnded));
+    assert_eq!(TokenError::SessionEnded.code(), "session_ended");
+}
+
+#[test]
+fn forged_tokens_are_refused_each_for_its_reason() {
+    let keys = Keys::new(&["jwt-0001", "jwt-0002"]);
+    let tokens = keys.tokens();
+    let genuine = issue(&tokens);
+    let (header, claims) = (part(&genuine, 0), part(&genuine, 1));
+    let pair = keys.pair("jwt-0002");
+    let sign = |message: &[u8]| pair.sign(message).as_ref().to_vec();
+    assert!(tokens.verify(&forge(&header, &claims, sign), NOW).is_ok());
+
+    let with = |value: &Value, key: &str, new: Value| {
+        let mut value = value.clone();
+        value[key] = new;
+        value
+    };
+    let without = |value: &Value, key: &str| {
+        let mut value = value.clone();
+        value.as_object_mut().unwrap().remove(key);
+        value
+    };
+    let headers = [
+        (with(&header, "alg", json!("none")), TokenError::Malformed),
+        (with(&header, "alg", json!("RS256")), TokenError::Malformed),
+        (with(&header, "typ", json!("JWT")), TokenError::Malformed),
+        (without(&header, "typ"), TokenError::Malformed),
+        (with(&header, "crit", json!(["exp"])), TokenError::Malformed),
+        (with(&header, "kid", json!("jwt-0009")), TokenError::UnknownKey),
+        (with(&header, "kid", json!("../jwt-0002")), TokenError::UnknownKey),
+        (without(&header, "kid"), TokenError::UnknownKey),
+        (with(&header, "kid", json!("jwt-0001")), TokenError::Signature),
+    ];
+    for (header, error) in headers {
+        assert_eq!(tokens.verify(&forge(&header, &claims, sign), NOW), Err(error), "{header}");
+    }
+    let payloads = [
+        (with(&claims, "aud", json!("others")), TokenError::Audience),
+        (with(&claims, "iss", json!("others")), TokenError::Audience),
+        (with(&claims, "typ", json!("refresh")), TokenError::Malformed),
+        (with(&claims, "exp", json!(1)), TokenError::Expired),
+        (with(&claims, "nbf", json!(9_000_000_000_i64)), TokenError::Early),
+        (with(&claims, "sub", json!("ann")), TokenError::Malformed),
+        (without(&claims, "exp"), TokenError::Malformed),
+        (without(&claims, "aud"), TokenError::Malformed),
+        (without(&claims, "sid"), TokenError::Malformed),
+    ];
+    for (claims, error) in payloads {
+        assert_eq!(tokens.verify(&forge(&header, &claims, sign), NOW), Err(error), "{claims}");
+    }
+}
+
+#[test]
+fn the_public_key_is_no_secret_to_sign_with() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let tokens = keys.tokens();
+    let genuine = issue(&tokens);
+    let mut header = part(&genuine, 0);
+    header["alg"] = json!("HS256");
+    let public = keys.pair("jwt-0001").public_key().as_ref().to_vec();
+    let sign = |message: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &public), message).as_ref().to_vec();
+    assert_eq!(tokens.verify(&forge(&header, &part(&genuine, 1), sign), NOW), Err(TokenError::Malformed));
+}
+
+#[test]
+fn changed_unsigned_and_nonsense_tokens_are_refused() {
+    let tokens = Keys::new(&["jwt-0001"]).tokens();
+    let token = issue(&tokens);
+    let (message, _) = token.rsplit_once('.').unwrap();
+    assert!(tokens.verify(&format!("{message}."), NOW).is_err());
+    let mut claims = part(&token, 1);
+    claims["sub"] = json!(Uuid::from_u128(9));
+    let [header, _, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
+    let changed = format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    assert_eq!(tokens.verify(&changed, NOW), Err(TokenError::Signature));
+    for nonsense in ["", ".", "..", "a.b.c", "a.b.c.d", &"a".repeat(5000), "ä.ö.ü"] {
+        assert_eq!(tokens.verify(nonsense, NOW), Err(TokenError::Malformed), "{nonsense}");
+    }
+}
+
+#[test]
+fn rotation_keeps_tokens_good_and_lets_a_new_key_sign_once_all_have_it() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let tokens = keys.tokens();
+    let old = issue(&tokens);
+    keys.add("jwt-0002");
+    tokens.reload().unwrap();
+    assert_eq!(tokens.jwks()["keys"].as_array().unwrap().len(), 2);
+    assert!(tokens.verify(&old, NOW).is_ok());
+    let kid = |seconds: i64| {
+        let at = Timestamp::now().plus_seconds(seconds);
+        part(&tokens.issue(user(), session(), &Username::parse("ann").unwrap(), at).unwrap().token, 0)["kid"].clone()
+    };
+    assert_eq!(kid(0), "jwt-0001");
+    assert_eq!(kid(130), "jwt-0002");
+    // A process that starts now has only ever known both.
+    assert_eq!(part(&issue(&keys.tokens()), 0)["kid"], "jwt-0002");
+    keys.remove("jwt-0001");
+    tokens.reload().unwrap();
+    assert_eq!(kid(0), "jwt-0002");
+    assert_eq!(tokens.verify(&old, NOW), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn a_folder_without_good_keys_is_refused_by_name_and_changes_nothing() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let tokens = keys.tokens();
+    fs::write(keys.folder.path().join("jwt-0002.pem"), "not a key").unwrap();
+    let error = tokens.reload().unwrap_err().to_string();
+    assert!(error.contains("jwt-0002.pem"), "{error}");
+    assert!(tokens.verify(&issue(&tokens), NOW).is_ok());
+    keys.remove("jwt-0001");
+    keys.remove("jwt-0002");
+    fs::write(keys.folder.path().join("kek-0001"), "ignored").unwrap();
+    fs::create_dir(keys.folder.path().join("..data")).unwrap();
+    assert!(matches!(tokens.reload(), Err(KeyFileError::Empty { .. })));
+}
+
+#[test]
+fn the_published_keys_verify_what_was_signed() {
+    let tokens = Keys::new(&["jwt-0001"]).tokens();
+    let jwk = &tokens.jwks()["keys"][0];
+    assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["kid"]), (&json!("OKP"), &json!("Ed25519"), &json!("jwt-0001")));
+    let set: jsonwebtoken::jwk::JwkSet = serde_json::from_value(tokens.jwks()).unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(set.find("jwt-0001").unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&["sentinel-clients"]);
+    validation.validate_exp = false;
+    assert!(jsonwebtoken::decode::<Value>(issue(&tokens), &key, &validation).is_ok());
+    assert!(tokens.jwks().to_string().find("\"d\"").is_none());
+}
