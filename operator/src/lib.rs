@@ -1,1 +1,20 @@
-//! Kubernetes operator that reconciles SentinelChat resources.
+//! Kubernetes operator that reconciles `SentinelChat` resources.
+
+// Comments of API types become descriptions of the definition, where backticks are noise; the rest
+// follows them.
+#![allow(clippy::doc_markdown)]
+
+pub mod admin;
+pub mod api;
+pub mod backoff;
+pub mod build;
+pub mod controller;
+pub mod crd;
+pub mod events;
+pub mod image;
+pub mod lease;
+pub mod names;
+pub mod reconcile;
+pub mod settings;
+pub mod steps;
+pub mod subset;

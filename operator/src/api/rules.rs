@@ -1,0 +1,203 @@
+//! Rules across fields, as one table that [`inject`] writes into the schema.
+//!
+//! A message says what to write, because it is all that a user of `kubectl apply` gets to see.
+//! Every rule has a resource in `tests/fixtures/invalid` that breaks it.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::Profile;
+
+/// One CEL rule.
+pub struct Rule {
+    /// Where it applies, from the root of the resource; `[]` enters a list.
+    pub path: &'static str,
+    /// What must hold.
+    pub rule: &'static str,
+    /// What to write instead.
+    pub message: &'static str,
+}
+
+/// Longest name: the longest child appends 14 characters and must stay within 52, or the labels
+/// that Kubernetes derives from it exceed 63.
+pub const NAME_MAX: usize = 38;
+
+const fn rule(path: &'static str, rule: &'static str, message: &'static str) -> Rule {
+    Rule { path, rule, message }
+}
+
+const PROVIDER: &str = "has(self.managed) != has(self.external)";
+const PROVIDER_MESSAGE: &str = "write exactly one of managed and external";
+const GROWS: &str =
+    "!isQuantity(oldSelf.size) || !isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0";
+const GROWS_MESSAGE: &str = "storage.size can only grow: write the old size or a larger one";
+const SIZE: &str = "isQuantity(self.size) && quantity(self.size).compareTo(quantity('64Mi')) >= 0";
+const SIZE_MESSAGE: &str = "storage.size: write an amount of at least 64Mi, for example 8Gi";
+const CLASS: &str =
+    "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)";
+const CLASS_MESSAGE: &str = "storage.className cannot change: restore the old value; to move the data, create a second SentinelChat with the new class";
+const REPOSITORY: &str = "!has(self.repository) || self.repository.matches('^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$')";
+const REPOSITORY_MESSAGE: &str =
+    "image.repository: write registry and name without tag, for example registry.example.com/sentinel";
+const TAG: &str = "!has(self.tag) || self.tag.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')";
+const TAG_MESSAGE: &str = "image.tag: write letters, digits, '.', '_' and '-', for example 1.2.3";
+const DIGEST: &str = "!has(self.digest) || self.digest.matches('^sha256:[a-f0-9]{64}$')";
+const DIGEST_MESSAGE: &str = "image.digest: write sha256: and 64 hexadecimal digits";
+
+/// All rules.
+pub const RULES: &[Rule] = &[
+    rule(
+        "",
+        "self.metadata.name.size() <= 38",
+        "metadata.name: write at most 38 characters; the names of what is made from it must fit into labels",
+    ),
+    rule(
+        "",
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name: start with a letter and use only a-z, 0-9 and '-', for example chat",
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Embedded' || !has(self.services.sentinel) || !has(self.services.sentinel.replicas) || self.services.sentinel.replicas == 1",
+        "services.sentinel.replicas: write 1 or leave it out; profile Embedded is one pod with its own volume",
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Embedded' || !(has(self.services.users) || has(self.services.message) || has(self.services.presence) || has(self.services.notification) || has(self.services.search) || has(self.services.media))",
+        "services: write services.sentinel; profile Embedded runs every role in that one pod",
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Distributed' || !has(self.services.sentinel)",
+        "services.sentinel: write services.users, services.message and so on; profile Distributed has one workload for each",
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Embedded' || !has(self.dependencies)",
+        "dependencies: leave it out; profile Embedded keeps its data in one pod",
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Distributed' || has(self.dependencies)",
+        "dependencies: write postgres, cassandra, kafka, redis, elasticsearch and s3; profile Distributed needs them",
+    ),
+    rule(
+        "spec",
+        "!has(self.monitoring.serviceMonitor) || !self.networkPolicy.enabled || (has(self.networkPolicy.monitoringNamespaces) && self.networkPolicy.monitoringNamespaces.size() > 0)",
+        "networkPolicy.monitoringNamespaces: write the namespace that Prometheus runs in, or it cannot read metrics",
+    ),
+    rule("spec.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.image", TAG, TAG_MESSAGE),
+    rule("spec.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.gateway.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.gateway.image", TAG, TAG_MESSAGE),
+    rule("spec.gateway.image", DIGEST, DIGEST_MESSAGE),
+    rule(
+        "spec.gateway",
+        "!has(self.host) || self.host.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",
+        "gateway.host: write a name in lower case without scheme, port and path, for example chat.example.com",
+    ),
+    rule(
+        "spec.gateway",
+        "!has(self.ingress) || has(self.host)",
+        "gateway.host: write the name that the Ingress serves, for example chat.example.com",
+    ),
+    rule(
+        "spec.gateway",
+        "!has(self.tls) || has(self.host)",
+        "gateway.host: write the name that the certificate is for, for example chat.example.com",
+    ),
+    rule(
+        "spec.gateway",
+        "!has(self.trustedProxies) || self.trustedProxies.all(p, isCIDR(p))",
+        "gateway.trustedProxies: write address ranges, for example 10.0.0.0/8",
+    ),
+    rule(
+        "spec.gateway.service",
+        "!has(self.nodePort) || self.type == 'NodePort'",
+        "gateway.service.nodePort: leave it out or write gateway.service.type NodePort",
+    ),
+    rule("spec.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.storage", CLASS, CLASS_MESSAGE),
+    rule(
+        "spec.auth",
+        "self.accessTokenLifetime.matches('^([0-9]+(s|m|h))+$') && duration(self.accessTokenLifetime) >= duration('1m') && duration(self.accessTokenLifetime) <= duration('24h')",
+        "auth.accessTokenLifetime: write a time from 1m to 24h, for example 15m",
+    ),
+    rule(
+        "spec.auth",
+        "self.refreshTokenLifetime.matches('^([0-9]+(s|m|h))+$') && duration(self.refreshTokenLifetime) >= duration('1h') && duration(self.refreshTokenLifetime) <= duration('8760h')",
+        "auth.refreshTokenLifetime: write a time from 1h to 8760h, for example 720h",
+    ),
+    rule(
+        "spec.auth",
+        "!self.accessTokenLifetime.matches('^([0-9]+(s|m|h))+$') || !self.refreshTokenLifetime.matches('^([0-9]+(s|m|h))+$') || duration(self.refreshTokenLifetime) > duration(self.accessTokenLifetime)",
+        "auth.refreshTokenLifetime: write a longer time than auth.accessTokenLifetime",
+    ),
+    rule(
+        "spec.auth",
+        "!has(self.corsOrigins) || self.corsOrigins.all(o, o.matches('^https://[a-z0-9.-]+(:[0-9]{1,5})?$') || o.matches('^http://(localhost|127[.]0[.]0[.]1)(:[0-9]{1,5})?$'))",
+        "auth.corsOrigins: write exact https origins without path and wildcard, for example https://chat.example.com (http only for localhost)",
+    ),
+    rule(
+        "spec.limits",
+        "self.bodyBytes >= self.messageBytes + 4096",
+        "limits.bodyBytes: write at least limits.messageBytes and 4096 more; a message travels in a JSON body",
+    ),
+    rule(
+        "spec.monitoring.serviceMonitor",
+        "self.interval.matches('^[1-9][0-9]*(s|m)$')",
+        "monitoring.serviceMonitor.interval: write seconds or minutes, for example 30s",
+    ),
+    rule(
+        "spec.networkPolicy",
+        "!has(self.monitoringNamespaces) || self.monitoringNamespaces.all(n, n.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'))",
+        "networkPolicy.monitoringNamespaces: write names of namespaces, for example monitoring",
+    ),
+    rule("spec.dependencies.postgres", PROVIDER, PROVIDER_MESSAGE),
+    rule("spec.dependencies.cassandra", PROVIDER, PROVIDER_MESSAGE),
+    rule("spec.dependencies.kafka", PROVIDER, PROVIDER_MESSAGE),
+    rule("spec.dependencies.redis", PROVIDER, PROVIDER_MESSAGE),
+    rule("spec.dependencies.elasticsearch", PROVIDER, PROVIDER_MESSAGE),
+    rule("spec.dependencies.s3", PROVIDER, PROVIDER_MESSAGE),
+];
+
+/// Why a rule could not be written into the schema.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The path of a rule leads nowhere.
+    #[error("the schema has no {path}: {rule}")]
+    NoSuchPath {
+        /// The path.
+        path: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
+}
+
+/// Writes every rule into the schema of the resource.
+pub fn inject(schema: &mut Value) -> Result<(), Error> {
+    for Rule { path, rule, message } in RULES {
+        let lost = || Error::NoSuchPath { path, rule };
+        let node = path
+            .split('.')
+            .filter(|step| !step.is_empty())
+            .try_fold(&mut *schema, |node, step| node.get_mut("properties")?.get_mut(step))
+            .and_then(Value::as_object_mut)
+            .ok_or_else(lost)?;
+        let rules = node.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+        rules.as_array_mut().ok_or_else(lost)?.push(json!({ "rule": rule, "message": message }));
+    }
+    Ok(())
+}
+
+/// What is said about a profile that the schema has and the operator does not run yet.
+pub fn unsupported(profile: Profile) -> Option<&'static str> {
+    match profile {
+        Profile::Embedded => None,
+        Profile::Distributed => Some(
+            "profile Distributed is not available in this version of the operator: write profile Embedded; what already runs is left as it is",
+        ),
+    }
+}

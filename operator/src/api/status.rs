@@ -1,0 +1,80 @@
+//! What the operator reports.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// What the operator reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SentinelChatStatus {
+    /// Generation this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Progressing, Degraded, Accepted, Paused and friends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::condition_list")]
+    pub conditions: Vec<Condition>,
+    /// Base URL for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub url: Option<String>,
+    /// Where what is found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub endpoints: Vec<Endpoint>,
+    /// Version that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub version: Option<String>,
+    /// Readiness per service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub services: Vec<ServiceStatus>,
+    /// Selector of the current pods of the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub selector: Option<String>,
+    /// Revision of the operator's templates that is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_revision: Option<i32>,
+    /// Image of the platform that is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub sentinel_image: Option<String>,
+    /// Image of the gateway that is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub gateway_image: Option<String>,
+}
+
+/// Where something is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// What it is.
+    #[schemars(length(max = 32))]
+    pub name: String,
+    /// Where it is.
+    #[schemars(length(max = 512))]
+    pub url: String,
+}
+
+/// Readiness of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Its name.
+    #[schemars(length(max = 32))]
+    pub name: String,
+    /// Pods that are wanted.
+    pub desired: i32,
+    /// Pods of the current revision that are ready.
+    pub ready: i32,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}

@@ -1,0 +1,154 @@
+//! The operator.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use futures::FutureExt;
+use kube::{Api, Client, api::ListParams};
+use sentinel_operator::{
+    admin::Admin,
+    api::SentinelChat,
+    controller,
+    lease::Candidate,
+    reconcile::{Context, describe},
+    settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Reconciles `SentinelChat` resources.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Image of the platform for resources that name none.
+    #[arg(long, env = "SENTINEL_IMAGE", default_value = DEFAULT_SENTINEL_IMAGE)]
+    sentinel_image: String,
+    /// Image of the gateway for resources that name none.
+    #[arg(long, env = "GATEWAY_IMAGE", default_value = DEFAULT_GATEWAY_IMAGE)]
+    gateway_image: String,
+    /// Namespaces to watch, separated by commas; all when empty.
+    #[arg(long, env = "NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Wait for the lease before working; needed with more than one replica.
+    #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    leader_election: bool,
+    /// Name of the lease.
+    #[arg(long, env = "LEASE_NAME", default_value = "sentinel-operator")]
+    lease_name: String,
+    /// Namespace of the lease.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
+    lease_namespace: String,
+    /// Name of this replica.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// Address for `/healthz`, `/readyz` and `/metrics`.
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "0.0.0.0:9090")]
+    admin_listen: SocketAddr,
+    /// What is logged.
+    #[arg(long, env = "LOG", default_value = "info,kube_runtime=warn")]
+    log: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // First: the client picks the provider up when it is made.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("a cryptography provider is installed already");
+        return ExitCode::FAILURE;
+    }
+    let args = Args::parse();
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(EnvFilter::new(&args.log)).init();
+    match run(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let admin = Admin::new(metrics);
+    let listener = tokio::net::TcpListener::bind(args.admin_listen)
+        .await
+        .with_context(|| format!("cannot listen at {}", args.admin_listen))?;
+    let router = admin.clone().router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let client = Client::try_default().await.context("cannot find the API server")?;
+    let stop = shutdown()?.shared();
+    let namespaces: Vec<String> = args.namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
+
+    tokio::select! {
+        () = wait_for_definition(&client, &namespaces) => {}
+        () = stop.clone() => return Ok(ExitCode::SUCCESS),
+    }
+    admin.set_ready(true);
+
+    let settings = Settings { sentinel_image: args.sentinel_image, gateway_image: args.gateway_image };
+    let context = Arc::new(Context::new(client.clone(), settings));
+    let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
+    let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);
+    if !args.leader_election {
+        metrics::gauge!("sentinel_operator_leader").set(1);
+        controller::run(context, &namespaces, stop).await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    metrics::gauge!("sentinel_operator_leader").set(0);
+    tokio::select! {
+        () = candidate.acquire() => {}
+        () = stop.clone() => return Ok(ExitCode::SUCCESS),
+    }
+    metrics::gauge!("sentinel_operator_leader").set(1);
+    tokio::select! {
+        // Writes in flight must not meet those of the new leader: exit without finishing them.
+        () = candidate.keep() => return Ok(ExitCode::FAILURE),
+        () = controller::run(context, &namespaces, stop) => {}
+    }
+    candidate.release().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Done at SIGTERM or SIGINT.
+fn shutdown() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}
+
+/// The chart with the definition may be installed after the operator.
+async fn wait_for_definition(client: &Client, namespaces: &[String]) {
+    let api: Api<SentinelChat> = match namespaces.first() {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    loop {
+        // Whether resources can be decoded is another question, so only metadata is asked for.
+        match api.list_metadata(&ListParams::default().limit(1)).await {
+            Ok(_) => return,
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                tracing::warn!("the API server does not know SentinelChat: install the chart sentinel-crds");
+            }
+            Err(error) => tracing::warn!(error = describe(&error), "cannot list SentinelChat"),
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! The platform's own configuration.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
+
+use super::{Error, metadata};
+use crate::{api, names::Component, steps::validate::ValidChat};
+
+/// Port for clients.
+pub(super) const PORT: u16 = 8080;
+/// Port for probes and metrics.
+pub(super) const ADMIN_PORT: u16 = 9090;
+/// File of the configuration in the ConfigMap.
+pub(super) const FILE: &str = "sentinel.json";
+/// Folder of the configuration in the pod.
+pub(super) const FOLDER: &str = "/etc/sentinel";
+/// Folder of the keys in the pod.
+pub(super) const KEYS: &str = "/etc/sentinel/keys";
+/// Folder of the data volume in the pod.
+pub(super) const DATA: &str = "/var/lib/sentinel";
+
+pub(super) fn config_map(chat: &ValidChat) -> Result<ConfigMap, Error> {
+    let json = serde_json::to_string_pretty(&platform_config(chat)?)?;
+    Ok(ConfigMap {
+        metadata: metadata(chat, chat.names.config(), Some(Component::Sentinel)),
+        data: Some(BTreeMap::from([(FILE.into(), json)])),
+        ..ConfigMap::default()
+    })
+}
+
+fn platform_config(chat: &ValidChat) -> Result<PlatformConfig, Error> {
+    let auth = &chat.spec.auth;
+    let limits = &chat.spec.limits;
+    Ok(PlatformConfig {
+        listen: SocketAddr::from(([0, 0, 0, 0], PORT)),
+        admin_listen: SocketAddr::from(([0, 0, 0, 0], ADMIN_PORT)),
+        data_dir: PathBuf::from(DATA),
+        keys_dir: PathBuf::from(KEYS),
+        auth: AuthConfig {
+            issuer: auth.issuer.clone(),
+            access_token_seconds: seconds("auth.accessTokenLifetime", chat.access_token)?,
+            refresh_token_seconds: seconds("auth.refreshTokenLifetime", chat.refresh_token)?,
+            cors_origins: auth.cors_origins.clone(),
+            directory: access(auth.directory),
+            registration: access(auth.registration),
+            ..AuthConfig::default()
+        },
+        limits: LimitsConfig {
+            message_bytes: number("limits.messageBytes", limits.message_bytes)?,
+            body_bytes: number("limits.bodyBytes", limits.body_bytes)?,
+            messages_per_second: number("limits.messagesPerSecond", limits.messages_per_second)?,
+            requests_per_second: number("limits.requestsPerSecond", limits.requests_per_second)?,
+            logins_per_minute: number("limits.loginsPerMinute", limits.logins_per_minute)?,
+            socket_queue: number("limits.socketQueue", limits.socket_queue)?,
+            sockets_per_user: number("limits.socketsPerUser", limits.sockets_per_user)?,
+        },
+        drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
+        // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
+        trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
+    })
+}
+
+fn seconds(field: &'static str, time: Duration) -> Result<u32, Error> {
+    u32::try_from(time.as_secs()).map_err(|_| Error::Range(field))
+}
+
+fn number(field: &'static str, value: i32) -> Result<u32, Error> {
+    u32::try_from(value).map_err(|_| Error::Range(field))
+}
+
+fn access(access: api::Access) -> Access {
+    match access {
+        api::Access::Open => Access::Open,
+        api::Access::Closed => Access::Closed,
+    }
+}

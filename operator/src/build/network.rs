@@ -1,0 +1,124 @@
+//! Who may connect to whom: one table, from which every NetworkPolicy is derived.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::networking::v1::{
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+        NetworkPolicySpec,
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+        util::intstr::IntOrString,
+    },
+};
+
+use super::{
+    config::{ADMIN_PORT, PORT},
+    metadata, nginx,
+};
+use crate::{names::Component, steps::validate::ValidChat};
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Anybody who reaches the cluster.
+    Anyone,
+    /// A part of the platform.
+    Part(Component),
+    /// The namespaces that may read metrics.
+    Monitoring,
+    /// Name resolution, wherever the cluster has it.
+    Dns,
+}
+
+/// A connection that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Who opens it.
+    pub from: Peer,
+    /// Who accepts it.
+    pub to: Peer,
+    /// At which port.
+    pub port: i32,
+}
+
+/// All connections of profile Embedded.
+pub fn flows(chat: &ValidChat) -> Vec<Flow> {
+    let gateway = Peer::Part(Component::Gateway);
+    let sentinel = Peer::Part(Component::Sentinel);
+    let mut flows = vec![
+        Flow { from: Peer::Anyone, to: gateway, port: nginx::PORT },
+        Flow { from: gateway, to: sentinel, port: i32::from(PORT) },
+        Flow { from: gateway, to: Peer::Dns, port: 53 },
+        Flow { from: sentinel, to: Peer::Dns, port: 53 },
+    ];
+    if nginx::own_certificate(chat).is_some() {
+        flows.push(Flow { from: Peer::Anyone, to: gateway, port: nginx::TLS_PORT });
+    }
+    if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
+        flows.push(Flow { from: Peer::Monitoring, to: sentinel, port: i32::from(ADMIN_PORT) });
+    }
+    flows
+}
+
+/// The policy of one component: what the table allows it, and nothing else.
+pub(super) fn policy(chat: &ValidChat, component: Component) -> NetworkPolicy {
+    let me = Peer::Part(component);
+    let flows = flows(chat);
+    let incoming = flows
+        .iter()
+        .filter(|flow| flow.to == me)
+        .map(|flow| NetworkPolicyIngressRule { from: peers(chat, flow.from), ports: Some(ports(*flow)) });
+    let outgoing = flows
+        .iter()
+        .filter(|flow| flow.from == me)
+        .map(|flow| NetworkPolicyEgressRule { to: peers(chat, flow.to), ports: Some(ports(*flow)) });
+    let name = match component {
+        Component::Sentinel => chat.names.sentinel(),
+        Component::Gateway => chat.names.gateway(),
+    };
+    NetworkPolicy {
+        metadata: metadata(chat, name, Some(component)),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(chat, component)),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: Some(incoming.collect()),
+            egress: Some(outgoing.collect()),
+        }),
+    }
+}
+
+fn selector(chat: &ValidChat, component: Component) -> LabelSelector {
+    LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
+}
+
+fn peers(chat: &ValidChat, peer: Peer) -> Option<Vec<NetworkPolicyPeer>> {
+    match peer {
+        Peer::Anyone | Peer::Dns => None,
+        Peer::Part(component) => Some(vec![NetworkPolicyPeer {
+            pod_selector: Some(selector(chat, component)),
+            ..NetworkPolicyPeer::default()
+        }]),
+        Peer::Monitoring => Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(LabelSelector {
+                match_labels: None::<BTreeMap<String, String>>,
+                match_expressions: Some(vec![LabelSelectorRequirement {
+                    key: "kubernetes.io/metadata.name".into(),
+                    operator: "In".into(),
+                    values: Some(chat.spec.network_policy.monitoring_namespaces.clone()),
+                }]),
+            }),
+            ..NetworkPolicyPeer::default()
+        }]),
+    }
+}
+
+fn ports(flow: Flow) -> Vec<NetworkPolicyPort> {
+    let port = |protocol: &str| NetworkPolicyPort {
+        protocol: Some(protocol.into()),
+        port: Some(IntOrString::Int(flow.port)),
+        ..NetworkPolicyPort::default()
+    };
+    if flow.to == Peer::Dns { vec![port("UDP"), port("TCP")] } else { vec![port("TCP")] }
+}

@@ -1,0 +1,256 @@
+//! The gateway's configuration. It runs on NGINX 1.22 and later.
+//!
+//! The platform is reached through its ClusterIP Service, whose address outlives pods, so no change
+//! of a pod needs a reload. What changes here rolls the gateway's pods by the content hash.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::{config::PORT as PLATFORM_PORT, metadata};
+use crate::{names::Component, steps::validate::ValidChat};
+
+/// Port for HTTP.
+pub(super) const PORT: i32 = 8080;
+/// Port for HTTPS, when the gateway has a certificate.
+pub(super) const TLS_PORT: i32 = 8443;
+/// Probe of the gateway itself.
+pub(super) const HEALTH: &str = "/-/healthz";
+/// Entry of the configuration in the ConfigMap.
+pub(super) const CONFIG: &str = "nginx.conf";
+/// Entry of the start page in the ConfigMap.
+pub(super) const INDEX: &str = "index.html";
+/// Where NGINX reads the configuration.
+pub(super) const CONFIG_PATH: &str = "/etc/nginx/nginx.conf";
+/// Folder of the start page.
+pub(super) const PAGES: &str = "/etc/nginx/pages";
+/// Folder of the certificate.
+pub(super) const CERTIFICATES: &str = "/etc/nginx/certificates";
+
+/// Clients ping every 25 s and wait 20 s for the answer: nothing may be cut off before that.
+const SOCKET_TIMEOUT: &str = "90s";
+/// Room for headers of a multipart body, so that the platform's own answer to a large body is seen.
+const BODY_SLACK: i64 = 4096;
+/// Where Ingress controllers live when nothing else is said.
+const PRIVATE_RANGES: [&str; 6] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7"];
+
+/// The certificate that the gateway itself serves: none when an Ingress does.
+pub(super) fn own_certificate(chat: &ValidChat) -> Option<&str> {
+    let gateway = &chat.spec.gateway;
+    gateway.tls.as_ref().filter(|_| gateway.ingress.is_none()).map(|tls| tls.secret.name.as_str())
+}
+
+pub(super) fn config_map(chat: &ValidChat) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata(chat, chat.names.gateway(), Some(Component::Gateway)),
+        data: Some(BTreeMap::from([(CONFIG.into(), render(chat)), (INDEX.into(), include_str!("index.html").into())])),
+        ..ConfigMap::default()
+    }
+}
+
+/// Load balancers whose X-Forwarded-For is believed.
+fn trusted_proxies(chat: &ValidChat) -> Vec<&str> {
+    let gateway = &chat.spec.gateway;
+    if !gateway.trusted_proxies.is_empty() {
+        return gateway.trusted_proxies.iter().map(String::as_str).collect();
+    }
+    if gateway.ingress.is_some() { PRIVATE_RANGES.to_vec() } else { Vec::new() }
+}
+
+fn render(chat: &ValidChat) -> String {
+    let proxies = trusted_proxies(chat);
+    let tls = own_certificate(chat).is_some();
+    let body = i64::from(chat.spec.limits.body_bytes) + BODY_SLACK;
+    let upstream = format!("{}.{}.svc:{PLATFORM_PORT}", chat.names.sentinel(), chat.namespace);
+
+    // With a proxy in front, its headers tell scheme, client and request; without one, a client
+    // that sends them only tries to be somebody else.
+    let (scheme, request_id) = if proxies.is_empty() {
+        ("default $scheme;", "default $request_id;")
+    } else {
+        (
+            "default $scheme; http http; https https;",
+            r#"default $request_id; "~^[A-Za-z0-9._-]{8,64}$" $http_x_request_id;"#,
+        )
+    };
+    let mut real_ip: Vec<String> = proxies.iter().map(|range| format!("  set_real_ip_from {range};\n")).collect();
+    if !proxies.is_empty() {
+        real_ip.push("  real_ip_header X-Forwarded-For;\n  real_ip_recursive on;\n".into());
+    }
+    let servers = if tls {
+        format!(
+            "{}\n{}",
+            server(&format!("listen {PORT}; listen [::]:{PORT};"), "", REDIRECT),
+            server(
+                &format!("listen {TLS_PORT} ssl; listen [::]:{TLS_PORT} ssl;"),
+                &format!("{}{TLS}", limits(body)),
+                ROUTES
+            )
+        )
+    } else {
+        server(&format!("listen {PORT}; listen [::]:{PORT};"), &limits(body), ROUTES)
+    };
+    let template = TEMPLATE
+        .replace("@SCHEME@", scheme)
+        .replace("@REQUEST_ID@", request_id)
+        .replace("@UPSTREAM@", &upstream)
+        .replace("@REAL_IP@", &real_ip.concat())
+        .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT);
+    format!("{template}{servers}}}\n").replace("@HEALTH@", HEALTH).replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+}
+
+fn limits(body: i64) -> String {
+    format!("    client_max_body_size {body};\n")
+}
+
+fn server(listen: &str, settings: &str, routes: &str) -> String {
+    format!("  server {{\n    {listen}\n    server_name _;\n{settings}{routes}  }}\n")
+}
+
+const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
+worker_processes 2;
+worker_rlimit_nofile 65536;
+pid /tmp/nginx.pid;
+error_log stderr warn;
+
+events {
+  worker_connections 16384;
+}
+
+http {
+  client_body_temp_path /tmp/body;
+  proxy_temp_path /tmp/proxy;
+  fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi;
+  scgi_temp_path /tmp/scgi;
+
+  server_tokens off;
+  default_type application/octet-stream;
+  types {
+    text/html html;
+  }
+
+  # Query strings hold session ids and may hold tokens: only the path is logged.
+  log_format json escape=json '{"time":"$time_iso8601","request_id":"$trace_id","client":"$remote_addr",'
+    '"method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,'
+    '"seconds":$request_time,"upstream_seconds":"$upstream_response_time","user_agent":"$http_user_agent"}';
+  map $uri $loggable {
+    default 1;
+    @HEALTH@ 0;
+  }
+  access_log /dev/stdout json if=$loggable;
+
+  map $http_upgrade $connection_header {
+    default upgrade;
+    "" "";
+  }
+  map $http_x_forwarded_proto $forwarded_proto {
+    @SCHEME@
+  }
+  map $http_x_request_id $trace_id {
+    @REQUEST_ID@
+  }
+  map $forwarded_proto $strict_transport {
+    default "";
+    https "max-age=31536000";
+  }
+
+@REAL_IP@
+  upstream sentinel {
+    # The only server must never be marked as failed: clients would be refused after the pod is back.
+    server @UPSTREAM@ max_fails=0;
+    keepalive 64;
+  }
+
+  client_header_timeout 15s;
+  client_body_timeout 30s;
+  keepalive_timeout 75s;
+  send_timeout @SOCKET_TIMEOUT@;
+  large_client_header_buffers 4 16k;
+  gzip off;
+
+  proxy_http_version 1.1;
+  proxy_set_header Host $http_host;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $connection_header;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Proto $forwarded_proto;
+  proxy_set_header X-Forwarded-Host $http_host;
+  proxy_set_header X-Request-Id $trace_id;
+  proxy_set_header X-Real-IP "";
+  proxy_set_header Forwarded "";
+  proxy_connect_timeout 5s;
+  proxy_read_timeout @SOCKET_TIMEOUT@;
+  proxy_send_timeout @SOCKET_TIMEOUT@;
+  # A request that may have been carried out is never sent twice.
+  proxy_next_upstream error;
+  proxy_next_upstream_tries 2;
+
+  add_header X-Content-Type-Options nosniff always;
+  add_header Referrer-Policy no-referrer always;
+  add_header Content-Security-Policy "frame-ancestors 'none'" always;
+  add_header Strict-Transport-Security $strict_transport always;
+  proxy_hide_header X-Content-Type-Options;
+  proxy_hide_header Referrer-Policy;
+
+"#;
+
+const TLS: &str = "    ssl_certificate /etc/nginx/certificates/tls.crt;
+    ssl_certificate_key /etc/nginx/certificates/tls.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:4m;
+    ssl_session_timeout 1h;
+    ssl_session_tickets off;
+";
+
+const REDIRECT: &str = r"
+    location = @HEALTH@ {
+      default_type text/plain;
+      return 200 'ok';
+    }
+    location / {
+      return 308 https://$host$request_uri;
+    }
+";
+
+const ROUTES: &str = r#"
+    location = @HEALTH@ {
+      default_type text/plain;
+      return 200 'ok';
+    }
+
+    # Probes and metrics of the platform are not for clients.
+    location ~ ^/(healthz|readyz|metrics)(/|$) {
+      default_type application/problem+json;
+      return 404 '{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"not found","error":"not found"}';
+    }
+
+    location = / {
+      root /etc/nginx/pages;
+      try_files /index.html =404;
+    }
+
+    location /socket.io/ {
+      proxy_buffering off;
+      proxy_pass http://sentinel;
+    }
+
+    location / {
+      proxy_pass http://sentinel;
+    }
+
+    error_page 413 @too_large;
+    location @too_large {
+      internal;
+      default_type application/problem+json;
+      return 413 '{"type":"about:blank","title":"Payload Too Large","status":413,"code":"payload_too_large","detail":"the body is too large","error":"the body is too large"}';
+    }
+
+    error_page 502 504 @unavailable;
+    location @unavailable {
+      internal;
+      default_type application/problem+json;
+      return 503 '{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable","detail":"try again in a moment","error":"try again in a moment"}';
+    }
+"#;

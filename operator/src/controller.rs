@@ -1,0 +1,107 @@
+//! The watches that trigger reconciles.
+//!
+//! Children are watched by label and only their metadata is decoded, so neither an object of
+//! somebody else nor one that cannot be read costs anything.
+
+use std::{future::Future, sync::Arc};
+
+use futures::{StreamExt, future::join_all};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{NamespaceResourceScope, PartialObjectMeta},
+    runtime::{
+        Controller,
+        controller::{self, Error as ControllerError},
+        reflector::ObjectRef,
+        watcher,
+    },
+};
+
+use crate::{
+    names::{INSTANCE, MANAGED},
+    reconcile::{Context, Guarded, describe, on_error, reconcile},
+};
+
+/// Reconciles that run at the same time.
+const CONCURRENCY: u16 = 16;
+
+/// Runs until `stop` is done and the reconciles in progress are finished. Without namespaces, all are watched.
+pub async fn run<F>(context: Arc<Context>, namespaces: &[String], stop: F)
+where
+    F: Future<Output = ()> + Send + Sync + Clone + 'static,
+{
+    if namespaces.is_empty() {
+        run_one(context, None, stop).await;
+    } else {
+        join_all(namespaces.iter().map(|namespace| run_one(context.clone(), Some(namespace), stop.clone()))).await;
+    }
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+async fn run_one<F>(context: Arc<Context>, namespace: Option<&String>, stop: F)
+where
+    F: Future<Output = ()> + Send + Sync + 'static,
+{
+    let client = context.client.clone();
+    let namespace = namespace.map(String::as_str);
+    let controller = Controller::new(api::<Guarded>(&client, namespace), watcher::Config::default())
+        .with_config(controller::Config::default().concurrency(CONCURRENCY));
+    let controller = watch::<StatefulSet>(controller, &client, namespace, MANAGED);
+    let controller = watch::<Deployment>(controller, &client, namespace, MANAGED);
+    let controller = watch::<ConfigMap>(controller, &client, namespace, MANAGED);
+    let controller = watch::<Service>(controller, &client, namespace, MANAGED);
+    let controller = watch::<ServiceAccount>(controller, &client, namespace, MANAGED);
+    let controller = watch::<NetworkPolicy>(controller, &client, namespace, MANAGED);
+    let controller = watch::<PodDisruptionBudget>(controller, &client, namespace, MANAGED);
+    let controller = watch::<Ingress>(controller, &client, namespace, MANAGED);
+    let controller = watch::<Pod>(controller, &client, namespace, MANAGED);
+    // Claims carry the immutable labels of their template only.
+    let controller = watch::<PersistentVolumeClaim>(controller, &client, namespace, "app.kubernetes.io/name=sentinel");
+    controller
+        .graceful_shutdown_on(stop)
+        .run(reconcile, on_error, context)
+        .for_each(async |result| match result {
+            Ok((object, _)) => tracing::debug!(object = object.to_string(), "reconciled"),
+            // The policy has logged the one; the other is a child that outlives its resource.
+            Err(ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)) => {}
+            Err(error) => tracing::warn!(error = describe(&error), "watch failed, it starts again"),
+        })
+        .await;
+}
+
+/// Triggers the resource whose name an object of kind `K` carries as a label.
+fn watch<K>(
+    controller: Controller<Guarded>,
+    client: &Client,
+    namespace: Option<&str>,
+    labels: &str,
+) -> Controller<Guarded>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + 'static,
+{
+    let config = watcher::Config::default().labels(labels);
+    controller.watches(api::<PartialObjectMeta<K>>(client, namespace), config, |object| instance(&object))
+}
+
+fn instance<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
+where
+    PartialObjectMeta<K>: ResourceExt,
+{
+    let name = object.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}

@@ -1,0 +1,44 @@
+//! Events for people who ask `kubectl describe` why something is as it is: on transitions only.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, READY};
+
+/// Events for the step from `previous` to `next` conditions.
+pub fn transitions(previous: &[Condition], next: &[Condition]) -> Vec<Event> {
+    next.iter().filter_map(|condition| transition(find(previous, &condition.type_), condition)).collect()
+}
+
+fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
+    let was = previous.map(|condition| condition.status.as_str());
+    let same_reason = previous.is_some_and(|condition| condition.reason == next.reason);
+    let (type_, reason, note) = match (next.type_.as_str(), next.status.as_str()) {
+        (READY, "True") if was != Some("True") => (EventType::Normal, "Ready", next.message.clone()),
+        (READY, "False") if was == Some("True") => (EventType::Normal, "NotReady", next.message.clone()),
+        (DEGRADED, "True") if was != Some("True") || !same_reason => {
+            (EventType::Warning, next.reason.as_str(), next.message.clone())
+        }
+        (DEGRADED, "False") if was == Some("True") => {
+            (EventType::Normal, "Recovered", "what was wrong is over".to_owned())
+        }
+        (ACCEPTED, "True") if was == Some("False") => {
+            (EventType::Normal, "Accepted", "the resource can be carried out".to_owned())
+        }
+        (PAUSED, "True") if was != Some("True") => (EventType::Normal, "Paused", next.message.clone()),
+        (PAUSED, "False") if was == Some("True") => (EventType::Normal, "Resumed", "changes are made again".to_owned()),
+        _ => return None,
+    };
+    Some(event(type_, reason, &note))
+}
+
+/// An event about a reconcile.
+pub fn event(type_: EventType, reason: &str, note: &str) -> Event {
+    // The API server takes notes of up to 1 KiB.
+    let note = note.chars().take(900).collect();
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None }
+}

@@ -1,0 +1,140 @@
+//! Leader election by a Lease: one replica works, the others wait.
+//!
+//! Whether a holder is alive is judged by when this process last saw the Lease change, never by
+//! comparing clocks of different machines.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+
+use crate::{backoff::jitter, reconcile::describe};
+
+/// How long a holder counts as alive after its last sign.
+const DURATION: Duration = Duration::from_secs(15);
+/// How often a holder gives a sign.
+const RENEW: Duration = Duration::from_secs(4);
+/// How long a holder may fail to do so before it stops by itself, before others take over.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A candidate for leadership.
+pub struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    seen: Option<(Option<String>, Instant)>,
+}
+
+impl Candidate {
+    /// A candidate for the Lease `name`.
+    pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, seen: None }
+    }
+
+    /// Waits until this process leads.
+    pub async fn acquire(&mut self) {
+        loop {
+            match tokio::time::timeout(DEADLINE, self.try_hold()).await {
+                Ok(Ok(true)) => {
+                    tracing::info!(lease = self.name, identity = self.identity, "leading");
+                    return;
+                }
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(lease = self.name, error = describe(&error), "cannot get the lease"),
+                Err(_) => tracing::warn!(lease = self.name, "the API server does not answer"),
+            }
+            tokio::time::sleep(jitter(RENEW)).await;
+        }
+    }
+
+    /// Keeps leading; returns when leadership is lost.
+    pub async fn keep(&mut self) {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let left = DEADLINE.saturating_sub(renewed.elapsed());
+            match tokio::time::timeout(left, self.try_hold()).await {
+                Ok(Ok(true)) => renewed = Instant::now(),
+                // Somebody changed the Lease in between; the second look tells whether it was taken.
+                Ok(Ok(false)) if matches!(self.try_hold().await, Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(false)) => {
+                    tracing::error!(lease = self.name, "another replica leads");
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(lease = self.name, error = describe(&error), "cannot renew the lease"),
+                Err(_) => {}
+            }
+            if renewed.elapsed() >= DEADLINE {
+                tracing::error!(lease = self.name, "the lease could not be renewed in time");
+                return;
+            }
+        }
+    }
+
+    /// Lets another replica take over at once.
+    pub async fn release(&self) {
+        let result = async {
+            let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+            let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
+            if spec.holder_identity.as_deref() != Some(&self.identity) {
+                return Ok(());
+            }
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
+        };
+        if let Err(error) = result.await {
+            tracing::warn!(lease = self.name, error = describe(&error), "cannot release the lease");
+        }
+    }
+
+    /// Takes or renews the Lease; false when somebody else holds it.
+    async fn try_hold(&mut self) -> Result<bool, kube::Error> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                spec: Some(self.spec(None)),
+            };
+            return won(self.api.create(&PostParams::default(), &lease).await);
+        };
+        let version = lease.metadata.resource_version.clone();
+        let changed = self.seen.as_ref().is_none_or(|(seen, _)| *seen != version);
+        if changed {
+            self.seen = Some((version, Instant::now()));
+        }
+        let spec = lease.spec.as_ref();
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        let is_mine = holder == self.identity;
+        let is_alive = self.seen.as_ref().is_some_and(|(_, since)| since.elapsed() < DURATION);
+        if !holder.is_empty() && !is_mine && is_alive {
+            return Ok(false);
+        }
+        let next = Lease { spec: Some(self.spec(spec.filter(|_| is_mine))), ..lease.clone() };
+        // The version in the metadata makes this fail if somebody else was faster.
+        won(self.api.replace(&self.name, &PostParams::default(), &next).await)
+    }
+
+    fn spec(&self, mine: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: mine.and_then(|spec| spec.acquire_time.clone()).or_else(|| Some(now.clone())),
+            renew_time: Some(now),
+            lease_transitions: Some(mine.and_then(|spec| spec.lease_transitions).unwrap_or(0)),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,241 @@
+//! One reconcile: the steps in order, and what becomes of their errors.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{
+    Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        controller::Action,
+        events::{EventType, Recorder, Reporter},
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    api::SentinelChat,
+    backoff::{Backoff, jitter},
+    build,
+    events::{event, transitions},
+    names::MANAGER,
+    settings::Settings,
+    steps::{
+        apply::{self, Failure},
+        dereference, finalize, observe, plan, prune, repair,
+        status::{self, Carried, Verdict},
+        validate,
+    },
+};
+
+/// The resource as it is watched: one that cannot be read must not stop the others.
+pub type Guarded = DeserializeGuard<SentinelChat>;
+
+/// How often a settled resource is looked at without any change, which is also how soon a change in
+/// a Secret that somebody else owns is seen.
+const RESYNC: Duration = Duration::from_mins(5);
+/// How often a resource is looked at that waits for something that is not watched.
+const WAITING: Duration = Duration::from_secs(30);
+
+/// What every reconcile shares.
+pub struct Context {
+    /// Connection to the API server.
+    pub client: Client,
+    /// Defaults.
+    pub settings: Settings,
+    /// Writes Events.
+    pub recorder: Recorder,
+    /// Waiting times after errors.
+    pub backoff: Backoff,
+    /// Growths that were refused.
+    pub refusals: repair::Refusals,
+}
+
+impl Context {
+    /// A context without history.
+    pub fn new(client: Client, settings: Settings) -> Self {
+        let recorder = Recorder::new(client.clone(), Reporter::from(MANAGER));
+        Self { client, settings, recorder, backoff: Backoff::default(), refusals: repair::Refusals::default() }
+    }
+}
+
+/// Why a reconcile has to be tried again.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cluster could not be read.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// A reference could not be followed.
+    #[error(transparent)]
+    Dereference(#[from] dereference::Error),
+    /// The status could not be written.
+    #[error("cannot write the status")]
+    Status(#[source] kube::Error),
+    /// The finalizer could not be set or removed.
+    #[error("cannot change the finalizer")]
+    Finalizer(#[source] kube::Error),
+    /// Something could not be changed.
+    #[error("{message}")]
+    Incomplete {
+        /// The first failure.
+        message: String,
+        /// How many there were.
+        count: usize,
+    },
+}
+
+/// Brings the cluster closer to what the resource says.
+pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = std::time::Instant::now();
+    let result = run(&object, &context).await;
+    let outcome = if result.is_ok() { "ok" } else { "error" };
+    metrics::counter!("sentinel_operator_reconciles_total", "result" => outcome).increment(1);
+    metrics::histogram!("sentinel_operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
+    if result.is_ok() {
+        context.backoff.succeeded(&key(&object));
+    }
+    result
+}
+
+/// When to try again after `error`.
+#[allow(clippy::needless_pass_by_value)] // the signature is the controller's
+pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.backoff.failed(&key(&object));
+    tracing::warn!(object = key(&object), error = describe(error), seconds = wait.as_secs(), "trying again later");
+    Action::requeue(wait)
+}
+
+/// An error with its causes.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn key(object: &Guarded) -> String {
+    let meta = object.meta();
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
+    let chat = match &object.0 {
+        Ok(chat) => chat,
+        Err(invalid) => {
+            tracing::warn!(object = key(object), error = invalid.error, "cannot read the resource");
+            let note = format!("the operator cannot read this resource, correct it: {}", invalid.error);
+            publish(context, object, event(EventType::Warning, "Unreadable", &note)).await;
+            return Ok(Action::await_change());
+        }
+    };
+    if chat.metadata.deletion_timestamp.is_some() {
+        return finalized(object, chat, context).await;
+    }
+    if chat.spec.paused {
+        report(object, chat, context, Verdict::Paused).await?;
+        return Ok(Action::await_change());
+    }
+    if finalize::align(&context.client, chat).await.map_err(Error::Finalizer)? {
+        // The change triggers the next reconcile, which sees the current version.
+        return Ok(Action::await_change());
+    }
+    let valid = match validate::validate(chat, &context.settings) {
+        Ok(valid) => valid,
+        Err(error) => {
+            let message = error.to_string();
+            report(object, chat, context, Verdict::Refused { reason: error.reason(), message: &message }).await?;
+            return Ok(Action::await_change());
+        }
+    };
+    carry_out(object, chat, &valid, context).await
+}
+
+async fn carry_out(
+    object: &Guarded,
+    chat: &SentinelChat,
+    valid: &validate::ValidChat,
+    context: &Context,
+) -> Result<Action, Error> {
+    let client = &context.client;
+    let namespace = valid.namespace.as_str();
+    let mut observed = observe::observe(client, namespace, &valid.names).await?;
+    let refused = async |reason: &str, message: &str| {
+        report(object, chat, context, Verdict::Refused { reason, message }).await?;
+        Ok(Action::requeue(jitter(WAITING)))
+    };
+    let found = match dereference::dereference(client, valid, &observed).await {
+        Ok(found) => found,
+        Err(error) => match error.reason() {
+            Some(reason) => return refused(reason, &describe(&error)).await,
+            None => return Err(error.into()),
+        },
+    };
+    let children = match build::build(valid, &found.facts) {
+        Ok(children) => children,
+        Err(error) => return refused("InvalidSpec", &describe(&error)).await,
+    };
+    let mut plan = plan::plan(children, &observed, chat.metadata.uid.as_deref());
+
+    let mut failures = Vec::new();
+    failures.extend(repair::grow(client, namespace, &plan.grow, &context.refusals).await);
+    if let Some(keys) = &found.new_keys
+        && let Err(failure) = apply::create_keys(client, namespace, keys).await
+    {
+        // Pods must not start with the hash of keys that do not exist.
+        plan.apply.retain(|child| child.kind.stage() != build::Stage::Workload);
+        failures.push(failure);
+    }
+    failures.extend(apply::apply(client, namespace, &plan, &mut observed).await);
+    failures.extend(prune::prune(client, namespace, &plan.prune, &mut observed).await);
+    failures.extend(repair::replace_stuck(client, namespace, &valid.names, &observed).await);
+
+    let carried = Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked };
+    report(object, chat, context, Verdict::Carried(carried)).await?;
+    match failures.first() {
+        Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),
+        None => Ok(Action::requeue(jitter(RESYNC))),
+    }
+}
+
+async fn finalized(object: &Guarded, chat: &SentinelChat, context: &Context) -> Result<Action, Error> {
+    let list = |failures: &[Failure]| failures.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; ");
+    match finalize::finalize(&context.client, chat, Timestamp::now()).await.map_err(Error::Finalizer)? {
+        finalize::Outcome::Nothing => {}
+        finalize::Outcome::Done => {
+            let note = "the data volume and the generated keys are deleted";
+            publish(context, object, event(EventType::Normal, "DataDeleted", note)).await;
+        }
+        finalize::Outcome::GivenUp(failures) => {
+            let note = format!("not everything could be deleted, delete it yourself: {}", list(&failures));
+            publish(context, object, event(EventType::Warning, "DataLeftBehind", &note)).await;
+        }
+        finalize::Outcome::Pending(failures) => {
+            let message = list(&failures);
+            publish(context, object, event(EventType::Warning, "DeletionPending", &message)).await;
+            return Err(Error::Incomplete { message, count: failures.len() });
+        }
+    }
+    Ok(Action::await_change())
+}
+
+/// Writes the status and, if it changed, the Events that tell so.
+async fn report(object: &Guarded, chat: &SentinelChat, context: &Context, verdict: Verdict<'_>) -> Result<(), Error> {
+    let next = status::assess(chat, verdict, Timestamp::now());
+    if status::write(&context.client, chat, &next).await.map_err(Error::Status)? {
+        let previous = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        for event in transitions(previous, &next.conditions) {
+            publish(context, object, event).await;
+        }
+    }
+    Ok(())
+}
+
+/// An Event that cannot be written is no reason to stop.
+async fn publish(context: &Context, object: &Guarded, event: kube::runtime::events::Event) {
+    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(object = key(object), reason = event.reason, error = describe(&error), "cannot write an event");
+    }
+}

@@ -1,0 +1,146 @@
+//! Deletes data of resources with `deletionPolicy: Delete`. No other resource has a finalizer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Namespace, PersistentVolumeClaim, Secret},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams},
+    core::NamespaceResourceScope,
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::apply::Failure;
+use crate::{
+    api::{DeletionPolicy, SentinelChat},
+    build::Stage,
+    names::{FINALIZER, MANAGED, Names},
+};
+
+/// How long deletion is tried before the resource is let go all the same.
+const DEADLINE: Duration = Duration::from_mins(5);
+
+/// Adds or removes the finalizer as the deletion policy says. Returns whether it wrote.
+pub async fn align(client: &Client, chat: &SentinelChat) -> Result<bool, kube::Error> {
+    let wanted = chat.spec.deletion_policy == DeletionPolicy::Delete;
+    if wanted == has_finalizer(chat) {
+        return Ok(false);
+    }
+    set_finalizer(client, chat, wanted).await?;
+    Ok(true)
+}
+
+fn has_finalizer(chat: &SentinelChat) -> bool {
+    chat.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+async fn set_finalizer(client: &Client, chat: &SentinelChat, wanted: bool) -> Result<(), kube::Error> {
+    let mut finalizers = chat.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if wanted {
+        finalizers.push(FINALIZER.into());
+    }
+    // With the version, so that a finalizer that somebody else just added is not lost.
+    let patch = json!({
+        "metadata": { "finalizers": finalizers, "resourceVersion": chat.metadata.resource_version }
+    });
+    let name = chat.metadata.name.clone().unwrap_or_default();
+    let api: Api<SentinelChat> = Api::namespaced(client.clone(), namespace(chat));
+    match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn namespace(chat: &SentinelChat) -> &str {
+    chat.metadata.namespace.as_deref().unwrap_or("default")
+}
+
+/// How a deletion stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing to do: somebody else's finalizer holds the resource.
+    Nothing,
+    /// Data is deleted and the resource is let go.
+    Done,
+    /// Something could not be deleted; it will be tried again.
+    Pending(Vec<Failure>),
+    /// Something could not be deleted for so long that the resource is let go all the same.
+    GivenUp(Vec<Failure>),
+}
+
+/// Deletes data and lets the resource go.
+pub async fn finalize(client: &Client, chat: &SentinelChat, now: Timestamp) -> Result<Outcome, kube::Error> {
+    if !has_finalizer(chat) {
+        return Ok(Outcome::Nothing);
+    }
+    let failures =
+        if chat.spec.deletion_policy == DeletionPolicy::Delete { delete_data(client, chat).await } else { Vec::new() };
+    if failures.is_empty() {
+        set_finalizer(client, chat, false).await?;
+        return Ok(Outcome::Done);
+    }
+    if is_overdue(chat, now) || is_namespace_terminating(client, namespace(chat)).await {
+        set_finalizer(client, chat, false).await?;
+        return Ok(Outcome::GivenUp(failures));
+    }
+    Ok(Outcome::Pending(failures))
+}
+
+fn is_overdue(chat: &SentinelChat, now: Timestamp) -> bool {
+    chat.metadata.deletion_timestamp.as_ref().is_some_and(|since| now.duration_since(since.0).unsigned_abs() > DEADLINE)
+}
+
+/// In a namespace that is being deleted everything goes anyway. Without the right to look, assume not.
+async fn is_namespace_terminating(client: &Client, name: &str) -> bool {
+    let api: Api<Namespace> = Api::all(client.clone());
+    api.get(name).await.is_ok_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+}
+
+async fn delete_data(client: &Client, chat: &SentinelChat) -> Vec<Failure> {
+    let names = Names::new(chat.metadata.name.clone().unwrap_or_default());
+    let namespace = namespace(chat);
+    let mut failures = Vec::new();
+    // The workload first: it would make its claim anew.
+    failures
+        .extend(delete::<StatefulSet>(client, namespace, "StatefulSet", &names.stateful_set(), Some(MANAGED)).await);
+    failures.extend(
+        delete::<PersistentVolumeClaim>(client, namespace, "PersistentVolumeClaim", &names.data_claim(), None).await,
+    );
+    if chat.spec.encryption.key_secret.is_none() {
+        failures.extend(delete::<Secret>(client, namespace, "Secret", &names.keys(), Some(MANAGED)).await);
+    }
+    failures
+}
+
+/// Deletes one object; with `only`, if it has that label.
+async fn delete<K>(client: &Client, namespace: &str, kind: &str, name: &str, only: Option<&str>) -> Option<Failure>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let result = async {
+        let Some(object) = api.get_opt(name).await? else { return Ok(()) };
+        let meta = object.meta();
+        let is_ours = only.is_none_or(|label| {
+            label.split_once('=').is_some_and(|(key, value)| {
+                meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
+            })
+        });
+        if !is_ours || meta.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        api.delete(name, &DeleteParams::background()).await.map(|_| ())
+    };
+    match result.await {
+        Ok(()) => None,
+        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        Err(error) => Some(Failure::new(Stage::Extra, "delete", kind, name, &error)),
+    }
+}

@@ -1,0 +1,15 @@
+//! The reconcile pipeline: observe, validate, dereference, build, plan, apply, prune, repair, status,
+//! finalize.
+//!
+//! One module a step. Only those that talk to the cluster hold a client; validate, plan and the
+//! assessment in status are pure, as is [`crate::build`].
+
+pub mod apply;
+pub mod dereference;
+pub mod finalize;
+pub mod observe;
+pub mod plan;
+pub mod prune;
+pub mod repair;
+pub mod status;
+pub mod validate;

@@ -1,0 +1,131 @@
+//! What exists in the cluster for one resource.
+//!
+//! Everything is read by label, live: there is no cache that could be stale or grow with what other
+//! people keep in the cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use kube::{Api, Client, api::ListParams, core::DynamicObject};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::{build::Kind, names::Names};
+
+/// Why the cluster could not be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A list failed.
+    #[error("cannot list {what}")]
+    List {
+        /// What was listed.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: kube::Error,
+    },
+}
+
+/// Objects of one resource, as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Objects that the operator makes, by kind and name.
+    pub children: BTreeMap<(Kind, String), Value>,
+    /// Pods.
+    pub pods: Vec<Pod>,
+    /// Volume claims.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// Warnings about workloads without pods and claims without volumes: object name and message.
+    pub warnings: Vec<(String, String)>,
+}
+
+impl Observed {
+    /// The object of that kind and name.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Value> {
+        self.children.get(&(kind, name.to_owned()))
+    }
+
+    /// Takes over an object that an apply returned.
+    pub fn put(&mut self, kind: Kind, name: &str, value: Value) {
+        self.children.insert((kind, name.to_owned()), value);
+    }
+}
+
+/// Reads everything that belongs to the resource called `names.instance`.
+pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<Observed, Error> {
+    let ours = ListParams::default().labels(&names.list_selector());
+    let mut observed = Observed::default();
+    for kind in Kind::ALL {
+        let resource = kind.api_resource();
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+        let list = match api.list(&ours).await {
+            Ok(list) => list,
+            // The cluster does not know the kind, or the operator was not given rights to it because
+            // the cluster did not know it when it was installed.
+            Err(kube::Error::Api(status)) if kind.is_optional() && (status.is_not_found() || status.is_forbidden()) => {
+                continue;
+            }
+            Err(source) => return Err(Error::List { what: kind.as_str(), source }),
+        };
+        for object in list {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let mut value = serde_json::to_value(&object).unwrap_or_else(|_| json!({}));
+            // Items of a list carry no type.
+            value["apiVersion"] = json!(resource.api_version);
+            value["kind"] = json!(resource.kind);
+            observed.children.insert((kind, name), value);
+        }
+    }
+    // Claims and pods carry the labels of their templates only.
+    let theirs = ListParams::default().labels(&format!(
+        "app.kubernetes.io/name=sentinel,{}={}",
+        crate::names::INSTANCE,
+        names.instance
+    ));
+    observed.pods = list::<Pod>(client, namespace, &theirs, "Pod").await?;
+    observed.claims = list::<PersistentVolumeClaim>(client, namespace, &theirs, "PersistentVolumeClaim").await?;
+    if is_stuck_without_pods(&observed, names) || observed.claims.iter().any(|claim| !is_bound(claim)) {
+        observed.warnings = warnings(client, namespace, names).await?;
+    }
+    Ok(observed)
+}
+
+async fn list<K>(client: &Client, namespace: &str, params: &ListParams, what: &'static str) -> Result<Vec<K>, Error>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    api.list(params).await.map(|list| list.items).map_err(|source| Error::List { what, source })
+}
+
+/// A StatefulSet tells only by Events why it cannot make its pod.
+fn is_stuck_without_pods(observed: &Observed, names: &Names) -> bool {
+    observed
+        .get(Kind::StatefulSet, &names.stateful_set())
+        .is_some_and(|set| set.pointer("/status/replicas").and_then(Value::as_i64).unwrap_or(0) == 0)
+}
+
+/// Whether a claim has its volume.
+pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+}
+
+async fn warnings(client: &Client, namespace: &str, names: &Names) -> Result<Vec<(String, String)>, Error> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let mut found = Vec::new();
+    for (kind, name) in [("StatefulSet", names.stateful_set()), ("PersistentVolumeClaim", names.data_claim())] {
+        let params = ListParams::default()
+            .fields(&format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning"));
+        let mut events = api.list(&params).await.map_err(|source| Error::List { what: "Event", source })?.items;
+        events.sort_by_key(|event| {
+            event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0))
+        });
+        if let Some(message) = events.pop().and_then(|event| event.message) {
+            found.push((name, message));
+        }
+    }
+    Ok(found)
+}

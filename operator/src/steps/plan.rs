@@ -1,0 +1,151 @@
+//! What has to change so that the cluster holds what was built. Pure.
+
+use serde_json::{Value, json};
+
+use super::observe::Observed;
+use crate::{
+    build::{Child, Kind, digest},
+    names::APPLIED,
+    subset::is_subset,
+};
+
+/// Changes for one resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Objects to apply, in order.
+    pub apply: Vec<Child>,
+    /// How many objects are as they should be.
+    pub unchanged: usize,
+    /// Changes that Kubernetes does not allow.
+    pub blocked: Vec<Blocked>,
+    /// Objects that are ours and no longer wanted.
+    pub prune: Vec<Unwanted>,
+    /// Claims that should grow.
+    pub grow: Vec<Growth>,
+}
+
+/// A change that Kubernetes does not allow on an object that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The field.
+    pub field: &'static str,
+}
+
+/// An object that is ours and no longer wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwanted {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its uid, so that a successor of the same name is left alone.
+    pub uid: Option<String>,
+}
+
+/// A claim that should grow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Growth {
+    /// Its name.
+    pub claim: String,
+    /// Its new size.
+    pub size: String,
+}
+
+/// Fields of a StatefulSet that cannot change once it exists.
+const IMMUTABLE: [(&str, &str); 4] = [
+    ("/spec/serviceName", "spec.serviceName"),
+    ("/spec/podManagementPolicy", "spec.podManagementPolicy"),
+    ("/spec/selector", "spec.selector"),
+    ("/spec/volumeClaimTemplates", "spec.volumeClaimTemplates"),
+];
+
+/// Compares what should be with what is. `owner` is the uid of the resource.
+pub fn plan(desired: Vec<Child>, observed: &Observed, owner: Option<&str>) -> Plan {
+    let mut plan = Plan { prune: unwanted(&desired, observed, owner), ..Plan::default() };
+    for mut child in desired {
+        let live = observed.get(child.kind, &child.name);
+        if let (Kind::StatefulSet, Some(live)) = (child.kind, live) {
+            plan.grow.extend(keep_claim_size(&mut child.value, live, observed));
+            if let Some(field) = blocked_field(&child.value, live) {
+                plan.blocked.push(Blocked { kind: child.kind, name: child.name, field });
+                continue;
+            }
+        }
+        stamp(&mut child.value);
+        if live.is_some_and(|live| is_subset(&child.value, live)) {
+            plan.unchanged += 1;
+        } else {
+            plan.apply.push(child);
+        }
+    }
+    plan
+}
+
+/// Writes the hash of the object into it. The hash tells that a field we no longer set has to go,
+/// which a comparison of values cannot see.
+fn stamp(value: &mut Value) {
+    let hash = digest(&[value.to_string().as_bytes()]);
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
+    {
+        annotations.insert(APPLIED.into(), json!(hash));
+    }
+}
+
+const CLAIM_SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+
+/// A claim template cannot change: the live one keeps its size and the claims themselves grow.
+fn keep_claim_size(desired: &mut Value, live: &Value, observed: &Observed) -> Vec<Growth> {
+    let (Some(wanted), Some(kept)) = (desired.pointer(CLAIM_SIZE).cloned(), live.pointer(CLAIM_SIZE).cloned()) else {
+        return Vec::new();
+    };
+    if let Some(size) = desired.pointer_mut(CLAIM_SIZE) {
+        *size = kept;
+    }
+    let Some(size) = wanted.as_str() else { return Vec::new() };
+    observed
+        .claims
+        .iter()
+        .filter_map(|claim| {
+            let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
+            let smaller = crate::subset::amount(&requested.0)? < crate::subset::amount(size)?;
+            smaller.then(|| Growth { claim: claim.metadata.name.clone().unwrap_or_default(), size: size.to_owned() })
+        })
+        .collect()
+}
+
+fn blocked_field(desired: &Value, live: &Value) -> Option<&'static str> {
+    IMMUTABLE.into_iter().find_map(|(pointer, field)| {
+        let wanted = desired.pointer(pointer)?;
+        (!is_subset(wanted, live.pointer(pointer).unwrap_or(&Value::Null))).then_some(field)
+    })
+}
+
+fn unwanted(desired: &[Child], observed: &Observed, owner: Option<&str>) -> Vec<Unwanted> {
+    observed
+        .children
+        .iter()
+        .filter(|((kind, name), value)| {
+            owner.is_some_and(|uid| is_owned(value, uid))
+                && value.pointer("/metadata/deletionTimestamp").is_none()
+                && !desired.iter().any(|child| child.kind == *kind && child.name == *name)
+        })
+        .map(|((kind, name), value)| Unwanted {
+            kind: *kind,
+            name: name.clone(),
+            uid: value.pointer("/metadata/uid").and_then(Value::as_str).map(String::from),
+        })
+        .collect()
+}
+
+/// A label alone does not make an object ours: users copy labels.
+fn is_owned(value: &Value, uid: &str) -> bool {
+    value
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array)
+        .is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
+}

@@ -1,0 +1,116 @@
+//! What Kubernetes does not do by itself: growing the claims of a StatefulSet, and replacing a pod
+//! of an old revision that will never become ready.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+use super::{
+    apply::Failure,
+    observe::Observed,
+    plan::Growth,
+    status::pods::{is_ready, trouble},
+};
+use crate::{
+    build::{Kind, Stage},
+    names::{MANAGER, Names},
+};
+
+/// How long a refused growth is not asked for again.
+const ASK_AGAIN: Duration = Duration::from_mins(10);
+
+/// Growths that the API server refused. A refusal depends on the storage class, which seldom changes.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<HashMap<(String, Growth), (Instant, Failure)>>);
+
+impl Refusals {
+    fn recent(&self, namespace: &str, growth: &Growth) -> Option<Failure> {
+        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, failure) = refusals.get(&(namespace.to_owned(), growth.clone()))?;
+        (since.elapsed() < ASK_AGAIN).then(|| failure.clone())
+    }
+
+    fn remember(&self, namespace: &str, growth: &Growth, failure: &Failure) {
+        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.retain(|_, (since, _)| since.elapsed() < ASK_AGAIN);
+        refusals.insert((namespace.to_owned(), growth.clone()), (Instant::now(), failure.clone()));
+    }
+}
+
+/// Asks for larger volumes. It depends on nothing else: a full disk must not block its own cure.
+pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals: &Refusals) -> Vec<Failure> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let mut failures = Vec::new();
+    for growth in growths {
+        if let Some(failure) = refusals.recent(namespace, growth) {
+            failures.push(failure);
+            continue;
+        }
+        let patch = json!({ "spec": { "resources": { "requests": { "storage": growth.size } } } });
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match api.patch(&growth.claim, &params, &Patch::Merge(&patch)).await {
+            Ok(_) => tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim grows"),
+            Err(error) => {
+                let mut failure = Failure::new(Stage::Extra, "grow", "PersistentVolumeClaim", &growth.claim, &error);
+                if matches!(&error, kube::Error::Api(status) if status.is_forbidden() || status.is_invalid()) {
+                    failure.reason = "StorageNotResized";
+                    refusals.remember(namespace, growth, &failure);
+                }
+                failures.push(failure);
+            }
+        }
+    }
+    failures
+}
+
+/// Pods of the StatefulSet that are stuck on a revision that was replaced.
+pub fn stuck<'a>(observed: &'a Observed, names: &Names) -> Vec<&'a Pod> {
+    let Some(set) = observed.get(Kind::StatefulSet, &names.stateful_set()) else { return Vec::new() };
+    let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_i64);
+    let Some(update) = set.pointer("/status/updateRevision").and_then(Value::as_str) else { return Vec::new() };
+    // Before the controller has seen the new template, every pod looks current.
+    if number("/metadata/generation") != number("/status/observedGeneration") {
+        return Vec::new();
+    }
+    observed
+        .pods
+        .iter()
+        .filter(|pod| {
+            let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
+            let of_set = pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "StatefulSet");
+            of_set
+                && pod.metadata.deletion_timestamp.is_none()
+                && revision.is_some_and(|revision| revision != update)
+                && !is_ready(pod)
+                && trouble(pod).is_some()
+        })
+        .collect()
+}
+
+/// Deletes stuck pods, so that the StatefulSet makes them anew from its current template.
+pub async fn replace_stuck(client: &Client, namespace: &str, names: &Names, observed: &Observed) -> Vec<Failure> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let mut failures = Vec::new();
+    for pod in stuck(observed, names) {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match api.delete(&name, &params).await {
+            Ok(_) => tracing::info!(pod = name, namespace, "replaced a pod that was stuck on an old revision"),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(error) => failures.push(Failure::new(Stage::Extra, "delete", "Pod", &name, &error)),
+        }
+    }
+    failures
+}

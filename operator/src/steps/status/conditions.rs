@@ -1,0 +1,148 @@
+//! Conditions as other tools read them. Their names are frozen: health checks and alerts depend on them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{is_essential, workload::Workload};
+use crate::steps::{
+    apply::Failure,
+    observe::{Observed, is_bound},
+    plan::Blocked,
+};
+
+/// The platform serves and is what the resource says.
+pub const READY: &str = "Ready";
+/// Something is being changed.
+pub const PROGRESSING: &str = "Progressing";
+/// Something is wrong that will not go away by waiting.
+pub const DEGRADED: &str = "Degraded";
+/// The resource can be carried out.
+pub const ACCEPTED: &str = "Accepted";
+/// The resource asks to be left alone.
+pub const PAUSED: &str = "Paused";
+/// The operator has newer defaults than those in use.
+pub const UPGRADE: &str = "UpgradeAvailable";
+
+/// Longest message; the schema allows 4096 bytes.
+const MESSAGE_MAX: usize = 1024;
+
+/// Conditions of one resource, by type.
+#[derive(Clone, Debug)]
+pub struct Set {
+    conditions: Vec<Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Set {
+    /// Starts from what was reported before.
+    pub fn new(previous: Vec<Condition>, generation: Option<i64>, now: Timestamp) -> Self {
+        Self { conditions: previous, generation, now }
+    }
+
+    /// Sets one condition; its time changes only with its status.
+    pub fn set(&mut self, type_: &str, status: bool, reason: &str, message: &str) {
+        let status = if status { "True" } else { "False" };
+        let previous = self.conditions.iter().position(|condition| condition.type_ == type_);
+        let since = previous
+            .map(|index| &self.conditions[index])
+            .filter(|condition| condition.status == status)
+            .map_or_else(|| seconds(self.now), |condition| condition.last_transition_time.clone());
+        let condition = Condition {
+            type_: type_.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: shorten(message),
+            observed_generation: self.generation,
+            last_transition_time: since,
+        };
+        match previous {
+            Some(index) => self.conditions[index] = condition,
+            None => self.conditions.push(condition),
+        }
+    }
+
+    /// Sets Ready, Progressing and Degraded from what was seen.
+    pub fn judge(&mut self, workloads: &[Workload], failures: &[Failure], blocked: &[Blocked], observed: &Observed) {
+        let troubles = troubles(workloads, failures, blocked, observed);
+        let unready: Vec<&Workload> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
+        let essential = failures.iter().find(|failure| is_essential(failure));
+
+        if let Some(failure) = essential {
+            self.set(READY, false, failure.reason, &failure.message);
+        } else if let Some(change) = blocked.first() {
+            self.set(READY, false, "ImmutableField", &refusal(change));
+        } else if unready.is_empty() {
+            self.set(READY, true, "AllAvailable", "the platform serves");
+        } else {
+            let waiting: Vec<String> = unready.iter().map(Workload::progress).collect();
+            self.set(READY, false, "NotAvailable", &waiting.join("; "));
+        }
+
+        match troubles.first() {
+            Some((reason, message)) => self.set(DEGRADED, true, reason, message),
+            None => self.set(DEGRADED, false, "AsExpected", ""),
+        }
+
+        let moving: Vec<String> =
+            workloads.iter().filter(|workload| workload.is_moving()).map(Workload::progress).collect();
+        if moving.is_empty() {
+            self.set(PROGRESSING, false, "Settled", "");
+        } else {
+            self.set(PROGRESSING, true, "RollingOut", &moving.join("; "));
+        }
+    }
+
+    /// The conditions, in a stable order.
+    pub fn into_sorted(mut self) -> Vec<Condition> {
+        self.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+        self.conditions
+    }
+}
+
+/// Everything that will not go away by waiting, the most telling first.
+fn troubles(
+    workloads: &[Workload],
+    failures: &[Failure],
+    blocked: &[Blocked],
+    observed: &Observed,
+) -> Vec<(&'static str, String)> {
+    let mut troubles: Vec<(&'static str, String)> =
+        failures.iter().map(|failure| (failure.reason, failure.message.clone())).collect();
+    troubles.extend(blocked.iter().map(|change| ("ImmutableField", refusal(change))));
+    troubles.extend(
+        workloads
+            .iter()
+            .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
+    );
+    for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        // Without a warning the claim is only waiting for its pod or its provisioner.
+        if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
+            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}")));
+        }
+    }
+    troubles
+}
+
+fn refusal(change: &Blocked) -> String {
+    format!(
+        "{} {}: {} cannot change once it exists; restore the old value in the SentinelChat, or create a second one and move the data",
+        change.kind.as_str(),
+        change.name,
+        change.field
+    )
+}
+
+/// Conditions carry whole seconds: a fraction would not survive the API server.
+fn seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+fn shorten(message: &str) -> String {
+    if message.len() <= MESSAGE_MAX {
+        return message.to_owned();
+    }
+    let end = (0..=MESSAGE_MAX).rev().find(|index| message.is_char_boundary(*index)).unwrap_or(0);
+    format!("{}…", &message[..end])
+}

@@ -1,0 +1,144 @@
+//! What is reported: computed from what was observed, written only when it changed.
+
+pub mod conditions;
+pub mod endpoints;
+pub mod pods;
+pub mod workload;
+
+use jiff::Timestamp;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
+use super::{apply::Failure, observe::Observed, plan::Blocked, validate::ValidChat};
+use crate::{
+    api::{GROUP, SentinelChat, SentinelChatStatus, VERSION},
+    build::{Kind, Stage},
+    names::{Component, MANAGER},
+};
+
+/// What a reconcile came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict<'a> {
+    /// The resource asks to be left alone.
+    Paused,
+    /// The resource cannot be carried out.
+    Refused {
+        /// Reason for the conditions.
+        reason: &'a str,
+        /// What to write or do instead.
+        message: &'a str,
+    },
+    /// The resource was carried out as far as possible.
+    Carried(Carried<'a>),
+}
+
+/// A resource that was carried out as far as possible.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// What was built.
+    pub valid: &'a ValidChat,
+    /// What exists.
+    pub observed: &'a Observed,
+    /// What could not be changed.
+    pub failures: &'a [Failure],
+    /// What Kubernetes does not allow to change.
+    pub blocked: &'a [Blocked],
+}
+
+/// The status of `chat`. Pure: the same input gives the same status.
+pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> SentinelChatStatus {
+    let previous = chat.status.clone().unwrap_or_default();
+    let mut conditions = Set::new(previous.conditions.clone(), chat.metadata.generation, now);
+    match verdict {
+        Verdict::Paused => {
+            conditions.set(PAUSED, true, "Paused", "spec.paused is true: nothing is changed until it is false");
+            // What is about an earlier generation stays: nothing was done about this one.
+            SentinelChatStatus { conditions: conditions.into_sorted(), ..previous }
+        }
+        Verdict::Refused { reason, message } => {
+            conditions.set(PAUSED, false, "Running", "");
+            conditions.set(conditions::ACCEPTED, false, reason, message);
+            conditions.set(READY, false, reason, message);
+            conditions.set(PROGRESSING, false, reason, message);
+            conditions.set(DEGRADED, true, reason, message);
+            SentinelChatStatus {
+                observed_generation: chat.metadata.generation,
+                conditions: conditions.into_sorted(),
+                ..previous
+            }
+        }
+        Verdict::Carried(carried) => carried_out(chat, carried, conditions, previous),
+    }
+}
+
+fn carried_out(
+    chat: &SentinelChat,
+    carried: Carried<'_>,
+    mut conditions: Set,
+    previous: SentinelChatStatus,
+) -> SentinelChatStatus {
+    let Carried { valid, observed, failures, blocked } = carried;
+    let workloads = [
+        workload::assess(observed, &valid.names, Kind::StatefulSet, Component::Sentinel, 1),
+        workload::assess(observed, &valid.names, Kind::Deployment, Component::Gateway, valid.spec.gateway.replicas),
+    ];
+    conditions.set(PAUSED, false, "Running", "");
+    conditions.set(conditions::ACCEPTED, true, "Valid", "");
+    conditions.judge(&workloads, failures, blocked, observed);
+    conditions.set(
+        UPGRADE,
+        valid.upgrade_waits,
+        if valid.upgrade_waits { "NewDefaults" } else { "UpToDate" },
+        if valid.upgrade_waits {
+            "the operator has newer defaults: they are used at the next change of spec, or with upgrades: Automatic"
+        } else {
+            ""
+        },
+    );
+    let url = endpoints::base_url(valid, observed);
+    let sentinel_ready = workloads[0].is_ready();
+    SentinelChatStatus {
+        observed_generation: chat.metadata.generation,
+        conditions: conditions.into_sorted(),
+        endpoints: url.as_deref().map(endpoints::of).unwrap_or_default(),
+        url,
+        // A version is reported once it is the one that serves.
+        version: if sentinel_ready { Some(valid.sentinel_image.version().to_owned()) } else { previous.version },
+        services: workloads.iter().map(workload::Workload::report).collect(),
+        selector: workload::current_selector(observed, &valid.names),
+        template_revision: Some(valid.template_revision),
+        sentinel_image: Some(valid.sentinel_image.to_string()),
+        gateway_image: Some(valid.gateway_image.to_string()),
+    }
+}
+
+/// Whether failures keep the platform from being what the resource says.
+fn is_essential(failure: &Failure) -> bool {
+    failure.stage < Stage::Extra
+}
+
+/// Writes `status` if it differs from what `chat` has.
+pub async fn write(client: &Client, chat: &SentinelChat, status: &SentinelChatStatus) -> Result<bool, kube::Error> {
+    if chat.status.as_ref() == Some(status) {
+        return Ok(false);
+    }
+    let name = chat.metadata.name.clone().unwrap_or_default();
+    let api: Api<SentinelChat> =
+        Api::namespaced(client.clone(), chat.metadata.namespace.as_deref().unwrap_or("default"));
+    let body = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": "SentinelChat",
+        "metadata": { "name": name, "uid": chat.metadata.uid },
+        "status": status,
+    });
+    match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+        Ok(_) => Ok(true),
+        // Deleted in the meantime: nobody is left to be told.
+        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

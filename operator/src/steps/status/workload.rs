@@ -1,0 +1,131 @@
+//! Readiness of one workload, from the object and its pods.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::pods;
+use crate::{
+    api::ServiceStatus,
+    build::Kind,
+    names::{COMPONENT, Component, Names},
+    steps::observe::Observed,
+};
+
+/// Readiness of one workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its name in the status.
+    pub name: &'static str,
+    /// Pods that are wanted.
+    pub desired: i32,
+    /// Pods of the current revision that are ready.
+    pub ready: i32,
+    /// Whether its controller has seen the current generation, and no old pod is left.
+    pub settled: bool,
+    /// What will not go away by waiting.
+    pub trouble: Option<String>,
+    /// Reason for the condition that tells the trouble.
+    pub trouble_reason: &'static str,
+}
+
+impl Workload {
+    /// Whether all pods of the current generation serve.
+    pub fn is_ready(&self) -> bool {
+        self.settled && self.ready >= self.desired
+    }
+
+    /// Whether waiting will help.
+    pub fn is_moving(&self) -> bool {
+        !self.is_ready() && self.trouble.is_none()
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> String {
+        match &self.trouble {
+            Some(trouble) => format!("{}: {trouble}", self.name),
+            None => format!("{}: {} of {} pods are ready", self.name, self.ready, self.desired),
+        }
+    }
+
+    /// Its entry in the status.
+    pub fn report(&self) -> ServiceStatus {
+        ServiceStatus {
+            name: self.name.into(),
+            desired: self.desired,
+            ready: self.ready,
+            message: self.trouble.as_ref().map(|trouble| trouble.chars().take(512).collect()),
+        }
+    }
+}
+
+/// Judges the workload of `component`.
+pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Component, desired: i32) -> Workload {
+    let name = match component {
+        Component::Sentinel => names.stateful_set(),
+        Component::Gateway => names.gateway(),
+    };
+    let mut workload = Workload {
+        name: component.as_str(),
+        desired,
+        ready: 0,
+        settled: false,
+        trouble: None,
+        trouble_reason: "PodFailing",
+    };
+    let Some(object) = observed.get(kind, &name) else { return workload };
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let seen = number("/status/observedGeneration") >= number("/metadata/generation");
+    let updated = number("/status/updatedReplicas");
+    let total = number("/status/replicas");
+    // The counts are about the generation that the controller has seen, so they say nothing before that.
+    if seen {
+        let available = number("/status/availableReplicas");
+        workload.ready = i32::try_from(available.min(updated)).unwrap_or(0);
+        workload.settled = updated == total && total == i64::from(desired);
+    }
+    if workload.is_ready() {
+        return workload;
+    }
+    if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
+        workload.trouble = Some(message);
+        workload.trouble_reason = "ReplicaFailure";
+    } else if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| *object == name)
+        && total == 0
+    {
+        workload.trouble = Some(warning.clone());
+        workload.trouble_reason = "FailedCreate";
+    } else if let Some(message) = pods_of(observed, component).find_map(pods::trouble) {
+        workload.trouble = Some(message);
+    } else if failed_condition(object, "Progressing", "False").is_some() {
+        workload.trouble = Some(format!(
+            "its rollout made no progress for too long, {} of {desired} pods are ready: look at their logs",
+            workload.ready
+        ));
+        workload.trouble_reason = "ProgressDeadlineExceeded";
+    }
+    workload
+}
+
+fn failed_condition(object: &Value, type_: &str, status: &str) -> Option<String> {
+    let conditions = object.pointer("/status/conditions")?.as_array()?;
+    let condition = conditions.iter().find(|c| c["type"] == type_ && c["status"] == status)?;
+    Some(condition["message"].as_str().unwrap_or("no reason given").to_owned())
+}
+
+fn pods_of(observed: &Observed, component: Component) -> impl Iterator<Item = &Pod> {
+    observed.pods.iter().filter(move |pod| {
+        let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
+        label.is_some_and(|label| label == component.as_str()) && pod.metadata.deletion_timestamp.is_none()
+    })
+}
+
+/// Selector of the platform's pods of the current revision only: averages over pods of several
+/// revisions mislead autoscalers.
+pub fn current_selector(observed: &Observed, names: &Names) -> Option<String> {
+    let set = observed.get(Kind::StatefulSet, &names.stateful_set())?;
+    let revision = set.pointer("/status/updateRevision").and_then(Value::as_str)?;
+    let mut parts: Vec<String> =
+        names.selector(Component::Sentinel).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    parts.push(format!("controller-revision-hash={revision}"));
+    Some(parts.join(","))
+}

@@ -1,0 +1,133 @@
+//! From what a user wrote to what can be built.
+//!
+//! The API server has checked the schema's rules already; this step refuses what the schema allows
+//! and the operator cannot run, and turns text into values.
+
+use std::{str::FromStr, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource as _;
+use thiserror::Error;
+
+use crate::{
+    api::{SentinelChat, SentinelChatSpec, Upgrades, rules},
+    image::{self, ImageRef},
+    names::Names,
+    settings::Settings,
+};
+
+/// Revision of the operator's templates. It grows when the same resource gets other pods; resources
+/// with `upgrades: Pinned` keep the revision they have until they are changed.
+pub const TEMPLATE_REVISION: i32 = 1;
+
+/// Why a resource cannot be built.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Error {
+    /// The schema has it, the operator does not.
+    #[error("{0}")]
+    NotSupported(&'static str),
+    /// The object is not one that the API server would give out.
+    #[error("metadata.{0} is missing")]
+    Metadata(&'static str),
+    /// The name does not fit.
+    #[error("metadata.name: write at most {} characters", rules::NAME_MAX)]
+    NameTooLong,
+    /// A time cannot be read.
+    #[error("{field}: {text} is not a time; write for example 15m")]
+    Time {
+        /// Which field.
+        field: &'static str,
+        /// What it holds.
+        text: String,
+    },
+    /// A default image of the operator cannot be used.
+    #[error("{0}; correct the operator's settings")]
+    Image(#[from] image::Error),
+}
+
+impl Error {
+    /// Reason for the condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotSupported(_) => "NotSupported",
+            _ => "InvalidSpec",
+        }
+    }
+}
+
+/// A resource that can be built.
+#[derive(Clone, Debug)]
+pub struct ValidChat {
+    /// Names of its objects.
+    pub names: Names,
+    /// Its namespace.
+    pub namespace: String,
+    /// Reference for the objects that go when it goes.
+    pub owner: Option<OwnerReference>,
+    /// What the user wrote.
+    pub spec: SentinelChatSpec,
+    /// Image of the platform.
+    pub sentinel_image: ImageRef,
+    /// Image of the gateway.
+    pub gateway_image: ImageRef,
+    /// Whether newer defaults wait for a change of the resource.
+    pub upgrade_waits: bool,
+    /// Templates to use.
+    pub template_revision: i32,
+    /// Lifetime of access tokens.
+    pub access_token: Duration,
+    /// Lifetime of refresh tokens.
+    pub refresh_token: Duration,
+}
+
+/// Checks `chat` and fills in what it leaves to the operator.
+pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, Error> {
+    let name = chat.metadata.name.clone().ok_or(Error::Metadata("name"))?;
+    if name.len() > rules::NAME_MAX {
+        return Err(Error::NameTooLong);
+    }
+    let spec = chat.spec.clone();
+    if let Some(refusal) = rules::unsupported(spec.profile) {
+        return Err(Error::NotSupported(refusal));
+    }
+    let access_token = time("auth.accessTokenLifetime", &spec.auth.access_token_lifetime)?;
+    let refresh_token = time("auth.refreshTokenLifetime", &spec.auth.refresh_token_lifetime)?;
+
+    let status = chat.status.as_ref();
+    // A new version of the operator must not roll every platform at once: while the resource is the
+    // one that the status is about, its images and templates stay what they were.
+    let pinned = spec.upgrades == Upgrades::Pinned
+        && status.is_some_and(|s| s.observed_generation.is_some() && s.observed_generation == chat.metadata.generation);
+    let in_use =
+        |image: Option<&String>| image.filter(|_| pinned).map(|reference| ImageRef::parse(reference)).transpose();
+    let wanted_sentinel = ImageRef::parse(&settings.sentinel_image)?.overridden(&spec.image);
+    let wanted_gateway = ImageRef::parse(&settings.gateway_image)?.overridden(&spec.gateway.image);
+    let sentinel_image =
+        in_use(status.and_then(|s| s.sentinel_image.as_ref()))?.unwrap_or_else(|| wanted_sentinel.clone());
+    let gateway_image =
+        in_use(status.and_then(|s| s.gateway_image.as_ref()))?.unwrap_or_else(|| wanted_gateway.clone());
+    let template_revision = status.filter(|_| pinned).and_then(|s| s.template_revision).unwrap_or(TEMPLATE_REVISION);
+
+    Ok(ValidChat {
+        names: Names::new(name),
+        namespace: chat.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
+        owner: chat.controller_owner_ref(&()),
+        upgrade_waits: sentinel_image != wanted_sentinel
+            || gateway_image != wanted_gateway
+            || template_revision != TEMPLATE_REVISION,
+        sentinel_image,
+        gateway_image,
+        template_revision,
+        access_token,
+        refresh_token,
+        spec,
+    })
+}
+
+fn time(field: &'static str, text: &str) -> Result<Duration, Error> {
+    kube::core::Duration::from_str(text)
+        .ok()
+        .filter(|duration| !duration.is_negative())
+        .map(Duration::from)
+        .ok_or_else(|| Error::Time { field, text: text.to_owned() })
+}
