@@ -1,0 +1,48 @@
+// The published description of the API.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { base, call, ok } from '../http.mjs';
+
+const ROUTES = [
+  'POST /register', 'POST /login', 'POST /token/refresh', 'POST /logout', 'GET /sessions', 'DELETE /sessions/{}',
+  'POST /password', 'GET /users/show', 'GET /users/username/{}', 'GET /users/user_id/{}', 'GET /users/search',
+  'GET /me', 'PATCH /me', 'DELETE /me', 'GET /me/export', 'GET /protected',
+  'PUT /users/{}/block', 'DELETE /users/{}/block', 'GET /blocks', 'GET /.well-known/jwks.json',
+  'POST /users/chat', 'GET /users/chat', 'GET /users/chat/{}', 'POST /users/chat/{}',
+  'POST /users/chat/{}/messages', 'PATCH /users/chat/{}/messages/{}', 'DELETE /users/chat/{}/messages/{}',
+  'POST /users/chat/{}/read', 'GET /sync',
+];
+
+test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {
+  const document = ok(await call('GET', '/openapi.json'));
+  assert.match(document.openapi, /^3\.1\./);
+  const result = await new Validator().validate(structuredClone(document));
+  assert.ok(result.valid, JSON.stringify(result.errors, undefined, 1));
+  const routes = Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{[^}]+\}/g, '{}')}`),
+  );
+  assert.deepEqual(ROUTES.filter((route) => !routes.includes(route)), []);
+  const ids = Object.values(document.paths).flatMap((item) => Object.values(item).map((one) => one.operationId));
+  assert.equal(new Set(ids).size, ids.length, 'operation ids repeat');
+});
+
+test('/docs shows it in a browser', async () => {
+  const page = await fetch(`${base}/docs/`, { signal: AbortSignal.timeout(10_000) });
+  assert.equal(page.status, 200);
+  assert.match(page.headers.get('content-type'), /^text\/html/);
+  const html = await page.text();
+  assert.match(html, /swagger/i);
+  const bundle = await fetch(new URL('swagger-ui-bundle.js', `${base}/docs/`), { signal: AbortSignal.timeout(10_000) });
+  assert.equal(bundle.status, 200);
+  await bundle.arrayBuffer();
+  const bare = await fetch(`${base}/docs`, { signal: AbortSignal.timeout(10_000) });
+  assert.equal(bare.status, 200);
+  await bare.arrayBuffer();
+});
+
+test('what belongs to the administration port is not routed', async () => {
+  for (const path of ['/metrics', '/healthz', '/readyz']) {
+    assert.equal((await call('GET', path)).status, 404, path);
+  }
+});

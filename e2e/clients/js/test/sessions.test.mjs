@@ -1,0 +1,104 @@
+// Sessions, their end, and that their sockets end with them.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { claims, login, newUser } from '../accounts.mjs';
+import { NOBODY, TIME, anonymous, call, ok, problem } from '../http.mjs';
+import { closeAll, connect, refusedConnect } from '../socket.mjs';
+
+let ann;
+let bob;
+before(async () => {
+  ann = await newUser('ann');
+  bob = await newUser('bob');
+});
+after(closeAll);
+
+/** The milliseconds until the server closes this socket, which must be less than two seconds. */
+async function closes(client, since) {
+  await client.next('disconnect');
+  const ms = Date.now() - since;
+  assert.ok(ms < 2000, `closed after ${ms} ms`);
+}
+
+test('logout ends the session: its socket within two seconds, its tokens at once', async () => {
+  const phone = await login(ann);
+  const client = await connect(phone);
+  assert.equal(client.ready.session_id, claims(phone.token).sid);
+  const since = Date.now();
+  ok(await call('POST', '/logout', { token: phone.token }), 204);
+  await closes(client, since);
+  problem(await call('GET', '/me', { token: phone.token }), 401);
+  problem(await call('POST', '/token/refresh', { body: { refresh_token: phone.refresh_token } }), 401);
+  const { error } = await refusedConnect({ token: phone.token });
+  assert.equal(typeof error.data.code, 'string');
+  ok(await call('GET', '/me', { token: ann.token }));
+});
+
+test('a session can be ended from another device', async () => {
+  const lost = await login(ann);
+  const client = await connect(lost);
+  const sid = claims(lost.token).sid;
+  const list = ok(await call('GET', '/sessions', { token: ann.token }));
+  const sessions = list.sessions ?? list;
+  const found = sessions.find((session) => session.session_id === sid);
+  assert.ok(found, JSON.stringify(list));
+  assert.match(found.created_at, TIME);
+  assert.ok(!JSON.stringify(list).includes(lost.refresh_token));
+
+  const since = Date.now();
+  ok(await call('DELETE', `/sessions/${sid}`, { token: ann.token }), 204);
+  await closes(client, since);
+  problem(await call('GET', '/me', { token: lost.token }), 401);
+});
+
+test("somebody else's session and an unknown one are the same 404", async () => {
+  const theirs = claims(bob.token).sid;
+  const other = await call('DELETE', `/sessions/${theirs}`, { token: ann.token });
+  const unknown = await call('DELETE', `/sessions/${NOBODY}`, { token: ann.token });
+  problem(other, 404, 'not_found');
+  problem(unknown, 404, 'not_found');
+  assert.equal(anonymous(other, theirs), anonymous(unknown, NOBODY));
+  ok(await call('GET', '/me', { token: bob.token }));
+  problem(await call('DELETE', '/sessions/nonsense', { token: ann.token }), [400, 404, 422]);
+});
+
+test('a new password ends all other sessions and keeps this one', async () => {
+  const eve = await newUser('eve');
+  const tablet = await login(eve);
+  const client = await connect(tablet);
+  const wrong = { current_password: 'not the one', new_password: 'another pass' };
+  problem(await call('POST', '/password', { token: eve.token, body: wrong }), [400, 401, 403, 422]);
+  const short = { current_password: eve.password, new_password: 'short' };
+  problem(await call('POST', '/password', { token: eve.token, body: short }), [400, 422]);
+
+  const since = Date.now();
+  const body = { current_password: eve.password, new_password: 'another pass' };
+  ok(await call('POST', '/password', { token: eve.token, body }), 204);
+  await closes(client, since);
+  ok(await call('GET', '/me', { token: eve.token }));
+  problem(await call('GET', '/me', { token: tablet.token }), 401);
+  problem(await call('POST', '/login', { body: { username: eve.username, password: eve.password } }), 401);
+  await login({ ...eve, password: 'another pass' });
+});
+
+test('reauthenticate takes a fresh token of the same session and nobody else', async () => {
+  const phone = await login(ann);
+  const client = await connect(phone);
+  const pair = ok(await call('POST', '/token/refresh', { body: { refresh_token: phone.refresh_token } }));
+  await client.must('reauthenticate', { token: pair.access_token });
+  for (const token of ['garbage', '', bob.token, pair.refresh_token]) {
+    await client.refused(undefined, 'reauthenticate', { token });
+  }
+  await client.refused(undefined, 'reauthenticate', {});
+  await client.refused(undefined, 'reauthenticate', { token: 5 });
+  assert.ok(client.socket.connected, 'a refused reauthenticate must not close a socket whose token is good');
+  client.close();
+});
+
+test('a deleted account closes its sockets', async () => {
+  const eve = await newUser('eve');
+  const client = await connect(eve);
+  const since = Date.now();
+  ok(await call('DELETE', '/me', { token: eve.token, body: { password: eve.password } }), 204);
+  await closes(client, since);
+});
