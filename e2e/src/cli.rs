@@ -1,0 +1,317 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::cluster::local::{forwarder, launcher};
+use crate::cluster::{Choice, Provider, Service, State};
+use crate::host::log;
+use crate::images::binaries::Profile;
+use crate::images::{self, Selection};
+use crate::report::Report;
+use crate::up::{self, Options};
+
+/// Lines of a log shown without `--lines`.
+const LOG_LINES: usize = 60;
+
+/// Clusters, images and everything of `make up`.
+#[derive(Debug, Parser)]
+#[command(name = "sentinel-e2e", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Args)]
+struct Which {
+    /// The cluster's name; clusters of different names run side by side.
+    #[arg(long, default_value = "sentinel", env = "SENTINEL_CLUSTER")]
+    name: String,
+    /// What the cluster is made of.
+    #[arg(long, value_enum, default_value = "auto", env = "SENTINEL_PROVIDER")]
+    provider: Choice,
+}
+
+impl Which {
+    fn provider(&self) -> Result<Box<dyn Provider>> {
+        self.provider.resolve(&self.name)
+    }
+
+    /// The provider of a cluster that must have been brought up.
+    fn running(&self) -> Result<Box<dyn Provider>> {
+        if State::of(&self.name)?.provider().is_none() {
+            bail!("there is no cluster {0}; make one with: sentinel-e2e cluster up --name {0}", self.name);
+        }
+        self.provider()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A cluster with Sentinel on it, ready to chat.
+    Up {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Takes the cluster down, with all its data.
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// What runs, and where.
+    Status {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// The cluster alone, without Sentinel.
+    Cluster {
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
+    /// Container images.
+    Images {
+        #[command(subcommand)]
+        command: ImagesCommand,
+    },
+    /// Runs a part of a local cluster (used by this program itself).
+    #[command(hide = true)]
+    InternalLaunch {
+        #[arg(long)]
+        network: Option<PathBuf>,
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+    /// Carries connections into a local cluster (used by this program itself).
+    #[command(hide = true)]
+    InternalForward {
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        network: PathBuf,
+        #[arg(long)]
+        to: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Brings a bare cluster up, with the images that are not Sentinel's.
+    Up {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Takes the cluster down, with all its data.
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// What runs, and where.
+    Status {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Builds all images and loads them; or loads the archive given.
+    Load {
+        #[command(flatten)]
+        which: Which,
+        /// Build Sentinel with optimisation.
+        #[arg(long)]
+        release: bool,
+        /// An OCI archive to load instead.
+        #[arg(long)]
+        archive: Option<PathBuf>,
+    },
+    /// Runs a command where the cluster's addresses can be reached, with KUBECONFIG set.
+    Exec {
+        #[command(flatten)]
+        which: Which,
+        /// The command, after `--`.
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+    /// The log of a part; without one, which parts have a log.
+    Logs {
+        #[command(flatten)]
+        which: Which,
+        /// The part, for example `kubelet`.
+        part: Option<String>,
+        /// How many lines.
+        #[arg(long, default_value_t = LOG_LINES)]
+        lines: usize,
+        /// Go on as the log grows.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Makes a Service reachable on 127.0.0.1 until the cluster goes down; prints the address.
+    Forward {
+        #[command(flatten)]
+        which: Which,
+        /// The Service's namespace.
+        #[arg(long, short, default_value = "default")]
+        namespace: String,
+        /// The Service's name.
+        service: String,
+        /// The Service's port.
+        port: u16,
+        /// The port to use here if it is free, else the next free one.
+        #[arg(long)]
+        local_port: Option<u16>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImagesCommand {
+    /// Builds all images into one OCI archive; prints its path and the references.
+    Build {
+        /// Build Sentinel with optimisation.
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Up { which, options } => up::run(&*which.provider()?, &options),
+            Command::Cluster { command } => return command.run(),
+            Command::Images { command: ImagesCommand::Build { release } } => build(release),
+            Command::Down { which } => down(&which),
+            Command::Status { which } => status(&which),
+            Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
+            Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    }
+}
+
+impl ClusterCommand {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Up { which } => bare(&*which.provider()?),
+            Self::Down { which } => down(&which),
+            Self::Status { which } => status(&which),
+            Self::Load { which, release, archive } => load(&*which.running()?, release, archive),
+            Self::Exec { which, argv } => {
+                let mut command = which.running()?.exec(&argv)?;
+                let status = command.status().with_context(|| format!("cannot start {}", argv[0]))?;
+                return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+            }
+            Self::Logs { which, part, lines, follow } => logs(&which, part.as_deref(), lines, follow),
+            Self::Forward { which, namespace, service, port, local_port } => {
+                let provider = which.running()?;
+                let _lock = provider.state().lock()?;
+                let service = Service { namespace, name: service, port };
+                let here = provider.forward(&service, local_port.unwrap_or(port.max(1024)))?;
+                println!("127.0.0.1:{here}");
+                Ok(())
+            }
+        }
+        .map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn profile(release: bool) -> Profile {
+    if release { Profile::Release } else { Profile::Dev }
+}
+
+fn bare(provider: &dyn Provider) -> Result<()> {
+    let _lock = provider.state().lock()?;
+    let report = Report::default();
+    up::bring_up(provider, &report)?;
+    let built = images::build(&report, Selection::ThirdParty)?;
+    report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
+    println!("\nexport KUBECONFIG={}", provider.state().kubeconfig().display());
+    Ok(())
+}
+
+fn down(which: &Which) -> Result<()> {
+    let state = State::of(&which.name)?;
+    let provider = match (which.provider, state.provider()) {
+        // Nothing is recorded, yet a run may have been interrupted before it recorded anything.
+        (Choice::Auto, None) if !state.exists() => {
+            println!("there is no cluster {}", which.name);
+            return Ok(());
+        }
+        _ => which.provider()?,
+    };
+    let _lock = state.lock()?;
+    provider.stop(&Report::default())?;
+    println!("cluster {} is gone, with all its data; caches are kept", which.name);
+    Ok(())
+}
+
+fn status(which: &Which) -> Result<()> {
+    let provider = which.running()?;
+    let state = provider.state();
+    println!("cluster {} ({})", state.name(), provider.label());
+    println!("state   {}", state.folder().display());
+    println!("export KUBECONFIG={}\n", state.kubeconfig().display());
+    for line in provider.describe()? {
+        println!("{line}");
+    }
+    println!();
+    let kubectl = provider.kubectl();
+    if !kubectl.api_ready() {
+        println!("the API server does not answer; a repeated `up` starts what is not running");
+        return Ok(());
+    }
+    print!("{}", kubectl.run(&["get", "nodes"])?);
+    // Without the resource's definition there is nothing to show yet.
+    print!("{}", kubectl.run(&["get", "sentinelchats", "--all-namespaces"]).unwrap_or_default());
+    print!("{}", kubectl.run(&["get", "pods", "--all-namespaces"])?);
+    Ok(())
+}
+
+fn load(provider: &dyn Provider, release: bool, archive: Option<PathBuf>) -> Result<()> {
+    let _lock = provider.state().lock()?;
+    let report = Report::default();
+    if let Some(archive) = archive {
+        // Which images are in it only its reader knows: load it in any case.
+        let unknown = [String::new()];
+        return report.check("archive loaded", || provider.load(&archive, &unknown)).map(drop);
+    }
+    let built = images::build(&report, Selection::All(profile(release)))?;
+    up::remember_images(provider.state(), &built)?;
+    report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
+    for reference in built.all() {
+        println!("  {reference}");
+    }
+    Ok(())
+}
+
+fn build(release: bool) -> Result<()> {
+    let built = images::build(&Report::default(), Selection::All(profile(release)))?;
+    println!("{}", built.archive.display());
+    for reference in built.all() {
+        println!("  {reference}");
+    }
+    Ok(())
+}
+
+fn logs(which: &Which, part: Option<&str>, lines: usize, follow: bool) -> Result<()> {
+    let provider = which.running()?;
+    let state = provider.state();
+    let known = state.logged_parts();
+    let Some(part) = part else {
+        println!("{}", known.join("\n"));
+        return Ok(());
+    };
+    if !known.iter().any(|name| name == part) {
+        bail!("no log of {part}; there are: {}", known.join(", "));
+    }
+    if follow {
+        let count = lines.to_string();
+        let mut tail = std::process::Command::new("tail");
+        tail.args(["-F", "-n", &count]).arg(state.log(part)).status().context("cannot start tail")?;
+        return Ok(());
+    }
+    println!("{}", log::tail(&state.log(part), lines));
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Where things are kept: the repository, the cache, the state of each cluster.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The repository this binary was built from.
+pub fn repository() -> Result<PathBuf> {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate_folder.parent().context("the e2e crate has no parent folder")?;
+    if !root.join("e2e/cluster/node/go.mod").is_file() {
+        bail!("{} is no longer the repository this binary was built from; build it again with cargo", root.display());
+    }
+    Ok(root.to_path_buf())
+}
+
+/// `${XDG_CACHE_HOME:-~/.cache}/sentinel`: what can be made again.
+pub fn cache() -> Result<PathBuf> {
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+/// `${XDG_STATE_HOME:-~/.local/state}/sentinel`: one folder for each cluster.
+pub fn clusters() -> Result<PathBuf> {
+    base("XDG_STATE_HOME", ".local/state")
+}
+
+/// The state folder of one cluster.
+pub fn cluster(name: &str) -> Result<PathBuf> {
+    Ok(clusters()?.join(checked_name(name)?))
+}
+
+/// A cluster's name becomes part of folder, namespace, control group and container names.
+fn checked_name(name: &str) -> Result<&str> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 30 || !name.chars().all(allowed) || name.starts_with('-') || name.ends_with('-')
+    {
+        bail!("cluster name {name:?} must be 1 to 30 of a-z, 0-9 and -, and must not begin or end with -");
+    }
+    Ok(name)
+}
+
+/// Writes a file so that it is either the old or the new one, never half of it.
+pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let folder = path.parent().with_context(|| format!("{} has no parent folder", path.display()))?;
+    make(folder)?;
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    std::fs::write(&partial, content).with_context(|| format!("cannot write {}", partial.display()))?;
+    std::fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// As [`write_whole`], but leaves a file that already has this content alone; tells whether it wrote.
+pub fn write_changed(path: &Path, content: impl AsRef<[u8]>) -> Result<bool> {
+    if std::fs::read(path).is_ok_and(|present| present == content.as_ref()) {
+        return Ok(false);
+    }
+    write_whole(path, content)?;
+    Ok(true)
+}
+
+/// Makes a folder and its parents.
+pub fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))
+}
+
+fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
+    let root = match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => std::env::home_dir().with_context(|| format!("set HOME or {variable}"))?.join(below_home),
+    };
+    Ok(root.join("sentinel"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["sentinel", "dev", "a1-b2"] {
+            assert_eq!(checked_name(good).unwrap(), good);
+        }
+        for bad in ["", "-a", "a-", "A", "a/b", "..", "a_b", "abcdefghijklmnopqrstuvwxyz012345"] {
+            assert!(checked_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn unchanged_files_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sub/file");
+        assert!(write_changed(&file, "one").unwrap());
+        assert!(!write_changed(&file, "one").unwrap());
+        assert!(write_changed(&file, "two").unwrap());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "two");
+    }
+}

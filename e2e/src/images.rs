@@ -1,0 +1,165 @@
+//! Container images, made without a container engine and packed into one OCI archive.
+//!
+//! Every image is a Debian base (only the files, no package manager, no shell) and a layer of its own. Tags are content
+//! hashes: what did not change keeps its name, so nothing is loaded or rolled again.
+
+pub mod base;
+pub mod binaries;
+pub mod glibc;
+pub mod layer;
+pub mod oci;
+pub mod pause;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::host::hash::Key;
+use crate::host::lock::Lock;
+use crate::host::packages::{self, Needed, needed};
+use crate::host::{folders, hash};
+use crate::report::{Outcome, Report};
+use binaries::Profile;
+use layer::Layer;
+use oci::{Config, Image};
+
+/// User of the Sentinel images.
+const NONROOT: &str = "65532:65532";
+/// User of the nginx image, as in the upstream unprivileged one.
+const NGINX_USER: &str = "101:101";
+/// Archives kept in the cache; older ones are removed.
+const ARCHIVES_KEPT: usize = 4;
+
+const PROGRAMS: &[Needed] = &[
+    needed("mmdebstrap", "mmdebstrap"),
+    needed("gcc", "gcc"),
+    needed("strip", "binutils"),
+    needed("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
+];
+
+/// Which images to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that hold nothing of Sentinel: pause and nginx.
+    ThirdParty,
+    /// All, with Sentinel's own built from this repository.
+    All(Profile),
+}
+
+/// Images ready to be loaded.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The OCI archive that holds them all.
+    pub archive: PathBuf,
+    /// Full reference by short name (`sentinel`, `sentinel-operator`, `nginx`, `pause`).
+    pub references: BTreeMap<String, String>,
+}
+
+impl Built {
+    /// The full references alone.
+    pub fn all(&self) -> Vec<String> {
+        self.references.values().cloned().collect()
+    }
+
+    /// The reference of one image.
+    pub fn reference(&self, name: &str) -> Result<&str> {
+        let found = self.references.get(name);
+        found.map(String::as_str).with_context(|| format!("image {name} was not built"))
+    }
+}
+
+/// Builds the images and packs them; what is in the cache already is not made again.
+pub fn build(report: &Report, selection: Selection) -> Result<Built> {
+    report.check("image tools installed", || packages::ensure(PROGRAMS))?;
+    let _lock = Lock::take(&folders::cache()?.join("images/.lock"), "images")?;
+    let mut images = vec![
+        report.step("image pause", pause::image)?,
+        report.step("image nginx", || Ok(Image::new("nginx", vec![base::nginx()?], nginx_config())))?,
+    ];
+    if let Selection::All(profile) = selection {
+        report.note("cargo builds the binaries (several minutes the first time)");
+        let built = report.step("binaries", || binaries::build(profile))?;
+        let base = report.step("image base", base::sentinel)?;
+        for (image, binary) in [("sentinel", "sentinel"), ("sentinel-operator", "operator")] {
+            images.push(report.step(&format!("image {image}"), || {
+                let layers = vec![base.clone(), binaries::layer(&built, binary, &base)?];
+                Ok(Image::new(image, layers, sentinel_config(binary)))
+            })?);
+        }
+    }
+    let references = images.iter().map(|image| (image.name.clone(), image.reference())).collect();
+    let mut archive = PathBuf::new();
+    report.check("images packed", || {
+        let (path, outcome) = pack(&images)?;
+        archive = path;
+        Ok(outcome)
+    })?;
+    Ok(Built { archive, references })
+}
+
+/// Packs the images into an archive named by its content.
+fn pack(images: &[Image]) -> Result<(PathBuf, Outcome)> {
+    let key = images.iter().fold(Key::default(), |key, image| key.with(&image.name, image.reference()));
+    let folder = folders::cache()?.join("images/archives");
+    let archive = folder.join(format!("images-{}.tar", key.short()));
+    if archive.is_file() {
+        return Ok((archive, Outcome::Unchanged));
+    }
+    folders::make(&folder)?;
+    let partial = archive.with_extension("partial");
+    oci::write(images, &partial)?;
+    std::fs::rename(&partial, &archive).with_context(|| format!("cannot write {}", archive.display()))?;
+    prune(&folder)?;
+    Ok((archive, Outcome::Done))
+}
+
+/// Removes all archives but the newest few.
+fn prune(folder: &std::path::Path) -> Result<()> {
+    let mut archives: Vec<_> = hash::files_below(folder)?
+        .into_iter()
+        .filter_map(|path| Some((std::fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .collect();
+    archives.sort();
+    for (_, path) in archives.iter().rev().skip(ARCHIVES_KEPT) {
+        std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn sentinel_config(binary: &str) -> Config {
+    Config {
+        user: NONROOT.to_owned(),
+        entrypoint: vec![format!("/usr/bin/{binary}")],
+        working_dir: "/".to_owned(),
+        env: vec!["PATH=/usr/bin".to_owned()],
+        ..Config::default()
+    }
+}
+
+fn nginx_config() -> Config {
+    Config {
+        user: NGINX_USER.to_owned(),
+        cmd: ["nginx", "-g", "daemon off;"].map(str::to_owned).to_vec(),
+        working_dir: "/".to_owned(),
+        env: vec!["PATH=/usr/sbin:/usr/bin".to_owned()],
+        stop_signal: Some("SIGQUIT".to_owned()),
+        ..Config::default()
+    }
+}
+
+/// The folder in which finished layers are kept.
+fn layer_cache() -> Result<PathBuf> {
+    let folder = folders::cache()?.join("images/layers");
+    folders::make(&folder)?;
+    Ok(folder)
+}
+
+/// A layer from the cache, or made now and put there.
+fn cached_layer(name: &str, make: impl FnOnce() -> Result<layer::Files>) -> Result<Layer> {
+    let path = layer_cache()?.join(format!("{name}.tar"));
+    if !path.is_file() {
+        folders::write_whole(&path, make()?.to_tar()?)?;
+    }
+    Layer::read(path)
+}

@@ -1,0 +1,188 @@
+//! Root file systems from the machine's own Debian packages: files only, no package manager, no shell.
+//!
+//! `mmdebstrap --variant=extract` unpacks packages without running their scripts, so it needs no container and always
+//! gives the same files. The release is the machine's, hence the C library is the one its programs were linked against.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::cached_layer;
+use super::layer::{Files, Layer};
+use crate::host::hash::Key;
+use crate::host::{command, folders};
+
+/// Part of the key of cached file systems; raise it when the code below changes what goes in.
+const RECIPE: &str = "1";
+
+/// Never part of an image: package manager, caches, devices.
+const DROPPED: [&str; 12] = [
+    "var/lib/dpkg",
+    "var/lib/apt",
+    "var/cache",
+    "etc/apt",
+    "etc/dpkg",
+    "etc/init.d",
+    "etc/systemd",
+    "usr/lib/systemd",
+    "usr/share/keyrings",
+    "usr/share/debconf",
+    "dev",
+    "tmp",
+];
+
+/// Glibc, certificates, time zones: what one Rust program needs.
+pub fn sentinel() -> Result<Layer> {
+    let packages = ["libc6", "libgcc-s1", "base-files", "netbase", "tzdata"];
+    root("base", &packages, keep, |files| {
+        accounts(files, &[("nonroot", 65532)]);
+        files.add_folder("tmp", 0o1777, (0, 0));
+        let bundle = "/etc/ssl/certs/ca-certificates.crt";
+        let certificates = std::fs::read(bundle).with_context(|| format!("cannot read {bundle}"))?;
+        files.add("etc/ssl/certs/ca-certificates.crt", 0o644, certificates);
+        Ok(())
+    })
+}
+
+/// nginx, without the tools its package depends on for its scripts.
+pub fn nginx() -> Result<Layer> {
+    root(
+        "nginx",
+        &["nginx-light", "base-files"],
+        |path| keep(path) && !tool(path),
+        |files| {
+            accounts(files, &[("nginx", 101)]);
+            files.add_folder("tmp", 0o1777, (0, 0));
+            // As upstream: without a configuration of its own, what it says goes to the pod's log.
+            files.add_link("var/log/nginx/access.log", "/dev/stdout");
+            files.add_link("var/log/nginx/error.log", "/dev/stderr");
+            Ok(())
+        },
+    )
+}
+
+fn keep(path: &str) -> bool {
+    !DROPPED.iter().any(|dropped| within(path, dropped))
+}
+
+/// Programs other than nginx, and their data.
+fn tool(path: &str) -> bool {
+    let program = ["usr/bin/", "usr/sbin/"].iter().any(|folder| path.starts_with(folder));
+    let data = [
+        "usr/share/bash-completion",
+        "usr/share/perl",
+        "usr/share/perl5",
+        "usr/lib/tc",
+        "etc/iproute2",
+        "usr/share/iproute2",
+    ];
+    (program && path != "usr/sbin/nginx") || data.iter().any(|folder| within(path, folder))
+}
+
+fn within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn accounts(files: &mut Files, users: &[(&str, u32)]) {
+    let mut passwd = "root:x:0:0:root:/:/usr/sbin/nologin\n".to_owned();
+    let mut group = "root:x:0:\n".to_owned();
+    for (name, id) in users {
+        passwd.push_str(&format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"));
+        group.push_str(&format!("{name}:x:{id}:\n"));
+    }
+    files.add("etc/passwd", 0o644, passwd);
+    files.add("etc/group", 0o644, group);
+}
+
+fn root(
+    name: &str,
+    packages: &[&str],
+    keep: impl Fn(&str) -> bool,
+    finish: impl FnOnce(&mut Files) -> Result<()>,
+) -> Result<Layer> {
+    let release = Release::of_this_machine()?;
+    let excludes = folders::repository()?.join("e2e/images/slim.dpkg.cfg");
+    let key = Key::default()
+        .with("recipe", RECIPE)
+        .with("packages", packages.join(","))
+        .with("release", &release.name)
+        .with_file("sources", &release.sources)?
+        .with_file("excludes", &excludes)?;
+    cached_layer(&format!("{name}-{}", key.short()), || {
+        // Below the cache, so that what an interrupted run leaves is found and removed by the next.
+        let work = folders::cache()?.join("images/work");
+        if work.exists() {
+            std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+        }
+        folders::make(&work)?;
+        let tar = work.join("root.tar");
+        unpack(&release, packages, &excludes, &work, &tar)?;
+        let file = File::open(&tar).with_context(|| format!("cannot read {}", tar.display()))?;
+        let mut files = Files::from_tar(std::io::BufReader::new(file), keep)?;
+        finish(&mut files)?;
+        std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+        Ok(files)
+    })
+}
+
+fn unpack(release: &Release, packages: &[&str], excludes: &Path, work: &Path, tar: &Path) -> Result<()> {
+    let mut bootstrap = Command::new("mmdebstrap");
+    bootstrap
+        .args(["--quiet", "--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"])
+        .arg(format!("--include={}", packages.join(",")))
+        .arg(format!("--dpkgopt={}", excludes.display()))
+        .arg(&release.name)
+        .arg(tar)
+        .arg(&release.sources)
+        .env("SOURCE_DATE_EPOCH", "0")
+        .env("TMPDIR", work);
+    command::output(&mut bootstrap).map(drop).with_context(|| {
+        format!("cannot unpack {}; is the Debian mirror reachable (apt-get update)?", packages.join(", "))
+    })
+}
+
+/// The machine's distribution release and its list of mirrors.
+struct Release {
+    name: String,
+    sources: PathBuf,
+}
+
+impl Release {
+    fn of_this_machine() -> Result<Self> {
+        let text = std::fs::read_to_string("/etc/os-release").context("cannot tell the distribution")?;
+        let name = codename(&text).context("images are made from Debian's packages: use Debian or Ubuntu")?;
+        let candidates = [
+            "/etc/apt/sources.list.d/debian.sources",
+            "/etc/apt/sources.list.d/ubuntu.sources",
+            "/etc/apt/sources.list",
+        ];
+        let Some(sources) = candidates.iter().map(PathBuf::from).find(|path| path.is_file()) else {
+            bail!("no list of Debian mirrors at {}", candidates.join(", "));
+        };
+        Ok(Self { name, sources })
+    }
+}
+
+fn codename(os_release: &str) -> Option<String> {
+    let line = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_read() {
+        assert_eq!(codename("ID=debian\nVERSION_CODENAME=bookworm\n").as_deref(), Some("bookworm"));
+        assert_eq!(codename("ID=other\n"), None);
+    }
+
+    #[test]
+    fn package_manager_and_tools_are_left_out() {
+        assert!(!keep("var/lib/dpkg/status") && !keep("dev") && keep("etc/nginx/mime.types") && keep("device"));
+        assert!(tool("usr/bin/perl") && !tool("usr/sbin/nginx") && !tool("usr/lib/x86_64-linux-gnu/libc.so.6"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Sentinel's own programs, built by cargo and put into layers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::layer::{Files, Layer};
+use super::{cached_layer, glibc};
+use crate::host::hash::Key;
+use crate::host::{command, folders};
+
+/// How cargo builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build.
+    Dev,
+    /// Quick to run.
+    Release,
+}
+
+/// Builds the programs; returns the path of each by name.
+pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folders::repository()?);
+    cargo.args(["build", "--quiet", "--bins", "-p", "sentinel", "-p", "sentinel-operator"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    // Compiler errors go straight to the person who caused them.
+    let result = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !result.status.success() {
+        bail!("cargo cannot build Sentinel; its messages are above");
+    }
+    let built = executables(&String::from_utf8_lossy(&result.stdout));
+    for program in ["sentinel", "operator"] {
+        if !built.contains_key(program) {
+            bail!("cargo built no program {program}");
+        }
+    }
+    Ok(built)
+}
+
+/// The layer that puts one program on top of `base`.
+pub fn layer(built: &BTreeMap<String, PathBuf>, program: &str, base: &Layer) -> Result<Layer> {
+    let path = built.get(program).with_context(|| format!("cargo built no program {program}"))?;
+    let key = Key::default().with("program", program).with_file("content", path)?.with("base", &base.digest).short();
+    cached_layer(&format!("{program}-{key}"), || {
+        let content = stripped(path)?;
+        let libraries = std::fs::File::open(&base.path).context("cannot read the base layer")?;
+        let libraries = Files::from_tar(libraries, |file| file.ends_with("/libc.so.6"))?;
+        let library = libraries.paths().next().and_then(|file| libraries.content(file));
+        glibc::check(program, glibc::newest(&content), library.and_then(glibc::newest))?;
+        let mut files = Files::default();
+        files.add(&format!("usr/bin/{program}"), 0o755, content);
+        Ok(files)
+    })
+}
+
+fn stripped(program: &Path) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let small = folder.path().join("program");
+    command::output(Command::new("strip").arg("-o").arg(&small).arg(program))?;
+    std::fs::read(&small).with_context(|| format!("cannot read {}", small.display()))
+}
+
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    artifacts
+        .filter_map(|message| {
+            let path = message["executable"].as_str()?.into();
+            Some((message["target"]["name"].as_str()?.to_owned(), path))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_messages_about_programs_count() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+not json
+{"reason":"compiler-artifact","target":{"name":"sentinel"},"executable":"/t/sentinel"}
+{"reason":"build-finished","success":true}"#;
+        let found = executables(messages);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["sentinel"], PathBuf::from("/t/sentinel"));
+    }
+}

@@ -1,0 +1,72 @@
+//! `up`: from nothing to a chat on 127.0.0.1.
+
+mod guide;
+mod release;
+mod sample;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cluster::{Provider, State};
+use crate::host::{folders, gotools};
+use crate::images::binaries::Profile;
+use crate::images::{self, Built, Selection};
+use crate::report::{Report, seconds};
+
+/// What `up` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The `SentinelChat` to apply.
+    #[arg(long, default_value = "config/samples/embedded.yaml")]
+    pub sample: PathBuf,
+    /// Namespace for the chat, where the sample names none; it enforces the `restricted` pod security level.
+    #[arg(long, default_value = "chat")]
+    pub namespace: String,
+    /// Build Sentinel with optimisation.
+    #[arg(long)]
+    pub release: bool,
+    /// Port of 127.0.0.1 for the chat; the next free one if it is taken.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+}
+
+/// Brings everything up. Repeatable: what is as it should be is left alone.
+pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
+    let state = provider.state();
+    let _lock = state.lock()?;
+    let report = Report::default();
+    let helm = {
+        bring_up(provider, &report)?;
+        gotools::HELM.ensure(&report)?
+    };
+    let profile = if options.release { Profile::Release } else { Profile::Dev };
+    let built = images::build(&report, Selection::All(profile))?;
+    remember_images(state, &built)?;
+    report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
+
+    let kubectl = provider.kubectl();
+    release::install(&report, &helm, &kubectl, &built)?;
+    let chat = sample::Sample::read(&folders::repository()?.join(&options.sample), &options.namespace)?;
+    report.check(&format!("applied {}", options.sample.display()), || chat.apply(&kubectl))?;
+    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl))?;
+    let service = chat.gateway(&kubectl)?;
+    let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
+    println!("\nup in {}", seconds(report.elapsed()));
+    guide::print(state, &chat, port);
+    Ok(())
+}
+
+/// The cluster itself, until its node is ready.
+pub fn bring_up(provider: &dyn Provider, report: &Report) -> Result<()> {
+    report.note(&format!("cluster {} ({})", provider.state().name(), provider.label()));
+    provider.prepare(report)?;
+    provider.start(report)
+}
+
+/// Writes `images.json`: the full reference of each image by name, for tests.
+pub fn remember_images(state: &State, built: &Built) -> Result<()> {
+    let text = serde_json::to_vec_pretty(&built.references).context("cannot write the image references")?;
+    folders::write_changed(&state.path("images.json"), text).map(drop)
+}

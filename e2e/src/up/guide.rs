@@ -1,0 +1,48 @@
+//! What to do next, once everything is up.
+
+use super::sample::Sample;
+use crate::cluster::State;
+
+/// Prints the base URL and lines to try.
+pub fn print(state: &State, chat: &Sample, port: u16) {
+    print!("{}", text(&state.kubeconfig().to_string_lossy(), state.name(), chat, port));
+}
+
+fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
+    let Sample { namespace, name: instance, .. } = chat;
+    let option = if name == "sentinel" { String::new() } else { format!(" --name {name}") };
+    format!(
+        r#"
+  chat      http://127.0.0.1:{port}
+  API       http://127.0.0.1:{port}/docs
+
+register a user:
+  curl -s http://127.0.0.1:{port}/v1/auth/register -H 'content-type: application/json' \
+    -d '{{"username":"ada","password":"correct horse battery staple","display_name":"Ada"}}'
+
+look around:
+  export KUBECONFIG={kubeconfig}
+  kubectl -n {namespace} get schat {instance}
+  kubectl -n {namespace} get pods
+  kubectl -n sentinel-system logs deploy/sentinel-operator
+  less docs/cluster.md
+
+take it down:
+  make down                                   (or: sentinel-e2e down{option})
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_names_where_things_are() {
+        let chat = Sample { namespace: "chat".to_owned(), name: "demo".to_owned(), text: String::new() };
+        let text = text("/state/kubeconfig", "dev", &chat, 8081);
+        for part in ["http://127.0.0.1:8081", "KUBECONFIG=/state/kubeconfig", "get schat demo", "down --name dev"] {
+            assert!(text.contains(part), "{part}");
+        }
+    }
+}
