@@ -12,7 +12,6 @@ finish() {
   exit $status
 }
 trap finish EXIT
-e2e/clients/install.sh
 origin=http://chat.example.test
 target/debug/sentinel standalone --listen 127.0.0.1:0 --data "$data/store" --cors-origin "$origin" --limits tests >"$data/out" 2>"$data/log" &
 server=$!
