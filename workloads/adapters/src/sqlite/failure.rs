@@ -1,0 +1,54 @@
+//! Why a command or a read did not succeed, and what that means for its neighbours in a batch.
+
+use sentinel_domain::{keyring::KeyError, ports::StoreError};
+
+/// A failed command or read.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Decided before anything was written: the rest of the batch is not concerned.
+    Refused(StoreError),
+    /// The database failed, perhaps between two writes: the batch must be rolled back.
+    Broken(rusqlite::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+// Keys are used before the first write of a command, never after.
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::Refused(StoreError::unavailable(error))
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Broken(error) => Self::unavailable(error),
+        }
+    }
+}
+
+/// What callers get when the database did not fail on their own command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Interrupted {
+    /// The writer has stopped or is about to.
+    #[error("the database is closed")]
+    Closed,
+    /// The transaction with this command was not committed.
+    #[error("the batch was rolled back")]
+    RolledBack,
+    /// The thread that read panicked.
+    #[error("the read was interrupted")]
+    Read,
+}

@@ -1,0 +1,98 @@
+//! A chat's history.
+
+use rusqlite::{Connection, params};
+use sentinel_domain::{
+    ids::{ChatId, MessageId, UserId},
+    message::{Chat, Message},
+    ports::{HistoryPage, HistoryQuery, StoreError},
+};
+
+use super::{
+    accounts::row_limit,
+    chat_cache::{KeyCache, OpenKey},
+    failure::Failure,
+    rows::{self, ChatRow, exists},
+    statements::{MESSAGE_FROM, MESSAGE_UNTIL, MESSAGES_AFTER, MESSAGES_BEFORE, MESSAGES_UNTIL},
+};
+
+/// Sorts after every id.
+pub(super) const LAST_ID: [u8; 16] = [0xff; 16];
+
+/// A part of the history.
+pub(super) fn page(
+    db: &Connection,
+    keys: &KeyCache,
+    caller: UserId,
+    chat: ChatId,
+    query: HistoryQuery,
+    limit: usize,
+) -> Result<HistoryPage, Failure> {
+    let row = chat_of(db, caller, chat)?;
+    let view = View { db, key: keys.open(chat, &row.key)?, chat: row.chat };
+    let limit = limit.max(1);
+    match query {
+        HistoryQuery::Latest => {
+            let (messages, more_before) = view.some(MESSAGES_UNTIL, &LAST_ID, limit)?;
+            Ok(HistoryPage { messages, more_before, more_after: false })
+        }
+        HistoryQuery::Before(id) => {
+            let (messages, more_before) = view.some(MESSAGES_BEFORE, id.as_bytes(), limit)?;
+            Ok(HistoryPage { messages, more_before, more_after: view.has(MESSAGE_FROM, id)? })
+        }
+        HistoryQuery::After(id) => {
+            let (mut messages, more_after) = view.some(MESSAGES_AFTER, id.as_bytes(), limit)?;
+            messages.reverse();
+            Ok(HistoryPage { messages, more_before: view.has(MESSAGE_UNTIL, id)?, more_after })
+        }
+        HistoryQuery::Around(id) => {
+            // The message itself counts as one of the older half, so that a limit of one gives it.
+            let newer = limit / 2;
+            let (older, more_before) = view.some(MESSAGES_UNTIL, id.as_bytes(), limit - newer)?;
+            let (mut messages, more_after) = view.some(MESSAGES_AFTER, id.as_bytes(), newer)?;
+            messages.reverse();
+            messages.extend(older);
+            Ok(HistoryPage { messages, more_before, more_after })
+        }
+    }
+}
+
+/// The row of a chat of this caller.
+pub(super) fn chat_of(db: &Connection, caller: UserId, chat: ChatId) -> Result<ChatRow, Failure> {
+    let row = rows::chat(db, chat)?.filter(|row| row.chat.has(caller));
+    Ok(row.ok_or(StoreError::NotFound)?)
+}
+
+/// The newest message of a chat.
+pub(super) fn newest(db: &Connection, keys: &KeyCache, row: &ChatRow) -> Result<Option<Message>, Failure> {
+    let mut select = db.prepare_cached(MESSAGES_UNTIL)?;
+    let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, 1])?;
+    let Some(message) = found.next()? else { return Ok(None) };
+    let key = keys.open(row.chat.id, &row.key)?;
+    Ok(Some(rows::message(message, &row.chat, &key)?.message))
+}
+
+struct View<'a> {
+    db: &'a Connection,
+    chat: Chat,
+    key: OpenKey,
+}
+
+impl View<'_> {
+    /// Up to `limit` messages in the statement's order, and whether there is another.
+    fn some(&self, sql: &str, from: &[u8; 16], limit: usize) -> Result<(Vec<Message>, bool), Failure> {
+        let mut select = self.db.prepare_cached(sql)?;
+        let mut found = select.query(params![self.chat.id.as_bytes(), from, row_limit(limit.saturating_add(1))])?;
+        let mut messages = Vec::new();
+        while let Some(row) = found.next()? {
+            if messages.len() == limit {
+                return Ok((messages, true));
+            }
+            messages.push(rows::message(row, &self.chat, &self.key)?.message);
+        }
+        Ok((messages, false))
+    }
+
+    fn has(&self, sql: &str, id: MessageId) -> Result<bool, Failure> {
+        Ok(exists(self.db, sql, params![self.chat.id.as_bytes(), id.as_bytes()])?)
+    }
+}

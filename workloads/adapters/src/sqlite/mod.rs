@@ -1,0 +1,212 @@
+//! SQLite: every store of the embedded profile in one file.
+//!
+//! One thread writes ([`writer`]), in batches that become durable together; reads run on a few read-only connections.
+//! What messages say is encrypted with their chat's key, which is stored wrapped by a key-encryption key.
+
+mod accounts;
+mod append;
+mod batch;
+mod chat_cache;
+mod chats;
+mod content;
+mod deletion;
+mod failure;
+mod history;
+mod inbox;
+mod messages;
+mod readers;
+mod receipts;
+mod retention;
+mod rewrap;
+mod rows;
+mod schema;
+mod sessions;
+mod statements;
+mod writer;
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension};
+use sentinel_domain::{
+    clock::HybridClock,
+    event::Fanout,
+    keyring::{KeyError, Keyring},
+    ports::StoreError,
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use self::{
+    batch::Batch,
+    chat_cache::KeyCache,
+    failure::{Failure, Interrupted},
+    readers::Readers,
+    retention::{Retention, SessionLifetime},
+    writer::{Queue, Writer},
+};
+
+/// Commands that may wait for the writer; more callers wait before they hand theirs over.
+const WAITING_COMMANDS: usize = 8192;
+/// How long a connection waits for another process, such as `sentinel keys rotate`.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pages of the log before it is copied into the database: long enough that busy pages are copied once.
+const CHECKPOINT_PAGES: u32 = 8192;
+const CACHED_STATEMENTS: usize = 128;
+
+/// Why a database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file can't be made or opened, or is no database.
+    #[error("can't open the database")]
+    Database(#[from] rusqlite::Error),
+    /// The file can't be made.
+    #[error("can't make the database file")]
+    File(#[source] std::io::Error),
+    /// Its tables can't be brought to this version; perhaps a newer version wrote them.
+    #[error("can't bring the database's tables to this version")]
+    Schema(#[from] rusqlite_migration::Error),
+    /// A key-encryption key that chats need is missing or is another one.
+    #[error("the chats in the database can't be decrypted with the given keys")]
+    Keys(#[from] KeyError),
+    /// The system gave no thread.
+    #[error("can't start the database's writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The stores of the embedded profile. Clones share one writer; dropping the last one flushes and ends it.
+#[derive(Clone)]
+pub struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Queue,
+    permits: Semaphore,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    readers: Readers,
+    keys: Arc<KeyCache>,
+    lifetime: SessionLifetime,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, making or upgrading it if need be, and lets `clock` see its newest id.
+    pub fn open(
+        path: &Path,
+        keyring: Arc<Keyring>,
+        clock: Arc<HybridClock>,
+        fanout: Arc<dyn Fanout>,
+    ) -> Result<Self, OpenError> {
+        // The log and the shared memory get the file's permissions.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(OpenError::File)?;
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(PATIENCE)?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "secure_delete", true)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "cache_size", -64 * 1024)?;
+        db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        schema::migrate(&mut db)?;
+        rewrap::check_keys(&db, &keyring)?;
+        if let Some(newest) = db.query_row(statements::CLOCK, [], |row| row.get(0).map(Uuid::from_bytes)).optional()? {
+            clock.observe(newest);
+        }
+        let readers = Readers::open(path)?;
+        let keys = Arc::new(KeyCache::new(keyring));
+        let lifetime = SessionLifetime::default();
+        let retention = Retention::new(lifetime.clone());
+        let (queue, thread) = writer::start(Writer { db, keys: Arc::clone(&keys), clock, fanout, retention })
+            .map_err(OpenError::Thread)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                queue,
+                permits: Semaphore::new(WAITING_COMMANDS),
+                thread: Mutex::new(Some(thread)),
+                readers,
+                keys,
+                lifetime,
+            }),
+        })
+    }
+
+    /// Wraps every chat key anew that is not under the newest key-encryption key; gives their number. Safe to repeat,
+    /// and while another process serves from the same file.
+    pub async fn rewrap_keys(&self) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            let done = self.write(rewrap::rewrap_some).await?;
+            total += done;
+            if done == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// A quick read, for readiness.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        if self
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_none_or(JoinHandle::is_finished)
+        {
+            return Err(StoreError::unavailable(Interrupted::Closed));
+        }
+        self.read(|db| {
+            db.prepare_cached(statements::CLOCK)?.exists([])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends the writer after what was asked of it before, and waits for that. Later writes are refused.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let closed = || StoreError::unavailable(Interrupted::Closed);
+        let _permit = self.shared.permits.acquire().await.map_err(|_| closed())?;
+        self.shared.queue.submit(command).await.map_err(|_| closed())?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.shared.readers.run(read).await
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        self.queue.stop();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the database's writer panicked");
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Copies the log into the database and empties it; `false` when readers are in the way.
+fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).map(|busy| !busy)
+}

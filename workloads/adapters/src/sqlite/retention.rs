@@ -1,0 +1,191 @@
+//! What is removed when it is old, in pieces of a few milliseconds while no command waits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use sentinel_domain::{
+    clock,
+    ids::{EventId, MessageId},
+    time::Timestamp,
+};
+
+use super::{
+    rows::{self, execute},
+    sessions,
+    statements::{
+        ACCOUNT_IDS_AFTER, DELETE_SENT, PRUNABLE_UP_TO, PRUNE_ENDED, PRUNE_INBOX, SENT_AFTER, SET_INBOX_PRUNED,
+        STALE_SESSIONS,
+    },
+};
+
+const DAY_SECONDS: i64 = 24 * 3600;
+/// How long inboxes keep events.
+pub(super) const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How long a client message id is remembered.
+pub(super) const SENT_SECONDS: i64 = 7 * DAY_SECONDS;
+/// How long an ended session is remembered; longer than any access token lives.
+const ENDED_SECONDS: i64 = 35 * DAY_SECONDS;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_hours(1);
+/// Before the first round, so that a server that often restarts gets to it.
+const FIRST_PAUSE: Duration = Duration::from_mins(5);
+/// Rows of one step.
+const STEP: u32 = 500;
+/// How long a step may wait for readers before it leaves the log for later.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The longest life of an unused session that was asked for; nothing is known before the first rotation.
+#[derive(Clone, Default)]
+pub(super) struct SessionLifetime(Arc<AtomicU32>);
+
+impl SessionLifetime {
+    pub(super) fn observe(&self, seconds: u32) {
+        self.0.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<i64> {
+        Some(i64::from(self.0.load(Ordering::Relaxed))).filter(|seconds| *seconds > 0)
+    }
+}
+
+/// Where the round stands.
+pub(super) struct Retention {
+    lifetime: SessionLifetime,
+    due: Instant,
+    stage: Stage,
+    shred_log: bool,
+}
+
+#[derive(Clone)]
+enum Stage {
+    Sessions,
+    Inboxes { after: [u8; 16] },
+    Sent { sender: [u8; 16], client_id: String },
+    Done,
+}
+
+impl Retention {
+    pub(super) fn new(lifetime: SessionLifetime) -> Self {
+        Self { lifetime, due: Instant::now() + FIRST_PAUSE, stage: Stage::Sessions, shred_log: false }
+    }
+
+    /// Asks to overwrite the write-ahead log, which still has the keys of deleted chats.
+    pub(super) fn shred_log(&mut self) {
+        self.shred_log = true;
+    }
+
+    /// Does one piece; `false` when there is nothing to do now.
+    pub(super) fn step(&mut self, db: &mut Connection) -> rusqlite::Result<bool> {
+        if std::mem::take(&mut self.shred_log) {
+            db.busy_timeout(LOG_PATIENCE)?;
+            let emptied = super::checkpoint(db);
+            db.busy_timeout(super::PATIENCE)?;
+            // Readers are in the way: after the next command.
+            self.shred_log = !emptied?;
+        }
+        if Instant::now() < self.due {
+            return Ok(false);
+        }
+        let next = prune(db, self.stage.clone(), self.lifetime.get(), Timestamp::now())?;
+        if matches!(next, Stage::Done) {
+            self.due = Instant::now() + PAUSE;
+            self.stage = Stage::Sessions;
+            return Ok(false);
+        }
+        self.stage = next;
+        Ok(true)
+    }
+}
+
+/// Does all pieces of one round at once, as if it were `now`.
+#[cfg(test)]
+pub(super) fn round(db: &mut Connection, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<()> {
+    let mut stage = Stage::Sessions;
+    while !matches!(stage, Stage::Done) {
+        stage = prune(db, stage, lifetime, now)?;
+    }
+    Ok(())
+}
+
+fn prune(db: &mut Connection, stage: Stage, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
+    let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let next = match stage {
+        Stage::Sessions => prune_sessions(&step, lifetime, now)?,
+        Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)))?,
+        Stage::Sent { sender, client_id } => {
+            prune_sent(&step, sender, &client_id, MessageId(first_id(now.plus_seconds(-SENT_SECONDS)).0))?
+        }
+        Stage::Done => Stage::Done,
+    };
+    step.commit()?;
+    Ok(next)
+}
+
+/// Sorts before every id of this millisecond.
+fn first_id(at: Timestamp) -> EventId {
+    EventId(clock::Instant { millis: u64::try_from(at.0).unwrap_or(0), counter: 0 }.id(0))
+}
+
+fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
+    execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SECONDS).0])?;
+    let Some(lifetime) = lifetime else { return Ok(Stage::Inboxes { after: [0; 16] }) };
+    let mut select = step.prepare_cached(STALE_SESSIONS)?;
+    let stale: Vec<[u8; 16]> =
+        select.query_map(params![now.plus_seconds(-lifetime).0, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for id in &stale {
+        sessions::remove(step, id, now)?;
+    }
+    Ok(if stale.len() < STEP as usize { Stage::Inboxes { after: [0; 16] } } else { Stage::Sessions })
+}
+
+/// Goes from account to account: an index of all inboxes by time would cost a write for each event.
+fn prune_inboxes(step: &Transaction<'_>, after: [u8; 16], horizon: EventId) -> rusqlite::Result<Stage> {
+    let mut after = after;
+    let mut budget = STEP;
+    let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
+    let ids: Vec<[u8; 16]> = accounts.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for id in &ids {
+        let up_to: Option<EventId> = step
+            .prepare_cached(PRUNABLE_UP_TO)?
+            .query_row(params![id, horizon.as_bytes(), budget], |row| rows::event_id(row, 0))?;
+        if let Some(up_to) = up_to {
+            let removed = execute(step, PRUNE_INBOX, params![id, up_to.as_bytes()])?;
+            execute(step, SET_INBOX_PRUNED, params![id, up_to.as_bytes()])?;
+            budget = budget.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
+            if budget == 0 {
+                // This account may have more: the next step begins with it again.
+                return Ok(Stage::Inboxes { after });
+            }
+        }
+        after = *id;
+    }
+    let last = ids.len() < STEP as usize;
+    Ok(if last { Stage::Sent { sender: [0; 16], client_id: String::new() } } else { Stage::Inboxes { after } })
+}
+
+fn prune_sent(
+    step: &Transaction<'_>,
+    sender: [u8; 16],
+    client_id: &str,
+    horizon: MessageId,
+) -> rusqlite::Result<Stage> {
+    let mut select = step.prepare_cached(SENT_AFTER)?;
+    let rows: Vec<([u8; 16], String, [u8; 16])> = select
+        .query_map(params![sender, client_id, STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (sender, client_id, message) in &rows {
+        if MessageId::from_bytes(*message) < horizon {
+            execute(step, DELETE_SENT, params![sender, client_id])?;
+        }
+    }
+    Ok(match rows.into_iter().nth(STEP as usize - 1) {
+        Some((sender, client_id, _)) => Stage::Sent { sender, client_id },
+        None => Stage::Done,
+    })
+}

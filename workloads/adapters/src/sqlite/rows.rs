@@ -1,0 +1,181 @@
+//! Rows as values of the domain.
+
+use rusqlite::{
+    Connection, OptionalExtension, Row, params,
+    types::{FromSqlError, Type},
+};
+use sentinel_domain::{
+    account::{Account, Email, Profile, Username},
+    ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    keyring::WrappedKey,
+    message::{Chat, ClientMessageId, Message},
+    ports::Credentials,
+    session::Session,
+    time::Timestamp,
+    watermark::Watermarks,
+};
+
+use super::{
+    chat_cache::OpenKey,
+    content::{self, Content},
+    failure::Failure,
+    statements::CHAT,
+};
+
+/// A value that no writer of this schema stores.
+fn malformed(column: usize, kind: Type) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(FromSqlError::InvalidType))
+}
+
+fn username(row: &Row<'_>, column: usize) -> rusqlite::Result<Username> {
+    Username::parse(row.get_ref(column)?.as_str()?).map_err(|_| malformed(column, Type::Text))
+}
+
+/// A row of `id, username, email, display_name, avatar_url, created_at, password_hash`.
+pub(super) fn credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
+    Ok(Credentials {
+        account: Account {
+            id: UserId::from_bytes(row.get(0)?),
+            username: username(row, 1)?,
+            email: Email::parse(row.get_ref(2)?.as_str()?).map_err(|_| malformed(2, Type::Text))?,
+            display_name: row.get(3)?,
+            avatar_url: row.get(4)?,
+            created_at: Timestamp(row.get(5)?),
+        },
+        password_hash: row.get(6)?,
+    })
+}
+
+/// A row of `id, username, display_name, avatar_url, …`.
+pub(super) fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    Ok(Profile {
+        user_id: UserId::from_bytes(row.get(0)?),
+        username: username(row, 1)?,
+        display_name: row.get(2)?,
+        avatar_url: row.get(3)?,
+    })
+}
+
+/// A row of `id, user_id, device, created_at, refreshed_at, generation`.
+pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: SessionId::from_bytes(row.get(0)?),
+        user_id: UserId::from_bytes(row.get(1)?),
+        device: row.get(2)?,
+        created_at: Timestamp(row.get(3)?),
+        refreshed_at: Timestamp(row.get(4)?),
+        generation: row.get(5)?,
+    })
+}
+
+/// A member's newest receipt events: in the own inbox and in the peer's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Receipts {
+    pub(super) own: Option<EventId>,
+    pub(super) shown: Option<EventId>,
+}
+
+/// A row of `chats`.
+pub(super) struct ChatRow {
+    pub(super) chat: Chat,
+    pub(super) started: EventId,
+    pub(super) key: WrappedKey,
+    /// In the order of the members; a chat with oneself uses the first.
+    pub(super) receipts: [Receipts; 2],
+}
+
+/// Reads a chat's row; `None` when it is gone.
+pub(super) fn chat(db: &Connection, id: ChatId) -> Result<Option<ChatRow>, Failure> {
+    let mut select = db.prepare_cached(CHAT)?;
+    let row = select
+        .query_row([id.as_bytes()], |row| {
+            let members = [UserId::from_bytes(row.get(0)?), UserId::from_bytes(row.get(1)?)];
+            let low = Watermarks { delivered_up_to: message_id(row, 6)?, read_up_to: message_id(row, 7)? };
+            let high = Watermarks { delivered_up_to: message_id(row, 10)?, read_up_to: message_id(row, 11)? };
+            Ok(ChatRow {
+                chat: Chat {
+                    id,
+                    members,
+                    created_at: Timestamp(row.get(2)?),
+                    watermarks: if members[0] == members[1] { [low, low] } else { [low, high] },
+                },
+                started: EventId::from_bytes(row.get(3)?),
+                key: WrappedKey { kek: row.get(4)?, bytes: row.get(5)? },
+                receipts: [
+                    Receipts { own: event_id(row, 8)?, shown: event_id(row, 9)? },
+                    Receipts { own: event_id(row, 12)?, shown: event_id(row, 13)? },
+                ],
+            })
+        })
+        .optional()?;
+    Ok(row)
+}
+
+/// An optional message id.
+pub(super) fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<MessageId>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(MessageId::from_bytes))
+}
+
+/// An optional event id.
+pub(super) fn event_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<EventId>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(EventId::from_bytes))
+}
+
+/// A message with the number of its changes.
+pub(super) struct MessageRow {
+    pub(super) message: Message,
+    pub(super) version: u32,
+}
+
+/// A row of `message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed`, decrypted.
+pub(super) fn message(row: &Row<'_>, chat: &Chat, key: &OpenKey) -> Result<MessageRow, Failure> {
+    let id = MessageId::from_bytes(row.get(0)?);
+    let version = row.get(3)?;
+    let sealed = row.get_ref(7)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    let content = match sealed {
+        Some(sealed) => content::open(key, chat, id, version, sealed)?,
+        None => Content::default(),
+    };
+    let client_message_id = row
+        .get::<_, Option<String>>(5)?
+        .map(ClientMessageId::parse)
+        .transpose()
+        .map_err(|_| malformed(5, Type::Text))?;
+    Ok(MessageRow {
+        message: Message {
+            id,
+            chat_id: chat.id,
+            sender_id: chat.members[usize::from(row.get::<_, bool>(1)?)],
+            kind: content::kind_of(row.get(2)?),
+            text: content.text,
+            attachments: content.attachments,
+            reply_to: message_id(row, 4)?,
+            client_message_id,
+            edited_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+            deleted: sealed.is_none(),
+        },
+        version,
+    })
+}
+
+/// Reads one message; `None` when it is not in the chat.
+pub(super) fn message_of(
+    db: &Connection,
+    chat: &Chat,
+    key: &OpenKey,
+    id: MessageId,
+) -> Result<Option<MessageRow>, Failure> {
+    let mut select = db.prepare_cached(super::statements::MESSAGE)?;
+    let mut rows = select.query(params![chat.id.as_bytes(), id.as_bytes()])?;
+    rows.next()?.map(|row| message(row, chat, key)).transpose()
+}
+
+/// Whether a statement finds a row.
+pub(super) fn exists(db: &Connection, sql: &str, arguments: impl rusqlite::Params) -> rusqlite::Result<bool> {
+    db.prepare_cached(sql)?.exists(arguments)
+}
+
+/// Runs a statement that writes; gives the number of rows it changed.
+pub(super) fn execute(db: &Connection, sql: &str, arguments: impl rusqlite::Params) -> rusqlite::Result<usize> {
+    db.prepare_cached(sql)?.execute(arguments)
+}

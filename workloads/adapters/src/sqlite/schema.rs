@@ -1,0 +1,11 @@
+//! The tables, and how a database of an earlier version gets them.
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema/0001_initial.sql"))];
+
+/// Brings the database to this version's schema; does nothing when it has it.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite_migration::Error> {
+    Migrations::from_slice(STEPS).to_latest(db)
+}

@@ -1,0 +1,125 @@
+//! Sessions.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use sentinel_domain::{
+    event::LiveEvent,
+    ids::{SessionId, UserId},
+    ports::{SessionStore, StoreError},
+    session::{self, Rotation, Session},
+    time::Timestamp,
+};
+
+use super::{
+    Sqlite,
+    accounts::require_account,
+    batch::Batch,
+    failure::Failure,
+    rows::{self, execute},
+    statements::{DELETE_SESSION, ENDED_SINCE, INSERT_ENDED, INSERT_SESSION, MOVE_SESSION, SESSION, SESSIONS_OF},
+};
+
+#[async_trait]
+impl SessionStore for Sqlite {
+    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            // Its account may have been deleted between the password's check and now.
+            require_account(batch, session.user_id)?;
+            let Session { id, user_id, device, created_at, refreshed_at, generation } = &session;
+            let values = params![id.as_bytes(), user_id.as_bytes(), device, created_at.0, refreshed_at.0, generation];
+            execute(batch.db, INSERT_SESSION, values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.read(move |db| Ok(find(db, id)?)).await
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        self.read(move |db| Ok(sessions_of(db, user)?)).await
+    }
+
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        generation: u32,
+        now: Timestamp,
+        lifetime_seconds: u32,
+    ) -> Result<Option<(Session, Rotation)>, StoreError> {
+        self.shared.lifetime.observe(lifetime_seconds);
+        self.write(move |batch| rotate(batch, id, generation, now, lifetime_seconds)).await
+    }
+
+    async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            find(batch.db, id)?.filter(|session| session.user_id == user).ok_or(StoreError::NotFound)?;
+            end(batch, id, Timestamp::now())
+        })
+        .await
+    }
+
+    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            for session in sessions_of(batch.db, user)?.iter().filter(|session| session.id != keep) {
+                end(batch, session.id, Timestamp::now())?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(ENDED_SINCE)?;
+            let ended = select.query_map([since.0], |row| row.get(0).map(SessionId::from_bytes))?;
+            Ok(ended.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+fn rotate(
+    batch: &mut Batch<'_>,
+    id: SessionId,
+    generation: u32,
+    now: Timestamp,
+    lifetime_seconds: u32,
+) -> Result<Option<(Session, Rotation)>, Failure> {
+    let Some(mut session) = find(batch.db, id)? else { return Ok(None) };
+    let rotation = session::rotate(&session, generation, now, lifetime_seconds);
+    match rotation {
+        Rotation::Advance(next) => {
+            execute(batch.db, MOVE_SESSION, params![id.as_bytes(), next, now.0])?;
+            session.generation = next;
+            session.refreshed_at = now;
+        }
+        Rotation::Repeat(_) => {}
+        Rotation::Expired | Rotation::Reused => end(batch, id, now)?,
+    }
+    Ok(Some((session, rotation)))
+}
+
+/// Ends a session and lets its sockets know.
+pub(super) fn end(batch: &mut Batch<'_>, id: SessionId, now: Timestamp) -> Result<(), Failure> {
+    remove(batch.db, id.as_bytes(), now)?;
+    batch.events.push(LiveEvent::SessionEnded { session_id: id });
+    Ok(())
+}
+
+/// Removes a session and remembers that it ended.
+pub(super) fn remove(db: &Connection, id: &[u8; 16], now: Timestamp) -> rusqlite::Result<()> {
+    execute(db, DELETE_SESSION, [id])?;
+    execute(db, INSERT_ENDED, params![now.0, id])?;
+    Ok(())
+}
+
+fn find(db: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
+    db.prepare_cached(SESSION)?.query_row([id.as_bytes()], rows::session).optional()
+}
+
+/// A user's sessions, newest first.
+pub(super) fn sessions_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Session>> {
+    db.prepare_cached(SESSIONS_OF)?.query_map([user.as_bytes()], rows::session)?.collect()
+}

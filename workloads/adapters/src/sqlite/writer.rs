@@ -1,0 +1,203 @@
+//! The one thread that writes. It gathers the commands that wait, runs them in one transaction, and answers when
+//! that is durable: one flush to disk serves many callers.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use rusqlite::Connection;
+use sentinel_domain::{clock::HybridClock, event::Fanout, ports::StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    batch::Batch,
+    chat_cache::{ChatCache, KeyCache},
+    failure::{Failure, Interrupted},
+    retention::Retention,
+};
+
+/// Commands of one transaction at most: bounds how long the first of them waits.
+const BATCH: usize = 512;
+
+/// A command of one caller.
+type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Done + Send>;
+
+/// A command that ran; its answer waits for the commit.
+struct Done {
+    answer: Box<dyn FnOnce(bool) + Send>,
+    broken: bool,
+}
+
+enum Command {
+    Run(Job),
+    Stop,
+}
+
+/// The sending end; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Queue(mpsc::UnboundedSender<Command>);
+
+impl Queue {
+    /// Hands a command to the writer; the receiver gets its result when it is durable.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, StoreError>> {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |batch| {
+            let outcome = command(batch);
+            Done {
+                broken: matches!(outcome, Err(Failure::Broken(_))),
+                // A caller that went away does not matter: what it asked for is done.
+                answer: Box::new(move |committed| {
+                    let _ = answer.send(match outcome {
+                        Err(Failure::Broken(error)) => Err(StoreError::unavailable(error)),
+                        _ if !committed => Err(StoreError::unavailable(Interrupted::RolledBack)),
+                        outcome => outcome.map_err(StoreError::from),
+                    });
+                }),
+            }
+        });
+        // When the writer has stopped the job is dropped, and with it the sender of the answer.
+        let _ = self.0.send(Command::Run(job));
+        result
+    }
+
+    /// Lets the writer end after what was submitted before.
+    pub(super) fn stop(&self) {
+        let _ = self.0.send(Command::Stop);
+    }
+}
+
+/// What the writer works with.
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) keys: Arc<KeyCache>,
+    pub(super) clock: Arc<HybridClock>,
+    pub(super) fanout: Arc<dyn Fanout>,
+    pub(super) retention: Retention,
+}
+
+/// Starts the writer's thread.
+pub(super) fn start(writer: Writer) -> std::io::Result<(Queue, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || {
+        Thread { writer, chats: ChatCache::new(), receiver, waiting: VecDeque::with_capacity(BATCH), open: true }.run();
+    })?;
+    Ok((Queue(sender), thread))
+}
+
+struct Thread {
+    writer: Writer,
+    chats: ChatCache,
+    receiver: mpsc::UnboundedReceiver<Command>,
+    waiting: VecDeque<Job>,
+    open: bool,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while self.gather() {
+            self.carry_out();
+            while self.open && self.receiver.is_empty() && self.waiting.is_empty() && self.tidy_up() {}
+        }
+        // Leaves one file without a log to be replayed; what is in the log is durable if this fails.
+        if let Err(error) = super::checkpoint(&self.writer.db) {
+            tracing::warn!(%error, "the write-ahead log was left for the next start");
+        }
+    }
+
+    /// Waits for a command, then takes what else is there. `false`: there will be nothing more.
+    fn gather(&mut self) -> bool {
+        if self.waiting.is_empty() && self.open {
+            let first = self.receiver.blocking_recv();
+            self.take(first);
+        }
+        while self.open && self.waiting.len() < BATCH {
+            match self.receiver.try_recv() {
+                Ok(command) => self.take(Some(command)),
+                Err(_) => break,
+            }
+        }
+        !self.waiting.is_empty()
+    }
+
+    fn take(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Run(job)) => self.waiting.push_back(job),
+            Some(Command::Stop) | None => self.open = false,
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let began = Instant::now();
+        let Writer { db, keys, clock, fanout, .. } = &self.writer;
+        if let Err(error) = run(db, "BEGIN IMMEDIATE") {
+            tracing::error!(%error, "the database can't be written");
+            self.waiting.clear();
+            return;
+        }
+        let mut batch = Batch::new(db, keys, &mut self.chats, clock);
+        let mut answers = Vec::with_capacity(self.waiting.len());
+        let mut sound = true;
+        // After a failure the rest stays in the queue and gets a transaction of its own.
+        while let Some(job) = self.waiting.pop_front() {
+            // A panic drops the answer's sender, which tells the caller.
+            let done = catch_unwind(AssertUnwindSafe(|| job(&mut batch))).ok();
+            sound = done.as_ref().is_some_and(|done| !done.broken);
+            answers.extend(done.map(|done| done.answer));
+            if !sound {
+                break;
+            }
+        }
+        let committed = sound
+            && batch
+                .finish()
+                .map_err(StoreError::from)
+                .and_then(|()| run(db, "COMMIT").map_err(StoreError::unavailable))
+                .inspect_err(|error| tracing::error!(?error, "a batch can't be committed"))
+                .is_ok();
+        let Batch { events, destroyed, .. } = batch;
+        if committed {
+            for chat in &destroyed {
+                keys.forget(*chat);
+            }
+            if !events.is_empty() {
+                // Before the answers: whoever has an acknowledgement knows that the event is on its way.
+                let publish = || fanout.publish(events);
+                if catch_unwind(AssertUnwindSafe(publish)).is_err() {
+                    tracing::error!("the fan-out panicked; its events are in the inboxes");
+                }
+            }
+            if !destroyed.is_empty() {
+                self.writer.retention.shred_log();
+            }
+        } else {
+            // SQLite rolls back by itself on some errors; then this has nothing to do.
+            let _ = run(db, "ROLLBACK");
+            self.chats.clear();
+        }
+        metrics::histogram!("sentinel_sqlite_batch_commands").record(u32::try_from(answers.len()).unwrap_or(u32::MAX));
+        metrics::histogram!("sentinel_sqlite_batch_seconds").record(began.elapsed().as_secs_f64());
+        for answer in answers {
+            answer(committed);
+        }
+    }
+
+    /// Does one bounded piece of what can wait; `false` when nothing is left.
+    fn tidy_up(&mut self) -> bool {
+        let Writer { db, retention, .. } = &mut self.writer;
+        catch_unwind(AssertUnwindSafe(|| retention.step(db))).unwrap_or(Ok(false)).unwrap_or_else(|error| {
+            tracing::warn!(%error, "old rows were not removed; the next round tries again");
+            false
+        })
+    }
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(drop)
+}
