@@ -37,6 +37,32 @@ fn list_is_subset(wanted: &[Value], live: &[Value]) -> bool {
     wanted.len() == live.len() && wanted.iter().zip(live).all(|(wanted, live)| is_subset(wanted, live))
 }
 
+/// Paths of the values of `wanted` that are not in `live`.
+pub fn differences(wanted: &Value, live: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(wanted, live, "", &mut paths);
+    paths
+}
+
+fn collect(wanted: &Value, live: &Value, path: &str, paths: &mut Vec<String>) {
+    if is_subset(wanted, live) {
+        return;
+    }
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => {
+            for (key, value) in wanted {
+                collect(value, live.get(key).unwrap_or(&Value::Null), &format!("{path}.{key}"), paths);
+            }
+        }
+        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
+            for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+                collect(wanted, live, &format!("{path}[{index}]"), paths);
+            }
+        }
+        _ => paths.push(path.trim_start_matches('.').to_owned()),
+    }
+}
+
 /// Amounts that look different and are the same, like `1000m` and `1`.
 fn same_amount(a: &str, b: &str) -> bool {
     matches!((amount(a), amount(b)), (Some(a), Some(b)) if a == b)

@@ -20,25 +20,25 @@ pub enum KeyError {
     Generate,
 }
 
-/// A Secret with one signing key and one key-encryption key.
+/// Metadata of the generated Secret.
 ///
 /// It has no owner: without the keys, data that was kept cannot be read any more.
+pub fn metadata(chat: &ValidChat) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(chat.names.keys()),
+        namespace: Some(chat.namespace.clone()),
+        labels: Some(chat.names.component_labels(Component::Sentinel)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A Secret with one signing key and one key-encryption key.
 pub fn generate(chat: &ValidChat) -> Result<Secret, KeyError> {
     let data = BTreeMap::from([
         ("jwt-0001.pem".into(), ByteString(signing_key()?.into_bytes())),
         ("kek-0001".into(), ByteString(encryption_key()?.into_bytes())),
     ]);
-    Ok(Secret {
-        metadata: ObjectMeta {
-            name: Some(chat.names.keys()),
-            namespace: Some(chat.namespace.clone()),
-            labels: Some(chat.names.component_labels(Component::Sentinel)),
-            ..ObjectMeta::default()
-        },
-        type_: Some("Opaque".into()),
-        data: Some(data),
-        ..Secret::default()
-    })
+    Ok(Secret { metadata: metadata(chat), type_: Some("Opaque".into()), data: Some(data), ..Secret::default() })
 }
 
 /// An Ed25519 key as PKCS#8 PEM.

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::{
-    keys::{KeyError, generate as generate_keys},
+    keys::{KeyError, generate as generate_keys, metadata as keys_metadata},
     kind::{Kind, Stage},
     network::{Flow, Peer, flows},
 };

@@ -26,7 +26,7 @@ pub async fn prune(client: &Client, namespace: &str, unwanted: &[Unwanted], obse
             // Gone, or already another object of the same name.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
             Err(error) => {
-                failures.push(Failure::new(object.kind.stage(), "delete", object.kind.as_str(), &object.name, &error))
+                failures.push(Failure::new(object.kind.stage(), "delete", object.kind.as_str(), &object.name, &error));
             }
         }
     }

@@ -75,7 +75,7 @@ impl Set {
         } else if unready.is_empty() {
             self.set(READY, true, "AllAvailable", "the platform serves");
         } else {
-            let waiting: Vec<String> = unready.iter().map(Workload::progress).collect();
+            let waiting: Vec<String> = unready.iter().map(|workload| workload.progress()).collect();
             self.set(READY, false, "NotAvailable", &waiting.join("; "));
         }
 

@@ -1,0 +1,19 @@
+{{- define "sentinel-operator.name" -}}
+{{- if contains "sentinel-operator" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-sentinel-operator" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end -}}
+{{- end -}}
+
+{{- define "sentinel-operator.serviceAccount" -}}
+{{- default (include "sentinel-operator.name" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "sentinel-operator.selector" -}}
+app.kubernetes.io/name: sentinel-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sentinel-operator.labels" -}}
+{{ include "sentinel-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}

@@ -1,0 +1,166 @@
+//! `kubectl sentinel`: look before and after the operator acts.
+
+use std::{fs, io::Read, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use kube::{Api, Client, Config, api::ListParams, config::KubeConfigOptions};
+use sentinel_operator::{
+    api::SentinelChat,
+    build,
+    render::{self, title, title_of},
+    settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
+    steps::{dereference, observe, plan, validate},
+    story,
+    subset::differences,
+};
+
+/// Looks at SentinelChat resources before and after the operator acts.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-sentinel", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true)]
+    context: Option<String>,
+    /// Namespace; that of the kubeconfig when left out.
+    #[arg(short, long, global = true)]
+    namespace: Option<String>,
+    /// Image of the platform for resources that name none.
+    #[arg(long, global = true, env = "SENTINEL_IMAGE", default_value = DEFAULT_SENTINEL_IMAGE)]
+    sentinel_image: String,
+    /// Image of the gateway for resources that name none.
+    #[arg(long, global = true, env = "GATEWAY_IMAGE", default_value = DEFAULT_GATEWAY_IMAGE)]
+    gateway_image: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints the objects that would be made, without a cluster.
+    Render {
+        /// File with the resource; `-` reads standard input.
+        #[arg(short, long)]
+        file: PathBuf,
+    },
+    /// Prints what would change in the cluster.
+    Plan {
+        /// File with the resource; `-` reads standard input.
+        #[arg(short, long)]
+        file: PathBuf,
+    },
+    /// Prints how resources are doing; fails unless all are ready.
+    Status {
+        /// Name of the resource; all of the namespace when left out.
+        name: Option<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        bail!("a cryptography provider is installed already");
+    }
+    let args = Args::parse();
+    match &args.command {
+        Command::Render { file } => {
+            for chat in render::parse(&read(file)?)? {
+                print!("{}", render::to_yaml(&render::render(&chat, &settings(&args))?)?);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Plan { file } => {
+            let client = connect(&args).await?;
+            for chat in render::parse(&read(file)?)? {
+                Box::pin(print_plan(&client, chat, &args)).await?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status { name } => print_status(&connect(&args).await?, name.as_deref(), &args).await,
+    }
+}
+
+fn settings(args: &Args) -> Settings {
+    Settings { sentinel_image: args.sentinel_image.clone(), gateway_image: args.gateway_image.clone() }
+}
+
+fn read(file: &PathBuf) -> anyhow::Result<String> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+async fn connect(args: &Args) -> anyhow::Result<Client> {
+    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let config = match Config::from_kubeconfig(&options).await {
+        Ok(config) => config,
+        Err(_) if args.context.is_none() => Config::infer().await.context("cannot find a cluster")?,
+        Err(error) => return Err(error).context("cannot read the kubeconfig"),
+    };
+    Client::try_from(config).context("cannot reach the cluster")
+}
+
+async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyhow::Result<ExitCode> {
+    let namespace = args.namespace.as_deref().unwrap_or(client.default_namespace());
+    let api: Api<SentinelChat> = Api::namespaced(client.clone(), namespace);
+    let chats = match name {
+        Some(name) => vec![api.get(name).await?],
+        None => api.list(&ListParams::default()).await?.items,
+    };
+    if chats.is_empty() {
+        println!("no SentinelChat in namespace {namespace}");
+    }
+    let mut all_ready = !chats.is_empty();
+    for chat in &chats {
+        print!("{}", story::tell(chat));
+        let conditions = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        all_ready &= conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    }
+    Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> anyhow::Result<()> {
+    let namespace = args
+        .namespace
+        .clone()
+        .or(chat.metadata.namespace.take())
+        .unwrap_or_else(|| client.default_namespace().to_owned());
+    chat.metadata.namespace = Some(namespace.clone());
+    let name = chat.metadata.name.clone().context("the resource has no name")?;
+    let api: Api<SentinelChat> = Api::namespaced(client.clone(), &namespace);
+    if let Some(live) = api.get_opt(&name).await? {
+        chat.metadata.uid = live.metadata.uid;
+    }
+    let valid = validate::validate(&chat, &settings(args))?;
+    let observed = observe::observe(client, &namespace, &valid.names).await?;
+    let found = dereference::dereference(client, &valid, &observed).await?;
+    if found.new_keys.is_some() {
+        println!("+ Secret {}", valid.names.keys());
+    }
+    let plan = plan::plan(build::build(&valid, &found.facts)?, &observed, chat.metadata.uid.as_deref());
+    for child in &plan.apply {
+        match observed.get(child.kind, &child.name) {
+            None => println!("+ {}", title(child)),
+            Some(live) => {
+                println!("~ {}", title(child));
+                for path in differences(&child.value, live).iter().filter(|path| !path.starts_with("metadata")) {
+                    println!("    {path}");
+                }
+            }
+        }
+    }
+    for growth in &plan.grow {
+        println!("~ PersistentVolumeClaim {}\n    spec.resources.requests.storage: {}", growth.claim, growth.size);
+    }
+    for object in &plan.prune {
+        println!("- {}", title_of(object.kind, &object.name));
+    }
+    for blocked in &plan.blocked {
+        println!("! {}: {} cannot change", title_of(blocked.kind, &blocked.name), blocked.field);
+    }
+    println!("{} of {} objects stay as they are", plan.unchanged, plan.unchanged + plan.apply.len());
+    Ok(())
+}

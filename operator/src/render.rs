@@ -1,0 +1,89 @@
+//! What would be made for a resource, without a cluster.
+
+use k8s_openapi::api::core::v1::Secret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::{
+    api::SentinelChat,
+    build::{self, Child, Facts, Kind},
+    settings::Settings,
+    steps::validate::{self, ValidChat},
+};
+
+/// Why a resource could not be rendered.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The text is not a resource.
+    #[error("cannot read the resource")]
+    Parse(#[from] serde_yaml_ng::Error),
+    /// There is none.
+    #[error("the file holds no SentinelChat")]
+    NoResource,
+    /// The resource cannot be carried out.
+    #[error(transparent)]
+    Invalid(#[from] validate::Error),
+    /// The objects could not be built.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+}
+
+/// The resources in a text of one or more YAML documents.
+pub fn parse(text: &str) -> Result<Vec<SentinelChat>, Error> {
+    let mut chats = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_str(text) {
+        let value = Value::deserialize(document)?;
+        if value["kind"] == "SentinelChat" {
+            // Through text, because YAML's own numbers and tags have no place in a resource.
+            let chat = serde_yaml_ng::from_str(&serde_yaml_ng::to_string(&value)?)?;
+            chats.push(chat);
+        }
+    }
+    if chats.is_empty() { Err(Error::NoResource) } else { Ok(chats) }
+}
+
+/// What would be made for `chat`, keys left out.
+pub fn render(chat: &SentinelChat, settings: &Settings) -> Result<Vec<Value>, Error> {
+    let valid = validate::validate(chat, settings)?;
+    let facts = unknown_facts(&valid);
+    let mut objects = Vec::new();
+    if valid.spec.encryption.key_secret.is_none() {
+        objects.push(redacted_keys(&valid)?);
+    }
+    objects.extend(build::build(&valid, &facts)?.into_iter().map(|child| child.value));
+    Ok(objects)
+}
+
+/// What only a cluster knows, as placeholders.
+pub fn unknown_facts(chat: &ValidChat) -> Facts {
+    let key_secret = chat.spec.encryption.key_secret.as_ref();
+    Facts {
+        key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
+        keys_digest: "known in the cluster only".into(),
+        tls_digest: Some("known in the cluster only".into()),
+    }
+}
+
+fn redacted_keys(chat: &ValidChat) -> Result<Value, build::Error> {
+    let metadata = build::keys_metadata(chat);
+    let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
+    value["stringData"] = json!({ "jwt-0001.pem": "(generated)", "kek-0001": "(generated)" });
+    Ok(value)
+}
+
+/// Several objects as YAML documents.
+pub fn to_yaml(objects: &[Value]) -> Result<String, Error> {
+    let documents: Result<Vec<String>, _> = objects.iter().map(serde_yaml_ng::to_string).collect();
+    Ok(documents?.join("---\n"))
+}
+
+/// How an object is called in messages.
+pub fn title(child: &Child) -> String {
+    title_of(child.kind, &child.name)
+}
+
+/// How an object is called in messages.
+pub fn title_of(kind: Kind, name: &str) -> String {
+    format!("{} {name}", kind.as_str())
+}

@@ -1,0 +1,66 @@
+//! A resource at a glance, for people.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::SentinelChat;
+
+/// How a resource is doing, in a few lines.
+pub fn tell(chat: &SentinelChat) -> String {
+    let meta = &chat.metadata;
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let mut lines = vec![format!("{namespace}/{name}, profile {:?}", chat.spec.profile)];
+    let Some(status) = &chat.status else {
+        lines.push("  the operator has not seen it yet: is it running?".into());
+        return join(&lines);
+    };
+    if status.observed_generation != meta.generation {
+        lines.push("  the operator has not seen the latest change yet".into());
+    }
+    for type_ in ["Paused", "Ready", "Degraded", "Progressing", "Accepted", "UpgradeAvailable"] {
+        if let Some(condition) = status.conditions.iter().find(|condition| condition.type_ == type_)
+            && (is_news(condition) || type_ == "Ready")
+        {
+            lines.push(format!("  {}", describe(condition)));
+        }
+    }
+    if let Some(url) = &status.url {
+        lines.push(format!("  URL      {url}"));
+    }
+    if let Some(version) = &status.version {
+        lines.push(format!("  version  {version}"));
+    }
+    for service in &status.services {
+        let trouble = service.message.as_deref().map(|message| format!("  {message}")).unwrap_or_default();
+        lines.push(format!("  {:<8} {} of {} pods ready{trouble}", service.name, service.ready, service.desired));
+    }
+    join(&lines)
+}
+
+fn join(lines: &[String]) -> String {
+    lines.join("\n") + "\n"
+}
+
+/// Conditions that are as they should be need no line.
+fn is_news(condition: &Condition) -> bool {
+    match condition.type_.as_str() {
+        "Accepted" => condition.status == "False",
+        _ => condition.status == "True",
+    }
+}
+
+fn describe(condition: &Condition) -> String {
+    let state = match (condition.type_.as_str(), condition.status.as_str()) {
+        ("Ready", "True") => "ready".to_owned(),
+        ("Ready", _) => format!("not ready ({})", condition.reason),
+        ("Accepted", _) => format!("refused ({})", condition.reason),
+        ("UpgradeAvailable", _) => "upgrade available".to_owned(),
+        (type_, _) => format!("{} ({})", type_.to_lowercase(), condition.reason),
+    };
+    let since = condition.last_transition_time.0;
+    if condition.message.is_empty() {
+        format!("{state} since {since}")
+    } else {
+        format!("{state} since {since}: {}", condition.message)
+    }
+}
