@@ -133,7 +133,7 @@ def test_what_was_missed_comes_by_sync(people, chat, dial):
     while more:
         page = back.must("sync", {"since": since, "limit": 3})
         assert page["reset"] is False and len(page["events"]) <= 3
-        got += [event["data"]["message_id"] for event in page["events"] if event["type"] == "receive_message"]
+        got += [event["data"]["message_id"] for event in page["events"] if event["event"] == "receive_message"]
         since, more = page["next"], page["more"]
     assert got == sent
     over_http = call("GET", "/sync", people[1].token, params={"since": since}).json()

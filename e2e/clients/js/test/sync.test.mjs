@@ -31,7 +31,7 @@ async function syncAll(user, since, limit) {
 
 /** The ids of new messages among events, in their order. */
 const messageIds = (events) =>
-  events.filter((event) => event.type === 'receive_message').map((event) => event.data.message_id);
+  events.filter((event) => event.event === 'receive_message').map((event) => event.data.message_id);
 
 test('a client gets what it missed by sync, on the socket and by HTTP, in any page size', async () => {
   const before_ = await connect(bob);
@@ -50,7 +50,7 @@ test('a client gets what it missed by sync, on the socket and by HTTP, in any pa
   assert.equal(whole.reset, false);
   assert.equal(whole.more, false);
   assert.deepEqual(messageIds(whole.events), sent);
-  const byType = (type) => whole.events.filter((event) => event.type === type);
+  const byType = (type) => whole.events.filter((event) => event.event === type);
   assert.equal(byType('message_edited')[0].data.message_id, sent[3]);
   assert.equal(byType('message_deleted')[0].data.message_id, sent[5]);
   // An event shows its message as it is now: a deleted text never comes back.
@@ -75,7 +75,7 @@ test('the sender syncs its own messages too, and receipts come along', async () 
   await his.must('message_read', { chat_id: chat, message_id });
   const events = await syncAll(ann, mine.ready.sync_token, 50);
   assert.deepEqual(messageIds(events), [message_id]);
-  const receipts = events.filter((event) => event.type === 'receipt');
+  const receipts = events.filter((event) => event.event === 'receipt');
   assert.equal(receipts.at(-1).data.read_up_to, message_id);
   assert.equal(receipts.at(-1).data.user_id, bob.user_id);
   mine.close();
@@ -84,7 +84,7 @@ test('the sender syncs its own messages too, and receipts come along', async () 
 
 test('sync from the beginning tells the start of the chat first', async () => {
   const events = await syncAll(bob, undefined, 50);
-  assert.equal(events[0].type, 'chat_started');
+  assert.equal(events[0].event, 'chat_started');
   assert.equal(events[0].data.chat_id, chat);
 });
 
