@@ -1,10 +1,10 @@
-// Which pages of other origins may call. SENTINEL_ORIGIN names one that the server was told to allow.
+// Which pages of other origins may call. SENTINEL_CORS_ORIGIN names one that the server was told to allow.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import WebSocket from 'ws';
 import { base } from '../http.mjs';
 
-const ALLOWED = process.env.SENTINEL_ORIGIN;
+const ALLOWED = process.env.SENTINEL_CORS_ORIGIN;
 const STRANGER = 'https://evil.example';
 
 const preflight = (origin, path) =>
@@ -47,7 +47,7 @@ test('a client without origin, which is no browser, gets a socket', async () => 
   assert.equal(await upgrade(undefined), 'open');
 });
 
-test('the configured origin may call', { skip: ALLOWED ? false : 'SENTINEL_ORIGIN is not set' }, async () => {
+test('the configured origin may call', { skip: ALLOWED ? false : 'SENTINEL_CORS_ORIGIN is not set' }, async () => {
   for (const path of ['/login', '/me', '/users/chat', '/socket.io/?EIO=4&transport=polling']) {
     const answer = await preflight(ALLOWED, path);
     assert.ok([200, 204].includes(answer.status), `${path}: ${answer.status}`);
