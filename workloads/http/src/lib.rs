@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod client;
+pub mod describe;
 pub mod extract;
 pub mod layers;
 pub mod problem;

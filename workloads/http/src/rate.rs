@@ -32,7 +32,9 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub enum Action {
     /// Any HTTP request, per caller or address.
     Request,
-    /// A log-in, per account and address.
+    /// A log-in to one account from one address.
+    Login,
+    /// Log-ins to one account, from whatever address.
     LoginAccount,
     /// Log-ins from one address, for whatever account.
     LoginAddress,
@@ -72,7 +74,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Message, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
-        limit(Action::LoginAccount, config.logins_per_minute, minute),
+        limit(Action::Login, config.logins_per_minute, minute),
+        limit(Action::LoginAccount, config.logins_per_minute.saturating_mul(5), minute),
         // Many people may share an office's address.
         limit(Action::LoginAddress, config.logins_per_minute.saturating_mul(10), minute),
         limit(Action::Register, config.logins_per_minute.saturating_mul(6), minute),
@@ -151,6 +154,7 @@ impl Action {
     fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::Login => "login",
             Self::LoginAccount => "login_account",
             Self::LoginAddress => "login_address",
             Self::Register => "register",
@@ -213,16 +217,16 @@ mod tests {
     #[test]
     fn a_key_that_was_used_up_is_refused_and_others_are_not() {
         let limits = RateLimits::new(&LimitsConfig { logins_per_minute: 2, ..LimitsConfig::default() });
-        let first = limits.take(Action::LoginAccount, "ann").unwrap();
+        let first = limits.take(Action::Login, "ann").unwrap();
         assert_eq!(first, Allowance { limit: 2, remaining: 1, reset_seconds: 30 });
-        limits.check(Action::LoginAccount, "ann").unwrap();
-        let response = limits.check(Action::LoginAccount, "ann").unwrap_err().into_response();
+        limits.check(Action::Login, "ann").unwrap();
+        let response = limits.check(Action::Login, "ann").unwrap_err().into_response();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["ratelimit-limit"], "2");
         assert_eq!(response.headers()["ratelimit-remaining"], "0");
         assert_eq!(response.headers()["ratelimit-reset"], "60");
         assert_eq!(response.headers()["retry-after"], "30");
-        limits.check(Action::LoginAccount, "bob").unwrap();
+        limits.check(Action::Login, "bob").unwrap();
         limits.check(Action::LoginAddress, "ann").unwrap();
     }
 
@@ -240,7 +244,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 11);
+        assert_eq!(limits.limiters.len(), 12);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -29,6 +29,8 @@ pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
     }
     let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
     match expected.map(without_position) {
+        // serde names the Rust type, which is none of the client's business.
+        Some(expected) if expected.starts_with("struct ") => problem(path, "invalid_field", "must be an object"),
         Some(expected) => problem(path, "invalid_field", &format!("must be {expected}")),
         None => malformed(path),
     }

@@ -53,7 +53,7 @@ async fn get(uri: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_400() {
-    for body in ["", "{", "{\"username\":\"ann\"} x", "{\"username\":\"\\ud800\"}", "[".repeat(190).as_str()] {
+    for body in ["", "{", "{\"username\":\"ann\"} x", "{\"username\":\"\\ud800\"}", "nul"] {
         let (status, problem) = post("application/json", body.to_owned()).await;
         assert_eq!((status, problem["code"].as_str()), (400, Some("malformed_json")), "{body}");
     }
@@ -76,7 +76,7 @@ async fn a_wrong_field_is_422_and_named() {
             "missing_field",
             "is missing",
         ),
-        ("\"text\"".into(), "", "invalid_field", "must be struct Login"),
+        ("\"text\"".into(), "", "invalid_field", "must be an object"),
     ];
     for (body, field, code, detail) in cases {
         let (status, problem) = post("application/json", body.clone()).await;
@@ -84,9 +84,7 @@ async fn a_wrong_field_is_422_and_named() {
         let error = &problem["errors"][0];
         assert_eq!(error["field"], field, "{body}");
         assert_eq!(error["code"], code, "{body}");
-        if !field.is_empty() {
-            assert_eq!(error["detail"], detail, "{body}");
-        }
+        assert_eq!(error["detail"], detail, "{body}");
     }
 }
 

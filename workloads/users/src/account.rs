@@ -1,0 +1,83 @@
+//! The caller's own account: `GET /me` (and `/protected`), `PATCH /me`, `DELETE /me`.
+
+use axum::{extract::State, http::StatusCode};
+use sentinel_domain::time::Timestamp;
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, NeedsToken, TakesJson},
+    extract::Json,
+    problem::{Problem, ProblemBody},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::AccountAnswer,
+    profile::{ProfilePatch, change},
+    service::Users,
+};
+
+/// The caller's own account.
+#[utoipa::path(
+    get, path = "/me", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The account.", body = AccountAnswer), NeedsToken, Any)
+)]
+pub(crate) async fn me(State(users): State<Users>, user: AuthUser) -> Result<Json<AccountAnswer>, Problem> {
+    Ok(Json(users.own_account(&user).await?.into()))
+}
+
+/// The caller's own account; the same as `GET /me`.
+#[utoipa::path(
+    get, path = "/protected", tag = "account", security(("bearer" = [])),
+    responses((status = 200, description = "The account.", body = AccountAnswer), NeedsToken, Any)
+)]
+pub(crate) async fn protected(State(users): State<Users>, user: AuthUser) -> Result<Json<AccountAnswer>, Problem> {
+    me(State(users), user).await
+}
+
+/// Change the caller's profile.
+#[utoipa::path(
+    patch, path = "/me", tag = "account", security(("bearer" = [])), request_body = ProfilePatch,
+    responses((status = 200, description = "The account as it is now.", body = AccountAnswer), TakesJson, NeedsToken, Any)
+)]
+pub(crate) async fn change_me(
+    State(users): State<Users>,
+    user: AuthUser,
+    Json(patch): Json<ProfilePatch>,
+) -> Result<Json<AccountAnswer>, Problem> {
+    Ok(Json(users.accounts.change_profile(user.user_id, change(patch)?).await?.into()))
+}
+
+/// The password, so that a stolen token can't destroy an account.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Deletion {
+    /// The password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Delete the caller's account with its sessions, blocks and chats; the chats' keys are destroyed.
+#[utoipa::path(
+    delete, path = "/me", tag = "account", security(("bearer" = [])), request_body = Deletion,
+    responses(
+        (status = 204, description = "The account is gone."),
+        (status = 403, description = "The password is wrong (`invalid_credentials`); the token is still good.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, NeedsToken, Any,
+    )
+)]
+pub(crate) async fn delete_me(
+    State(users): State<Users>,
+    user: AuthUser,
+    Json(deletion): Json<Deletion>,
+) -> Result<StatusCode, Problem> {
+    users.confirm_password(&user, deletion.password).await?;
+    let sessions = users.sessions.sessions(user.user_id).await?;
+    users.accounts.delete_account(user.user_id).await?;
+    let now = Timestamp::now();
+    for session in sessions {
+        users.tokens.revoke_session(session.id, now);
+    }
+    tracing::info!(user_id = %user.user_id, "an account was deleted");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,58 @@
+//! `PUT` and `DELETE /users/{id}/block`, `GET /blocks`.
+
+use axum::{extract::State, http::StatusCode};
+use sentinel_domain::{ids::UserId, time::Timestamp};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
+    extract::{Json, Path},
+    problem::Problem,
+};
+
+use crate::{
+    answer::{BlockAnswer, BlocksAnswer},
+    service::Users,
+};
+
+/// Block an account. A repeat changes nothing. Oneself can't be blocked (422 `cannot_block_self`).
+#[utoipa::path(
+    put, path = "/users/{id}/block", tag = "blocks", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Who.")),
+    responses((status = 204, description = "Blocked."), MayBeMissing, TakesParameters, NeedsToken, Any)
+)]
+pub(crate) async fn block(
+    State(users): State<Users>,
+    user: AuthUser,
+    Path(id): Path<UserId>,
+) -> Result<StatusCode, Problem> {
+    if id == user.user_id {
+        return Err(Problem::invalid("id", "cannot_block_self", "you can't block yourself"));
+    }
+    users.accounts.block(user.user_id, id, Timestamp::now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take a block back. Nothing happens when there is none.
+#[utoipa::path(
+    delete, path = "/users/{id}/block", tag = "blocks", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "Who.")),
+    responses((status = 204, description = "Not blocked."), TakesParameters, NeedsToken, Any)
+)]
+pub(crate) async fn unblock(
+    State(users): State<Users>,
+    user: AuthUser,
+    Path(id): Path<UserId>,
+) -> Result<StatusCode, Problem> {
+    users.accounts.unblock(user.user_id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The accounts that the caller blocks, newest first.
+#[utoipa::path(
+    get, path = "/blocks", tag = "blocks", security(("bearer" = [])),
+    responses((status = 200, description = "Who is blocked.", body = BlocksAnswer), NeedsToken, Any)
+)]
+pub(crate) async fn list_blocks(State(users): State<Users>, user: AuthUser) -> Result<Json<BlocksAnswer>, Problem> {
+    let blocks = users.accounts.blocks(user.user_id).await?;
+    Ok(Json(BlocksAnswer { blocks: blocks.into_iter().map(BlockAnswer::from).collect() }))
+}

@@ -1,0 +1,130 @@
+//! `GET /me/export`: everything about the caller as lines of JSON, page by page, in constant memory.
+
+mod record;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures::{SinkExt, channel::mpsc};
+use sentinel_domain::{
+    ids::{EventId, UserId},
+    message::Chat,
+    ports::{HistoryQuery, StoreError},
+};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, NeedsToken},
+    problem::Problem,
+    rate::Action,
+};
+use tracing::Instrument;
+
+use self::record::{Record, line};
+use crate::service::Users;
+
+/// Chats or messages that are read at once.
+const PAGE: usize = 100;
+/// Chunks that may wait for a slow client, besides the one that is being made.
+const CHUNKS: usize = 1;
+
+/// Why an export broke off.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    /// A store failed.
+    #[error("a store failed")]
+    Store(#[from] StoreError),
+    /// Something could not be written as JSON.
+    #[error("a record could not be written")]
+    Write(#[from] serde_json::Error),
+    /// The client went away.
+    #[error("the client went away")]
+    Gone(#[from] mpsc::SendError),
+}
+
+type Chunks = mpsc::Sender<Result<Bytes, ExportError>>;
+
+/// Everything about the caller.
+///
+/// One JSON object a line: `{"record":"account",…}`, then `session`, `block`, `chat` each followed by its `message`s
+/// (newest first), and at last `{"record":"end",…}`. Without the last line the export broke off.
+#[utoipa::path(
+    get, path = "/me/export", tag = "account", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "Lines of JSON.", content_type = "application/x-ndjson", body = String),
+        NeedsToken, Any,
+    )
+)]
+pub(crate) async fn export(State(users): State<Users>, user: AuthUser) -> Result<Response, Problem> {
+    users.limits.check(Action::Export, &user.user_id.to_string())?;
+    let account = users.own_account(&user).await?;
+    let first = line(&Record::account(&account)).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "an account could not be written");
+        Problem::internal()
+    })?;
+    let (mut chunks, stream) = mpsc::channel(CHUNKS);
+    let write = async move {
+        if let Err(error) = write(&users, user.user_id, first, &mut chunks).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an export broke off");
+            // Breaks the connection, so that nobody takes the part for the whole.
+            let _ = chunks.send(Err(error)).await;
+        }
+    };
+    tokio::spawn(write.in_current_span());
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"sentinel-export.ndjson\""),
+    ];
+    Ok((headers, Body::from_stream(stream)).into_response())
+}
+
+async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chunks) -> Result<(), ExportError> {
+    for session in users.sessions.sessions(user).await? {
+        head.append(&mut line(&Record::session(&session))?);
+    }
+    for (profile, since) in users.accounts.blocks(user).await? {
+        head.append(&mut line(&Record::block(&profile, since))?);
+    }
+    chunks.send(Ok(head.into())).await?;
+    let (mut chats, mut messages) = (0, 0);
+    let mut before: Option<EventId> = None;
+    loop {
+        let page = users.chats.chats(user, before, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.activity);
+        for summary in page {
+            chats += 1;
+            messages += write_chat(users, user, &summary.chat, chunks).await?;
+        }
+    }
+    chunks.send(Ok(line(&Record::End { chats, messages })?.into())).await?;
+    Ok(())
+}
+
+/// Writes a chat with its messages; returns how many there were.
+async fn write_chat(users: &Users, user: UserId, chat: &Chat, chunks: &mut Chunks) -> Result<u64, ExportError> {
+    chunks.send(Ok(line(&Record::chat(chat))?.into())).await?;
+    let mut written = 0;
+    let mut query = HistoryQuery::Latest;
+    loop {
+        let page = match users.chats.history(user, chat.id, query, PAGE).await {
+            // Deleted with its other member while this ran.
+            Err(StoreError::NotFound) => return Ok(written),
+            page => page?,
+        };
+        let mut lines = Vec::new();
+        for message in &page.messages {
+            lines.append(&mut line(&Record::message(message))?);
+            written += 1;
+        }
+        if !lines.is_empty() {
+            chunks.send(Ok(lines.into())).await?;
+        }
+        match page.messages.last() {
+            Some(oldest) if page.more_before => query = HistoryQuery::Before(oldest.id),
+            _ => return Ok(written),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The lines of an export.
+
+use sentinel_domain::{
+    account::{Account, Profile},
+    ids::{ChatId, MediaId, MessageId, SessionId, UserId},
+    message::{Chat, ClientMessageId, Message, MessageKind},
+    session::Session,
+    time::Timestamp,
+    watermark::Watermarks,
+};
+use serde::Serialize;
+
+/// One line.
+#[derive(Serialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub(super) enum Record<'a> {
+    Account {
+        user_id: UserId,
+        username: &'a str,
+        email: &'a str,
+        display_name: &'a str,
+        avatar_url: Option<&'a str>,
+        created_at: Timestamp,
+    },
+    Session {
+        id: SessionId,
+        device: &'a str,
+        created_at: Timestamp,
+        refreshed_at: Timestamp,
+    },
+    Block {
+        user_id: UserId,
+        username: &'a str,
+        blocked_at: Timestamp,
+    },
+    Chat {
+        chat_id: ChatId,
+        members: [UserId; 2],
+        created_at: Timestamp,
+        watermarks: [Watermarks; 2],
+    },
+    Message {
+        message_id: MessageId,
+        chat_id: ChatId,
+        sender_id: UserId,
+        r#type: MessageKind,
+        message: &'a str,
+        attachments: &'a [MediaId],
+        reply_to: Option<MessageId>,
+        timestamp: Timestamp,
+        edited_at: Option<Timestamp>,
+        deleted: bool,
+        client_message_id: Option<&'a str>,
+    },
+    End {
+        chats: u64,
+        messages: u64,
+    },
+}
+
+impl<'a> Record<'a> {
+    pub fn account(account: &'a Account) -> Self {
+        Self::Account {
+            user_id: account.id,
+            username: account.username.as_str(),
+            email: account.email.as_str(),
+            display_name: &account.display_name,
+            avatar_url: account.avatar_url.as_deref(),
+            created_at: account.created_at,
+        }
+    }
+
+    pub fn session(session: &'a Session) -> Self {
+        Self::Session {
+            id: session.id,
+            device: &session.device,
+            created_at: session.created_at,
+            refreshed_at: session.refreshed_at,
+        }
+    }
+
+    pub fn block(profile: &'a Profile, blocked_at: Timestamp) -> Self {
+        Self::Block { user_id: profile.user_id, username: profile.username.as_str(), blocked_at }
+    }
+
+    pub fn chat(chat: &Chat) -> Self {
+        Self::Chat { chat_id: chat.id, members: chat.members, created_at: chat.created_at, watermarks: chat.watermarks }
+    }
+
+    pub fn message(message: &'a Message) -> Self {
+        Self::Message {
+            message_id: message.id,
+            chat_id: message.chat_id,
+            sender_id: message.sender_id,
+            r#type: message.kind,
+            message: &message.text,
+            attachments: &message.attachments,
+            reply_to: message.reply_to,
+            timestamp: message.id.timestamp(),
+            edited_at: message.edited_at,
+            deleted: message.deleted,
+            client_message_id: message.client_message_id.as_ref().map(ClientMessageId::as_str),
+        }
+    }
+}
+
+/// A record as a line.
+pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(line)
+}

@@ -1,0 +1,112 @@
+//! `POST /login`.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use sentinel_domain::{
+    account::{Email, Username},
+    ports::Credentials,
+};
+use sentinel_http::{
+    client::ClientAddress,
+    describe::{Any, TakesJson},
+    extract::Json,
+    problem::{Problem, ProblemBody},
+    rate::{Action, RateLimits},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{answer::TokenAnswer, device, service::Users};
+
+/// Who logs in.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Login {
+    /// The account's name or e-mail address.
+    #[schema(example = "ann")]
+    username: String,
+    /// The password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Log in.
+#[utoipa::path(
+    post, path = "/login", tag = "users", request_body = Login,
+    responses(
+        (status = 200, description = "Logged in; a new session.", body = TokenAnswer),
+        (status = 401, description = "No such account or a wrong password; the answers are the same \
+            (`invalid_credentials`).", body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, Any,
+    )
+)]
+pub(crate) async fn login(
+    State(users): State<Users>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    Json(login): Json<Login>,
+) -> Result<Json<TokenAnswer>, Problem> {
+    let address = address.rate_key();
+    users.limits.check(Action::LoginAddress, &address)?;
+    let folded = fold(&login.username);
+    let credentials = match &folded {
+        Some(folded) => users.accounts.credentials_by_login(folded).await?,
+        None => None,
+    };
+    throttle(&users.limits, &account_key(folded, credentials.as_ref()), &address)?;
+    let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+    let verdict = users.passwords.verify(login.password.clone(), stored).await?;
+    let Some(Credentials { account, .. }) = credentials.filter(|_| verdict.matches) else {
+        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        return Err(invalid_credentials());
+    };
+    if verdict.outdated {
+        let hash = users.passwords.hash(login.password).await?;
+        users.accounts.set_password_hash(account.id, hash).await?;
+    }
+    metrics::counter!("logins_total", "result" => "accepted").increment(1);
+    users.begin_session(&account, device::name(&headers)).await.map(Json)
+}
+
+/// The name or address as accounts are found by it; `None` when no account can have it.
+fn fold(login: &str) -> Option<String> {
+    if login.contains('@') {
+        Email::parse(login).ok().map(|email| email.as_str().to_owned())
+    } else {
+        Username::parse(login.trim()).ok().map(|username| username.as_str().to_owned())
+    }
+}
+
+/// What attempts on one account are counted by: an account has a name and an address but one id.
+fn account_key(folded: Option<String>, credentials: Option<&Credentials>) -> String {
+    match credentials {
+        Some(credentials) => credentials.account.id.to_string(),
+        None => folded.unwrap_or_default(),
+    }
+}
+
+/// Few attempts from one address; more from everywhere, so that a stranger can't easily keep the owner out.
+fn throttle(limits: &RateLimits, account: &str, address: &str) -> Result<(), Problem> {
+    limits.check(Action::Login, &format!("{account} {address}"))?;
+    limits.check(Action::LoginAccount, account)
+}
+
+fn invalid_credentials() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "the name or the password is wrong")
+        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_are_folded_and_the_impossible_is_nobody() {
+        assert_eq!(fold(" Ann ").as_deref(), Some("ann"));
+        assert_eq!(fold("Ann@Example.com").as_deref(), Some("ann@example.com"));
+        for nobody in ["", "a", "an n", "ann@", "x\u{0}y"] {
+            assert_eq!(fold(nobody), None, "{nobody:?}");
+        }
+    }
+}

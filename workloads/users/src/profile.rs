@@ -1,0 +1,116 @@
+//! What a profile change may say.
+
+use axum::http::Uri;
+use sentinel_domain::{account::display_name, ports::ProfileChange};
+use sentinel_http::problem::Problem;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::register::code_of;
+
+/// Longest address of a picture in bytes.
+const AVATAR_URL_BYTES: usize = 2048;
+
+/// A change to the caller's profile; what is left out stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct ProfilePatch {
+    /// The name to show: 1 to 64 visible characters.
+    pub display_name: Option<String>,
+    /// An `https` address of at most 2048 bytes; `null` removes the picture.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub avatar_url: AvatarChange,
+}
+
+/// What happens to the picture: `null` and a field that is not there are not the same.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Option<String>")]
+pub(crate) enum AvatarChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+    /// It is elsewhere now.
+    Set(String),
+}
+
+impl From<Option<String>> for AvatarChange {
+    fn from(url: Option<String>) -> Self {
+        url.map_or(Self::Remove, Self::Set)
+    }
+}
+
+/// The change to store.
+pub(crate) fn change(patch: ProfilePatch) -> Result<ProfileChange, Problem> {
+    let display_name = patch.display_name.as_deref().map(display_name).transpose();
+    let display_name =
+        display_name.map_err(|error| Problem::invalid("display_name", code_of(&error), error.to_string()))?;
+    let avatar_url = match patch.avatar_url {
+        AvatarChange::Keep => None,
+        AvatarChange::Remove => Some(None),
+        AvatarChange::Set(url) if is_picture_address(&url) => Some(Some(url)),
+        AvatarChange::Set(_) => {
+            let detail = "must be an https address of at most 2048 bytes, or null";
+            return Err(Problem::invalid("avatar_url", "invalid_avatar_url", detail));
+        }
+    };
+    Ok(ProfileChange { display_name, avatar_url })
+}
+
+/// Other people's clients load this address, so nothing but plain `https` will do.
+fn is_picture_address(url: &str) -> bool {
+    // Characters that RFC 3986 does not have, and that could end an attribute or a string.
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte));
+    let https = |uri: Uri| {
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        uri.scheme_str() == Some("https") && host && !uri.authority().is_some_and(|it| it.as_str().contains('@'))
+    };
+    plain && url.len() <= AVATAR_URL_BYTES && url.parse().is_ok_and(https)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_by_https_only() {
+        for good in ["https://example.com/a.png", "https://example.com:8443/a?b=c#d", "https://[2001:db8::1]/"] {
+            assert!(is_picture_address(good), "{good}");
+        }
+        let long = format!("https://example.com/{}", "a".repeat(2048));
+        let bad = [
+            "http://example.com/a.png",
+            "javascript:alert(1)",
+            "data:image/png;base64,AAAA",
+            "//example.com/a.png",
+            "/a.png",
+            "https://",
+            "https://user:password@example.com/",
+            "https://example.com/\"onload=\"",
+            "https://example.com/ a",
+            "https://exämple.com/",
+            "",
+            &long,
+        ];
+        for bad in bad {
+            assert!(!is_picture_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn null_removes_and_absence_keeps() {
+        let read = |json: &str| change(serde_json::from_str(json).unwrap()).unwrap();
+        assert_eq!(read("{}").avatar_url, None);
+        assert_eq!(read(r#"{"avatar_url":null}"#).avatar_url, Some(None));
+        let set = read(r#"{"avatar_url":"https://example.com/a","display_name":" Ann "}"#);
+        assert_eq!(set.avatar_url, Some(Some("https://example.com/a".into())));
+        assert_eq!(set.display_name.as_deref(), Some("Ann"));
+    }
+
+    #[test]
+    fn a_deceiving_display_name_is_refused() {
+        let patch = ProfilePatch { display_name: Some("a\u{202e}b".into()), avatar_url: AvatarChange::Keep };
+        assert_eq!(change(patch).unwrap_err().code(), "invalid_display_name");
+    }
+}

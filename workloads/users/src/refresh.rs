@@ -1,0 +1,85 @@
+//! `POST /token/refresh`.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+};
+use sentinel_domain::{
+    session::{Rotation, Session, read_refresh_token},
+    time::Timestamp,
+};
+use sentinel_http::{
+    client::ClientAddress,
+    describe::{Any, TakesJson},
+    extract::Json,
+    problem::{Problem, ProblemBody},
+    rate::Action,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{answer::TokenAnswer, service::Users};
+
+/// A refresh token to be used.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Refresh {
+    /// From the last answer with tokens.
+    refresh_token: String,
+}
+
+/// Get new tokens.
+///
+/// Each refresh token is good for one use. For 30 s after it the same token gives the same successor, because two
+/// tabs may use it at once; later use means that it was copied, and ends the session.
+#[utoipa::path(
+    post, path = "/token/refresh", tag = "users", request_body = Refresh,
+    responses(
+        (status = 200, description = "New tokens of the same session.", body = TokenAnswer),
+        (status = 401, description = "Not a refresh token of a running session (`invalid_refresh_token`), not used for \
+            too long (`refresh_expired`), or used before (`refresh_reused`): log in again.",
+            body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, Any,
+    )
+)]
+pub(crate) async fn refresh(
+    State(users): State<Users>,
+    address: ClientAddress,
+    Json(body): Json<Refresh>,
+) -> Result<Json<TokenAnswer>, Problem> {
+    let Some((id, generation)) = read_refresh_token(&users.keyring, &body.refresh_token) else {
+        users.limits.check(Action::Refresh, &address.rate_key())?;
+        return Err(invalid());
+    };
+    users.limits.check(Action::Refresh, &id.to_string())?;
+    let now = Timestamp::now();
+    let lifetime = users.config.auth.refresh_token_seconds;
+    let rotated = users.sessions.rotate_session(id, generation, now, lifetime).await?;
+    let (session, generation) = next_generation(rotated).inspect_err(|_| users.tokens.revoke_session(id, now))?;
+    let account = users.accounts.account(session.user_id).await?.ok_or_else(invalid)?;
+    Ok(Json(users.token_answer(account.id, &account.username, session.id, generation, now)?))
+}
+
+/// The generation whose tokens to give.
+fn next_generation(rotated: Option<(Session, Rotation)>) -> Result<(Session, u32), Problem> {
+    match rotated {
+        Some((session, Rotation::Advance(generation) | Rotation::Repeat(generation))) => Ok((session, generation)),
+        Some((_, Rotation::Expired)) => {
+            Err(refused("refresh_expired", "the session was not used for too long; log in again"))
+        }
+        Some((session, Rotation::Reused)) => {
+            tracing::warn!(user_id = %session.user_id, session_id = %session.id, "a refresh token was used again");
+            metrics::counter!("refresh_tokens_reused_total").increment(1);
+            Err(refused("refresh_reused", "the refresh token was used before; the session has ended, log in again"))
+        }
+        None => Err(invalid()),
+    }
+}
+
+fn invalid() -> Problem {
+    refused("invalid_refresh_token", "not a refresh token of a running session; log in again")
+}
+
+fn refused(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
+}

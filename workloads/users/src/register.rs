@@ -1,0 +1,125 @@
+//! `POST /register`.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use sentinel_domain::{
+    account::{Email, InvalidAccount, Username, check_password},
+    config::Access,
+    ids::UserId,
+    ports::NewAccount,
+    time::Timestamp,
+};
+use sentinel_http::{
+    client::ClientAddress,
+    describe::{Any, TakesJson},
+    extract::Json,
+    problem::{Problem, ProblemBody},
+    rate::Action,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{answer::TokenAnswer, device, service::Users};
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Registration {
+    /// 3 to 32 letters a-z (upper case is folded), digits, dots or underscores.
+    #[schema(example = "ann")]
+    username: String,
+    /// 8 to 128 bytes.
+    #[schema(format = Password)]
+    password: String,
+    /// An e-mail address.
+    #[schema(example = "ann@example.com")]
+    email: String,
+}
+
+/// Make an account and log in.
+#[utoipa::path(
+    post, path = "/register", tag = "users", request_body = Registration,
+    responses(
+        (status = 201, description = "The account, logged in.", body = TokenAnswer),
+        (status = 403, description = "Registration is closed (`registration_closed`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Another account has the name or address (`username_taken`, `email_taken`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, Any,
+    )
+)]
+pub(crate) async fn register(
+    State(users): State<Users>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    Json(registration): Json<Registration>,
+) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
+    if users.config.auth.registration == Access::Closed {
+        let detail = "accounts are made by the administrators here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "registration_closed", detail));
+    }
+    users.limits.check(Action::Register, &address.rate_key())?;
+    let (username, email) = check(&registration)?;
+    let password_hash = users.passwords.hash(registration.password).await?;
+    let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
+    let account = users.accounts.create_account(new).await?;
+    let answer = users.begin_session(&account, device::name(&headers)).await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// The name and address, or a problem that names every field that is wrong.
+fn check(registration: &Registration) -> Result<(Username, Email), Problem> {
+    let username = Username::parse(&registration.username);
+    let email = Email::parse(&registration.email);
+    let password = check_password(&registration.password);
+    match (username, email, password) {
+        (Ok(username), Ok(email), Ok(())) => Ok((username, email)),
+        (username, email, password) => {
+            let wrong = [("username", username.err()), ("email", email.err()), ("password", password.err())];
+            let wrong: Vec<_> = wrong.into_iter().filter_map(|(field, error)| Some((field, error?))).collect();
+            let detail = wrong.iter().map(|(_, error)| error.to_string()).collect::<Vec<_>>().join("; ");
+            let code = if let [(_, error)] = &wrong[..] { code_of(error) } else { "invalid_request" };
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+            let named = |problem: Problem, (field, error): (&str, InvalidAccount)| {
+                problem.with_field(field, code_of(&error), error.to_string())
+            };
+            Err(wrong.into_iter().fold(problem, named))
+        }
+    }
+}
+
+/// The stable code of a value that an account can't have.
+pub(crate) fn code_of(error: &InvalidAccount) -> &'static str {
+    match error {
+        InvalidAccount::Username => "invalid_username",
+        InvalidAccount::Email => "invalid_email",
+        InvalidAccount::Password => "invalid_password",
+        InvalidAccount::DisplayName => "invalid_display_name",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(username: &str, password: &str, email: &str) -> Problem {
+        let registration = Registration { username: username.into(), password: password.into(), email: email.into() };
+        check(&registration).unwrap_err()
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let problem = problem("a", "short", "nowhere");
+        assert_eq!(problem.code(), "invalid_request");
+        let named: Vec<_> = problem.errors().iter().map(|error| (error.field.as_str(), error.code)).collect();
+        let expected = [("username", "invalid_username"), ("email", "invalid_email"), ("password", "invalid_password")];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_single_wrong_field_gives_the_problem_its_code() {
+        assert_eq!(problem("ann", "short", "ann@example.com").code(), "invalid_password");
+    }
+}

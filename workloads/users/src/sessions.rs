@@ -1,0 +1,103 @@
+//! `POST /logout`, `GET /sessions`, `DELETE /sessions/{id}`, `POST /password`.
+
+use axum::{extract::State, http::StatusCode};
+use sentinel_domain::{account::check_password, ids::SessionId, ports::StoreError, time::Timestamp};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
+    extract::{Json, Path},
+    problem::{Problem, ProblemBody},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::{SessionAnswer, SessionsAnswer},
+    register::code_of,
+    service::Users,
+};
+
+/// Log out: end the session that asks.
+#[utoipa::path(
+    post, path = "/logout", tag = "sessions", security(("bearer" = [])),
+    responses((status = 204, description = "The session has ended, its sockets close."), NeedsToken, Any)
+)]
+pub(crate) async fn logout(State(users): State<Users>, user: AuthUser) -> Result<StatusCode, Problem> {
+    match users.sessions.end_session(user.user_id, user.session_id).await {
+        // Ended elsewhere a moment ago: what was wanted.
+        Ok(()) | Err(StoreError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    users.tokens.revoke_session(user.session_id, Timestamp::now());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The caller's sessions, newest first.
+#[utoipa::path(
+    get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
+    responses((status = 200, description = "Where the caller is logged in.", body = SessionsAnswer), NeedsToken, Any)
+)]
+pub(crate) async fn list_sessions(State(users): State<Users>, user: AuthUser) -> Result<Json<SessionsAnswer>, Problem> {
+    let sessions = users.sessions.sessions(user.user_id).await?;
+    let sessions = sessions.into_iter().map(|session| SessionAnswer::new(session, user.session_id)).collect();
+    Ok(Json(SessionsAnswer { sessions }))
+}
+
+/// End one of the caller's sessions.
+#[utoipa::path(
+    delete, path = "/sessions/{id}", tag = "sessions", security(("bearer" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The session.")),
+    responses(
+        (status = 204, description = "The session has ended, its sockets close."),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+pub(crate) async fn end_session(
+    State(users): State<Users>,
+    user: AuthUser,
+    Path(id): Path<SessionId>,
+) -> Result<StatusCode, Problem> {
+    users.sessions.end_session(user.user_id, id).await?;
+    users.tokens.revoke_session(id, Timestamp::now());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A change of password.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PasswordChange {
+    /// The password until now.
+    #[schema(format = Password)]
+    current_password: String,
+    /// 8 to 128 bytes.
+    #[schema(format = Password)]
+    new_password: String,
+}
+
+/// Change the password and end all other sessions.
+#[utoipa::path(
+    post, path = "/password", tag = "sessions", security(("bearer" = [])), request_body = PasswordChange,
+    responses(
+        (status = 204, description = "The password is changed; only the session that asks goes on."),
+        (status = 403, description = "The current password is wrong (`invalid_credentials`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, NeedsToken, Any,
+    )
+)]
+pub(crate) async fn change_password(
+    State(users): State<Users>,
+    user: AuthUser,
+    Json(change): Json<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    check_password(&change.new_password)
+        .map_err(|error| Problem::invalid("new_password", code_of(&error), error.to_string()))?;
+    users.confirm_password(&user, change.current_password).await?;
+    let hash = users.passwords.hash(change.new_password).await?;
+    users.accounts.set_password_hash(user.user_id, hash).await?;
+    let others = users.sessions.sessions(user.user_id).await?;
+    users.sessions.end_other_sessions(user.user_id, user.session_id).await?;
+    let now = Timestamp::now();
+    for session in others.iter().filter(|session| session.id != user.session_id) {
+        users.tokens.revoke_session(session.id, now);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
