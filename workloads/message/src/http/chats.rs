@@ -1,0 +1,154 @@
+//! Starting a chat, and the caller's chats.
+
+use std::collections::HashMap;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use sentinel_domain::{
+    cursor,
+    ids::{ChatId, EventId, UserId},
+};
+use sentinel_http::{
+    auth::AuthUser,
+    extract::{Json, Query},
+    problem::{Problem, ProblemBody},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use crate::{
+    page,
+    requests::StartChat,
+    service::speaks_for_itself,
+    views::{ChatEntry, MessageView, PeerView, StartedChat},
+};
+
+const QUERY: &str = "chats";
+const DEFAULT_CHATS: usize = 50;
+
+/// Start a chat
+///
+/// Two accounts have one chat, whoever starts it; one may have a chat with oneself.
+#[utoipa::path(
+    post, path = "/users/chat", tag = "chats", operation_id = "start_chat", security(("bearer" = [])),
+    request_body = StartChat,
+    responses(
+        (status = 201, description = "The chat is new", body = StartedChat),
+        (status = 200, description = "The chat was there", body = StartedChat),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 403, description = "`sender_id` is not the caller, or one blocks the other", body = ProblemBody),
+        (status = 404, description = "There is no such account", body = ProblemBody),
+        (status = 422, description = "The request is malformed", body = ProblemBody),
+        (status = 429, description = "Too many requests", body = ProblemBody),
+    )
+)]
+pub(super) async fn start(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Json(asked): Json<StartChat>,
+) -> Result<Response, Problem> {
+    speaks_for_itself(user.user_id, asked.sender_id)?;
+    let chat = service.start_chat(user.user_id, asked.receiver_id).await?;
+    let status = if chat.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(chat)).into_response())
+}
+
+/// Which chats.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChatsQuery {
+    /// If given, it must be the caller.
+    #[serde(default)]
+    #[param(value_type = Option<uuid::Uuid>)]
+    user_id: Option<UserId>,
+    /// At most this many (1 to 100); 50 by default.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Some of the caller's chats.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChatPage<'a> {
+    /// The ids of `chats`, for clients of the seed.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    chat_ids: Vec<ChatId>,
+    /// The chats, newest activity first.
+    chats: Vec<ChatEntry<'a>>,
+    /// Gives the next page; `null` on the last.
+    next_cursor: Option<String>,
+    /// Always 200, for clients of the seed.
+    status: u16,
+}
+
+/// List chats
+///
+/// The caller's chats, newest activity first.
+#[utoipa::path(
+    get, path = "/users/chat", tag = "chats", operation_id = "list_chats", security(("bearer" = [])),
+    params(ChatsQuery),
+    responses(
+        (status = 200, description = "Some of the chats", body = ChatPage),
+        (status = 400, description = "The cursor is not one of this query", body = ProblemBody),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 403, description = "`user_id` is not the caller", body = ProblemBody),
+        (status = 422, description = "The request is malformed", body = ProblemBody),
+    )
+)]
+pub(super) async fn list(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Query(query): Query<ChatsQuery>,
+) -> Result<Response, Problem> {
+    let caller = user.user_id;
+    if let Some(id) = query.user_id {
+        user.must_be(id)?;
+    }
+    let limit = page::limit(query.limit, DEFAULT_CHATS)?;
+    let before = match query.cursor.filter(|cursor| !cursor.is_empty()) {
+        None => None,
+        Some(cursor) => {
+            let place = cursor::decode_id(&service.keyring, QUERY, caller, &cursor);
+            Some(EventId::from_bytes(place.map_err(|_| page::forged("cursor"))?))
+        }
+    };
+    // One more than asked for, to know whether there is a next page.
+    let mut summaries = service.chats.chats(caller, before, limit + 1).await?;
+    let more = summaries.len() > limit;
+    summaries.truncate(limit);
+    let next = summaries.last().filter(|_| more).map(|last| last.activity);
+    let ids: Vec<UserId> = summaries.iter().map(|summary| summary.chat.peer_of(caller)).collect();
+    let peers: HashMap<UserId, PeerView> =
+        service.peers(&ids).await?.into_iter().map(|profile| (profile.user_id, profile.into())).collect();
+    let chats: Vec<ChatEntry<'_>> = summaries
+        .iter()
+        // A peer whose account was deleted a moment ago takes the chat along.
+        .filter_map(|summary| {
+            let peer = peers.get(&summary.chat.peer_of(caller))?.clone();
+            let marks = summary.chat.watermarks_of(caller);
+            Some(ChatEntry {
+                chat_id: summary.chat.id,
+                peer,
+                last_message: summary.last_message.as_ref().map(|message| MessageView::of(&summary.chat, message)),
+                unread: summary.unread,
+                delivered_up_to: marks.delivered_up_to,
+                read_up_to: marks.read_up_to,
+                muted: false,
+            })
+        })
+        .collect();
+    let page = ChatPage {
+        chat_ids: chats.iter().map(|chat| chat.chat_id).collect(),
+        chats,
+        next_cursor: next.map(|place| cursor::encode(&service.keyring, QUERY, caller, place.as_bytes())),
+        status: 200,
+    };
+    Ok(Json(page).into_response())
+}

@@ -1,0 +1,136 @@
+//! Writing, editing, deleting and reading messages.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use sentinel_domain::{
+    ids::{ChatId, MessageId},
+    watermark::Progress,
+};
+use sentinel_http::{
+    auth::AuthUser,
+    extract::{Json, Path},
+    problem::{Problem, ProblemBody},
+};
+
+use super::App;
+use crate::{
+    requests::{EditedText, NewMessage, ReadUpTo},
+    views::MessageView,
+};
+
+/// Send a message
+///
+/// Durable once answered. A repeat with the same `client_message_id` answers the first message.
+#[utoipa::path(
+    post, path = "/users/chat/{chat_id}/messages", tag = "messages", operation_id = "send_message",
+    security(("bearer" = [])), params(("chat_id" = uuid::Uuid, Path, description = "The chat")),
+    request_body = NewMessage,
+    responses(
+        (status = 201, description = "The message", body = MessageView),
+        (status = 200, description = "The first message, of which this was a repeat", body = MessageView),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 403, description = "`sender_id` is not the caller, or one blocks the other", body = ProblemBody),
+        (status = 404, description = "No such chat of the caller", body = ProblemBody),
+        (status = 413, description = "The text is too large", body = ProblemBody),
+        (status = 422, description = "The message is empty, or a part of it malformed or unknown", body = ProblemBody),
+        (status = 429, description = "Too many messages", body = ProblemBody),
+    )
+)]
+pub(super) async fn send(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path(chat_id): Path<ChatId>,
+    Json(new): Json<NewMessage>,
+) -> Result<Response, Problem> {
+    let appended = service.send(user.user_id, chat_id, new, None).await?;
+    let chat = service.chat(user.user_id, chat_id).await?;
+    let status = if appended.duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(MessageView::of(&chat, &appended.message))).into_response())
+}
+
+/// Edit a message
+///
+/// Only its author may.
+#[utoipa::path(
+    patch, path = "/users/chat/{chat_id}/messages/{message_id}", tag = "messages", operation_id = "edit_message",
+    security(("bearer" = [])),
+    params(
+        ("chat_id" = uuid::Uuid, Path, description = "The chat"),
+        ("message_id" = uuid::Uuid, Path, description = "The message"),
+    ),
+    request_body = EditedText,
+    responses(
+        (status = 200, description = "The message as it is now", body = MessageView),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 403, description = "The caller is not the author", body = ProblemBody),
+        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
+        (status = 409, description = "The message was deleted", body = ProblemBody),
+        (status = 413, description = "The text is too large", body = ProblemBody),
+        (status = 422, description = "The text is empty, or the request malformed", body = ProblemBody),
+        (status = 429, description = "Too many messages", body = ProblemBody),
+    )
+)]
+pub(super) async fn edit(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path((chat_id, message_id)): Path<(ChatId, MessageId)>,
+    Json(edited): Json<EditedText>,
+) -> Result<Response, Problem> {
+    let message = service.edit(user.user_id, chat_id, message_id, edited.message).await?;
+    let chat = service.chat(user.user_id, chat_id).await?;
+    Ok(Json(MessageView::of(&chat, &message)).into_response())
+}
+
+/// Delete a message
+///
+/// Only its author may. A tombstone is left.
+#[utoipa::path(
+    delete, path = "/users/chat/{chat_id}/messages/{message_id}", tag = "messages", operation_id = "delete_message",
+    security(("bearer" = [])),
+    params(
+        ("chat_id" = uuid::Uuid, Path, description = "The chat"),
+        ("message_id" = uuid::Uuid, Path, description = "The message"),
+    ),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 403, description = "The caller is not the author", body = ProblemBody),
+        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
+        (status = 429, description = "Too many messages", body = ProblemBody),
+    )
+)]
+pub(super) async fn delete(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path((chat_id, message_id)): Path<(ChatId, MessageId)>,
+) -> Result<StatusCode, Problem> {
+    service.delete(user.user_id, chat_id, message_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Mark messages as read
+///
+/// All up to the one given. Never moves back.
+#[utoipa::path(
+    post, path = "/users/chat/{chat_id}/read", tag = "messages", operation_id = "mark_read",
+    security(("bearer" = [])), params(("chat_id" = uuid::Uuid, Path, description = "The chat")),
+    request_body = ReadUpTo,
+    responses(
+        (status = 204, description = "They are read"),
+        (status = 401, description = "No good access token", body = ProblemBody),
+        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
+        (status = 422, description = "The request is malformed", body = ProblemBody),
+    )
+)]
+pub(super) async fn read(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path(chat_id): Path<ChatId>,
+    Json(read): Json<ReadUpTo>,
+) -> Result<StatusCode, Problem> {
+    service.advance(user.user_id, chat_id, Progress::Read, read.message_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,141 @@
+//! What clients send, over HTTP and over sockets.
+
+use sentinel_domain::{
+    ids::{ChatId, MediaId, MessageId, UserId},
+    message::MessageKind,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A message to be sent to a chat.
+#[derive(Deserialize, ToSchema)]
+pub struct NewMessage {
+    /// What it says.
+    #[serde(default)]
+    pub message: String,
+    /// `text` (default), `image` or `file`.
+    #[serde(default, rename = "type")]
+    #[schema(value_type = Option<String>, example = "text")]
+    pub kind: Option<MessageKind>,
+    /// If given, it must be the caller.
+    #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub sender_id: Option<UserId>,
+    /// The sender's own id of it, at most 128 printable ASCII characters: a repeat returns the first message.
+    #[serde(default)]
+    pub client_message_id: Option<String>,
+    /// Ids of completed uploads.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<uuid::Uuid>>)]
+    pub attachments: Option<Vec<MediaId>>,
+    /// The message that it answers.
+    #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub reply_to: Option<MessageId>,
+}
+
+/// `start_private_chat`, and the body of `POST /users/chat`.
+#[derive(Deserialize, ToSchema)]
+pub struct StartChat {
+    /// The account to talk to.
+    #[schema(value_type = uuid::Uuid)]
+    pub receiver_id: UserId,
+    /// If given, it must be the caller.
+    #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub sender_id: Option<UserId>,
+}
+
+/// The body of `PATCH …/messages/{message_id}`.
+#[derive(Deserialize, ToSchema)]
+pub struct EditedText {
+    /// What it says from now on.
+    #[serde(alias = "content")]
+    pub message: String,
+}
+
+/// The body of `POST …/read`.
+#[derive(Deserialize, ToSchema)]
+pub struct ReadUpTo {
+    /// The newest message that was read.
+    #[schema(value_type = uuid::Uuid)]
+    pub message_id: MessageId,
+}
+
+/// `send_message`: a [`NewMessage`] with its chat. Repeated field by field because flattening costs a copy.
+#[derive(Deserialize)]
+pub(crate) struct SendMessage {
+    pub chat_id: ChatId,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default, rename = "type")]
+    pub kind: Option<MessageKind>,
+    #[serde(default)]
+    pub sender_id: Option<UserId>,
+    #[serde(default)]
+    pub client_message_id: Option<String>,
+    #[serde(default)]
+    pub attachments: Option<Vec<MediaId>>,
+    #[serde(default)]
+    pub reply_to: Option<MessageId>,
+}
+
+impl SendMessage {
+    pub fn split(self) -> (ChatId, NewMessage) {
+        let Self { chat_id, message, kind, sender_id, client_message_id, attachments, reply_to } = self;
+        (chat_id, NewMessage { message, kind, sender_id, client_message_id, attachments, reply_to })
+    }
+}
+
+/// `edit_message`.
+#[derive(Deserialize)]
+pub(crate) struct EditMessage {
+    pub chat_id: ChatId,
+    pub message_id: MessageId,
+    #[serde(alias = "content")]
+    pub message: String,
+    #[serde(default)]
+    pub sender_id: Option<UserId>,
+}
+
+/// `delete_message`, `message_delivered` and `message_read`.
+#[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
+pub(crate) struct OneMessage {
+    pub chat_id: ChatId,
+    pub message_id: MessageId,
+    #[serde(default)]
+    pub sender_id: Option<UserId>,
+}
+
+/// The seed's `receive_message`: everything of this chat has been delivered.
+#[derive(Deserialize)]
+pub(crate) struct ReceivedAll {
+    pub sender_id: UserId,
+    pub receiver_id: UserId,
+}
+
+/// `typing`.
+#[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
+pub(crate) struct Typing {
+    pub chat_id: ChatId,
+    pub typing: bool,
+    #[serde(default)]
+    pub sender_id: Option<UserId>,
+}
+
+/// `sync`, and the query of `GET /sync`.
+#[derive(Default, Deserialize)]
+pub(crate) struct SyncSince {
+    #[serde(default)]
+    pub since: Option<String>,
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// `reauthenticate`.
+#[derive(Deserialize)]
+pub(crate) struct Reauthenticate {
+    pub token: String,
+}

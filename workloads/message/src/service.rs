@@ -1,0 +1,190 @@
+//! The message service: what HTTP routes and socket events have in common.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use sentinel_domain::{
+    account::Profile,
+    config::PlatformConfig,
+    event::Origin,
+    ids::{ChatId, EventId, MessageId, UserId},
+    keyring::Keyring,
+    message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
+    ports::{AccountStore, Appended, ChatStore, HistoryQuery, SessionStore},
+    time::Timestamp,
+    watermark::{Progress, Watermarks},
+};
+use sentinel_http::{
+    problem::Problem,
+    rate::{Action, RateLimits},
+    tokens::Tokens,
+};
+
+use crate::{
+    hub::Hub,
+    live,
+    requests::NewMessage,
+    socket::{Connections, clock},
+    views::{PeerView, StartedChat},
+};
+
+/// Chats, messages, history and sync, over HTTP and over sockets.
+pub struct MessageService {
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) chats: Arc<dyn ChatStore>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) limits: Arc<RateLimits>,
+    pub(crate) config: Arc<PlatformConfig>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) connections: Arc<Connections>,
+}
+
+impl MessageService {
+    /// Builds the service and starts its dispatcher and its clock; call it inside a Tokio runtime.
+    ///
+    /// `hub` is the fan-out that the store publishes to; it serves one service.
+    #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
+    pub fn new(
+        accounts: Arc<dyn AccountStore>,
+        sessions: Arc<dyn SessionStore>,
+        chats: Arc<dyn ChatStore>,
+        tokens: Arc<Tokens>,
+        keyring: Arc<Keyring>,
+        limits: Arc<RateLimits>,
+        config: Arc<PlatformConfig>,
+        hub: Arc<Hub>,
+    ) -> Arc<Self> {
+        let connections = Arc::new(Connections::default());
+        live::start(&hub, tokens.clone());
+        clock::start(&hub, &connections);
+        Arc::new(Self { accounts, sessions, chats, tokens, keyring, limits, config, hub, connections })
+    }
+
+    /// The one chat of the caller and `receiver`, made if need be.
+    pub(crate) async fn start_chat(&self, caller: UserId, receiver: UserId) -> Result<StartedChat, Problem> {
+        self.limits.check(Action::StartChat, &caller.to_string())?;
+        let (chat, created) = self.chats.start_chat(caller, receiver, Timestamp::now()).await?;
+        let peer = self.peer(chat.peer_of(caller)).await?;
+        Ok(StartedChat { chat_id: chat.id, peer, created })
+    }
+
+    async fn peer(&self, id: UserId) -> Result<PeerView, Problem> {
+        let profiles = self.accounts.profiles(&[id]).await?;
+        profiles.into_iter().next().map(PeerView::from).ok_or_else(Problem::not_found)
+    }
+
+    /// The profiles of the other members of these chats.
+    pub(crate) async fn peers(&self, ids: &[UserId]) -> Result<Vec<Profile>, Problem> {
+        if ids.is_empty() { Ok(Vec::new()) } else { Ok(self.accounts.profiles(ids).await?) }
+    }
+
+    /// Writes a message; durable once this returns.
+    pub(crate) async fn send(
+        &self,
+        caller: UserId,
+        chat_id: ChatId,
+        new: NewMessage,
+        origin: Option<Origin>,
+    ) -> Result<Appended, Problem> {
+        speaks_for_itself(caller, new.sender_id)?;
+        self.limits.check(Action::Message, &caller.to_string())?;
+        if new.attachments.is_some_and(|attachments| !attachments.is_empty()) {
+            return Err(Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload"));
+        }
+        self.check_text(&new.message)?;
+        let client_message_id = match new.client_message_id {
+            None => None,
+            Some(id) => Some(ClientMessageId::parse(id).map_err(|error| refused(&error))?),
+        };
+        let draft = Draft {
+            chat_id,
+            sender_id: caller,
+            kind: new.kind.unwrap_or_default(),
+            text: new.message,
+            attachments: Vec::new(),
+            reply_to: new.reply_to,
+            client_message_id,
+        };
+        let appended = self.chats.append(draft, origin, Timestamp::now()).await?;
+        if !appended.duplicate {
+            metrics::counter!("messages_appended_total").increment(1);
+        }
+        Ok(appended)
+    }
+
+    /// Replaces a message's text.
+    pub(crate) async fn edit(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+    ) -> Result<Message, Problem> {
+        self.limits.check(Action::Message, &caller.to_string())?;
+        self.check_text(&text)?;
+        Ok(self.chats.edit(caller, chat, message, text, Timestamp::now()).await?)
+    }
+
+    /// Deletes a message, leaving a tombstone.
+    pub(crate) async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<(), Problem> {
+        self.limits.check(Action::Message, &caller.to_string())?;
+        Ok(self.chats.delete(caller, chat, message, Timestamp::now()).await?)
+    }
+
+    /// Raises the caller's watermarks.
+    pub(crate) async fn advance(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        progress: Progress,
+        up_to: MessageId,
+    ) -> Result<Watermarks, Problem> {
+        Ok(self.chats.advance(caller, chat, progress, up_to, Timestamp::now()).await?)
+    }
+
+    /// Raises the caller's delivery watermark to the newest message of the chat with `peer`.
+    pub(crate) async fn received_all(&self, caller: UserId, peer: UserId) -> Result<(), Problem> {
+        let chat = ChatId::of_pair(caller, peer);
+        let newest = self.chats.history(caller, chat, HistoryQuery::Latest, 1).await?.messages;
+        if let Some(message) = newest.first() {
+            self.advance(caller, chat, Progress::Delivered, message.id).await?;
+        }
+        Ok(())
+    }
+
+    /// A chat of the caller.
+    pub(crate) async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, Problem> {
+        Ok(self.chats.chat(caller, chat).await?)
+    }
+
+    /// The token from which a client that is up to date now syncs.
+    pub(crate) async fn sync_token(&self, caller: UserId) -> Result<String, Problem> {
+        let head: EventId = self.chats.inbox_head(caller, Timestamp::now()).await?;
+        Ok(crate::sync::token(&self.keyring, caller, head))
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), Problem> {
+        let limit = usize::try_from(self.config.limits.message_bytes).unwrap_or(usize::MAX);
+        check_text(text, 0, limit).map_err(|error| refused(&error))
+    }
+}
+
+/// Refuses what speaks for somebody else.
+pub(crate) fn speaks_for_itself(caller: UserId, sender: Option<UserId>) -> Result<(), Problem> {
+    match sender {
+        Some(sender) if sender != caller => Err(Problem::forbidden("sender_id is not the caller")),
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: &InvalidMessage) -> Problem {
+    let detail = error.to_string();
+    match error {
+        InvalidMessage::Empty => Problem::invalid("message", "empty_message", detail),
+        InvalidMessage::ClientMessageId => Problem::invalid("client_message_id", "invalid_client_message_id", detail),
+        InvalidMessage::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail.clone())
+            .with_field("message", "message_too_large", detail),
+    }
+}

@@ -1,0 +1,80 @@
+//! Ends sockets whose token has expired, after a warning. One timer serves all of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use sentinel_domain::time::Timestamp;
+use serde_json::json;
+
+use super::{Connections, Ending, Session};
+use crate::{hub::Hub, live};
+
+/// How long before its token's end a client is warned.
+const WARNING_MILLIS: i64 = 60_000;
+const TICK: Duration = Duration::from_secs(1);
+
+/// The sockets by when to look at them next.
+#[derive(Default)]
+pub(crate) struct Deadlines {
+    due: Mutex<BTreeMap<(i64, u64), Arc<Session>>>,
+}
+
+impl Deadlines {
+    /// Looks at a socket again when its token's time calls for it.
+    pub fn watch(&self, session: &Arc<Session>) {
+        let expires_at = session.expires_at().0;
+        let at = if session.warned.load(Ordering::Relaxed) { expires_at } else { expires_at - WARNING_MILLIS };
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = session.due_at.swap(at, Ordering::Relaxed);
+        due.remove(&(before, session.origin.0));
+        if !session.has_ended() {
+            due.insert((at, session.origin.0), session.clone());
+        }
+    }
+
+    pub fn forget(&self, session: &Session) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.remove(&(session.due_at.load(Ordering::Relaxed), session.origin.0));
+    }
+
+    fn take_due(&self, now: Timestamp) -> Vec<Arc<Session>> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = due.split_off(&(now.0 + 1, 0));
+        std::mem::replace(&mut *due, later).into_values().collect()
+    }
+}
+
+/// Starts the clock. It stops when the hub is gone.
+pub(crate) fn start(hub: &Arc<Hub>, connections: &Arc<Connections>) {
+    let (hub, connections) = (Arc::downgrade(hub), connections.clone());
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let Some(hub) = hub.upgrade() else { return };
+            look(&hub, Timestamp::now());
+            connections.sweep();
+        }
+    });
+}
+
+fn look(hub: &Arc<Hub>, now: Timestamp) {
+    for session in hub.deadlines.take_due(now) {
+        let expires_at = session.expires_at();
+        if expires_at <= now {
+            session.end(hub, Ending::Expired);
+            continue;
+        }
+        if expires_at.0 - now.0 <= WARNING_MILLIS
+            && !session.warned.swap(true, Ordering::Relaxed)
+            && let Some(warning) = live::raw(&json!({"expires_at": expires_at}))
+        {
+            session.emit(hub, "token_expiring", &warning);
+        }
+        hub.deadlines.watch(&session);
+    }
+}

@@ -1,0 +1,161 @@
+//! Joining and leaving a namespace.
+
+use std::{fmt::Display, future::Future, pin::Pin, sync::Arc};
+
+use sentinel_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use socketioxide::{
+    adapter::LocalAdapter,
+    handler::{ConnectHandler, DisconnectHandler, Value},
+    socket::{DisconnectReason, Socket},
+};
+
+use super::{Ending, Namespace, Session, events::Inlet, refusal::Refusal, session::NewSession};
+use crate::{hub::Hub, live, service::MessageService};
+
+type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
+
+/// The gate of a namespace.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub service: Arc<MessageService>,
+    pub namespace: Namespace,
+}
+
+/// The payload of a CONNECT.
+#[derive(Deserialize)]
+struct Credentials {
+    token: Option<String>,
+}
+
+/// Told to a socket that has joined.
+#[derive(Serialize)]
+struct Ready {
+    user_id: String,
+    session_id: String,
+    sync_token: Option<String>,
+    limits: Limits,
+}
+
+/// What a client should keep to.
+#[derive(Serialize)]
+struct Limits {
+    message_bytes: u32,
+    packet_bytes: u32,
+    messages_per_second: u32,
+    queued_events: u32,
+}
+
+// Both are called inline, in the order of packets: what is set up in the first is there before the client can know
+// that it has joined, so no event of it goes unheard.
+impl ConnectHandler<LocalAdapter, Gate> for Gate {
+    fn call_middleware<'a>(&'a self, socket: Arc<Socket<LocalAdapter>>, auth: &'a Option<Value>) -> Admission<'a> {
+        let admitted = self.admit(&socket, auth.as_ref());
+        Box::pin(std::future::ready(admitted.map_err(|refusal| {
+            metrics::counter!("sockets_refused_total", "code" => refusal.code).increment(1);
+            Box::new(refusal) as Box<dyn Display + Send>
+        })))
+    }
+
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, _: Option<Value>) {
+        let Some(session) = socket.extensions.get::<Arc<Session>>() else { return };
+        let hub = &self.service.hub;
+        hub.join(&session);
+        hub.deadlines.watch(&session);
+        if session.has_ended() {
+            // It went while it came.
+            hub.leave(&session);
+            hub.deadlines.forget(&session);
+        } else {
+            tokio::spawn(greet(self.service.clone(), session));
+        }
+    }
+}
+
+impl Gate {
+    /// Verifies the token, which costs no I/O, and sets the socket up.
+    fn admit(&self, socket: &Arc<Socket<LocalAdapter>>, auth: Option<&Value>) -> Result<(), Refusal> {
+        let token = auth
+            .and_then(Value::as_str)
+            .and_then(|auth| serde_json::from_str::<Credentials>(auth).ok())
+            .and_then(|credentials| credentials.token)
+            .ok_or_else(|| Refusal { code: "missing_token", message: "connect with auth {token}".into() })?;
+        let claims = self
+            .service
+            .tokens
+            .verify(&token, Timestamp::now())
+            .map_err(|error| Refusal { code: error.code(), message: error.to_string() })?;
+        let most = self.service.config.limits.sockets_per_user;
+        let seat = self.service.hub.take_seat(claims.user_id, most).ok_or_else(|| Refusal {
+            code: "too_many_sockets",
+            message: format!("at most {most} sockets of one user"),
+        })?;
+        let session = Session::new(NewSession {
+            user_id: claims.user_id,
+            session_id: claims.session_id,
+            expires_at: claims.expires_at,
+            namespace: self.namespace,
+            socket,
+            connections: &self.service.connections,
+            seat,
+        });
+        socket.on_fallback(Inlet { service: self.service.clone(), session: session.clone() });
+        socket.on_disconnect(Departure { hub: self.service.hub.clone(), session: session.clone() });
+        socket.extensions.insert(session);
+        Ok(())
+    }
+}
+
+/// What needs the store: whether the session is still there, and from where to sync.
+async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
+    if let Ok(None) = service.sessions.session(session.session_id()).await {
+        session.end(&service.hub, Ending::SessionEnded);
+        return;
+    }
+    if session.namespace() != Namespace::Chat {
+        return;
+    }
+    let limits = &service.config.limits;
+    let ready = Ready {
+        user_id: session.user_id.to_string(),
+        session_id: session.session_id().to_string(),
+        // Without the store, a client syncs from the token that it has.
+        sync_token: service.sync_token(session.user_id).await.ok(),
+        limits: Limits {
+            message_bytes: limits.message_bytes,
+            packet_bytes: limits.body_bytes,
+            messages_per_second: limits.messages_per_second,
+            queued_events: limits.socket_queue,
+        },
+    };
+    if let Some(ready) = live::raw(&ready) {
+        session.emit(&service.hub, "ready", &ready);
+    }
+}
+
+/// Called when a socket has gone, whatever the reason.
+struct Departure {
+    hub: Arc<Hub>,
+    session: Arc<Session>,
+}
+
+impl DisconnectHandler<LocalAdapter, Departure> for Departure {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket<LocalAdapter>>,
+        reason: DisconnectReason,
+        defer: fn(Arc<Socket<LocalAdapter>>),
+    ) {
+        let reason = match reason {
+            DisconnectReason::ClientNSDisconnect => "client_disconnect",
+            DisconnectReason::TransportClose => "transport_close",
+            DisconnectReason::HeartbeatTimeout => "heartbeat_timeout",
+            DisconnectReason::PacketParsingError => "malformed_packet",
+            DisconnectReason::MultipleHttpPollingError => "multiple_polls",
+            DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => "server",
+            DisconnectReason::TransportError => "transport_error",
+        };
+        self.session.end(&self.hub, Ending::Left(reason));
+        defer(socket);
+    }
+}

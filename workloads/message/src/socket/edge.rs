@@ -1,0 +1,175 @@
+//! `/socket.io/` over HTTP: origins, WebSocket upgrades and polling.
+
+use std::{convert::Infallible, future::Ready, sync::Arc, task};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hyper_util::rt::TokioIo;
+use sentinel_http::problem::Problem;
+use socketioxide::{service::SocketIoService, socket::Sid};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tower::Service;
+
+use super::{
+    connections::{Carries, Connections},
+    refusal,
+    wire::Wire,
+};
+
+/// What stock clients expect for a session that is not known: they start a new one.
+const UNKNOWN_SESSION: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
+/// Largest answer to a poll that is looked through for refusals; those are short.
+const LOOKED_THROUGH: usize = 64 * 1024 * 1024;
+
+/// The Socket.IO server behind our own upgrade, so that we hold each connection.
+pub(super) struct Edge {
+    pub service: SocketIoService<Nowhere>,
+    pub connections: Arc<Connections>,
+    pub origins: Vec<String>,
+}
+
+/// Answers what the Socket.IO server passes on, which is nothing.
+#[derive(Clone)]
+pub(super) struct Nowhere;
+
+impl Service<Request> for Nowhere {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        std::future::ready(Ok(Problem::not_found().into_response()))
+    }
+}
+
+/// What a request asks of the server.
+struct Asked {
+    websocket: bool,
+    sid: Option<Sid>,
+}
+
+pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    if !edge.allows(request.headers()) {
+        return Problem::forbidden("this origin is not allowed").into_response();
+    }
+    let Some(asked) = read(&request) else { return edge.pass_on(request).await };
+    match asked.sid {
+        None if edge.connections.draining() => return Problem::unavailable().into_response(),
+        Some(sid) if !asked.websocket => return edge.poll(sid, request).await,
+        _ => {}
+    }
+    if asked.websocket { edge.upgrade(asked.sid, request) } else { edge.pass_on(request).await }
+}
+
+impl Edge {
+    /// Whether the request comes from a configured origin, from a page of this very host, or not from a page at all.
+    fn allows(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else { return true };
+        let Ok(origin) = origin.to_str() else { return false };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
+        own || self.origins.iter().any(|allowed| allowed == origin)
+    }
+
+    async fn pass_on(&self, request: Request) -> Response {
+        let Ok(response) = self.service.clone().call(request).await;
+        response.map(Body::new)
+    }
+
+    /// A request of a polling session. A cut ends it as if the session were unknown.
+    async fn poll(&self, sid: Sid, request: Request) -> Response {
+        // Only the request that waits for packets is cut; one that brings packets is short.
+        let waits = request.method() == Method::GET;
+        let Some(open) = self.connections.open(Carries::Poll(sid)) else { return unknown_session() };
+        if !waits {
+            return self.pass_on(request).await;
+        }
+        let response = tokio::select! {
+            response = self.pass_on(request) => response,
+            () = open.line.token().cancelled() => return unknown_session(),
+        };
+        with_refusals(response).await
+    }
+
+    /// Takes the connection over as a WebSocket (RFC 6455, section 4.2).
+    fn upgrade(&self, sid: Option<Sid>, mut request: Request) -> Response {
+        let accept = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+        let accept = accept.and_then(|accept| HeaderValue::from_str(&accept).ok());
+        let Some(accept) = accept else { return StatusCode::BAD_REQUEST.into_response() };
+        let Some(open) = self.connections.open(sid.map_or(Carries::New, Carries::Upgrade)) else {
+            return unknown_session();
+        };
+        let upgraded = hyper::upgrade::on(&mut request);
+        // The server keeps the request as long as the socket lives: it gets no more than it needs.
+        let mut handshake = axum::http::Request::new(());
+        *handshake.uri_mut() = request.uri().clone();
+        handshake.extensions_mut().insert(open.line.clone());
+        let mut service = self.service.clone();
+        tokio::spawn(async move {
+            match upgraded.await {
+                Ok(stream) => {
+                    let refused = service.call((Wire::new(TokioIo::new(stream), open), handshake)).await;
+                    if let Err(error) = refused {
+                        tracing::debug!(%error, "a WebSocket was refused");
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "a WebSocket upgrade did not come about"),
+            }
+        });
+        let headers = [
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+            (header::SEC_WEBSOCKET_ACCEPT, accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+}
+
+/// Reads what is asked; `None` for whatever the Socket.IO server itself refuses.
+fn read(request: &Request) -> Option<Asked> {
+    let mut protocol = None;
+    let mut transport = None;
+    let mut sid = None;
+    for (name, value) in request.uri().query()?.split('&').filter_map(|pair| pair.split_once('=')) {
+        match name {
+            "EIO" => protocol = protocol.or(Some(value)),
+            "transport" => transport = transport.or(Some(value)),
+            "sid" if sid.is_none() => sid = Some(value.parse::<Sid>().ok()?),
+            _ => {}
+        }
+    }
+    let websocket = transport == Some("websocket");
+    let asks_upgrade = request.method() == Method::GET
+        && request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+        && request.headers().get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && request.headers().get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    if protocol != Some("4") || (websocket && !asks_upgrade) {
+        return None;
+    }
+    Some(Asked { websocket, sid })
+}
+
+fn unknown_session() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, json)], UNKNOWN_SESSION).into_response()
+}
+
+/// The answer to a poll with the quotes of refusals put back.
+async fn with_refusals(response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    match axum::body::to_bytes(body, LOOKED_THROUGH).await {
+        Ok(bytes) => {
+            let body = refusal::restored(&bytes).map_or_else(|| Body::from(bytes), Body::from);
+            Response::from_parts(parts, body)
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,311 @@
+//! Events of sockets: queued as they come, handled one after the other, always acknowledged.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use futures::FutureExt;
+use sentinel_domain::{time::Timestamp, watermark::Progress};
+use sentinel_http::{problem::Problem, rate::Action};
+use serde::Serialize;
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
+use socketioxide::{
+    adapter::LocalAdapter,
+    handler::{MessageHandler, Value},
+    socket::Socket,
+};
+
+use super::{
+    Namespace, Session,
+    packet::{self, Packet},
+    session::{Accepted, Inbound},
+};
+use crate::{
+    live,
+    requests::{EditMessage, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing},
+    service::{MessageService, speaks_for_itself},
+    sync,
+};
+
+/// Seconds after which a receiver forgets that somebody is typing.
+const TYPING_SECONDS: u32 = 6;
+
+/// Where events of one socket come in. The server calls it inline, in the order of packets.
+pub(super) struct Inlet {
+    pub service: Arc<MessageService>,
+    pub session: Arc<Session>,
+}
+
+impl MessageHandler<LocalAdapter, Inlet> for Inlet {
+    fn call(&self, _: Arc<Socket<LocalAdapter>>, packet: Value, ack: Option<i64>) {
+        let limit = usize::try_from(self.service.config.limits.socket_queue).unwrap_or(usize::MAX);
+        match self.session.accept(Inbound { packet, ack, since: Instant::now() }, limit) {
+            Accepted::Queued | Accepted::Closed => {}
+            Accepted::First => drop(tokio::spawn(work(self.service.clone(), self.session.clone()))),
+            Accepted::Full(inbound) => {
+                let detail = "too many events wait already; send the rest when these are acknowledged";
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_events", detail);
+                metrics::counter!("socket_events_total", "event" => "any", "outcome" => problem.code()).increment(1);
+                if !self.session.acknowledge(inbound.ack, &refusal(problem)) {
+                    self.session.end(&self.service.hub, super::Ending::SlowConsumer);
+                }
+            }
+        }
+    }
+}
+
+/// Handles what waits, then ends.
+async fn work(service: Arc<MessageService>, session: Arc<Session>) {
+    while let Some(inbound) = session.next() {
+        let packet = Packet::read(&inbound.packet);
+        let event = packet.as_ref().map_or(Event::Unknown, |packet| Event::named(&packet.name));
+        let handled = AssertUnwindSafe(handle(&service, &session, event, packet.as_ref())).catch_unwind().await;
+        let answer = handled.unwrap_or_else(|_| {
+            tracing::error!(event = event.label(), "handling an event panicked");
+            Err(Problem::internal())
+        });
+        let outcome = answer.as_ref().map_or_else(Problem::code, |_| "ok");
+        metrics::counter!("socket_events_total", "event" => event.label(), "outcome" => outcome).increment(1);
+        metrics::histogram!("socket_event_duration_seconds", "event" => event.label())
+            .record(inbound.since.elapsed().as_secs_f64());
+        let reply = answer.unwrap_or_else(refusal);
+        session.acknowledge_patiently(&service.hub, inbound.ack, &reply).await;
+    }
+}
+
+/// The events there are; names of others never get into metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    StartPrivateChat,
+    SendMessage,
+    EditMessage,
+    DeleteMessage,
+    MessageDelivered,
+    MessageRead,
+    ReceiveMessage,
+    Typing,
+    Sync,
+    Reauthenticate,
+    Heartbeat,
+    PresenceSubscribe,
+    PresenceUnsubscribe,
+    Unknown,
+}
+
+impl Event {
+    const ALL: [Self; 13] = [
+        Self::SendMessage,
+        Self::MessageDelivered,
+        Self::MessageRead,
+        Self::Typing,
+        Self::Heartbeat,
+        Self::StartPrivateChat,
+        Self::EditMessage,
+        Self::DeleteMessage,
+        Self::ReceiveMessage,
+        Self::Sync,
+        Self::Reauthenticate,
+        Self::PresenceSubscribe,
+        Self::PresenceUnsubscribe,
+    ];
+
+    fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|event| event.label() == name).unwrap_or(Self::Unknown)
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::StartPrivateChat => "start_private_chat",
+            Self::SendMessage => "send_message",
+            Self::EditMessage => "edit_message",
+            Self::DeleteMessage => "delete_message",
+            Self::MessageDelivered => "message_delivered",
+            Self::MessageRead => "message_read",
+            Self::ReceiveMessage => "receive_message",
+            Self::Typing => "typing",
+            Self::Sync => "sync",
+            Self::Reauthenticate => "reauthenticate",
+            Self::Heartbeat => "heartbeat",
+            Self::PresenceSubscribe => "presence_subscribe",
+            Self::PresenceUnsubscribe => "presence_unsubscribe",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+type Answer = Result<Box<RawValue>, Problem>;
+
+/// The acknowledgement of `send_message`.
+#[derive(Serialize)]
+struct Sent<'a> {
+    status: &'static str,
+    message_id: sentinel_domain::ids::MessageId,
+    timestamp: Timestamp,
+    client_message_id: Option<&'a sentinel_domain::message::ClientMessageId>,
+    duplicate: bool,
+}
+
+async fn handle(
+    service: &Arc<MessageService>,
+    session: &Arc<Session>,
+    event: Event,
+    packet: Option<&Packet<'_>>,
+) -> Answer {
+    let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
+    if event == Event::Unknown || session.namespace() != Namespace::Chat {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
+    }
+    let caller = session.user_id;
+    if !matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage) {
+        service.limits.check(Action::SocketEvent, &caller.to_string())?;
+    }
+    match event {
+        Event::SendMessage => {
+            let (chat, new) = packet.payload::<SendMessage>()?.split();
+            let appended = service.send(caller, chat, new, Some(session.origin)).await?;
+            let message = &appended.message;
+            return json(&Sent {
+                status: "ok",
+                message_id: message.id,
+                timestamp: message.id.timestamp(),
+                client_message_id: message.client_message_id.as_ref(),
+                duplicate: appended.duplicate,
+            });
+        }
+        Event::StartPrivateChat => {
+            let asked = packet.payload::<StartChat>()?;
+            speaks_for_itself(caller, asked.sender_id)?;
+            let chat = service.start_chat(caller, asked.receiver_id).await?;
+            session.emit(&service.hub, "private_chat_room_created", &json(&chat.chat_id)?);
+            return ok(&chat);
+        }
+        Event::EditMessage => {
+            let edit = packet.payload::<EditMessage>()?;
+            speaks_for_itself(caller, edit.sender_id)?;
+            service.edit(caller, edit.chat_id, edit.message_id, edit.message).await?;
+        }
+        Event::DeleteMessage => {
+            let one = packet.payload::<OneMessage>()?;
+            speaks_for_itself(caller, one.sender_id)?;
+            service.delete(caller, one.chat_id, one.message_id).await?;
+        }
+        Event::MessageDelivered | Event::MessageRead => {
+            let one = packet.payload::<OneMessage>()?;
+            let progress = if event == Event::MessageRead { Progress::Read } else { Progress::Delivered };
+            service.advance(caller, one.chat_id, progress, one.message_id).await?;
+        }
+        Event::ReceiveMessage => {
+            let received = packet.payload::<ReceivedAll>()?;
+            let peer = match (received.sender_id, received.receiver_id) {
+                (peer, receiver) if receiver == caller => peer,
+                (sender, peer) if sender == caller => peer,
+                _ => return Err(Problem::forbidden("receiver_id is not the caller")),
+            };
+            service.received_all(caller, peer).await?;
+        }
+        Event::Typing => typing(service, session, packet.payload()?).await?,
+        Event::Sync => return ok(&sync::since(service, caller, packet.payload::<SyncSince>()?).await?),
+        Event::Reauthenticate => return reauthenticate(service, session, &packet.payload::<Reauthenticate>()?),
+        Event::Heartbeat => drop(packet.payload::<serde::de::IgnoredAny>()?),
+        Event::PresenceSubscribe | Event::PresenceUnsubscribe => {
+            let detail = "presence is not available on this instance";
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_available", detail));
+        }
+        Event::Unknown => {}
+    }
+    ok(&json!({}))
+}
+
+/// Tells the peer's devices, unless one blocks the other.
+async fn typing(service: &MessageService, session: &Session, typing: Typing) -> Result<(), Problem> {
+    let caller = session.user_id;
+    speaks_for_itself(caller, typing.sender_id)?;
+    let chat = service.chat(caller, typing.chat_id).await?;
+    let peer = chat.peer_of(caller);
+    let devices = service.hub.sockets_of(peer);
+    if peer == caller || devices.is_empty() || service.accounts.blocked_between(caller, peer).await? {
+        return Ok(());
+    }
+    let payload = json(&json!({
+        "chat_id": chat.id, "user_id": caller, "typing": typing.typing, "expires_in": TYPING_SECONDS,
+    }))?;
+    live::to_user(&service.hub, peer, "typing", &payload);
+    Ok(())
+}
+
+/// Lets the socket live on with a new token of the same user.
+fn reauthenticate(service: &MessageService, session: &Arc<Session>, asked: &Reauthenticate) -> Answer {
+    let claims = service.tokens.verify(&asked.token, Timestamp::now())?;
+    if claims.user_id != session.user_id {
+        return Err(Problem::forbidden("the token is another user's"));
+    }
+    session.renew(claims.session_id, claims.expires_at);
+    service.hub.deadlines.watch(session);
+    ok(&json!({"expires_at": claims.expires_at}))
+}
+
+fn ok(body: &impl Serialize) -> Answer {
+    #[derive(Serialize)]
+    struct Okay<'a, T: Serialize> {
+        status: &'static str,
+        #[serde(flatten)]
+        body: &'a T,
+    }
+    json(&Okay { status: "ok", body })
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    to_raw_value(value).map_err(|_| Problem::internal())
+}
+
+/// The acknowledgement of what was refused.
+fn refusal(problem: Problem) -> Box<RawValue> {
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        status: &'static str,
+        code: &'static str,
+        detail: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+    }
+    let (code, detail) = (problem.code(), problem.detail().to_owned());
+    let retry_after = match problem.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(problem),
+        _ => None,
+    };
+    json(&Refused { status: "error", code, detail: &detail, retry_after }).unwrap_or_default()
+}
+
+/// Seconds after which to try again, as over HTTP.
+fn retry_after(problem: Problem) -> Option<u64> {
+    problem.into_response().headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_found_by_its_name_and_no_other_gets_into_metrics() {
+        for event in Event::ALL {
+            assert_eq!(Event::named(event.label()), event);
+        }
+        for other in ["unknown", "", "Send_Message", "💥"] {
+            assert_eq!(Event::named(other), Event::Unknown);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_try_again_where_that_helps() {
+        let read = |problem| serde_json::from_str::<serde_json::Value>(refusal(problem).get()).unwrap();
+        let unavailable = read(Problem::unavailable());
+        assert_eq!((&unavailable["status"], &unavailable["code"]), (&json!("error"), &json!("unavailable")));
+        assert_eq!(unavailable["retry_after"], 2);
+        assert_eq!(read(Problem::not_found()).get("retry_after"), None);
+    }
+}

@@ -1,0 +1,266 @@
+//! One connected socket: who it is, what waits to be handled, and how it ends.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sentinel_domain::{
+    event::Origin,
+    ids::{SessionId, UserId},
+    time::Timestamp,
+};
+use serde_json::value::RawValue;
+use socketioxide::{
+    SendError, SocketError,
+    adapter::LocalAdapter,
+    extract::AckSender,
+    handler::{FromMessageParts, Value},
+    socket::{Sid, Socket},
+};
+
+use super::connections::{Connections, Line};
+use crate::hub::{Hub, Seat};
+
+/// How long a client has to close the transport itself after its socket ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long an acknowledgement waits for a client that does not read, in steps.
+const ACK_PATIENCE: u32 = 200;
+const ACK_STEP: Duration = Duration::from_millis(25);
+
+/// Which namespace a socket is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    /// `/`: some clients join it along with others; nothing happens there.
+    Root,
+    /// `/chat`.
+    Chat,
+}
+
+/// Why a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its session was ended: it shall not come back by itself.
+    SessionEnded,
+    /// Its token's time is over: likewise.
+    Expired,
+    /// It does not read what it gets: it shall come back and sync.
+    SlowConsumer,
+    /// The process stops: it shall come back and reach another.
+    Drained,
+    /// It went by itself, or the network did.
+    Left(&'static str),
+}
+
+impl Ending {
+    fn label(self) -> &'static str {
+        match self {
+            Self::SessionEnded => "session_ended",
+            Self::Expired => "token_expired",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Drained => "drained",
+            Self::Left(reason) => reason,
+        }
+    }
+}
+
+/// An event as it came in.
+pub(super) struct Inbound {
+    pub packet: Value,
+    pub ack: Option<i64>,
+    pub since: Instant,
+}
+
+/// What became of an event that came in.
+pub(super) enum Accepted {
+    /// It waits, and somebody is at work.
+    Queued,
+    /// It waits, and somebody has to start working.
+    First,
+    /// Too many wait already.
+    Full(Inbound),
+    /// The socket has ended.
+    Closed,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Inbound>,
+    working: bool,
+    closed: bool,
+}
+
+/// A connected socket.
+pub(crate) struct Session {
+    pub user_id: UserId,
+    pub origin: Origin,
+    namespace: Namespace,
+    log_in: Mutex<SessionId>,
+    expires_at: AtomicI64,
+    /// When the clock looks at it next.
+    pub(super) due_at: AtomicI64,
+    pub(super) warned: AtomicBool,
+    ended: AtomicBool,
+    sid: Sid,
+    // The server's socket holds the handlers, which hold this: weak, or neither would ever go.
+    socket: Weak<Socket<LocalAdapter>>,
+    line: Option<Line>,
+    connections: Arc<Connections>,
+    queue: Mutex<Queue>,
+    _seat: Seat,
+}
+
+/// What a session is made of.
+pub(super) struct NewSession<'a> {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    pub expires_at: Timestamp,
+    pub namespace: Namespace,
+    pub socket: &'a Arc<Socket<LocalAdapter>>,
+    pub connections: &'a Arc<Connections>,
+    pub seat: Seat,
+}
+
+impl Session {
+    pub(super) fn new(new: NewSession<'_>) -> Arc<Self> {
+        let (origin, _) = uuid::Uuid::new_v4().as_u64_pair();
+        Arc::new(Self {
+            user_id: new.user_id,
+            origin: Origin(origin),
+            namespace: new.namespace,
+            log_in: Mutex::new(new.session_id),
+            expires_at: AtomicI64::new(new.expires_at.0),
+            due_at: AtomicI64::new(i64::MAX),
+            warned: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            sid: new.socket.id,
+            socket: Arc::downgrade(new.socket),
+            line: new.socket.req_parts().extensions.get::<Line>().cloned(),
+            connections: new.connections.clone(),
+            queue: Mutex::default(),
+            _seat: new.seat,
+        })
+    }
+
+    pub fn namespace(&self) -> Namespace {
+        self.namespace
+    }
+
+    pub fn session_id(&self) -> SessionId {
+        *self.log_in.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn expires_at(&self) -> Timestamp {
+        Timestamp(self.expires_at.load(Ordering::Relaxed))
+    }
+
+    /// Goes on with a new token.
+    pub fn renew(&self, session: SessionId, expires_at: Timestamp) {
+        *self.log_in.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        self.expires_at.store(expires_at.0, Ordering::Relaxed);
+        self.warned.store(false, Ordering::Relaxed);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Hands a live event to the client; tells whether it was. A client that does not read is cut off.
+    pub fn emit(self: &Arc<Self>, hub: &Arc<Hub>, event: &'static str, payload: &RawValue) -> bool {
+        if self.namespace != Namespace::Chat || self.has_ended() {
+            return false;
+        }
+        let Some(socket) = self.socket.upgrade() else { return false };
+        match socket.emit(event, payload) {
+            Ok(()) => true,
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                self.end(hub, Ending::SlowConsumer);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Acknowledges an event at once; `false` when the client has too much to read already.
+    pub fn acknowledge(&self, ack: Option<i64>, reply: &RawValue) -> bool {
+        let (Some(id), Some(socket)) = (ack, self.socket.upgrade()) else { return true };
+        let mut nothing = Value::Str("".into(), None);
+        let Ok(sender) = AckSender::from_message_parts(&socket, &mut nothing, &Some(id));
+        !matches!(sender.send(reply), Err(SendError::Socket(SocketError::InternalChannelFull)))
+    }
+
+    /// Acknowledges an event, waiting a while for a client that is slow to read. That holds up its own events only.
+    pub async fn acknowledge_patiently(self: &Arc<Self>, hub: &Arc<Hub>, ack: Option<i64>, reply: &RawValue) {
+        for _ in 0..ACK_PATIENCE {
+            if self.acknowledge(ack, reply) || self.has_ended() {
+                return;
+            }
+            tokio::time::sleep(ACK_STEP).await;
+        }
+        self.end(hub, Ending::SlowConsumer);
+    }
+
+    /// Puts an event into the queue, of which there is one per socket so that events are handled in order.
+    pub(super) fn accept(&self, inbound: Inbound, limit: usize) -> Accepted {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.closed {
+            return Accepted::Closed;
+        }
+        if queue.waiting.len() >= limit {
+            return Accepted::Full(inbound);
+        }
+        queue.waiting.push_back(inbound);
+        if std::mem::replace(&mut queue.working, true) { Accepted::Queued } else { Accepted::First }
+    }
+
+    /// The next event to handle. After `None` the worker must stop: an idle socket has neither worker nor buffer.
+    pub(super) fn next(&self) -> Option<Inbound> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = queue.waiting.pop_front();
+        if next.is_none() {
+            queue.working = false;
+            queue.waiting = VecDeque::new();
+        }
+        next
+    }
+
+    /// Ends the socket, once.
+    pub fn end(self: &Arc<Self>, hub: &Arc<Hub>, ending: Ending) {
+        if self.ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        hub.deadlines.forget(self);
+        hub.leave(self);
+        metrics::counter!("sockets_closed_total", "reason" => ending.label()).increment(1);
+        match ending {
+            // What it sent before it went is still done.
+            Ending::Left(_) => {}
+            Ending::SlowConsumer | Ending::Drained => self.cut(),
+            Ending::SessionEnded | Ending::Expired => {
+                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.closed = true;
+                queue.waiting.clear();
+                drop(queue);
+                // A namespace disconnect tells stock clients not to come back with the same token.
+                let told = self.socket.upgrade().is_some_and(|socket| socket.disconnect().is_ok());
+                if !told {
+                    self.cut();
+                    return;
+                }
+                let session = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(FAREWELL).await;
+                    session.cut();
+                });
+            }
+        }
+    }
+
+    fn cut(&self) {
+        self.connections.cut(self.sid, self.line.as_ref());
+    }
+}

@@ -1,0 +1,129 @@
+//! Sync: what happened to a user since a token.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use sentinel_domain::{
+    cursor,
+    event::{InboxBody, InboxEvent},
+    ids::{ChatId, EventId, UserId},
+    keyring::Keyring,
+    message::{Chat, Message},
+    ports::StoreError,
+};
+use sentinel_http::problem::Problem;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+
+use crate::{
+    page,
+    requests::SyncSince,
+    service::MessageService,
+    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},
+};
+
+const QUERY: &str = "sync";
+const DEFAULT_EVENTS: usize = 100;
+
+/// One thing that happened. `data` is what sockets got under the name `event` when it did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SyncEvent {
+    /// Its place; events come in this order.
+    #[schema(value_type = uuid::Uuid)]
+    pub event_id: EventId,
+    /// `receive_message`, `message_edited`, `message_deleted`, `receipt`, `chat_started` or `chat_deleted`.
+    #[schema(example = "receive_message")]
+    pub event: &'static str,
+    /// The event's payload, with messages as they are now.
+    #[schema(value_type = Object)]
+    pub data: Box<RawValue>,
+}
+
+/// What happened since a token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SyncPage {
+    /// What happened, in order.
+    pub events: Vec<SyncEvent>,
+    /// The token to go on from.
+    pub next: String,
+    /// Whether there is more already.
+    pub more: bool,
+    /// Whether the token was too old: load the chats anew, then go on from `next`.
+    pub reset: bool,
+}
+
+/// Writes the token of a place in the caller's inbox.
+pub(crate) fn token(keyring: &Keyring, caller: UserId, place: EventId) -> String {
+    cursor::encode(keyring, QUERY, caller, place.as_bytes())
+}
+
+/// What happened to the caller.
+pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncSince) -> Result<SyncPage, Problem> {
+    let limit = page::limit(query.limit, DEFAULT_EVENTS)?;
+    let since = match query.since.filter(|token| !token.is_empty()) {
+        None => None,
+        Some(token) => {
+            let place =
+                cursor::decode_id(&service.keyring, QUERY, caller, &token).map_err(|_| page::forged("since"))?;
+            Some(EventId::from_bytes(place))
+        }
+    };
+    let inbox = service.chats.inbox(caller, since, limit).await?;
+    let mut chats = HashMap::new();
+    let mut events = Vec::with_capacity(inbox.events.len());
+    for event in &inbox.events {
+        if let Some(event) = describe(service, caller, &mut chats, event).await? {
+            events.push(event);
+        }
+    }
+    Ok(SyncPage { events, next: token(&service.keyring, caller, inbox.next), more: inbox.more, reset: inbox.reset })
+}
+
+async fn describe(
+    service: &MessageService,
+    caller: UserId,
+    chats: &mut HashMap<ChatId, Option<Chat>>,
+    event: &InboxEvent,
+) -> Result<Option<SyncEvent>, Problem> {
+    let (name, data) = match &event.body {
+        InboxBody::Message(message) => ("receive_message", view(service, caller, chats, message).await?),
+        InboxBody::Edited(message) => ("message_edited", view(service, caller, chats, message).await?),
+        InboxBody::Deleted { chat_id, message_id } => {
+            ("message_deleted", json(&DeletedMessage { chat_id: *chat_id, message_id: *message_id })?)
+        }
+        InboxBody::Receipt { chat_id, user_id, watermarks } => {
+            let receipt = ReceiptView {
+                chat_id: *chat_id,
+                user_id: *user_id,
+                delivered_up_to: watermarks.delivered_up_to,
+                read_up_to: watermarks.read_up_to,
+            };
+            ("receipt", json(&receipt)?)
+        }
+        InboxBody::ChatStarted { chat_id, by } => ("chat_started", json(&ChatStarted { chat_id: *chat_id, by: *by })?),
+        InboxBody::ChatDeleted { chat_id } => ("chat_deleted", json(&ChatDeleted { chat_id: *chat_id })?),
+    };
+    Ok(data.map(|data| SyncEvent { event_id: event.id, event: name, data }))
+}
+
+/// A message with its status; nothing when its chat went away meanwhile, which another event tells.
+async fn view(
+    service: &MessageService,
+    caller: UserId,
+    chats: &mut HashMap<ChatId, Option<Chat>>,
+    message: &Message,
+) -> Result<Option<Box<RawValue>>, Problem> {
+    let chat = match chats.entry(message.chat_id) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => match service.chats.chat(caller, message.chat_id).await {
+            Ok(chat) => unknown.insert(Some(chat)),
+            Err(StoreError::NotFound) => unknown.insert(None),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    chat.as_ref().map_or(Ok(None), |chat| json(&MessageView::of(chat, message)))
+}
+
+fn json(value: &impl Serialize) -> Result<Option<Box<RawValue>>, Problem> {
+    to_raw_value(value).map(Some).map_err(|_| Problem::internal())
+}

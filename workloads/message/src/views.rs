@@ -1,0 +1,258 @@
+//! What clients see of chats and messages.
+
+use sentinel_domain::{
+    account::Profile,
+    ids::{ChatId, MediaId, MessageId, UserId},
+    message::{Chat, ClientMessageId, Message, MessageKind},
+    time::Timestamp,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How far a message has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageStatus {
+    /// The service has it.
+    Sent,
+    /// A device of the receiver has it.
+    Delivered,
+    /// The receiver has seen it.
+    Read,
+}
+
+/// A message. It looks the same to both members.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub struct MessageView<'a> {
+    /// Its id: sort messages by it.
+    #[schema(value_type = uuid::Uuid)]
+    pub message_id: MessageId,
+    /// Its chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Who wrote it.
+    #[schema(value_type = uuid::Uuid)]
+    pub sender_id: UserId,
+    /// `text`, `image` or `file`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "text")]
+    pub kind: MessageKind,
+    /// What it says; empty once deleted.
+    pub message: &'a str,
+    /// The same as `message`, for clients of the seed.
+    pub content: &'a str,
+    /// Ids of the files that it shows.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    pub attachments: &'a [MediaId],
+    /// The message that it answers.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub reply_to: Option<MessageId>,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// When it was last edited.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub edited_at: Option<Timestamp>,
+    /// Whether only the tombstone is left.
+    pub deleted: bool,
+    /// How far it has got.
+    pub status: MessageStatus,
+    /// `null` until it was read, then the earliest time at which it can have been: when the newest message that the
+    /// receiver has read was accepted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub seen_at: Option<Timestamp>,
+    /// The sender's own id of it.
+    #[schema(value_type = Option<String>)]
+    pub client_message_id: Option<&'a ClientMessageId>,
+}
+
+impl<'a> MessageView<'a> {
+    /// The message as members of `chat` see it now.
+    pub fn of(chat: &Chat, message: &'a Message) -> Self {
+        let receiver = chat.watermarks_of(chat.peer_of(message.sender_id));
+        let read = receiver.read_up_to.filter(|up_to| *up_to >= message.id);
+        let delivered = receiver.delivered_up_to.is_some_and(|up_to| up_to >= message.id);
+        Self {
+            message_id: message.id,
+            chat_id: message.chat_id,
+            sender_id: message.sender_id,
+            kind: message.kind,
+            message: &message.text,
+            content: &message.text,
+            attachments: &message.attachments,
+            reply_to: message.reply_to,
+            timestamp: message.id.timestamp(),
+            edited_at: message.edited_at,
+            deleted: message.deleted,
+            status: match (read, delivered) {
+                (Some(_), _) => MessageStatus::Read,
+                (None, true) => MessageStatus::Delivered,
+                (None, false) => MessageStatus::Sent,
+            },
+            seen_at: read.map(|up_to| up_to.timestamp()),
+            client_message_id: message.client_message_id.as_ref(),
+        }
+    }
+}
+
+/// The other member of a chat.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Peer)]
+pub struct PeerView {
+    /// The account's id.
+    #[schema(value_type = uuid::Uuid)]
+    pub user_id: UserId,
+    /// Its unique name.
+    pub username: String,
+    /// The name to show.
+    pub display_name: String,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
+}
+
+impl From<Profile> for PeerView {
+    fn from(profile: Profile) -> Self {
+        Self {
+            user_id: profile.user_id,
+            username: profile.username.as_str().to_owned(),
+            display_name: profile.display_name,
+            avatar_url: profile.avatar_url,
+        }
+    }
+}
+
+/// A chat that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StartedChat {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Its other member; oneself in a chat with oneself.
+    pub peer: PeerView,
+    /// Whether it is new.
+    pub created: bool,
+}
+
+/// A chat in the caller's list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatEntry<'a> {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Its other member; oneself in a chat with oneself.
+    pub peer: PeerView,
+    /// Its newest message.
+    pub last_message: Option<MessageView<'a>>,
+    /// Messages that the caller has not read, counted up to 1,000.
+    pub unread: u32,
+    /// Newest message that a device of the caller has.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub delivered_up_to: Option<MessageId>,
+    /// Newest message that the caller has read.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub read_up_to: Option<MessageId>,
+    /// Whether the caller muted the chat.
+    pub muted: bool,
+}
+
+/// How far a member of a chat has got.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub struct ReceiptView {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// The member.
+    #[schema(value_type = uuid::Uuid)]
+    pub user_id: UserId,
+    /// Newest message that a device of the member has.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub delivered_up_to: Option<MessageId>,
+    /// Newest message that the member has read.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub read_up_to: Option<MessageId>,
+}
+
+/// A message that was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeletedMessage {
+    /// Its chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Which one.
+    #[schema(value_type = uuid::Uuid)]
+    pub message_id: MessageId,
+}
+
+/// A chat that somebody started with the receiver of the event, or that the receiver started on another device.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatStarted {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Who started it.
+    #[schema(value_type = uuid::Uuid)]
+    pub by: UserId,
+}
+
+/// A chat that is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatDeleted {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::{clock::Instant, watermark::Progress};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(millis: u64) -> MessageId {
+        MessageId(Instant { millis, counter: 0 }.id(0))
+    }
+
+    #[test]
+    fn a_message_has_the_contracts_fields_and_its_receivers_progress() {
+        let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let mut chat = Chat {
+            id: ChatId::of_pair(ann, bob),
+            members: [ann, bob],
+            created_at: Timestamp(0),
+            watermarks: Default::default(),
+        };
+        let message = Message {
+            id: id(1_706_369_200_007),
+            chat_id: chat.id,
+            sender_id: ann,
+            kind: MessageKind::Text,
+            text: "hello".into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: Some(ClientMessageId::parse("c-1".into()).unwrap()),
+            edited_at: None,
+            deleted: false,
+        };
+        // What the sender has read says nothing about the receiver.
+        chat.watermarks[0] = chat.watermarks[0].advanced(Progress::Read, message.id);
+        assert_eq!(
+            serde_json::to_value(MessageView::of(&chat, &message)).unwrap(),
+            json!({
+                "message_id": message.id.to_string(), "chat_id": chat.id.to_string(), "sender_id": ann.to_string(),
+                "type": "text", "message": "hello", "content": "hello", "attachments": [], "reply_to": null,
+                "timestamp": "2024-01-27T15:26:40.007Z", "edited_at": null, "deleted": false, "status": "sent",
+                "seen_at": null, "client_message_id": "c-1",
+            })
+        );
+        chat.watermarks[1] = chat.watermarks[1].advanced(Progress::Delivered, message.id);
+        let view = MessageView::of(&chat, &message);
+        assert_eq!((view.status, view.seen_at), (MessageStatus::Delivered, None));
+        chat.watermarks[1] = chat.watermarks[1].advanced(Progress::Read, id(1_706_369_201_000));
+        let view = MessageView::of(&chat, &message);
+        assert_eq!((view.status, view.seen_at), (MessageStatus::Read, Some(Timestamp(1_706_369_201_000))));
+    }
+}

@@ -1,0 +1,173 @@
+//! The message service over a real store, as one process runs it.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod client;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::{Router, body::Body, http::Request};
+use sentinel_adapters::{keys, sqlite::Sqlite};
+use sentinel_domain::{
+    account::{Email, Username},
+    clock::HybridClock,
+    config::{AuthConfig, LimitsConfig, PlatformConfig},
+    ids::{SessionId, UserId},
+    ports::{AccountStore, ChatStore, NewAccount, SessionStore},
+    session::Session,
+    time::Timestamp,
+};
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use sentinel_message::{Hub, MessageService, router, socket_router};
+use serde_json::Value;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub const ORIGIN: &str = "https://chat.example.com";
+
+/// A running service.
+pub struct Platform {
+    pub service: Arc<MessageService>,
+    pub store: Sqlite,
+    pub tokens: Arc<Tokens>,
+    pub router: Router,
+    folder: tempfile::TempDir,
+}
+
+/// An account with a log-in.
+#[derive(Clone)]
+pub struct User {
+    pub id: UserId,
+    pub session: SessionId,
+    pub name: Username,
+    pub token: String,
+}
+
+impl User {
+    pub fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+impl Platform {
+    pub fn new() -> Self {
+        Self::with(LimitsConfig { messages_per_second: 100_000, ..LimitsConfig::default() })
+    }
+
+    pub fn with(limits: LimitsConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keys_dir = folder.path().join("keys");
+        keys::create_missing(&keys_dir).unwrap();
+        std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_http::tokens::new_key_pem().unwrap()).unwrap();
+        let config = PlatformConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin_listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: PathBuf::new(),
+            keys_dir: keys_dir.clone(),
+            auth: AuthConfig { cors_origins: vec![ORIGIN.into()], ..AuthConfig::default() },
+            limits,
+            drain_seconds: 1,
+            trusted_proxies: vec![],
+        };
+        let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
+        let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());
+        let hub = Arc::new(Hub::new());
+        let database = folder.path().join("test.db");
+        let store = Sqlite::open(&database, keyring.clone(), Arc::new(HybridClock::new()), hub.clone()).unwrap();
+        let limits = Arc::new(RateLimits::new(&config.limits));
+        let service = MessageService::new(
+            Arc::new(store.clone()) as Arc<dyn AccountStore>,
+            Arc::new(store.clone()) as Arc<dyn SessionStore>,
+            Arc::new(store.clone()) as Arc<dyn ChatStore>,
+            tokens.clone(),
+            keyring,
+            limits,
+            Arc::new(config),
+            hub,
+        );
+        let router = Router::from(router(service.clone())).merge(socket_router(&service));
+        Self { service, store, tokens, router, folder }
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        let id = UserId(Uuid::new_v4());
+        let username = Username::parse(name).unwrap();
+        let account = NewAccount {
+            id,
+            username: username.clone(),
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            password_hash: "none".into(),
+            created_at: now(),
+        };
+        self.store.create_account(account).await.unwrap();
+        self.log_in(id, &username).await
+    }
+
+    /// One more log-in of an account.
+    pub async fn log_in(&self, user: UserId, name: &Username) -> User {
+        let session = SessionId(Uuid::new_v4());
+        let new = Session {
+            id: session,
+            user_id: user,
+            device: "test".into(),
+            created_at: now(),
+            refreshed_at: now(),
+            generation: 0,
+        };
+        self.store.create_session(new).await.unwrap();
+        let token = self.tokens.issue(user, session, name, now()).unwrap().token;
+        User { id: user, session, name: name.clone(), token }
+    }
+
+    pub async fn call(&self, user: &User, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", user.token))
+            .header("content-type", "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000_000).await.unwrap();
+        (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
+    }
+
+    pub async fn get(&self, user: &User, path: &str) -> (u16, Value) {
+        self.call(user, "GET", path, None).await
+    }
+
+    pub async fn post(&self, user: &User, path: &str, body: Value) -> (u16, Value) {
+        self.call(user, "POST", path, Some(body)).await
+    }
+
+    /// The chat of two users.
+    pub async fn chat(&self, a: &User, b: &User) -> String {
+        let (_, chat) = self.post(a, "/users/chat", serde_json::json!({"receiver_id": b.id})).await;
+        chat["chat_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Serves until the test ends.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+}
+
+/// The ids of messages in a page.
+pub fn ids(messages: &Value) -> Vec<String> {
+    messages.as_array().unwrap().iter().map(|message| message["message_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What an object has, without the fields that differ from run to run.
+pub fn without(value: &Value, fields: &[&str]) -> BTreeMap<String, Value> {
+    let object = value.as_object().unwrap();
+    object.iter().filter(|(name, _)| !fields.contains(&name.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
