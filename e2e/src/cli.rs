@@ -11,6 +11,7 @@ use crate::cluster::{Choice, Provider, Service, State};
 use crate::host::log;
 use crate::images::binaries::Profile;
 use crate::images::{self, Selection};
+use crate::load::{self, LoadArgs};
 use crate::report::Report;
 use crate::up::{self, Options};
 
@@ -79,6 +80,8 @@ enum Command {
         #[command(subcommand)]
         command: ImagesCommand,
     },
+    /// Puts load on a server on this machine and prints figures.
+    Bench(LoadArgs),
     /// Runs a part of a local cluster (used by this program itself).
     #[command(hide = true)]
     InternalLaunch {
@@ -184,6 +187,7 @@ impl Cli {
             Command::Images { command: ImagesCommand::Build { release } } => build(release),
             Command::Down { which } => down(&which),
             Command::Status { which } => status(&which),
+            Command::Bench(args) => bench(args),
             Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
             Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),
         }
@@ -233,16 +237,14 @@ fn bare(provider: &dyn Provider) -> Result<()> {
 
 fn down(which: &Which) -> Result<()> {
     let state = State::of(&which.name)?;
-    let provider = match (which.provider, state.provider()) {
-        // Nothing is recorded, yet a run may have been interrupted before it recorded anything.
-        (Choice::Auto, None) if !state.exists() => {
-            println!("there is no cluster {}", which.name);
-            return Ok(());
-        }
-        _ => which.provider()?,
-    };
-    let _lock = state.lock()?;
-    provider.stop(&Report::default())?;
+    // Nothing is recorded, yet a run may have been interrupted before it recorded anything.
+    if which.provider == Choice::Auto && state.provider().is_none() && !state.exists() {
+        println!("there is no cluster {}", which.name);
+        return Ok(());
+    }
+    let lock = state.lock()?;
+    which.provider()?.stop(&Report::default())?;
+    lock.remove();
     println!("cluster {} is gone, with all its data; caches are kept", which.name);
     Ok(())
 }
@@ -293,6 +295,12 @@ fn build(release: bool) -> Result<()> {
         println!("  {reference}");
     }
     Ok(())
+}
+
+/// One thread only, so that the generator stays on the core that it is pinned to and its clients share their counts.
+fn bench(args: LoadArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(load::run(args))
 }
 
 fn logs(which: &Which, part: Option<&str>, lines: usize, follow: bool) -> Result<()> {

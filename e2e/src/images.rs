@@ -75,7 +75,7 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
     let _lock = Lock::take(&folders::cache()?.join("images/.lock"), "images")?;
     let mut images = vec![
         report.step("image pause", pause::image)?,
-        report.step("image nginx", || Ok(Image::new("nginx", vec![base::nginx()?], nginx_config())))?,
+        report.step("image nginx", || Ok(Image::new("nginx", vec![base::nginx()?], &nginx_config())))?,
     ];
     if let Selection::All(profile) = selection {
         report.note("cargo builds the binaries (several minutes the first time)");
@@ -84,7 +84,7 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
         for (image, binary) in [("sentinel", "sentinel"), ("sentinel-operator", "operator")] {
             images.push(report.step(&format!("image {image}"), || {
                 let layers = vec![base.clone(), binaries::layer(&built, binary, &base)?];
-                Ok(Image::new(image, layers, sentinel_config(binary)))
+                Ok(Image::new(image, layers, &sentinel_config(binary)))
             })?);
         }
     }

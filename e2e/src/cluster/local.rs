@@ -44,7 +44,7 @@ const PROGRAMS: &[Needed] = &[
 ];
 
 /// How long a part may take to become ready. A busy machine is slow; a dead part is noticed at once.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Unix socket paths may not be longer than this; containerd appends to its own.
 const LONGEST_SOCKET_FOLDER: usize = 80;
@@ -189,7 +189,7 @@ impl Provider for Local {
             self.wait("the node", &parts, || kubectl.nodes_ready())?;
             Ok(outcome)
         })?;
-        report.step("default storage class", || {
+        report.step("default storage class and account", || {
             self.kubectl().apply(config::STORAGE_CLASS).map(drop)?;
             // Pods are refused until their namespace has its default account.
             let kubectl = self.kubectl();

@@ -35,7 +35,7 @@ pub const NODE: GoTool = GoTool {
     first_build: "Kubernetes from its Go modules, 10 to 15 minutes on two cores",
 };
 
-/// CoreDNS with the plugins that a cluster needs.
+/// `CoreDNS` with the plugins that a cluster needs.
 pub const DNS: GoTool =
     GoTool { name: "dns", package: ".", ldflags: "-s -w", first_build: "CoreDNS from its Go module, about 2 minutes" };
 

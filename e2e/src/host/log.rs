@@ -12,6 +12,8 @@ use super::folders;
 const KEEP: u64 = 32 << 20;
 /// The end of a log that is read to find its last lines.
 const TAIL: u64 = 64 << 10;
+/// Longer lines are cut where they are quoted.
+const LONGEST_LINE: usize = 300;
 
 /// Opens a log for appending; one that has grown large is begun anew.
 pub fn open(path: &Path) -> Result<File> {
@@ -42,11 +44,19 @@ pub fn tail(path: &Path, lines: usize) -> String {
 
 /// The end of a log as it is put below an error message.
 pub fn quoted(path: &Path) -> String {
-    let last = tail(path, 12);
+    let last: Vec<String> = tail(path, 12).lines().map(shortened).collect();
     if last.is_empty() {
         return format!("its log {} is empty", path.display());
     }
-    format!("last lines of {}:\n  {}", path.display(), last.replace('\n', "\n  "))
+    format!("last lines of {}:\n  {}", path.display(), last.join("\n  "))
+}
+
+/// Some parts put whole stack traces on one line.
+fn shortened(line: &str) -> String {
+    if line.chars().count() <= LONGEST_LINE {
+        return line.to_owned();
+    }
+    line.chars().take(LONGEST_LINE).chain("…".chars()).collect()
 }
 
 #[cfg(test)]
@@ -61,5 +71,7 @@ mod tests {
         std::fs::write(&path, "a\nb\nc\n").unwrap();
         assert_eq!(tail(&path, 2), "b\nc");
         assert!(quoted(&path).contains("  c"));
+        std::fs::write(&path, "x".repeat(1000)).unwrap();
+        assert!(quoted(&path).chars().count() < 500);
     }
 }

@@ -86,14 +86,12 @@ fn within(path: &str, folder: &str) -> bool {
 }
 
 fn accounts(files: &mut Files, users: &[(&str, u32)]) {
-    let mut passwd = "root:x:0:0:root:/:/usr/sbin/nologin\n".to_owned();
-    let mut group = "root:x:0:\n".to_owned();
-    for (name, id) in users {
-        passwd.push_str(&format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"));
-        group.push_str(&format!("{name}:x:{id}:\n"));
-    }
-    files.add("etc/passwd", 0o644, passwd);
-    files.add("etc/group", 0o644, group);
+    let all = || [("root", 0)].iter().chain(users);
+    let passwd: Vec<String> =
+        all().map(|(name, id)| format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n")).collect();
+    let group: Vec<String> = all().map(|(name, id)| format!("{name}:x:{id}:\n")).collect();
+    files.add("etc/passwd", 0o644, passwd.concat());
+    files.add("etc/group", 0o644, group.concat());
 }
 
 fn root(

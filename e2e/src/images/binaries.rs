@@ -25,7 +25,9 @@ pub enum Profile {
 pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(folders::repository()?);
-    cargo.args(["build", "--quiet", "--bins", "-p", "sentinel", "-p", "sentinel-operator"]);
+    // The whole workspace, as `make build` does: a choice of packages would mean other features of the dependencies, and
+    // everything would be compiled twice.
+    cargo.args(["build", "--quiet", "--workspace", "--bins"]);
     cargo.arg("--message-format=json-render-diagnostics");
     if profile == Profile::Release {
         cargo.arg("--release");

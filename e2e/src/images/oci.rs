@@ -53,14 +53,14 @@ pub struct Image {
 
 impl Image {
     /// An image tagged by its content.
-    pub fn new(name: &str, layers: Vec<Layer>, config: Config) -> Self {
+    pub fn new(name: &str, layers: Vec<Layer>, config: &Config) -> Self {
         let mut image = Self::tagged(name, "", layers, config);
         image.tag = Key::default().with("config", &image.config).short();
         image
     }
 
     /// An image with a tag that other files name.
-    pub fn tagged(name: &str, tag: &str, layers: Vec<Layer>, config: Config) -> Self {
+    pub fn tagged(name: &str, tag: &str, layers: Vec<Layer>, config: &Config) -> Self {
         let identities: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", layer.digest)).collect();
         // Layer digests are part of the configuration, so its hash covers the whole image.
         let config = json!({
@@ -181,8 +181,8 @@ mod tests {
             let own = layer(folder.path(), "own", "own");
             let config = Config { user: "1:1".to_owned(), ..Config::default() };
             [
-                Image::new("one", vec![shared.clone(), own], config),
-                Image::tagged("two", "1", vec![shared.clone()], Config::default()),
+                Image::new("one", vec![shared.clone(), own], &config),
+                Image::tagged("two", "1", vec![shared.clone()], &Config::default()),
             ]
         };
         let (first, second) = (folder.path().join("1.tar"), folder.path().join("2.tar"));
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn tags_follow_content() {
         let folder = tempfile::tempdir().unwrap();
-        let image = |text| Image::new("x", vec![layer(folder.path(), text, text)], Config::default()).reference();
+        let image = |text| Image::new("x", vec![layer(folder.path(), text, text)], &Config::default()).reference();
         assert_eq!(image("a"), image("a"));
         assert_ne!(image("a"), image("b"));
         assert!(image("a").starts_with("localhost/x:"));

@@ -30,5 +30,5 @@ pub fn image() -> Result<Image> {
         working_dir: "/".to_owned(),
         ..Config::default()
     };
-    Ok(Image::tagged("pause", "1", vec![layer], config))
+    Ok(Image::tagged("pause", "1", vec![layer], &config))
 }

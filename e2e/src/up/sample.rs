@@ -12,7 +12,7 @@ use crate::cluster::{Kubectl, Service};
 use crate::report::Outcome;
 
 /// How long a chat may take to become ready.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// One resource.
 #[derive(Debug)]

@@ -116,7 +116,7 @@ conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
     )
 }
 
-/// CoreDNS.
+/// The DNS server.
 pub fn dns(state: &Path) -> String {
     let state = state.display();
     format!(

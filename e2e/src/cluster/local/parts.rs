@@ -45,7 +45,7 @@ pub fn all(state: &State, node: &Path, dns: &Path) -> Result<Vec<Part>> {
     let node = node.display().to_string();
     let part = |name, config: String, argv: &[&str]| Part {
         name,
-        argv: argv.iter().map(|argument| argument.replace("$D", &dir)).collect(),
+        argv: argv.iter().map(|argument| expanded(argument, &dir)).collect(),
         config,
     };
     let none = String::new;
@@ -114,16 +114,25 @@ pub fn all(state: &State, node: &Path, dns: &Path) -> Result<Vec<Part>> {
     ])
 }
 
+/// A command line argument with addresses and the state folder in it.
+fn expanded(argument: &str, folder: &str) -> String {
+    argument
+        .replace("$NODE", config::NODE_ADDRESS)
+        .replace("$API_PORT", &config::API_PORT.to_string())
+        .replace("$SERVICES", config::SERVICE_RANGE)
+        .replace("$PODS", config::POD_RANGE)
+        .replace("$D", folder)
+}
+
 fn api_server(node: &str) -> Vec<&str> {
-    // One server, so its own addresses are fixed; see config.rs.
     vec![
         node,
         "apiserver",
         "--etcd-servers=http://127.0.0.1:2379",
-        "--advertise-address=10.90.0.2",
+        "--advertise-address=$NODE",
         "--bind-address=0.0.0.0",
-        "--secure-port=6443",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        "--secure-port=$API_PORT",
+        "--service-cluster-ip-range=$SERVICES",
         "--client-ca-file=$D/pki/ca.crt",
         "--tls-cert-file=$D/pki/apiserver.crt",
         "--tls-private-key-file=$D/pki/apiserver.key",
@@ -160,7 +169,7 @@ fn controller_manager(node: &str) -> Vec<&str> {
         "--root-ca-file=$D/pki/ca.crt",
         "--use-service-account-credentials",
         "--leader-elect=false",
-        "--cluster-cidr=10.244.0.0/16",
+        "--cluster-cidr=$PODS",
         "--allocate-node-cidrs",
         "--cluster-signing-cert-file=$D/pki/ca.crt",
         "--cluster-signing-key-file=$D/pki/ca.key",
@@ -178,12 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fixed_addresses_agree_with_the_configuration() {
-        let api = api_server("node").join(" ");
-        for value in [config::NODE_ADDRESS, config::SERVICE_RANGE, &config::API_PORT.to_string()] {
-            assert!(api.contains(value), "{value}");
+    fn command_lines_are_expanded_whole() {
+        for argument in api_server("node").into_iter().chain(controller_manager("node")) {
+            let text = expanded(argument, "/state/dev");
+            assert!(!text.contains('$'), "{text}");
         }
-        assert!(controller_manager("node").join(" ").contains(config::POD_RANGE));
-        assert!(config::API_SERVICE_ADDRESS.starts_with("10.96.0."));
+        assert_eq!(expanded("--cluster-cidr=$PODS", ""), "--cluster-cidr=10.244.0.0/16");
+        assert_eq!(expanded("--data-dir=$D/etcd", "/state/dev"), "--data-dir=/state/dev/etcd");
     }
 }

@@ -3,8 +3,10 @@
 //! The order matters: a part that lives could restart what was ended, and a mount that stays would let the removal of
 //! the state folder reach into somebody's data. The folder goes last, so that an interrupted `down` can be repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -14,9 +16,26 @@ use super::{cgroup, network};
 use crate::cluster::{State, process};
 use crate::report::Report;
 
+const CNI_RESULTS: &str = "/var/lib/cni/results";
+const CONTAINER_LOGS: &str = "/var/log/containers";
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
+const RUNC_STATE: &str = "/run/containerd/runc/k8s.io";
+
+/// Folders that containerd, kubelet and the network plugins make wherever they run.
+const FIXED_FOLDERS: [&str; 8] = [
+    CONTAINER_LOGS,
+    CNI_RESULTS,
+    "/var/lib/cni",
+    DEVICE_PLUGINS,
+    "/var/lib/kubelet",
+    RUNC_STATE,
+    "/run/containerd/runc",
+    "/run/containerd/s",
+];
+
 /// Takes the cluster down; what is not there is fine.
 pub fn run(state: &State, report: &Report) -> Result<()> {
-    let sockets = shim_sockets(state);
+    let containers = containers(state);
     report.step("stopped processes", || stop_processes(state))?;
     report.step("removed mounts, namespace and control groups", || {
         unmount_all(state)?;
@@ -24,10 +43,7 @@ pub fn run(state: &State, report: &Report) -> Result<()> {
         cgroup::remove(state)
     })?;
     report.step("removed files", || {
-        for socket in sockets {
-            let _ = std::fs::remove_file(socket);
-        }
-        remove_strays(state);
+        remove_strays(state, &containers);
         if state.exists() {
             let folder = state.folder();
             std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -92,39 +108,79 @@ fn parse_mounts(text: &str, folder: &Path) -> BTreeSet<PathBuf> {
     points.map(|point| PathBuf::from(point.replace("\\040", " "))).filter(|point| point.starts_with(folder)).collect()
 }
 
-/// Sockets of the shims: containerd puts them in a folder of the machine.
-fn shim_sockets(state: &State) -> Vec<PathBuf> {
-    let tasks = state.path("containerd/state/io.containerd.runtime.v2.task/k8s.io");
-    let entries = std::fs::read_dir(tasks).into_iter().flatten().flatten();
-    let addresses = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("address")).ok());
-    addresses.filter_map(|address| address.trim().strip_prefix("unix://").map(PathBuf::from)).collect()
+/// Ids of the containers of this cluster, with the sockets of their shims.
+fn containers(state: &State) -> BTreeMap<String, Option<PathBuf>> {
+    let mut found = BTreeMap::new();
+    for entry in entries(&state.path("containerd/state/io.containerd.runtime.v2.task/k8s.io")) {
+        let address = std::fs::read_to_string(entry.join("address")).unwrap_or_default();
+        let socket = address.trim().strip_prefix("unix://").map(PathBuf::from);
+        found.insert(file_name(&entry), socket);
+    }
+    // Pods that ended before, but whose end was never told to the network plugins.
+    let network = format!("{}-", state.global_name());
+    for entry in entries(Path::new(CNI_RESULTS)) {
+        if let Some(id) = container_of(&file_name(&entry), &network) {
+            found.entry(id.to_owned()).or_insert(None);
+        }
+    }
+    found
+}
+
+/// The container in `<network>-<id>-<interface>`; the id's length keeps `a` from claiming what belongs to `a-b`.
+fn container_of<'a>(result: &'a str, network: &str) -> Option<&'a str> {
+    let id = result.strip_prefix(network)?.split('-').next()?;
+    (id.len() == 64).then_some(id)
 }
 
 /// Removes what the programs put in fixed places of the machine, as far as it is this cluster's.
-fn remove_strays(state: &State) {
-    let global = format!("{}-", state.global_name());
-    for entry in std::fs::read_dir("/var/lib/cni/results").into_iter().flatten().flatten() {
-        // `<network>-<64 hexadecimal digits>-<interface>`; the length keeps `a` from removing what belongs to `a-b`.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let rest = name.strip_prefix(&global).and_then(|rest| rest.split('-').next());
-        if rest.is_some_and(|id| id.len() == 64) {
-            let _ = std::fs::remove_file(entry.path());
+fn remove_strays(state: &State, containers: &BTreeMap<String, Option<PathBuf>>) {
+    for (id, socket) in containers {
+        if let Some(socket) = socket {
+            let _ = std::fs::remove_file(socket);
+        }
+        let _ = std::fs::remove_dir_all(Path::new(RUNC_STATE).join(id));
+    }
+    for entry in entries(Path::new(CNI_RESULTS)) {
+        let name = file_name(&entry);
+        if name.split('-').any(|part| containers.contains_key(part)) {
+            let _ = std::fs::remove_file(entry);
         }
     }
-    for entry in std::fs::read_dir("/var/log/containers").into_iter().flatten().flatten() {
-        if std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(state.folder())) {
-            let _ = std::fs::remove_file(entry.path());
+    for entry in entries(Path::new(CONTAINER_LOGS)) {
+        if std::fs::read_link(&entry).is_ok_and(|target| target.starts_with(state.folder())) {
+            let _ = std::fs::remove_file(entry);
         }
+    }
+    // Kubelet's socket for device plugins has no setting. Where one answers, another kubelet uses it.
+    let socket = Path::new(DEVICE_PLUGINS).join("kubelet.sock");
+    if UnixStream::connect(&socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        let _ = std::fs::remove_file(&socket);
+        let _ = std::fs::remove_file(Path::new(DEVICE_PLUGINS).join("kubelet_internal_checkpoint"));
     }
     // Only when empty: the folders may be somebody else's too.
-    for folder in ["/var/log/containers", "/var/lib/cni/results", "/var/lib/cni"] {
+    for folder in FIXED_FOLDERS {
         let _ = std::fs::remove_dir(folder);
     }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn network_results_belong_to_the_cluster_of_exactly_that_name() {
+        let id = "a".repeat(64);
+        assert_eq!(container_of(&format!("sentinel-a-{id}-eth0"), "sentinel-a-"), Some(id.as_str()));
+        assert_eq!(container_of(&format!("sentinel-a-b-{id}-eth0"), "sentinel-a-"), None);
+    }
 
     #[test]
     fn only_mounts_below_the_folder_are_found_innermost_last() {
