@@ -73,7 +73,7 @@ pub struct Standalone {
     /// Folder of all data and keys; made if need be
     #[arg(long, default_value = "sentinel-data", value_name = "FOLDER")]
     data: PathBuf,
-    /// An origin that browsers may call from, such as http://localhost:5173 (repeatable)
+    /// An origin that browsers may call from, such as `http://localhost:5173` (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
     /// How much one caller may do

@@ -43,7 +43,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Keys(KeysCommand::Rotate(rotate)) => {
             logging::start_plain();
-            let count = platform::rewrap_keys(&rotate.config()?).context("re-wrapping the chat keys")?;
+            let config = rotate.config()?;
+            let count = runtime()?.block_on(platform::rewrap_keys(&config)).context("re-wrapping the chat keys")?;
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
             Ok(())
         }

@@ -75,7 +75,7 @@ pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr
         tracing::warn!("some requests did not end in time");
     }
     admin.abort();
-    platform.store.close().await.context("closing the store")?;
+    tokio::task::block_in_place(|| platform.store.close());
     tracing::info!("stopped");
     Ok(())
 }

@@ -15,7 +15,7 @@ mod routes;
 mod service;
 mod sessions;
 
-pub use routes::router;
+pub use routes::{openapi, router};
 pub use service::UsersService;
 
 #[cfg(test)]

@@ -19,6 +19,15 @@ use crate::{
 
 /// The routes of the users service with their description.
 pub fn router(service: Arc<UsersService>) -> OpenApiRouter {
+    described().with_state(Users(service))
+}
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<Users> {
     OpenApiRouter::with_openapi(Common::openapi())
         .routes(routes!(register::register))
         .routes(routes!(login::login))
@@ -37,7 +46,6 @@ pub fn router(service: Arc<UsersService>) -> OpenApiRouter {
         .routes(routes!(blocks::block, blocks::unblock))
         .routes(routes!(blocks::list_blocks))
         .routes(routes!(jwks))
-        .with_state(Users(service))
 }
 
 /// The public keys that access tokens are verified with.

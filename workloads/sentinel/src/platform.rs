@@ -1,0 +1,108 @@
+//! Puts the services together over the embedded stores.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{Router, http::header, routing::get};
+use sentinel_adapters::{keys, sqlite::Sqlite};
+use sentinel_domain::{
+    clock::HybridClock,
+    config::PlatformConfig,
+    event::{Fanout, LiveEvent},
+    keyring::Keyring,
+    ports::{AccountStore, ChatStore, SessionStore},
+    time::Timestamp,
+};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
+use sentinel_message::{Hub, MessageService};
+use sentinel_users::UsersService;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::describe;
+
+const DATABASE: &str = "sentinel.db";
+
+/// All services in one process.
+pub struct Platform {
+    /// Everything that clients may call.
+    pub router: Router,
+    /// The store, to look at its health and to close it.
+    pub store: Sqlite,
+    /// The message service, to drain its sockets.
+    pub messages: Arc<MessageService>,
+}
+
+impl Platform {
+    /// Opens the store and builds the services.
+    pub async fn open(config: PlatformConfig) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+        let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
+        let limits = Arc::new(RateLimits::new(&config.limits));
+        let hub = Arc::new(Hub::new());
+        let store = open_store(&config.data_dir, keyring.clone(), hub.clone())?;
+        let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
+        let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
+        let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+
+        // Access tokens of sessions that ended before a restart must stay refused until they expire.
+        let now = Timestamp::now();
+        let since = now.plus_seconds(-i64::from(config.auth.access_token_seconds));
+        for session in sessions.ended_since(since).await.context("reading ended sessions")? {
+            tokens.revoke_session(session, now);
+        }
+
+        let users = UsersService::new(
+            accounts.clone(),
+            sessions.clone(),
+            chats.clone(),
+            tokens.clone(),
+            keyring.clone(),
+            limits.clone(),
+            config.clone(),
+        )?;
+        let messages = MessageService::new(
+            accounts,
+            sessions,
+            chats,
+            tokens.clone(),
+            keyring,
+            limits.clone(),
+            config.clone(),
+            hub,
+        );
+        let router = routes(Arc::new(users), &messages)?;
+        let router = layers::apply(router, &config, tokens, limits);
+        Ok(Self { router, store, messages })
+    }
+}
+
+fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
+    std::fs::create_dir_all(data_dir).with_context(|| format!("making {}", data_dir.display()))?;
+    let path = data_dir.join(DATABASE);
+    Sqlite::open(&path, keyring, Arc::new(HybridClock::new()), fanout)
+        .with_context(|| format!("opening {}", path.display()))
+}
+
+fn routes(users: Arc<UsersService>, messages: &Arc<MessageService>) -> anyhow::Result<Router> {
+    let description = describe::openapi().to_json().context("writing the API description")?;
+    let description = get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) });
+    let api: Router = sentinel_users::router(users).merge(sentinel_message::router(messages.clone())).into();
+    Ok(api
+        .merge(sentinel_message::socket_router(messages))
+        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
+        .route("/openapi.json", description))
+}
+
+/// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
+pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
+    struct Nobody;
+    impl Fanout for Nobody {
+        fn publish(&self, _: Vec<LiveEvent>) {}
+    }
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+    let store = open_store(&config.data_dir, keyring, Arc::new(Nobody))?;
+    let count = store.rewrap_keys().await?;
+    store.close();
+    Ok(count)
+}

@@ -1,0 +1,321 @@
+//! The ports in memory, with a switch for outages.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    account::{Account, Email, Profile, Username},
+    event::Origin,
+    ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    message::{Chat, Draft, Message},
+    ports::{
+        AccountStore, Appended, ChatStore, ChatSummary, Credentials, HistoryPage, HistoryQuery, Inbox, NewAccount,
+        ProfileChange, SessionStore, StoreError, TakenField,
+    },
+    session::{Rotation, Session, rotate},
+    time::Timestamp,
+    watermark::{Progress, Watermarks},
+};
+
+#[derive(Default)]
+pub struct Memory {
+    pub down: AtomicBool,
+    data: Mutex<Data>,
+}
+
+#[derive(Default)]
+pub struct Data {
+    pub accounts: BTreeMap<UserId, (Account, String)>,
+    pub sessions: BTreeMap<SessionId, Session>,
+    pub blocks: Vec<(UserId, UserId, Timestamp)>,
+    pub chats: Vec<(Chat, Vec<Message>)>,
+}
+
+impl Memory {
+    pub fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap()
+    }
+
+    fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(StoreError::unavailable("driver text: connection to 10.0.0.7 refused"));
+        }
+        Ok(self.data())
+    }
+}
+
+fn profile(account: &Account) -> Profile {
+    Profile {
+        username: account.username.clone(),
+        user_id: account.id,
+        display_name: account.display_name.clone(),
+        avatar_url: account.avatar_url.clone(),
+    }
+}
+
+impl Data {
+    fn profiles(&self) -> Vec<Profile> {
+        let mut profiles: Vec<_> = self.accounts.values().map(|(account, _)| profile(account)).collect();
+        profiles.sort_by(|a, b| a.username.cmp(&b.username));
+        profiles
+    }
+
+    fn credentials(&self, which: impl Fn(&Account) -> bool) -> Option<Credentials> {
+        let (account, hash) = self.accounts.values().find(|(account, _)| which(account))?;
+        Some(Credentials { account: account.clone(), password_hash: hash.clone() })
+    }
+}
+
+#[async_trait]
+impl AccountStore for Memory {
+    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
+        let mut data = self.up()?;
+        if data.credentials(|account| account.username == new.username).is_some() {
+            return Err(StoreError::Taken(TakenField::Username));
+        }
+        if data.credentials(|account| account.email == new.email).is_some() {
+            return Err(StoreError::Taken(TakenField::Email));
+        }
+        let account = Account {
+            id: new.id,
+            display_name: new.username.to_string(),
+            username: new.username,
+            email: new.email,
+            avatar_url: None,
+            created_at: new.created_at,
+        };
+        data.accounts.insert(account.id, (account.clone(), new.password_hash));
+        Ok(account)
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        Ok(self.up()?.accounts.get(&id).map(|(account, _)| account.clone()))
+    }
+
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        Ok(self.up()?.credentials(|account| account.id == id))
+    }
+
+    async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
+        let named =
+            |account: &Account| account.username.as_str() == login || account.email == Email::parse(login).unwrap();
+        let by_name = |account: &Account| account.username.as_str() == login;
+        let data = self.up()?;
+        Ok(if login.contains('@') { data.credentials(named) } else { data.credentials(by_name) })
+    }
+
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        Ok(self.up()?.profiles().into_iter().find(|profile| profile.username == *username))
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        Ok(self.up()?.profiles().into_iter().filter(|profile| ids.contains(&profile.user_id)).collect())
+    }
+
+    async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
+        let profiles = self.up()?.profiles().into_iter();
+        Ok(profiles.filter(|profile| profile.username.as_str().starts_with(prefix)).take(limit).collect())
+    }
+
+    async fn directory(&self, after: Option<&str>, limit: usize) -> Result<Vec<Profile>, StoreError> {
+        let profiles = self.up()?.profiles().into_iter();
+        Ok(profiles.filter(|profile| after.is_none_or(|after| profile.username.as_str() > after)).take(limit).collect())
+    }
+
+    async fn change_profile(&self, id: UserId, change: ProfileChange) -> Result<Account, StoreError> {
+        let mut data = self.up()?;
+        let (account, _) = data.accounts.get_mut(&id).ok_or(StoreError::NotFound)?;
+        if let Some(name) = change.display_name {
+            account.display_name = name;
+        }
+        if let Some(url) = change.avatar_url {
+            account.avatar_url = url;
+        }
+        Ok(account.clone())
+    }
+
+    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
+        self.up()?.accounts.get_mut(&id).ok_or(StoreError::NotFound)?.1 = hash;
+        Ok(())
+    }
+
+    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
+        let mut data = self.up()?;
+        data.accounts.remove(&id).ok_or(StoreError::NotFound)?;
+        data.sessions.retain(|_, session| session.user_id != id);
+        Ok(())
+    }
+
+    async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
+        let mut data = self.up()?;
+        if !data.accounts.contains_key(&other) {
+            return Err(StoreError::NotFound);
+        }
+        if !data.blocks.iter().any(|(a, b, _)| (*a, *b) == (id, other)) {
+            data.blocks.push((id, other, now));
+        }
+        Ok(())
+    }
+
+    async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
+        self.up()?.blocks.retain(|(a, b, _)| (*a, *b) != (id, other));
+        Ok(())
+    }
+
+    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        let data = self.up()?;
+        let own = data.blocks.iter().rev().filter(|(a, _, _)| *a == id);
+        Ok(own.map(|(_, other, at)| (profile(&data.accounts[other].0), *at)).collect())
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        Ok(self.up()?.blocks.iter().any(|(x, y, _)| (*x, *y) == (a, b) || (*x, *y) == (b, a)))
+    }
+}
+
+#[async_trait]
+impl SessionStore for Memory {
+    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
+        self.up()?.sessions.insert(session.id, session);
+        Ok(())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.up()?.sessions.get(&id).cloned())
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        Ok(self.up()?.sessions.values().filter(|session| session.user_id == user).cloned().collect())
+    }
+
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        generation: u32,
+        now: Timestamp,
+        lifetime_seconds: u32,
+    ) -> Result<Option<(Session, Rotation)>, StoreError> {
+        let mut data = self.up()?;
+        let Some(session) = data.sessions.get_mut(&id) else { return Ok(None) };
+        let rotation = rotate(session, generation, now, lifetime_seconds);
+        if let Rotation::Advance(generation) = rotation {
+            session.generation = generation;
+            session.refreshed_at = now;
+        }
+        let session = session.clone();
+        if matches!(rotation, Rotation::Reused | Rotation::Expired) {
+            data.sessions.remove(&id);
+        }
+        Ok(Some((session, rotation)))
+    }
+
+    async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
+        let mut data = self.up()?;
+        match data.sessions.get(&id) {
+            Some(session) if session.user_id == user => {
+                data.sessions.remove(&id).map(|_| ()).ok_or(StoreError::NotFound)
+            }
+            _ => Err(StoreError::NotFound),
+        }
+    }
+
+    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
+        self.up()?.sessions.retain(|id, session| session.user_id != user || *id == keep);
+        Ok(())
+    }
+
+    async fn ended_since(&self, _: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Chats are read by the export only, so whatever writes is out of reach here.
+#[async_trait]
+impl ChatStore for Memory {
+    async fn start_chat(&self, _: UserId, _: UserId, _: Timestamp) -> Result<(Chat, bool), StoreError> {
+        unimplemented!("the users service starts no chats")
+    }
+
+    async fn chat(&self, _: UserId, _: ChatId) -> Result<Chat, StoreError> {
+        unimplemented!("the users service reads no single chats")
+    }
+
+    async fn chats(
+        &self,
+        caller: UserId,
+        before: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        let data = self.up()?;
+        let own = data.chats.iter().filter(|(chat, _)| chat.has(caller));
+        let summary = |(chat, _): &(Chat, Vec<Message>)| ChatSummary {
+            chat: chat.clone(),
+            last_message: None,
+            unread: 0,
+            activity: EventId(chat.id.0),
+        };
+        let mut summaries: Vec<_> =
+            own.map(summary).filter(|it| before.is_none_or(|before| it.activity < before)).collect();
+        summaries.sort_by_key(|summary| std::cmp::Reverse(summary.activity));
+        summaries.truncate(limit);
+        Ok(summaries)
+    }
+
+    async fn append(&self, _: Draft, _: Option<Origin>, _: Timestamp) -> Result<Appended, StoreError> {
+        unimplemented!("the users service writes no messages")
+    }
+
+    async fn edit(&self, _: UserId, _: ChatId, _: MessageId, _: String, _: Timestamp) -> Result<Message, StoreError> {
+        unimplemented!("the users service edits no messages")
+    }
+
+    async fn delete(&self, _: UserId, _: ChatId, _: MessageId, _: Timestamp) -> Result<(), StoreError> {
+        unimplemented!("the users service deletes no messages")
+    }
+
+    async fn history(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let data = self.up()?;
+        let (_, messages) =
+            data.chats.iter().find(|(it, _)| it.id == chat && it.has(caller)).ok_or(StoreError::NotFound)?;
+        let before = match query {
+            HistoryQuery::Before(id) => Some(id),
+            _ => None,
+        };
+        let older = messages.iter().rev().filter(|message| before.is_none_or(|before| message.id < before));
+        let mut messages: Vec<_> = older.cloned().collect();
+        let more_before = messages.len() > limit;
+        messages.truncate(limit);
+        Ok(HistoryPage { messages, more_before, more_after: false })
+    }
+
+    async fn advance(
+        &self,
+        _: UserId,
+        _: ChatId,
+        _: Progress,
+        _: MessageId,
+        _: Timestamp,
+    ) -> Result<Watermarks, StoreError> {
+        unimplemented!("the users service moves no watermarks")
+    }
+
+    async fn inbox(&self, _: UserId, _: Option<EventId>, _: usize) -> Result<Inbox, StoreError> {
+        unimplemented!("the users service reads no inboxes")
+    }
+
+    async fn inbox_head(&self, _: UserId, _: Timestamp) -> Result<EventId, StoreError> {
+        unimplemented!("the users service reads no inboxes")
+    }
+}
