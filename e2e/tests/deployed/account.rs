@@ -1,0 +1,106 @@
+//! An account of the deployed chat and what it sees over HTTP.
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Deployed;
+
+/// A registered account.
+pub struct Account {
+    http: Client,
+    /// Its id.
+    pub id: String,
+    /// Its access token.
+    pub token: String,
+}
+
+impl Account {
+    /// Registers a new one.
+    pub async fn register(prefix: &str) -> Self {
+        let http = Client::builder().no_proxy().timeout(std::time::Duration::from_secs(20)).build().unwrap();
+        let name = format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let body = json!({"username": name, "password": "end to end", "email": format!("{name}@example.com")});
+        let mut account = Self { http, id: String::new(), token: String::new() };
+        let tokens = account.call(Method::POST, "/register", Some(body)).await;
+        account.id = tokens["user_id"].as_str().expect("user_id").to_owned();
+        account.token = tokens["access_token"].as_str().expect("access_token").to_owned();
+        account
+    }
+
+    /// Calls a route, which must succeed.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self.http.request(method, format!("{}{path}", Deployed::url()));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    /// The id of the chat with `other`.
+    pub async fn start_chat(&self, other: &Self) -> String {
+        let chat = self.call(Method::POST, "/users/chat", Some(json!({"receiver_id": other.id}))).await;
+        chat["chat_id"].as_str().expect("chat_id").to_owned()
+    }
+
+    /// The whole history, oldest first, by pages from the newest back.
+    pub async fn history_backwards(&self, chat: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.call(Method::GET, &format!("/users/chat/{chat}?limit=37{cursor}"), None).await;
+            all.extend(page["messages"].as_array().expect("messages").iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        all.reverse();
+        all
+    }
+
+    /// The whole history, oldest first, by pages from the oldest on.
+    pub async fn history_forwards(&self, chat: &str) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        // An id that sorts before every message.
+        let mut after = Uuid::nil().to_string();
+        loop {
+            let page = self.call(Method::GET, &format!("/users/chat/{chat}?limit=41&after={after}"), None).await;
+            let messages = page["messages"].as_array().expect("messages");
+            let Some(newest) = messages.first() else { return all };
+            newest["message_id"].as_str().expect("message_id").clone_into(&mut after);
+            all.extend(messages.iter().rev().cloned());
+        }
+    }
+
+    /// The token to sync from what happens next.
+    pub async fn sync_token(&self) -> String {
+        self.sync_from(None).await.1
+    }
+
+    /// The new messages since a token, in the order in which `sync` tells them, and the next token.
+    pub async fn sync_from(&self, since: Option<&str>) -> (Vec<Value>, String) {
+        let mut all = Vec::new();
+        let mut query = since.map(|since| format!("&since={since}")).unwrap_or_default();
+        loop {
+            let page = self.call(Method::GET, &format!("/sync?limit=43{query}"), None).await;
+            assert_eq!(page["reset"], false, "sync lost its place");
+            let events = page["events"].as_array().expect("events");
+            all.extend(
+                events.iter().filter(|event| event["event"] == "receive_message").map(|event| event["data"].clone()),
+            );
+            let next = page["next"].as_str().expect("next").to_owned();
+            if page["more"] == false {
+                return (all, next);
+            }
+            query = format!("&since={next}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A stock client that writes without pause, run as a process of its own.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::deployed::{Deployed, account::Account, repository};
+
+/// Between two messages of a writer; slower than the default rate limit.
+const INTERVAL_MS: u64 = 30;
+/// How long a writer may need to end.
+const ENDING: Duration = Duration::from_secs(120);
+
+/// What a writer said.
+#[derive(Default)]
+pub struct Log {
+    /// Its name, which its client message ids begin with.
+    pub name: String,
+    /// Client message id and message id of what was acknowledged, in order.
+    pub acked: Vec<(String, String)>,
+    /// Message ids that were delivered live.
+    pub received: Vec<String>,
+    /// Transport at each connection.
+    pub connected: Vec<String>,
+    /// How often it upgraded to WebSocket.
+    pub upgraded: usize,
+    /// Whether it got everything acknowledged.
+    pub complete: bool,
+    /// Anything else, for the one who reads a failure.
+    pub other: Vec<String>,
+}
+
+/// A running writer.
+pub struct Writer {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    log: Log,
+}
+
+impl Writer {
+    /// socket.io-client, polling first.
+    pub async fn javascript(account: &Account, chat: &str) -> Self {
+        let mut command = Command::new("node");
+        command.arg(repository("e2e/clients/js/writer.mjs"));
+        Self::start(command, "js", account, chat).await
+    }
+
+    /// python-socketio, polling first.
+    pub async fn python(account: &Account, chat: &str) -> Self {
+        let folder: PathBuf = repository("e2e/clients/python");
+        let mut command = Command::new(folder.join(".venv/bin/python"));
+        command.arg(folder.join("writer.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+        Self::start(command, "python", account, chat).await
+    }
+
+    async fn start(mut command: Command, name: &str, account: &Account, chat: &str) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("the {name} writer does not start: {error}"));
+        let mut stdin = child.stdin.take().expect("piped");
+        let stdout = child.stdout.take().expect("piped");
+        let order = json!({
+            "url": Deployed::url(), "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
+        });
+        stdin.write_all(format!("{order}\n").as_bytes()).await.expect("the writer reads its order");
+        let log = Log { name: name.to_owned(), ..Log::default() };
+        Self { child, stdin, lines: BufReader::new(stdout).lines(), log }
+    }
+
+    /// Waits until `more` messages have been acknowledged from now on.
+    ///
+    /// What the writer said meanwhile waits in its pipe, so it is read first: only what is acknowledged later counts.
+    pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
+        while let Ok(line) = timeout(Duration::from_millis(5), self.lines.next_line()).await {
+            note(&mut self.log, &line.expect("the writer's output").expect("the writer goes on"));
+        }
+        let wanted = self.log.acked.len() + more;
+        let reading = async {
+            while self.log.acked.len() < wanted {
+                let line = self.lines.next_line().await.expect("the writer's output").expect("the writer goes on");
+                note(&mut self.log, &line);
+            }
+        };
+        if timeout(patience, reading).await.is_err() {
+            panic!("{}: {} of {wanted} acknowledged; {:?}", self.log.name, self.log.acked.len(), self.log.other);
+        }
+    }
+
+    /// Lets it finish its message and end; returns all it said.
+    pub async fn stop(mut self) -> Log {
+        drop(self.stdin);
+        let ending = async {
+            while let Some(line) = self.lines.next_line().await.expect("the writer's output") {
+                note(&mut self.log, &line);
+            }
+            self.child.wait().await.expect("the writer can be waited for")
+        };
+        let status = timeout(ENDING, ending).await.expect("the writer ends in time");
+        assert!(status.success(), "{}: {status}; {:?}", self.log.name, self.log.other);
+        self.log
+    }
+}
+
+fn note(log: &mut Log, line: &str) {
+    let said: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", log.name));
+    let text = |of: &Value, field: &str| of[field].as_str().expect("a text").to_owned();
+    if let Some(acked) = said.get("acked") {
+        log.acked.push((text(acked, "client_message_id"), text(acked, "message_id")));
+    } else if let Some(received) = said.get("received") {
+        log.received.push(text(received, "message_id"));
+    } else if let Some(transport) = said.get("connected") {
+        log.connected.push(transport.as_str().unwrap_or_default().to_owned());
+    } else if said.get("upgraded").is_some() {
+        log.upgraded += 1;
+    } else if let Some(done) = said.get("done") {
+        log.complete = done["complete"] == true;
+    } else {
+        log.other.push(line.to_owned());
+    }
+}
