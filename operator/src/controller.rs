@@ -24,8 +24,9 @@ use kube::{
 };
 
 use crate::{
+    answer::describe,
     names::{INSTANCE, MANAGED},
-    reconcile::{Context, Guarded, describe, on_error, reconcile},
+    reconcile::{Context, Guarded, on_error, reconcile},
 };
 
 /// Reconciles that run at the same time.

@@ -54,6 +54,14 @@ fn tidy(node: &mut Value) {
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
+        // Bounds come as floating-point numbers; whole ones read better as integers.
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 1e12) {
+                #[allow(clippy::cast_possible_truncation)] // checked in the line above
+                let whole = whole as i64;
+                *node = whole.into();
+            }
+        }
         _ => {}
     }
 }

@@ -12,7 +12,10 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
-use crate::{backoff::jitter, reconcile::describe};
+use crate::{
+    answer::{self, describe},
+    backoff::jitter,
+};
 
 /// How long a holder counts as alive after its last sign.
 const DURATION: Duration = Duration::from_secs(15);
@@ -134,7 +137,7 @@ impl Candidate {
 fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
     match result {
         Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Err(kube::Error::Api(status)) if answer::is_conflict(&status) => Ok(false),
         Err(error) => Err(error),
     }
 }

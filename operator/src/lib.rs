@@ -5,6 +5,7 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod admin;
+pub mod answer;
 pub mod api;
 pub mod backoff;
 pub mod build;

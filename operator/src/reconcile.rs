@@ -14,6 +14,7 @@ use kube::{
 use thiserror::Error;
 
 use crate::{
+    answer::describe,
     api::SentinelChat,
     backoff::{Backoff, jitter},
     build,
@@ -103,17 +104,6 @@ pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> A
     let wait = context.backoff.failed(&key(&object));
     tracing::warn!(object = key(&object), error = describe(error), seconds = wait.as_secs(), "trying again later");
     Action::requeue(wait)
-}
-
-/// An error with its causes.
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn key(object: &Guarded) -> String {

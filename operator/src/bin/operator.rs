@@ -8,10 +8,11 @@ use futures::FutureExt;
 use kube::{Api, Client, api::ListParams};
 use sentinel_operator::{
     admin::Admin,
+    answer::{self, describe},
     api::SentinelChat,
     controller,
     lease::Candidate,
-    reconcile::{Context, describe},
+    reconcile::Context,
     settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -144,7 +145,7 @@ async fn wait_for_definition(client: &Client, namespaces: &[String]) {
         // Whether resources can be decoded is another question, so only metadata is asked for.
         match api.list_metadata(&ListParams::default().limit(1)).await {
             Ok(_) => return,
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
+            Err(kube::Error::Api(status)) if answer::is_not_found(&status) => {
                 tracing::warn!("the API server does not know SentinelChat: install the chart sentinel-crds");
             }
             Err(error) => tracing::warn!(error = describe(&error), "cannot list SentinelChat"),

@@ -81,15 +81,11 @@ fn render(chat: &ValidChat) -> String {
     let servers = if tls {
         format!(
             "{}\n{}",
-            server(&format!("listen {PORT}; listen [::]:{PORT};"), "", REDIRECT),
-            server(
-                &format!("listen {TLS_PORT} ssl; listen [::]:{TLS_PORT} ssl;"),
-                &format!("{}{TLS}", limits(body)),
-                ROUTES
-            )
+            server(&format!("listen {PORT};"), "", REDIRECT),
+            server(&format!("listen {TLS_PORT} ssl;"), &format!("{}{TLS}", limits(body)), ROUTES)
         )
     } else {
-        server(&format!("listen {PORT}; listen [::]:{PORT};"), &limits(body), ROUTES)
+        server(&format!("listen {PORT};"), &limits(body), ROUTES)
     };
     let template = TEMPLATE
         .replace("@SCHEME@", scheme)

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{observe::Observed, plan::Plan};
 use crate::{
+    answer,
     build::{Child, Stage},
     names::MANAGER,
 };
@@ -32,15 +33,15 @@ impl Failure {
     /// Describes a failed call.
     pub fn new(stage: Stage, verb: &str, kind: &str, name: &str, error: &kube::Error) -> Self {
         let (reason, detail) = match error {
-            kube::Error::Api(status) if status.is_forbidden() && status.message.contains("exceeded quota") => {
+            kube::Error::Api(status) if answer::is_forbidden(status) && status.message.contains("exceeded quota") => {
                 ("QuotaExceeded", status.message.clone())
             }
-            kube::Error::Api(status) if status.is_forbidden() => ("Forbidden", status.message.clone()),
-            kube::Error::Api(status) if status.is_not_found() => ("KindNotFound", status.message.clone()),
-            kube::Error::Api(status) if status.is_invalid() => ("Invalid", status.message.clone()),
-            kube::Error::Api(status) if status.is_conflict() => ("Conflict", status.message.clone()),
+            kube::Error::Api(status) if answer::is_forbidden(status) => ("Forbidden", status.message.clone()),
+            kube::Error::Api(status) if answer::is_not_found(status) => ("KindNotFound", status.message.clone()),
+            kube::Error::Api(status) if answer::is_invalid(status) => ("Invalid", status.message.clone()),
+            kube::Error::Api(status) if answer::is_conflict(status) => ("Conflict", status.message.clone()),
             kube::Error::Api(status) => ("ApiError", format!("{} ({})", status.message, status.code)),
-            other => ("ApiUnreachable", other.to_string()),
+            other => ("ApiUnreachable", answer::describe(other)),
         };
         Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}") }
     }
@@ -88,7 +89,7 @@ async fn apply_one(client: &Client, namespace: &str, child: &Child) -> Result<Va
                 tracing::info!(kind = child.kind.as_str(), name = child.name, namespace, "applied");
                 return serde_json::to_value(object).map_err(kube::Error::SerdeError);
             }
-            Err(kube::Error::Api(status)) if status.is_conflict() && attempt < CONFLICT_RETRIES => attempt += 1,
+            Err(kube::Error::Api(status)) if answer::is_conflict(&status) && attempt < CONFLICT_RETRIES => attempt += 1,
             Err(error) => return Err(error),
         }
     }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{observe::Observed, validate::ValidChat};
 use crate::{
+    answer,
     build::{self, Facts, KeyError, digest},
     names::MANAGER,
 };
@@ -69,7 +70,9 @@ impl Error {
     /// Reason for the condition; none when it is the cluster that failed.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden() => Some("SecretForbidden"),
+            Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => {
+                Some("SecretForbidden")
+            }
             Self::Read { .. } | Self::Keys(_) => None,
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),

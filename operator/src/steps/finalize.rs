@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::apply::Failure;
 use crate::{
+    answer,
     api::{DeletionPolicy, SentinelChat},
     build::Stage,
     names::{FINALIZER, MANAGED, Names},
@@ -53,7 +54,7 @@ async fn set_finalizer(client: &Client, chat: &SentinelChat, wanted: bool) -> Re
     let api: Api<SentinelChat> = Api::namespaced(client.clone(), namespace(chat));
     match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if answer::is_not_found(&status) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -140,7 +141,7 @@ where
     };
     match result.await {
         Ok(()) => None,
-        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        Err(kube::Error::Api(status)) if answer::is_not_found(&status) => None,
         Err(error) => Some(Failure::new(Stage::Extra, "delete", kind, name, &error)),
     }
 }

@@ -10,7 +10,7 @@ use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::{build::Kind, names::Names};
+use crate::{answer, build::Kind, names::Names};
 
 /// Why the cluster could not be read.
 #[derive(Debug, Error)]
@@ -62,7 +62,9 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
             Ok(list) => list,
             // The cluster does not know the kind, or the operator was not given rights to it because
             // the cluster did not know it when it was installed.
-            Err(kube::Error::Api(status)) if kind.is_optional() && (status.is_not_found() || status.is_forbidden()) => {
+            Err(kube::Error::Api(status))
+                if kind.is_optional() && (answer::is_not_found(&status) || answer::is_forbidden(&status)) =>
+            {
                 continue;
             }
             Err(source) => return Err(Error::List { what: kind.as_str(), source }),

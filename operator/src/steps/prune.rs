@@ -7,6 +7,7 @@ use kube::{
 };
 
 use super::{apply::Failure, observe::Observed, plan::Unwanted};
+use crate::answer;
 
 /// Deletes `unwanted`; each failure is told and stops nothing.
 pub async fn prune(client: &Client, namespace: &str, unwanted: &[Unwanted], observed: &mut Observed) -> Vec<Failure> {
@@ -24,7 +25,7 @@ pub async fn prune(client: &Client, namespace: &str, unwanted: &[Unwanted], obse
                 observed.children.remove(&(object.kind, object.name.clone()));
             }
             // Gone, or already another object of the same name.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(kube::Error::Api(status)) if answer::is_not_found(&status) || answer::is_conflict(&status) => {}
             Err(error) => {
                 failures.push(Failure::new(object.kind.stage(), "delete", object.kind.as_str(), &object.name, &error));
             }

@@ -21,6 +21,7 @@ use super::{
     status::pods::{is_ready, trouble},
 };
 use crate::{
+    answer,
     build::{Kind, Stage},
     names::{MANAGER, Names},
 };
@@ -61,7 +62,8 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
             Ok(_) => tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim grows"),
             Err(error) => {
                 let mut failure = Failure::new(Stage::Extra, "grow", "PersistentVolumeClaim", &growth.claim, &error);
-                if matches!(&error, kube::Error::Api(status) if status.is_forbidden() || status.is_invalid()) {
+                if matches!(&error, kube::Error::Api(status) if answer::is_forbidden(status) || answer::is_invalid(status))
+                {
                     failure.reason = "StorageNotResized";
                     refusals.remember(namespace, growth, &failure);
                 }
@@ -108,7 +110,7 @@ pub async fn replace_stuck(client: &Client, namespace: &str, names: &Names, obse
         };
         match api.delete(&name, &params).await {
             Ok(_) => tracing::info!(pod = name, namespace, "replaced a pod that was stuck on an old revision"),
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(kube::Error::Api(status)) if answer::is_not_found(&status) || answer::is_conflict(&status) => {}
             Err(error) => failures.push(Failure::new(Stage::Extra, "delete", "Pod", &name, &error)),
         }
     }

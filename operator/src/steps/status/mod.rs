@@ -15,6 +15,7 @@ use serde_json::json;
 use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
 use super::{apply::Failure, observe::Observed, plan::Blocked, validate::ValidChat};
 use crate::{
+    answer,
     api::{GROUP, SentinelChat, SentinelChatStatus, VERSION},
     build::{Kind, Stage},
     names::{Component, MANAGER},
@@ -138,7 +139,7 @@ pub async fn write(client: &Client, chat: &SentinelChat, status: &SentinelChatSt
     match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
         Ok(_) => Ok(true),
         // Deleted in the meantime: nobody is left to be told.
-        Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(false),
+        Err(kube::Error::Api(error)) if answer::is_not_found(&error) || answer::is_conflict(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

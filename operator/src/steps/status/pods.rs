@@ -2,17 +2,10 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-/// Reasons that do not go away by waiting.
-const STUCK: [&str; 8] = [
-    "CrashLoopBackOff",
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-];
+/// Restarts after which a container that is not ready counts as failing, also while it runs.
+const RESTARTS: i32 = 3;
+/// Longest explanation that is taken over from a container.
+const DETAIL_MAX: usize = 240;
 
 /// Whether the pod serves.
 pub fn is_ready(pod: &Pod) -> bool {
@@ -53,18 +46,39 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         })
 }
 
+/// One wording for all phases of the same trouble, or the status would change with each of them.
 fn container_trouble(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().filter(|reason| STUCK.contains(reason))?;
+    let name = &container.name;
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("CrashLoopBackOff" | "RunContainerError") => Some(ending(container)),
+        Some("ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName") => {
+            let detail = message.rsplit_once("ErrImagePull: ").map_or(message, |(_, detail)| detail);
+            Some(format!("cannot pull image {} of container {name}: {}", container.image, shorten(detail)))
+        }
+        Some("CreateContainerConfigError" | "CreateContainerError") => {
+            Some(format!("cannot make container {name}: {}", shorten(message)))
+        }
+        _ if !container.ready && container.restart_count >= RESTARTS => Some(ending(container)),
+        _ => None,
+    }
+}
+
+fn ending(container: &ContainerStatus) -> String {
+    let name = &container.name;
     let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-    let detail = match (&waiting.message, ended) {
-        (_, Some(ended)) => format!(
-            "last exit {}{}",
-            ended.exit_code,
-            ended.reason.as_deref().filter(|r| *r != "Error").map(|r| format!(" ({r})")).unwrap_or_default()
-        ),
-        (Some(message), None) => message.clone(),
-        (None, None) => "no reason given".into(),
-    };
-    Some(format!("{reason} in container {}: {detail}", container.name))
+    let Some(ended) = ended else { return format!("container {name} keeps ending: look at its log") };
+    let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})"));
+    let message = ended.message.as_deref().map(|message| format!(": {}", shorten(message)));
+    format!(
+        "container {name} keeps ending, last with {}{}{}",
+        ended.exit_code,
+        reason.unwrap_or_default(),
+        message.unwrap_or_else(|| ": look at its log".into())
+    )
+}
+
+fn shorten(text: &str) -> String {
+    text.trim().chars().take(DETAIL_MAX).collect()
 }
