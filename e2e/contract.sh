@@ -2,24 +2,46 @@
 # Runs the stock clients' tests against `sentinel standalone` on loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+origin=http://chat.example.test
 data=$(mktemp -d)
 server=
 finish() {
   status=$?
-  if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
-  if [ $status -ne 0 ]; then echo "--- last lines of the server's log" >&2; tail -n 30 "$data/log" >&2 || true; fi
+  stop
+  if [ $status -ne 0 ]; then
+    echo "--- last lines of the servers' logs" >&2
+    tail -n 15 "$data"/*.log >&2 || true
+  fi
   rm -rf "$data"
   exit $status
 }
 trap finish EXIT
-origin=http://chat.example.test
-target/debug/sentinel standalone --listen 127.0.0.1:0 --data "$data/store" --cors-origin "$origin" --limits tests >"$data/out" 2>"$data/log" &
-server=$!
-for _ in $(seq 100); do
-  url=$(sed -nE 's/^.*(http:\/\/127\.0\.0\.1:[0-9]+).*$/\1/p' "$data/out" | head -n 1)
-  [ -n "$url" ] && break
-  kill -0 "$server" || { echo "the server ended at start" >&2; exit 1; }
-  sleep 0.1
-done
-echo "sentinel standalone at $url"
-SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin e2e/clients/run.sh
+stop() {
+  [ -n "$server" ] || return 0
+  kill -TERM "$server" 2>/dev/null || true
+  wait "$server" || { echo "the server did not stop cleanly" >&2; return 1; }
+  server=
+}
+# start LIMITS: starts a server on a free port and sets url
+start() {
+  target/debug/sentinel standalone --listen 127.0.0.1:0 --data "$data/store" --cors-origin "$origin" --limits "$1" \
+    >"$data/$1.out" 2>"$data/$1.log" &
+  server=$!
+  for _ in $(seq 100); do
+    url=$(sed -nE 's/^.*ready at (http:\/\/[0-9.:]+).*$/\1/p' "$data/$1.out")
+    [ -n "$url" ] && return
+    kill -0 "$server" || { echo "the server ended at start" >&2; return 1; }
+    sleep 0.1
+  done
+  echo "the server was not ready in 10 seconds" >&2
+  return 1
+}
+
+start tests
+echo "sentinel standalone at $url, limits raised"
+SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests e2e/clients/run.sh
+stop
+start default
+echo "sentinel standalone at $url, default limits"
+SENTINEL_URL=$url node --test --test-reporter=spec e2e/clients/js/test/throttling.test.mjs
+stop

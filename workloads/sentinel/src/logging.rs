@@ -1,5 +1,7 @@
 //! Logs: JSON lines in a cluster, plain lines on a terminal. `RUST_LOG` chooses what is logged.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn filter() -> EnvFilter {
@@ -15,5 +17,5 @@ pub fn start_json() {
 
 /// Logs plain lines to standard error, so that standard output is free for what was asked.
 pub fn start_plain() {
-    fmt().with_writer(std::io::stderr).with_env_filter(filter()).init();
+    fmt().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).with_env_filter(filter()).init();
 }
