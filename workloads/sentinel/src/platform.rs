@@ -1,6 +1,6 @@
 //! Puts the services together over the embedded stores.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, http::header, routing::get};
@@ -21,6 +21,8 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::describe;
 
 const DATABASE: &str = "sentinel.db";
+/// Well below the two minutes for which a new signing key is published before it signs.
+const KEYS_RELOADED_EVERY: Duration = Duration::from_secs(30);
 
 /// All services in one process.
 pub struct Platform {
@@ -52,6 +54,8 @@ impl Platform {
             tokens.revoke_session(session, now);
         }
 
+        tokio::spawn(reload_keys(tokens.clone()));
+
         let users = UsersService::new(
             accounts.clone(),
             sessions.clone(),
@@ -74,6 +78,17 @@ impl Platform {
         let router = routes(Arc::new(users), &messages)?;
         let router = layers::apply(router, &config, tokens, limits);
         Ok(Self { router, store, messages })
+    }
+}
+
+/// Looks for new signing keys, so that they rotate without a restart.
+async fn reload_keys(tokens: Arc<Tokens>) {
+    let mut ticks = tokio::time::interval(KEYS_RELOADED_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = tokens.reload() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the signing keys stay as they were");
+        }
     }
 }
 
