@@ -385,17 +385,15 @@ async fn a_client_that_does_not_read_is_cut_off_and_syncs_when_it_is_back() {
     let chat = platform.chat(&ann, &bob).await;
     let mut anns = Client::of(address, &ann).await;
     let mut bobs = Client::of(address, &bob).await;
+    // As many bytes as may wait here and in the system's buffers.
     let text = "x".repeat(16 * 1024);
-    for n in 0..2500 {
-        let sent = anns.ask("send_message", json!({"chat_id": chat, "message": text})).await;
-        assert_eq!(sent["status"], "ok", "{n}");
+    for _ in 0..500 {
+        anns.emit(json!(["send_message", {"chat_id": chat, "message": text}])).await;
     }
-    let mut got = 0;
-    while let Ok(true) = tokio::time::timeout(Duration::from_secs(3), async { !bobs.end().await }).await {
-        got += 1;
-        break;
+    for _ in 0..500 {
+        assert_eq!(anns.any_ack().await.1["status"], "ok");
     }
-    assert_eq!(got, 1, "the transport broke");
+    assert!(!bobs.end().await, "the transport broke");
     let mut back = Client::of(address, &bob).await;
     assert_eq!(back.ask("sync", json!({"limit": 1})).await["more"], true);
 }

@@ -6,12 +6,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use socketioxide::socket::Sid;
 use tokio_util::sync::CancellationToken;
+
+use super::flow::Flow;
 
 /// How long requests of a cut polling session are refused here; by then the Socket.IO server has given it up too.
 const REMEMBERED: Duration = Duration::from_mins(2);
@@ -44,6 +46,7 @@ struct State {
     upgraded: HashMap<Sid, u64>,
     polls: HashMap<Sid, u64>,
     cut: HashMap<Sid, Instant>,
+    flows: HashMap<Sid, Weak<Flow>>,
 }
 
 /// Why a transport carries on with a session that a request names.
@@ -80,6 +83,29 @@ impl Connections {
         }
         drop(state);
         Some(OpenLine { line, id, carries, connections: self.clone() })
+    }
+
+    /// The flow of a session, which its transports change over time: the one given when it is the first.
+    pub(super) fn join_flow(&self, sid: Sid, own: Option<Arc<Flow>>) -> Arc<Flow> {
+        let mut state = self.state();
+        if let Some(flow) = state.flows.get(&sid).and_then(Weak::upgrade) {
+            return flow;
+        }
+        let flow = own.unwrap_or_default();
+        state.flows.insert(sid, Arc::downgrade(&flow));
+        flow
+    }
+
+    /// Forgets the flow of a session when only the caller holds it.
+    pub(super) fn leave_flow(&self, sid: Sid, flow: &Arc<Flow>) {
+        if Arc::strong_count(flow) == 1 {
+            self.state().flows.remove(&sid);
+        }
+    }
+
+    /// The flow of a session that has joined.
+    pub(super) fn flow(&self, sid: Sid) -> Option<Arc<Flow>> {
+        self.state().flows.get(&sid).and_then(Weak::upgrade)
     }
 
     /// Cuts whatever carries a session now, and refuses what would carry it later.
@@ -133,6 +159,16 @@ pub(crate) struct OpenLine {
     id: u64,
     carries: Carries,
     connections: Arc<Connections>,
+}
+
+impl OpenLine {
+    /// The flow of the session that is carried, once it has joined.
+    pub(super) fn flow(&self) -> Option<Arc<Flow>> {
+        match self.carries {
+            Carries::Upgrade(sid) | Carries::Poll(sid) => self.connections.flow(sid),
+            Carries::New => None,
+        }
+    }
 }
 
 impl Drop for OpenLine {

@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::Service;
 
 use super::{
-    connections::{Carries, Connections},
+    connections::{Carries, Connections, OpenLine},
+    flow::Flow,
     refusal,
     wire::Wire,
 };
@@ -96,7 +97,7 @@ impl Edge {
             response = self.pass_on(request) => response,
             () = open.line.token().cancelled() => return unknown_session(),
         };
-        with_refusals(response).await
+        with_refusals(response, &open).await
     }
 
     /// Takes the connection over as a WebSocket (RFC 6455, section 4.2).
@@ -112,11 +113,15 @@ impl Edge {
         let mut handshake = axum::http::Request::new(());
         *handshake.uri_mut() = request.uri().clone();
         handshake.extensions_mut().insert(open.line.clone());
+        let flow = sid.is_none().then(Arc::<Flow>::default);
+        if let Some(flow) = &flow {
+            handshake.extensions_mut().insert(flow.clone());
+        }
         let mut service = self.service.clone();
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(stream) => {
-                    let refused = service.call((Wire::new(TokioIo::new(stream), open), handshake)).await;
+                    let refused = service.call((Wire::new(TokioIo::new(stream), open, flow), handshake)).await;
                     if let Err(error) = refused {
                         tracing::debug!(%error, "a WebSocket was refused");
                     }
@@ -163,10 +168,13 @@ fn unknown_session() -> Response {
 }
 
 /// The answer to a poll with the quotes of refusals put back.
-async fn with_refusals(response: Response) -> Response {
+async fn with_refusals(response: Response, open: &OpenLine) -> Response {
     let (parts, body) = response.into_parts();
     match axum::body::to_bytes(body, LOOKED_THROUGH).await {
         Ok(bytes) => {
+            if let Some(flow) = open.flow() {
+                flow.went(bytes.len());
+            }
             let body = refusal::restored(&bytes).map_or_else(|| Body::from(bytes), Body::from);
             Response::from_parts(parts, body)
         }

@@ -6,6 +6,7 @@ mod connections;
 mod drain;
 mod edge;
 mod events;
+mod flow;
 mod packet;
 mod refusal;
 mod session;

@@ -23,7 +23,10 @@ use socketioxide::{
     socket::{Sid, Socket},
 };
 
-use super::connections::{Connections, Line};
+use super::{
+    connections::{Connections, Line},
+    flow::Flow,
+};
 use crate::hub::{Hub, Seat};
 
 /// How long a client has to close the transport itself after its socket ended.
@@ -109,6 +112,7 @@ pub(crate) struct Session {
     // The server's socket holds the handlers, which hold this: weak, or neither would ever go.
     socket: Weak<Socket<LocalAdapter>>,
     line: Option<Line>,
+    flow: Arc<Flow>,
     connections: Arc<Connections>,
     queue: Mutex<Queue>,
     _seat: Seat,
@@ -128,6 +132,8 @@ pub(super) struct NewSession<'a> {
 impl Session {
     pub(super) fn new(new: NewSession<'_>) -> Arc<Self> {
         let (origin, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let extensions = &new.socket.req_parts().extensions;
+        let flow = new.connections.join_flow(new.socket.id, extensions.get::<Arc<Flow>>().cloned());
         Arc::new(Self {
             user_id: new.user_id,
             origin: Origin(origin),
@@ -139,7 +145,8 @@ impl Session {
             ended: AtomicBool::new(false),
             sid: new.socket.id,
             socket: Arc::downgrade(new.socket),
-            line: new.socket.req_parts().extensions.get::<Line>().cloned(),
+            line: extensions.get::<Line>().cloned(),
+            flow,
             connections: new.connections.clone(),
             queue: Mutex::default(),
             _seat: new.seat,
@@ -175,6 +182,11 @@ impl Session {
             return false;
         }
         let Some(socket) = self.socket.upgrade() else { return false };
+        if self.flow.is_full() {
+            self.end(hub, Ending::SlowConsumer);
+            return false;
+        }
+        self.flow.add(payload.get().len());
         match socket.emit(event, payload) {
             Ok(()) => true,
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
@@ -188,6 +200,10 @@ impl Session {
     /// Acknowledges an event at once; `false` when the client has too much to read already.
     pub fn acknowledge(&self, ack: Option<i64>, reply: &RawValue) -> bool {
         let (Some(id), Some(socket)) = (ack, self.socket.upgrade()) else { return true };
+        if self.flow.is_full() {
+            return false;
+        }
+        self.flow.add(reply.get().len());
         let mut nothing = Value::Str("".into(), None);
         let Ok(sender) = AckSender::from_message_parts(&socket, &mut nothing, &Some(id));
         !matches!(sender.send(reply), Err(SendError::Socket(SocketError::InternalChannelFull)))
@@ -262,5 +278,11 @@ impl Session {
 
     fn cut(&self) {
         self.connections.cut(self.sid, self.line.as_ref());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connections.leave_flow(self.sid, &self.flow);
     }
 }

@@ -3,13 +3,14 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{connections::OpenLine, refusal};
+use super::{connections::OpenLine, flow::Flow, refusal};
 
 /// A WebSocket close frame with status 1012, "service restart".
 const CLOSE: [u8; 4] = [0x88, 0x02, 0x03, 0xf4];
@@ -23,13 +24,15 @@ pub(super) struct Wire<S> {
     in_frame: bool,
     /// The writing task when the client does not read; it has to hear of a cut too.
     writer: Option<Waker>,
-    _line: OpenLine,
+    flow: Option<Arc<Flow>>,
+    line: OpenLine,
 }
 
 impl<S> Wire<S> {
-    pub fn new(inner: S, line: OpenLine) -> Self {
+    /// `flow` is the session's when it begins with this stream; otherwise it is looked up once there is one.
+    pub fn new(inner: S, line: OpenLine, flow: Option<Arc<Flow>>) -> Self {
         let cut = Box::pin(line.line.token().clone().cancelled_owned());
-        Self { inner, cut, is_cut: false, in_frame: false, writer: None, _line: line }
+        Self { inner, cut, is_cut: false, in_frame: false, writer: None, flow, line }
     }
 }
 
@@ -66,6 +69,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         };
         let written = written?;
         self.in_frame = written < buf.len();
+        if let Some(flow) = &self.flow {
+            flow.went(written);
+        }
         Poll::Ready(Ok(written))
     }
 
@@ -73,7 +79,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if self.is_cut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        if self.flow.is_none() {
+            self.flow = self.line.flow();
+        }
+        if let Some(flow) = &self.flow {
+            flow.all_went();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
