@@ -50,7 +50,7 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
     release::install(&report, &helm, &kubectl, &built)?;
     let chat = sample::Sample::read(&folders::repository()?.join(&options.sample), &options.namespace)?;
     report.check(&format!("applied {}", options.sample.display()), || chat.apply(&kubectl))?;
-    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl))?;
+    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
     println!("\nup in {}", seconds(report.elapsed()));

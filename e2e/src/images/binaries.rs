@@ -51,22 +51,25 @@ pub fn layer(built: &BTreeMap<String, PathBuf>, program: &str, base: &Layer) -> 
     let path = built.get(program).with_context(|| format!("cargo built no program {program}"))?;
     let key = Key::default().with("program", program).with_file("content", path)?.with("base", &base.digest).short();
     cached_layer(&format!("{program}-{key}"), || {
-        let content = stripped(path)?;
+        let (content, needed) = stripped(path)?;
         let libraries = std::fs::File::open(&base.path).context("cannot read the base layer")?;
         let libraries = Files::from_tar(libraries, |file| file.ends_with("/libc.so.6"))?;
         let library = libraries.paths().next().and_then(|file| libraries.content(file));
-        glibc::check(program, glibc::newest(&content), library.and_then(glibc::newest))?;
+        glibc::check(program, needed, library.and_then(glibc::newest))?;
         let mut files = Files::default();
         files.add(&format!("usr/bin/{program}"), 0o755, content);
         Ok(files)
     })
 }
 
-fn stripped(program: &Path) -> Result<Vec<u8>> {
+/// The program without symbols, and the C library it needs.
+fn stripped(program: &Path) -> Result<(Vec<u8>, Option<glibc::Version>)> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let small = folder.path().join("program");
     command::output(Command::new("strip").arg("-o").arg(&small).arg(program))?;
-    std::fs::read(&small).with_context(|| format!("cannot read {}", small.display()))
+    let versions = command::output(Command::new("readelf").args(["--wide", "--version-info"]).arg(&small))?;
+    let content = std::fs::read(&small).with_context(|| format!("cannot read {}", small.display()))?;
+    Ok((content, glibc::newest(versions.as_bytes())))
 }
 
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 /// A C library version.
 pub type Version = (u32, u32);
 
-/// The newest `GLIBC_x.y` symbol version that a binary names: needed by a program, offered by the library itself.
+/// The newest `GLIBC_x.y` symbol version in a text or binary: what `readelf` says that a program needs, or what the
+/// library itself offers.
 pub fn newest(binary: &[u8]) -> Option<Version> {
     let marker = b"GLIBC_";
     let starts = binary.windows(marker.len()).enumerate().filter(|(_, window)| *window == marker);

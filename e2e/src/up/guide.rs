@@ -17,8 +17,8 @@ fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
   API       http://127.0.0.1:{port}/docs
 
 register a user:
-  curl -s http://127.0.0.1:{port}/v1/auth/register -H 'content-type: application/json' \
-    -d '{{"username":"ada","password":"correct horse battery staple","display_name":"Ada"}}'
+  curl -s http://127.0.0.1:{port}/register -H 'content-type: application/json' \
+    -d '{{"username":"ada","password":"correct horse battery staple","email":"ada@example.org"}}'
 
 look around:
   export KUBECONFIG={kubeconfig}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::release;
 use crate::cluster::kubectl::condition;
 use crate::cluster::{Kubectl, Service};
+use crate::images::Built;
 use crate::report::Outcome;
 
 /// How long a chat may take to become ready.
@@ -53,7 +54,7 @@ impl Sample {
 
     /// Applies the namespace, with the strictest pod security level, and the resource.
     pub fn apply(&self, kubectl: &Kubectl) -> Result<Outcome> {
-        let before = self.get(kubectl).map(|object| object["metadata"]["resourceVersion"].clone());
+        let before = self.get(kubectl).map(|object| object["metadata"]["generation"].clone());
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels},
@@ -62,15 +63,16 @@ impl Sample {
         let mut object: Value = serde_yaml_ng::from_str(&self.text).context("not one YAML document")?;
         object["metadata"]["namespace"] = json!(self.namespace);
         kubectl.apply(&object.to_string()).context("the API server refused the sample")?;
-        let after = self.get(kubectl).map(|object| object["metadata"]["resourceVersion"].clone());
+        let after = self.get(kubectl).map(|object| object["metadata"]["generation"].clone());
         Ok(if before.is_some() && before == after { Outcome::Unchanged } else { Outcome::Done })
     }
 
-    /// Waits for the condition `Ready`, as of the newest generation.
-    pub fn wait_ready(&self, kubectl: &Kubectl) -> Result<()> {
+    /// Waits for the condition `Ready`, as of the newest generation and the images just loaded.
+    pub fn wait_ready(&self, kubectl: &Kubectl, built: &Built) -> Result<()> {
+        let (sentinel, gateway) = (built.reference("sentinel")?, built.reference("nginx")?);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if self.get(kubectl).is_some_and(|object| is_ready(&object)) {
+            if self.get(kubectl).is_some_and(|object| is_ready(&object) && runs(&object, sentinel, gateway)) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -121,6 +123,24 @@ fn is_ready(object: &Value) -> bool {
     observed && condition(object, "Ready") == Some("True")
 }
 
+/// Whether these images serve. Only asked of a resource that follows the operator's images: a new operator takes a moment
+/// to roll it, and until then its status is still that of the old one.
+fn runs(object: &Value, sentinel: &str, gateway: &str) -> bool {
+    let own = |image: &Value| image.as_object().is_some_and(|fields| fields.keys().any(|key| key != "pullPolicy"));
+    if object["spec"]["upgrades"] != "Automatic"
+        || own(&object["spec"]["image"])
+        || own(&object["spec"]["gateway"]["image"])
+    {
+        return true;
+    }
+    let status = &object["status"];
+    let serves = status["version"].as_str().is_some_and(|version| sentinel.ends_with(&format!(":{version}")));
+    serves
+        && status["sentinelImage"] == sentinel
+        && status["gatewayImage"] == gateway
+        && condition(object, "Progressing") != Some("True")
+}
+
 fn conditions(object: &Value) -> String {
     let list = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let lines = list.iter().map(|entry| {
@@ -151,6 +171,18 @@ mod tests {
         assert!(is_ready(&object(2)));
         assert!(!is_ready(&object(1)));
         assert!(!is_ready(&json!({})));
+    }
+
+    #[test]
+    fn an_automatic_upgrade_is_waited_for() {
+        let object = |upgrades: &str, version: &str| {
+            json!({"spec": {"upgrades": upgrades, "image": {"pullPolicy": "IfNotPresent"}}, "status": {
+                "version": version, "sentinelImage": "localhost/sentinel:2", "gatewayImage": "localhost/nginx:1"}})
+        };
+        let runs = |object: &Value| runs(object, "localhost/sentinel:2", "localhost/nginx:1");
+        assert!(runs(&object("Automatic", "2")));
+        assert!(!runs(&object("Automatic", "1")));
+        assert!(runs(&object("Manual", "1")));
     }
 
     #[test]
