@@ -40,7 +40,7 @@ test('a session can be ended from another device', async () => {
   const sid = claims(lost.token).sid;
   const list = ok(await call('GET', '/sessions', { token: ann.token }));
   const sessions = list.sessions ?? list;
-  const found = sessions.find((session) => session.session_id === sid);
+  const found = sessions.find((session) => session.id === sid);
   assert.ok(found, JSON.stringify(list));
   assert.match(found.created_at, TIME);
   assert.ok(!JSON.stringify(list).includes(lost.refresh_token));

@@ -100,9 +100,10 @@ test('nothing is lost between ready and the first event', async () => {
     sockets.push(connect(bob));
   }
   const sent = (await Promise.all(sends)).map((answer) => answer.message_id);
+  const ready = await Promise.all(sockets);
   const last = (await writer.send(chat, 'the last')).message_id;
   sent.push(last);
-  for (const socket of await Promise.all(sockets)) {
+  for (const socket of ready) {
     await socket.next('receive_message', (message) => message.message_id === last);
     const synced = messageIds(await syncAll(bob, socket.ready.sync_token, 100));
     assert.deepEqual(synced, sent.slice(sent.length - synced.length));
