@@ -106,7 +106,6 @@ fn server(listen: &str, settings: &str, routes: &str) -> String {
 
 const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
 worker_processes 2;
-worker_rlimit_nofile 65536;
 pid /tmp/nginx.pid;
 error_log stderr warn;
 

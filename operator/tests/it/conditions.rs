@@ -1,0 +1,195 @@
+//! Conditions as a pure function of what is observed.
+
+use sentinel_operator::{
+    api::SentinelChat,
+    build::{Kind, Stage},
+    events::transitions,
+    settings::Settings,
+    steps::{
+        apply::Failure,
+        observe::Observed,
+        plan::Blocked,
+        status::{Carried, Verdict, assess},
+        validate::validate,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::world::now;
+
+fn chat() -> SentinelChat {
+    serde_json::from_value(json!({
+        "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
+        "metadata": { "name": "chat", "namespace": "team", "uid": "u", "generation": 3 }, "spec": {},
+    }))
+    .unwrap()
+}
+
+fn set(status: Value) -> Value {
+    json!({ "metadata": { "generation": 2 }, "status": status })
+}
+
+fn ready_set() -> Value {
+    set(json!({ "observedGeneration": 2, "replicas": 1, "availableReplicas": 1, "updatedReplicas": 1 }))
+}
+
+fn observed(stateful_set: Option<Value>, deployment: Option<Value>) -> Observed {
+    let mut observed = Observed::default();
+    if let Some(object) = stateful_set {
+        observed.put(Kind::StatefulSet, "chat", object);
+    }
+    if let Some(object) = deployment {
+        observed.put(Kind::Deployment, "chat-gateway", object);
+    }
+    observed
+}
+
+/// Ready, Progressing and Degraded as `status/reason`.
+fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [String; 3] {
+    let chat = chat();
+    let valid = validate(&chat, &Settings::default()).unwrap();
+    let status = assess(&chat, Verdict::Carried(Carried { valid: &valid, observed, failures, blocked }), now());
+    ["Ready", "Progressing", "Degraded"].map(|type_| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        assert_eq!(condition.observed_generation, Some(3));
+        format!("{}/{}", condition.status, condition.reason)
+    })
+}
+
+#[test]
+fn table() {
+    let failure = |stage| Failure { stage, reason: "Forbidden", message: "no".into() };
+    let quota = json!({ "observedGeneration": 2, "replicas": 0,
+        "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] });
+    let late = json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
+        "conditions": [{ "type": "Progressing", "status": "False", "message": "deadline" }] });
+    let old = json!({ "observedGeneration": 1, "replicas": 1, "availableReplicas": 1, "updatedReplicas": 1 });
+    let rolling = json!({ "observedGeneration": 2, "replicas": 2, "availableReplicas": 1, "updatedReplicas": 1 });
+    let blocked = Blocked { kind: Kind::StatefulSet, name: "chat".into(), field: "spec.selector" };
+    let ready = || observed(Some(ready_set()), Some(ready_set()));
+
+    for (case, observed, failures, blocked, expected) in [
+        (
+            "nothing yet",
+            observed(None, None),
+            vec![],
+            vec![],
+            ["False/NotAvailable", "True/RollingOut", "False/AsExpected"],
+        ),
+        ("all there", ready(), vec![], vec![], ["True/AllAvailable", "False/Settled", "False/AsExpected"]),
+        (
+            "a generation that its controller has not seen",
+            observed(Some(set(old)), Some(ready_set())),
+            vec![],
+            vec![],
+            ["False/NotAvailable", "True/RollingOut", "False/AsExpected"],
+        ),
+        (
+            "an old pod is left",
+            observed(Some(ready_set()), Some(set(rolling))),
+            vec![],
+            vec![],
+            ["False/NotAvailable", "True/RollingOut", "False/AsExpected"],
+        ),
+        (
+            "quota",
+            observed(Some(ready_set()), Some(set(quota))),
+            vec![],
+            vec![],
+            ["False/NotAvailable", "False/Settled", "True/ReplicaFailure"],
+        ),
+        (
+            "no progress",
+            observed(Some(ready_set()), Some(set(late))),
+            vec![],
+            vec![],
+            ["False/NotAvailable", "False/Settled", "True/ProgressDeadlineExceeded"],
+        ),
+        (
+            "an essential object cannot be applied",
+            ready(),
+            vec![failure(Stage::Workload)],
+            vec![],
+            ["False/Forbidden", "False/Settled", "True/Forbidden"],
+        ),
+        (
+            "an extra object cannot be applied",
+            ready(),
+            vec![failure(Stage::Extra)],
+            vec![],
+            ["True/AllAvailable", "False/Settled", "True/Forbidden"],
+        ),
+        (
+            "an immutable field",
+            ready(),
+            vec![],
+            vec![blocked],
+            ["False/ImmutableField", "False/Settled", "True/ImmutableField"],
+        ),
+    ] {
+        assert_eq!(judged(&observed, &failures, &blocked), expected, "{case}");
+    }
+}
+
+#[test]
+fn times_change_with_the_status_only_and_events_tell_transitions_once() {
+    let mut chat = chat();
+    let valid = validate(&chat, &Settings::default()).unwrap();
+    let ready = observed(Some(ready_set()), Some(ready_set()));
+    let carried = Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[] };
+    let first = assess(&chat, Verdict::Carried(carried), now());
+    let reasons = |events: Vec<kube::runtime::events::Event>| events.into_iter().map(|e| e.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(transitions(&[], &first.conditions)), ["Ready"]);
+
+    chat.status = Some(first.clone());
+    let later = now() + jiff::SignedDuration::from_hours(1);
+    assert_eq!(assess(&chat, Verdict::Carried(carried), later), first);
+
+    let gone = observed(Some(ready_set()), None);
+    let carried = Carried { observed: &gone, ..carried };
+    let second = assess(&chat, Verdict::Carried(carried), later);
+    assert_eq!(reasons(transitions(&first.conditions, &second.conditions)), ["NotReady"]);
+    let since = |status: &sentinel_operator::api::SentinelChatStatus, type_: &str| {
+        status.conditions.iter().find(|c| c.type_ == type_).unwrap().last_transition_time.0
+    };
+    assert_eq!(since(&second, "Ready"), later);
+    assert_eq!(since(&second, "Degraded"), now());
+
+    let refused = assess(&chat, Verdict::Refused { reason: "NotSupported", message: "no" }, later);
+    assert_eq!(refused.url, first.url, "what runs can still be reached");
+}
+
+#[test]
+fn addresses_are_those_that_clients_use() {
+    let url = |spec: Value, service: Value| {
+        let mut chat = chat();
+        chat.spec = serde_json::from_value(spec).unwrap();
+        let valid = validate(&chat, &Settings::default()).unwrap();
+        let mut observed = Observed::default();
+        observed.put(Kind::Service, "chat-gateway", service);
+        let carried = Carried { valid: &valid, observed: &observed, failures: &[], blocked: &[] };
+        assess(&chat, Verdict::Carried(carried), now()).url.unwrap_or_default()
+    };
+    let balanced = |entry: Value| json!({ "status": { "loadBalancer": { "ingress": [entry] } } });
+    let load_balancer = json!({ "gateway": { "service": { "type": "LoadBalancer" } } });
+    for (spec, service, expected) in [
+        (json!({}), json!({}), "http://chat-gateway.team.svc"),
+        (json!({ "gateway": { "host": "a.example.com" } }), json!({}), "http://a.example.com"),
+        (
+            json!({ "gateway": { "host": "a.example.com", "tls": { "secret": { "name": "t" } } } }),
+            json!({}),
+            "https://a.example.com",
+        ),
+        (
+            json!({ "gateway": { "host": "node", "service": { "type": "NodePort" } } }),
+            json!({ "spec": { "ports": [{ "name": "http", "nodePort": 30080 }] } }),
+            "http://node:30080",
+        ),
+        (load_balancer.clone(), balanced(json!({ "ip": "192.0.2.1" })), "http://192.0.2.1"),
+        (load_balancer.clone(), balanced(json!({ "ip": "2001:db8::1" })), "http://[2001:db8::1]"),
+        (load_balancer.clone(), balanced(json!({ "hostname": "lb.example.com" })), "http://lb.example.com"),
+        (load_balancer, json!({}), ""),
+    ] {
+        assert_eq!(url(spec.clone(), service), expected, "{spec}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What stays and what goes with a resource.
+
+use serde_json::json;
+
+use crate::{
+    api_server::Answer,
+    world::{CHATS, CLAIMS, NS, SECRETS, World},
+};
+
+async fn running(spec: serde_json::Value) -> World {
+    let world = World::with(&spec);
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    world
+}
+
+fn finalizers(world: &World) -> serde_json::Value {
+    world.server.get(CHATS, NS, "chat").unwrap()["metadata"]["finalizers"].clone()
+}
+
+#[tokio::test]
+async fn retain_has_no_finalizer_and_keeps_keys_and_data() {
+    let world = running(json!({})).await;
+    assert!(finalizers(&world).is_null());
+    world.server.delete(CHATS, NS, "chat");
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none());
+    // The next resource of that name picks both up.
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert_eq!(world.server.get(SECRETS, NS, "chat-keys").unwrap(), keys);
+    assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_some());
+}
+
+#[tokio::test]
+async fn delete_removes_keys_and_data() {
+    let world = running(json!({ "deletionPolicy": "Delete" })).await;
+    assert_eq!(finalizers(&world), json!(["chat.sentinel.dev/data"]));
+    world.server.delete(CHATS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none());
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
+    assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_none());
+}
+
+#[tokio::test]
+async fn a_change_of_mind_removes_the_finalizer() {
+    let world = running(json!({ "deletionPolicy": "Delete" })).await;
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert!(finalizers(&world).as_array().is_none_or(Vec::is_empty));
+}
+
+#[tokio::test]
+async fn deletion_that_fails_is_tried_again_and_given_up_after_a_deadline() {
+    let world = running(json!({ "deletionPolicy": "Delete" })).await;
+    world.server.fault("DELETE", "/persistentvolumeclaims/", Answer::Status(403, "not allowed"), 99);
+    world.server.delete(CHATS, NS, "chat");
+    world.server.edit(CHATS, NS, "chat", |chat| {
+        chat["metadata"]["deletionTimestamp"] = json!(jiff::Timestamp::now().to_string());
+    });
+    let error = world.reconcile().await.unwrap_err().to_string();
+    assert!(error.contains("cannot delete PersistentVolumeClaim data-chat-0"), "{error}");
+    assert!(world.server.get(CHATS, NS, "chat").is_some());
+    world.server.edit(CHATS, NS, "chat", |chat| chat["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none(), "a resource must not hang for ever");
+}

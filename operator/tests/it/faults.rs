@@ -1,0 +1,138 @@
+//! An API server that fails.
+
+use serde_json::json;
+
+use crate::{
+    api_server::Answer,
+    world::{CLAIMS, DEPLOYMENTS, NS, SECRETS, SETS, World},
+};
+
+#[tokio::test]
+async fn a_conflict_is_tried_again() {
+    let world = World::with(&json!({}));
+    world.server.fault("PATCH", "/statefulsets/chat", Answer::Status(409, "conflict"), 2);
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+#[tokio::test]
+async fn a_forbidden_create_becomes_a_condition_and_stops_nothing_else() {
+    let world = World::with(&json!({}));
+    world.server.fault("PATCH", "/deployments/chat-gateway", Answer::Status(403, "not allowed by policy"), 9);
+    let error = world.reconcile().await.unwrap_err().to_string();
+    assert!(error.contains("cannot apply Deployment chat-gateway: not allowed by policy"), "{error}");
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+    for type_ in ["Ready", "Degraded"] {
+        let condition = world.condition(type_);
+        assert!(condition.contains("/Forbidden: cannot apply Deployment chat-gateway"), "{type_} {condition}");
+    }
+    world.server.heal();
+    world.settle().await;
+    world.run_everything();
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Ready").starts_with("True/"));
+    assert!(world.condition("Degraded").starts_with("False/"));
+}
+
+#[tokio::test]
+async fn without_its_configuration_no_workload_is_started() {
+    let world = World::with(&json!({}));
+    world.server.fault("PATCH", "/configmaps/chat-config", Answer::Status(500, "etcd is full"), 1);
+    assert!(world.reconcile().await.is_err());
+    assert!(world.server.get(SETS, NS, "chat").is_none());
+    world.settle().await;
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+#[tokio::test]
+async fn every_kind_of_failure_passes() {
+    for code in [409, 410, 429, 500, 503] {
+        for (method, path) in [
+            ("GET", "/secrets/chat-keys"),
+            ("GET", "/configmaps?"),
+            ("GET", "/pods?"),
+            ("POST", "/secrets"),
+            ("PATCH", "/services/chat-gateway"),
+            ("PATCH", "/deployments"),
+            ("PATCH", "/sentinelchats/chat/status"),
+        ] {
+            let world = World::with(&json!({}));
+            world.server.fault(method, path, Answer::Status(code, "not now"), 5);
+            let _ = world.reconcile().await;
+            world.server.heal();
+            world.settle().await;
+            world.run_everything();
+            world.reconcile().await.unwrap();
+            assert!(world.condition("Ready").starts_with("True/"), "{code} {method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_not_absent() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    world.server.fault("GET", "/secrets/chat-keys", Answer::Status(500, "timeout"), 1);
+    assert!(world.reconcile().await.is_err());
+    world.server.fault("GET", "/secrets/chat-keys", Answer::Text(404, "404 page not found"), 1);
+    let _ = world.reconcile().await;
+    assert_eq!(world.server.take_writes().iter().filter(|write| !write.contains("/status")).count(), 0);
+    world.server.fault("GET", "/secrets/chat-keys", Answer::Status(403, "no rights on secrets"), 1);
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Degraded").contains("SecretForbidden"), "{}", world.condition("Degraded"));
+    assert_eq!(world.server.get(SECRETS, NS, "chat-keys").unwrap(), keys);
+}
+
+#[tokio::test]
+async fn lost_keys_are_not_replaced_while_their_data_exists() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    world.server.delete(SECRETS, NS, "chat-keys");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
+    assert!(
+        world.condition("Degraded").contains("KeysLost: Secret chat-keys is gone"),
+        "{}",
+        world.condition("Degraded")
+    );
+    world.server.delete(CLAIMS, NS, "data-chat-0");
+    world.settle().await;
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
+}
+
+#[tokio::test]
+async fn secrets_of_users_are_checked_and_never_touched() {
+    let world = World::with(&json!({ "encryption": { "keySecret": { "name": "own" } } }));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").contains("SecretNotFound: encryption.keySecret: Secret own does not exist"));
+    let secret = |data| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "own" }, "data": data });
+    let own = world.server.put(SECRETS, NS, secret(json!({ "jwt-a.pem": "eA==" })));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").contains("has no entry kek-NAME; add it"), "{}", world.condition("Accepted"));
+    assert!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").is_none());
+    assert_eq!(world.server.get(SECRETS, NS, "own").unwrap(), own);
+    world.server.put(SECRETS, NS, secret(json!({ "jwt-a.pem": "eA==", "kek-a": "eA==" })));
+    world.settle().await;
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
+
+    let world = World::with(&json!({}));
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "chat-keys" }, "data": {} }));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").contains("SecretNotOurs"), "{}", world.condition("Accepted"));
+}
+
+#[tokio::test]
+async fn a_missing_kind_degrades_and_does_not_stop_the_platform() {
+    let monitored =
+        json!({ "monitoring": { "serviceMonitor": {} }, "networkPolicy": { "monitoringNamespaces": ["m"] } });
+    let world = World::with(&monitored);
+    world.server.fault("GET", "/servicemonitors", Answer::Text(404, "404 page not found"), 99);
+    world.server.fault("PATCH", "/servicemonitors", Answer::Text(404, "404 page not found"), 99);
+    assert!(world.reconcile().await.is_err());
+    world.run_everything();
+    assert!(world.reconcile().await.is_err());
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    assert!(world.condition("Degraded").contains("True/KindNotFound"), "{}", world.condition("Degraded"));
+}

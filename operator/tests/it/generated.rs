@@ -1,0 +1,72 @@
+//! Generated files are in step with the code, and the definition is one that API servers take.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use sentinel_operator::{api::rules::RULES, crd, generate};
+use serde_json::Value;
+
+#[test]
+fn generated_files_are_in_step() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for file in generate::files().unwrap() {
+        let found = fs::read_to_string(root.join(file.path)).unwrap_or_default();
+        assert!(found == file.content, "{} is out of step: run cargo run -p sentinel-operator --bin crdgen", file.path);
+    }
+}
+
+fn walk(node: &Value, path: &str, check: &mut dyn FnMut(&str, &serde_json::Map<String, Value>)) {
+    if let Some(map) = node.as_object() {
+        check(path, map);
+        for (key, value) in map {
+            if key != "default" && key != "enum" {
+                walk(value, &format!("{path}/{key}"), check);
+            }
+        }
+    }
+}
+
+#[test]
+fn schema_is_bounded_and_has_no_unsigned_format() {
+    let definition = crd::definition().unwrap();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    walk(schema, "", &mut |path, node| {
+        let is_schema = !path.ends_with("/properties");
+        if let Some(format) = node.get("format").and_then(Value::as_str) {
+            assert!(!format.starts_with("uint"), "{path} has format {format}");
+        }
+        if is_schema && node.get("type").is_some_and(|t| t == "array") {
+            assert!(node.contains_key("maxItems"), "{path} has no maxItems");
+        }
+        let is_text = node.get("type").is_some_and(|t| t == "string");
+        if is_schema && is_text && path.starts_with("/properties/spec") {
+            let is_bounded = node.contains_key("maxLength") || node.contains_key("enum");
+            assert!(is_bounded, "{path} has no maxLength");
+        }
+    });
+    assert!(definition.to_string().len() < 200_000, "the definition must fit into an annotation of 256 KiB");
+}
+
+#[test]
+fn the_chart_may_hold_the_definition() {
+    let text = serde_yaml_ng::to_string(&crd::definition().unwrap()).unwrap();
+    assert!(!text.contains("{{"), "Helm would take this for a template");
+}
+
+#[test]
+fn every_rule_has_a_resource_that_breaks_it() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
+    let mut expected = BTreeSet::new();
+    let mut count = 0;
+    for sub in ["invalid", "invalid-update"] {
+        for entry in fs::read_dir(folder.join(sub)).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let line = text.lines().next().unwrap();
+            expected.insert(line.strip_prefix("# expect: ").expect("the first line tells the message").to_owned());
+            count += 1;
+        }
+    }
+    assert!(count >= 30, "only {count}");
+    for rule in RULES {
+        assert!(expected.iter().any(|text| rule.message.contains(text.as_str())), "nothing breaks: {}", rule.message);
+    }
+}

@@ -1,0 +1,176 @@
+//! From nothing to Ready, through changes, without writing for nothing.
+
+use sentinel_operator::settings::Settings;
+use serde_json::json;
+
+use crate::world::{CHATS, DEPLOYMENTS, NS, SECRETS, SETS, World};
+
+#[tokio::test]
+async fn the_first_reconcile_makes_everything_and_the_second_writes_nothing() {
+    let world = World::with(&json!({}));
+    world.reconcile().await.unwrap();
+    let writes = world.server.take_writes();
+    let position = |part: &str| writes.iter().position(|write| write.contains(part)).unwrap();
+    assert!(position("secrets") < position("statefulsets"), "{writes:?}");
+    assert!(position("configmaps/chat-gateway") < position("deployments"), "{writes:?}");
+    assert!(position("services/chat-sentinel") < position("deployments"), "{writes:?}");
+    assert_eq!(world.server.names("v1/services", NS), ["chat-gateway", "chat-pods", "chat-sentinel"]);
+    assert!(world.condition("Ready").starts_with("False/NotAvailable"), "{}", world.condition("Ready"));
+    assert!(world.condition("Progressing").starts_with("True/RollingOut"));
+    assert!(world.condition("Degraded").starts_with("False/"));
+
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn ready_follows_what_is_observed() {
+    let world = World::with(&json!({ "gateway": { "replicas": 2 } }));
+    world.settle().await;
+    world.run_everything();
+    world.reconcile().await.unwrap();
+    assert_eq!(
+        world.server.take_writes(),
+        ["PATCH /apis/chat.sentinel.dev/v1alpha1/namespaces/team/sentinelchats/chat/status"]
+    );
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
+    assert_eq!(status["url"], "http://chat-gateway.team.svc");
+    assert_eq!(status["version"], "1");
+    assert_eq!(status["services"][1], json!({ "name": "gateway", "desired": 2, "ready": 2 }));
+    assert!(status["selector"].as_str().unwrap().ends_with("controller-revision-hash=chat-1"));
+
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+
+    // A new spec is not ready because the old one was.
+    world.apply("chat", &json!({ "gateway": { "replicas": 3 } }));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Ready").starts_with("False/"), "{}", world.condition("Ready"));
+    world.run_everything();
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Ready").starts_with("True/"));
+}
+
+#[tokio::test]
+async fn what_others_add_stays_and_what_they_change_is_set_right() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.server.edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| {
+        deployment["metadata"]["annotations"]["other.example.com/note"] = json!("kept");
+        deployment["spec"]["template"]["spec"]["schedulerName"] = json!("default-scheduler");
+    });
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+
+    world.server.edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| deployment["spec"]["replicas"] = json!(7));
+    world.settle().await;
+    let deployment = world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap();
+    assert_eq!(deployment["spec"]["replicas"], 1);
+    assert_eq!(deployment["metadata"]["annotations"]["other.example.com/note"], "kept");
+}
+
+#[tokio::test]
+async fn a_field_that_is_no_longer_wanted_goes() {
+    let pod = json!({ "nodeSelector": { "disk": "fast" } });
+    let world = World::with(&json!({ "gateway": { "pod": pod } }));
+    world.settle().await;
+    let selector = |world: &World| {
+        world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["template"]["spec"]["nodeSelector"].clone()
+    };
+    assert_eq!(selector(&world), json!({ "disk": "fast" }));
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert!(selector(&world).is_null());
+}
+
+#[tokio::test]
+async fn prune_removes_what_is_ours_only() {
+    let world = World::with(&json!({ "gateway": { "replicas": 2 } }));
+    world.settle().await;
+    let policies = "networking.k8s.io/v1/networkpolicies";
+    let labels = world.server.get(policies, NS, "chat-gateway").unwrap()["metadata"]["labels"].clone();
+    world.server.put(policies, NS, json!({ "metadata": { "name": "copied-labels", "labels": labels } }));
+    world.apply("chat", &json!({ "networkPolicy": { "enabled": false } }));
+    world.settle().await;
+    assert_eq!(world.server.names(policies, NS), ["copied-labels"]);
+    assert!(world.server.names("policy/v1/poddisruptionbudgets", NS).is_empty());
+}
+
+#[tokio::test]
+async fn pause_writes_nothing_but_its_own_condition() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.server.delete(DEPLOYMENTS, NS, "chat-gateway");
+    world.apply("chat", &json!({ "paused": true, "gateway": { "replicas": 2 } }));
+    world.reconcile().await.unwrap();
+    assert_eq!(
+        world.server.take_writes(),
+        ["PATCH /apis/chat.sentinel.dev/v1alpha1/namespaces/team/sentinelchats/chat/status"]
+    );
+    assert!(world.condition("Paused").starts_with("True/"));
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert!(world.condition("Paused").starts_with("False/"));
+    assert!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").is_some());
+}
+
+#[tokio::test]
+async fn a_profile_that_is_not_there_yet_is_refused_and_leaves_what_runs() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.apply("chat", &json!({ "profile": "Distributed" }));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").starts_with("False/NotSupported: profile Distributed is not available"));
+    assert!(world.condition("Ready").starts_with("False/NotSupported"));
+    assert_eq!(world.server.take_writes().len(), 1, "the status only");
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+#[tokio::test]
+async fn keys_are_made_once_and_their_change_rolls_the_pods() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    assert!(keys["metadata"]["ownerReferences"].is_null(), "keys must outlive the resource");
+    let content = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat").unwrap();
+        set["spec"]["template"]["metadata"]["annotations"]["chat.sentinel.dev/content"].clone()
+    };
+    let before = content(&world);
+    world.apply("chat", &json!({ "drainSeconds": 20 }));
+    world.settle().await;
+    assert_eq!(world.server.get(SECRETS, NS, "chat-keys").unwrap(), keys);
+    assert_ne!(content(&world), before, "a changed configuration rolls the pods");
+    let before = content(&world);
+    world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["jwt-0002.pem"] = json!("eA=="));
+    world.settle().await;
+    assert_ne!(content(&world), before, "changed keys roll the pods");
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_operator_changes_pinned_platforms_only_with_their_resource() {
+    let newer = Settings { sentinel_image: "sentinel:2".into(), gateway_image: "nginx:2".into() };
+    let image = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat").unwrap();
+        set["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let world = world.upgraded(newer.clone());
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:1");
+    assert!(world.condition("UpgradeAvailable").starts_with("True/"));
+    world.apply("chat", &json!({ "drainSeconds": 20 }));
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:2");
+    assert!(world.condition("UpgradeAvailable").starts_with("False/"));
+
+    let world = World::with(&json!({ "upgrades": "Automatic" }));
+    world.settle().await;
+    let world = world.upgraded(newer);
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:2");
+}

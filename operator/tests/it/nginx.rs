@@ -1,0 +1,67 @@
+//! What the gateway is told for which resource.
+
+use sentinel_operator::{render, settings::Settings};
+
+fn config(spec: &str) -> String {
+    let text = format!(
+        "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {{name: chat, namespace: team}}\nspec: {spec}\n"
+    );
+    let chat = render::parse(&text).unwrap().remove(0);
+    let objects = render::render(&chat, &Settings::default()).unwrap();
+    let map = objects.iter().find(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == "chat-gateway").unwrap();
+    map["data"]["nginx.conf"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn no_placeholder_is_left_and_braces_match() {
+    for spec in [
+        "{}",
+        "{gateway: {host: a.example.com, tls: {secret: {name: t}}}}",
+        "{gateway: {host: a.example.com, tls: {secret: {name: t}}, ingress: {}}}",
+    ] {
+        let config = config(spec);
+        assert!(!config.contains("@HEALTH@") && !config.contains("TIMEOUT@") && !config.contains("@REAL"), "{config}");
+        assert_eq!(config.matches('{').count(), config.matches('}').count());
+        assert!(config.contains("server chat-sentinel.team.svc:8080"));
+    }
+}
+
+#[test]
+fn a_client_cannot_forge_its_address_and_an_ingress_can_tell_it() {
+    let direct = config("{}");
+    assert!(direct.contains("proxy_set_header X-Forwarded-For $remote_addr;"));
+    assert!(!direct.contains("set_real_ip_from"));
+    assert!(!direct.contains("$http_x_request_id;\n    }"), "the request id of a client is not taken over");
+    let behind = config("{gateway: {host: a.example.com, ingress: {}}}");
+    assert!(behind.contains("set_real_ip_from 10.0.0.0/8;"));
+    assert!(behind.contains("real_ip_header X-Forwarded-For;"));
+    let balanced = config("{gateway: {trustedProxies: [203.0.113.0/24]}}");
+    assert!(balanced.contains("set_real_ip_from 203.0.113.0/24;") && !balanced.contains("10.0.0.0/8"));
+}
+
+#[test]
+fn the_gateway_terminates_tls_only_without_an_ingress() {
+    let own = config("{gateway: {host: a.example.com, tls: {secret: {name: t}}}}");
+    assert!(own.contains("listen 8443 ssl;") && own.contains("return 308 https://$host$request_uri;"));
+    let ingress = config("{gateway: {host: a.example.com, tls: {secret: {name: t}}, ingress: {}}}");
+    assert!(!ingress.contains("ssl"));
+}
+
+#[test]
+fn limits_and_logs_are_as_promised() {
+    let config = config("{limits: {bodyBytes: 1000000}}");
+    assert!(config.contains("client_max_body_size 1004096;"));
+    assert!(config.contains("proxy_read_timeout 90s;"));
+    let log = &config[config.find("log_format").unwrap()..config.find("access_log").unwrap()];
+    for leak in [
+        "$request_uri",
+        "$args",
+        "$query_string",
+        "\"$request\"",
+        "$http_authorization",
+        "$http_cookie",
+        "$http_referer",
+    ] {
+        assert!(!log.contains(leak), "{leak} is logged");
+    }
+}

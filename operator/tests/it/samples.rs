@@ -1,0 +1,47 @@
+//! Every sample, with all that is made for it.
+
+use std::{fs, path::Path};
+
+use sentinel_operator::{render, settings::Settings};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+#[test]
+fn every_sample_makes_what_its_snapshot_says() {
+    let settings = Settings { sentinel_image: "sentinel:1.2.3".into(), gateway_image: "nginx:1.29".into() };
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("config/samples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if name == "kustomization" {
+            continue;
+        }
+        for chat in render::parse(&fs::read_to_string(&path).unwrap()).unwrap() {
+            let objects = render::render(&chat, &settings).unwrap();
+            insta::assert_snapshot!(name.clone(), render::to_yaml(&objects).unwrap());
+            count += 1;
+        }
+    }
+    assert!(count >= 3);
+}
+
+#[test]
+fn every_object_is_namespaced_labelled_and_restricted() {
+    let text = fs::read_to_string(root().join("config/samples/embedded-ingress.yaml")).unwrap();
+    let chat = render::parse(&text).unwrap().remove(0);
+    for object in render::render(&chat, &Settings::default()).unwrap() {
+        assert_eq!(object["metadata"]["namespace"], "chats", "{object}");
+        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "sentinel-operator", "{object}");
+        let Some(pod) = object.pointer("/spec/template/spec") else { continue };
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        for container in pod["containers"].as_array().unwrap() {
+            assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+            assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+            assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
+        }
+    }
+}

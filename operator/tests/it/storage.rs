@@ -1,0 +1,104 @@
+//! Volumes that grow, fields that cannot change, pods that are stuck.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api_server::Answer,
+    world::{CLAIMS, DEPLOYMENTS, NS, PODS, SETS, World},
+};
+
+const SIZE: &str = "/spec/resources/requests/storage";
+
+async fn running() -> World {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    world
+}
+
+#[tokio::test]
+async fn a_larger_size_grows_the_claim_and_leaves_the_template() {
+    let world = running().await;
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" } }));
+    world.settle().await;
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE), Some(&json!("20Gi")));
+    let set = world.server.get(SETS, NS, "chat").unwrap();
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0].pointer(SIZE), Some(&json!("8Gi")));
+    assert!(world.condition("Degraded").starts_with("False/"));
+}
+
+#[tokio::test]
+async fn a_refused_growth_is_a_condition_and_not_asked_again_at_once() {
+    let world = running().await;
+    world.server.fault(
+        "PATCH",
+        "/persistentvolumeclaims/",
+        Answer::Status(403, "the class does not support resize"),
+        99,
+    );
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" }, "gateway": { "replicas": 2 } }));
+    assert!(world.reconcile().await.is_err());
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("StorageNotResized: cannot grow PersistentVolumeClaim data-chat-0"), "{condition}");
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["replicas"], 2);
+    world.run_everything();
+    assert!(world.reconcile().await.is_err());
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    world.server.take_writes();
+    assert!(world.reconcile().await.is_err());
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_field_that_cannot_change_is_named_before_it_is_tried() {
+    let world = running().await;
+    world.server.edit(SETS, NS, "chat", |set| set["spec"]["serviceName"] = json!("other"));
+    world.server.take_writes();
+    world.reconcile().await.unwrap();
+    assert!(!world.server.take_writes().iter().any(|write| write.contains("statefulsets")));
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("ImmutableField: StatefulSet chat: spec.serviceName cannot change"), "{condition}");
+    assert!(world.condition("Ready").starts_with("False/ImmutableField"));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_stuck_on_an_old_revision_is_replaced_once() {
+    let world = running().await;
+    world.put_pod("chat-0-old", false, Some("ImagePullBackOff"));
+    world.server.edit(SETS, NS, "chat", |set| {
+        set["status"]["availableReplicas"] = json!(0);
+        set["status"]["updatedReplicas"] = json!(0);
+    });
+    world.reconcile().await.unwrap();
+    let deleted = |writes: &[String]| writes.iter().filter(|write| write.starts_with("DELETE")).count();
+    assert_eq!(deleted(&world.server.take_writes()), 1);
+    assert!(world.server.get(PODS, NS, "chat-0").is_none());
+    // The successor is of the current revision: failing or not, it is left to Kubernetes.
+    world.put_pod("chat-1", false, Some("ImagePullBackOff"));
+    world.reconcile().await.unwrap();
+    assert_eq!(deleted(&world.server.take_writes()), 0);
+    assert!(world.condition("Degraded").contains("PodFailing: pod chat-0: cannot pull image sentinel:1"));
+}
+
+#[tokio::test]
+async fn a_pod_of_an_old_revision_that_serves_is_left_alone() {
+    let world = running().await;
+    world.put_pod("chat-0-old", true, None);
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_stateful_set_without_pods_tells_why() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let event = |kind: &str, name: &str, message: &str| -> Value {
+        json!({ "apiVersion": "v1", "kind": "Event", "metadata": { "name": name }, "type": "Warning",
+            "involvedObject": { "kind": kind, "name": name }, "message": message })
+    };
+    world.server.put("v1/events", NS, event("StatefulSet", "chat", "create Pod chat-0 failed: exceeded quota"));
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("True/FailedCreate: create Pod chat-0 failed: exceeded quota"), "{condition}");
+}

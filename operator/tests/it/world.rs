@@ -1,0 +1,155 @@
+//! A small cluster with the operator in it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use sentinel_operator::{
+    api::SentinelChat,
+    reconcile::{Context, Error, reconcile},
+    settings::Settings,
+};
+use serde_json::{Value, json};
+
+use crate::api_server::ApiServer;
+
+/// Where resources are.
+pub const CHATS: &str = "chat.sentinel.dev/v1alpha1/sentinelchats";
+/// Where StatefulSets are.
+pub const SETS: &str = "apps/v1/statefulsets";
+/// Where Deployments are.
+pub const DEPLOYMENTS: &str = "apps/v1/deployments";
+/// Where Secrets are.
+pub const SECRETS: &str = "v1/secrets";
+/// Where claims are.
+pub const CLAIMS: &str = "v1/persistentvolumeclaims";
+/// Where pods are.
+pub const PODS: &str = "v1/pods";
+/// The namespace of all resources.
+pub const NS: &str = "team";
+
+/// A small cluster with the operator in it.
+pub struct World {
+    /// Its API server.
+    pub server: ApiServer,
+    /// What reconciles share.
+    pub context: Arc<Context>,
+}
+
+impl World {
+    /// A cluster with one resource called `chat`.
+    pub fn with(spec: &Value) -> Self {
+        let world = Self::empty(Settings { sentinel_image: "sentinel:1".into(), gateway_image: "nginx:1".into() });
+        world.apply("chat", spec);
+        world
+    }
+
+    /// A cluster without resources.
+    pub fn empty(settings: Settings) -> Self {
+        let server = ApiServer::default();
+        let context = Arc::new(Context::new(server.client(), settings));
+        Self { server, context }
+    }
+
+    /// The same cluster after the operator was upgraded.
+    pub fn upgraded(self, settings: Settings) -> Self {
+        let context = Arc::new(Context::new(self.server.client(), settings));
+        Self { context, ..self }
+    }
+
+    /// Writes a resource as a user would.
+    pub fn apply(&self, name: &str, spec: &Value) {
+        let old = self.server.get(CHATS, NS, name).unwrap_or_else(|| json!({ "metadata": { "name": name } }));
+        let mut chat = json!({
+            "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
+            "metadata": old["metadata"], "spec": spec,
+        });
+        if !old["status"].is_null() {
+            chat["status"] = old["status"].clone();
+        }
+        self.server.put(CHATS, NS, chat);
+    }
+
+    /// One reconcile of `chat`, with the object as the API server has it.
+    pub async fn reconcile(&self) -> Result<(), Error> {
+        let object = self.server.get(CHATS, NS, "chat").expect("the resource is gone");
+        let guarded: DeserializeGuard<SentinelChat> = serde_json::from_value(object).unwrap();
+        reconcile(Arc::new(guarded), self.context.clone()).await.map(|_| ())
+    }
+
+    /// Reconciles until nothing is written any more, and forgets what was.
+    pub async fn settle(&self) {
+        for _ in 0..5 {
+            self.server.take_writes();
+            self.reconcile().await.unwrap();
+            if self.server.take_writes().is_empty() {
+                return;
+            }
+        }
+        panic!("the operator does not settle");
+    }
+
+    /// One condition as `status/reason: message`.
+    pub fn condition(&self, type_: &str) -> String {
+        let chat = self.server.get(CHATS, NS, "chat").unwrap();
+        let conditions = chat["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|condition| condition["type"] == type_);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        found.map_or_else(
+            || "absent".into(),
+            |c| format!("{}/{}: {}", text(&c["status"]), text(&c["reason"]), text(&c["message"])),
+        )
+    }
+
+    /// Does what controllers and kubelet would do until everything runs.
+    pub fn run_everything(&self) {
+        let template = self.server.get(SETS, NS, "chat").unwrap();
+        if self.server.get(CLAIMS, NS, "data-chat-0").is_none() {
+            let mut claim = template["spec"]["volumeClaimTemplates"][0].clone();
+            claim["metadata"]["name"] = json!("data-chat-0");
+            claim["status"] = json!({ "phase": "Bound" });
+            self.server.put(CLAIMS, NS, claim);
+        }
+        self.server.edit(SETS, NS, "chat", |set| {
+            set["status"] = json!({
+                "observedGeneration": set["metadata"]["generation"], "replicas": 1, "readyReplicas": 1,
+                "availableReplicas": 1, "updatedReplicas": 1, "updateRevision": "chat-1", "currentRevision": "chat-1",
+            });
+        });
+        self.server.edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| {
+            let replicas = deployment["spec"]["replicas"].clone();
+            deployment["status"] = json!({
+                "observedGeneration": deployment["metadata"]["generation"], "replicas": replicas,
+                "availableReplicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas,
+            });
+        });
+    }
+
+    /// A pod of the StatefulSet.
+    pub fn put_pod(&self, revision: &str, ready: bool, waiting: Option<&str>) {
+        let mut labels = self.server.get(SETS, NS, "chat").unwrap()["spec"]["template"]["metadata"]["labels"].clone();
+        labels["controller-revision-hash"] = json!(revision);
+        let state =
+            waiting.map_or_else(|| json!({ "running": {} }), |reason| json!({ "waiting": { "reason": reason } }));
+        self.server.put(
+            PODS,
+            NS,
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": "chat-0", "labels": labels,
+                    "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat", "uid": "x" }] },
+                "spec": { "containers": [] },
+                "status": {
+                    "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+                    "containerStatuses": [{ "name": "sentinel", "image": "sentinel:1", "imageID": "", "ready": ready,
+                        "restartCount": 0, "state": state }],
+                },
+            }),
+        );
+    }
+}
+
+/// A moment for pure tests.
+pub fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
