@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
@@ -19,6 +19,10 @@ pub fn engine() -> Option<&'static str> {
     ["docker", "podman"].into_iter().find(|engine| command::succeeds(Command::new(engine).arg("info")))
 }
 
+fn engine_or_advice() -> Result<&'static str> {
+    engine().context("no container engine answers; start Docker or Podman (`docker info` must work), then repeat")
+}
+
 /// A kind cluster.
 #[derive(Debug)]
 pub struct Kind {
@@ -32,9 +36,7 @@ impl Kind {
     }
 
     fn kind(&self, report: &Report, arguments: &[&str]) -> Result<Command> {
-        let Some(engine) = engine() else {
-            bail!("no container engine answers; start Docker or Podman (`docker info` must work), then repeat")
-        };
+        let engine = engine_or_advice()?;
         let mut kind = Command::new(gotools::KIND.ensure(report)?);
         kind.env("KIND_EXPERIMENTAL_PROVIDER", engine).args(arguments).args(["--name", &self.state.global_name()]);
         Ok(kind)
@@ -50,7 +52,7 @@ impl Kind {
     }
 
     fn engine_command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut engine = Command::new(engine().context("no container engine answers; start Docker or Podman")?);
+        let mut engine = Command::new(engine_or_advice()?);
         engine.arg("exec").arg(self.node()).args(arguments);
         Ok(engine)
     }
@@ -66,6 +68,7 @@ impl Provider for Kind {
     }
 
     fn prepare(&self, report: &Report) -> Result<()> {
+        engine_or_advice()?;
         report.check("programs installed", || packages::ensure(PROGRAMS))?;
         gotools::KIND.ensure(report).map(drop)
     }
