@@ -1,5 +1,8 @@
 //! Tests of the operator without a cluster.
 
+// Helpers of tests are no test functions, which is all that the configuration of clippy exempts.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod api_server;
 mod conditions;
 mod controller;
