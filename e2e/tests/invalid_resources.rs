@@ -1,5 +1,7 @@
 //! The API server refuses wrong resources with a message that says what to write, and takes every sample.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
+
 mod deployed;
 
 use std::{fs, path::PathBuf};

@@ -1,5 +1,7 @@
 //! What somebody deletes or changes by hand, the operator puts back.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
+
 mod deployed;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use kube::{
 use sentinel_operator::names::Names;
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn deleted_and_changed_objects_come_back() {

@@ -1,5 +1,7 @@
 //! When nothing changes, nothing is written: neither while time passes nor after an unrelated annotation.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
+
 mod deployed;
 
 use std::{

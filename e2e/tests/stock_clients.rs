@@ -1,5 +1,7 @@
 //! The contract tests of the stock clients, through the gateway of the deployed chat.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
+
 mod deployed;
 
 use std::process::Command;

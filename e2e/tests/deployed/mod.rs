@@ -2,8 +2,6 @@
 
 #![allow(dead_code)] // each test file uses a part of this
 
-pub mod account;
-
 use std::{
     fmt::Debug,
     future::Future,
@@ -57,7 +55,7 @@ impl Deployed {
     /// [`Deployed::find`], and waits until it is ready.
     pub async fn ready() -> Self {
         let deployed = Self::find().await;
-        deployed.wait_ready(Duration::from_secs(120)).await;
+        deployed.wait_ready(Duration::from_mins(2)).await;
         deployed
     }
 
@@ -141,10 +139,4 @@ where
 /// A path of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace").join(path)
-}
-
-/// Makes the stock clients ready to start.
-pub fn install_clients() {
-    let status = std::process::Command::new(repository("e2e/clients/install.sh")).status().expect("install.sh starts");
-    assert!(status.success(), "installing the stock clients: {status}");
 }

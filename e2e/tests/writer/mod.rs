@@ -1,6 +1,10 @@
 //! A stock client that writes without pause, run as a process of its own.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -9,12 +13,23 @@ use tokio::{
     time::timeout,
 };
 
-use super::deployed::{Deployed, account::Account, repository};
+use super::account::Account;
 
 /// Between two messages of a writer; slower than the default rate limit.
 const INTERVAL_MS: u64 = 30;
 /// How long a writer may need to end.
-const ENDING: Duration = Duration::from_secs(120);
+const ENDING: Duration = Duration::from_mins(2);
+
+/// A path among the stock clients.
+fn clients(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(path)
+}
+
+/// Makes the stock clients ready to start.
+pub fn install() {
+    let status = std::process::Command::new(clients("install.sh")).status().expect("install.sh starts");
+    assert!(status.success(), "installing the stock clients: {status}");
+}
 
 /// What a writer said.
 #[derive(Default)]
@@ -47,13 +62,13 @@ impl Writer {
     /// socket.io-client, polling first.
     pub async fn javascript(account: &Account, chat: &str) -> Self {
         let mut command = Command::new("node");
-        command.arg(repository("e2e/clients/js/writer.mjs"));
+        command.arg(clients("js/writer.mjs"));
         Self::start(command, "js", account, chat).await
     }
 
     /// python-socketio, polling first.
     pub async fn python(account: &Account, chat: &str) -> Self {
-        let folder: PathBuf = repository("e2e/clients/python");
+        let folder = clients("python");
         let mut command = Command::new(folder.join(".venv/bin/python"));
         command.arg(folder.join("writer.py")).env("PYTHONDONTWRITEBYTECODE", "1");
         Self::start(command, "python", account, chat).await
@@ -69,7 +84,7 @@ impl Writer {
         let mut stdin = child.stdin.take().expect("piped");
         let stdout = child.stdout.take().expect("piped");
         let order = json!({
-            "url": Deployed::url(), "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
+            "url": account.url, "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
         });
         stdin.write_all(format!("{order}\n").as_bytes()).await.expect("the writer reads its order");
         let log = Log { name: name.to_owned(), ..Log::default() };
@@ -90,9 +105,9 @@ impl Writer {
                 note(&mut self.log, &line);
             }
         };
-        if timeout(patience, reading).await.is_err() {
-            panic!("{}: {} of {wanted} acknowledged; {:?}", self.log.name, self.log.acked.len(), self.log.other);
-        }
+        let in_time = timeout(patience, reading).await.is_ok();
+        let Log { name, acked, other, .. } = &self.log;
+        assert!(in_time, "{name}: {} of {wanted} acknowledged; {other:?}", acked.len());
     }
 
     /// Lets it finish its message and end; returns all it said.

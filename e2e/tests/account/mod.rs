@@ -1,14 +1,14 @@
-//! An account of the deployed chat and what it sees over HTTP.
+//! An account and what it sees over HTTP.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Deployed;
-
 /// A registered account.
 pub struct Account {
     http: Client,
+    /// Base URL of the chat.
+    pub url: String,
     /// Its id.
     pub id: String,
     /// Its access token.
@@ -17,20 +17,20 @@ pub struct Account {
 
 impl Account {
     /// Registers a new one.
-    pub async fn register(prefix: &str) -> Self {
+    pub async fn register(url: &str, prefix: &str) -> Self {
         let http = Client::builder().no_proxy().timeout(std::time::Duration::from_secs(20)).build().unwrap();
         let name = format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..12]);
         let body = json!({"username": name, "password": "end to end", "email": format!("{name}@example.com")});
-        let mut account = Self { http, id: String::new(), token: String::new() };
+        let mut account = Self { http, url: url.to_owned(), id: String::new(), token: String::new() };
         let tokens = account.call(Method::POST, "/register", Some(body)).await;
-        account.id = tokens["user_id"].as_str().expect("user_id").to_owned();
-        account.token = tokens["access_token"].as_str().expect("access_token").to_owned();
+        account.id = tokens["user_id"].as_str().expect("user_id").into();
+        account.token = tokens["access_token"].as_str().expect("access_token").into();
         account
     }
 
     /// Calls a route, which must succeed.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let mut request = self.http.request(method, format!("{}{path}", Deployed::url()));
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Prints figures of a release build: `sentinel standalone` on core 0, the load generator on core 1, over loopback.
+# Figures are printed and never asserted; only a broken guarantee (order, loss, repeats) fails.
+# SECONDS_EACH: length of each measurement (20). WINDOW_200, WINDOW_2000: messages in flight per client.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+each=${SECONDS_EACH:-20}
+cargo build --locked --release -p sentinel -p sentinel-e2e
+if [ "$(nproc)" -lt 2 ]; then echo "two cores are needed: one for the server, one for the load" >&2; exit 1; fi
+ulimit -n 16384 2>/dev/null || ulimit -n "$(ulimit -H -n)"
+
+work=$(mktemp -d)
+server=
+stop() {
+  if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
+  server=
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+# A fresh process for each measurement, so that memory and caches of one do not colour the next.
+start() {
+  : >"$work/out"
+  taskset -c 0 target/release/sentinel standalone --listen 127.0.0.1:0 --data "$work/data" --limits tests --drain 0 \
+    >"$work/out" 2>"$work/log" &
+  server=$!
+  url=
+  for _ in $(seq 100); do
+    url=$(sed -nE 's/^.*(http:\/\/127\.0\.0\.1:[0-9]+).*$/\1/p' "$work/out" | head -n 1)
+    [ -n "$url" ] && return
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "the server did not start" >&2; tail -n 20 "$work/log" >&2; exit 1
+}
+
+# load NAME ARGUMENTS…: runs the generator and keeps its line of JSON.
+load() {
+  local name=$1; shift
+  echo "· $name" >&2
+  start
+  taskset -c 1 target/release/sentinel-e2e bench --url "$url" --server-pid "$server" --accounts "$work/accounts" \
+    --seconds "$each" --json "$@" >"$work/$name.json" || { cat "$work/$name.json" >&2; exit 1; }
+  stop
+}
+
+# field NAME FIELD: a number of a measurement.
+field() { sed -nE "s/.*\"$2\":([0-9.]+|null).*/\1/p" "$work/$1.json"; }
+half() { awk -v rate="$(field "$1" acked_per_second)" 'BEGIN { printf "%d", rate / 2 }'; }
+
+each=1 load warm --clients 2000 --idle
+for clients in 200 2000; do
+  window=$([ "$clients" = 200 ] && echo "${WINDOW_200:-8}" || echo "${WINDOW_2000:-2}")
+  load "full-$clients" --clients "$clients" --window "$window"
+  load "half-$clients" --clients "$clients" --rate "$(half "full-$clients")"
+done
+load idle --clients 2000 --idle
+
+row() {
+  printf '| %s | %.0f | %.1f / %.1f | %.1f / %.1f | %s | %.0f |\n' "$1" "$(field "$2" acked_per_second)" \
+    "$(field "$2" ack_p50_ms)" "$(field "$2" ack_p99_ms)" \
+    "$(field "$2" delivery_p50_ms)" "$(field "$2" delivery_p99_ms)" \
+    "$(field "$2" out_of_order)" "$(field "$2" cpu_ms_per_1000)"
+}
+cat <<TABLE
+
+$(uname -m), $(sed -nE 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), server on one core, $each s each
+
+| load | acknowledged/s | acknowledgement p50 / p99 ms | delivery p50 / p99 ms | out of order | server CPU ms per 1,000 |
+|---|---|---|---|---|---|
+$(row '200 clients, all they can' full-200)
+$(row '200 clients, half of that' half-200)
+$(row '2,000 clients, all they can' full-2000)
+$(row '2,000 clients, half of that' half-2000)
+
+Memory of an idle authenticated connection, at 2,000: $(printf '%.1f' "$(field idle kib_per_connection)") KiB
+TABLE

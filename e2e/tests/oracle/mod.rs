@@ -1,0 +1,110 @@
+//! Two stock clients in one chat, and whether what they were told agrees with what is stored.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    account::Account,
+    writer::{self, Log, Writer},
+};
+
+/// Two accounts, each with a stock client that writes without pause.
+pub struct Conversation {
+    ann: Account,
+    bob: Account,
+    chat: String,
+    ann_token: String,
+    bob_token: String,
+    javascript: Writer,
+    python: Writer,
+}
+
+impl Conversation {
+    /// Registers both accounts and starts their writers.
+    pub async fn begin(url: &str) -> Self {
+        writer::install();
+        let (ann, bob) = (Account::register(url, "ann").await, Account::register(url, "bob").await);
+        let chat = ann.start_chat(&bob).await;
+        let (ann_token, bob_token) = (ann.sync_token().await, bob.sync_token().await);
+        let javascript = Writer::javascript(&ann, &chat).await;
+        let python = Writer::python(&bob, &chat).await;
+        Self { ann, bob, chat, ann_token, bob_token, javascript, python }
+    }
+
+    /// Waits until each writer has got `more` messages acknowledged from now on.
+    pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
+        self.javascript.acknowledged(more, patience).await;
+        self.python.acknowledged(more, patience).await;
+    }
+
+    /// Ends the writers, whose connections broke at least `breaks` times, and compares.
+    pub async fn check(self, breaks: usize) {
+        let Self { ann, bob, chat, ann_token, bob_token, javascript, python } = self;
+        let (javascript, python) = (javascript.stop().await, python.stop().await);
+        for log in [&javascript, &python] {
+            assert!(log.connected.len() > breaks, "{}: connected only {:?}", log.name, log.connected);
+            assert!(log.complete, "{}: gave up on a message", log.name);
+        }
+        assert_eq!(javascript.connected[0], "polling", "the stock client begins with polling");
+        assert!(javascript.upgraded > 0, "the stock client upgrades to WebSocket");
+
+        let history = ann.history_backwards(&chat).await;
+        let ids = ids_of(&history);
+        println!("{} messages, {} and {} acknowledged", ids.len(), javascript.acked.len(), python.acked.len());
+        let mut sorted = ids.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(ids, sorted, "history is not in the order of its ids, or repeats one");
+        for (account, who) in [(&ann, "ann"), (&bob, "bob")] {
+            assert_eq!(ids_of(&account.history_backwards(&chat).await), ids, "{who}, backwards");
+            assert_eq!(ids_of(&account.history_forwards(&chat).await), ids, "{who}, forwards");
+        }
+        assert_eq!(ids_of(&ann.sync_from(Some(&ann_token)).await.0), ids, "ann's sync differs from history");
+        assert_eq!(ids_of(&bob.sync_from(Some(&bob_token)).await.0), ids, "bob's sync differs from history");
+
+        let stored = by_client_id(&history);
+        for log in [&javascript, &python] {
+            check_writer(log, &history, &stored);
+        }
+    }
+}
+
+fn ids_of(messages: &[Value]) -> Vec<String> {
+    messages.iter().map(|message| message["message_id"].as_str().expect("message_id").to_owned()).collect()
+}
+
+/// Message ids by client message id; a client message id that is there twice fails.
+fn by_client_id(history: &[Value]) -> HashMap<String, String> {
+    let mut stored = HashMap::new();
+    for message in history {
+        let text = |field: &str| message[field].as_str().expect("a text").to_owned();
+        let twice = stored.insert(text("client_message_id"), text("message_id"));
+        assert_eq!(twice, None, "{} was stored twice", text("client_message_id"));
+    }
+    stored
+}
+
+/// What one writer was told agrees with what is stored.
+fn check_writer(log: &Log, history: &[Value], stored: &HashMap<String, String>) {
+    for (client_id, message_id) in &log.acked {
+        assert_eq!(stored.get(client_id), Some(message_id), "{client_id} was acknowledged as {message_id}");
+    }
+    // One message in flight at a time: the order of sending is the order in history.
+    let mine: Vec<_> = history
+        .iter()
+        .filter_map(|message| message["client_message_id"].as_str())
+        .filter(|id| id.starts_with(&log.name))
+        .collect();
+    let sent: Vec<_> = log.acked.iter().map(|(client_id, _)| client_id.as_str()).collect();
+    assert_eq!(mine, sent, "{}: history differs from what was sent", log.name);
+
+    let mut received = log.received.clone();
+    received.sort();
+    received.dedup();
+    assert_eq!(received.len(), log.received.len(), "{}: a message was delivered live twice", log.name);
+    assert!(!received.is_empty(), "{}: nothing was delivered live", log.name);
+    for id in &received {
+        assert!(stored.values().any(|stored| stored == id), "{}: {id} was delivered but is not stored", log.name);
+    }
+}
