@@ -107,7 +107,8 @@ fn server(listen: &str, settings: &str, routes: &str) -> String {
 const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
 worker_processes 2;
 pid /tmp/nginx.pid;
-error_log stderr warn;
+# Errors of single requests would carry query strings; the access log has their status.
+error_log stderr crit;
 
 events {
   worker_connections 16384;
@@ -242,7 +243,7 @@ const ROUTES: &str = r#"
       return 413 '{"type":"about:blank","title":"Payload Too Large","status":413,"code":"payload_too_large","detail":"the body is too large","error":"the body is too large"}';
     }
 
-    error_page 502 504 @unavailable;
+    error_page 502 504 =503 @unavailable;
     location @unavailable {
       internal;
       default_type application/problem+json;

@@ -187,7 +187,8 @@ impl ApiServer {
             if method != Method::GET && !path.contains("/events") {
                 state.writes.push(format!("{method} {path}"));
             }
-            let asked = format!("{path}?{}", query.iter().map(|(k, v)| format!("{k}={v}&")).collect::<String>());
+            let pairs: Vec<String> = query.iter().map(|(key, value)| format!("{key}={value}&")).collect();
+            let asked = format!("{path}?{}", pairs.concat());
             let found =
                 state.faults.iter_mut().find(|f| f.times > 0 && f.method == method.as_str() && asked.contains(&f.path));
             found.map(|fault| {
@@ -333,15 +334,14 @@ impl State {
     fn merged(&mut self, key: &(Collection, String), live: Option<Value>, body: &Value, part: Option<&str>) -> Value {
         let previous = self.applied.insert(key.clone(), body.clone());
         let mut merged = live.unwrap_or_else(|| json!({}));
-        match part {
-            Some(part) => merged[part] = body[part].clone(),
-            None => {
-                if let Some(previous) = previous {
-                    forget(&mut merged, &previous, body);
-                }
-                merge(&mut merged, body, false);
-            }
+        if let Some(part) = part {
+            merged[part] = body[part].clone();
+            return merged;
         }
+        if let Some(previous) = previous {
+            forget(&mut merged, &previous, body);
+        }
+        merge(&mut merged, body, false);
         merged
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the operator without a cluster.
 
 // Helpers of tests are no test functions, which is all that the configuration of clippy exempts.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value, clippy::doc_markdown)]
 
 mod api_server;
 mod conditions;
