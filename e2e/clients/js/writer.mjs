@@ -4,7 +4,7 @@
 // message id: the oracle then expects every acknowledged message exactly once.
 //
 // Standard input: one line {url, token, chat_id, name, interval_ms}, then nothing until it closes.
-// Lines printed: {connected}, {upgraded}, {disconnected}, {acked}, {received}, {refused}, {done}.
+// Lines printed: {opened}, {connected}, {upgraded}, {disconnected}, {acked}, {received}, {refused}, {done}.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 
@@ -26,11 +26,12 @@ const socket = io(`${order.url}/chat`, {
   reconnectionDelayMax: 1000,
   timeout: 3000,
 });
-socket.on('connect', () => {
+socket.io.on('open', () => {
   const { engine } = socket.io;
-  print({ connected: engine.transport.name });
+  print({ opened: engine.transport.name });
   engine.once('upgrade', () => print({ upgraded: engine.transport.name }));
 });
+socket.on('connect', () => print({ connected: socket.io.engine.transport.name }));
 socket.on('disconnect', (reason) => {
   print({ disconnected: reason });
   // The stock client does not come back by itself after a close by the server; a chat client must.

@@ -42,6 +42,8 @@ pub struct Log {
     pub received: Vec<String>,
     /// Transport at each connection.
     pub connected: Vec<String>,
+    /// Transport that each connection began with.
+    pub opened: Vec<String>,
     /// How often it upgraded to WebSocket.
     pub upgraded: usize,
     /// Whether it got everything acknowledged.
@@ -134,6 +136,8 @@ fn note(log: &mut Log, line: &str) {
         log.received.push(text(received, "message_id"));
     } else if let Some(transport) = said.get("connected") {
         log.connected.push(transport.as_str().unwrap_or_default().to_owned());
+    } else if let Some(transport) = said.get("opened") {
+        log.opened.push(transport.as_str().unwrap_or_default().to_owned());
     } else if said.get("upgraded").is_some() {
         log.upgraded += 1;
     } else if let Some(done) = said.get("done") {
