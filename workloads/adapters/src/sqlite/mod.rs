@@ -210,3 +210,53 @@ impl Drop for Shared {
 fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).map(|busy| !busy)
 }
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::event::LiveEvent;
+
+    use super::*;
+    use crate::sqlite::statements::{SET_CLOCK, USERNAME_EXISTS};
+
+    struct Nobody;
+
+    impl Fanout for Nobody {
+        fn publish(&self, _: Vec<LiveEvent>) {}
+    }
+
+    pub(super) fn open(path: &Path) -> Sqlite {
+        let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
+        Sqlite::open(path, Arc::new(keyring), Arc::new(HybridClock::new()), Arc::new(Nobody)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_or_a_broken_command_undoes_its_batch_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = open(&folder.path().join("db"));
+        let newest = || sqlite.read(|db| Ok(db.query_row(statements::CLOCK, [], |row| row.get::<_, [u8; 16]>(0)).ok()));
+        let panicked = sqlite.write(|batch| -> Result<(), Failure> {
+            rows::execute(batch.db, SET_CLOCK, [[9; 16]])?;
+            panic!("a command must not end the writer")
+        });
+        assert!(matches!(panicked.await, Err(StoreError::Unavailable(_))));
+        let broken = sqlite.write(|batch| {
+            rows::execute(batch.db, SET_CLOCK, [[9; 16]])?;
+            Ok(rows::execute(batch.db, "not SQL", [])?)
+        });
+        assert!(matches!(broken.await, Err(StoreError::Unavailable(_))));
+        assert_eq!(newest().await.unwrap(), None);
+        sqlite.write(|batch| Ok(rows::execute(batch.db, SET_CLOCK, [[5; 16]])?)).await.unwrap();
+        assert_eq!(newest().await.unwrap(), Some([5; 16]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_read_costs_no_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = open(&folder.path().join("db"));
+        for _ in 0..10 {
+            let read = sqlite.read(|_| -> Result<(), Failure> { panic!("a read must not lose its connection") });
+            assert!(matches!(read.await, Err(StoreError::Unavailable(_))));
+        }
+        assert!(!sqlite.read(|db| Ok(rows::exists(db, USERNAME_EXISTS, ["ann"])?)).await.unwrap());
+    }
+}

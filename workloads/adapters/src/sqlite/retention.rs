@@ -189,3 +189,94 @@ fn prune_sent(
         None => Stage::Done,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::{
+        account::{Email, Username},
+        ids::{SessionId, UserId},
+        message::{ClientMessageId, Draft, MessageKind},
+        ports::{AccountStore, ChatStore, HistoryQuery, NewAccount, SessionStore},
+        session::Session,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::sqlite::{Sqlite, tests::open};
+
+    const START: Timestamp = Timestamp(1_750_000_000_000);
+
+    async fn account(sqlite: &Sqlite, name: &str) -> UserId {
+        let new = NewAccount {
+            id: UserId(Uuid::new_v4()),
+            username: Username::parse(name).unwrap(),
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            password_hash: String::new(),
+            created_at: START,
+        };
+        sqlite.create_account(new).await.unwrap().id
+    }
+
+    #[tokio::test]
+    async fn what_is_old_goes_and_what_is_not_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let sqlite = open(&path);
+        let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+        let idle = account(&sqlite, "idle").await;
+        let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+        let send = async |number: u32, now: Timestamp| {
+            let draft = Draft {
+                chat_id: chat.id,
+                sender_id: ann,
+                kind: MessageKind::Text,
+                text: number.to_string(),
+                attachments: vec![],
+                reply_to: None,
+                client_message_id: ClientMessageId::parse(number.to_string()).ok(),
+            };
+            sqlite.append(draft, None, now).await.unwrap()
+        };
+        // More than one step of each kind.
+        let mut old = Vec::new();
+        for number in 0..STEP + 20 {
+            old.push(send(number, START).await.message.id);
+        }
+        let new = send(100_000, START.plus_seconds(20 * DAY_SECONDS)).await.message.id;
+        let session = |refreshed_at| Session {
+            id: SessionId(Uuid::new_v4()),
+            user_id: ann,
+            device: String::new(),
+            created_at: START,
+            refreshed_at,
+            generation: 0,
+        };
+        let (stale, fresh) = (session(START), session(START.plus_seconds(30 * DAY_SECONDS)));
+        sqlite.create_session(stale).await.unwrap();
+        sqlite.create_session(fresh.clone()).await.unwrap();
+
+        let mut db = Connection::open(&path).unwrap();
+        let now = START.plus_seconds(INBOX_SECONDS + 10);
+        round(&mut db, Some(10 * DAY_SECONDS), now).unwrap();
+
+        let inbox = sqlite.inbox(bob, None, 100).await.unwrap();
+        assert_eq!(inbox.events.iter().map(|event| event.id).collect::<Vec<_>>(), [EventId::from(new)]);
+        assert!(!inbox.reset);
+        let client = |since: MessageId| sqlite.inbox(bob, Some(since.into()), 100);
+        assert!(client(old[3]).await.unwrap().reset, "something after it is gone");
+        let up_to_date = client(*old.last().unwrap()).await.unwrap();
+        assert!(!up_to_date.reset && up_to_date.events.len() == 1, "nothing after it is gone");
+        let head = sqlite.inbox_head(idle, now).await.unwrap();
+        assert!(!sqlite.inbox(idle, Some(head), 10).await.unwrap().reset);
+        let page = sqlite.history(ann, chat.id, HistoryQuery::Latest, 1000).await.unwrap();
+        assert_eq!(page.messages.len(), old.len() + 1, "history is kept");
+        assert_eq!(sqlite.sessions(ann).await.unwrap(), [fresh]);
+        assert!(!send(0, now).await.duplicate, "its client id was forgotten");
+
+        let later = now.plus_seconds(INBOX_SECONDS + 10);
+        round(&mut db, None, later).unwrap();
+        let emptied = sqlite.inbox_head(bob, later).await.unwrap();
+        let inbox = sqlite.inbox(bob, Some(emptied), 10).await.unwrap();
+        assert!(inbox.events.is_empty() && !inbox.reset);
+    }
+}

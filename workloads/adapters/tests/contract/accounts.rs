@@ -1,0 +1,94 @@
+use sentinel_domain::{
+    ports::{ProfileChange, StoreError, TakenField},
+    time::Timestamp,
+};
+
+use super::{NOW, Stores, all, is_not_found, new_account};
+
+pub async fn names_and_addresses_are_unique_also_under_a_race(stores: &Stores) {
+    let taken = stores.account().await;
+    let same_name = new_account(taken.username.as_str(), "somebody@example.com");
+    let same_email = new_account("somebody.else", taken.email.as_str());
+    let name = stores.accounts.create_account(same_name).await.unwrap_err();
+    let email = stores.accounts.create_account(same_email).await.unwrap_err();
+    assert!(matches!(name, StoreError::Taken(TakenField::Username)), "{name:?}");
+    assert!(matches!(email, StoreError::Taken(TakenField::Email)), "{email:?}");
+
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let results = all((0..8).map(|number| {
+        let new = new_account(&format!("r{}", &unique[..20]), &format!("{number}.{unique}@example.com"));
+        let accounts = stores.accounts.clone();
+        async move { accounts.create_account(new).await.is_ok() }
+    }))
+    .await;
+    assert_eq!(results.into_iter().filter(|made| *made).count(), 1);
+}
+
+pub async fn accounts_are_found(stores: &Stores) {
+    let ann = stores.account().await;
+    assert_eq!(ann.display_name, ann.username.as_str());
+    assert_eq!(stores.accounts.account(ann.id).await.unwrap(), Some(ann.clone()));
+    for login in [ann.username.as_str(), ann.email.as_str()] {
+        let found = stores.accounts.credentials_by_login(login).await.unwrap().unwrap();
+        assert_eq!((found.account, found.password_hash.as_str()), (ann.clone(), "$argon2id$"));
+    }
+    assert!(stores.accounts.credentials_by_login("nobody.at.all").await.unwrap().is_none());
+    let profile = stores.accounts.profile_by_username(&ann.username).await.unwrap().unwrap();
+    assert_eq!(profile.user_id, ann.id);
+    let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());
+    let profiles = stores.accounts.profiles(&[unknown, ann.id]).await.unwrap();
+    assert_eq!(profiles, [profile]);
+    assert!(stores.accounts.account(unknown).await.unwrap().is_none());
+}
+
+pub async fn profiles_change(stores: &Stores) {
+    let ann = stores.account().await;
+    let picture = Some("https://example.com/a.png".to_owned());
+    let change = ProfileChange { display_name: Some("Ann".into()), avatar_url: Some(picture.clone()) };
+    let changed = stores.accounts.change_profile(ann.id, change).await.unwrap();
+    assert_eq!((changed.display_name.as_str(), &changed.avatar_url), ("Ann", &picture));
+    let unchanged = stores.accounts.change_profile(ann.id, ProfileChange::default()).await.unwrap();
+    assert_eq!(unchanged, changed);
+    let removal = ProfileChange { avatar_url: Some(None), ..ProfileChange::default() };
+    assert_eq!(stores.accounts.change_profile(ann.id, removal).await.unwrap().avatar_url, None);
+
+    stores.accounts.set_password_hash(ann.id, "new".into()).await.unwrap();
+    assert_eq!(stores.accounts.credentials(ann.id).await.unwrap().unwrap().password_hash, "new");
+    let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());
+    assert!(is_not_found(stores.accounts.change_profile(unknown, ProfileChange::default()).await));
+    assert!(is_not_found(stores.accounts.set_password_hash(unknown, "new".into()).await));
+}
+
+pub async fn the_directory_is_in_order(stores: &Stores) {
+    let prefix = format!("d{}_", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+    for (number, suffix) in ["b", "a", "_", ".", "9"].into_iter().enumerate() {
+        let name = format!("{prefix}{suffix}");
+        stores.accounts.create_account(new_account(&name, &format!("{number}.{prefix}@example.com"))).await.unwrap();
+    }
+    let found = stores.accounts.profiles_by_prefix(&prefix, 10).await.unwrap();
+    let names: Vec<_> = found.iter().map(|profile| &profile.username.as_str()[prefix.len()..]).collect();
+    assert_eq!(names, [".", "9", "_", "a", "b"]);
+    assert_eq!(stores.accounts.profiles_by_prefix(&prefix, 2).await.unwrap().len(), 2);
+    let after = format!("{prefix}9");
+    let next = stores.accounts.directory(Some(&after), 2).await.unwrap();
+    assert_eq!(next, found[2..4]);
+    assert!(stores.accounts.directory(None, 3).await.unwrap().len() == 3);
+}
+
+pub async fn blocks_are_kept(stores: &Stores) {
+    let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    stores.accounts.block(ann, bob, NOW).await.unwrap();
+    stores.accounts.block(ann, eve, Timestamp(NOW.0 + 1)).await.unwrap();
+    stores.accounts.block(ann, bob, Timestamp(NOW.0 + 2)).await.unwrap();
+    let blocks = stores.accounts.blocks(ann).await.unwrap();
+    let listed: Vec<_> = blocks.iter().map(|(profile, at)| (profile.user_id, *at)).collect();
+    assert_eq!(listed, [(eve, Timestamp(NOW.0 + 1)), (bob, NOW)]);
+    assert!(stores.accounts.blocked_between(bob, ann).await.unwrap());
+    assert!(stores.accounts.blocked_between(ann, bob).await.unwrap());
+    assert!(!stores.accounts.blocked_between(bob, eve).await.unwrap());
+    stores.accounts.unblock(ann, bob).await.unwrap();
+    stores.accounts.unblock(ann, bob).await.unwrap();
+    assert!(!stores.accounts.blocked_between(ann, bob).await.unwrap());
+    let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());
+    assert!(is_not_found(stores.accounts.block(ann, unknown, NOW).await));
+}

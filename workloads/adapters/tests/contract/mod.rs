@@ -1,0 +1,192 @@
+//! What every set of stores must do: one suite for all adapters. An adapter's test file gives a factory of [`Stores`]
+//! to [`contract_tests!`]. Accounts are random, so a suite can run on a database that others use.
+
+pub mod accounts;
+pub mod chats;
+pub mod deletion;
+pub mod history;
+pub mod inbox;
+pub mod messages;
+pub mod receipts;
+pub mod sessions;
+
+use std::sync::{Arc, Mutex};
+
+use sentinel_domain::{
+    account::{Account, Email, Username},
+    event::{Fanout, InboxBody, InboxEvent, LiveEvent},
+    ids::{ChatId, EventId, MessageId, UserId},
+    message::{Chat, ClientMessageId, Draft, Message, MessageKind},
+    ports::{AccountStore, ChatStore, NewAccount, SessionStore, StoreError},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+/// Keeps what was published.
+#[derive(Default)]
+pub struct Recorder(Mutex<Vec<LiveEvent>>);
+
+impl Fanout for Recorder {
+    fn publish(&self, events: Vec<LiveEvent>) {
+        self.0.lock().unwrap().extend(events);
+    }
+}
+
+impl Recorder {
+    /// What was published since the last call.
+    pub fn take(&self) -> Vec<LiveEvent> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// The stores of one adapter over one database. `keep` holds what must outlive them, such as a folder.
+#[derive(Clone)]
+pub struct Stores {
+    pub accounts: Arc<dyn AccountStore>,
+    pub sessions: Arc<dyn SessionStore>,
+    pub chats: Arc<dyn ChatStore>,
+    pub fanout: Arc<Recorder>,
+    #[allow(dead_code)] // only dropped
+    pub keep: Arc<dyn std::any::Any + Send + Sync>,
+}
+
+/// A moment that all tests begin at.
+pub const NOW: Timestamp = Timestamp(1_750_000_000_000);
+
+impl Stores {
+    pub async fn account(&self) -> Account {
+        let id = Uuid::new_v4().simple().to_string();
+        self.accounts
+            .create_account(new_account(&format!("u{}", &id[..20]), &format!("{id}@example.com")))
+            .await
+            .unwrap()
+    }
+
+    pub async fn user(&self) -> UserId {
+        self.account().await.id
+    }
+
+    /// Two accounts and their chat.
+    pub async fn pair(&self) -> (UserId, UserId, Chat) {
+        let (ann, bob) = (self.user().await, self.user().await);
+        let (chat, created) = self.chats.start_chat(ann, bob, NOW).await.unwrap();
+        assert!(created);
+        (ann, bob, chat)
+    }
+
+    pub async fn send(&self, chat: ChatId, sender: UserId, text: &str) -> Message {
+        self.chats.append(draft(chat, sender, text), None, NOW).await.unwrap().message
+    }
+
+    pub async fn send_many(&self, chat: ChatId, sender: UserId, count: usize) -> Vec<MessageId> {
+        let mut ids = Vec::new();
+        for number in 0..count {
+            ids.push(self.send(chat, sender, &number.to_string()).await.id);
+        }
+        ids
+    }
+
+    /// The whole inbox after `since`, read in pages.
+    pub async fn sync(&self, user: UserId, since: Option<EventId>, page: usize) -> Vec<InboxEvent> {
+        let (mut since, mut events) = (since, Vec::new());
+        loop {
+            let inbox = self.chats.inbox(user, since, page).await.unwrap();
+            assert!(!inbox.reset);
+            events.extend(inbox.events);
+            if !inbox.more {
+                return events;
+            }
+            since = Some(inbox.next);
+        }
+    }
+}
+
+pub fn new_account(username: &str, email: &str) -> NewAccount {
+    NewAccount {
+        id: UserId(Uuid::new_v4()),
+        username: Username::parse(username).unwrap(),
+        email: Email::parse(email).unwrap(),
+        password_hash: "$argon2id$".into(),
+        created_at: NOW,
+    }
+}
+
+pub fn draft(chat_id: ChatId, sender_id: UserId, text: &str) -> Draft {
+    Draft {
+        chat_id,
+        sender_id,
+        kind: MessageKind::Text,
+        text: text.into(),
+        attachments: vec![],
+        reply_to: None,
+        client_message_id: None,
+    }
+}
+
+pub fn draft_with_id(chat: ChatId, sender: UserId, text: &str, id: &str) -> Draft {
+    Draft { client_message_id: Some(ClientMessageId::parse(id.into()).unwrap()), ..draft(chat, sender, text) }
+}
+
+/// Runs futures at the same time on all threads of the runtime.
+pub async fn all<T: Send + 'static>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
+
+pub fn is_not_found<T>(result: Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::NotFound))
+}
+
+pub fn is_blocked<T>(result: Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Blocked))
+}
+
+/// Ids of the new messages among events.
+pub fn message_ids(events: &[InboxEvent]) -> Vec<MessageId> {
+    let messages = events.iter().filter_map(|event| match &event.body {
+        InboxBody::Message(message) => Some(message.id),
+        _ => None,
+    });
+    messages.collect()
+}
+
+/// Defines the suite's tests for a factory: an async function that gives [`Stores`].
+#[macro_export]
+macro_rules! contract_tests {
+    ($factory:path) => {
+        $crate::contract_tests! { @tests $factory;
+            accounts: names_and_addresses_are_unique_also_under_a_race, accounts_are_found,
+                profiles_change, the_directory_is_in_order, blocks_are_kept;
+            sessions: sessions_are_listed_and_end, a_session_moves_once_per_generation,
+                a_reused_or_expired_session_ends, all_others_end;
+            chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself, unknown_and_foreign_chats_are_the_same,
+                a_block_cuts_new_chats_and_messages, the_list_is_in_the_order_of_activity, unread_is_counted,
+                the_list_is_paged;
+            messages: a_message_is_stored_as_sent, a_client_id_makes_one_message,
+                a_client_id_makes_one_message_under_a_race, only_the_author_changes_a_message,
+                deleting_leaves_a_tombstone, an_answer_is_to_a_message_of_the_chat,
+                the_order_of_ids_is_the_order_of_events, a_clock_that_goes_back_changes_nothing;
+            history: messages_of_one_millisecond_page_without_gap_or_repeat, pages_tell_what_is_beyond,
+                around_a_message;
+            receipts: watermarks_only_rise, receipts_replace_each_other, a_blocked_peer_gets_no_receipt,
+                a_receipt_needs_a_message_of_the_chat;
+            inbox: every_message_is_in_both_inboxes_in_order, what_happened_is_told_as_it_is_now,
+                a_client_that_is_up_to_date_misses_nothing, an_empty_inbox_has_a_head, inboxes_page_evenly;
+            deletion: an_account_goes_with_all_that_is_its_own, the_peer_hears_of_it, a_name_is_free_again;
+        }
+    };
+    (@tests $factory:path; $($module:ident: $($name:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                $crate::contract::$module::$name(&$factory().await).await;
+            })+
+        })+
+    };
+}

@@ -1,0 +1,204 @@
+//! The contract on `SQLite`.
+
+// A test file is test code all through, its helper functions too.
+#![allow(missing_docs, clippy::unwrap_used, clippy::needless_pass_by_value)]
+
+mod contract;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use contract::{NOW, Recorder, Stores};
+use sentinel_adapters::sqlite::{OpenError, Sqlite};
+use sentinel_domain::{
+    clock::HybridClock,
+    keyring::{KeyError, Keyring},
+    ports::HistoryQuery,
+};
+
+fn keyring(names: &[&str]) -> Arc<Keyring> {
+    let key = |name: &str| std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
+    Arc::new(Keyring::new(names.iter().map(|name| ((*name).to_owned(), key(name))).collect()).unwrap())
+}
+
+fn open(path: &Path, names: &[&str], fanout: &Arc<Recorder>) -> Result<Sqlite, OpenError> {
+    let fanout = Arc::clone(fanout);
+    Sqlite::open(path, keyring(names), Arc::new(HybridClock::new()), fanout)
+}
+
+fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + Send + Sync>) -> Stores {
+    let sqlite = Arc::new(sqlite.clone());
+    Stores { accounts: sqlite.clone(), sessions: sqlite.clone(), chats: sqlite, fanout, keep }
+}
+
+#[allow(clippy::unused_async)] // other adapters' factories wait for their engines
+async fn fresh() -> Stores {
+    let folder = tempfile::tempdir().unwrap();
+    let fanout = Arc::new(Recorder::default());
+    let sqlite = open(&folder.path().join("db"), &["kek-0001"], &fanout).unwrap();
+    stores(&sqlite, fanout, Arc::new(folder))
+}
+
+contract_tests!(crate::fresh);
+
+/// A database in a folder, opened again and again.
+struct Reopened {
+    folder: tempfile::TempDir,
+    fanout: Arc<Recorder>,
+}
+
+impl Reopened {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), fanout: Arc::default() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("db")
+    }
+
+    fn open(&self, names: &[&str]) -> (Sqlite, Stores) {
+        let sqlite = open(&self.path(), names, &self.fanout).unwrap();
+        let stores = stores(&sqlite, Arc::clone(&self.fanout), Arc::new(()));
+        (sqlite, stores)
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_crash() {
+    let database = Reopened::new();
+    let (_running, stores) = database.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let sent = stores.send_many(chat.id, ann, 50).await;
+    // What a killed process leaves: the files as they are, the log not yet copied into the database.
+    let copy = Reopened::new();
+    for suffix in ["", "-wal"] {
+        let name = format!("db{suffix}");
+        std::fs::copy(database.folder.path().join(&name), copy.folder.path().join(&name)).unwrap();
+    }
+    let (_, stores) = copy.open(&["kek-0001"]);
+    let mut history = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 100).await.unwrap().messages;
+    history.reverse();
+    assert_eq!(history.iter().map(|message| message.id).collect::<Vec<_>>(), sent);
+    assert_eq!(contract::message_ids(&stores.sync(bob, None, 100).await), sent);
+    assert_eq!(stores.chats.chats(bob, None, 10).await.unwrap()[0].activity, sent[49].into());
+}
+
+#[tokio::test]
+async fn ids_rise_over_a_restart_with_a_clock_behind() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let before = stores.send(chat.id, ann, "before").await.id;
+    sqlite.close();
+    let (_, stores) = database.open(&["kek-0001"]);
+    let yesterday = NOW.plus_seconds(-24 * 3600);
+    let after = stores.chats.append(contract::draft(chat.id, bob, "after"), None, yesterday).await.unwrap().message.id;
+    assert!(after > before);
+    assert_eq!(contract::message_ids(&stores.sync(ann, Some(before.into()), 10).await), [after]);
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_and_says_so() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    sqlite.check().await.unwrap();
+    let ann = stores.user().await;
+    sqlite.close();
+    assert!(sqlite.check().await.is_err());
+    assert!(stores.chats.start_chat(ann, ann, NOW).await.is_err());
+    sqlite.close();
+}
+
+#[tokio::test]
+async fn keys_rotate_while_another_process_serves() {
+    let database = Reopened::new();
+    let (_, stores) = database.open(&["kek-0001"]);
+    let mut chats = Vec::new();
+    let ann = stores.user().await;
+    for _ in 0..300 {
+        let (chat, _) = stores.chats.start_chat(ann, stores.user().await, NOW).await.unwrap();
+        chats.push((chat.id, stores.send(chat.id, ann, "before").await));
+    }
+    // The server knows both keys and uses the newer; the rotation runs next to it.
+    let (server, stores) = database.open(&["kek-0001", "kek-0002"]);
+    let (rotation, _) = database.open(&["kek-0001", "kek-0002"]);
+    let writes = tokio::spawn({
+        let (stores, chat) = (stores.clone(), chats[0].0);
+        async move { stores.send_many(chat, ann, 100).await }
+    });
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), 300);
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), 0);
+    writes.await.unwrap();
+    rotation.close();
+    server.close();
+    let (_, stores) = database.open(&["kek-0002"]);
+    for (chat, message) in &chats {
+        let page = stores.chats.history(ann, *chat, HistoryQuery::Around(message.id), 1).await.unwrap();
+        assert_eq!(page.messages, std::slice::from_ref(message));
+    }
+    assert!(matches!(open(&database.path(), &["kek-0001"], &database.fanout), Err(OpenError::Keys(_))));
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_at_start() {
+    let database = Reopened::new();
+    let (_, stores) = database.open(&["kek-0001"]);
+    stores.pair().await;
+    let missing = open(&database.path(), &["kek-0002"], &database.fanout).err().unwrap();
+    assert!(matches!(&missing, OpenError::Keys(KeyError::Missing(name)) if name == "kek-0001"), "{missing:?}");
+    let other = Keyring::new([("kek-0001".to_owned(), [9; 32])].into()).unwrap();
+    let clock = Arc::new(HybridClock::new());
+    let changed = Sqlite::open(&database.path(), Arc::new(other), clock, database.fanout.clone()).err().unwrap();
+    assert!(matches!(changed, OpenError::Keys(KeyError::Corrupt)), "{changed:?}");
+}
+
+#[tokio::test]
+async fn texts_are_nowhere_in_the_files() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    let (ann, _, chat) = stores.pair().await;
+    let secret = "the walrus was paul";
+    let message = stores.send(chat.id, ann, secret).await.id;
+    stores.chats.edit(ann, chat.id, message, format!("{secret}!"), NOW).await.unwrap();
+    sqlite.close();
+    for file in std::fs::read_dir(database.folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_chats_key_is_gone_from_the_files() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    let (ann, _, chat) = stores.pair().await;
+    stores.send(chat.id, ann, "hello").await;
+    let holds = || {
+        let needle = chat.id.as_bytes();
+        std::fs::read_dir(database.folder.path()).unwrap().any(|file| {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let key_row = [needle.as_slice(), chat.members[0].as_bytes(), chat.members[1].as_bytes()].concat();
+            bytes.windows(key_row.len()).any(|window| window == key_row)
+        })
+    };
+    assert!(holds(), "the test looks at the right bytes");
+    stores.accounts.delete_account(ann).await.unwrap();
+    sqlite.close();
+    assert!(!holds());
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_harms_nobody() {
+    let database = Reopened::new();
+    let (_, stores) = database.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    for _ in 0..50 {
+        let append = stores.chats.append(contract::draft(chat.id, ann, "maybe"), None, NOW);
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(50), append).await;
+    }
+    let last = stores.send(chat.id, bob, "sure").await.id;
+    let ids = contract::message_ids(&stores.sync(bob, None, 100).await);
+    assert_eq!(ids.last(), Some(&last));
+}
