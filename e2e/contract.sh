@@ -39,7 +39,8 @@ start() {
 
 start tests
 echo "sentinel standalone at $url, limits raised"
-SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests e2e/clients/run.sh
+key=$(find "$data/store/keys" -name "jwt-*.pem" | sort | head -n 1)
+SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests SENTINEL_SIGNING_KEY=$key e2e/clients/run.sh
 stop
 start default
 echo "sentinel standalone at $url, default limits"
