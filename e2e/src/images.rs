@@ -11,7 +11,7 @@ pub mod oci;
 pub mod pause;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -28,8 +28,8 @@ use oci::{Config, Image};
 const NONROOT: &str = "65532:65532";
 /// User of the nginx image, as in the upstream unprivileged one.
 const NGINX_USER: &str = "101:101";
-/// Archives kept in the cache; older ones are removed.
-const ARCHIVES_KEPT: usize = 4;
+/// How many archives, and layers of each name, the cache keeps; older ones are removed.
+const KEPT: usize = 3;
 
 const PROGRAMS: &[Needed] = &[
     needed("mmdebstrap", "mmdebstrap"),
@@ -110,18 +110,23 @@ fn pack(images: &[Image]) -> Result<(PathBuf, Outcome)> {
     let partial = archive.with_extension("partial");
     oci::write(images, &partial)?;
     std::fs::rename(&partial, &archive).with_context(|| format!("cannot write {}", archive.display()))?;
-    prune(&folder)?;
+    prune(&folder, "images")?;
     Ok((archive, Outcome::Done))
 }
 
-/// Removes all archives but the newest few.
-fn prune(folder: &std::path::Path) -> Result<()> {
-    let mut archives: Vec<_> = hash::files_below(folder)?
+/// Removes all files `<name>-<hash>.tar` but the newest few.
+fn prune(folder: &Path, name: &str) -> Result<()> {
+    let of_this_name = |path: &PathBuf| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        stem.rsplit_once('-').is_some_and(|(stem, _)| stem == name)
+    };
+    let mut files: Vec<_> = hash::files_below(folder)?
         .into_iter()
+        .filter(of_this_name)
         .filter_map(|path| Some((std::fs::metadata(&path).ok()?.modified().ok()?, path)))
         .collect();
-    archives.sort();
-    for (_, path) in archives.iter().rev().skip(ARCHIVES_KEPT) {
+    files.sort();
+    for (_, path) in files.iter().rev().skip(KEPT) {
         std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
@@ -148,18 +153,39 @@ fn nginx_config() -> Config {
     }
 }
 
-/// The folder in which finished layers are kept.
-fn layer_cache() -> Result<PathBuf> {
-    let folder = folders::cache()?.join("images/layers");
-    folders::make(&folder)?;
-    Ok(folder)
+/// Begins the key of a layer: the code that makes it is part of what it is made from.
+fn layer_key(code: &str) -> Key {
+    Key::default().with("code", code).with("layer", include_str!("images/layer.rs"))
 }
 
 /// A layer from the cache, or made now and put there.
-fn cached_layer(name: &str, make: impl FnOnce() -> Result<layer::Files>) -> Result<Layer> {
-    let path = layer_cache()?.join(format!("{name}.tar"));
+fn cached_layer(name: &str, key: Key, make: impl FnOnce() -> Result<layer::Files>) -> Result<Layer> {
+    let folder = folders::cache()?.join("images/layers");
+    let path = folder.join(format!("{name}-{}.tar", key.short()));
     if !path.is_file() {
         folders::write_whole(&path, make()?.to_tar()?)?;
+        prune(&folder, name)?;
     }
     Layer::read(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_files_of_a_name_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a-1.tar", "a-2.tar", "a-3.tar", "a-4.tar", "a-b-1.tar"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        prune(folder.path(), "a").unwrap();
+        let left: Vec<String> = hash::files_below(folder.path())
+            .unwrap()
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(left, ["a-2.tar", "a-3.tar", "a-4.tar", "a-b-1.tar"]);
+    }
 }

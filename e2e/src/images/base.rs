@@ -9,13 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::cached_layer;
 use super::layer::{Files, Layer};
-use crate::host::hash::Key;
+use super::{cached_layer, layer_key};
 use crate::host::{command, folders};
-
-/// Part of the key of cached file systems; raise it when the code below changes what goes in.
-const RECIPE: &str = "1";
 
 /// Never part of an image: package manager, caches, devices.
 const DROPPED: [&str; 12] = [
@@ -102,13 +98,12 @@ fn root(
 ) -> Result<Layer> {
     let release = Release::of_this_machine()?;
     let excludes = folders::repository()?.join("e2e/images/slim.dpkg.cfg");
-    let key = Key::default()
-        .with("recipe", RECIPE)
+    let key = layer_key(include_str!("base.rs"))
         .with("packages", packages.join(","))
         .with("release", &release.name)
         .with_file("sources", &release.sources)?
         .with_file("excludes", &excludes)?;
-    cached_layer(&format!("{name}-{}", key.short()), || {
+    cached_layer(name, key, || {
         // Below the cache, so that what an interrupted run leaves is found and removed by the next.
         let work = folders::cache()?.join("images/work");
         if work.exists() {

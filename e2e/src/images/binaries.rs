@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::layer::{Files, Layer};
-use super::{cached_layer, glibc};
-use crate::host::hash::Key;
+use super::{cached_layer, glibc, layer_key};
 use crate::host::{command, folders};
 
 /// How cargo builds.
@@ -49,8 +48,8 @@ pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
 /// The layer that puts one program on top of `base`.
 pub fn layer(built: &BTreeMap<String, PathBuf>, program: &str, base: &Layer) -> Result<Layer> {
     let path = built.get(program).with_context(|| format!("cargo built no program {program}"))?;
-    let key = Key::default().with("program", program).with_file("content", path)?.with("base", &base.digest).short();
-    cached_layer(&format!("{program}-{key}"), || {
+    let key = layer_key(include_str!("binaries.rs")).with_file("content", path)?.with("base", &base.digest);
+    cached_layer(program, key, || {
         let (content, needed) = stripped(path)?;
         let libraries = std::fs::File::open(&base.path).context("cannot read the base layer")?;
         let libraries = Files::from_tar(libraries, |file| file.ends_with("/libc.so.6"))?;

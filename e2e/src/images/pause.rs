@@ -4,17 +4,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::cached_layer;
 use super::layer::Files;
 use super::oci::{Config, Image};
-use crate::host::hash::Key;
+use super::{cached_layer, layer_key};
 use crate::host::{command, folders};
 
 /// One static program of a few lines; `localhost/pause:1` is named in containerd's configuration.
 pub fn image() -> Result<Image> {
     let source = folders::repository()?.join("e2e/images/pause.c");
-    let name = format!("pause-{}", Key::default().with_file("source", &source)?.short());
-    let layer = cached_layer(&name, || {
+    let key = layer_key(include_str!("pause.rs")).with_file("source", &source)?;
+    let layer = cached_layer("pause", key, || {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let program = folder.path().join("pause");
         let mut compiler = Command::new("gcc");
