@@ -2,15 +2,19 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
 use super::{Kubectl, State};
 use crate::host::packages::{Needed, needed};
-use crate::host::{command, folders, gotools, packages};
+use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
+
+/// How long `kubectl port-forward` may take to listen.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(20);
 
 const PROGRAMS: &[Needed] = &[needed("kubectl", "kubernetes-client")];
 
@@ -117,6 +121,11 @@ impl Provider for Kind {
         let port = self.state.choose_port(&name, Some(preferred))?;
         let kubectl = command::find("kubectl").context("kubectl is not installed")?;
         let argv = vec![
+            "sh".to_owned(),
+            "-c".to_owned(),
+            // It forwards to one pod and ends when that one does.
+            r#"while :; do "$@"; sleep 0.3; done"#.to_owned(),
+            "forward".to_owned(),
             kubectl.to_string_lossy().into_owned(),
             format!("--kubeconfig={}", self.state.kubeconfig().display()),
             format!("--namespace={}", service.namespace),
@@ -125,7 +134,14 @@ impl Provider for Kind {
             format!("service/{}", service.name),
             format!("{port}:{}", service.port),
         ];
-        process::ensure(&self.state, &Spec { name, argv, config: String::new(), network: None })?;
+        process::ensure(&self.state, &Spec { name: name.clone(), argv, config: String::new(), network: None })?;
+        let deadline = Instant::now() + FORWARD_PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if Instant::now() > deadline {
+                bail!("the forward does not listen; {}", log::quoted(&self.state.log(&name)));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
         Ok(port)
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -90,6 +90,10 @@ pub fn read(state: &State, name: &str) -> Option<Record> {
 /// Ends a recorded process and waits until it is gone; a stranger with its id is left alone.
 pub fn stop(record: &Record) {
     if record.alive() {
+        // The launcher made it the leader of a group: what it started itself goes with it.
+        if let Some(group) = Pid::from_raw(record.pid) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         kill(record.pid);
     }
 }
