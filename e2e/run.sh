@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests on a cluster of their own, and takes it down. KEEP=1 leaves it up; NAME names it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=${NAME:-e2e}
+cluster=(target/debug/sentinel-e2e)
+finish() {
+  status=$?
+  if [ $status -ne 0 ] && [ -n "${KUBECONFIG:-}" ]; then
+    echo "--- what the cluster says" >&2
+    kubectl get schat,pods -A -o wide >&2 || true
+    kubectl get events -A --sort-by .lastTimestamp 2>/dev/null | tail -n 20 >&2 || true
+    kubectl logs -n sentinel-system deploy/sentinel-operator --tail 20 >&2 || true
+    kubectl logs -n chat chat-0 --tail 20 >&2 || true
+  fi
+  if [ -z "${KEEP:-}" ]; then "${cluster[@]}" down --name "$name" || status=1; fi
+  exit $status
+}
+trap finish EXIT
+
+"${cluster[@]}" up --name "$name"
+KUBECONFIG=$("${cluster[@]}" cluster exec --name "$name" -- printenv KUBECONFIG)
+export KUBECONFIG
+
+# All test clients share one address; this also shows that a change of limits rolls the platform.
+kubectl patch schat chat -n chat --type merge \
+  -p '{"spec":{"limits":{"loginsPerMinute":10000,"requestsPerSecond":100000,"messagesPerSecond":100000}}}'
+kubectl wait schat chat -n chat --for 'jsonpath={.status.conditions[?(@.type=="Ready")].observedGeneration}=2' --timeout 60s
+kubectl wait schat chat -n chat --for condition=Ready --timeout 120s
+
+SENTINEL_URL=$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80 | grep -oE 'http://[0-9.:]+' | tail -n 1)
+export SENTINEL_URL SENTINEL_LIMITS=tests
+echo "end-to-end tests at $SENTINEL_URL"
+tests=()
+for file in e2e/tests/*.rs; do tests+=(--test "$(basename "$file" .rs)"); done
+cargo test --locked --workspace "${tests[@]}" -- --test-threads 1 --nocapture
