@@ -3,24 +3,32 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// Errors in a row, by object.
+/// Errors in a row and the end of the last wait, by object.
 #[derive(Debug, Default)]
-pub struct Backoff(Mutex<HashMap<String, u32>>);
+pub struct Backoff(Mutex<HashMap<String, (u32, Instant)>>);
 
 impl Backoff {
     /// The time to wait after one more error of `key`.
+    ///
+    /// An error during a wait, after a change elsewhere triggered an early try, does not make the
+    /// wait longer: many changes in a row would else put the next try off for minutes.
     pub fn failed(&self, key: &str) -> Duration {
         let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = errors.entry(key.to_owned()).or_insert(0);
-        let wait = FIRST.saturating_mul(1 << (*count).min(16)).min(LONGEST);
-        *count = count.saturating_add(1);
-        jitter(wait)
+        let now = Instant::now();
+        let count = match errors.get(key) {
+            Some((_, until)) if *until > now => return *until - now,
+            Some((count, _)) => *count,
+            None => 0,
+        };
+        let wait = jitter(FIRST.saturating_mul(1 << count.min(16)).min(LONGEST));
+        errors.insert(key.to_owned(), (count.saturating_add(1), now + wait));
+        wait
     }
 
     /// Forgets the errors of `key`.
@@ -39,14 +47,22 @@ pub fn jitter(wait: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    /// Ends the wait of `key` at once.
+    fn elapse(backoff: &Backoff, key: &str) {
+        backoff.0.lock().unwrap().get_mut(key).unwrap().1 = Instant::now();
+    }
+
     #[test]
     fn waits_grow_to_a_limit_and_start_over_after_success() {
         let backoff = Backoff::default();
         let first = backoff.failed("a");
         assert!(first >= FIRST.mul_f64(0.75) && first <= FIRST.mul_f64(1.25));
+        assert!(backoff.failed("a") <= first, "an early try does not make the wait longer");
         for _ in 0..40 {
+            elapse(&backoff, "a");
             assert!(backoff.failed("a") <= LONGEST.mul_f64(1.25));
         }
+        elapse(&backoff, "a");
         assert!(backoff.failed("a") >= LONGEST.mul_f64(0.75));
         assert!(backoff.failed("b") <= FIRST.mul_f64(1.25), "another object waits on its own");
         backoff.succeeded("a");

@@ -184,7 +184,7 @@ async fn carry_out(
 
     let carried = Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked };
     report(object, chat, context, Verdict::Carried(carried)).await?;
-    match failures.first() {
+    match failures.iter().find(|failure| failure.transient) {
         Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),
         None => Ok(Action::requeue(jitter(RESYNC))),
     }

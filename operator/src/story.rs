@@ -21,7 +21,9 @@ pub fn tell(chat: &SentinelChat) -> String {
         if let Some(condition) = status.conditions.iter().find(|condition| condition.type_ == type_)
             && (is_news(condition) || type_ == "Ready")
         {
-            lines.push(format!("  {}", describe(condition)));
+            // The same trouble is often the reason of several conditions: once is enough.
+            let is_told = !condition.message.is_empty() && lines.iter().any(|line| line.contains(&condition.message));
+            lines.push(format!("  {}", describe(condition, is_told)));
         }
     }
     if let Some(url) = &status.url {
@@ -31,7 +33,8 @@ pub fn tell(chat: &SentinelChat) -> String {
         lines.push(format!("  version  {version}"));
     }
     for service in &status.services {
-        let trouble = service.message.as_deref().map(|message| format!("  {message}")).unwrap_or_default();
+        let trouble = service.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        let trouble = if lines.iter().any(|line| line.contains(&trouble)) { String::new() } else { trouble };
         lines.push(format!("  {:<8} {} of {} pods ready{trouble}", service.name, service.ready, service.desired));
     }
     join(&lines)
@@ -49,7 +52,7 @@ fn is_news(condition: &Condition) -> bool {
     }
 }
 
-fn describe(condition: &Condition) -> String {
+fn describe(condition: &Condition, is_told: bool) -> String {
     let state = match (condition.type_.as_str(), condition.status.as_str()) {
         ("Ready", "True") => "ready".to_owned(),
         ("Ready", _) => format!("not ready ({})", condition.reason),
@@ -58,7 +61,7 @@ fn describe(condition: &Condition) -> String {
         (type_, _) => format!("{} ({})", type_.to_lowercase(), condition.reason),
     };
     let since = condition.last_transition_time.0;
-    if condition.message.is_empty() {
+    if condition.message.is_empty() || is_told {
         format!("{state} since {since}")
     } else {
         format!("{state} since {since}: {}", condition.message)

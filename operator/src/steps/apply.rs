@@ -27,6 +27,8 @@ pub struct Failure {
     pub reason: &'static str,
     /// What happened and what to do.
     pub message: String,
+    /// Whether trying again soon could help.
+    pub transient: bool,
 }
 
 impl Failure {
@@ -43,7 +45,7 @@ impl Failure {
             kube::Error::Api(status) => ("ApiError", format!("{} ({})", status.message, status.code)),
             other => ("ApiUnreachable", answer::describe(other)),
         };
-        Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}") }
+        Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}"), transient: true }
     }
 }
 

@@ -65,6 +65,7 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
                 if matches!(&error, kube::Error::Api(status) if answer::is_forbidden(status) || answer::is_invalid(status))
                 {
                     failure.reason = "StorageNotResized";
+                    failure.transient = false;
                     refusals.remember(namespace, growth, &failure);
                 }
                 failures.push(failure);

@@ -58,7 +58,7 @@ fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [St
 
 #[test]
 fn table() {
-    let failure = |stage| Failure { stage, reason: "Forbidden", message: "no".into() };
+    let failure = |stage| Failure { stage, reason: "Forbidden", message: "no".into(), transient: true };
     let quota = json!({ "observedGeneration": 2, "replicas": 0,
         "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] });
     let late = json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,

@@ -1,0 +1,27 @@
+//! Two replicas, one lease.
+
+use std::time::Duration;
+
+use sentinel_operator::lease::Candidate;
+use tokio::time::timeout;
+
+use crate::api_server::ApiServer;
+
+#[tokio::test]
+async fn one_leads_and_hands_over() {
+    let server = ApiServer::default();
+    let candidate = |identity: &str| Candidate::new(server.client(), "system", "operator", identity.to_owned());
+    let (mut first, mut second) = (candidate("first"), candidate("second"));
+    first.acquire().await;
+    assert!(timeout(Duration::from_secs(1), second.acquire()).await.is_err(), "both lead");
+    let holder = |server: &ApiServer| {
+        server.get("coordination.k8s.io/v1/leases", "system", "operator").unwrap()["spec"]["holderIdentity"].clone()
+    };
+    assert_eq!(holder(&server), "first");
+
+    first.release().await;
+    timeout(Duration::from_secs(10), second.acquire()).await.expect("nobody leads after a release");
+    assert_eq!(holder(&server), "second");
+    timeout(Duration::from_secs(15), first.keep()).await.expect("the loser goes on");
+    assert_eq!(holder(&server), "second", "a loser must not take the lease back");
+}

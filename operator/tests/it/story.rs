@@ -1,0 +1,42 @@
+//! What `kubectl sentinel status` tells.
+
+use sentinel_operator::{api::SentinelChat, story};
+use serde_json::json;
+
+fn told(status: serde_json::Value) -> String {
+    let chat: SentinelChat = serde_json::from_value(json!({
+        "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
+        "metadata": { "name": "chat", "namespace": "team", "generation": 2 }, "spec": {}, "status": status,
+    }))
+    .unwrap();
+    story::tell(&chat)
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> serde_json::Value {
+    json!({ "type": type_, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-01-02T03:04:05Z" })
+}
+
+#[test]
+fn the_same_trouble_is_told_once() {
+    insta::assert_snapshot!(told(json!({
+        "observedGeneration": 2,
+        "url": "https://chat.example.com", "version": "1.2.3",
+        "conditions": [
+            condition("Ready", "False", "NotAvailable", "gateway: no node fits"),
+            condition("Degraded", "True", "PodFailing", "gateway: no node fits"),
+            condition("Accepted", "True", "Valid", ""),
+            condition("Paused", "False", "Running", ""),
+        ],
+        "services": [
+            { "name": "sentinel", "desired": 1, "ready": 1 },
+            { "name": "gateway", "desired": 2, "ready": 1, "message": "no node fits" },
+        ],
+    })));
+}
+
+#[test]
+fn an_old_status_and_no_status_are_told() {
+    assert!(told(json!(null)).contains("the operator has not seen it yet"));
+    assert!(told(json!({ "observedGeneration": 1 })).contains("has not seen the latest change"));
+}
