@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::Ready, sync::Arc, task};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use hyper_util::rt::TokioIo;
@@ -67,7 +67,15 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request) -> Re
         Some(sid) if !asked.websocket => return edge.poll(sid, request).await,
         _ => {}
     }
-    if asked.websocket { edge.upgrade(asked.sid, request) } else { edge.pass_on(request).await }
+    if asked.websocket {
+        edge.upgrade(asked.sid, request)
+    } else if request.method() == Method::GET {
+        let mut handshake = Request::new(Body::empty());
+        *handshake.uri_mut() = bare_uri("polling", None);
+        edge.pass_on(handshake).await
+    } else {
+        edge.pass_on(request).await
+    }
 }
 
 impl Edge {
@@ -109,9 +117,8 @@ impl Edge {
             return unknown_session();
         };
         let upgraded = hyper::upgrade::on(&mut request);
-        // The server keeps the request as long as the socket lives: it gets no more than it needs.
         let mut handshake = axum::http::Request::new(());
-        *handshake.uri_mut() = request.uri().clone();
+        *handshake.uri_mut() = bare_uri("websocket", sid);
         handshake.extensions_mut().insert(open.line.clone());
         let flow = sid.is_none().then(Arc::<Flow>::default);
         if let Some(flow) = &flow {
@@ -160,6 +167,13 @@ fn read(request: &Request) -> Option<Asked> {
         return None;
     }
     Some(Asked { websocket, sid })
+}
+
+/// What the server needs of a request's address. It keeps the request as long as the socket lives, and every part of
+/// a request keeps the whole buffer into which it was read: so it gets a new one.
+fn bare_uri(transport: &str, sid: Option<Sid>) -> Uri {
+    let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
+    format!("/socket.io/?EIO=4&transport={transport}{sid}").parse().unwrap_or_default()
 }
 
 fn unknown_session() -> Response {

@@ -35,7 +35,7 @@ const ESCAPED: usize = 6;
 /// Room for the rest of a packet around its text.
 const ENVELOPE: usize = 4096;
 /// First read buffer of a WebSocket; it grows with what comes.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 /// Packets that may wait for a client to read them beyond the answers to its own events.
 const LIVE_PACKETS: usize = 256;
 
