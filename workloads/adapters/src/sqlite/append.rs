@@ -1,5 +1,5 @@
-//! Writing a message: the path that must be short. With the chat in the cache it is an insert into `messages`, one
-//! into the inbox of each member, and one into `sent` when the client gave an id.
+//! Writing a message: the path that must be short. With the chat in the cache it is an insert into `messages`, and a
+//! look and an insert into `sent` when the client gave an id. The members' inboxes have the message by its being there.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sentinel_domain::{
@@ -16,7 +16,7 @@ use super::{
     content,
     failure::Failure,
     rows::{self, execute, exists},
-    statements::{INSERT_MESSAGE, INSERT_MESSAGE_EVENT, INSERT_SENT, MESSAGE_EXISTS, SENT},
+    statements::{INSERT_MESSAGE, INSERT_SENT, MESSAGE_EXISTS, SENT},
 };
 
 /// Writes a message, or finds the one that the sender wrote under the same client id.
@@ -52,16 +52,11 @@ pub(super) fn append(
     let kind_code = content::kind_code(kind);
     let values = params![chat_id.as_bytes(), id.as_bytes(), high, kind_code, reply_bytes, client_text, sealed];
     execute(db, INSERT_MESSAGE, values)?;
-    for member in state.chat.distinct_members() {
-        execute(db, INSERT_MESSAGE_EVENT, params![member.as_bytes(), id.as_bytes(), chat_id.as_bytes()])?;
-    }
     if let Some(client_id) = client_text {
         execute(db, INSERT_SENT, params![sender_id.as_bytes(), client_id, chat_id.as_bytes(), id.as_bytes()])?;
     }
 
-    let from = std::mem::replace(&mut state.activity, id.into());
     let chat = state.chat.clone();
-    batch.moved(&chat, from, id.into());
     let message = Message {
         id,
         chat_id,

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashlink::LruCache;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sentinel_domain::{
-    ids::{ChatId, EventId, UserId},
+    ids::{ChatId, UserId},
     keyring::{ChatKey, KeyError, Keyring, WrappedKey},
     message::Chat,
     ports::StoreError,
@@ -14,7 +14,7 @@ use sentinel_domain::{
 use super::{
     failure::Failure,
     rows::{self, Receipts, exists},
-    statements::{BLOCK_EXISTS, NEWEST_MESSAGE_ID},
+    statements::BLOCK_EXISTS,
 };
 
 /// Opened keys that are kept; about 1 KiB each.
@@ -64,7 +64,6 @@ impl KeyCache {
 pub(super) struct ChatState {
     pub(super) chat: Chat,
     pub(super) key: OpenKey,
-    pub(super) activity: EventId,
     pub(super) receipts: [Receipts; 2],
     /// Whether either member blocks the other.
     pub(super) blocked: bool,
@@ -122,19 +121,10 @@ fn load(db: &Connection, keys: &KeyCache, id: ChatId) -> Result<Option<ChatState
     let [low, high] = row.chat.members;
     Ok(Some(ChatState {
         key: keys.open(id, &row.key)?,
-        activity: newest_message(db, id)?.unwrap_or(row.started),
         blocked: blocked_between(db, low, high)?,
         receipts: row.receipts,
         chat: row.chat,
     }))
-}
-
-/// The newest message's id, which is the id of its event too.
-pub(super) fn newest_message(db: &Connection, chat: ChatId) -> rusqlite::Result<Option<EventId>> {
-    db.prepare_cached(NEWEST_MESSAGE_ID)?
-        .query_row([chat.as_bytes()], |row| rows::event_id(row, 0))
-        .optional()
-        .map(Option::flatten)
 }
 
 /// Whether either account blocks the other.

@@ -15,15 +15,15 @@ use sentinel_domain::{
 
 use super::{
     Sqlite,
-    accounts::{require_account, row_limit},
+    accounts::require_account,
     append,
     batch::{Batch, Event, EventKind},
     chat_cache::{KeyCache, blocked_between},
     failure::Failure,
-    history::{self, LAST_ID, chat_of},
+    history::{self, chat_of},
     inbox, messages, receipts,
     rows::{self, ChatRow, execute},
-    statements::{CHATS_BEFORE, INSERT_CHAT, INSERT_MEMBER, UNREAD},
+    statements::{ACTIVITIES_OF, INSERT_CHAT, INSERT_MEMBER, UNREAD},
 };
 
 /// Highest count of unread messages.
@@ -97,8 +97,8 @@ impl ChatStore for Sqlite {
         self.read(move |db| inbox::page(db, &keys, caller, since, limit)).await
     }
 
-    async fn inbox_head(&self, caller: UserId, _now: Timestamp) -> Result<EventId, StoreError> {
-        self.read(move |db| inbox::head(db, caller)).await
+    async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<EventId, StoreError> {
+        self.read(inbox::head).await
     }
 }
 
@@ -116,12 +116,12 @@ fn start(batch: &mut Batch<'_>, caller: UserId, peer: UserId, now: Timestamp) ->
     let (_, key) = batch.keys.keyring().new_chat_key(id)?;
     let event = batch.event_id(now);
     let [low, high] = &members;
-    let values = params![id.as_bytes(), low.as_bytes(), high.as_bytes(), now.0, event.as_bytes(), key.kek, key.bytes];
+    let values = params![id.as_bytes(), low.as_bytes(), high.as_bytes(), now.0, key.kek, key.bytes];
     execute(batch.db, INSERT_CHAT, values)?;
     let chat = Chat { id, members, created_at: now, watermarks: Default::default() };
     let started = Event { high: Some(members[0] != caller), ..Event::new(event, EventKind::ChatStarted, id) };
     for member in chat.distinct_members() {
-        execute(batch.db, INSERT_MEMBER, params![member.as_bytes(), event.as_bytes(), id.as_bytes()])?;
+        execute(batch.db, INSERT_MEMBER, params![member.as_bytes(), id.as_bytes(), event.as_bytes()])?;
         started.insert(batch.db, *member)?;
     }
     batch.events.push(LiveEvent::ChatStarted { chat: chat.clone(), by: caller });
@@ -135,20 +135,21 @@ fn list(
     before: Option<EventId>,
     limit: usize,
 ) -> Result<Vec<ChatSummary>, Failure> {
-    let before = before.map_or(LAST_ID, |id| *id.as_bytes());
-    let mut select = db.prepare_cached(CHATS_BEFORE)?;
-    let mut found = select.query(params![caller.as_bytes(), before, row_limit(limit)])?;
+    let mut select = db.prepare_cached(ACTIVITIES_OF)?;
+    let mut chats: Vec<(EventId, ChatId)> = select
+        .query_map([caller.as_bytes()], |row| Ok((EventId::from_bytes(row.get(1)?), ChatId::from_bytes(row.get(0)?))))?
+        .filter(|chat| !matches!((chat, before), (Ok((activity, _)), Some(before)) if *activity >= before))
+        .collect::<Result<_, _>>()?;
+    chats.sort_unstable_by(|a, b| b.cmp(a));
     let mut summaries = Vec::new();
-    while let Some(row) = found.next()? {
-        let activity = EventId::from_bytes(row.get(1)?);
-        if let Some(chat) = rows::chat(db, ChatId::from_bytes(row.get(0)?))? {
-            summaries.push(ChatSummary {
-                last_message: history::newest(db, keys, &chat)?,
-                unread: unread(db, &chat, caller)?,
-                activity,
-                chat: chat.chat,
-            });
-        }
+    for (activity, id) in chats.into_iter().take(limit) {
+        let chat = chat_of(db, caller, id)?;
+        summaries.push(ChatSummary {
+            last_message: history::newest(db, keys, &chat)?,
+            unread: unread(db, &chat, caller)?,
+            activity,
+            chat: chat.chat,
+        });
     }
     Ok(summaries)
 }

@@ -10,21 +10,18 @@ use sentinel_domain::{
 use super::{
     accounts::require_account,
     batch::{Batch, Event, EventKind},
-    chat_cache::newest_message,
     failure::Failure,
     rows::{self, execute},
     sessions::{end, sessions_of},
     statements::{
-        CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_EVENTS_IN, DELETE_INBOX,
-        DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_SENT_IN, DELETE_SENT_OF,
+        CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_MEMBER,
+        DELETE_MESSAGES_OF, DELETE_SENT_IN, DELETE_SENT_OF,
     },
 };
 
 /// Deletes an account with everything that is about it.
 pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) -> Result<(), Failure> {
     require_account(batch, id)?;
-    // The lists of chats must be as the messages say before they are taken apart.
-    batch.write_moves()?;
     let chats: Vec<ChatId> = {
         let mut select = batch.db.prepare_cached(CHATS_OF)?;
         select.query_map([id.as_bytes()], |row| row.get(0).map(ChatId::from_bytes))?.collect::<Result<_, _>>()?
@@ -43,16 +40,15 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
 
 fn delete_chat(batch: &mut Batch<'_>, leaver: UserId, id: ChatId, now: Timestamp) -> Result<(), Failure> {
     let Some(row) = rows::chat(batch.db, id)? else { return Ok(()) };
-    let activity = newest_message(batch.db, id)?.unwrap_or(row.started);
     let event = batch.event_id(now);
     // The key goes first: without it the rest is noise, wherever copies of it are.
     execute(batch.db, DELETE_CHAT, [id.as_bytes()])?;
     batch.chats.forget(id);
     batch.destroyed.push(id);
     for member in row.chat.distinct_members() {
-        execute(batch.db, DELETE_MEMBER, params![member.as_bytes(), activity.as_bytes()])?;
+        execute(batch.db, DELETE_MEMBER, params![member.as_bytes(), id.as_bytes()])?;
+        // Older events of the chat in the peer's inbox say nothing without it: readers leave them out.
         if *member != leaver {
-            execute(batch.db, DELETE_EVENTS_IN, params![member.as_bytes(), id.as_bytes()])?;
             let high = row.chat.members[0] != *member;
             execute(batch.db, DELETE_SENT_IN, params![member.as_bytes(), id.as_bytes(), high])?;
             Event::new(event, EventKind::ChatDeleted, id).insert(batch.db, *member)?;

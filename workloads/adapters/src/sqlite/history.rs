@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Sorts after every id.
-pub(super) const LAST_ID: [u8; 16] = [0xff; 16];
+const LAST_ID: [u8; 16] = [0xff; 16];
 
 /// A part of the history.
 pub(super) fn page(

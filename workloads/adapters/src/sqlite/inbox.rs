@@ -1,15 +1,17 @@
 //! Inboxes: what happened to a user, with what it refers to as it is now.
+//!
+//! An inbox is not stored as such. New messages are in their chats, the newest receipts in the rows of the chats, and
+//! the rare rest in the table `inbox`; all have ids of one clock, so a page is a merge of these by id. A message costs
+//! no more writes than its own row for it, and a page one look at each of the user's chats.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     clock,
     event::{InboxBody, InboxEvent},
     ids::{ChatId, EventId, MessageId, UserId},
-    message::{Chat, Message},
     ports::Inbox,
-    watermark::Watermarks,
 };
 
 use super::{
@@ -17,8 +19,8 @@ use super::{
     batch::EventKind,
     chat_cache::{KeyCache, OpenKey},
     failure::Failure,
-    rows,
-    statements::{EVENTS_AFTER, INBOX_PRUNED, NEWEST_EVENT_ID},
+    rows::{self, ChatRow},
+    statements::{CHATS_TOUCHED, CLOCK, EVENTS_AFTER, INBOX_PRUNED, NEXT_MESSAGE_ID},
 };
 
 /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be.
@@ -29,39 +31,34 @@ pub(super) fn page(
     since: Option<EventId>,
     limit: usize,
 ) -> Result<Inbox, Failure> {
+    let newest = head(db)?;
     let pruned = pruned(db, caller)?;
-    let limit = limit.max(1);
-    let mut next = since.unwrap_or(pruned.unwrap_or_else(first));
-    let mut select = db.prepare_cached(EVENTS_AFTER)?;
-    let mut found = select.query(params![caller.as_bytes(), next.as_bytes(), row_limit(limit.saturating_add(1))])?;
-    let mut chats = Chats { db, keys, seen: HashMap::new() };
-    let mut inbox = Inbox { events: Vec::new(), next, more: false, reset: since < pruned && since.is_some() };
-    let mut read = 0;
-    while let Some(row) = found.next()? {
-        if read == limit {
-            inbox.more = true;
-            break;
-        }
-        read += 1;
-        next = EventId::from_bytes(row.get(0)?);
-        inbox.events.extend(chats.body(row, next)?.map(|body| InboxEvent { id: next, body }));
+    let after = since.unwrap_or_else(first);
+    let mut inbox = Inbox { events: Vec::new(), next: after, more: false, reset: since.is_some() && since < pruned };
+    if after >= newest {
+        return Ok(inbox);
     }
-    inbox.next = next;
+    let mut merge = Merge { db, keys, caller, after, chats: Vec::new(), pending: BTreeMap::new() };
+    merge.find_chats()?;
+    merge.find_rows(limit.max(1))?;
+    for _ in 0..limit.max(1) {
+        let Some((id, pending)) = merge.pending.pop_first() else { break };
+        inbox.next = id;
+        inbox.events.extend(merge.body(id, pending)?.map(|body| InboxEvent { id, body }));
+    }
+    inbox.more = !merge.pending.is_empty();
+    if !inbox.more {
+        // Nothing of this user lies between; a token that is fresh is good for longer.
+        inbox.next = newest;
+    }
     Ok(inbox)
 }
 
-/// The newest event, or what sorts before all that will come.
-pub(super) fn head(db: &Connection, caller: UserId) -> Result<EventId, Failure> {
-    let newest = db
-        .prepare_cached(NEWEST_EVENT_ID)?
-        .query_row([caller.as_bytes()], |row| rows::event_id(row, 0))
-        .optional()?
-        .flatten();
-    Ok(match newest {
-        Some(newest) => newest,
-        // Not an id of now: an event that is being committed may have a lower one.
-        None => pruned(db, caller)?.unwrap_or_else(first),
-    })
+/// The newest id that anybody was given: whatever comes to any inbox later sorts after it. It is read from the
+/// snapshot and not from the clock, because an event that is being committed may have a lower id than the clock's.
+pub(super) fn head(db: &Connection) -> Result<EventId, Failure> {
+    let newest = db.prepare_cached(CLOCK)?.query_row([], |row| row.get(0).map(EventId::from_bytes)).optional()?;
+    Ok(newest.unwrap_or_else(first))
 }
 
 fn pruned(db: &Connection, caller: UserId) -> rusqlite::Result<Option<EventId>> {
@@ -74,54 +71,121 @@ fn first() -> EventId {
     EventId(clock::Instant::default().id(0))
 }
 
-/// The chats that a page refers to, each read once.
-struct Chats<'a> {
+/// What the next events may be, by id.
+struct Merge<'a> {
     db: &'a Connection,
     keys: &'a KeyCache,
-    seen: HashMap<ChatId, Option<(Chat, OpenKey)>>,
+    caller: UserId,
+    after: EventId,
+    chats: Vec<(ChatRow, OpenKey)>,
+    pending: BTreeMap<EventId, Pending>,
 }
 
-impl Chats<'_> {
-    /// What a row of `event_id, kind, chat_id, subject, high, delivered, read` says; `None` when that is gone.
-    fn body(&mut self, row: &Row<'_>, event: EventId) -> Result<Option<InboxBody>, Failure> {
-        let Some(kind) = EventKind::of(row.get(1)?) else { return Ok(None) };
-        let chat_id = ChatId::from_bytes(row.get(2)?);
-        if kind == EventKind::ChatDeleted {
-            return Ok(Some(InboxBody::ChatDeleted { chat_id }));
+enum Pending {
+    /// The next message of a chat, given by its place in [`Merge::chats`].
+    Message(usize),
+    /// A row of `inbox`.
+    Stored { kind: EventKind, chat: ChatId, subject: Option<MessageId>, high: Option<bool> },
+    /// Anything that is complete.
+    Ready(InboxBody),
+}
+
+impl Merge<'_> {
+    /// Finds the chats with news, their first new message and their receipts.
+    fn find_chats(&mut self) -> Result<(), Failure> {
+        let mut select = self.db.prepare_cached(CHATS_TOUCHED)?;
+        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes()])?;
+        while let Some(touched) = found.next()? {
+            let id = ChatId::from_bytes(touched.get(0)?);
+            let Some(row) = rows::chat(self.db, id)? else { continue };
+            self.add_receipts(&row);
+            if let Some(message) = rows::event_id(touched, 1)? {
+                self.pending.insert(message, Pending::Message(self.chats.len()));
+            }
+            let key = self.keys.open(id, &row.key)?;
+            self.chats.push((row, key));
         }
-        let Some((chat, key)) = self.chat(chat_id)? else { return Ok(None) };
-        let subject = rows::message_id(row, 3)?.unwrap_or(MessageId(event.0));
-        let member = || Ok::<_, Failure>(chat.members[usize::from(row.get::<_, bool>(4)?)]);
-        let message = || -> Result<Option<Message>, Failure> {
-            Ok(rows::message_of(self.db, &chat, &key, subject)?.map(|found| found.message))
-        };
-        Ok(match kind {
-            EventKind::Message => message()?.map(InboxBody::Message),
-            EventKind::Edited => message()?.map(InboxBody::Edited),
-            EventKind::Deleted => Some(InboxBody::Deleted { chat_id, message_id: subject }),
-            EventKind::Receipt => Some(InboxBody::Receipt {
-                chat_id,
-                user_id: member()?,
-                watermarks: Watermarks {
-                    delivered_up_to: rows::message_id(row, 5)?,
-                    read_up_to: rows::message_id(row, 6)?,
-                },
-            }),
-            EventKind::ChatStarted => Some(InboxBody::ChatStarted { chat_id, by: member()? }),
-            EventKind::ChatDeleted => None,
-        })
+        Ok(())
     }
 
-    fn chat(&mut self, id: ChatId) -> Result<Option<(Chat, OpenKey)>, Failure> {
-        Ok(match self.seen.entry(id) {
-            Entry::Occupied(seen) => seen.get().clone(),
-            Entry::Vacant(new) => {
-                let found = match rows::chat(self.db, id)? {
-                    Some(row) => Some((row.chat, self.keys.open(id, &row.key)?)),
-                    None => None,
-                };
-                new.insert(found).clone()
+    fn add_receipts(&mut self, row: &ChatRow) {
+        let ChatRow { chat, receipts, .. } = row;
+        for (member, receipts) in chat.distinct_members().iter().zip(receipts) {
+            let (event, watermarks) = if *member == self.caller {
+                (receipts.own, chat.watermarks_of(*member))
+            } else {
+                (receipts.shown, receipts.shown_watermarks)
+            };
+            if let Some(event) = event.filter(|event| *event > self.after) {
+                let receipt = InboxBody::Receipt { chat_id: chat.id, user_id: *member, watermarks };
+                self.pending.insert(event, Pending::Ready(receipt));
+            }
+        }
+    }
+
+    /// Finds as many rows of `inbox` as a page can have, and one that tells that there are more.
+    fn find_rows(&mut self, limit: usize) -> Result<(), Failure> {
+        let mut select = self.db.prepare_cached(EVENTS_AFTER)?;
+        let limit = row_limit(limit.saturating_add(1));
+        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes(), limit])?;
+        while let Some(row) = found.next()? {
+            if let Some(stored) = stored(row)? {
+                self.pending.insert(EventId::from_bytes(row.get(0)?), stored);
+            }
+        }
+        Ok(())
+    }
+
+    /// What an event says; `None` when its chat is gone.
+    fn body(&mut self, id: EventId, pending: Pending) -> Result<Option<InboxBody>, Failure> {
+        Ok(match pending {
+            Pending::Ready(body) => Some(body),
+            Pending::Message(place) => {
+                let (row, key) = &self.chats[place];
+                let chat = row.chat.id.as_bytes();
+                let mut next = self.db.prepare_cached(NEXT_MESSAGE_ID)?;
+                if let Some(next) = next.query_row(params![chat, id.as_bytes()], |row| rows::event_id(row, 0))? {
+                    self.pending.insert(next, Pending::Message(place));
+                }
+                let found = rows::message_of(self.db, &row.chat, key, MessageId(id.0))?;
+                found.map(|found| InboxBody::Message(found.message))
+            }
+            Pending::Stored { kind: EventKind::ChatDeleted, chat, .. } => {
+                Some(InboxBody::ChatDeleted { chat_id: chat })
+            }
+            Pending::Stored { kind, chat, subject, high } => {
+                let Some(row) = rows::chat(self.db, chat)? else { return Ok(None) };
+                stored_body(self.db, self.keys, &row, kind, subject, high)?
             }
         })
     }
+}
+
+/// A row of `event_id, kind, chat_id, subject, high`.
+fn stored(row: &Row<'_>) -> rusqlite::Result<Option<Pending>> {
+    let Some(kind) = EventKind::of(row.get(1)?) else { return Ok(None) };
+    let chat = ChatId::from_bytes(row.get(2)?);
+    Ok(Some(Pending::Stored { kind, chat, subject: rows::message_id(row, 3)?, high: row.get(4)? }))
+}
+
+fn stored_body(
+    db: &Connection,
+    keys: &KeyCache,
+    row: &ChatRow,
+    kind: EventKind,
+    subject: Option<MessageId>,
+    high: Option<bool>,
+) -> Result<Option<InboxBody>, Failure> {
+    let chat_id = row.chat.id;
+    Ok(match (kind, subject) {
+        (EventKind::Edited, Some(id)) => {
+            let key = keys.open(chat_id, &row.key)?;
+            rows::message_of(db, &row.chat, &key, id)?.map(|found| InboxBody::Edited(found.message))
+        }
+        (EventKind::Deleted, Some(message_id)) => Some(InboxBody::Deleted { chat_id, message_id }),
+        (EventKind::ChatStarted, _) => {
+            Some(InboxBody::ChatStarted { chat_id, by: row.chat.members[usize::from(high.unwrap_or_default())] })
+        }
+        _ => None,
+    })
 }

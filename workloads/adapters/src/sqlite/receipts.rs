@@ -1,6 +1,6 @@
-//! Watermarks, and their events in inboxes: each new one replaces the one before it.
+//! Watermarks. Their events are in the chat's row, so a new one replaces the one before it in both inboxes.
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, EventId, MessageId, UserId},
@@ -10,10 +10,10 @@ use sentinel_domain::{
 };
 
 use super::{
-    batch::{Batch, Event, EventKind, watermark_bytes},
+    batch::Batch,
     failure::Failure,
     rows::{execute, exists},
-    statements::{DELETE_EVENT, MESSAGE_EXISTS, SET_HIGH_PROGRESS, SET_LOW_PROGRESS},
+    statements::{MESSAGE_EXISTS, SET_HIGH_PROGRESS, SET_LOW_PROGRESS},
 };
 
 /// Raises the caller's watermarks.
@@ -38,30 +38,28 @@ pub(super) fn advance(
     let state = batch.chats.of_caller(db, keys, caller, chat_id)?;
     let (high, peer) = (state.is_high(caller), state.chat.peer_of(caller));
     let receipts = &mut state.receipts[usize::from(high)];
-
-    let receipt = Event { high: Some(high), watermarks, ..Event::new(event, EventKind::Receipt, chat_id) };
-    replace(db, caller, receipts.own.replace(event), &receipt)?;
+    receipts.own = Some(event);
     // What a blocked peer has heard stays; later progress is none of its business.
-    if peer != caller && !state.blocked {
-        replace(db, peer, receipts.shown.replace(event), &receipt)?;
+    if !state.blocked {
+        receipts.shown = Some(event);
+        receipts.shown_watermarks = watermarks;
     }
     state.chat.watermarks[usize::from(high)] = watermarks;
     if peer == caller {
         state.chat.watermarks[1] = watermarks;
     }
     let sql = if high { SET_HIGH_PROGRESS } else { SET_LOW_PROGRESS };
-    let (delivered, read) = watermark_bytes(&watermarks);
-    let (own, shown) = (receipts.own.as_ref().map(EventId::as_bytes), receipts.shown.as_ref().map(EventId::as_bytes));
-    execute(db, sql, params![chat_id.as_bytes(), delivered, read, own, shown])?;
+    let (delivered, read) = bytes(&watermarks);
+    let (shown_delivered, shown_read) = bytes(&receipts.shown_watermarks);
+    let shown = receipts.shown.as_ref().map(EventId::as_bytes);
+    let id = chat_id.as_bytes();
+    execute(db, sql, params![id, delivered, read, event.as_bytes(), shown_delivered, shown_read, shown])?;
     let live = LiveEvent::Receipt { chat: state.chat.clone(), user_id: caller, blocked: state.blocked };
     batch.events.push(live);
     Ok(watermarks)
 }
 
-/// Puts a receipt into an inbox in place of the older one.
-fn replace(db: &Connection, user: UserId, older: Option<EventId>, receipt: &Event) -> Result<(), Failure> {
-    if let Some(older) = older {
-        execute(db, DELETE_EVENT, params![user.as_bytes(), older.as_bytes()])?;
-    }
-    receipt.insert(db, user)
+fn bytes(watermarks: &Watermarks) -> (Option<&[u8; 16]>, Option<&[u8; 16]>) {
+    let Watermarks { delivered_up_to, read_up_to } = watermarks;
+    (delivered_up_to.as_ref().map(MessageId::as_bytes), read_up_to.as_ref().map(MessageId::as_bytes))
 }

@@ -237,12 +237,19 @@ mod tests {
             };
             sqlite.append(draft, None, now).await.unwrap()
         };
+        let edit = async |message, now: Timestamp| {
+            sqlite.edit(ann, chat.id, message, "edited".into(), now).await.unwrap();
+            sqlite.inbox_head(bob, now).await.unwrap()
+        };
         // More than one step of each kind.
-        let mut old = Vec::new();
+        let (mut sent, mut edits) = (Vec::new(), Vec::new());
         for number in 0..STEP + 20 {
-            old.push(send(number, START).await.message.id);
+            sent.push(send(number, START).await.message.id);
         }
-        let new = send(100_000, START.plus_seconds(20 * DAY_SECONDS)).await.message.id;
+        for message in &sent {
+            edits.push(edit(*message, START).await);
+        }
+        let kept = edit(sent[0], START.plus_seconds(20 * DAY_SECONDS)).await;
         let session = |refreshed_at| Session {
             id: SessionId(Uuid::new_v4()),
             user_id: ann,
@@ -259,17 +266,16 @@ mod tests {
         let now = START.plus_seconds(INBOX_SECONDS + 10);
         round(&mut db, Some(10 * DAY_SECONDS), now).unwrap();
 
-        let inbox = sqlite.inbox(bob, None, 100).await.unwrap();
-        assert_eq!(inbox.events.iter().map(|event| event.id).collect::<Vec<_>>(), [EventId::from(new)]);
-        assert!(!inbox.reset);
-        let client = |since: MessageId| sqlite.inbox(bob, Some(since.into()), 100);
-        assert!(client(old[3]).await.unwrap().reset, "something after it is gone");
-        let up_to_date = client(*old.last().unwrap()).await.unwrap();
-        assert!(!up_to_date.reset && up_to_date.events.len() == 1, "nothing after it is gone");
+        let client = |since: EventId| sqlite.inbox(bob, Some(since), 100);
+        assert!(client(edits[3]).await.unwrap().reset, "something after it is gone");
+        let up_to_date = client(*edits.last().unwrap()).await.unwrap();
+        assert!(!up_to_date.reset, "nothing after it is gone");
+        assert_eq!(up_to_date.events.iter().map(|event| event.id).collect::<Vec<_>>(), [kept]);
+        assert!(!sqlite.inbox(bob, None, 100).await.unwrap().reset);
         let head = sqlite.inbox_head(idle, now).await.unwrap();
         assert!(!sqlite.inbox(idle, Some(head), 10).await.unwrap().reset);
         let page = sqlite.history(ann, chat.id, HistoryQuery::Latest, 1000).await.unwrap();
-        assert_eq!(page.messages.len(), old.len() + 1, "history is kept");
+        assert_eq!(page.messages.len(), sent.len(), "history is kept");
         assert_eq!(sqlite.sessions(ann).await.unwrap(), [fresh]);
         assert!(!send(0, now).await.duplicate, "its client id was forgotten");
 

@@ -68,17 +68,20 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-/// A member's newest receipt events: in the own inbox and in the peer's.
+/// A member's newest receipt, for the member and for the peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Receipts {
+    /// The event of the member's progress.
     pub(super) own: Option<EventId>,
+    /// The event of what the peer may know.
     pub(super) shown: Option<EventId>,
+    /// What the peer may know.
+    pub(super) shown_watermarks: Watermarks,
 }
 
 /// A row of `chats`.
 pub(super) struct ChatRow {
     pub(super) chat: Chat,
-    pub(super) started: EventId,
     pub(super) key: WrappedKey,
     /// In the order of the members; a chat with oneself uses the first.
     pub(super) receipts: [Receipts; 2],
@@ -90,8 +93,7 @@ pub(super) fn chat(db: &Connection, id: ChatId) -> Result<Option<ChatRow>, Failu
     let row = select
         .query_row([id.as_bytes()], |row| {
             let members = [UserId::from_bytes(row.get(0)?), UserId::from_bytes(row.get(1)?)];
-            let low = Watermarks { delivered_up_to: message_id(row, 6)?, read_up_to: message_id(row, 7)? };
-            let high = Watermarks { delivered_up_to: message_id(row, 10)?, read_up_to: message_id(row, 11)? };
+            let (low, high) = (watermarks(row, 5)?, watermarks(row, 11)?);
             Ok(ChatRow {
                 chat: Chat {
                     id,
@@ -99,16 +101,24 @@ pub(super) fn chat(db: &Connection, id: ChatId) -> Result<Option<ChatRow>, Failu
                     created_at: Timestamp(row.get(2)?),
                     watermarks: if members[0] == members[1] { [low, low] } else { [low, high] },
                 },
-                started: EventId::from_bytes(row.get(3)?),
-                key: WrappedKey { kek: row.get(4)?, bytes: row.get(5)? },
-                receipts: [
-                    Receipts { own: event_id(row, 8)?, shown: event_id(row, 9)? },
-                    Receipts { own: event_id(row, 12)?, shown: event_id(row, 13)? },
-                ],
+                key: WrappedKey { kek: row.get(3)?, bytes: row.get(4)? },
+                receipts: [receipts(row, 7)?, receipts(row, 13)?],
             })
         })
         .optional()?;
     Ok(row)
+}
+
+fn watermarks(row: &Row<'_>, column: usize) -> rusqlite::Result<Watermarks> {
+    Ok(Watermarks { delivered_up_to: message_id(row, column)?, read_up_to: message_id(row, column + 1)? })
+}
+
+fn receipts(row: &Row<'_>, column: usize) -> rusqlite::Result<Receipts> {
+    Ok(Receipts {
+        own: event_id(row, column)?,
+        shown_watermarks: watermarks(row, column + 1)?,
+        shown: event_id(row, column + 3)?,
+    })
 }
 
 /// An optional message id.

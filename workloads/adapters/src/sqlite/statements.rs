@@ -55,30 +55,37 @@ statements! {
     PRUNE_ENDED = "DELETE FROM ended_sessions WHERE ended_at < ?1";
 
     // Chats
-    INSERT_CHAT = "INSERT INTO chats (id, low, high, created_at, started, kek, key)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    CHAT = "SELECT low, high, created_at, started, kek, key, low_delivered, low_read, low_receipt, low_shown,
-        high_delivered, high_read, high_receipt, high_shown FROM chats WHERE id = ?1";
-    SET_LOW_PROGRESS = "UPDATE chats SET low_delivered = ?2, low_read = ?3, low_receipt = ?4, low_shown = ?5
-        WHERE id = ?1";
-    SET_HIGH_PROGRESS = "UPDATE chats SET high_delivered = ?2, high_read = ?3, high_receipt = ?4, high_shown = ?5
-        WHERE id = ?1";
+    INSERT_CHAT = "INSERT INTO chats (id, low, high, created_at, kek, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    CHAT = "SELECT low, high, created_at, kek, key,
+        low_delivered, low_read, low_receipt, low_shown_delivered, low_shown_read, low_shown,
+        high_delivered, high_read, high_receipt, high_shown_delivered, high_shown_read, high_shown
+        FROM chats WHERE id = ?1";
+    SET_LOW_PROGRESS = "UPDATE chats SET low_delivered = ?2, low_read = ?3, low_receipt = ?4,
+        low_shown_delivered = ?5, low_shown_read = ?6, low_shown = ?7 WHERE id = ?1";
+    SET_HIGH_PROGRESS = "UPDATE chats SET high_delivered = ?2, high_read = ?3, high_receipt = ?4,
+        high_shown_delivered = ?5, high_shown_read = ?6, high_shown = ?7 WHERE id = ?1";
     DELETE_CHAT = "DELETE FROM chats WHERE id = ?1";
     KEYS_BEFORE = "SELECT id, kek, key FROM chats WHERE kek < ?1 LIMIT ?2";
     KEY_AFTER = "SELECT id, kek, key FROM chats WHERE kek > ?1 ORDER BY kek LIMIT 1";
     SET_KEY = "UPDATE chats SET kek = ?2, key = ?3 WHERE id = ?1";
-    INSERT_MEMBER = "INSERT INTO members (user_id, activity, chat_id) VALUES (?1, ?2, ?3)";
-    DELETE_MEMBER = "DELETE FROM members WHERE user_id = ?1 AND activity = ?2";
+    INSERT_MEMBER = "INSERT INTO members (user_id, chat_id, started) VALUES (?1, ?2, ?3)";
+    DELETE_MEMBER = "DELETE FROM members WHERE user_id = ?1 AND chat_id = ?2";
     CHATS_OF = "SELECT chat_id FROM members WHERE user_id = ?1";
-    CHATS_BEFORE = "SELECT chat_id, activity FROM members WHERE user_id = ?1 AND activity < ?2
-        ORDER BY activity DESC LIMIT ?3";
+    ACTIVITIES_OF = "SELECT chat_id,
+        coalesce((SELECT max(message_id) FROM messages WHERE chat_id = members.chat_id), started)
+        FROM members WHERE user_id = ?1";
+    CHATS_TOUCHED = "SELECT chat_id, (SELECT min(message_id) FROM messages
+            WHERE chat_id = members.chat_id AND message_id > ?2) AS message,
+            max(coalesce(low_receipt, x''), coalesce(high_receipt, x'')) AS receipt
+        FROM members CROSS JOIN chats ON id = chat_id
+        WHERE user_id = ?1 AND (message IS NOT NULL OR receipt > ?2)";
 
     // Messages
     INSERT_MESSAGE = "INSERT INTO messages
         (chat_id, message_id, sender, kind, version, reply_to, client_message_id, sealed)
         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)";
     MESSAGE_EXISTS = "SELECT 1 FROM messages WHERE chat_id = ?1 AND message_id = ?2";
-    NEWEST_MESSAGE_ID = "SELECT max(message_id) FROM messages WHERE chat_id = ?1";
+    NEXT_MESSAGE_ID = "SELECT min(message_id) FROM messages WHERE chat_id = ?1 AND message_id > ?2";
     MESSAGE = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
         FROM messages WHERE chat_id = ?1 AND message_id = ?2";
     MESSAGES_UNTIL = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
@@ -108,17 +115,12 @@ statements! {
     DELETE_SENT = "DELETE FROM sent WHERE sender_id = ?1 AND client_message_id = ?2";
 
     // Inboxes
-    INSERT_MESSAGE_EVENT = "INSERT INTO inbox (user_id, event_id, kind, chat_id) VALUES (?1, ?2, 0, ?3)";
-    INSERT_EVENT = "INSERT INTO inbox (user_id, event_id, kind, chat_id, subject, high, delivered, read)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    DELETE_EVENT = "DELETE FROM inbox WHERE user_id = ?1 AND event_id = ?2";
-    EVENTS_AFTER = "SELECT event_id, kind, chat_id, subject, high, delivered, read
+    INSERT_EVENT = "INSERT INTO inbox (user_id, event_id, kind, chat_id, subject, high)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    EVENTS_AFTER = "SELECT event_id, kind, chat_id, subject, high
         FROM inbox WHERE user_id = ?1 AND event_id > ?2 ORDER BY event_id LIMIT ?3";
-    NEWEST_EVENT_ID = "SELECT max(event_id) FROM inbox WHERE user_id = ?1";
     INBOX_PRUNED = "SELECT inbox_pruned FROM accounts WHERE id = ?1";
     DELETE_INBOX = "DELETE FROM inbox WHERE user_id = ?1";
-    DELETE_EVENTS_IN = "DELETE FROM inbox WHERE user_id = ?1 AND event_id IN
-        (SELECT message_id FROM messages WHERE chat_id = ?2)";
     ACCOUNT_IDS_AFTER = "SELECT id FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2";
     PRUNABLE_UP_TO = "SELECT max(event_id) FROM (SELECT event_id FROM inbox
         WHERE user_id = ?1 AND event_id < ?2 ORDER BY event_id LIMIT ?3)";

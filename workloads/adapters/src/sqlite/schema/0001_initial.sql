@@ -42,34 +42,37 @@ CREATE TABLE ended_sessions (
 ) STRICT, WITHOUT ROWID;
 
 -- `low` and `high` are the members in the order of their ids, the same for a chat with oneself (whose progress is in
--- the columns of `low`). `*_receipt` is the member's newest receipt event in the own inbox, `*_shown` the one in the
--- peer's: each is replaced by the next, so that a chat has at most two receipts in an inbox.
+-- the columns of `low`). `*_receipt` is the event of the member's newest progress; `*_shown*` is what the peer may know
+-- of it, which stays behind while either blocks the other.
 CREATE TABLE chats (
-    id             BLOB    NOT NULL PRIMARY KEY,
-    low            BLOB    NOT NULL,
-    high           BLOB    NOT NULL,
-    created_at     INTEGER NOT NULL,
-    started        BLOB    NOT NULL,
-    kek            TEXT    NOT NULL,
-    key            BLOB    NOT NULL,
-    low_delivered  BLOB,
-    low_read       BLOB,
-    low_receipt    BLOB,
-    low_shown      BLOB,
-    high_delivered BLOB,
-    high_read      BLOB,
-    high_receipt   BLOB,
-    high_shown     BLOB
+    id                   BLOB    NOT NULL PRIMARY KEY,
+    low                  BLOB    NOT NULL,
+    high                 BLOB    NOT NULL,
+    created_at           INTEGER NOT NULL,
+    kek                  TEXT    NOT NULL,
+    key                  BLOB    NOT NULL,
+    low_delivered        BLOB,
+    low_read             BLOB,
+    low_receipt          BLOB,
+    low_shown_delivered  BLOB,
+    low_shown_read       BLOB,
+    low_shown            BLOB,
+    high_delivered       BLOB,
+    high_read            BLOB,
+    high_receipt         BLOB,
+    high_shown_delivered BLOB,
+    high_shown_read      BLOB,
+    high_shown           BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chats_by_kek ON chats (kek);
 
--- A member's list of chats in its order: `activity` is the newest message's id, or that of the start event, and the
--- same for both members.
+-- The chats of a user. Their order is found when it is asked for, by one look at each chat's newest message: keeping
+-- it here would cost two more pages of the log for every message.
 CREATE TABLE members (
-    user_id  BLOB NOT NULL,
-    activity BLOB NOT NULL,
-    chat_id  BLOB NOT NULL,
-    PRIMARY KEY (user_id, activity)
+    user_id BLOB NOT NULL,
+    chat_id BLOB NOT NULL,
+    started BLOB NOT NULL,
+    PRIMARY KEY (user_id, chat_id)
 ) STRICT, WITHOUT ROWID;
 
 -- `sender` is 0 for the chat's `low` and 1 for its `high`; `version` counts changes; `sealed` is NULL in a tombstone.
@@ -86,18 +89,15 @@ CREATE TABLE messages (
     PRIMARY KEY (chat_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
--- `subject` is the message of an edit or deletion (a new message's id is the event's), `high` whether the chat's
--- `high` is the member of a receipt or who started the chat. Watermarks are as of the receipt: a blocked peer must not
--- see later ones.
+-- The rare events of users. New messages and receipts are not copied here: an inbox is these rows merged with what the
+-- user's chats have, by id. `subject` is the message of an edit or deletion, `high` whether the chat's `high` started it.
 CREATE TABLE inbox (
-    user_id   BLOB    NOT NULL,
-    event_id  BLOB    NOT NULL,
-    kind      INTEGER NOT NULL,
-    chat_id   BLOB    NOT NULL,
-    subject   BLOB,
-    high      INTEGER,
-    delivered BLOB,
-    read      BLOB,
+    user_id  BLOB    NOT NULL,
+    event_id BLOB    NOT NULL,
+    kind     INTEGER NOT NULL,
+    chat_id  BLOB    NOT NULL,
+    subject  BLOB,
+    high     INTEGER,
     PRIMARY KEY (user_id, event_id)
 ) STRICT, WITHOUT ROWID;
 
