@@ -82,11 +82,6 @@ impl fmt::Display for ImageRef {
     }
 }
 
-/// Whether a resource says itself which version it wants.
-pub fn is_chosen(image: &api::Image) -> bool {
-    image.tag.is_some() || image.digest.is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

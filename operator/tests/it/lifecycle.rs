@@ -174,3 +174,18 @@ async fn an_upgrade_of_the_operator_changes_pinned_platforms_only_with_their_res
     world.settle().await;
     assert_eq!(image(&world), "sentinel:2");
 }
+
+#[tokio::test]
+async fn a_change_that_was_refused_for_a_while_is_carried_out_with_its_own_image() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    world.apply("chat", &json!({ "image": { "tag": "7" }, "encryption": { "keySecret": { "name": "own" } } }));
+    world.reconcile().await.unwrap();
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").starts_with("False/SecretNotFound"));
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
+    world.settle().await;
+    let set = world.server.get(SETS, NS, "chat").unwrap();
+    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["image"], "sentinel:7");
+}

@@ -66,9 +66,15 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             conditions.set(READY, false, reason, message);
             conditions.set(PROGRESSING, false, reason, message);
             conditions.set(DEGRADED, true, reason, message);
+            // A change that could not be carried out still is a change: once it can, it is carried out
+            // with the images it asks for and not with those that were pinned before it.
+            let is_change = previous.observed_generation != chat.metadata.generation;
             SentinelChatStatus {
                 observed_generation: chat.metadata.generation,
                 conditions: conditions.into_sorted(),
+                sentinel_image: previous.sentinel_image.filter(|_| !is_change),
+                gateway_image: previous.gateway_image.filter(|_| !is_change),
+                template_revision: previous.template_revision.filter(|_| !is_change),
                 ..previous
             }
         }
