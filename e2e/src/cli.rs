@@ -108,6 +108,9 @@ enum ClusterCommand {
     Up {
         #[command(flatten)]
         which: Which,
+        /// With the metrics server, for `kubectl top` and autoscaling.
+        #[arg(long)]
+        metrics: bool,
     },
     /// Takes the cluster down, with all its data.
     Down {
@@ -198,7 +201,7 @@ impl Cli {
 impl ClusterCommand {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up { which } => bare(&*which.provider()?),
+            Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),
             Self::Load { which, release, archive } => load(&*which.running()?, release, archive),
@@ -225,10 +228,13 @@ fn profile(release: bool) -> Profile {
     if release { Profile::Release } else { Profile::Dev }
 }
 
-fn bare(provider: &dyn Provider) -> Result<()> {
+fn bare(provider: &dyn Provider, metrics: bool) -> Result<()> {
     let _lock = provider.state().lock()?;
     let report = Report::default();
     up::bring_up(provider, &report)?;
+    if metrics {
+        provider.metrics(&report)?;
+    }
     let built = images::build(&report, Selection::ThirdParty)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
     println!("\nexport KUBECONFIG={}", provider.state().kubeconfig().display());

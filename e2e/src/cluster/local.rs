@@ -8,6 +8,7 @@ mod config;
 mod containers;
 pub mod forwarder;
 pub mod launcher;
+mod metrics;
 mod network;
 mod parts;
 mod pki;
@@ -197,6 +198,10 @@ impl Provider for Local {
                 command::succeeds(&mut kubectl.command(&["get", "serviceaccount", "default"]))
             })
         })
+    }
+
+    fn metrics(&self, report: &Report) -> Result<()> {
+        metrics::ensure(self, report)
     }
 
     fn load(&self, archive: &Path, references: &[String]) -> Result<Outcome> {

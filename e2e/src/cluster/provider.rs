@@ -40,6 +40,11 @@ pub trait Provider {
     /// Brings the cluster up until its node is ready; starts again what died, leaves alone what runs.
     fn start(&self, report: &Report) -> Result<()>;
 
+    /// Adds the metrics server, for `kubectl top` and autoscaling.
+    fn metrics(&self, _report: &Report) -> Result<()> {
+        bail!("the {} provider has no metrics server of its own; install one from its manifest", self.label())
+    }
+
     /// Loads an OCI archive; `references` are the images in it, so that a loaded one is not loaded again.
     fn load(&self, archive: &Path, references: &[String]) -> Result<Outcome>;
 

@@ -51,6 +51,14 @@ pub const HELM: GoTool = GoTool {
 pub const KIND: GoTool =
     GoTool { name: "kind", package: "sigs.k8s.io/kind", ldflags: "-s -w", first_build: "kind from its Go module" };
 
+/// The metrics server, where asked for.
+pub const METRICS_SERVER: GoTool = GoTool {
+    name: "metrics-server",
+    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    ldflags: "-s -w",
+    first_build: "the metrics server from its Go module, a few minutes",
+};
+
 impl GoTool {
     /// The binary, built now if the cache lacks it.
     pub fn ensure(&self, report: &Report) -> Result<PathBuf> {
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_pinned_modules() {
-        for tool in [NODE, DNS, HELM, KIND] {
+        for tool in [NODE, DNS, HELM, KIND, METRICS_SERVER] {
             let folder = folders::repository().unwrap().join("e2e/cluster").join(tool.name);
             for file in ["go.mod", "go.sum"] {
                 assert!(folder.join(file).is_file(), "{} lacks {file}", tool.name);

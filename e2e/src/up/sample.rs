@@ -106,7 +106,7 @@ impl Sample {
         let look = |arguments: &[&str]| kubectl.run(arguments).unwrap_or_default();
         let conditions = self.get(kubectl).map(|object| conditions(&object)).unwrap_or_default();
         let pods = look(&["-n", &self.namespace, "get", "pods"]);
-        let said = look(&["-n", release::NAMESPACE, "logs", "deploy/sentinel-operator", "--tail=12"]);
+        let said = look(&["-n", release::NAMESPACE, "logs", "deploy/sentinel-operator", "--tail=6"]);
         let config = kubectl.kubeconfig().display();
         format!(
             "conditions:\n{conditions}\npods:\n{pods}\nlast lines of the operator:\n{said}\n\
