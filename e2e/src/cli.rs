@@ -13,6 +13,7 @@ use crate::images::binaries::Profile;
 use crate::images::{self, Selection};
 use crate::load::{self, LoadArgs};
 use crate::report::Report;
+use crate::say;
 use crate::up::{self, Options};
 
 /// Lines of a log shown without `--lines`.
@@ -216,7 +217,7 @@ impl ClusterCommand {
                 let _lock = provider.state().lock()?;
                 let service = Service { namespace, name: service, port };
                 let here = provider.forward(&service, local_port.unwrap_or(port.max(1024)))?;
-                println!("127.0.0.1:{here}");
+                say!("127.0.0.1:{here}\n");
                 Ok(())
             }
         }
@@ -237,7 +238,7 @@ fn bare(provider: &dyn Provider, metrics: bool) -> Result<()> {
     }
     let built = images::build(&report, Selection::ThirdParty)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
-    println!("\nexport KUBECONFIG={}", provider.state().kubeconfig().display());
+    say!("\nexport KUBECONFIG={}\n", provider.state().kubeconfig().display());
     Ok(())
 }
 
@@ -245,35 +246,35 @@ fn down(which: &Which) -> Result<()> {
     let state = State::of(&which.name)?;
     // Nothing is recorded, yet a run may have been interrupted before it recorded anything.
     if which.provider == Choice::Auto && state.provider().is_none() && !state.exists() {
-        println!("there is no cluster {}", which.name);
+        say!("there is no cluster {}\n", which.name);
         return Ok(());
     }
     let lock = state.lock()?;
     which.provider()?.stop(&Report::default())?;
     lock.remove();
-    println!("cluster {} is gone, with all its data; caches are kept", which.name);
+    say!("cluster {} is gone, with all its data; caches are kept\n", which.name);
     Ok(())
 }
 
 fn status(which: &Which) -> Result<()> {
     let provider = which.running()?;
     let state = provider.state();
-    println!("cluster {} ({})", state.name(), provider.label());
-    println!("state   {}", state.folder().display());
-    println!("export KUBECONFIG={}\n", state.kubeconfig().display());
+    say!("cluster {} ({})\n", state.name(), provider.label());
+    say!("state   {}\n", state.folder().display());
+    say!("export KUBECONFIG={}\n\n", state.kubeconfig().display());
     for line in provider.describe()? {
-        println!("{line}");
+        say!("{line}\n");
     }
-    println!();
+    say!("\n");
     let kubectl = provider.kubectl();
     if !kubectl.api_ready() {
-        println!("the API server does not answer; a repeated `up` starts what is not running");
+        say!("the API server does not answer; a repeated `up` starts what is not running\n");
         return Ok(());
     }
-    print!("{}", kubectl.run(&["get", "nodes"])?);
+    say!("{}", kubectl.run(&["get", "nodes"])?);
     // Without the resource's definition there is nothing to show yet.
-    print!("{}", kubectl.run(&["get", "sentinelchats", "--all-namespaces"]).unwrap_or_default());
-    print!("{}", kubectl.run(&["get", "pods", "--all-namespaces"])?);
+    say!("{}", kubectl.run(&["get", "sentinelchats", "--all-namespaces"]).unwrap_or_default());
+    say!("{}", kubectl.run(&["get", "pods", "--all-namespaces"])?);
     Ok(())
 }
 
@@ -289,16 +290,16 @@ fn load(provider: &dyn Provider, release: bool, archive: Option<PathBuf>) -> Res
     up::remember_images(provider.state(), &built)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
     for reference in built.all() {
-        println!("  {reference}");
+        say!("  {reference}\n");
     }
     Ok(())
 }
 
 fn build(release: bool) -> Result<()> {
     let built = images::build(&Report::default(), Selection::All(profile(release)))?;
-    println!("{}", built.archive.display());
+    say!("{}\n", built.archive.display());
     for reference in built.all() {
-        println!("  {reference}");
+        say!("  {reference}\n");
     }
     Ok(())
 }
@@ -314,7 +315,7 @@ fn logs(which: &Which, part: Option<&str>, lines: usize, follow: bool) -> Result
     let state = provider.state();
     let known = state.logged_parts();
     let Some(part) = part else {
-        println!("{}", known.join("\n"));
+        say!("{}\n", known.join("\n"));
         return Ok(());
     };
     if !known.iter().any(|name| name == part) {
@@ -326,6 +327,6 @@ fn logs(which: &Which, part: Option<&str>, lines: usize, follow: bool) -> Result
         tail.args(["-F", "-n", &count]).arg(state.log(part)).status().context("cannot start tail")?;
         return Ok(());
     }
-    println!("{}", log::tail(&state.log(part), lines));
+    say!("{}\n", log::tail(&state.log(part), lines));
     Ok(())
 }

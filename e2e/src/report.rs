@@ -5,6 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+/// Prints, as `print!`, but does not mind a reader that has gone (`… | head`): the work goes on.
+#[macro_export]
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($argument)*);
+    }};
+}
+
 /// Prints one line for each step. On a terminal the running step is shown until its result replaces it.
 #[derive(Debug)]
 pub struct Report {
@@ -41,7 +50,7 @@ impl Report {
     /// A line between steps, for what takes long enough that people ask.
     pub fn note(&self, text: &str) {
         self.clear();
-        println!("· {text}");
+        say!("· {text}\n");
     }
 
     /// Time since this run began.
@@ -51,7 +60,7 @@ impl Report {
 
     fn run<T>(&self, what: &str, action: impl FnOnce() -> Result<(T, Outcome)>) -> Result<T> {
         if self.terminal {
-            print!("… {what}");
+            say!("… {what}");
             // A lost progress line is no reason to stop.
             let _ = std::io::stdout().flush();
         }
@@ -61,15 +70,15 @@ impl Report {
         let took = seconds(begin.elapsed());
         match result {
             Ok((value, Outcome::Done)) => {
-                println!("✓ {what}  {took}");
+                say!("✓ {what}  {took}\n");
                 Ok(value)
             }
             Ok((value, Outcome::Unchanged)) => {
-                println!("✓ {what}  {took} (unchanged)");
+                say!("✓ {what}  {took} (unchanged)\n");
                 Ok(value)
             }
             Err(error) => {
-                println!("✗ {what}  {took}");
+                say!("✗ {what}  {took}\n");
                 Err(error)
             }
         }
@@ -77,7 +86,7 @@ impl Report {
 
     fn clear(&self) {
         if self.terminal {
-            print!("\r\x1b[2K");
+            say!("\r\x1b[2K");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::host::{folders, gotools};
 use crate::images::binaries::Profile;
 use crate::images::{self, Built, Selection};
 use crate::report::{Report, seconds};
+use crate::say;
 
 /// What `up` can be told.
 #[derive(Debug, Clone, Args)]
@@ -53,7 +54,7 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
     report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
-    println!("\nup in {}", seconds(report.elapsed()));
+    say!("\nup in {}\n", seconds(report.elapsed()));
     guide::print(state, &chat, port);
     Ok(())
 }

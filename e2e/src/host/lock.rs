@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use super::folders;
+use crate::say;
 
 /// Held until dropped; the kernel releases it too when the process dies, however it dies.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Lock {
                 .open(path)
                 .with_context(|| format!("cannot open {}", path.display()))?;
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-                println!("· waiting for another run that is working on {what}");
+                say!("· waiting for another run that is working on {what}\n");
                 flock(&file, FlockOperation::LockExclusive)
                     .with_context(|| format!("cannot lock {}", path.display()))?;
             }

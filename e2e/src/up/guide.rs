@@ -2,10 +2,11 @@
 
 use super::sample::Sample;
 use crate::cluster::State;
+use crate::say;
 
 /// Prints the base URL and lines to try.
 pub fn print(state: &State, chat: &Sample, port: u16) {
-    print!("{}", text(&state.kubeconfig().to_string_lossy(), state.name(), chat, port));
+    say!("{}", text(&state.kubeconfig().to_string_lossy(), state.name(), chat, port));
 }
 
 fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
