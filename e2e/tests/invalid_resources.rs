@@ -42,6 +42,8 @@ async fn dry_run(deployed: &Deployed, mut resource: Value) -> Result<(), String>
         // What runs here has this name, and a create would be refused for that alone.
         resource["metadata"]["name"] = json!("dry-run");
     }
+    // A sample may name a namespace that is not here.
+    resource["metadata"]["namespace"] = json!(deployed.namespace);
     let object = serde_json::from_value(resource).expect("kind and metadata");
     let options = PostParams { dry_run: true, field_manager: Some("sentinel-e2e".to_owned()) };
     api(deployed).create(&options, &object).await.map(drop).map_err(|error| error.to_string())
