@@ -19,6 +19,8 @@ use sentinel_operator::names::Names;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_mins(1);
+/// More than the connections that the gateway keeps open.
+const AT_ONCE: usize = 64;
 
 #[tokio::test]
 async fn deleted_and_changed_objects_come_back() {
@@ -59,10 +61,15 @@ async fn deleted_and_changed_objects_come_back() {
     .await;
 
     deployed.wait_ready(PATIENCE).await;
+    // Several at once, so that the gateway has to open connections to wherever the platform's Service is now.
     let url = format!("{}/openapi.json", Deployed::url());
+    let once = async || match reqwest::get(&url).await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(answer.status().to_string()),
+        Err(error) => Err(error.to_string()),
+    };
     eventually("the chat answers through its gateway", PATIENCE, async || {
-        let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
-        if answer.status().is_success() { Ok(()) } else { Err(answer.status().to_string()) }
+        futures::future::join_all((0..AT_ONCE).map(|_| once())).await.into_iter().collect::<Result<Vec<()>, _>>()
     })
     .await;
 }
