@@ -28,7 +28,7 @@ kubectl patch schat chat -n chat --type merge \
 kubectl wait schat chat -n chat --for 'jsonpath={.status.conditions[?(@.type=="Ready")].observedGeneration}=2' --timeout 60s
 kubectl wait schat chat -n chat --for condition=Ready --timeout 120s
 
-SENTINEL_URL=$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80 | grep -oE 'http://[0-9.:]+' | tail -n 1)
+SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
 export SENTINEL_URL SENTINEL_LIMITS=tests
 echo "end-to-end tests at $SENTINEL_URL"
 tests=()

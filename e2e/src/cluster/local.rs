@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
@@ -105,10 +105,9 @@ impl Local {
 
     /// A forwarder from 127.0.0.1 to an address inside the namespace.
     fn forward_to(&self, name: &str, target: &str, preferred: Option<u16>) -> Result<u16> {
-        let ourselves = std::env::current_exe().context("cannot tell which program this is")?;
         let spec = |port: u16| Spec {
             name: name.to_owned(),
-            argv: forwarder::argv(&ourselves, port, &self.network(), target),
+            argv: forwarder::argv(Path::new(process::OURSELVES), port, &self.network(), target),
             config: String::new(),
             // It enters the namespace itself, after it has bound its port outside.
             network: None,

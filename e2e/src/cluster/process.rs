@@ -122,12 +122,14 @@ pub fn ids_where(chosen: impl Fn(&Path) -> bool) -> Vec<i32> {
         .collect()
 }
 
+/// This program, also when a build has replaced its file since it was started.
+pub const OURSELVES: &str = "/proc/self/exe";
+
 fn spawn(state: &State, spec: &Spec) -> Result<(i32, u64)> {
     let path = state.log(&spec.name);
     let output = log::open(&path)?;
     let errors = output.try_clone().with_context(|| format!("cannot write {}", path.display()))?;
-    let ourselves = std::env::current_exe().context("cannot tell which program this is")?;
-    let mut launcher = Command::new(ourselves);
+    let mut launcher = Command::new(OURSELVES);
     launcher.arg("internal-launch");
     if let Some(network) = &spec.network {
         launcher.arg("--network").arg(network);
