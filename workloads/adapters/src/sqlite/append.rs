@@ -1,10 +1,10 @@
-//! Writing a message: the path that must be short. With the chat in the cache it is an insert into `messages`, and a
-//! look and an insert into `sent` when the client gave an id. The members' inboxes have the message by its being there.
+//! Writing a message: the path that must be short. With the chat in the cache it is one insert into `messages`:
+//! the members' inboxes have the message by its being there, and client ids are written once per batch.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, MessageId},
     message::{ClientMessageId, Draft, Message},
     ports::{Appended, StoreError},
     time::Timestamp,
@@ -16,7 +16,8 @@ use super::{
     content,
     failure::Failure,
     rows::{self, execute, exists},
-    statements::{INSERT_MESSAGE, INSERT_SENT, MESSAGE_EXISTS, SENT},
+    sent::Fingerprint,
+    statements::{INSERT_MESSAGE, MESSAGE_EXISTS},
 };
 
 /// Writes a message, or finds the one that the sender wrote under the same client id.
@@ -29,8 +30,11 @@ pub(super) fn append(
     let Batch { db, keys, .. } = *batch;
     let Draft { chat_id, sender_id, kind, text, attachments, reply_to, client_message_id } = draft;
     let state = batch.chats.of_caller(db, keys, sender_id, chat_id)?;
-    if let Some(client_id) = &client_message_id
-        && let Some(message) = earlier(db, keys, sender_id, client_id)?
+    let fingerprint = client_message_id.as_ref().map(|id| Fingerprint::of(sender_id, id));
+    if let Some(fingerprint) = fingerprint
+        && let Some(place) = batch.sent.find(db, fingerprint)?
+        && let Some(message) = message_at(db, keys, place)?
+        && (message.sender_id, &message.client_message_id) == (sender_id, &client_message_id)
     {
         return Ok(Appended { message, duplicate: true });
     }
@@ -52,8 +56,8 @@ pub(super) fn append(
     let kind_code = content::kind_code(kind);
     let values = params![chat_id.as_bytes(), id.as_bytes(), high, kind_code, reply_bytes, client_text, sealed];
     execute(db, INSERT_MESSAGE, values)?;
-    if let Some(client_id) = client_text {
-        execute(db, INSERT_SENT, params![sender_id.as_bytes(), client_id, chat_id.as_bytes(), id.as_bytes()])?;
+    if let Some(fingerprint) = fingerprint {
+        batch.sent.add(fingerprint, chat_id, id);
     }
 
     let chat = state.chat.clone();
@@ -73,21 +77,9 @@ pub(super) fn append(
     Ok(Appended { message, duplicate: false })
 }
 
-/// The message that the sender wrote under this id, in whatever chat; `None` also when its chat is gone.
-fn earlier(
-    db: &Connection,
-    keys: &KeyCache,
-    sender: UserId,
-    client_id: &ClientMessageId,
-) -> Result<Option<Message>, Failure> {
-    let sent = db
-        .prepare_cached(SENT)?
-        .query_row(params![sender.as_bytes(), client_id.as_str()], |row| {
-            Ok((ChatId::from_bytes(row.get(0)?), MessageId::from_bytes(row.get(1)?)))
-        })
-        .optional()?;
-    let Some((chat_id, message_id)) = sent else { return Ok(None) };
-    let Some(row) = rows::chat(db, chat_id)? else { return Ok(None) };
-    let key = keys.open(chat_id, &row.key)?;
-    Ok(rows::message_of(db, &row.chat, &key, message_id)?.map(|found| found.message))
+/// A message in whatever chat; `None` when it or its chat is gone.
+fn message_at(db: &Connection, keys: &KeyCache, place: (ChatId, MessageId)) -> Result<Option<Message>, Failure> {
+    let Some(row) = rows::chat(db, place.0)? else { return Ok(None) };
+    let key = keys.open(row.chat.id, &row.key)?;
+    Ok(rows::message_of(db, &row.chat, &key, place.1)?.map(|found| found.message))
 }

@@ -13,6 +13,7 @@ use super::{
     chat_cache::{ChatCache, KeyCache},
     failure::Failure,
     rows::execute,
+    sent::Sent,
     statements::{INSERT_EVENT, SET_CLOCK},
 };
 
@@ -64,6 +65,7 @@ pub(super) struct Batch<'a> {
     pub(super) db: &'a Connection,
     pub(super) keys: &'a KeyCache,
     pub(super) chats: &'a mut ChatCache,
+    pub(super) sent: &'a mut Sent,
     /// What sockets hear of once this is durable.
     pub(super) events: Vec<LiveEvent>,
     /// Chats whose keys must leave memory once this is durable.
@@ -77,9 +79,10 @@ impl<'a> Batch<'a> {
         db: &'a Connection,
         keys: &'a KeyCache,
         chats: &'a mut ChatCache,
+        sent: &'a mut Sent,
         clock: &'a HybridClock,
     ) -> Self {
-        Self { db, keys, chats, clock, events: Vec::new(), destroyed: Vec::new(), newest: None }
+        Self { db, keys, chats, sent, clock, events: Vec::new(), destroyed: Vec::new(), newest: None }
     }
 
     /// The next message's id. Ids are given here only, so ids rise in the order of commits.
@@ -96,6 +99,7 @@ impl<'a> Batch<'a> {
 
     /// Writes what is written once per batch.
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        self.sent.write(self.db)?;
         if let Some(newest) = self.newest {
             execute(self.db, SET_CLOCK, [newest.as_bytes()])?;
         }

@@ -15,7 +15,7 @@ use super::{
     sessions::{end, sessions_of},
     statements::{
         CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_MEMBER,
-        DELETE_MESSAGES_OF, DELETE_SENT_IN, DELETE_SENT_OF,
+        DELETE_MESSAGES_OF,
     },
 };
 
@@ -32,7 +32,7 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
     for session in sessions_of(batch.db, id)? {
         end(batch, session.id, now)?;
     }
-    for sql in [DELETE_INBOX, DELETE_SENT_OF, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_ACCOUNT] {
+    for sql in [DELETE_INBOX, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_ACCOUNT] {
         execute(batch.db, sql, [id.as_bytes()])?;
     }
     Ok(())
@@ -49,8 +49,6 @@ fn delete_chat(batch: &mut Batch<'_>, leaver: UserId, id: ChatId, now: Timestamp
         execute(batch.db, DELETE_MEMBER, params![member.as_bytes(), id.as_bytes()])?;
         // Older events of the chat in the peer's inbox say nothing without it: readers leave them out.
         if *member != leaver {
-            let high = row.chat.members[0] != *member;
-            execute(batch.db, DELETE_SENT_IN, params![member.as_bytes(), id.as_bytes(), high])?;
             Event::new(event, EventKind::ChatDeleted, id).insert(batch.db, *member)?;
         }
     }

@@ -20,6 +20,7 @@ mod retention;
 mod rewrap;
 mod rows;
 mod schema;
+mod sent;
 mod sessions;
 mod statements;
 mod writer;
@@ -49,6 +50,7 @@ use self::{
     failure::{Failure, Interrupted},
     readers::Readers,
     retention::{Retention, SessionLifetime},
+    sent::Sent,
     writer::{Queue, Writer},
 };
 
@@ -118,11 +120,12 @@ impl Sqlite {
         if let Some(newest) = db.query_row(statements::CLOCK, [], |row| row.get(0).map(Uuid::from_bytes)).optional()? {
             clock.observe(newest);
         }
+        let sent = Sent::load(&db)?;
         let readers = Readers::open(path)?;
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
         let retention = Retention::new(lifetime.clone());
-        let (queue, thread) = writer::start(Writer { db, keys: Arc::clone(&keys), clock, fanout, retention })
+        let (queue, thread) = writer::start(Writer { db, keys: Arc::clone(&keys), clock, fanout, retention }, sent)
             .map_err(OpenError::Thread)?;
         Ok(Self {
             shared: Arc::new(Shared {

@@ -9,18 +9,14 @@ use std::{
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use sentinel_domain::{
-    clock,
-    ids::{EventId, MessageId},
-    time::Timestamp,
-};
+use sentinel_domain::{clock, ids::EventId, time::Timestamp};
 
 use super::{
     rows::{self, execute},
     sessions,
     statements::{
-        ACCOUNT_IDS_AFTER, DELETE_SENT, PRUNABLE_UP_TO, PRUNE_ENDED, PRUNE_INBOX, SENT_AFTER, SET_INBOX_PRUNED,
-        STALE_SESSIONS,
+        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_ENDED, PRUNE_INBOX, PRUNE_SENT,
+        SET_INBOX_PRUNED, STALE_SESSIONS,
     },
 };
 
@@ -62,11 +58,11 @@ pub(super) struct Retention {
     shred_log: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Stage {
     Sessions,
     Inboxes { after: [u8; 16] },
-    Sent { sender: [u8; 16], client_id: String },
+    Sent { after: i64 },
     Done,
 }
 
@@ -92,7 +88,7 @@ impl Retention {
         if Instant::now() < self.due {
             return Ok(false);
         }
-        let next = prune(db, self.stage.clone(), self.lifetime.get(), Timestamp::now())?;
+        let next = prune(db, self.stage, self.lifetime.get(), Timestamp::now())?;
         if matches!(next, Stage::Done) {
             self.due = Instant::now() + PAUSE;
             self.stage = Stage::Sessions;
@@ -118,9 +114,7 @@ fn prune(db: &mut Connection, stage: Stage, lifetime: Option<i64>, now: Timestam
     let next = match stage {
         Stage::Sessions => prune_sessions(&step, lifetime, now)?,
         Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)))?,
-        Stage::Sent { sender, client_id } => {
-            prune_sent(&step, sender, &client_id, MessageId(first_id(now.plus_seconds(-SENT_SECONDS)).0))?
-        }
+        Stage::Sent { after } => prune_sent(&step, after, first_id(now.plus_seconds(-SENT_SECONDS)))?,
         Stage::Done => Stage::Done,
     };
     step.commit()?;
@@ -166,26 +160,21 @@ fn prune_inboxes(step: &Transaction<'_>, after: [u8; 16], horizon: EventId) -> r
         after = *id;
     }
     let last = ids.len() < STEP as usize;
-    Ok(if last { Stage::Sent { sender: [0; 16], client_id: String::new() } } else { Stage::Inboxes { after } })
+    Ok(if last { Stage::Sent { after: i64::MIN } } else { Stage::Inboxes { after } })
 }
 
-fn prune_sent(
-    step: &Transaction<'_>,
-    sender: [u8; 16],
-    client_id: &str,
-    horizon: MessageId,
-) -> rusqlite::Result<Stage> {
-    let mut select = step.prepare_cached(SENT_AFTER)?;
-    let rows: Vec<([u8; 16], String, [u8; 16])> = select
-        .query_map(params![sender, client_id, STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
-    for (sender, client_id, message) in &rows {
-        if MessageId::from_bytes(*message) < horizon {
-            execute(step, DELETE_SENT, params![sender, client_id])?;
+fn prune_sent(step: &Transaction<'_>, after: i64, horizon: EventId) -> rusqlite::Result<Stage> {
+    execute(step, PRUNE_SENT, [horizon.as_bytes()])?;
+    let mut select = step.prepare_cached(EARLIER_AFTER)?;
+    let rows: Vec<(i64, [u8; 16])> =
+        select.query_map(params![after, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (fingerprint, message) in &rows {
+        if EventId::from_bytes(*message) < horizon {
+            execute(step, DELETE_EARLIER, [fingerprint])?;
         }
     }
-    Ok(match rows.into_iter().nth(STEP as usize - 1) {
-        Some((sender, client_id, _)) => Stage::Sent { sender, client_id },
+    Ok(match rows.get(STEP as usize - 1) {
+        Some((last, _)) => Stage::Sent { after: *last },
         None => Stage::Done,
     })
 }
@@ -277,7 +266,7 @@ mod tests {
         let page = sqlite.history(ann, chat.id, HistoryQuery::Latest, 1000).await.unwrap();
         assert_eq!(page.messages.len(), sent.len(), "history is kept");
         assert_eq!(sqlite.sessions(ann).await.unwrap(), [fresh]);
-        assert!(!send(0, now).await.duplicate, "its client id was forgotten");
+        assert_eq!(db.query_row("SELECT count(*) FROM sent", [], |row| row.get::<_, u32>(0)).unwrap(), 0);
 
         let later = now.plus_seconds(INBOX_SECONDS + 10);
         round(&mut db, None, later).unwrap();

@@ -104,15 +104,15 @@ statements! {
         WHERE chat_id = ?1 AND message_id = ?2";
     DELETE_MESSAGE = "UPDATE messages SET version = ?3, sealed = NULL WHERE chat_id = ?1 AND message_id = ?2";
     DELETE_MESSAGES_OF = "DELETE FROM messages WHERE chat_id = ?1";
-    INSERT_SENT = "INSERT OR REPLACE INTO sent (sender_id, client_message_id, chat_id, message_id)
-        VALUES (?1, ?2, ?3, ?4)";
-    SENT = "SELECT chat_id, message_id FROM sent WHERE sender_id = ?1 AND client_message_id = ?2";
-    DELETE_SENT_OF = "DELETE FROM sent WHERE sender_id = ?1";
-    DELETE_SENT_IN = "DELETE FROM sent WHERE sender_id = ?1 AND client_message_id IN
-        (SELECT client_message_id FROM messages WHERE chat_id = ?2 AND sender = ?3)";
-    SENT_AFTER = "SELECT sender_id, client_message_id, message_id FROM sent
-        WHERE (sender_id, client_message_id) > (?1, ?2) ORDER BY sender_id, client_message_id LIMIT ?3";
-    DELETE_SENT = "DELETE FROM sent WHERE sender_id = ?1 AND client_message_id = ?2";
+    INSERT_SENT = "INSERT INTO sent (batch, entries) VALUES (?1, ?2)";
+    SENT_AFTER = "SELECT batch, entries FROM sent WHERE batch > ?1 ORDER BY batch";
+    DELETE_SENT = "DELETE FROM sent WHERE batch = ?1";
+    PRUNE_SENT = "DELETE FROM sent WHERE batch < ?1";
+    INSERT_EARLIER = "INSERT OR REPLACE INTO sent_earlier (fingerprint, chat_id, message_id) VALUES (?1, ?2, ?3)";
+    EARLIER = "SELECT chat_id, message_id FROM sent_earlier WHERE fingerprint = ?1";
+    EARLIER_AFTER = "SELECT fingerprint, message_id FROM sent_earlier
+        WHERE fingerprint > ?1 ORDER BY fingerprint LIMIT ?2";
+    DELETE_EARLIER = "DELETE FROM sent_earlier WHERE fingerprint = ?1";
 
     // Inboxes
     INSERT_EVENT = "INSERT INTO inbox (user_id, event_id, kind, chat_id, subject, high)

@@ -18,6 +18,7 @@ use super::{
     chat_cache::{ChatCache, KeyCache},
     failure::{Failure, Interrupted},
     retention::Retention,
+    sent::Sent,
 };
 
 /// Commands of one transaction at most: bounds how long the first of them waits.
@@ -83,10 +84,11 @@ pub(super) struct Writer {
 }
 
 /// Starts the writer's thread.
-pub(super) fn start(writer: Writer) -> std::io::Result<(Queue, JoinHandle<()>)> {
+pub(super) fn start(writer: Writer, sent: Sent) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || {
-        Thread { writer, chats: ChatCache::new(), receiver, waiting: VecDeque::with_capacity(BATCH), open: true }.run();
+        Thread { writer, chats: ChatCache::new(), sent, receiver, waiting: VecDeque::with_capacity(BATCH), open: true }
+            .run();
     })?;
     Ok((Queue(sender), thread))
 }
@@ -94,6 +96,7 @@ pub(super) fn start(writer: Writer) -> std::io::Result<(Queue, JoinHandle<()>)> 
 struct Thread {
     writer: Writer,
     chats: ChatCache,
+    sent: Sent,
     receiver: mpsc::UnboundedReceiver<Command>,
     waiting: VecDeque<Job>,
     open: bool,
@@ -141,7 +144,7 @@ impl Thread {
             self.waiting.clear();
             return;
         }
-        let mut batch = Batch::new(db, keys, &mut self.chats, clock);
+        let mut batch = Batch::new(db, keys, &mut self.chats, &mut self.sent, clock);
         let mut answers = Vec::with_capacity(self.waiting.len());
         let mut sound = true;
         // After a failure the rest stays in the queue and gets a transaction of its own.
@@ -163,6 +166,7 @@ impl Thread {
                 .is_ok();
         let Batch { events, destroyed, .. } = batch;
         if committed {
+            self.sent.committed();
             for chat in &destroyed {
                 keys.forget(*chat);
             }
@@ -180,6 +184,7 @@ impl Thread {
             // SQLite rolls back by itself on some errors; then this has nothing to do.
             let _ = run(db, "ROLLBACK");
             self.chats.clear();
+            self.sent.rolled_back();
         }
         metrics::histogram!("sentinel_sqlite_batch_commands").record(u32::try_from(answers.len()).unwrap_or(u32::MAX));
         metrics::histogram!("sentinel_sqlite_batch_seconds").record(began.elapsed().as_secs_f64());

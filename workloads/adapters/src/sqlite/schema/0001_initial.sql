@@ -101,14 +101,19 @@ CREATE TABLE inbox (
     PRIMARY KEY (user_id, event_id)
 ) STRICT, WITHOUT ROWID;
 
--- Which message a sender's client id made.
+-- Which message a sender's client id made: one row for each batch of the writer, which keeps the newest in memory.
+-- `entries` are fingerprint (8 bytes), chat and message (16 bytes each).
 CREATE TABLE sent (
-    sender_id         BLOB NOT NULL,
-    client_message_id TEXT NOT NULL,
-    chat_id           BLOB NOT NULL,
-    message_id        BLOB NOT NULL,
-    PRIMARY KEY (sender_id, client_message_id)
+    batch   BLOB NOT NULL PRIMARY KEY,
+    entries BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The same for those that are too many to be kept in memory.
+CREATE TABLE sent_earlier (
+    fingerprint INTEGER NOT NULL PRIMARY KEY,
+    chat_id     BLOB    NOT NULL,
+    message_id  BLOB    NOT NULL
+) STRICT;
 
 -- One row: the newest id that was ever given, which the clock observes at start.
 CREATE TABLE clock (
