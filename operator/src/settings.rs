@@ -1,5 +1,7 @@
 //! What the operator was started with and every reconcile needs.
 
+use crate::cluster_dns::ClusterDns;
+
 /// Defaults for resources that leave a choice to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -7,11 +9,17 @@ pub struct Settings {
     pub sentinel_image: String,
     /// Full reference of the gateway's image.
     pub gateway_image: String,
+    /// How the gateway looks names up; nothing leaves that to its start.
+    pub cluster_dns: Option<ClusterDns>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sentinel_image: DEFAULT_SENTINEL_IMAGE.into(), gateway_image: DEFAULT_GATEWAY_IMAGE.into() }
+        Self {
+            sentinel_image: DEFAULT_SENTINEL_IMAGE.into(),
+            gateway_image: DEFAULT_GATEWAY_IMAGE.into(),
+            cluster_dns: None,
+        }
     }
 }
 

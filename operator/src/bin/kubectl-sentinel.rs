@@ -1,6 +1,6 @@
 //! `kubectl sentinel`: look before and after the operator acts.
 
-use std::{fs, io::Read, path::PathBuf, process::ExitCode};
+use std::{fs, io::Read, net::IpAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
@@ -8,6 +8,7 @@ use kube::{Api, Client, Config, api::ListParams, config::KubeConfigOptions};
 use sentinel_operator::{
     api::SentinelChat,
     build,
+    cluster_dns::ClusterDns,
     render::{self, title, title_of},
     settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
     steps::{dereference, observe, plan, validate},
@@ -33,6 +34,12 @@ struct Args {
     /// Image of the gateway for resources that name none.
     #[arg(long, global = true, env = "GATEWAY_IMAGE", default_value = DEFAULT_GATEWAY_IMAGE)]
     gateway_image: String,
+    /// Name servers of the cluster's pods; those of the operator when left out of `plan`.
+    #[arg(long, global = true, env = "CLUSTER_DNS", value_delimiter = ',')]
+    cluster_dns: Vec<IpAddr>,
+    /// Domain of the cluster's Services.
+    #[arg(long, global = true, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +88,12 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn settings(args: &Args) -> Settings {
-    Settings { sentinel_image: args.sentinel_image.clone(), gateway_image: args.gateway_image.clone() }
+    Settings {
+        sentinel_image: args.sentinel_image.clone(),
+        gateway_image: args.gateway_image.clone(),
+        cluster_dns: (!args.cluster_dns.is_empty())
+            .then(|| ClusterDns { servers: args.cluster_dns.clone(), domain: args.cluster_domain.clone() }),
+    }
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<String> {

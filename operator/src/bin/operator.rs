@@ -10,6 +10,7 @@ use sentinel_operator::{
     admin::Admin,
     answer::{self, describe},
     api::SentinelChat,
+    cluster_dns::ClusterDns,
     controller,
     lease::Candidate,
     reconcile::Context,
@@ -97,7 +98,11 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     admin.set_ready(true);
 
-    let settings = Settings { sentinel_image: args.sentinel_image, gateway_image: args.gateway_image };
+    let cluster_dns = ClusterDns::of_this_pod();
+    if cluster_dns.is_none() {
+        tracing::warn!("not in a pod: gateways look the platform's Service up once, at their start");
+    }
+    let settings = Settings { sentinel_image: args.sentinel_image, gateway_image: args.gateway_image, cluster_dns };
     let context = Arc::new(Context::new(client.clone(), settings));
     let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
     let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);

@@ -1,7 +1,8 @@
 //! The gateway's configuration. It runs on NGINX 1.22 and later.
 //!
-//! The platform is reached through its ClusterIP Service, whose address outlives pods, so no change
-//! of a pod needs a reload. What changes here rolls the gateway's pods by the content hash.
+//! The platform is reached through its ClusterIP Service, whose address outlives pods, so no change of a pod needs a
+//! reload; nor does a new Service where the cluster's name server is known. What changes here rolls the gateway's pods
+//! by the content hash.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +63,6 @@ fn render(chat: &ValidChat) -> String {
     let proxies = trusted_proxies(chat);
     let tls = own_certificate(chat).is_some();
     let body = i64::from(chat.spec.limits.body_bytes) + BODY_SLACK;
-    let upstream = format!("{}.{}.svc:{PLATFORM_PORT}", chat.names.sentinel(), chat.namespace);
 
     // With a proxy in front, its headers tell scheme, client and request; without one, a client
     // that sends them only tries to be somebody else.
@@ -90,10 +90,29 @@ fn render(chat: &ValidChat) -> String {
     let template = TEMPLATE
         .replace("@SCHEME@", scheme)
         .replace("@REQUEST_ID@", request_id)
-        .replace("@UPSTREAM@", &upstream)
+        .replace("@UPSTREAM@", &upstream(chat))
         .replace("@REAL_IP@", &real_ip.concat())
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT);
-    format!("{template}{servers}}}\n").replace("@HEALTH@", HEALTH).replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+    let pass = if chat.cluster_dns.is_some() { "http://$platform" } else { "http://sentinel" };
+    format!("{template}{servers}}}\n")
+        .replace("@PASS@", pass)
+        .replace("@HEALTH@", HEALTH)
+        .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+}
+
+/// Where the platform is: looked up when needed, or, where no name server is known, at start.
+fn upstream(chat: &ValidChat) -> String {
+    let service = format!("{}.{}.svc", chat.names.sentinel(), chat.namespace);
+    match &chat.cluster_dns {
+        Some(dns) => format!(
+            "  resolver {} valid=5s ipv6=off;\n  resolver_timeout 5s;\n  map $uri $platform {{\n    default {service}.{}:{PLATFORM_PORT};\n  }}\n",
+            dns.resolver(),
+            dns.domain
+        ),
+        None => format!(
+            "  upstream sentinel {{\n    # The only server must never be marked as failed: clients would be refused after the pod is back.\n    server {service}:{PLATFORM_PORT} max_fails=0;\n    keepalive 64;\n  }}\n"
+        ),
+    }
 }
 
 fn limits(body: i64) -> String {
@@ -153,12 +172,7 @@ http {
   }
 
 @REAL_IP@
-  upstream sentinel {
-    # The only server must never be marked as failed: clients would be refused after the pod is back.
-    server @UPSTREAM@ max_fails=0;
-    keepalive 64;
-  }
-
+@UPSTREAM@
   client_header_timeout 15s;
   client_body_timeout 30s;
   keepalive_timeout 75s;
@@ -229,11 +243,11 @@ const ROUTES: &str = r#"
 
     location /socket.io/ {
       proxy_buffering off;
-      proxy_pass http://sentinel;
+      proxy_pass @PASS@;
     }
 
     location / {
-      proxy_pass http://sentinel;
+      proxy_pass @PASS@;
     }
 
     error_page 413 @too_large;

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::{
     api::{SentinelChat, SentinelChatSpec, Upgrades, rules},
+    cluster_dns::ClusterDns,
     image::{self, ImageRef},
     names::Names,
     settings::Settings,
@@ -72,6 +73,8 @@ pub struct ValidChat {
     pub gateway_image: ImageRef,
     /// Whether newer defaults wait for a change of the resource.
     pub upgrade_waits: bool,
+    /// How the gateway looks names up.
+    pub cluster_dns: Option<ClusterDns>,
     /// Templates to use.
     pub template_revision: i32,
     /// Lifetime of access tokens.
@@ -117,6 +120,7 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
             || template_revision != TEMPLATE_REVISION,
         sentinel_image,
         gateway_image,
+        cluster_dns: settings.cluster_dns.clone(),
         template_revision,
         access_token,
         refresh_token,

@@ -152,7 +152,8 @@ async fn keys_are_made_once_and_their_change_rolls_the_pods() {
 
 #[tokio::test]
 async fn an_upgrade_of_the_operator_changes_pinned_platforms_only_with_their_resource() {
-    let newer = Settings { sentinel_image: "sentinel:2".into(), gateway_image: "nginx:2".into() };
+    let newer =
+        Settings { sentinel_image: "sentinel:2".into(), gateway_image: "nginx:2".into(), ..Settings::default() };
     let image = |world: &World| {
         let set = world.server.get(SETS, NS, "chat").unwrap();
         set["spec"]["template"]["spec"]["containers"][0]["image"].clone()

@@ -1,13 +1,17 @@
 //! What the gateway is told for which resource.
 
-use sentinel_operator::{render, settings::Settings};
+use sentinel_operator::{cluster_dns::ClusterDns, render, settings::Settings};
 
 fn config(spec: &str) -> String {
+    config_with(spec, &Settings::default())
+}
+
+fn config_with(spec: &str, settings: &Settings) -> String {
     let text = format!(
         "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {{name: chat, namespace: team}}\nspec: {spec}\n"
     );
     let chat = render::parse(&text).unwrap().remove(0);
-    let objects = render::render(&chat, &Settings::default()).unwrap();
+    let objects = render::render(&chat, settings).unwrap();
     let map = objects.iter().find(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == "chat-gateway").unwrap();
     map["data"]["nginx.conf"].as_str().unwrap().to_owned()
 }
@@ -64,4 +68,14 @@ fn limits_and_logs_are_as_promised() {
     ] {
         assert!(!log.contains(leak), "{leak} is logged");
     }
+}
+
+#[test]
+fn a_known_name_server_is_asked_again_and_again() {
+    let dns = ClusterDns { servers: vec!["10.96.0.10".parse().unwrap()], domain: "cluster.local".into() };
+    let config = config_with("{}", &Settings { cluster_dns: Some(dns), ..Settings::default() });
+    assert!(config.contains("resolver 10.96.0.10 valid=5s ipv6=off;"));
+    assert!(config.contains("default chat-sentinel.team.svc.cluster.local:8080;"));
+    assert!(config.contains("proxy_pass http://$platform;") && !config.contains("upstream sentinel"), "{config}");
+    assert_eq!(config.matches('{').count(), config.matches('}').count());
 }

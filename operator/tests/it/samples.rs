@@ -10,7 +10,8 @@ fn root() -> &'static Path {
 
 #[test]
 fn every_sample_makes_what_its_snapshot_says() {
-    let settings = Settings { sentinel_image: "sentinel:1.2.3".into(), gateway_image: "nginx:1.29".into() };
+    let settings =
+        Settings { sentinel_image: "sentinel:1.2.3".into(), gateway_image: "nginx:1.29".into(), ..Settings::default() };
     let mut count = 0;
     for entry in fs::read_dir(root().join("config/samples")).unwrap() {
         let path = entry.unwrap().path();

@@ -39,7 +39,11 @@ pub struct World {
 impl World {
     /// A cluster with one resource called `chat`.
     pub fn with(spec: &Value) -> Self {
-        let world = Self::empty(Settings { sentinel_image: "sentinel:1".into(), gateway_image: "nginx:1".into() });
+        let world = Self::empty(Settings {
+            sentinel_image: "sentinel:1".into(),
+            gateway_image: "nginx:1".into(),
+            ..Settings::default()
+        });
         world.apply("chat", spec);
         world
     }
