@@ -24,12 +24,12 @@ export KUBECONFIG
 
 # All test clients share one address; this also shows that a change of limits rolls the platform.
 kubectl patch schat chat -n chat --type merge \
-  -p '{"spec":{"limits":{"loginsPerMinute":10000,"requestsPerSecond":100000,"messagesPerSecond":100000}}}'
+  -p '{"spec":{"auth":{"corsOrigins":["https://chat.example.test"]},"limits":{"loginsPerMinute":10000,"requestsPerSecond":100000,"messagesPerSecond":100000}}}'
 kubectl wait schat chat -n chat --for 'jsonpath={.status.conditions[?(@.type=="Ready")].observedGeneration}=2' --timeout 60s
 kubectl wait schat chat -n chat --for condition=Ready --timeout 120s
 
 SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
-export SENTINEL_URL SENTINEL_LIMITS=tests
+export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
 tests=()
 for file in e2e/tests/*.rs; do tests+=(--test "$(basename "$file" .rs)"); done

@@ -1,8 +1,9 @@
 //! The hybrid logical clock that makes ids.
 //!
-//! An id is a `UUIDv7` (RFC 9562): 48 bits of Unix milliseconds, then a 12-bit counter in `rand_a`, then 62 random
-//! bits that tell apart ids which two nodes make at the same instant. A node merges each id it sees, so what it
-//! makes next sorts after all it has seen, however its wall clock stands: order respects causality.
+//! An id is a `UUIDv7` (RFC 9562): 48 bits of Unix milliseconds, then a 12-bit counter in `rand_a`, then 62 bits that
+//! a node draws at random when it starts and that tell apart ids which two nodes make at the same instant. A node
+//! merges each id it sees, so what it makes next sorts after all it has seen, however its wall clock stands: order
+//! respects causality.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -41,18 +42,26 @@ impl Instant {
         }
     }
 
-    /// The id of this instant with the given random bits (the lowest 62 are used).
-    pub fn id(self, random: u64) -> Uuid {
+    /// The id that a node gives to this instant (the lowest 62 bits of `node` are used).
+    pub fn id(self, node: u64) -> Uuid {
         let high = (u128::from(self.millis) << 80) | (0x7 << 76) | (u128::from(self.counter) << 64);
-        let low = (0b10 << 62) | (random & (u64::MAX >> 2));
+        let low = (0b10 << 62) | (node & (u64::MAX >> 2));
         Uuid::from_u128(high | u128::from(low))
     }
 }
 
 /// A hybrid logical clock. One per process; cheap to share behind an `Arc`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HybridClock {
+    node: u64,
     last: Mutex<Instant>,
+}
+
+impl Default for HybridClock {
+    fn default() -> Self {
+        let (_, node) = Uuid::new_v4().as_u64_pair();
+        Self { node, last: Mutex::default() }
+    }
 }
 
 impl HybridClock {
@@ -78,8 +87,7 @@ impl HybridClock {
             *last = if wall > *last { wall } else { last.next() };
             *last
         };
-        let (_, random) = Uuid::new_v4().as_u64_pair();
-        instant.id(random)
+        instant.id(self.node)
     }
 
     /// [`HybridClock::tick`] for a message.
@@ -106,6 +114,12 @@ mod tests {
         assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
         assert_eq!(Instant::of(id), instant);
         assert_eq!(MessageId(id).timestamp(), Timestamp(1_706_369_200_007));
+    }
+
+    #[test]
+    fn two_nodes_give_different_ids_to_one_instant() {
+        let (a, b) = (HybridClock::new(), HybridClock::new());
+        assert_ne!(a.tick(Timestamp(1_000)), b.tick(Timestamp(1_000)));
     }
 
     #[test]

@@ -140,6 +140,8 @@ pub struct Chat {
     pub created_at: Timestamp,
     /// How far each member has got, in the order of `members`.
     pub watermarks: [Watermarks; 2],
+    /// What the other member may know of it: it stays behind while either blocks the other.
+    pub shown: [Watermarks; 2],
 }
 
 impl Chat {
@@ -156,6 +158,16 @@ impl Chat {
     /// How far `user` has got.
     pub fn watermarks_of(&self, user: UserId) -> Watermarks {
         if self.members[0] == user { self.watermarks[0] } else { self.watermarks[1] }
+    }
+
+    /// How far `user` has got, as the other member may know it.
+    pub fn shown_of(&self, user: UserId) -> Watermarks {
+        if self.members[0] == user { self.shown[0] } else { self.shown[1] }
+    }
+
+    /// How far each member has got, in the order of `members`, as `viewer` may know it.
+    pub fn watermarks_for(&self, viewer: UserId) -> [Watermarks; 2] {
+        self.members.map(|member| if member == viewer { self.watermarks_of(member) } else { self.shown_of(member) })
     }
 
     /// Its members, each once.
@@ -208,6 +220,7 @@ mod tests {
             members: [ann, ann],
             created_at: Timestamp(0),
             watermarks: Default::default(),
+            shown: Default::default(),
         };
         assert_eq!(chat.peer_of(ann), ann);
         assert_eq!(chat.distinct_members(), [ann]);
