@@ -70,7 +70,7 @@ pub struct MessageView<'a> {
 impl<'a> MessageView<'a> {
     /// The message as members of `chat` see it now.
     pub fn of(chat: &Chat, message: &'a Message) -> Self {
-        let receiver = chat.watermarks_of(chat.peer_of(message.sender_id));
+        let receiver = chat.shown_of(chat.peer_of(message.sender_id));
         let read = receiver.read_up_to.filter(|up_to| *up_to >= message.id);
         let delivered = receiver.delivered_up_to.is_some_and(|up_to| up_to >= message.id);
         Self {
@@ -224,6 +224,7 @@ mod tests {
             members: [ann, bob],
             created_at: Timestamp(0),
             watermarks: Default::default(),
+            shown: Default::default(),
         };
         let message = Message {
             id: id(1_706_369_200_007),
@@ -238,7 +239,9 @@ mod tests {
             deleted: false,
         };
         // What the sender has read says nothing about the receiver.
-        chat.watermarks[0] = chat.watermarks[0].advanced(Progress::Read, message.id);
+        chat.shown[0] = chat.shown[0].advanced(Progress::Read, message.id);
+        // Nor does what the receiver has done behind a block.
+        chat.watermarks[1] = chat.watermarks[1].advanced(Progress::Read, message.id);
         assert_eq!(
             serde_json::to_value(MessageView::of(&chat, &message)).unwrap(),
             json!({
@@ -248,10 +251,10 @@ mod tests {
                 "seen_at": null, "client_message_id": "c-1",
             })
         );
-        chat.watermarks[1] = chat.watermarks[1].advanced(Progress::Delivered, message.id);
+        chat.shown[1] = chat.shown[1].advanced(Progress::Delivered, message.id);
         let view = MessageView::of(&chat, &message);
         assert_eq!((view.status, view.seen_at), (MessageStatus::Delivered, None));
-        chat.watermarks[1] = chat.watermarks[1].advanced(Progress::Read, id(1_706_369_201_000));
+        chat.shown[1] = chat.shown[1].advanced(Progress::Read, id(1_706_369_201_000));
         let view = MessageView::of(&chat, &message);
         assert_eq!((view.status, view.seen_at), (MessageStatus::Read, Some(Timestamp(1_706_369_201_000))));
     }

@@ -105,7 +105,7 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
 
 /// Writes a chat with its messages; returns how many there were.
 async fn write_chat(users: &Users, user: UserId, chat: &Chat, chunks: &mut Chunks) -> Result<u64, ExportError> {
-    chunks.send(Ok(line(&Record::chat(chat))?.into())).await?;
+    chunks.send(Ok(line(&Record::chat(chat, user))?.into())).await?;
     let mut written = 0;
     let mut query = HistoryQuery::Latest;
     loop {

@@ -252,6 +252,16 @@ test('a block cuts messages, typing and receipts both ways, on open sockets too'
   await hers.refused('blocked', 'send_message', { chat_id: pair.chat, message: 'x' });
   await his.ask('typing', { chat_id: pair.chat, typing: true });
   await hers.ask('message_read', { chat_id: pair.chat, message_id });
+  const his_view = async () => {
+    const { messages } = ok(await call('GET', `/users/chat/${pair.chat}`, { token: pair.bob.token }));
+    const { chats } = ok(await call('GET', '/users/chat', { token: pair.bob.token }));
+    const { events } = ok(await call('GET', '/sync', { token: pair.bob.token }));
+    const synced = events.find((event) => event.data.message_id === message_id).data;
+    return [messages[0], chats[0].last_message, synced].map(({ status, seen_at }) => ({ status, seen_at }));
+  };
+  for (const seen of await his_view()) {
+    assert.deepEqual(seen, { status: 'sent', seen_at: null }, 'progress showed through a block');
+  }
   ok(await call('DELETE', path, { token: pair.ann.token }), 204);
   const after = await his.send(pair.chat, 'after');
   await hers.next('receive_message', of(after.message_id));

@@ -118,7 +118,7 @@ fn start(batch: &mut Batch<'_>, caller: UserId, peer: UserId, now: Timestamp) ->
     let [low, high] = &members;
     let values = params![id.as_bytes(), low.as_bytes(), high.as_bytes(), now.0, key.kek, key.bytes];
     execute(batch.db, INSERT_CHAT, values)?;
-    let chat = Chat { id, members, created_at: now, watermarks: Default::default() };
+    let chat = Chat { id, members, created_at: now, watermarks: Default::default(), shown: Default::default() };
     let started = Event { high: Some(members[0] != caller), ..Event::new(event, EventKind::ChatStarted, id) };
     for member in chat.distinct_members() {
         execute(batch.db, INSERT_MEMBER, params![member.as_bytes(), id.as_bytes(), event.as_bytes()])?;

@@ -114,7 +114,7 @@ impl Merge<'_> {
             let (event, watermarks) = if *member == self.caller {
                 (receipts.own, chat.watermarks_of(*member))
             } else {
-                (receipts.shown, receipts.shown_watermarks)
+                (receipts.shown, chat.shown_of(*member))
             };
             if let Some(event) = event.filter(|event| *event > self.after) {
                 let receipt = InboxBody::Receipt { chat_id: chat.id, user_id: *member, watermarks };

@@ -39,19 +39,21 @@ pub(super) fn advance(
     let (high, peer) = (state.is_high(caller), state.chat.peer_of(caller));
     let receipts = &mut state.receipts[usize::from(high)];
     receipts.own = Some(event);
+    state.chat.watermarks[usize::from(high)] = watermarks;
     // What a blocked peer has heard stays; later progress is none of its business.
     if !state.blocked {
         receipts.shown = Some(event);
-        receipts.shown_watermarks = watermarks;
+        state.chat.shown[usize::from(high)] = watermarks;
     }
-    state.chat.watermarks[usize::from(high)] = watermarks;
     if peer == caller {
         state.chat.watermarks[1] = watermarks;
+        state.chat.shown[1] = watermarks;
     }
     let sql = if high { SET_HIGH_PROGRESS } else { SET_LOW_PROGRESS };
     let (delivered, read) = bytes(&watermarks);
-    let (shown_delivered, shown_read) = bytes(&receipts.shown_watermarks);
-    let shown = receipts.shown.as_ref().map(EventId::as_bytes);
+    let shown_watermarks = state.chat.shown_of(caller);
+    let (shown_delivered, shown_read) = bytes(&shown_watermarks);
+    let shown = state.receipts[usize::from(high)].shown.as_ref().map(EventId::as_bytes);
     let id = chat_id.as_bytes();
     execute(db, sql, params![id, delivered, read, event.as_bytes(), shown_delivered, shown_read, shown])?;
     let live = LiveEvent::Receipt { chat: state.chat.clone(), user_id: caller, blocked: state.blocked };

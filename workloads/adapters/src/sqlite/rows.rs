@@ -75,8 +75,6 @@ pub(super) struct Receipts {
     pub(super) own: Option<EventId>,
     /// The event of what the peer may know.
     pub(super) shown: Option<EventId>,
-    /// What the peer may know.
-    pub(super) shown_watermarks: Watermarks,
 }
 
 /// A row of `chats`.
@@ -93,13 +91,14 @@ pub(super) fn chat(db: &Connection, id: ChatId) -> Result<Option<ChatRow>, Failu
     let row = select
         .query_row([id.as_bytes()], |row| {
             let members = [UserId::from_bytes(row.get(0)?), UserId::from_bytes(row.get(1)?)];
-            let (low, high) = (watermarks(row, 5)?, watermarks(row, 11)?);
+            let both = |low, high| if members[0] == members[1] { [low, low] } else { [low, high] };
             Ok(ChatRow {
                 chat: Chat {
                     id,
                     members,
                     created_at: Timestamp(row.get(2)?),
-                    watermarks: if members[0] == members[1] { [low, low] } else { [low, high] },
+                    watermarks: both(watermarks(row, 5)?, watermarks(row, 11)?),
+                    shown: both(watermarks(row, 8)?, watermarks(row, 14)?),
                 },
                 key: WrappedKey { kek: row.get(3)?, bytes: row.get(4)? },
                 receipts: [receipts(row, 7)?, receipts(row, 13)?],
@@ -114,11 +113,7 @@ fn watermarks(row: &Row<'_>, column: usize) -> rusqlite::Result<Watermarks> {
 }
 
 fn receipts(row: &Row<'_>, column: usize) -> rusqlite::Result<Receipts> {
-    Ok(Receipts {
-        own: event_id(row, column)?,
-        shown_watermarks: watermarks(row, column + 1)?,
-        shown: event_id(row, column + 3)?,
-    })
+    Ok(Receipts { own: event_id(row, column)?, shown: event_id(row, column + 3)? })
 }
 
 /// An optional message id.

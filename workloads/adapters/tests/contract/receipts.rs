@@ -65,12 +65,15 @@ pub async fn a_blocked_peer_gets_no_receipt(stores: &Stores) {
     let live = stores.fanout.take();
     assert!(matches!(live[..], [LiveEvent::Receipt { user_id, blocked: true, .. }] if user_id == bob), "{live:?}");
     assert_eq!(receipts(&stores.sync(ann, None, 10).await), [(bob, before)], "what was known stays as it was");
+    let seen = stores.chats.chat(ann, chat.id).await.unwrap();
+    assert_eq!((seen.watermarks_of(bob), seen.shown_of(bob)), (hidden, before));
     assert_eq!(receipts(&stores.sync(bob, None, 10).await), [(bob, hidden)]);
     stores.accounts.unblock(bob, ann).await.unwrap();
     let after = stores.chats.advance(bob, chat.id, Progress::Read, sent[2], NOW).await.unwrap();
     for user in [ann, bob] {
         assert_eq!(receipts(&stores.sync(user, None, 10).await), [(bob, after)]);
     }
+    assert_eq!(stores.chats.chat(ann, chat.id).await.unwrap().shown_of(bob), after);
 }
 
 pub async fn a_receipt_needs_a_message_of_the_chat(stores: &Stores) {

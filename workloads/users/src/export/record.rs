@@ -83,8 +83,14 @@ impl<'a> Record<'a> {
         Self::Block { user_id: profile.user_id, username: profile.username.as_str(), blocked_at }
     }
 
-    pub fn chat(chat: &Chat) -> Self {
-        Self::Chat { chat_id: chat.id, members: chat.members, created_at: chat.created_at, watermarks: chat.watermarks }
+    /// A chat as `user`, one of its members, knows it.
+    pub fn chat(chat: &Chat, user: UserId) -> Self {
+        Self::Chat {
+            chat_id: chat.id,
+            members: chat.members,
+            created_at: chat.created_at,
+            watermarks: chat.watermarks_for(user),
+        }
     }
 
     pub fn message(message: &'a Message) -> Self {

@@ -29,7 +29,8 @@ fn chat(members: [UserId; 2], messages: u128) -> (Chat, Vec<Message>) {
         edited_at: None,
         deleted: false,
     };
-    let chat = Chat { id, members, created_at: Timestamp(0), watermarks: Default::default() };
+    let chat =
+        Chat { id, members, created_at: Timestamp(0), watermarks: Default::default(), shown: Default::default() };
     (chat, (1..=messages).map(message).collect())
 }
 
