@@ -85,7 +85,7 @@ impl IntoResponses for TakesJson {
     fn responses() -> Answers {
         answers([
             ("400", problem("The body is not JSON (`malformed_json`).")),
-            ("413", problem("The body is too large (`body_too_large`).")),
+            ("413", problem("The body or the text in it is too large (`body_too_large`, `message_too_large`).")),
             ("415", problem("The body is not sent as JSON (`unsupported_media_type`).")),
             (
                 "422",

@@ -329,7 +329,18 @@ fn every_route_is_described_with_its_answers() {
     assert_eq!(routes, expected);
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
-            assert!(operation["responses"].get("401").is_some(), "{method} {path}");
+            let answers = operation["responses"].as_object().unwrap();
+            let mut expected = vec!["401", "422", "429", "503"];
+            if operation.get("requestBody").is_some() {
+                expected.extend(["400", "413", "415"]);
+            }
+            for status in expected {
+                assert!(answers.contains_key(status), "{method} {path} {status}");
+            }
+            for (status, answer) in answers.iter().filter(|(status, _)| status.as_str() >= "400") {
+                let content: Vec<_> = answer["content"].as_object().unwrap().keys().collect();
+                assert_eq!(content, ["application/problem+json"], "{method} {path} {status}");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     auth::AuthUser,
+    describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Query},
     problem::{Problem, ProblemBody},
 };
@@ -39,11 +40,15 @@ const DEFAULT_CHATS: usize = 50;
     responses(
         (status = 201, description = "The chat is new", body = StartedChat),
         (status = 200, description = "The chat was there", body = StartedChat),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 403, description = "`sender_id` is not the caller, or one blocks the other", body = ProblemBody),
-        (status = 404, description = "There is no such account", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
-        (status = 429, description = "Too many requests", body = ProblemBody),
+        (
+            status = 403, description = "`sender_id` is not the caller, or one blocks the other",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 404, description = "There is no such account",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesJson, NeedsToken, Any,
     )
 )]
 pub(super) async fn start(
@@ -96,10 +101,11 @@ pub(super) struct ChatPage<'a> {
     params(ChatsQuery),
     responses(
         (status = 200, description = "Some of the chats", body = ChatPage),
-        (status = 400, description = "The cursor is not one of this query", body = ProblemBody),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 403, description = "`user_id` is not the caller", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
+        (
+            status = 403, description = "`user_id` is not the caller",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn list(

@@ -14,8 +14,9 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
 };
 use serde::{Deserialize, Serialize};
 use time::{
@@ -79,10 +80,7 @@ pub(super) struct MessagePage<'a> {
     params(("chat_id" = uuid::Uuid, Path, description = "The chat"), PageQuery),
     responses(
         (status = 200, description = "Some of the messages", body = MessagePage),
-        (status = 400, description = "The cursor is not one of this chat and caller", body = ProblemBody),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 404, description = "No such chat of the caller", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn page(
@@ -150,10 +148,7 @@ pub(super) struct SeedPage<'a> {
     request_body = SeedPageQuery,
     responses(
         (status = 200, description = "Some of the messages", body = SeedPage),
-        (status = 400, description = "The paging state is not one of this chat and caller", body = ProblemBody),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 404, description = "No such chat of the caller", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
+        MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn seed_page(

@@ -11,6 +11,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
     problem::{Problem, ProblemBody},
 };
@@ -31,12 +32,11 @@ use crate::{
     responses(
         (status = 201, description = "The message", body = MessageView),
         (status = 200, description = "The first message, of which this was a repeat", body = MessageView),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 403, description = "`sender_id` is not the caller, or one blocks the other", body = ProblemBody),
-        (status = 404, description = "No such chat of the caller", body = ProblemBody),
-        (status = 413, description = "The text is too large", body = ProblemBody),
-        (status = 422, description = "The message is empty, or a part of it malformed or unknown", body = ProblemBody),
-        (status = 429, description = "Too many messages", body = ProblemBody),
+        (
+            status = 403, description = "`sender_id` is not the caller, or one blocks the other",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn send(
@@ -64,13 +64,15 @@ pub(super) async fn send(
     request_body = EditedText,
     responses(
         (status = 200, description = "The message as it is now", body = MessageView),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 403, description = "The caller is not the author", body = ProblemBody),
-        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
-        (status = 409, description = "The message was deleted", body = ProblemBody),
-        (status = 413, description = "The text is too large", body = ProblemBody),
-        (status = 422, description = "The text is empty, or the request malformed", body = ProblemBody),
-        (status = 429, description = "Too many messages", body = ProblemBody),
+        (
+            status = 403, description = "The caller is not the author",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 409, description = "The message was deleted",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn edit(
@@ -96,10 +98,11 @@ pub(super) async fn edit(
     ),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 403, description = "The caller is not the author", body = ProblemBody),
-        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
-        (status = 429, description = "Too many messages", body = ProblemBody),
+        (
+            status = 403, description = "The caller is not the author",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn delete(
@@ -120,9 +123,7 @@ pub(super) async fn delete(
     request_body = ReadUpTo,
     responses(
         (status = 204, description = "They are read"),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 404, description = "No such message in a chat of the caller", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
+        MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn read(

@@ -6,8 +6,9 @@ use axum::{
 };
 use sentinel_http::{
     auth::AuthUser,
+    describe::{Any, NeedsToken, TakesParameters},
     extract::{Json, Query},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
 };
 
 use super::App;
@@ -29,9 +30,7 @@ use crate::{
     ),
     responses(
         (status = 200, description = "What happened, in order", body = SyncPage),
-        (status = 400, description = "The token is not one of the caller's", body = ProblemBody),
-        (status = 401, description = "No good access token", body = ProblemBody),
-        (status = 422, description = "The request is malformed", body = ProblemBody),
+        TakesParameters, NeedsToken, Any,
     )
 )]
 pub(super) async fn since(
