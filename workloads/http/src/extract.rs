@@ -43,12 +43,13 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads JSON; also the socket edge's events come through here, so that they get the same problems.
+/// Reads a JSON object; also the socket edge's events come through here, so that they get the same problems.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| fault::of_json(&error))?;
     deserializer.end().map_err(|_| fault::malformed_json())?;
-    Ok(value)
+    // serde also reads a struct from an array of its fields.
+    if body.trim_ascii_start().starts_with(b"[") { Err(fault::no_object()) } else { Ok(value) }
 }
 
 /// Reads a JSON value that was parsed before, with the same problems as [`parse_json`].

@@ -7,6 +7,13 @@ use crate::problem::Problem;
 /// The code of a request with a wrong field.
 const INVALID_REQUEST: &str = "invalid_request";
 
+const NO_OBJECT: &str = "must be an object";
+
+/// JSON that is not an object.
+pub(super) fn no_object() -> Problem {
+    problem("", "invalid_field", NO_OBJECT)
+}
+
 /// Text that is not JSON.
 pub(super) fn malformed_json() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
@@ -30,7 +37,7 @@ pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
     let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
     match expected.map(without_position) {
         // serde names the Rust type, which is none of the client's business.
-        Some(expected) if expected.starts_with("struct ") => problem(path, "invalid_field", "must be an object"),
+        Some(expected) if expected.starts_with("struct ") => problem(path, "invalid_field", NO_OBJECT),
         Some(expected) => problem(path, "invalid_field", &format!("must be {expected}")),
         None => malformed(path),
     }

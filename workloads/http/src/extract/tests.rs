@@ -77,6 +77,7 @@ async fn a_wrong_field_is_422_and_named() {
             "is missing",
         ),
         ("\"text\"".into(), "", "invalid_field", "must be an object"),
+        (" [\"ann\",[]]".into(), "", "invalid_field", "must be an object"),
     ];
     for (body, field, code, detail) in cases {
         let (status, problem) = post("application/json", body.clone()).await;
