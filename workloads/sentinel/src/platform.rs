@@ -1,6 +1,11 @@
 //! Puts the services together over the embedded stores.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use axum::{Router, http::header, routing::get};
@@ -21,6 +26,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::describe;
 
 const DATABASE: &str = "sentinel.db";
+const LOCK: &str = "sentinel.lock";
 /// Well below the two minutes for which a new signing key is published before it signs.
 const KEYS_RELOADED_EVERY: Duration = Duration::from_secs(30);
 
@@ -32,6 +38,7 @@ pub struct Platform {
     pub store: Sqlite,
     /// The message service, to drain its sockets.
     pub messages: Arc<MessageService>,
+    _lock: File,
 }
 
 impl Platform {
@@ -42,6 +49,7 @@ impl Platform {
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
         let limits = Arc::new(RateLimits::new(&config.limits));
         let hub = Arc::new(Hub::new());
+        let lock = lock(&config.data_dir)?;
         let store = open_store(&config.data_dir, keyring.clone(), hub.clone())?;
         let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
         let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
@@ -77,7 +85,7 @@ impl Platform {
         );
         let router = routes(Arc::new(users), &messages)?;
         let router = layers::apply(router, &config, tokens, limits);
-        Ok(Self { router, store, messages })
+        Ok(Self { router, store, messages, _lock: lock })
     }
 }
 
@@ -92,8 +100,26 @@ async fn reload_keys(tokens: Arc<Tokens>) {
     }
 }
 
+/// Keeps other servers away from the folder as long as the file is open: each has parts of the data in memory, and would
+/// not hear of a block or a repeated message that the other has taken.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    make_folder(data_dir)?;
+    let path = data_dir.join(LOCK);
+    let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = open.with_context(|| format!("opening {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!("another server is running on {}", data_dir.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
+}
+
 fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
-    std::fs::create_dir_all(data_dir).with_context(|| format!("making {}", data_dir.display()))?;
+    make_folder(data_dir)?;
     let path = data_dir.join(DATABASE);
     Sqlite::open(&path, keyring, Arc::new(HybridClock::new()), fanout)
         .with_context(|| format!("opening {}", path.display()))
@@ -120,4 +146,20 @@ pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let count = store.rewrap_keys().await?;
     store.close();
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_has_a_folder_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let first = lock(&data).unwrap();
+        let refused = lock(&data).unwrap_err().to_string();
+        assert!(refused.starts_with("another server is running on "), "{refused}");
+        drop(first);
+        lock(&data).unwrap();
+    }
 }
