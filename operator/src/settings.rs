@@ -1,6 +1,12 @@
 //! What the operator was started with and every reconcile needs.
 
-use crate::cluster_dns::ClusterDns;
+use crate::{
+    api::SentinelChat,
+    build::{Kind, cluster_dns_of},
+    cluster_dns::ClusterDns,
+    names::Names,
+    steps::observe::Observed,
+};
 
 /// Defaults for resources that leave a choice to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +17,22 @@ pub struct Settings {
     pub gateway_image: String,
     /// How the gateway looks names up; nothing leaves that to its start.
     pub cluster_dns: Option<ClusterDns>,
+}
+
+impl Settings {
+    /// What `live` and its objects tell of the settings that they were made with. For plans that are made outside of the
+    /// operator: they must not show its images and name servers as a change.
+    pub fn in_use(live: &SentinelChat, observed: &Observed) -> Self {
+        let defaults = Self::default();
+        let status = live.status.clone().unwrap_or_default();
+        let gateway = live.metadata.name.clone().map(|name| Names::new(name).gateway()).unwrap_or_default();
+        let config = observed.get(Kind::ConfigMap, &gateway).and_then(|map| map["data"]["nginx.conf"].as_str());
+        Self {
+            sentinel_image: status.sentinel_image.unwrap_or(defaults.sentinel_image),
+            gateway_image: status.gateway_image.unwrap_or(defaults.gateway_image),
+            cluster_dns: config.and_then(cluster_dns_of),
+        }
+    }
 }
 
 impl Default for Settings {

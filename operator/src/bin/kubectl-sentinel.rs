@@ -9,8 +9,9 @@ use sentinel_operator::{
     api::SentinelChat,
     build,
     cluster_dns::ClusterDns,
+    names::Names,
     render::{self, title, title_of},
-    settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
+    settings::Settings,
     steps::{dereference, observe, plan, validate},
     story,
     subset::differences,
@@ -28,13 +29,13 @@ struct Args {
     /// Namespace; that of the kubeconfig when left out.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
-    /// Image of the platform for resources that name none.
-    #[arg(long, global = true, env = "SENTINEL_IMAGE", default_value = DEFAULT_SENTINEL_IMAGE)]
-    sentinel_image: String,
-    /// Image of the gateway for resources that name none.
-    #[arg(long, global = true, env = "GATEWAY_IMAGE", default_value = DEFAULT_GATEWAY_IMAGE)]
-    gateway_image: String,
-    /// Name servers of the cluster's pods; those of the operator when left out of `plan`.
+    /// Image of the platform for resources that name none; `plan` takes the one in use when this is left out.
+    #[arg(long, global = true, env = "SENTINEL_IMAGE")]
+    sentinel_image: Option<String>,
+    /// Image of the gateway for resources that name none; `plan` takes the one in use when this is left out.
+    #[arg(long, global = true, env = "GATEWAY_IMAGE")]
+    gateway_image: Option<String>,
+    /// Name servers of the cluster's pods; `plan` takes those in use when this is left out.
     #[arg(long, global = true, env = "CLUSTER_DNS", value_delimiter = ',')]
     cluster_dns: Vec<IpAddr>,
     /// Domain of the cluster's Services.
@@ -72,7 +73,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Render { file } => {
             for chat in render::parse(&read(file)?)? {
-                print!("{}", render::to_yaml(&render::render(&chat, &settings(&args))?)?);
+                print!("{}", render::to_yaml(&render::render(&chat, &settings(&args, Settings::default()))?)?);
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -87,12 +88,16 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn settings(args: &Args) -> Settings {
+/// What was given, and `defaults` for the rest.
+fn settings(args: &Args, defaults: Settings) -> Settings {
     Settings {
-        sentinel_image: args.sentinel_image.clone(),
-        gateway_image: args.gateway_image.clone(),
-        cluster_dns: (!args.cluster_dns.is_empty())
-            .then(|| ClusterDns { servers: args.cluster_dns.clone(), domain: args.cluster_domain.clone() }),
+        sentinel_image: args.sentinel_image.clone().unwrap_or(defaults.sentinel_image),
+        gateway_image: args.gateway_image.clone().unwrap_or(defaults.gateway_image),
+        cluster_dns: if args.cluster_dns.is_empty() {
+            defaults.cluster_dns
+        } else {
+            Some(ClusterDns { servers: args.cluster_dns.clone(), domain: args.cluster_domain.clone() })
+        },
     }
 }
 
@@ -143,11 +148,13 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
     chat.metadata.namespace = Some(namespace.clone());
     let name = chat.metadata.name.clone().context("the resource has no name")?;
     let api: Api<SentinelChat> = Api::namespaced(client.clone(), &namespace);
+    let observed = observe::observe(client, &namespace, &Names::new(name.clone())).await?;
+    let mut defaults = Settings::default();
     if let Some(live) = api.get_opt(&name).await? {
+        defaults = Settings::in_use(&live, &observed);
         chat.metadata.uid = live.metadata.uid;
     }
-    let valid = validate::validate(&chat, &settings(args))?;
-    let observed = observe::observe(client, &namespace, &valid.names).await?;
+    let valid = validate::validate(&chat, &settings(args, defaults))?;
     let found = dereference::dereference(client, &valid, &observed).await?;
     if found.new_keys.is_some() {
         println!("+ Secret {}", valid.names.keys());

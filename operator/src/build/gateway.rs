@@ -4,8 +4,8 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, PodSpec, SecretVolumeSource, Service, ServicePort,
-            ServiceSpec, Volume, VolumeMount,
+            ConfigMapVolumeSource, Container, ContainerPort, Lifecycle, LifecycleHandler, PodSpec, SecretVolumeSource,
+            Service, ServicePort, ServiceSpec, SleepAction, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
@@ -17,6 +17,10 @@ use crate::{api::ServiceType, names::Component, steps::validate::ValidChat};
 
 /// User and group of NGINX in the official image.
 const USER: i64 = 101;
+/// Seconds that a pod goes on accepting after it was told to stop: until then no node may have heard of it.
+const LINGER: i64 = 5;
+/// Seconds that a pod gets to stop: lingering, NGINX's own limit for its workers, and some to spare.
+const GRACE: i64 = LINGER + nginx::SHUTDOWN + 5;
 
 fn selector(chat: &ValidChat) -> LabelSelector {
     LabelSelector { match_labels: Some(chat.names.selector(Component::Gateway)), ..LabelSelector::default() }
@@ -82,11 +86,11 @@ fn pod_spec(chat: &ValidChat) -> PodSpec {
     }
     PodSpec {
         security_context: Some(pod::pod_security(USER)),
-        termination_grace_period_seconds: Some(30),
+        termination_grace_period_seconds: Some(GRACE),
         containers: vec![container(chat, mounts)],
         volumes: Some(volumes),
-        topology_spread_constraints: (chat.spec.gateway.replicas > 1)
-            .then(|| vec![pod::spread(chat, Component::Gateway)]),
+        // Also for a single pod, or a second one would replace the first.
+        topology_spread_constraints: Some(vec![pod::spread(chat, Component::Gateway)]),
         ..PodSpec::default()
     }
 }
@@ -112,6 +116,13 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
             ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", nginx::CONFIG_PATH].map(String::from).to_vec(),
         ),
         ports: Some(ports),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: LINGER }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
         startup_probe: Some(pod::probe(nginx::HEALTH, "http", 1, 30)),
         liveness_probe: Some(pod::probe(nginx::HEALTH, "http", 10, 3)),
         readiness_probe: Some(pod::probe(nginx::HEALTH, "http", 3, 2)),

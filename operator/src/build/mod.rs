@@ -23,6 +23,7 @@ pub use self::{
     keys::{KeyError, generate as generate_keys, metadata as keys_metadata},
     kind::{Kind, Stage},
     network::{Flow, Peer, flows},
+    nginx::cluster_dns_of,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 

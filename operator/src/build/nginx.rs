@@ -4,12 +4,12 @@
 //! reload; nor does a new Service where the cluster's name server is known. What changes here rolls the gateway's pods
 //! by the content hash.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{config::PORT as PLATFORM_PORT, metadata};
-use crate::{names::Component, steps::validate::ValidChat};
+use crate::{cluster_dns::ClusterDns, names::Component, steps::validate::ValidChat};
 
 /// Port for HTTP.
 pub(super) const PORT: i32 = 8080;
@@ -30,6 +30,8 @@ pub(super) const CERTIFICATES: &str = "/etc/nginx/certificates";
 
 /// Clients ping every 25 s and wait 20 s for the answer: nothing may be cut off before that.
 const SOCKET_TIMEOUT: &str = "90s";
+/// Seconds after which a stopping worker closes what is still open: sockets would keep it until it is killed.
+pub(super) const SHUTDOWN: i64 = 10;
 /// Room for headers of a multipart body, so that the platform's own answer to a large body is seen.
 const BODY_SLACK: i64 = 4096;
 /// Where Ingress controllers live when nothing else is said.
@@ -92,12 +94,23 @@ fn render(chat: &ValidChat) -> String {
         .replace("@REQUEST_ID@", request_id)
         .replace("@UPSTREAM@", &upstream(chat))
         .replace("@REAL_IP@", &real_ip.concat())
-        .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT);
+        .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+        .replace("@SHUTDOWN@", &SHUTDOWN.to_string());
     let pass = if chat.cluster_dns.is_some() { "http://$platform" } else { "http://sentinel" };
     format!("{template}{servers}}}\n")
         .replace("@PASS@", pass)
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+}
+
+/// How the gateway with this configuration looks names up: only an operator in a pod knows it, and plans are made outside.
+pub fn cluster_dns_of(config: &str) -> Option<ClusterDns> {
+    let line = config.lines().find_map(|line| line.trim().strip_prefix("resolver "))?;
+    let servers: Vec<IpAddr> =
+        line.split_whitespace().map_while(|word| word.trim_matches(['[', ']']).parse().ok()).collect();
+    let (_, rest) = config.split_once(".svc.")?;
+    let (domain, _) = rest.split_once(':')?;
+    (!servers.is_empty()).then(|| ClusterDns { servers, domain: domain.to_owned() })
 }
 
 /// Where the platform is: looked up when needed, or, where no name server is known, at start.
@@ -125,6 +138,7 @@ fn server(listen: &str, settings: &str, routes: &str) -> String {
 
 const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
 worker_processes 2;
+worker_shutdown_timeout @SHUTDOWN@s;
 pid /tmp/nginx.pid;
 # Errors of single requests would carry query strings; the access log has their status.
 error_log stderr crit;

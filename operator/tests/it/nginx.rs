@@ -1,6 +1,6 @@
 //! What the gateway is told for which resource.
 
-use sentinel_operator::{cluster_dns::ClusterDns, render, settings::Settings};
+use sentinel_operator::{build::cluster_dns_of, cluster_dns::ClusterDns, render, settings::Settings};
 
 fn config(spec: &str) -> String {
     config_with(spec, &Settings::default())
@@ -78,4 +78,15 @@ fn a_known_name_server_is_asked_again_and_again() {
     assert!(config.contains("default chat-sentinel.team.svc.cluster.local:8080;"));
     assert!(config.contains("proxy_pass http://$platform;") && !config.contains("upstream sentinel"), "{config}");
     assert_eq!(config.matches('{').count(), config.matches('}').count());
+}
+
+#[test]
+fn how_a_running_gateway_looks_names_up_is_read_back() {
+    for servers in ["10.96.0.10", "10.96.0.10,fd00::a"] {
+        let servers = servers.split(',').map(|server| server.parse().unwrap()).collect();
+        let cluster_dns = Some(ClusterDns { servers, domain: "example.internal".into() });
+        let settings = Settings { cluster_dns: cluster_dns.clone(), ..Settings::default() };
+        assert_eq!(cluster_dns_of(&config_with("{}", &settings)), cluster_dns);
+    }
+    assert_eq!(cluster_dns_of(&config("{}")), None);
 }

@@ -46,3 +46,27 @@ fn every_object_is_namespaced_labelled_and_restricted() {
         }
     }
 }
+
+fn gateway(spec: &str) -> serde_json::Value {
+    let text = format!(
+        "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {{name: chat, namespace: team}}\nspec: {spec}\n"
+    );
+    let chat = render::parse(&text).unwrap().remove(0);
+    let objects = render::render(&chat, &Settings::default()).unwrap();
+    objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap()
+}
+
+#[test]
+fn more_gateways_are_added_and_do_not_replace_the_first() {
+    let (one, three) = (gateway("{gateway: {replicas: 1}}"), gateway("{gateway: {replicas: 3}}"));
+    assert_eq!(one["spec"]["template"], three["spec"]["template"]);
+}
+
+#[test]
+fn a_stopping_gateway_accepts_until_all_nodes_know_and_has_time_to_finish() {
+    let gateway = gateway("{}");
+    let pod = &gateway["spec"]["template"]["spec"];
+    let linger = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_i64().unwrap();
+    assert!(linger >= 3, "{linger}");
+    assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() > linger + 10);
+}
