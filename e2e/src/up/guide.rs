@@ -11,7 +11,7 @@ pub fn print(state: &State, chat: &Sample, port: u16) {
 
 fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
     let Sample { namespace, name: instance, .. } = chat;
-    let option = if name == "sentinel" { String::new() } else { format!(" --name {name}") };
+    let option = if name == "sentinel" { String::new() } else { format!(" NAME={name}") };
     format!(
         r#"
   chat      http://127.0.0.1:{port}
@@ -24,12 +24,13 @@ register a user:
 look around:
   export KUBECONFIG={kubeconfig}
   kubectl -n {namespace} get schat {instance}
+  kubectl -n {namespace} describe schat {instance}
   kubectl -n {namespace} get pods
   kubectl -n sentinel-system logs deploy/sentinel-operator
-  less docs/cluster.md
+  less docs/cluster.md docs/operations.md
 
 take it down:
-  make down                                   (or: sentinel-e2e down{option})
+  make down{option}
 "#
     )
 }
@@ -42,7 +43,7 @@ mod tests {
     fn the_guide_names_where_things_are() {
         let chat = Sample { namespace: "chat".to_owned(), name: "demo".to_owned(), text: String::new() };
         let text = text("/state/kubeconfig", "dev", &chat, 8081);
-        for part in ["http://127.0.0.1:8081", "KUBECONFIG=/state/kubeconfig", "get schat demo", "down --name dev"] {
+        for part in ["http://127.0.0.1:8081", "KUBECONFIG=/state/kubeconfig", "get schat demo", "make down NAME=dev"] {
             assert!(text.contains(part), "{part}");
         }
     }

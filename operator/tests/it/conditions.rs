@@ -132,6 +132,30 @@ fn table() {
 }
 
 #[test]
+fn a_pod_that_waits_for_a_volume_is_told_as_the_volumes_trouble() {
+    let waiting = set(json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 }));
+    let mut observed = observed(Some(waiting), Some(ready_set()));
+    // What Kubernetes says where the storage class does not exist: nothing about the claim, and this about the pod.
+    let pod = |message: &str| {
+        serde_json::from_value(json!({
+            "metadata": { "name": "chat-0", "labels": { "app.kubernetes.io/component": "sentinel" } },
+            "status": { "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                "message": message }] },
+        }))
+        .unwrap()
+    };
+    observed.claims = vec![
+        serde_json::from_value(json!({ "metadata": { "name": "data-chat-0" },
+            "spec": { "storageClassName": "wrong" }, "status": { "phase": "Pending" } }))
+        .unwrap(),
+    ];
+    observed.pods = vec![pod("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found")];
+    assert_eq!(judged(&observed, &[], &[])[2], "True/VolumePending");
+    observed.pods = vec![pod("0/1 nodes are available: 1 Insufficient cpu.")];
+    assert_eq!(judged(&observed, &[], &[])[2], "True/PodFailing");
+}
+
+#[test]
 fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let mut chat = chat();
     let valid = validate(&chat, &Settings::default()).unwrap();

@@ -23,6 +23,9 @@ pub const PAUSED: &str = "Paused";
 /// The operator has newer defaults than those in use.
 pub const UPGRADE: &str = "UpgradeAvailable";
 
+/// How the scheduler calls what a pod waits for.
+const CLAIM: &str = "PersistentVolumeClaim";
+
 /// Longest message; the schema allows 4096 bytes.
 const MESSAGE_MAX: usize = 1024;
 
@@ -110,18 +113,29 @@ fn troubles(
     let mut troubles: Vec<(&'static str, String)> =
         failures.iter().map(|failure| (failure.reason, failure.message.clone())).collect();
     troubles.extend(blocked.iter().map(|change| ("ImmutableField", refusal(change))));
+    // Before the pod that waits for its volume: the scheduler's words do not tell why there is none.
+    for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+        if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
+            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}")));
+        } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
+            // Kubernetes says nothing at all about a class that does not exist.
+            troubles.push((
+                "VolumePending",
+                format!(
+                    "volume claim {name} has no volume: is there a storage class {} that can make it? kubectl describe pvc {name}",
+                    class.unwrap_or("by default")
+                ),
+            ));
+        }
+        // Otherwise the claim is only waiting for its pod or its provisioner.
+    }
     troubles.extend(
         workloads
             .iter()
             .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
     );
-    for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
-        let name = claim.metadata.name.as_deref().unwrap_or_default();
-        // Without a warning the claim is only waiting for its pod or its provisioner.
-        if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
-            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}")));
-        }
-    }
     troubles
 }
 
