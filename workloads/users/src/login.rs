@@ -6,7 +6,8 @@ use axum::{
 };
 use sentinel_domain::{
     account::{Email, Username},
-    ports::Credentials,
+    ids::UserId,
+    ports::{Credentials, StoreError},
 };
 use sentinel_http::{
     client::ClientAddress,
@@ -57,16 +58,34 @@ pub(crate) async fn login(
     throttle(&users.limits, &account_key(folded, credentials.as_ref()), &address)?;
     let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
     let verdict = users.passwords.verify(login.password.clone(), stored).await?;
-    let Some(Credentials { account, .. }) = credentials.filter(|_| verdict.matches) else {
+    let Some(Credentials { account, password_hash }) = credentials.filter(|_| verdict.matches) else {
         metrics::counter!("logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     };
-    if verdict.outdated {
-        let hash = users.passwords.hash(login.password).await?;
+    let better = if verdict.outdated { Some(users.passwords.hash(login.password.clone()).await?) } else { None };
+    let (session, answer) = users.begin_session(&account, device::name(&headers)).await?;
+    if !still_good(&users, account.id, password_hash, login.password).await? {
+        match users.sessions.end_session(account.id, session).await {
+            // The change of password may have ended it already.
+            Ok(()) | Err(StoreError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        return Err(invalid_credentials());
+    }
+    if let Some(hash) = better {
         users.accounts.set_password_hash(account.id, hash).await?;
     }
     metrics::counter!("logins_total", "result" => "accepted").increment(1);
-    users.begin_session(&account, device::name(&headers)).await.map(Json)
+    Ok(Json(answer))
+}
+
+/// Whether the password is still the account's. Changing it ends the sessions there are; one that begins meanwhile
+/// with the password until then must not stay, so this is asked when it has begun.
+async fn still_good(users: &Users, id: UserId, hash: String, password: String) -> Result<bool, Problem> {
+    let Some(now) = users.accounts.credentials(id).await? else { return Ok(false) };
+    // Another log-in may have replaced an outdated hash of the same password.
+    Ok(now.password_hash == hash || users.passwords.verify(password, Some(now.password_hash)).await?.matches)
 }
 
 /// The name or address as accounts are found by it; `None` when no account can have it.

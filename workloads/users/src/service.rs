@@ -61,7 +61,11 @@ impl UsersService {
     }
 
     /// Begins a session and gives its first tokens.
-    pub(crate) async fn begin_session(&self, account: &Account, device: String) -> Result<TokenAnswer, Problem> {
+    pub(crate) async fn begin_session(
+        &self,
+        account: &Account,
+        device: String,
+    ) -> Result<(SessionId, TokenAnswer), Problem> {
         let now = Timestamp::now();
         let session = Session {
             id: SessionId(Uuid::new_v4()),
@@ -73,7 +77,7 @@ impl UsersService {
         };
         let id = session.id;
         self.sessions.create_session(session).await?;
-        Ok(self.token_answer(account.id, &account.username, id, 0, now)?)
+        Ok((id, self.token_answer(account.id, &account.username, id, 0, now)?))
     }
 
     /// The tokens of a session's generation.

@@ -74,6 +74,25 @@ async fn a_new_password_ends_all_other_sessions() {
 }
 
 #[tokio::test]
+async fn a_log_in_with_the_old_password_does_not_outlive_its_change() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let body = json!({ "username": "bob", "password": "battery staple", "email": "bob@example.com" });
+    assert_eq!(app.post("/register", body).await.status, 201);
+    // While the old password is being checked, the change is made and has ended the sessions that there were.
+    let change = async {
+        let mut data = app.memory.data();
+        let hash_of = |name: &str| data.accounts.values().find(|it| it.0.username.as_str() == name).unwrap().1.clone();
+        let new = hash_of("bob");
+        data.accounts.values_mut().find(|it| it.0.username.as_str() == "ann").unwrap().1 = new;
+        data.sessions.retain(|_, session| session.user_id.to_string() != ann.id);
+    };
+    let (answer, ()) = tokio::join!(app.post("/login", json!({ "username": "ann", "password": PASSWORD })), change);
+    assert_eq!(answer.code(), (401, "invalid_credentials"));
+    assert!(app.memory.data().sessions.values().all(|session| session.user_id.to_string() != ann.id));
+}
+
+#[tokio::test]
 async fn guessing_the_current_password_is_throttled() {
     let app = App::with(&json!({}), &json!({ "loginsPerMinute": 1 }));
     let ann = app.register("ann").await;
