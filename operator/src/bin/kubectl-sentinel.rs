@@ -10,6 +10,7 @@ use sentinel_operator::{
     build,
     cluster_dns::ClusterDns,
     names::Names,
+    reconcile::Guarded,
     render::{self, title, title_of},
     settings::Settings,
     steps::{dereference, observe, plan, validate},
@@ -122,7 +123,7 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
 
 async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyhow::Result<ExitCode> {
     let namespace = args.namespace.as_deref().unwrap_or(client.default_namespace());
-    let api: Api<SentinelChat> = Api::namespaced(client.clone(), namespace);
+    let api: Api<Guarded> = Api::namespaced(client.clone(), namespace);
     let chats = match name {
         Some(name) => vec![api.get(name).await?],
         None => api.list(&ListParams::default()).await?.items,
@@ -132,6 +133,15 @@ async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyho
     }
     let mut all_ready = !chats.is_empty();
     for chat in &chats {
+        let chat = match &chat.0 {
+            Ok(chat) => chat,
+            Err(invalid) => {
+                let name = invalid.metadata.name.as_deref().unwrap_or_default();
+                println!("{namespace}/{name}\n  cannot be read, correct it: {}", invalid.error);
+                all_ready = false;
+                continue;
+            }
+        };
         print!("{}", story::tell(chat));
         let conditions = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         all_ready &= conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");

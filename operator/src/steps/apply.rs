@@ -47,6 +47,19 @@ impl Failure {
         };
         Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}"), transient: true }
     }
+
+    /// An object of somebody else has the name of a child.
+    fn not_ours(child: &Child) -> Self {
+        let (kind, name) = (child.kind.as_str(), &child.name);
+        Self {
+            stage: child.kind.stage(),
+            reason: "NotOurs",
+            message: format!(
+                "{kind} {name} exists but the operator did not make it: delete it, or give the SentinelChat another name"
+            ),
+            transient: true,
+        }
+    }
 }
 
 /// Creates fresh keys. An existing Secret is never overwritten: creation fails if there is one.
@@ -70,14 +83,33 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         if child.kind.stage() == Stage::Workload && failures.iter().any(|f| f.stage == Stage::Content) {
             continue;
         }
-        match apply_one(client, namespace, child).await {
+        let is_known = observed.get(child.kind, &child.name).is_some();
+        // What does not carry our labels may be somebody else's.
+        let foreign = if is_known { Ok(false) } else { is_foreign(client, namespace, child).await };
+        let failed = |error| Failure::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, &error);
+        let applied = match foreign {
+            Ok(true) => Err(Failure::not_ours(child)),
+            Ok(false) => apply_one(client, namespace, child).await.map_err(failed),
+            Err(error) => Err(failed(error)),
+        };
+        match applied {
             Ok(value) => observed.put(child.kind, &child.name, value),
-            Err(error) => {
-                failures.push(Failure::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, &error));
-            }
+            Err(failure) => failures.push(failure),
         }
     }
     failures
+}
+
+/// Whether somebody else made an object of that name: applying would take it over, and delete it with the resource.
+/// Ours may have lost its labels, but then a SentinelChat owns it or this operator wrote to it.
+async fn is_foreign(client: &Client, namespace: &str, child: &Child) -> Result<bool, kube::Error> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.api_resource());
+    Ok(api.get_opt(&child.name).await?.is_some_and(|live| {
+        let meta = &live.metadata;
+        let is_owned = meta.owner_references.iter().flatten().any(|owner| owner.kind == "SentinelChat");
+        let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
+        !is_owned && !is_written
+    }))
 }
 
 async fn apply_one(client: &Client, namespace: &str, child: &Child) -> Result<Value, kube::Error> {

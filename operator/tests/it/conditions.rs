@@ -135,7 +135,7 @@ fn table() {
 fn a_pod_that_waits_for_a_volume_is_told_as_the_volumes_trouble() {
     let waiting = set(json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 }));
     let mut observed = observed(Some(waiting), Some(ready_set()));
-    // What Kubernetes says where the storage class does not exist: nothing about the claim, and this about the pod.
+    // Before there is a warning about the claim, and without a default class for ever, only the pod tells.
     let pod = |message: &str| {
         serde_json::from_value(json!({
             "metadata": { "name": "chat-0", "labels": { "app.kubernetes.io/component": "sentinel" } },

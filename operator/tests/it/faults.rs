@@ -35,6 +35,24 @@ async fn a_forbidden_create_becomes_a_condition_and_stops_nothing_else() {
 }
 
 #[tokio::test]
+async fn objects_of_others_are_not_taken_over() {
+    let world = World::with(&json!({}));
+    let theirs = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "chat-config", "namespace": NS }, "data": { "theirs": "kept" } });
+    world.server.put("v1/configmaps", NS, theirs);
+    assert!(world.reconcile().await.is_err());
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("/NotOurs: ConfigMap chat-config exists"), "{condition}");
+    let found = world.server.get("v1/configmaps", NS, "chat-config").unwrap();
+    assert_eq!(found["data"], json!({ "theirs": "kept" }));
+    assert_eq!(found["metadata"].get("ownerReferences"), None);
+
+    world.server.delete("v1/configmaps", NS, "chat-config");
+    world.settle().await;
+    assert!(world.condition("Degraded").starts_with("False/"));
+}
+
+#[tokio::test]
 async fn without_its_configuration_no_workload_is_started() {
     let world = World::with(&json!({}));
     world.server.fault("PATCH", "/configmaps/chat-config", Answer::Status(500, "etcd is full"), 1);

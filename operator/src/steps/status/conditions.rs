@@ -120,7 +120,7 @@ fn troubles(
         if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
             troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}")));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
-            // Kubernetes says nothing at all about a class that does not exist.
+            // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.
             troubles.push((
                 "VolumePending",
                 format!(
