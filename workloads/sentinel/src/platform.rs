@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -27,6 +27,9 @@ use crate::describe;
 
 const DATABASE: &str = "sentinel.db";
 const LOCK: &str = "sentinel.lock";
+/// A server that was told to stop is gone before that.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 /// Well below the two minutes for which a new signing key is published before it signs.
 const KEYS_RELOADED_EVERY: Duration = Duration::from_secs(30);
 
@@ -49,7 +52,7 @@ impl Platform {
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
         let limits = Arc::new(RateLimits::new(&config.limits));
         let hub = Arc::new(Hub::new());
-        let lock = lock(&config.data_dir)?;
+        let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
         let store = open_store(&config.data_dir, keyring.clone(), hub.clone())?;
         let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
         let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
@@ -101,16 +104,30 @@ async fn reload_keys(tokens: Arc<Tokens>) {
 }
 
 /// Keeps other servers away from the folder as long as the file is open: each has parts of the data in memory, and would
-/// not hear of a block or a repeated message that the other has taken.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
+/// not hear of a block or a repeated message that the other has taken. One that is about to stop is waited for.
+async fn lock(data_dir: &Path, patience: Duration) -> anyhow::Result<File> {
     make_folder(data_dir)?;
     let path = data_dir.join(LOCK);
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = open.with_context(|| format!("opening {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => anyhow::bail!("another server is running on {}", data_dir.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    let deadline = Instant::now() + patience;
+    let mut waits = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", path.display()));
+            }
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                anyhow::bail!("another server is running on {}", data_dir.display())
+            }
+            Err(TryLockError::WouldBlock) => {
+                if !std::mem::replace(&mut waits, true) {
+                    tracing::warn!(folder = %data_dir.display(), "waiting for another server on the folder to stop");
+                }
+                tokio::time::sleep(LOCK_RETRIED_EVERY).await;
+            }
+        }
     }
 }
 
@@ -152,14 +169,17 @@ pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_server_has_a_folder_at_a_time() {
+    #[tokio::test]
+    async fn one_server_has_a_folder_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let first = lock(&data).unwrap();
-        let refused = lock(&data).unwrap_err().to_string();
+        let first = lock(&data, Duration::ZERO).await.unwrap();
+        let refused = lock(&data, Duration::from_millis(150)).await.unwrap_err().to_string();
         assert!(refused.starts_with("another server is running on "), "{refused}");
-        drop(first);
-        lock(&data).unwrap();
+        let (second, ()) = tokio::join!(lock(&data, LOCK_PATIENCE), async {
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        second.unwrap();
     }
 }
