@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -23,6 +23,11 @@ use super::{
 
 /// Commands of one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
+/// How long the first command of a batch waits for others while many callers write. A flush to disk costs more than
+/// this wait; the more commands share it, the more go through.
+const COMPANY: Duration = Duration::from_millis(3);
+/// Commands in the last batch that tell of many callers: one alone must not wait.
+const MANY: usize = 4;
 
 /// A command of one caller.
 type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Done + Send>;
@@ -87,8 +92,16 @@ pub(super) struct Writer {
 pub(super) fn start(writer: Writer, sent: Sent) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || {
-        Thread { writer, chats: ChatCache::new(), sent, receiver, waiting: VecDeque::with_capacity(BATCH), open: true }
-            .run();
+        Thread {
+            writer,
+            chats: ChatCache::new(),
+            sent,
+            receiver,
+            waiting: VecDeque::with_capacity(BATCH),
+            last: 0,
+            open: true,
+        }
+        .run();
     })?;
     Ok((Queue(sender), thread))
 }
@@ -99,6 +112,8 @@ struct Thread {
     sent: Sent,
     receiver: mpsc::UnboundedReceiver<Command>,
     waiting: VecDeque<Job>,
+    /// Commands in the last batch.
+    last: usize,
     open: bool,
 }
 
@@ -119,6 +134,9 @@ impl Thread {
         if self.waiting.is_empty() && self.open {
             let first = self.receiver.blocking_recv();
             self.take(first);
+            if self.open && self.last >= MANY && self.receiver.len() < BATCH {
+                std::thread::sleep(COMPANY);
+            }
         }
         while self.open && self.waiting.len() < BATCH {
             match self.receiver.try_recv() {
@@ -126,6 +144,7 @@ impl Thread {
                 Err(_) => break,
             }
         }
+        self.last = self.waiting.len();
         !self.waiting.is_empty()
     }
 
