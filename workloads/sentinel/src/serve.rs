@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sentinel_domain::config::PlatformConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -30,6 +30,7 @@ use crate::{
 
 /// Time for requests in flight once all sockets are closed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+const SAMPLES_FOLDED_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves everything in one process. `ready` is called with the client-facing address once it accepts.
 pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
@@ -40,6 +41,7 @@ pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr
         )?
         .install_recorder()
         .context("installing the metrics recorder")?;
+    tokio::spawn(fold_samples(metrics.clone()));
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
     let platform = Platform::open(config).await?;
@@ -78,6 +80,15 @@ pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr
     tokio::task::block_in_place(|| platform.store.close());
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Folds the samples of histograms into their buckets: without that they would pile up until somebody scrapes.
+async fn fold_samples(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(SAMPLES_FOLDED_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
