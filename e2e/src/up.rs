@@ -1,5 +1,6 @@
 //! `up`: from nothing to a chat on 127.0.0.1.
 
+mod answers;
 mod guide;
 mod release;
 mod sample;
@@ -54,6 +55,7 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
     report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
+    report.step("the chat answers there", || answers::wait(port))?;
     say!("\nup in {}\n", seconds(report.elapsed()));
     guide::print(state, &chat, port);
     Ok(())

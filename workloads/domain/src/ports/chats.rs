@@ -88,7 +88,8 @@ pub trait ChatStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ChatSummary>, StoreError>;
     /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
-    /// `origin` is the socket that must not get an echo.
+    /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
+    /// that several may be on their way at once.
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
     /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
     async fn edit(

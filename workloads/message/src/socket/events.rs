@@ -1,12 +1,12 @@
 //! Events of sockets: queued as they come, handled one after the other, always acknowledged.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{future::ready, panic::AssertUnwindSafe, sync::Arc, task::Poll, time::Instant};
 
 use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, future::Either, stream::FuturesOrdered};
 use sentinel_domain::{time::Timestamp, watermark::Progress};
 use sentinel_http::{problem::Problem, rate::Action};
 use serde::Serialize;
@@ -35,6 +35,9 @@ use crate::{
 /// Seconds after which a receiver forgets that somebody is typing.
 const TYPING_SECONDS: u32 = 6;
 
+/// Messages of one socket that may be on their way to the store at once.
+const SENDS_AT_ONCE: usize = 32;
+
 /// Where events of one socket come in. The server calls it inline, in the order of packets.
 pub(super) struct Inlet {
     pub service: Arc<MessageService>,
@@ -60,22 +63,63 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
 }
 
 /// Handles what waits, then ends.
+///
+/// Messages that were sent one right after the other go to the store together, in their order: a client that sends
+/// many does not wait for a flush to disk for each. Any other event waits until those before it are done.
 async fn work(service: Arc<MessageService>, session: Arc<Session>) {
-    while let Some(inbound) = session.next() {
-        let packet = Packet::read(&inbound.packet);
-        let event = packet.as_ref().map_or(Event::Unknown, |packet| Event::named(&packet.name));
-        let handled = AssertUnwindSafe(handle(&service, &session, event, packet.as_ref())).catch_unwind().await;
-        let answer = handled.unwrap_or_else(|_| {
-            tracing::error!(event = event.label(), "handling an event panicked");
-            Err(Problem::internal())
+    let mut sends = FuturesOrdered::new();
+    loop {
+        let next = if sends.len() < SENDS_AT_ONCE { session.take() } else { None };
+        let Some(inbound) = next else {
+            match sends.next().await {
+                Some(handled) => acknowledge(&service, &session, handled).await,
+                None if session.rest() => return,
+                None => {}
+            }
+            continue;
+        };
+        let event = Packet::read(&inbound.packet).map_or(Event::Unknown, |packet| Event::named(&packet.name));
+        let handled = handle_one(service.clone(), session.clone(), event, inbound);
+        if event != Event::SendMessage {
+            while let Some(earlier) = sends.next().await {
+                acknowledge(&service, &session, earlier).await;
+            }
+            let handled = handled.await;
+            acknowledge(&service, &session, handled).await;
+            continue;
+        }
+        // Its first poll puts it in the store's queue: it must come before the next one's, whatever the scheduler thinks
+        // this task has used up.
+        let mut send = Box::pin(tokio::task::unconstrained(handled));
+        sends.push_back(match futures::poll!(send.as_mut()) {
+            Poll::Ready(handled) => Either::Left(ready(handled)),
+            Poll::Pending => Either::Right(send),
         });
-        let outcome = answer.as_ref().map_or_else(Problem::code, |_| "ok");
-        metrics::counter!("socket_events_total", "event" => event.label(), "outcome" => outcome).increment(1);
-        metrics::histogram!("socket_event_duration_seconds", "event" => event.label())
-            .record(inbound.since.elapsed().as_secs_f64());
-        let reply = answer.unwrap_or_else(refusal);
-        session.acknowledge_patiently(&service.hub, inbound.ack, &reply).await;
     }
+}
+
+/// What became of an event.
+struct Handled {
+    ack: Option<i64>,
+    reply: Box<RawValue>,
+}
+
+async fn handle_one(service: Arc<MessageService>, session: Arc<Session>, event: Event, inbound: Inbound) -> Handled {
+    let packet = Packet::read(&inbound.packet);
+    let handled = AssertUnwindSafe(handle(&service, &session, event, packet.as_ref())).catch_unwind().await;
+    let answer = handled.unwrap_or_else(|_| {
+        tracing::error!(event = event.label(), "handling an event panicked");
+        Err(Problem::internal())
+    });
+    let outcome = answer.as_ref().map_or_else(Problem::code, |_| "ok");
+    metrics::counter!("socket_events_total", "event" => event.label(), "outcome" => outcome).increment(1);
+    metrics::histogram!("socket_event_duration_seconds", "event" => event.label())
+        .record(inbound.since.elapsed().as_secs_f64());
+    Handled { ack: inbound.ack, reply: answer.unwrap_or_else(refusal) }
+}
+
+async fn acknowledge(service: &MessageService, session: &Arc<Session>, handled: Handled) {
+    session.acknowledge_patiently(&service.hub, handled.ack, &handled.reply).await;
 }
 
 /// The events there are; names of others never get into metrics.

@@ -233,15 +233,20 @@ impl Session {
         if std::mem::replace(&mut queue.working, true) { Accepted::Queued } else { Accepted::First }
     }
 
-    /// The next event to handle. After `None` the worker must stop: an idle socket has neither worker nor buffer.
-    pub(super) fn next(&self) -> Option<Inbound> {
+    /// The next event to handle, if one waits.
+    pub(super) fn take(&self) -> Option<Inbound> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
+    }
+
+    /// Whether nothing waits any more. Then the worker must stop: an idle socket has neither worker nor buffer.
+    pub(super) fn rest(&self) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = queue.waiting.pop_front();
-        if next.is_none() {
+        let empty = queue.waiting.is_empty();
+        if empty {
             queue.working = false;
             queue.waiting = VecDeque::new();
         }
-        next
+        empty
     }
 
     /// Ends the socket, once.
