@@ -1,6 +1,7 @@
 //! Settings that end in the platform's own configuration, and what watches over it.
 
 use schemars::JsonSchema;
+use sentinel_domain::config::LimitsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{SecretRef, StringMap, schema};
@@ -113,14 +114,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let platform = LimitsConfig::default();
         Self {
-            message_bytes: 16 * 1024,
-            body_bytes: 128 * 1024,
-            messages_per_second: 50,
-            requests_per_second: 50,
-            logins_per_minute: 10,
-            socket_queue: 1024,
-            sockets_per_user: 32,
+            message_bytes: platform.message_bytes.cast_signed(),
+            body_bytes: platform.body_bytes.cast_signed(),
+            messages_per_second: platform.messages_per_second.cast_signed(),
+            requests_per_second: platform.requests_per_second.cast_signed(),
+            logins_per_minute: platform.logins_per_minute.cast_signed(),
+            socket_queue: platform.socket_queue.cast_signed(),
+            sockets_per_user: platform.sockets_per_user.cast_signed(),
         }
     }
 }

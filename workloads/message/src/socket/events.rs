@@ -78,9 +78,9 @@ async fn work(service: Arc<MessageService>, session: Arc<Session>) {
             }
             continue;
         };
-        let event = Packet::read(&inbound.packet).map_or(Event::Unknown, |packet| Event::named(&packet.name));
-        let handled = handle_one(service.clone(), session.clone(), event, inbound);
-        if event != Event::SendMessage {
+        let goes_along = packet::is_plainly(Event::SendMessage.label(), &inbound.packet);
+        let handled = handle_one(service.clone(), session.clone(), inbound);
+        if !goes_along {
             while let Some(earlier) = sends.next().await {
                 acknowledge(&service, &session, earlier).await;
             }
@@ -104,8 +104,9 @@ struct Handled {
     reply: Box<RawValue>,
 }
 
-async fn handle_one(service: Arc<MessageService>, session: Arc<Session>, event: Event, inbound: Inbound) -> Handled {
+async fn handle_one(service: Arc<MessageService>, session: Arc<Session>, inbound: Inbound) -> Handled {
     let packet = Packet::read(&inbound.packet);
+    let event = packet.as_ref().map_or(Event::Unknown, |packet| Event::named(&packet.name));
     let handled = AssertUnwindSafe(handle(&service, &session, event, packet.as_ref())).catch_unwind().await;
     let answer = handled.unwrap_or_else(|_| {
         tracing::error!(event = event.label(), "handling an event panicked");

@@ -55,6 +55,12 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Whether an event has this name, written as clients write it; one written in an unusual way is told by reading it.
+pub(super) fn is_plainly(name: &str, value: &Value) -> bool {
+    let Value::Str(text, _) = value else { return false };
+    text.strip_prefix("[\"").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('"'))
+}
+
 /// An event that is not one JSON object of the right form.
 pub(super) fn malformed(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
@@ -113,6 +119,14 @@ mod tests {
         assert_eq!(packet.payload::<Json>().unwrap(), json!({"a": 1}));
         let value = text(&json!(["heartbeat"]));
         assert_eq!(Packet::read(&value).unwrap().payload::<Json>().unwrap(), json!({}));
+    }
+
+    #[test]
+    fn a_plain_name_is_the_whole_name() {
+        assert!(is_plainly("send_message", &text(&json!(["send_message", {}]))));
+        for other in [json!(["send_message_now", {}]), json!(["send", {}]), json!(["typing", {}]), json!([])] {
+            assert!(!is_plainly("send_message", &text(&other)), "{other}");
+        }
     }
 
     #[test]
