@@ -59,6 +59,8 @@ fn platform_config(chat: &ValidChat) -> Result<PlatformConfig, Error> {
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
+        stores: None,
+        message_peers: None,
     })
 }
 

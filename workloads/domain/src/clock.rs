@@ -79,6 +79,11 @@ impl HybridClock {
         }
     }
 
+    /// The newest instant that this clock gave out or saw.
+    pub fn newest(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A new id for something that happens at wall-clock time `now`.
     pub fn tick(&self, now: Timestamp) -> Uuid {
         let wall = Instant { millis: u64::try_from(now.0).unwrap_or(0), counter: 0 };

@@ -8,6 +8,8 @@ pub mod event;
 pub mod ids;
 pub mod keyring;
 pub mod message;
+pub mod outbox;
+pub mod place;
 pub mod ports;
 pub mod session;
 pub mod time;

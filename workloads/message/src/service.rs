@@ -161,8 +161,8 @@ impl MessageService {
 
     /// The token from which a client that is up to date now syncs.
     pub(crate) async fn sync_token(&self, caller: UserId) -> Result<String, Problem> {
-        let head: EventId = self.chats.inbox_head(caller, Timestamp::now()).await?;
-        Ok(crate::sync::token(&self.keyring, caller, head))
+        let head = self.chats.inbox_head(caller, Timestamp::now()).await?;
+        Ok(crate::sync::token(&self.keyring, caller, &head))
     }
 
     fn check_text(&self, text: &str) -> Result<(), Problem> {

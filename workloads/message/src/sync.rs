@@ -8,6 +8,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, UserId},
     keyring::Keyring,
     message::{Chat, Message},
+    place::InboxPlace,
     ports::StoreError,
 };
 use sentinel_http::problem::Problem;
@@ -53,8 +54,8 @@ pub struct SyncPage {
 }
 
 /// Writes the token of a place in the caller's inbox.
-pub(crate) fn token(keyring: &Keyring, caller: UserId, place: EventId) -> String {
-    cursor::encode(keyring, QUERY, caller, place.as_bytes())
+pub(crate) fn token(keyring: &Keyring, caller: UserId, place: &InboxPlace) -> String {
+    cursor::encode(keyring, QUERY, caller, &place.to_bytes())
 }
 
 /// What happened to the caller.
@@ -63,9 +64,8 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
     let since = match query.since.filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => {
-            let place =
-                cursor::decode_id(&service.keyring, QUERY, caller, &token).map_err(|_| page::forged("since"))?;
-            Some(EventId::from_bytes(place))
+            let bytes = cursor::decode(&service.keyring, QUERY, caller, &token).map_err(|_| page::forged("since"))?;
+            Some(InboxPlace::from_bytes(&bytes).ok_or_else(|| page::forged("since"))?)
         }
     };
     let inbox = service.chats.inbox(caller, since, limit).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
             events.push(event);
         }
     }
-    Ok(SyncPage { events, next: token(&service.keyring, caller, inbox.next), more: inbox.more, reset: inbox.reset })
+    Ok(SyncPage { events, next: token(&service.keyring, caller, &inbox.next), more: inbox.more, reset: inbox.reset })
 }
 
 async fn describe(

@@ -120,6 +120,8 @@ impl Standalone {
             limits,
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
+            stores: None,
+            message_peers: None,
         })
     }
 }
@@ -171,6 +173,8 @@ fn of_folder(data: &Path) -> PlatformConfig {
         limits: LimitsConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
+        stores: None,
+        message_peers: None,
     }
 }
 

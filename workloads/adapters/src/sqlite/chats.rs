@@ -8,6 +8,7 @@ use sentinel_domain::{
     event::{LiveEvent, Origin},
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, Draft, Message},
+    place::InboxPlace,
     ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -92,13 +93,13 @@ impl ChatStore for Sqlite {
         self.write(move |batch| receipts::advance(batch, caller, chat, progress, up_to, now)).await
     }
 
-    async fn inbox(&self, caller: UserId, since: Option<EventId>, limit: usize) -> Result<Inbox, StoreError> {
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
         let keys = Arc::clone(&self.shared.keys);
-        self.read(move |db| inbox::page(db, &keys, caller, since, limit)).await
+        self.read(move |db| inbox::page(db, &keys, caller, since.as_ref(), limit)).await
     }
 
-    async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<EventId, StoreError> {
-        self.read(inbox::head).await
+    async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
+        self.read(inbox::head).await.map(InboxPlace::exactly)
     }
 }
 

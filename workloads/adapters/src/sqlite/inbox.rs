@@ -11,6 +11,7 @@ use sentinel_domain::{
     clock,
     event::{InboxBody, InboxEvent},
     ids::{ChatId, EventId, MessageId, UserId},
+    place::InboxPlace,
     ports::Inbox,
 };
 
@@ -28,13 +29,15 @@ pub(super) fn page(
     db: &Connection,
     keys: &KeyCache,
     caller: UserId,
-    since: Option<EventId>,
+    since: Option<&InboxPlace>,
     limit: usize,
 ) -> Result<Inbox, Failure> {
+    let since = since.map(InboxPlace::up_to);
     let newest = head(db)?;
     let pruned = pruned(db, caller)?;
     let after = since.unwrap_or_else(first);
-    let mut inbox = Inbox { events: Vec::new(), next: after, more: false, reset: since.is_some() && since < pruned };
+    let mut inbox =
+        Inbox { events: Vec::new(), next: after.into(), more: false, reset: since.is_some() && since < pruned };
     if after >= newest {
         return Ok(inbox);
     }
@@ -43,13 +46,13 @@ pub(super) fn page(
     merge.find_rows(limit.max(1))?;
     for _ in 0..limit.max(1) {
         let Some((id, pending)) = merge.pending.pop_first() else { break };
-        inbox.next = id;
+        inbox.next = id.into();
         inbox.events.extend(merge.body(id, pending)?.map(|body| InboxEvent { id, body }));
     }
     inbox.more = !merge.pending.is_empty();
     if !inbox.more {
         // Nothing of this user lies between; a token that is fresh is good for longer.
-        inbox.next = newest;
+        inbox.next = newest.into();
     }
     Ok(inbox)
 }

@@ -255,7 +255,7 @@ mod tests {
         let now = START.plus_seconds(INBOX_SECONDS + 10);
         round(&mut db, Some(10 * DAY_SECONDS), now).unwrap();
 
-        let client = |since: EventId| sqlite.inbox(bob, Some(since), 100);
+        let client = |since: InboxPlace| sqlite.inbox(bob, Some(since), 100);
         assert!(client(edits[3]).await.unwrap().reset, "something after it is gone");
         let up_to_date = client(*edits.last().unwrap()).await.unwrap();
         assert!(!up_to_date.reset, "nothing after it is gone");

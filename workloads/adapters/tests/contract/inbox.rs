@@ -54,7 +54,7 @@ pub async fn what_happened_is_told_as_it_is_now(stores: &Stores) {
         if *message == edited && *message_id == gone));
 }
 
-/// A client syncs again and again while others write: each message comes exactly once, in order.
+/// A client syncs again and again while others write: each message comes exactly once.
 pub async fn a_client_that_is_up_to_date_misses_nothing(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
     let eve = stores.user().await;
@@ -76,14 +76,16 @@ pub async fn a_client_that_is_up_to_date_misses_nothing(stores: &Stores) {
     let mut seen = Vec::new();
     loop {
         let finished = writers.iter().all(tokio::task::JoinHandle::is_finished);
-        let inbox = stores.chats.inbox(ann, Some(since), 7).await.unwrap();
+        let inbox = stores.chats.inbox(ann, Some(since.clone()), 7).await.unwrap();
         since = inbox.next;
         seen.extend(message_ids(&inbox.events));
         if finished && !inbox.more {
             break;
         }
     }
-    assert!(seen.is_sorted_by(|a, b| a < b));
+    assert!(!stores.in_order || seen.is_sorted_by(|a, b| a < b));
+    seen.sort();
+    assert!(seen.is_sorted_by(|a, b| a < b), "none is given twice");
     assert_eq!(seen.len(), 3 * 40 * 3);
     assert_eq!(message_ids(&stores.sync(ann, None, 100).await), seen);
 }
@@ -91,15 +93,15 @@ pub async fn a_client_that_is_up_to_date_misses_nothing(stores: &Stores) {
 pub async fn an_empty_inbox_has_a_head(stores: &Stores) {
     let (ann, bob) = (stores.user().await, stores.user().await);
     let head = stores.chats.inbox_head(ann, NOW).await.unwrap();
-    let nothing = stores.chats.inbox(ann, Some(head), 10).await.unwrap();
+    let nothing = stores.chats.inbox(ann, Some(head.clone()), 10).await.unwrap();
     assert!(nothing.events.is_empty() && !nothing.more && !nothing.reset);
-    assert_eq!(nothing.next, head);
+    assert_eq!(stores.chats.inbox(ann, Some(nothing.next), 10).await.unwrap().events, []);
     let (chat, _) = stores.chats.start_chat(bob, ann, NOW.plus_seconds(-3600)).await.unwrap();
     let events = stores.sync(ann, Some(head), 10).await;
     assert_eq!(events.len(), 1, "also what comes by a clock that is behind");
     let message = stores.send(chat.id, ann, "hi").await;
     let head = stores.chats.inbox_head(bob, NOW).await.unwrap();
-    for since in [head, message.id.into()] {
+    for since in [head.clone(), message.id.into()] {
         assert!(stores.sync(bob, Some(since), 10).await.is_empty());
     }
 }

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex};
 use sentinel_domain::{
     account::{Account, Email, Username},
     event::{Fanout, InboxBody, InboxEvent, LiveEvent},
-    ids::{ChatId, EventId, MessageId, UserId},
+    ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
+    place::InboxPlace,
     ports::{AccountStore, ChatStore, NewAccount, SessionStore, StoreError},
     time::Timestamp,
 };
@@ -46,6 +47,8 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
     pub fanout: Arc<Recorder>,
+    /// Whether an event is visible before any with a higher id is.
+    pub in_order: bool,
     #[allow(dead_code)] // only dropped
     pub keep: Arc<dyn std::any::Any + Send + Sync>,
 }
@@ -87,10 +90,10 @@ impl Stores {
     }
 
     /// The whole inbox after `since`, read in pages.
-    pub async fn sync(&self, user: UserId, since: Option<EventId>, page: usize) -> Vec<InboxEvent> {
+    pub async fn sync(&self, user: UserId, since: Option<InboxPlace>, page: usize) -> Vec<InboxEvent> {
         let (mut since, mut events) = (since, Vec::new());
         loop {
-            let inbox = self.chats.inbox(user, since, page).await.unwrap();
+            let inbox = self.chats.inbox(user, since.clone(), page).await.unwrap();
             assert!(!inbox.reset);
             events.extend(inbox.events);
             if !inbox.more {

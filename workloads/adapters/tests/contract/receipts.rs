@@ -51,7 +51,7 @@ pub async fn receipts_replace_each_other(stores: &Stores) {
     let own = stores.chats.advance(ann, chat.id, Progress::Read, sent[4], NOW).await.unwrap();
     for user in [ann, bob] {
         assert_eq!(receipts(&stores.sync(user, None, 3).await), [(bob, marks), (ann, own)]);
-        assert_eq!(receipts(&stores.sync(user, Some(since), 3).await), [(bob, marks), (ann, own)]);
+        assert_eq!(receipts(&stores.sync(user, Some(since.clone()), 3).await), [(bob, marks), (ann, own)]);
     }
 }
 

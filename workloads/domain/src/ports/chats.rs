@@ -5,6 +5,7 @@ use crate::{
     event::{InboxEvent, Origin},
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, Draft, Message},
+    place::InboxPlace,
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -55,13 +56,13 @@ pub struct HistoryPage {
     pub more_after: bool,
 }
 
-/// A part of a user's inbox, oldest first.
+/// A part of a user's inbox, in the order of ids. An event that took long to become visible may come in a later part.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     /// The events.
     pub events: Vec<InboxEvent>,
     /// Where to go on.
-    pub next: EventId,
+    pub next: InboxPlace,
     /// Whether there are more events after `next` now.
     pub more: bool,
     /// Whether `since` is older than what the inbox keeps: the client must load its chats anew.
@@ -121,8 +122,12 @@ pub trait ChatStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Watermarks, StoreError>;
     /// Events of the caller's inbox after `since`; from the oldest that is kept when `None`.
-    async fn inbox(&self, caller: UserId, since: Option<EventId>, limit: usize) -> Result<Inbox, StoreError>;
-    /// The newest event of the caller's inbox: what a client that is up to date syncs from. An inbox without events
-    /// gives an id that sorts before whatever comes next.
-    async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<EventId, StoreError>;
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError>;
+    /// The end of the caller's inbox: what a client that is up to date syncs from.
+    async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<InboxPlace, StoreError>;
+    /// One message of a chat.
+    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
+        let page = self.history(caller, chat, HistoryQuery::Around(message), 1).await?;
+        page.messages.into_iter().find(|found| found.id == message).ok_or(StoreError::NotFound)
+    }
 }

@@ -72,6 +72,8 @@ impl Platform {
             limits,
             drain_seconds: 1,
             trusted_proxies: vec![],
+            stores: None,
+            message_peers: None,
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());

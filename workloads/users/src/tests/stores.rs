@@ -311,11 +311,11 @@ impl ChatStore for Memory {
         unimplemented!("the users service moves no watermarks")
     }
 
-    async fn inbox(&self, _: UserId, _: Option<EventId>, _: usize) -> Result<Inbox, StoreError> {
+    async fn inbox(&self, _: UserId, _: Option<InboxPlace>, _: usize) -> Result<Inbox, StoreError> {
         unimplemented!("the users service reads no inboxes")
     }
 
-    async fn inbox_head(&self, _: UserId, _: Timestamp) -> Result<EventId, StoreError> {
+    async fn inbox_head(&self, _: UserId, _: Timestamp) -> Result<InboxPlace, StoreError> {
         unimplemented!("the users service reads no inboxes")
     }
 }

@@ -1,11 +1,18 @@
 //! The configuration that every role of the `sentinel` binary reads at start.
 //!
 //! The operator renders it as JSON into a `ConfigMap`; `sentinel standalone` fills it from flags.
-//! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`].
+//! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`], credentials from files too.
+
+mod stores;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::stores::{
+    CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode, S3Config,
+    StoresConfig, TlsConfig,
+};
 
 /// Everything a role needs to know before it can serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +22,8 @@ pub struct PlatformConfig {
     pub listen: SocketAddr,
     /// Address of the listener for `/healthz`, `/readyz` and `/metrics`; the gateway never routes it.
     pub admin_listen: SocketAddr,
-    /// Folder of the embedded stores; it must survive restarts.
+    /// Folder of the embedded stores; it must survive restarts. Not used with `stores`.
+    #[serde(default)]
     pub data_dir: PathBuf,
     /// Folder with the signing keys (`jwt-<name>.pem`) and key-encryption keys (`kek-<name>`).
     pub keys_dir: PathBuf,
@@ -31,6 +39,13 @@ pub struct PlatformConfig {
     /// Address ranges of proxies whose `X-Forwarded-For` is believed, in CIDR notation.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// Profile Distributed: where the stores are. None: embedded stores in `data_dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stores: Option<Box<StoresConfig>>,
+    /// Profile Distributed: how the replicas of the message service reach each other, `host:port` with `{ordinal}` for
+    /// the number at the end of a pod's name. The own name is in the environment variable `POD_NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_peers: Option<String>,
 }
 
 fn default_drain_seconds() -> u16 {
