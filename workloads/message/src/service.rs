@@ -7,7 +7,7 @@ use sentinel_domain::{
     account::Profile,
     config::PlatformConfig,
     event::Origin,
-    ids::{ChatId, EventId, MessageId, UserId},
+    ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
     ports::{AccountStore, Appended, ChatStore, HistoryQuery, SessionStore},
