@@ -228,7 +228,7 @@ mod tests {
         };
         let edit = async |message, now: Timestamp| {
             sqlite.edit(ann, chat.id, message, "edited".into(), now).await.unwrap();
-            sqlite.inbox_head(bob, now).await.unwrap()
+            sqlite.inbox_head(bob, now).await.unwrap().up_to()
         };
         // More than one step of each kind.
         let (mut sent, mut edits) = (Vec::new(), Vec::new());
@@ -255,7 +255,7 @@ mod tests {
         let now = START.plus_seconds(INBOX_SECONDS + 10);
         round(&mut db, Some(10 * DAY_SECONDS), now).unwrap();
 
-        let client = |since: InboxPlace| sqlite.inbox(bob, Some(since), 100);
+        let client = |since: EventId| sqlite.inbox(bob, Some(since.into()), 100);
         assert!(client(edits[3]).await.unwrap().reset, "something after it is gone");
         let up_to_date = client(*edits.last().unwrap()).await.unwrap();
         assert!(!up_to_date.reset, "nothing after it is gone");

@@ -14,6 +14,7 @@ use sentinel_domain::{
     event::Origin,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Chat, Draft, Message},
+    place::InboxPlace,
     ports::{
         AccountStore, Appended, ChatStore, ChatSummary, Credentials, HistoryPage, HistoryQuery, Inbox, NewAccount,
         ProfileChange, SessionStore, StoreError, TakenField,
