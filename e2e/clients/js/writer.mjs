@@ -3,7 +3,8 @@
 // A send that is not acknowledged in time, or that the server could not take, is repeated under the same client
 // message id: the oracle then expects every acknowledged message exactly once.
 //
-// Standard input: one line {url, token, chat_id, name, interval_ms}, then nothing until it closes.
+// Standard input: one line {url, token, chat_id, name, interval_ms, transports?, listen_only?}, then nothing until it
+// closes. One that only listens prints what it receives.
 // Lines printed: {opened}, {connected}, {upgraded}, {disconnected}, {acked}, {received}, {refused}, {done}.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
@@ -22,6 +23,7 @@ lines.once('close', () => {
 
 const socket = io(`${order.url}/chat`, {
   auth: (give) => give({ token: order.token }),
+  ...(order.transports ? { transports: order.transports } : {}),
   reconnectionDelay: 100,
   reconnectionDelayMax: 1000,
   timeout: 3000,
@@ -71,6 +73,7 @@ async function deliver(client_message_id) {
 
 let written = 0;
 let complete = true;
+while (!stopping && order.listen_only) await sleep(100);
 while (!stopping && complete) {
   complete = await deliver(`${order.name}-${String(written).padStart(6, '0')}`);
   written += complete ? 1 : 0;

@@ -3,7 +3,7 @@
 A send that is not acknowledged in time, or that the server could not take, is repeated under the same client message
 id: the oracle then expects every acknowledged message exactly once.
 
-Standard input: one line {url, token, chat_id, name, interval_ms}, then nothing until it closes.
+Standard input: one line {url, token, chat_id, name, interval_ms, transports?}, then nothing until it closes.
 Lines printed: {connected}, {disconnected}, {acked}, {received}, {refused}, {done}.
 """
 
@@ -47,7 +47,13 @@ def connected():
         return True
     try:
         io.disconnect()
-        io.connect(order["url"], auth={"token": order["token"]}, namespaces=[CHAT], wait_timeout=5)
+        io.connect(
+            order["url"],
+            auth={"token": order["token"]},
+            namespaces=[CHAT],
+            transports=order.get("transports"),
+            wait_timeout=5,
+        )
         return True
     except (socketio.exceptions.SocketIOError, ValueError) as error:
         say(connect_error=str(error))

@@ -9,9 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt, api::ListParams};
-use sentinel_operator::{api::SentinelChat, names::INSTANCE};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use sentinel_operator::{
+    api::SentinelChat,
+    names::{COMPONENT, INSTANCE},
+};
+use serde_json::Value;
 
 /// Time between two looks at something that changes.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -78,6 +85,26 @@ impl Deployed {
     /// Name of the one pod that has the data.
     pub fn pod_name(&self) -> String {
         format!("{}-0", self.name)
+    }
+
+    /// The stateful sets of its namespace.
+    pub fn stateful_sets(&self) -> Api<StatefulSet> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Changes its resource.
+    pub async fn change(&self, patch: Value) {
+        self.chats()
+            .patch(&self.name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .expect("the SentinelChat can be changed");
+    }
+
+    /// The ready pods of a component.
+    pub async fn ready_pods(&self, component: &str) -> Vec<Pod> {
+        let selector = format!("{INSTANCE}={},{COMPONENT}={component}", self.name);
+        let pods = self.pods().list(&ListParams::default().labels(&selector)).await.expect("pods can be listed");
+        pods.items.into_iter().filter(is_ready).collect()
     }
 
     /// Selects what was made for it.

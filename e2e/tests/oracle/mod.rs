@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     account::Account,
-    writer::{self, Log, Writer},
+    writer::{self, Log, Transport, Writer},
 };
 
 /// Two accounts, each with a stock client that writes without pause.
@@ -18,18 +18,30 @@ pub struct Conversation {
     bob_token: String,
     javascript: Writer,
     python: Writer,
+    devices: Vec<Writer>,
+    transports: [Transport; 2],
 }
 
 impl Conversation {
-    /// Registers both accounts and starts their writers.
+    /// Registers both accounts and starts their writers, which connect as stock clients do by default.
     pub async fn begin(url: &str) -> Self {
+        Self::begin_by(url, [Transport::PollingFirst, Transport::PollingFirst], &[]).await
+    }
+
+    /// Registers both accounts and starts their writers, socket.io-client and python-socketio, and further devices of
+    /// the first account that only listen.
+    pub async fn begin_by(url: &str, transports: [Transport; 2], devices: &[Transport]) -> Self {
         writer::install();
         let (ann, bob) = (Account::register(url, "ann").await, Account::register(url, "bob").await);
         let chat = ann.start_chat(&bob).await;
         let (ann_token, bob_token) = (ann.sync_token().await, bob.sync_token().await);
-        let javascript = Writer::javascript(&ann, &chat).await;
-        let python = Writer::python(&bob, &chat).await;
-        Self { ann, bob, chat, ann_token, bob_token, javascript, python }
+        let mut listeners = Vec::new();
+        for transport in devices {
+            listeners.push(Writer::listener(&ann, &chat, *transport).await);
+        }
+        let javascript = Writer::javascript(&ann, &chat, transports[0]).await;
+        let python = Writer::python(&bob, &chat, transports[1]).await;
+        Self { ann, bob, chat, ann_token, bob_token, javascript, python, devices: listeners, transports }
     }
 
     /// Waits until each writer has got `more` messages acknowledged from now on.
@@ -40,15 +52,16 @@ impl Conversation {
 
     /// Ends the writers, whose connections broke at least `breaks` times, and compares.
     pub async fn check(self, breaks: usize) {
-        let Self { ann, bob, chat, ann_token, bob_token, javascript, python } = self;
+        let Self { ann, bob, chat, ann_token, bob_token, javascript, python, devices, transports } = self;
         let (javascript, python) = (javascript.stop().await, python.stop().await);
         for log in [&javascript, &python] {
             assert!(log.connected.len() > breaks, "{}: connected only {:?}", log.name, log.connected);
             assert!(log.complete, "{}: gave up on a message", log.name);
         }
-        let began: Vec<_> = javascript.opened.iter().filter(|transport| *transport != "polling").collect();
-        assert!(began.is_empty() && !javascript.opened.is_empty(), "the stock client begins with polling: {began:?}");
-        assert!(javascript.upgraded > 0, "the stock client upgrades to WebSocket");
+        let first = if transports[0] == Transport::WebSocketOnly { "websocket" } else { "polling" };
+        let began: Vec<_> = javascript.opened.iter().filter(|transport| *transport != first).collect();
+        assert!(began.is_empty() && !javascript.opened.is_empty(), "the stock client begins with {first}: {began:?}");
+        assert_eq!(javascript.upgraded > 0, transports[0] == Transport::PollingFirst, "upgrades to WebSocket");
 
         let history = ann.history_backwards(&chat).await;
         let ids = ids_of(&history);
@@ -67,6 +80,9 @@ impl Conversation {
         let stored = by_client_id(&history);
         for log in [&javascript, &python] {
             check_writer(log, &history, &stored);
+        }
+        for device in devices {
+            check_live(&device.stop().await, &stored);
         }
     }
 }
@@ -99,7 +115,11 @@ fn check_writer(log: &Log, history: &[Value], stored: &HashMap<String, String>) 
         .collect();
     let sent: Vec<_> = log.acked.iter().map(|(client_id, _)| client_id.as_str()).collect();
     assert_eq!(mine, sent, "{}: history differs from what was sent", log.name);
+    check_live(log, stored);
+}
 
+/// What was delivered live is stored, and came once.
+fn check_live(log: &Log, stored: &HashMap<String, String>) {
     let mut received = log.received.clone();
     received.sort();
     received.dedup();

@@ -52,6 +52,27 @@ pub struct Log {
     pub other: Vec<String>,
 }
 
+/// How a stock client connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// As stock clients do by default: polling, then an upgrade to WebSocket.
+    PollingFirst,
+    /// Long polling alone.
+    PollingOnly,
+    /// WebSocket alone.
+    WebSocketOnly,
+}
+
+impl Transport {
+    fn names(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::PollingFirst => None,
+            Self::PollingOnly => Some(&["polling"]),
+            Self::WebSocketOnly => Some(&["websocket"]),
+        }
+    }
+}
+
 /// A running writer.
 pub struct Writer {
     child: Child,
@@ -61,22 +82,30 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// socket.io-client, polling first.
-    pub async fn javascript(account: &Account, chat: &str) -> Self {
+    /// socket.io-client.
+    pub async fn javascript(account: &Account, chat: &str, transport: Transport) -> Self {
         let mut command = Command::new("node");
         command.arg(clients("js/writer.mjs"));
-        Self::start(command, "js", account, chat).await
+        Self::start(command, "js", account, chat, json!({"transports": transport.names()})).await
     }
 
-    /// python-socketio, polling first.
-    pub async fn python(account: &Account, chat: &str) -> Self {
+    /// socket.io-client that writes nothing: another device of an account.
+    pub async fn listener(account: &Account, chat: &str, transport: Transport) -> Self {
+        let mut command = Command::new("node");
+        command.arg(clients("js/writer.mjs"));
+        let options = json!({"transports": transport.names(), "listen_only": true});
+        Self::start(command, "listener", account, chat, options).await
+    }
+
+    /// python-socketio.
+    pub async fn python(account: &Account, chat: &str, transport: Transport) -> Self {
         let folder = clients("python");
         let mut command = Command::new(folder.join(".venv/bin/python"));
         command.arg(folder.join("writer.py")).env("PYTHONDONTWRITEBYTECODE", "1");
-        Self::start(command, "python", account, chat).await
+        Self::start(command, "python", account, chat, json!({"transports": transport.names()})).await
     }
 
-    async fn start(mut command: Command, name: &str, account: &Account, chat: &str) -> Self {
+    async fn start(mut command: Command, name: &str, account: &Account, chat: &str, options: Value) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,9 +114,12 @@ impl Writer {
             .unwrap_or_else(|error| panic!("the {name} writer does not start: {error}"));
         let mut stdin = child.stdin.take().expect("piped");
         let stdout = child.stdout.take().expect("piped");
-        let order = json!({
+        let mut order = json!({
             "url": account.url, "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
         });
+        if let (Some(order), Value::Object(options)) = (order.as_object_mut(), options) {
+            order.extend(options.into_iter().filter(|(_, value)| !value.is_null()));
+        }
         stdin.write_all(format!("{order}\n").as_bytes()).await.expect("the writer reads its order");
         let log = Log { name: name.to_owned(), ..Log::default() };
         Self { child, stdin, lines: BufReader::new(stdout).lines(), log }

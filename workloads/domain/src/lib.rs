@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod keyring;
 pub mod message;
+pub mod notification;
 pub mod outbox;
 pub mod place;
 pub mod ports;

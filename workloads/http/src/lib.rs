@@ -5,6 +5,7 @@ pub mod client;
 pub mod describe;
 pub mod extract;
 pub mod layers;
+pub mod page;
 pub mod problem;
 pub mod rate;
 pub mod request;

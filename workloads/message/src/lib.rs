@@ -6,7 +6,6 @@
 mod http;
 mod hub;
 mod live;
-mod page;
 mod requests;
 mod service;
 mod socket;

@@ -11,13 +11,12 @@ use sentinel_domain::{
     place::InboxPlace,
     ports::StoreError,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::{page, problem::Problem};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use crate::{
-    page,
     requests::SyncSince,
     service::MessageService,
     views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},

@@ -3,11 +3,13 @@
 mod accounts;
 mod chats;
 mod events;
+mod notifications;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use notifications::NotificationStore;
 pub use sessions::SessionStore;
 
 /// Why a store did not do what it was asked.

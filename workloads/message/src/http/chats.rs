@@ -15,6 +15,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Query},
+    page,
     problem::{Problem, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use crate::{
-    page,
     requests::StartChat,
     service::speaks_for_itself,
     views::{ChatEntry, MessageView, PeerView, StartedChat},

@@ -16,6 +16,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
+    page,
     problem::Problem,
 };
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ use time::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use crate::{page, views::MessageView};
+use crate::views::MessageView;
 
 const DEFAULT_MESSAGES: usize = 50;
 const SEED_MESSAGES: usize = 5;

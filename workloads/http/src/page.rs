@@ -1,17 +1,18 @@
 //! Sizes of pages, and cursors that are not ours.
 
 use axum::http::StatusCode;
-use sentinel_http::problem::Problem;
+
+use crate::problem::Problem;
 
 const LARGEST: u32 = 100;
 
 /// The page size that was asked for.
-pub(crate) fn limit(asked: Option<u32>, default: usize) -> Result<usize, Problem> {
+pub fn limit(asked: Option<u32>, default: usize) -> Result<usize, Problem> {
     named_limit("limit", asked, default)
 }
 
 /// [`limit`] of another name.
-pub(crate) fn named_limit(field: &'static str, asked: Option<u32>, default: usize) -> Result<usize, Problem> {
+pub fn named_limit(field: &'static str, asked: Option<u32>, default: usize) -> Result<usize, Problem> {
     match asked {
         None => Ok(default),
         Some(limit @ 1..=LARGEST) => Ok(limit as usize),
@@ -20,7 +21,7 @@ pub(crate) fn named_limit(field: &'static str, asked: Option<u32>, default: usiz
 }
 
 /// A cursor that was not made for this query and caller.
-pub(crate) fn forged(field: &'static str) -> Problem {
+pub fn forged(field: &'static str) -> Problem {
     let detail = "not a cursor of this query: start again without it";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).with_field(field, "invalid_cursor", detail)
 }

@@ -1,0 +1,238 @@
+//! Notifications: who is told of a message, and what of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ChatId, MessageId, UserId},
+    message::{Chat, Message},
+    time::Timestamp,
+};
+
+/// Most chats that one user may mute.
+pub const MUTED_CHATS: usize = 1000;
+/// Most characters of a message that a notification shows.
+pub const EXCERPT_CHARACTERS: usize = 120;
+
+/// A notification of a new message. Its id is the message's, since a message has one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Whom it is for.
+    pub user_id: UserId,
+    /// The message's chat.
+    pub chat_id: ChatId,
+    /// The message.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender_id: UserId,
+    /// Whether it was read, by itself or with its chat.
+    pub read: bool,
+}
+
+/// How a user wants to be notified.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// Whether notifications show who wrote and what.
+    pub show_content: bool,
+    /// When nothing is pushed, in the user's own day.
+    pub quiet_hours: Option<QuietHours>,
+    /// Chats of which the user hears nothing, each until a time; at most [`MUTED_CHATS`].
+    pub muted: Vec<MutedChat>,
+}
+
+/// A part of each day; it may go over midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuietHours {
+    /// First minute of the day, in UTC (0 to 1439).
+    pub from_minute: u16,
+    /// The minute after the last (0 to 1439).
+    pub to_minute: u16,
+}
+
+/// A chat of which a user hears nothing for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutedChat {
+    /// Which one.
+    pub chat_id: ChatId,
+    /// Until when, in milliseconds since 1970.
+    pub until: i64,
+}
+
+impl Preferences {
+    /// Whether a chat is muted.
+    pub fn mutes(&self, chat: ChatId, now: Timestamp) -> bool {
+        self.muted.iter().any(|muted| muted.chat_id == chat && muted.until > now.0)
+    }
+
+    /// Whether nothing is pushed now.
+    pub fn is_quiet(&self, now: Timestamp) -> bool {
+        const MINUTES: i64 = 24 * 60;
+        let Some(QuietHours { from_minute, to_minute }) = self.quiet_hours else { return false };
+        let minute = now.seconds().div_euclid(60).rem_euclid(MINUTES);
+        let (from, to) = (i64::from(from_minute), i64::from(to_minute));
+        if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+    }
+}
+
+/// Why nobody is told of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// A note to oneself.
+    OwnNote,
+    /// It was deleted.
+    Deleted,
+    /// The recipient has read it.
+    Read,
+    /// The recipient muted the chat.
+    Muted,
+    /// The members have blocked each other.
+    Blocked,
+}
+
+impl Silence {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnNote => "own_note",
+            Self::Deleted => "deleted",
+            Self::Read => "read",
+            Self::Muted => "muted",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// Who is told of a message, as things are now.
+pub fn decide(
+    chat: &Chat,
+    message: &Message,
+    preferences: &Preferences,
+    blocked: bool,
+    now: Timestamp,
+) -> Result<Notification, Silence> {
+    let recipient = chat.peer_of(message.sender_id);
+    if recipient == message.sender_id {
+        Err(Silence::OwnNote)
+    } else if message.deleted {
+        Err(Silence::Deleted)
+    } else if chat.watermarks_of(recipient).read_up_to >= Some(message.id) {
+        Err(Silence::Read)
+    } else if preferences.mutes(chat.id, now) {
+        Err(Silence::Muted)
+    } else if blocked {
+        Err(Silence::Blocked)
+    } else {
+        Ok(Notification {
+            user_id: recipient,
+            chat_id: chat.id,
+            message_id: message.id,
+            sender_id: message.sender_id,
+            read: false,
+        })
+    }
+}
+
+/// The first characters of a text, on one line.
+pub fn excerpt(text: &str) -> String {
+    let mut short = String::new();
+    for word in text.split_whitespace() {
+        if !short.is_empty() {
+            short.push(' ');
+        }
+        for character in word.chars() {
+            if short.chars().count() == EXCERPT_CHARACTERS {
+                short.push('…');
+                return short;
+            }
+            short.push(character);
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{message::MessageKind, watermark::Watermarks};
+
+    fn user(n: u128) -> UserId {
+        UserId(Uuid::from_u128(n))
+    }
+
+    fn message_id(n: u128) -> MessageId {
+        MessageId(Uuid::from_u128(n))
+    }
+
+    fn chat(low: UserId, high: UserId, read: Option<MessageId>) -> Chat {
+        let marks = Watermarks { delivered_up_to: read, read_up_to: read };
+        Chat {
+            id: ChatId::of_pair(low, high),
+            members: [low, high],
+            created_at: Timestamp(0),
+            watermarks: [Watermarks::default(), marks],
+            shown: [Watermarks::default(), marks],
+        }
+    }
+
+    fn message(chat: &Chat, sender_id: UserId, id: u128) -> Message {
+        Message {
+            id: message_id(id),
+            chat_id: chat.id,
+            sender_id,
+            kind: MessageKind::Text,
+            text: "hi".into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+            edited_at: None,
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn the_recipient_is_told_unless_there_is_a_reason_not_to() {
+        let (ann, bob, now) = (user(1), user(2), Timestamp(1_000));
+        let open = Preferences::default();
+        let unread = chat(ann, bob, Some(message_id(4)));
+        let new = message(&unread, ann, 5);
+        let told = decide(&unread, &new, &open, false, now).unwrap();
+        assert_eq!((told.user_id, told.sender_id, told.message_id), (bob, ann, new.id));
+
+        let read = chat(ann, bob, Some(new.id));
+        assert_eq!(decide(&read, &new, &open, false, now), Err(Silence::Read));
+        assert_eq!(decide(&unread, &new, &open, true, now), Err(Silence::Blocked));
+        let deleted = Message { deleted: true, ..new.clone() };
+        assert_eq!(decide(&unread, &deleted, &open, false, now), Err(Silence::Deleted));
+        let mute =
+            |until| Preferences { muted: vec![MutedChat { chat_id: unread.id, until }], ..Preferences::default() };
+        assert_eq!(decide(&unread, &new, &mute(1_001), false, now), Err(Silence::Muted));
+        assert!(decide(&unread, &new, &mute(1_000), false, now).is_ok(), "the time is over");
+        let own = chat(ann, ann, None);
+        assert_eq!(decide(&own, &message(&own, ann, 5), &open, false, now), Err(Silence::OwnNote));
+    }
+
+    #[test]
+    fn quiet_hours_may_go_over_midnight() {
+        let at = |minute: i64| Timestamp(minute * 60_000);
+        let quiet = |from_minute, to_minute| Preferences {
+            quiet_hours: Some(QuietHours { from_minute, to_minute }),
+            ..Preferences::default()
+        };
+        let night = quiet(22 * 60, 7 * 60);
+        assert!(night.is_quiet(at(23 * 60)) && night.is_quiet(at(24 * 60)) && night.is_quiet(at(24 * 60 + 419)));
+        assert!(!night.is_quiet(at(7 * 60)) && !night.is_quiet(at(21 * 60 + 59)));
+        let noon = quiet(720, 780);
+        assert!(noon.is_quiet(at(720)) && !noon.is_quiet(at(780)));
+        assert!(!Preferences::default().is_quiet(at(0)));
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt("two\n  lines"), "two lines");
+        let long = excerpt(&"ä".repeat(500));
+        assert_eq!(long.chars().count(), EXCERPT_CHARACTERS + 1);
+        assert!(long.ends_with('…'));
+    }
+}

@@ -1,0 +1,33 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    ids::{ChatId, MessageId, UserId},
+    notification::{Notification, Preferences},
+};
+
+/// Notifications and how users want them. Old ones go by themselves.
+#[async_trait]
+pub trait NotificationStore: Send + Sync {
+    /// Keeps a notification; one that is there already stays as it is, read or not.
+    async fn add(&self, notification: Notification) -> Result<(), StoreError>;
+    /// A user's notifications before `before`, newest first.
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StoreError>;
+    /// Marks one as read; [`StoreError::NotFound`] when there is no such notification.
+    async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
+    /// Marks those of a chat as read, up to a message.
+    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError>;
+    /// Takes one back; nothing happens when there is none.
+    async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
+    /// Takes all of a chat back.
+    async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError>;
+    /// How a user wants to be notified.
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
+    /// Changes that.
+    async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError>;
+}

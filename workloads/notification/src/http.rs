@@ -1,0 +1,175 @@
+//! The HTTP routes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    extract::{FromRef, State},
+    http::StatusCode,
+};
+use sentinel_domain::{
+    cursor,
+    ids::{MessageId, UserId},
+    notification::Notification,
+    ports::StoreError,
+};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
+    extract::{Json, Path, Query},
+    page,
+    problem::Problem,
+    tokens::Tokens,
+};
+use serde::Deserialize;
+use utoipa::{IntoParams, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    service::NotificationService,
+    views::{NotificationPage, NotificationView, PreferencesView},
+};
+
+const QUERY: &str = "notifications";
+const DEFAULT_NOTIFICATIONS: usize = 50;
+
+#[derive(Clone)]
+struct App(Arc<NotificationService>);
+
+impl FromRef<App> for Arc<Tokens> {
+    fn from_ref(app: &App) -> Self {
+        app.0.tokens.clone()
+    }
+}
+
+/// The routes with their description.
+pub fn router(service: Arc<NotificationService>) -> OpenApiRouter {
+    described().with_state(App(service))
+}
+
+/// The description of the routes.
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(preferences, set_preferences))
+}
+
+/// Which notifications.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// At most this many (1 to 100); 50 by default.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// List notifications
+///
+/// The caller's notifications, newest first. Reading a chat reads its notifications.
+#[utoipa::path(
+    get, path = "/notifications", tag = "notifications", operation_id = "list_notifications",
+    security(("bearer" = [])), params(ListQuery),
+    responses(
+        (status = 200, description = "Some of the notifications", body = NotificationPage),
+        TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn list(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<NotificationPage>, Problem> {
+    let caller = user.user_id;
+    let limit = page::limit(query.limit, DEFAULT_NOTIFICATIONS)?;
+    let before = match query.cursor.filter(|cursor| !cursor.is_empty()) {
+        None => None,
+        Some(cursor) => {
+            let place = cursor::decode_id(&service.keyring, QUERY, caller, &cursor);
+            Some(MessageId::from_bytes(place.map_err(|_| page::forged("cursor"))?))
+        }
+    };
+    // One more than asked for, to know whether there is a next page.
+    let mut found = service.notifications.list(caller, before, limit + 1).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.message_id);
+    Ok(Json(NotificationPage {
+        notifications: views(&service, caller, &found).await?,
+        next_cursor: next.map(|place| cursor::encode(&service.keyring, QUERY, caller, place.as_bytes())),
+    }))
+}
+
+async fn views(
+    service: &NotificationService,
+    caller: UserId,
+    found: &[Notification],
+) -> Result<Vec<NotificationView>, Problem> {
+    if !service.notifications.preferences(caller).await?.show_content {
+        return Ok(found.iter().map(|notification| NotificationView::new(notification, None)).collect());
+    }
+    let mut senders: Vec<UserId> = found.iter().map(|notification| notification.sender_id).collect();
+    senders.sort();
+    senders.dedup();
+    let names = service.accounts.profiles(&senders).await?;
+    let names: HashMap<_, _> = names.into_iter().map(|profile| (profile.user_id, profile.display_name)).collect();
+    let mut views = Vec::with_capacity(found.len());
+    for notification in found {
+        let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
+            Ok(message) => Some(message.text),
+            // Its chat went a moment ago.
+            Err(StoreError::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let content = names.get(&notification.sender_id).zip(text.as_ref());
+        views.push(NotificationView::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))));
+    }
+    Ok(views)
+}
+
+/// Read a notification
+#[utoipa::path(
+    post, path = "/notifications/{id}/read", tag = "notifications", operation_id = "read_notification",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "Which one.")),
+    responses((status = 204, description = "It is read."), MayBeMissing, TakesParameters, NeedsToken, Any)
+)]
+async fn read(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path(id): Path<MessageId>,
+) -> Result<StatusCode, Problem> {
+    service.notifications.mark_read(user.user_id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How the caller wants to be notified
+#[utoipa::path(
+    get, path = "/notifications/preferences", tag = "notifications", operation_id = "notification_preferences",
+    security(("bearer" = [])),
+    responses((status = 200, description = "The preferences", body = PreferencesView), NeedsToken, Any)
+)]
+async fn preferences(State(App(service)): State<App>, user: AuthUser) -> Result<Json<PreferencesView>, Problem> {
+    Ok(Json(service.notifications.preferences(user.user_id).await?.into()))
+}
+
+/// Say how to be notified
+///
+/// Replaces all preferences; what is left out gets its default.
+#[utoipa::path(
+    put, path = "/notifications/preferences", tag = "notifications", operation_id = "set_notification_preferences",
+    security(("bearer" = [])), request_body = PreferencesView,
+    responses((status = 200, description = "The preferences as stored", body = PreferencesView), TakesJson, NeedsToken, Any)
+)]
+async fn set_preferences(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Json(wanted): Json<PreferencesView>,
+) -> Result<Json<PreferencesView>, Problem> {
+    let preferences = wanted.checked()?;
+    service.notifications.set_preferences(user.user_id, &preferences).await?;
+    Ok(Json(preferences.into()))
+}

@@ -1,0 +1,316 @@
+//! The consumer and the routes over a real chat store, with notifications in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use sentinel_adapters::sqlite::Sqlite;
+use sentinel_domain::{
+    account::{Email, Username},
+    clock::HybridClock,
+    config::PlatformConfig,
+    event::{Fanout, LiveEvent},
+    ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    keyring::Keyring,
+    message::{Chat, Draft, Message, MessageKind},
+    notification::{Notification, Preferences},
+    outbox::{Change, PlatformEvent},
+    ports::{AccountStore, ChatStore, EventHandler, NewAccount, NotificationStore, StoreError},
+    time::Timestamp,
+    watermark::Progress,
+};
+use sentinel_http::{
+    layers,
+    rate::RateLimits,
+    tokens::{Tokens, new_key_pem},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::{NotificationService, Notifier, router};
+
+struct Nobody;
+
+impl Fanout for Nobody {
+    fn publish(&self, _: Vec<LiveEvent>) {}
+}
+
+#[derive(Default)]
+struct Memory {
+    kept: Mutex<BTreeMap<(UserId, MessageId), Notification>>,
+    preferences: Mutex<HashMap<UserId, Preferences>>,
+}
+
+#[async_trait]
+impl NotificationStore for Memory {
+    async fn add(&self, notification: Notification) -> Result<(), StoreError> {
+        let key = (notification.user_id, notification.message_id);
+        self.kept.lock().unwrap().entry(key).or_insert(notification);
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StoreError> {
+        let kept = self.kept.lock().unwrap();
+        let mine = kept.values().rev().filter(|one| one.user_id == user);
+        Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).copied().collect())
+    }
+
+    async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
+        self.kept.lock().unwrap().get_mut(&(user, message)).ok_or(StoreError::NotFound)?.read = true;
+        Ok(())
+    }
+
+    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
+        for one in self.kept.lock().unwrap().values_mut() {
+            one.read |= one.user_id == user && one.chat_id == chat && one.message_id <= up_to;
+        }
+        Ok(())
+    }
+
+    async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
+        self.kept.lock().unwrap().remove(&(user, message));
+        Ok(())
+    }
+
+    async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
+        self.kept.lock().unwrap().retain(|_, one| one.user_id != user || one.chat_id != chat);
+        Ok(())
+    }
+
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
+    }
+
+    async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
+        self.preferences.lock().unwrap().insert(user, preferences.clone());
+        Ok(())
+    }
+}
+
+/// Ann and Bob, their chat, and the service.
+struct World {
+    service: Arc<NotificationService>,
+    notifier: Notifier,
+    router: Router,
+    chat: Chat,
+    ann: UserId,
+    bob: UserId,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+        let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
+        let clock = Arc::new(HybridClock::new());
+        let store = Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap();
+        let store = Arc::new(store);
+        let mut members = Vec::new();
+        for name in ["ann", "bob"] {
+            let new = NewAccount {
+                id: UserId(Uuid::new_v4()),
+                username: Username::parse(name).unwrap(),
+                email: Email::parse(&format!("{name}@example.com")).unwrap(),
+                password_hash: "$argon2id$".into(),
+                created_at: Timestamp::now(),
+            };
+            members.push(store.create_account(new).await.unwrap().id);
+        }
+        let (ann, bob) = (members[0], members[1]);
+        let (chat, _) = store.start_chat(ann, bob, Timestamp::now()).await.unwrap();
+        let config: PlatformConfig = serde_json::from_value(json!({
+            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(),
+        }))
+        .unwrap();
+        let config = Arc::new(config);
+        let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
+        let service = Arc::new(NotificationService {
+            accounts: store.clone(),
+            chats: store,
+            notifications: Arc::new(Memory::default()),
+            tokens: tokens.clone(),
+            keyring,
+        });
+        let (routes, _) = router(service.clone()).split_for_parts();
+        let limits = Arc::new(RateLimits::new(&config.limits));
+        let router = layers::apply(routes, &config, tokens, limits);
+        Self { notifier: Notifier(service.clone()), service, router, chat, ann, bob, _folder: folder }
+    }
+
+    async fn send(&self, sender_id: UserId, text: &str) -> Message {
+        let draft = Draft {
+            chat_id: self.chat.id,
+            sender_id,
+            kind: MessageKind::Text,
+            text: text.into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+        };
+        self.service.chats.append(draft, None, Timestamp::now()).await.unwrap().message
+    }
+
+    async fn tell(&self, change: Change) {
+        let event = PlatformEvent {
+            event_id: EventId(Uuid::now_v7()),
+            chat_id: self.chat.id,
+            members: self.chat.members,
+            change,
+        };
+        self.notifier.handle(&[event]).await.unwrap();
+    }
+
+    async fn written(&self, message: &Message) {
+        self.tell(Change::Written { message_id: message.id, sender_id: message.sender_id }).await;
+    }
+
+    async fn kept(&self, user: UserId) -> Vec<(MessageId, bool)> {
+        let list = self.service.notifications.list(user, None, 100).await.unwrap();
+        list.into_iter().map(|one| (one.message_id, one.read)).collect()
+    }
+
+    async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let name = Username::parse("someone").unwrap();
+        let session = SessionId(Uuid::new_v4());
+        let token = self.service.tokens.issue(user, session, &name, Timestamp::now()).unwrap().token;
+        let mut request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let mut request = request.body(body).unwrap();
+        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 9))));
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1_000_000).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+}
+
+#[tokio::test]
+async fn the_recipient_is_told_once_however_often_the_event_comes() {
+    let world = World::new().await;
+    let message = world.send(world.ann, "hi").await;
+    for _ in 0..3 {
+        world.written(&message).await;
+    }
+    assert_eq!(world.kept(world.bob).await, [(message.id, false)]);
+    assert_eq!(world.kept(world.ann).await, [], "nobody is told of the own message");
+    world.service.notifications.mark_read(world.bob, message.id).await.unwrap();
+    world.written(&message).await;
+    assert_eq!(world.kept(world.bob).await, [(message.id, true)], "what was read stays read");
+}
+
+#[tokio::test]
+async fn what_was_read_deleted_muted_or_blocked_is_not_told() {
+    let world = World::new().await;
+    let (ann, bob, now) = (world.ann, world.bob, Timestamp::now());
+    let chats = &world.service.chats;
+
+    let read = world.send(ann, "read before the event came").await;
+    chats.advance(bob, world.chat.id, Progress::Read, read.id, now).await.unwrap();
+    world.written(&read).await;
+    let deleted = world.send(ann, "deleted").await;
+    chats.delete(ann, world.chat.id, deleted.id, now).await.unwrap();
+    world.written(&deleted).await;
+    assert_eq!(world.kept(bob).await, []);
+
+    let until = Timestamp(now.0 + 60_000).to_string();
+    let muted = json!({"muted": [{"chat_id": world.chat.id, "until": until}]});
+    assert_eq!(world.call(bob, "PUT", "/notifications/preferences", Some(muted)).await.0, 200);
+    let unheard = world.send(ann, "muted").await;
+    world.written(&unheard).await;
+    assert_eq!(world.kept(bob).await, []);
+    world.call(bob, "PUT", "/notifications/preferences", Some(json!({}))).await;
+
+    let last = world.send(ann, "before the block").await;
+    world.service.accounts.block(bob, ann, now).await.unwrap();
+    world.written(&last).await;
+    assert_eq!(world.kept(bob).await, []);
+}
+
+#[tokio::test]
+async fn later_events_read_and_withdraw() {
+    let world = World::new().await;
+    let (first, second, third) =
+        (world.send(world.ann, "1").await, world.send(world.ann, "2").await, world.send(world.ann, "3").await);
+    for message in [&first, &second, &third] {
+        world.written(message).await;
+    }
+    world.tell(Change::Read { message_id: second.id, user_id: world.bob }).await;
+    assert_eq!(world.kept(world.bob).await, [(third.id, false), (second.id, true), (first.id, true)]);
+    world.tell(Change::Deleted { message_id: third.id, sender_id: world.ann }).await;
+    assert_eq!(world.kept(world.bob).await, [(second.id, true), (first.id, true)]);
+    world.tell(Change::ChatDeleted).await;
+    assert_eq!(world.kept(world.bob).await, []);
+    let gone = Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann };
+    world.tell(gone).await;
+    assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
+}
+
+#[tokio::test]
+async fn content_is_shown_to_those_who_want_it_and_pages_do_not_repeat() {
+    let world = World::new().await;
+    for number in 0..5 {
+        let message = world.send(world.ann, &format!("number {number}")).await;
+        world.written(&message).await;
+    }
+    let (status, page) = world.call(world.bob, "GET", "/notifications?limit=2", None).await;
+    assert_eq!(status, 200);
+    assert_eq!(page["notifications"][0]["header"], "New message");
+    assert!(!page.to_string().contains("number"), "no content by default: {page}");
+    let mut ids: Vec<Value> = Vec::new();
+    let mut path = "/notifications?limit=2".to_owned();
+    loop {
+        let (_, page) = world.call(world.bob, "GET", &path, None).await;
+        ids.extend(page["notifications"].as_array().unwrap().iter().map(|one| one["notification_id"].clone()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/notifications?limit=2&cursor={cursor}");
+        let (status, problem) = world.call(world.ann, "GET", &path, None).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid_cursor")), "another's cursor");
+    }
+    assert_eq!(ids.len(), 5);
+    ids.dedup();
+    assert_eq!(ids.len(), 5);
+
+    world.call(world.bob, "PUT", "/notifications/preferences", Some(json!({"show_content": true}))).await;
+    let (_, page) = world.call(world.bob, "GET", "/notifications", None).await;
+    assert_eq!(
+        (&page["notifications"][0]["header"], &page["notifications"][0]["body"]),
+        (&json!("ann"), &json!("number 4"))
+    );
+    let read = format!("/notifications/{}/read", ids[0].as_str().unwrap());
+    assert_eq!(world.call(world.ann, "POST", &read, None).await.0, 404, "another's notification");
+    assert_eq!(world.call(world.bob, "POST", &read, None).await.0, 204);
+    let (_, page) = world.call(world.bob, "GET", "/notifications", None).await;
+    assert_eq!((&page["notifications"][0]["read"], &page["notifications"][1]["read"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn wrong_preferences_are_refused_by_field_and_change_nothing() {
+    let world = World::new().await;
+    let chat = world.chat.id;
+    let wrong = [
+        (json!({"quiet_hours": {"from_minute": 1440, "to_minute": 1}}), "quiet_hours.from_minute"),
+        (json!({"muted": [{"chat_id": chat, "until": "tomorrow"}]}), "muted[0].until"),
+        (json!({"muted": vec![json!({"chat_id": chat, "until": "2026-01-31T08:00:00Z"}); 1001]}), "muted"),
+        (json!({"show_content": "yes"}), "show_content"),
+    ];
+    for (body, field) in wrong {
+        let (status, problem) = world.call(world.bob, "PUT", "/notifications/preferences", Some(body)).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!(field)), "{problem}");
+    }
+    let (_, preferences) = world.call(world.bob, "GET", "/notifications/preferences", None).await;
+    assert_eq!(preferences, json!({"show_content": false, "quiet_hours": null, "muted": []}));
+}

@@ -1,0 +1,156 @@
+//! What clients see and send.
+
+use sentinel_domain::{
+    ids::{ChatId, MessageId},
+    notification::{self, MUTED_CHATS, MutedChat, Notification, QuietHours},
+    time::Timestamp,
+};
+use sentinel_http::problem::Problem;
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
+
+const MINUTES: u16 = 24 * 60;
+
+/// A notification.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NotificationView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub notification_id: MessageId,
+    /// `new_message`.
+    #[schema(example = "new_message")]
+    pub kind: &'static str,
+    /// A line that says what it is about: who wrote, if the user wants that shown.
+    pub header: String,
+    /// The beginning of the message, if the user wants it shown.
+    pub body: String,
+    /// The message's chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// The message.
+    #[schema(value_type = uuid::Uuid)]
+    pub message_id: MessageId,
+    /// When the message was written.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Whether it was read.
+    pub read: bool,
+}
+
+impl NotificationView {
+    /// A notification; `content` is who wrote and what, if that may be shown.
+    pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
+        let (header, body) = match content {
+            Some((from, text)) => (from.to_owned(), notification::excerpt(text)),
+            None => ("New message".to_owned(), "You have a new message".to_owned()),
+        };
+        Self {
+            notification_id: of.message_id,
+            kind: "new_message",
+            header,
+            body,
+            chat_id: of.chat_id,
+            message_id: of.message_id,
+            created_at: of.message_id.timestamp(),
+            read: of.read,
+        }
+    }
+}
+
+/// Some of the caller's notifications.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NotificationPage {
+    /// The notifications, newest first.
+    pub notifications: Vec<NotificationView>,
+    /// Gives the next page; `null` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// How the caller wants to be notified.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct PreferencesView {
+    /// Whether notifications show who wrote and what; false by default.
+    #[serde(default)]
+    pub show_content: bool,
+    /// When nothing is pushed to devices, every day; it may go over midnight.
+    #[serde(default)]
+    pub quiet_hours: Option<QuietHoursView>,
+    /// Chats of which the caller hears nothing; at most 1,000.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub muted: Vec<MutedChatView>,
+}
+
+/// A part of each day, in UTC.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct QuietHoursView {
+    /// First minute of the day.
+    #[schema(maximum = 1439)]
+    pub from_minute: u16,
+    /// The minute after the last.
+    #[schema(maximum = 1439)]
+    pub to_minute: u16,
+}
+
+/// A chat of which the caller hears nothing for a time.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct MutedChatView {
+    /// Which one.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Until when.
+    #[schema(format = DateTime)]
+    pub until: String,
+}
+
+impl PreferencesView {
+    /// Checks what a client sent.
+    pub fn checked(self) -> Result<notification::Preferences, Problem> {
+        if self.muted.len() > MUTED_CHATS {
+            return Err(Problem::invalid("muted", "too_many", format!("at most {MUTED_CHATS} chats can be muted")));
+        }
+        let quiet_hours = self.quiet_hours.map(QuietHoursView::checked).transpose()?;
+        let muted = self.muted.into_iter().enumerate().map(|(place, chat)| chat.checked(place));
+        Ok(notification::Preferences {
+            show_content: self.show_content,
+            quiet_hours,
+            muted: muted.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl QuietHoursView {
+    fn checked(self) -> Result<QuietHours, Problem> {
+        for (field, minute) in [("from_minute", self.from_minute), ("to_minute", self.to_minute)] {
+            if minute >= MINUTES {
+                let detail = format!("{field} must be between 0 and {}", MINUTES - 1);
+                return Err(Problem::invalid(format!("quiet_hours.{field}"), "out_of_range", detail));
+            }
+        }
+        Ok(QuietHours { from_minute: self.from_minute, to_minute: self.to_minute })
+    }
+}
+
+impl MutedChatView {
+    fn checked(self, place: usize) -> Result<MutedChat, Problem> {
+        let until = OffsetDateTime::parse(&self.until, &Rfc3339).map_err(|_| {
+            let detail = "write a time such as 2026-01-31T08:00:00Z";
+            Problem::invalid(format!("muted[{place}].until"), "invalid_time", detail)
+        })?;
+        let until = i64::try_from(until.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        Ok(MutedChat { chat_id: self.chat_id, until })
+    }
+}
+
+impl From<notification::Preferences> for PreferencesView {
+    fn from(preferences: notification::Preferences) -> Self {
+        let hours = |hours: QuietHours| QuietHoursView { from_minute: hours.from_minute, to_minute: hours.to_minute };
+        let muted = |chat: MutedChat| MutedChatView { chat_id: chat.chat_id, until: Timestamp(chat.until).to_string() };
+        Self {
+            show_content: preferences.show_content,
+            quiet_hours: preferences.quiet_hours.map(hours),
+            muted: preferences.muted.into_iter().map(muted).collect(),
+        }
+    }
+}
