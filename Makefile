@@ -1,10 +1,11 @@
 # Two targets do everything on a fresh machine: `make up` and `make test`. The rest are their parts.
-# PROFILE chooses the sample that `up` applies; NAME names the cluster, so that several stand side by side.
+# PROFILE is embedded (default) or distributed; NAME names the cluster, so that several stand side by side.
+PROFILE ?= embedded
 NAME ?= sentinel
 E2E = target/debug/sentinel-e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status build test lint generate generated unit contract e2e bench images
+.PHONY: help up down status build test lint generate generated unit contract stores e2e e2e-distributed bench images
 
 help: ## Show what there is to do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -13,7 +14,7 @@ build:
 	@cargo build --locked --workspace --bins
 
 up: build ## Bring up a cluster with a chat on it, and print where it is
-	@$(E2E) up --name $(NAME)
+	@$(E2E) up --name $(NAME) --profile $(PROFILE)
 
 down: build ## Take the cluster down and leave nothing behind
 	@$(E2E) down --name $(NAME)
@@ -21,7 +22,7 @@ down: build ## Take the cluster down and leave nothing behind
 status: build ## Show what runs
 	@$(E2E) status --name $(NAME)
 
-test: lint generated unit contract e2e ## Run everything: format, lints, generated files, unit, contract and end-to-end tests
+test: lint generated unit contract stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract and end-to-end tests
 
 lint: ## Check format and lints
 	cargo fmt --all --check
@@ -40,8 +41,14 @@ unit: ## Run unit, property, snapshot and store-contract tests
 contract: build ## Run stock clients against one process with embedded stores
 	@e2e/contract.sh
 
-e2e: build ## Run the end-to-end tests on a cluster of their own
-	@e2e/run.sh
+stores: build ## Run the contract tests of the store adapters against the real engines
+	@e2e/stores.sh
+
+e2e: build ## Run the end-to-end tests of profile Embedded on a cluster of their own
+	@PROFILE=embedded e2e/run.sh
+
+e2e-distributed: build ## Run the end-to-end tests of profile Distributed on a cluster of their own
+	@PROFILE=distributed e2e/run.sh
 
 images: build ## Build the container images into one archive
 	@$(E2E) images build

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests on a cluster of their own, and takes it down. KEEP=1 leaves it up; NAME names it.
+# Runs the end-to-end tests of one profile on a cluster of their own, and takes it down.
+# PROFILE is embedded (default) or distributed; KEEP=1 leaves the cluster up; NAME names it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${NAME:-e2e}
+profile=${PROFILE:-embedded}
+name=${NAME:-e2e-$profile}
 cluster=(target/debug/sentinel-e2e)
 finish() {
   status=$?
@@ -11,14 +13,14 @@ finish() {
     kubectl get schat,pods -A -o wide >&2 || true
     kubectl get events -A --sort-by .lastTimestamp 2>/dev/null | tail -n 20 >&2 || true
     kubectl logs -n sentinel-system deploy/sentinel-operator --tail 20 >&2 || true
-    kubectl logs -n chat chat-0 --tail 20 >&2 || true
+    kubectl logs -n chat -l app.kubernetes.io/component --prefix --tail 8 >&2 || true
   fi
   if [ -z "${KEEP:-}" ]; then "${cluster[@]}" down --name "$name" || status=1; fi
   exit $status
 }
 trap finish EXIT
 
-"${cluster[@]}" up --name "$name"
+"${cluster[@]}" up --name "$name" --profile "$profile"
 KUBECONFIG=$("${cluster[@]}" cluster exec --name "$name" -- printenv KUBECONFIG)
 export KUBECONFIG
 
@@ -26,11 +28,15 @@ export KUBECONFIG
 kubectl patch schat chat -n chat --type merge \
   -p '{"spec":{"auth":{"corsOrigins":["https://chat.example.test"]},"limits":{"loginsPerMinute":10000,"requestsPerSecond":100000,"messagesPerSecond":100000}}}'
 kubectl wait schat chat -n chat --for 'jsonpath={.status.conditions[?(@.type=="Ready")].observedGeneration}=2' --timeout 60s
-kubectl wait schat chat -n chat --for condition=Ready --timeout 120s
+kubectl wait schat chat -n chat --for condition=Ready --timeout 300s
 
 SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
 export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
+case $profile in
+  embedded) names=(chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
+  distributed) names=(steady_state stock_clients many_replicas outages) ;;
+esac
 tests=()
-for file in e2e/tests/*.rs; do tests+=(--test "$(basename "$file" .rs)"); done
+for test in "${names[@]}"; do tests+=(--test "$test"); done
 cargo test --locked --workspace "${tests[@]}" -- --test-threads 1 --nocapture

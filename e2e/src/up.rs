@@ -8,7 +8,7 @@ mod sample;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cluster::{Provider, State};
 use crate::host::{folders, gotools};
@@ -17,12 +17,34 @@ use crate::images::{self, Built, Selection};
 use crate::report::{Report, seconds};
 use crate::say;
 
+/// How the chat is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// One pod with embedded stores.
+    Embedded,
+    /// One workload per service, over stores that the operator runs.
+    Distributed,
+}
+
+impl Layout {
+    /// Its sample.
+    fn sample(self) -> &'static str {
+        match self {
+            Self::Embedded => "config/samples/embedded.yaml",
+            Self::Distributed => "config/samples/distributed-small.yaml",
+        }
+    }
+}
+
 /// What `up` can be told.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The `SentinelChat` to apply.
-    #[arg(long, default_value = "config/samples/embedded.yaml")]
-    pub sample: PathBuf,
+    /// The profile, which chooses the images and the sample.
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub profile: Layout,
+    /// The `SentinelChat` to apply; by default the small one of the profile.
+    #[arg(long)]
+    pub sample: Option<PathBuf>,
     /// Namespace for the chat, where the sample names none; it enforces the `restricted` pod security level.
     #[arg(long, default_value = "chat")]
     pub namespace: String,
@@ -50,8 +72,9 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
 
     let kubectl = provider.kubectl();
     release::install(&report, &helm, &kubectl, &built)?;
-    let chat = sample::Sample::read(&folders::repository()?.join(&options.sample), &options.namespace)?;
-    report.check(&format!("applied {}", options.sample.display()), || chat.apply(&kubectl))?;
+    let sample = options.sample.clone().unwrap_or_else(|| options.profile.sample().into());
+    let chat = sample::Sample::read(&folders::repository()?.join(&sample), &options.namespace)?;
+    report.check(&format!("applied {}", sample.display()), || chat.apply(&kubectl))?;
     report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;

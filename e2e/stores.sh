@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs the contract tests of the store adapters against real engines on loopback, and stops those.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name=${NAME:-contract}
+stores=(target/debug/sentinel-e2e stores)
+finish() {
+  status=$?
+  "${stores[@]}" down --name "$name" || status=1
+  exit $status
+}
+trap finish EXIT
+
+"${stores[@]}" up --name "$name" --all
+eval "$("${stores[@]}" env --name "$name")"
+cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search
