@@ -7,15 +7,16 @@ use std::sync::{
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
-use sentinel_adapters::sqlite::Sqlite;
+
+use crate::platform::Stores;
 
 /// What the admin listener looks at.
 #[derive(Clone)]
 pub struct Admin {
     /// Off while draining: no new traffic, please.
     pub accepting: Arc<AtomicBool>,
-    /// The store that must answer.
-    pub store: Sqlite,
+    /// The stores that must answer.
+    pub stores: Arc<Stores>,
     /// Where metrics are kept.
     pub metrics: PrometheusHandle,
 }
@@ -33,7 +34,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if !admin.accepting.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
-    match admin.store.check().await {
+    match admin.stores.check().await {
         Ok(()) => (StatusCode::OK, "ok\n"),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the store does not answer");

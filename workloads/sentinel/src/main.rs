@@ -3,8 +3,11 @@
 mod admin;
 mod arguments;
 mod describe;
+mod distributed;
+mod embedded;
 mod logging;
 mod platform;
+mod routes;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,19 +39,19 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve(serve) => {
             logging::start_json();
             let config = serve.config.read()?;
-            runtime()?.block_on(serve::until_stopped(config, |_| {}))
+            runtime()?.block_on(serve::until_stopped(config, &serve.roles, |_| {}))
         }
         Command::Standalone(standalone) => {
             logging::start_plain();
             let config = standalone.config()?;
-            runtime()?.block_on(serve::until_stopped(config, |address| {
+            runtime()?.block_on(serve::until_stopped(config, embedded::ROLES, |address| {
                 println!("Sentinel is ready at http://{address}  (API description: http://{address}/docs)");
             }))
         }
         Command::Keys(KeysCommand::Rotate(rotate)) => {
             logging::start_plain();
             let config = rotate.config()?;
-            let count = runtime()?.block_on(platform::rewrap_keys(&config)).context("re-wrapping the chat keys")?;
+            let count = runtime()?.block_on(embedded::rewrap_keys(&config)).context("re-wrapping the chat keys")?;
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
             Ok(())
         }

@@ -1,98 +1,90 @@
-//! Puts the services together over the embedded stores.
+//! A process' services, whichever profile they are of.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use sentinel_adapters::keys;
+use sentinel_domain::{config::PlatformConfig, keyring::Keyring, ports::StoreError};
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use sentinel_message::MessageService;
+
+use crate::{
+    arguments::Role,
+    distributed::{self, DistributedStores},
+    embedded::{self, EmbeddedStores},
 };
 
-use anyhow::Context as _;
-use axum::{Router, http::header, routing::get};
-use sentinel_adapters::{keys, sqlite::Sqlite};
-use sentinel_domain::{
-    clock::HybridClock,
-    config::PlatformConfig,
-    event::{Fanout, LiveEvent},
-    keyring::Keyring,
-    ports::{AccountStore, ChatStore, SessionStore},
-    time::Timestamp,
-};
-use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService};
-use sentinel_users::UsersService;
-use utoipa_swagger_ui::SwaggerUi;
-
-use crate::describe;
-
-const DATABASE: &str = "sentinel.db";
-const LOCK: &str = "sentinel.lock";
-/// A server that was told to stop is gone before that.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 /// Well below the two minutes for which a new signing key is published before it signs.
 const KEYS_RELOADED_EVERY: Duration = Duration::from_secs(30);
 
-/// All services in one process.
+/// The services of one process.
 pub struct Platform {
     /// Everything that clients may call.
     pub router: Router,
-    /// The store, to look at its health and to close it.
-    pub store: Sqlite,
-    /// The message service, to drain its sockets.
-    pub messages: Arc<MessageService>,
-    _lock: File,
+    /// The message service, if it is one of them, to drain its sockets.
+    pub messages: Option<Arc<MessageService>>,
+    /// What they are built on.
+    pub stores: Stores,
+}
+
+/// What services are built on.
+pub enum Stores {
+    /// Files of this process.
+    Embedded(EmbeddedStores),
+    /// Servers that others use too.
+    Distributed(DistributedStores),
 }
 
 impl Platform {
-    /// Opens the store and builds the services.
-    pub async fn open(config: PlatformConfig) -> anyhow::Result<Self> {
+    /// Opens the stores and builds the services. Embedded stores serve one process only, so it gets every role.
+    pub async fn open(config: PlatformConfig, roles: &[Role]) -> anyhow::Result<Self> {
         let config = Arc::new(config);
-        let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
-        let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
-        let limits = Arc::new(RateLimits::new(&config.limits));
-        let hub = Arc::new(Hub::new());
-        let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
-        let store = open_store(&config.data_dir, keyring.clone(), hub.clone())?;
-        let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
-        let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
-        let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
-
-        // Access tokens of sessions that ended before a restart must stay refused until they expire.
-        let now = Timestamp::now();
-        let since = now.plus_seconds(-i64::from(config.auth.access_token_seconds));
-        for session in sessions.ended_since(since).await.context("reading ended sessions")? {
-            tokens.revoke_session(session, now);
+        match &config.stores {
+            None => embedded::open(config).await,
+            Some(stores) => distributed::open(config.clone(), stores, roles).await,
         }
-
-        tokio::spawn(reload_keys(tokens.clone()));
-
-        let users = UsersService::new(
-            accounts.clone(),
-            sessions.clone(),
-            chats.clone(),
-            tokens.clone(),
-            keyring.clone(),
-            limits.clone(),
-            config.clone(),
-        )?;
-        let messages = MessageService::new(
-            accounts,
-            sessions,
-            chats,
-            tokens.clone(),
-            keyring,
-            limits.clone(),
-            config.clone(),
-            hub,
-        );
-        let router = routes(Arc::new(users), &messages)?;
-        let router = layers::apply(router, &config, tokens, limits);
-        Ok(Self { router, store, messages, _lock: lock })
     }
 }
 
-/// Looks for new signing keys, so that they rotate without a restart.
+impl Stores {
+    /// Whether this process can do its work. An outage of a store that others share does not count: no other process
+    /// could do better, and clients shall get an answer that says so.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(stores) => stores.check().await,
+            Self::Distributed(_) => Ok(()),
+        }
+    }
+
+    /// Closes everything, once no request is left.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(stores) => tokio::task::block_in_place(|| stores.close()),
+            Self::Distributed(stores) => stores.close().await,
+        }
+    }
+}
+
+/// What every service needs: keys, tokens and limits.
+pub struct Foundation {
+    /// Key-encryption keys.
+    pub keyring: Arc<Keyring>,
+    /// Access tokens.
+    pub tokens: Arc<Tokens>,
+    /// Rate limits.
+    pub limits: Arc<RateLimits>,
+}
+
+impl Foundation {
+    /// Reads the key files; new signing keys are found without a restart.
+    pub fn load(config: &PlatformConfig) -> anyhow::Result<Self> {
+        let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+        let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
+        tokio::spawn(reload_keys(tokens.clone()));
+        Ok(Self { keyring, tokens, limits: Arc::new(RateLimits::new(&config.limits)) })
+    }
+}
+
 async fn reload_keys(tokens: Arc<Tokens>) {
     let mut ticks = tokio::time::interval(KEYS_RELOADED_EVERY);
     loop {
@@ -100,86 +92,5 @@ async fn reload_keys(tokens: Arc<Tokens>) {
         if let Err(error) = tokens.reload() {
             tracing::error!(error = &error as &dyn std::error::Error, "the signing keys stay as they were");
         }
-    }
-}
-
-/// Keeps other servers away from the folder as long as the file is open: each has parts of the data in memory, and would
-/// not hear of a block or a repeated message that the other has taken. One that is about to stop is waited for.
-async fn lock(data_dir: &Path, patience: Duration) -> anyhow::Result<File> {
-    make_folder(data_dir)?;
-    let path = data_dir.join(LOCK);
-    let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = open.with_context(|| format!("opening {}", path.display()))?;
-    let deadline = Instant::now() + patience;
-    let mut waits = false;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("locking {}", path.display()));
-            }
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                anyhow::bail!("another server is running on {}", data_dir.display())
-            }
-            Err(TryLockError::WouldBlock) => {
-                if !std::mem::replace(&mut waits, true) {
-                    tracing::warn!(folder = %data_dir.display(), "waiting for another server on the folder to stop");
-                }
-                tokio::time::sleep(LOCK_RETRIED_EVERY).await;
-            }
-        }
-    }
-}
-
-fn make_folder(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
-}
-
-fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
-    make_folder(data_dir)?;
-    let path = data_dir.join(DATABASE);
-    Sqlite::open(&path, keyring, Arc::new(HybridClock::new()), fanout)
-        .with_context(|| format!("opening {}", path.display()))
-}
-
-fn routes(users: Arc<UsersService>, messages: &Arc<MessageService>) -> anyhow::Result<Router> {
-    let description = describe::openapi().to_json().context("writing the API description")?;
-    let description = get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) });
-    let api: Router = sentinel_users::router(users).merge(sentinel_message::router(messages.clone())).into();
-    Ok(api
-        .merge(sentinel_message::socket_router(messages))
-        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
-        .route("/openapi.json", description))
-}
-
-/// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
-pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
-    struct Nobody;
-    impl Fanout for Nobody {
-        fn publish(&self, _: Vec<LiveEvent>) {}
-    }
-    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
-    let store = open_store(&config.data_dir, keyring, Arc::new(Nobody))?;
-    let count = store.rewrap_keys().await?;
-    store.close();
-    Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn one_server_has_a_folder_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        let first = lock(&data, Duration::ZERO).await.unwrap();
-        let refused = lock(&data, Duration::from_millis(150)).await.unwrap_err().to_string();
-        assert!(refused.starts_with("another server is running on "), "{refused}");
-        let (second, ()) = tokio::join!(lock(&data, LOCK_PATIENCE), async {
-            tokio::task::yield_now().await;
-            drop(first);
-        });
-        second.unwrap();
     }
 }

@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     admin::{self, Admin},
+    arguments::Role,
     platform::Platform,
 };
 
@@ -32,8 +33,12 @@ use crate::{
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 const SAMPLES_FOLDED_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves everything in one process. `ready` is called with the client-facing address once it accepts.
-pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+/// Serves roles in one process. `ready` is called with the client-facing address once it accepts.
+pub async fn until_stopped(
+    config: PlatformConfig,
+    roles: &[Role],
+    ready: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Suffix("_seconds".to_owned()),
@@ -44,15 +49,16 @@ pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr
     tokio::spawn(fold_samples(metrics.clone()));
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
-    let platform = Platform::open(config).await?;
+    let Platform { router, messages, stores } = Platform::open(config, roles).await?;
+    let stores = Arc::new(stores);
 
     let listener = bind(listen).await?;
     let admin_listener = bind(admin_listen).await?;
     let address = listener.local_addr()?;
     let accepting = Arc::new(AtomicBool::new(true));
     let (stop, stopped) = watch::channel(());
-    let admin = admin::router(Admin { accepting: accepting.clone(), store: platform.store.clone(), metrics });
-    let public = platform.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+    let admin = admin::router(Admin { accepting: accepting.clone(), stores: stores.clone(), metrics });
+    let public = router.into_make_service_with_connect_info::<SocketAddr>();
 
     // An acknowledgement must not wait for more bytes to share its packet.
     let listener = listener.tap_io(|stream: &mut TcpStream| {
@@ -71,13 +77,15 @@ pub async fn until_stopped(config: PlatformConfig, ready: impl FnOnce(SocketAddr
     }
     tracing::info!(seconds = drain.as_secs(), "draining");
     accepting.store(false, Ordering::Relaxed);
-    platform.messages.drain(drain).await;
+    if let Some(messages) = &messages {
+        messages.drain(drain).await;
+    }
     drop(stop);
     if timeout(LAST_REQUESTS, server).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     admin.abort();
-    tokio::task::block_in_place(|| platform.store.close());
+    stores.close().await;
     tracing::info!("stopped");
     Ok(())
 }
