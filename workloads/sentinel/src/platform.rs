@@ -19,7 +19,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService};
+use sentinel_message::{Hub, MessageService, Replica};
 use sentinel_users::UsersService;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -86,7 +86,8 @@ impl Platform {
             config.clone(),
             hub,
         );
-        let router = routes(Arc::new(users), &messages)?;
+        let replica = Replica::of(&config, std::env::var("POD_NAME").ok().as_deref())?;
+        let router = routes(Arc::new(users), &messages, replica)?;
         let router = layers::apply(router, &config, tokens, limits);
         Ok(Self { router, store, messages, _lock: lock })
     }
@@ -142,12 +143,16 @@ fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -
         .with_context(|| format!("opening {}", path.display()))
 }
 
-fn routes(users: Arc<UsersService>, messages: &Arc<MessageService>) -> anyhow::Result<Router> {
+fn routes(
+    users: Arc<UsersService>,
+    messages: &Arc<MessageService>,
+    replica: Option<Replica>,
+) -> anyhow::Result<Router> {
     let description = describe::openapi().to_json().context("writing the API description")?;
     let description = get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) });
     let api: Router = sentinel_users::router(users).merge(sentinel_message::router(messages.clone())).into();
     Ok(api
-        .merge(sentinel_message::socket_router(messages))
+        .merge(sentinel_message::socket_router(messages, replica))
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
         .route("/openapi.json", description))
 }
