@@ -260,3 +260,22 @@ async fn one_process_alone_gives_ids_as_the_server_makes_them() {
     let (status, body) = send(Request::get(url)).await;
     assert!(status == 400 && body.contains("Session ID unknown"), "{body}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Node.js and the packages of e2e/clients; e2e/contract.sh runs it"]
+async fn the_stock_client_needs_no_sticky_balancer() {
+    // Two servers over one store, as replicas have it.
+    let platform = Platform::new();
+    let (zero, one, peers) = listeners().await;
+    let replicas = [zero.local_addr().unwrap(), one.local_addr().unwrap()].map(|address| format!("http://{address}"));
+    platform.serve_as(Replica::new(0, &peers).unwrap(), zero);
+    platform.serve_as(Replica::new(1, &peers).unwrap(), one);
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let status = tokio::process::Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/clients/js/replicas.mjs"))
+        .envs([("SENTINEL_REPLICAS", replicas.join(",")), ("SENTINEL_TOKEN", ann.token), ("SENTINEL_CHAT", chat)])
+        .kill_on_drop(true)
+        .status();
+    assert!(timeout(Duration::from_mins(1), status).await.expect("an end in time").unwrap().success());
+}
