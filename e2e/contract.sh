@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the stock clients' tests against `sentinel standalone` on loopback.
+# Runs the stock clients' tests against `sentinel standalone` on loopback, then against several message services.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 origin=http://chat.example.test
@@ -46,3 +46,5 @@ start default
 echo "sentinel standalone at $url, default limits"
 SENTINEL_URL=$url node --test --test-reporter=spec e2e/clients/js/test/throttling.test.mjs
 stop
+echo "replicas behind a balancer without sticky sessions"
+cargo test --locked --workspace --exclude sentinel-e2e --test replicas -- --ignored

@@ -16,5 +16,5 @@ pub use self::{
     http::{openapi, router},
     hub::Hub,
     service::MessageService,
-    socket::socket_router,
+    socket::{Replica, ReplicaError, socket_router},
 };

@@ -58,6 +58,8 @@ pub(crate) enum Carries {
     Poll(Sid),
     /// A WebSocket from the start: its session gets its id later, and holds the line itself.
     New,
+    /// What is passed on to the replica whose session it is: only the end of the process cuts it.
+    Foreign,
 }
 
 impl Connections {
@@ -79,7 +81,7 @@ impl Connections {
         match carries {
             Carries::Upgrade(sid) => drop(state.upgraded.insert(sid, id)),
             Carries::Poll(sid) => drop(state.polls.insert(sid, id)),
-            Carries::New => {}
+            Carries::New | Carries::Foreign => {}
         }
         drop(state);
         Some(OpenLine { line, id, carries, connections: self.clone() })
@@ -166,7 +168,7 @@ impl OpenLine {
     pub(super) fn flow(&self) -> Option<Arc<Flow>> {
         match self.carries {
             Carries::Upgrade(sid) | Carries::Poll(sid) => self.connections.flow(sid),
-            Carries::New => None,
+            Carries::New | Carries::Foreign => None,
         }
     }
 }

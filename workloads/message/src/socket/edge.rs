@@ -17,7 +17,9 @@ use tower::Service;
 use super::{
     connections::{Carries, Connections, OpenLine},
     flow::Flow,
+    peers::Peers,
     refusal,
+    replica::Owner,
     wire::Wire,
 };
 
@@ -25,12 +27,16 @@ use super::{
 const UNKNOWN_SESSION: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 /// Largest answer to a poll that is looked through for refusals; those are short.
 const LOOKED_THROUGH: usize = 64 * 1024 * 1024;
+/// Largest handshake.
+const HANDSHAKE: usize = 4096;
 
 /// The Socket.IO server behind our own upgrade, so that we hold each connection.
 pub(super) struct Edge {
     pub service: SocketIoService<Nowhere>,
     pub connections: Arc<Connections>,
     pub origins: Vec<String>,
+    /// The other replicas; `None` when this process is the only one, and its session ids are as the server makes them.
+    pub peers: Option<Peers>,
 }
 
 /// Answers what the Socket.IO server passes on, which is nothing.
@@ -52,27 +58,38 @@ impl Service<Request> for Nowhere {
 }
 
 /// What a request asks of the server.
-struct Asked {
+struct Asked<'a> {
     websocket: bool,
-    sid: Option<Sid>,
+    sid: Option<&'a str>,
 }
 
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     if !edge.allows(request.headers()) {
         return Problem::forbidden("this origin is not allowed").into_response();
     }
-    let Some(asked) = read(&request) else { return edge.pass_on(request).await };
-    match asked.sid {
+    let Some(Asked { websocket, sid }) = read(&request) else { return edge.pass_on(request).await };
+    let owner = match sid {
+        None => None,
+        Some(sid) => match edge.owner(sid) {
+            Some(owner) => Some(owner),
+            None if edge.peers.is_some() => return unknown_session(),
+            None => return edge.pass_on(request).await,
+        },
+    };
+    let sid = match owner {
+        None => None,
+        Some(Owner::Here(sid)) => Some(sid),
+        Some(Owner::Peer(ordinal)) => return edge.forward(ordinal, websocket, request).await,
+    };
+    match sid {
         None if edge.connections.draining() => return Problem::unavailable().into_response(),
-        Some(sid) if !asked.websocket => return edge.poll(sid, request).await,
+        Some(sid) if !websocket => return edge.poll(sid, request).await,
         _ => {}
     }
-    if asked.websocket {
-        edge.upgrade(asked.sid, request)
+    if websocket {
+        edge.upgrade(sid, request)
     } else if request.method() == Method::GET {
-        let mut handshake = Request::new(Body::empty());
-        *handshake.uri_mut() = bare_uri("polling", None);
-        edge.pass_on(handshake).await
+        edge.handshake().await
     } else {
         edge.pass_on(request).await
     }
@@ -93,8 +110,55 @@ impl Edge {
         response.map(Body::new)
     }
 
+    /// Whose session an id names; `None` when it can be nobody's.
+    fn owner(&self, sid: &str) -> Option<Owner> {
+        match &self.peers {
+            Some(peers) => peers.replica.owner(sid),
+            None => sid.parse().ok().map(Owner::Here),
+        }
+    }
+
+    /// Has a request answered by the replica whose session it belongs to. When that can't be, the session is lost as
+    /// if it were unknown there.
+    async fn forward(&self, ordinal: u16, websocket: bool, request: Request) -> Response {
+        let open = self.connections.open(Carries::Foreign);
+        let (Some(peers), Some(open)) = (&self.peers, open) else { return unknown_session() };
+        match peers.forward(ordinal, websocket, request, open).await {
+            Ok(response) => {
+                metrics::counter!("socket_forwards_total", "outcome" => "answered").increment(1);
+                response
+            }
+            Err(error) => {
+                metrics::counter!("socket_forwards_total", "outcome" => error.label()).increment(1);
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    ordinal,
+                    "a session of another replica is lost"
+                );
+                unknown_session()
+            }
+        }
+    }
+
+    /// Opens a polling session.
+    async fn handshake(&self) -> Response {
+        let mut handshake = Request::new(Body::empty());
+        *handshake.uri_mut() = bare_uri("polling", None);
+        let response = self.pass_on(handshake).await;
+        let Some(peers) = &self.peers else { return response };
+        let (mut parts, body) = response.into_parts();
+        let named = axum::body::to_bytes(body, HANDSHAKE).await.ok().and_then(|body| peers.replica.named(&body));
+        let Some(named) = named else { return Problem::internal().into_response() };
+        parts.headers.insert(header::CONTENT_LENGTH, named.len().into());
+        Response::from_parts(parts, named.into())
+    }
+
     /// A request of a polling session. A cut ends it as if the session were unknown.
-    async fn poll(&self, sid: Sid, request: Request) -> Response {
+    async fn poll(&self, sid: Sid, mut request: Request) -> Response {
+        if self.peers.is_some() {
+            // The server knows nothing of the number before the id.
+            *request.uri_mut() = bare_uri("polling", Some(sid));
+        }
         // Only the request that waits for packets is cut; one that brings packets is short.
         let waits = request.method() == Method::GET;
         let Some(open) = self.connections.open(Carries::Poll(sid)) else { return unknown_session() };
@@ -146,7 +210,7 @@ impl Edge {
 }
 
 /// Reads what is asked; `None` for whatever the Socket.IO server itself refuses.
-fn read(request: &Request) -> Option<Asked> {
+fn read(request: &Request) -> Option<Asked<'_>> {
     let mut protocol = None;
     let mut transport = None;
     let mut sid = None;
@@ -154,7 +218,7 @@ fn read(request: &Request) -> Option<Asked> {
         match name {
             "EIO" => protocol = protocol.or(Some(value)),
             "transport" => transport = transport.or(Some(value)),
-            "sid" if sid.is_none() => sid = Some(value.parse::<Sid>().ok()?),
+            "sid" => sid = sid.or(Some(value)),
             _ => {}
         }
     }

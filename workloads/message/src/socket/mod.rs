@@ -8,8 +8,11 @@ mod edge;
 mod events;
 mod flow;
 mod packet;
+mod peers;
 mod refusal;
+mod replica;
 mod session;
+mod tunnel;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::any};
 use socketioxide::{ParserConfig, SocketIo};
 
+pub use self::replica::{Replica, ReplicaError};
 pub(crate) use self::{
     clock::Deadlines,
     connections::Connections,
@@ -25,6 +29,7 @@ pub(crate) use self::{
 use self::{
     connect::Gate,
     edge::{Edge, Nowhere},
+    peers::Peers,
 };
 use crate::service::MessageService;
 
@@ -41,9 +46,12 @@ const LIVE_PACKETS: usize = 256;
 
 /// The routes of the Socket.IO server: `/socket.io/`, polling and WebSocket.
 ///
+/// With a `replica`, session ids name the process that has the session, and requests for a session of another one are
+/// passed on to it: any of them may be sent any request.
+///
 /// Origins are checked here. CORS, request ids and the like are the caller's layers; none of them may limit the time
 /// of a request to less than the ping interval (25 s).
-pub fn socket_router(service: &Arc<MessageService>) -> Router {
+pub fn socket_router(service: &Arc<MessageService>, replica: Option<Replica>) -> Router {
     let limits = &service.config.limits;
     let bytes = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     // A text over its limit must get as far as to be answered; only what is far too large breaks the transport.
@@ -61,7 +69,12 @@ pub fn socket_router(service: &Arc<MessageService>) -> Router {
     io.ns("/chat", Gate { service: service.clone(), namespace: Namespace::Chat });
     io.ns("/", Gate { service: service.clone(), namespace: Namespace::Root });
     let origins = service.config.auth.cors_origins.iter().map(|origin| origin.trim_end_matches('/').to_owned());
-    let edge = Edge { service: engine, connections: service.connections.clone(), origins: origins.collect() };
+    let edge = Edge {
+        service: engine,
+        connections: service.connections.clone(),
+        origins: origins.collect(),
+        peers: replica.map(Peers::new),
+    };
     Router::new()
         .route("/socket.io", any(edge::serve))
         .route("/socket.io/", any(edge::serve))

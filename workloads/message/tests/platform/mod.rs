@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod client;
+pub mod polling;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -18,8 +19,9 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService, router, socket_router};
+use sentinel_message::{Hub, MessageService, Replica, router, socket_router};
 use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -91,7 +93,7 @@ impl Platform {
             Arc::new(config),
             hub,
         );
-        let router = Router::from(router(service.clone())).merge(socket_router(&service));
+        let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
         Self { service, store, tokens, router, folder }
     }
 
@@ -155,11 +157,17 @@ impl Platform {
 
     /// Serves until the test ends.
     pub async fn listen(&self) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = self.router.clone();
         tokio::spawn(async move { axum::serve(listener, router).await });
         address
+    }
+
+    /// Serves sockets as one of several replicas.
+    pub fn serve_as(&self, replica: Replica, listener: TcpListener) -> JoinHandle<std::io::Result<()>> {
+        let router = socket_router(&self.service, Some(replica));
+        tokio::spawn(async move { axum::serve(listener, router).await })
     }
 }
 
