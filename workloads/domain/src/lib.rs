@@ -11,6 +11,7 @@ pub mod message;
 pub mod outbox;
 pub mod place;
 pub mod ports;
+pub mod search;
 pub mod session;
 pub mod time;
 pub mod watermark;

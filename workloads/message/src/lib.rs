@@ -18,4 +18,5 @@ pub use self::{
     hub::Hub,
     service::MessageService,
     socket::socket_router,
+    views::MessageView,
 };
