@@ -1,4 +1,6 @@
 //! Adapters of the domain's ports, one module per store.
 
+pub mod credentials;
+pub mod elasticsearch;
 pub mod keys;
 pub mod sqlite;

@@ -85,6 +85,12 @@ impl Keyring {
         self.keys.values().any(|key| constant_time::verify_slices_are_equal(&tag(key, purpose, data), code).is_ok())
     }
 
+    /// The keys for `purpose` that each key of the ring gives: the newest, then the older ones.
+    pub fn subkeys(&self, purpose: &'static str) -> ([u8; KEY_BYTES], Vec<[u8; KEY_BYTES]>) {
+        let older = self.keys.iter().rev().filter(|(name, _)| **name != self.newest);
+        (subkey(&self.keys[&self.newest], purpose), older.map(|(_, key)| subkey(key, purpose)).collect())
+    }
+
     /// A new random chat key and its stored form.
     pub fn new_chat_key(&self, chat: ChatId) -> Result<(ChatKey, WrappedKey), KeyError> {
         let raw = random_bytes::<KEY_BYTES>()?;

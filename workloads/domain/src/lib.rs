@@ -12,6 +12,7 @@ pub mod notification;
 pub mod outbox;
 pub mod place;
 pub mod ports;
+pub mod search;
 pub mod session;
 pub mod time;
 pub mod watermark;

@@ -17,4 +17,5 @@ pub use self::{
     hub::Hub,
     service::MessageService,
     socket::{Replica, ReplicaError, socket_router},
+    views::MessageView,
 };

@@ -1,0 +1,239 @@
+//! A thin HTTP client: several endpoints, time-outs, and answers read as JSON.
+//!
+//! All requests may be repeated without harm, because writes carry versions. So a request that an endpoint does not
+//! answer goes to the next one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::{Certificate, Method, StatusCode, Url, header};
+use sentinel_domain::{config::Connection, ids::MessageId};
+use serde_json::Value;
+
+use super::ElasticsearchError;
+use crate::credentials::Credentials;
+
+const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
+/// How long one request may take. A rebuild waits as long for writes that are under way.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// How long a start waits for an endpoint.
+const PATIENCE: Duration = Duration::from_secs(30);
+const RETRIED_EVERY: Duration = Duration::from_millis(500);
+const LONGEST_REASON: usize = 300;
+
+/// What all requests have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    endpoints: Vec<String>,
+    /// The endpoint that answered last.
+    current: AtomicUsize,
+    credentials: Option<Credentials>,
+}
+
+/// An entry that a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub id: String,
+    pub version: Option<i64>,
+    pub source: Value,
+}
+
+impl Found {
+    /// The message that it stands for.
+    pub fn message(&self) -> Result<MessageId, ElasticsearchError> {
+        self.id.parse().map_err(|_| unexpected("a search"))
+    }
+
+    /// An id in one of its fields.
+    pub fn id<T: std::str::FromStr>(&self, field: &str) -> Result<T, ElasticsearchError> {
+        let value = &self.source[field];
+        let text = value.as_str().or_else(|| value[0].as_str());
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| unexpected("a search"))
+    }
+}
+
+impl Client {
+    pub fn new(connection: &Connection) -> Result<Self, ElasticsearchError> {
+        let endpoints = connection.endpoints.iter().map(|text| endpoint(text)).collect::<Result<Vec<_>, _>>()?;
+        if endpoints.is_empty() {
+            return Err(ElasticsearchError::NoEndpoint);
+        }
+        // Proxies of the environment are for the outside.
+        let mut builder =
+            reqwest::Client::builder().connect_timeout(CONNECTED_WITHIN).timeout(ANSWERED_WITHIN).no_proxy();
+        if let Some(path) = connection.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
+            let pem =
+                std::fs::read(path).map_err(|source| ElasticsearchError::Authority { path: path.clone(), source })?;
+            let authorities = Certificate::from_pem_bundle(&pem).map_err(ElasticsearchError::Client)?;
+            builder = builder.tls_certs_only(authorities);
+        }
+        let http = builder.build().map_err(ElasticsearchError::Client)?;
+        let credentials = Credentials::read(connection)?;
+        let current = AtomicUsize::new(0);
+        Ok(Self { shared: Arc::new(Shared { http, endpoints, current, credentials }) })
+    }
+
+    /// Waits for an endpoint that answers.
+    pub async fn wait(&self) -> Result<(), ElasticsearchError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.get("/_cluster/health").await {
+                Ok(_) => return Ok(()),
+                // A wrong password does not get better.
+                Err(error @ ElasticsearchError::Refused { status: 401 | 403, .. }) => return Err(error),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => tokio::time::sleep(RETRIED_EVERY).await,
+            }
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, ElasticsearchError> {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Option<String>) -> Result<Value, ElasticsearchError> {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, ElasticsearchError> {
+        self.send(Method::PUT, path, Some(body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Value, ElasticsearchError> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// A search of which no part is missing.
+    pub async fn search(&self, index: &str, body: &Value) -> Result<Vec<Found>, ElasticsearchError> {
+        let path = format!("/{index}/_search?allow_partial_search_results=false");
+        let mut answer = self.send(Method::POST, &path, Some(body.to_string())).await?;
+        if answer["timed_out"] == true {
+            return Err(ElasticsearchError::Red);
+        }
+        let Value::Array(hits) = answer["hits"]["hits"].take() else { return Err(unexpected("a search")) };
+        let found = hits.into_iter().map(|mut hit| {
+            let id = hit["_id"].as_str().ok_or_else(|| unexpected("a search"))?.to_owned();
+            Ok(Found { id, version: hit["_version"].as_i64(), source: hit["_source"].take() })
+        });
+        found.collect()
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, ElasticsearchError> {
+        let shared = &*self.shared;
+        let (first, count) = (shared.current.load(Ordering::Relaxed), shared.endpoints.len());
+        let request = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        let mut last = unexpected(&request);
+        for place in (first..first + count).map(|place| place % count) {
+            match self.try_endpoint(&shared.endpoints[place], &method, path, body.clone(), &request).await {
+                Ok(answer) => {
+                    shared.current.store(place, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                // Another endpoint may do better than one that is away or behind a gateway that is.
+                Err(
+                    error @ (ElasticsearchError::Unreachable { .. }
+                    | ElasticsearchError::Refused { status: 502..=504, .. }),
+                ) => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_endpoint(
+        &self,
+        endpoint: &str,
+        method: &Method,
+        path: &str,
+        body: Option<String>,
+        request: &str,
+    ) -> Result<Value, ElasticsearchError> {
+        let shared = &*self.shared;
+        let unreachable = |source| ElasticsearchError::Unreachable { endpoints: shared.endpoints.join(", "), source };
+        let mut sent = shared.http.request(method.clone(), format!("{endpoint}{path}"));
+        if let Some(credentials) = &shared.credentials {
+            sent = sent.basic_auth(&credentials.username, Some(&credentials.password));
+        }
+        if let Some(body) = body {
+            sent = sent.header(header::CONTENT_TYPE, "application/json").body(body);
+        }
+        let response = sent.send().await.map_err(|error| unreachable(error.without_url()))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| unreachable(error.without_url()))?;
+        if !status.is_success() {
+            return Err(refused(request, status, &bytes));
+        }
+        serde_json::from_slice(&bytes)
+            .map_err(|source| ElasticsearchError::Answer { request: request.to_owned(), source: Some(source) })
+    }
+}
+
+/// An answer that is not what this code knows.
+pub(super) fn unexpected(request: &str) -> ElasticsearchError {
+    ElasticsearchError::Answer { request: request.to_owned(), source: None }
+}
+
+fn endpoint(text: &str) -> Result<String, ElasticsearchError> {
+    let wrong = || ElasticsearchError::Endpoint(text.to_owned());
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let clean = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && clean {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(wrong())
+    }
+}
+
+fn refused(request: &str, status: StatusCode, body: &[u8]) -> ElasticsearchError {
+    ElasticsearchError::Refused { request: request.to_owned(), status: status.as_u16(), reason: reason(body) }
+}
+
+fn reason(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let error = &answer["error"];
+    let cause = &error["root_cause"][0];
+    let named = |of: &Value| Some(format!("{} ({})", of["reason"].as_str()?, of["type"].as_str()?));
+    let text = named(cause).or_else(|| named(error)).or_else(|| Some(error.as_str()?.to_owned()));
+    text.unwrap_or_else(|| "no reason given".into()).chars().take(LONGEST_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls_without_secrets() {
+        assert_eq!(endpoint("http://search:9200/").unwrap(), "http://search:9200");
+        assert_eq!(endpoint("https://search/es").unwrap(), "https://search/es");
+        for bad in ["search:9200", "ftp://search", "", "http://ann:secret@search:9200", "http://search?x=1"] {
+            assert!(matches!(endpoint(bad), Err(ElasticsearchError::Endpoint(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_short_and_named() {
+        let body = br#"{"error":{"root_cause":[{"type":"parsing_exception","reason":"unknown query"}],"type":"x"}}"#;
+        assert_eq!(reason(body), "unknown query (parsing_exception)");
+        assert_eq!(reason(br#"{"error":"no handler"}"#), "no handler");
+        assert_eq!(reason(b"<html>"), "no reason given");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_named() {
+        let endpoints = vec!["http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned()];
+        let client = Client::new(&Connection { endpoints, credentials: None, tls: None }).unwrap();
+        let error = client.get("/").await.unwrap_err();
+        assert!(error.to_string().contains("http://127.0.0.1:1, http://127.0.0.1:2"), "{error}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The search index in Elasticsearch 8 or OpenSearch 2, by what both have in common.
+//!
+//! An entry has ids, a time and blind terms; no text. Its version is external, so that late events never win, and a
+//! removed message leaves an empty entry, because the engines forget the version of what they delete after a minute.
+//! Services use two aliases: all writes go to one index, and reads go to the same one, or during a rebuild to both.
+
+mod client;
+mod documents;
+mod error;
+mod index;
+mod query;
+mod rebuild;
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    config::ElasticsearchConfig,
+    ids::ChatId,
+    ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+};
+
+use self::{
+    client::Client,
+    documents::{Entry, bulk},
+    index::Names,
+};
+pub use self::{error::ElasticsearchError, rebuild::Rebuilt};
+
+/// The search index.
+#[derive(Clone, Debug)]
+pub struct Elasticsearch {
+    client: Client,
+    names: Names,
+    config: ElasticsearchConfig,
+}
+
+impl Elasticsearch {
+    /// Connects to an index that [`Elasticsearch::migrate`] made. Waits half a minute for an endpoint that answers.
+    pub async fn connect(config: &ElasticsearchConfig) -> Result<Self, ElasticsearchError> {
+        let store = Self::reach(config).await?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    /// Makes the index and its aliases unless they are there, and sets the number of copies. Several may do so at once.
+    pub async fn migrate(config: &ElasticsearchConfig) -> Result<(), ElasticsearchError> {
+        Self::reach(config).await?.ensure_index().await
+    }
+
+    /// Whether the index can be used now.
+    pub async fn check(&self) -> Result<(), ElasticsearchError> {
+        let health = self.client.get(&format!("/_cluster/health/{}?timeout=2s", self.names.read())).await?;
+        if health["status"] == "red" { Err(ElasticsearchError::Red) } else { Ok(()) }
+    }
+
+    /// Deletes the indices of this prefix with all that is in them.
+    pub async fn drop_all(config: &ElasticsearchConfig) -> Result<(), ElasticsearchError> {
+        let store = Self::reach(config).await?;
+        for index in store.indices(&store.names.read()).await? {
+            store.client.delete(&format!("/{index}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn reach(config: &ElasticsearchConfig) -> Result<Self, ElasticsearchError> {
+        let client = Client::new(&config.connection)?;
+        client.wait().await?;
+        Ok(Self { client, names: Names::new(&config.prefix), config: config.clone() })
+    }
+
+    async fn write(&self, entries: &[Entry]) -> Result<(), ElasticsearchError> {
+        bulk(&self.client, &self.names.write(), entries).await
+    }
+
+    async fn forget_chat(&self, chat: ChatId, version: Version) -> Result<(), ElasticsearchError> {
+        let read = self.names.read();
+        // A search sees what was refreshed only.
+        self.client.post(&format!("/{read}/_refresh"), None).await?;
+        let mut after = None;
+        loop {
+            let found = self.client.search(&read, &query::of_chat(chat, after.as_deref())).await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            let removals: Vec<Entry> = found
+                .iter()
+                .map(|hit| hit.message().map(|id| Entry::gone(id, chat, version)))
+                .collect::<Result<_, _>>()?;
+            self.write(&removals).await?;
+        }
+    }
+}
+
+#[async_trait]
+impl SearchIndex for Elasticsearch {
+    async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError> {
+        let entries: Vec<Entry> = documents.iter().map(Entry::of).collect();
+        Ok(self.write(&entries).await?)
+    }
+
+    async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
+        let entry = |removal: &Removal| Entry::gone(removal.message_id, removal.chat_id, removal.version);
+        let entries: Vec<Entry> = removals.iter().map(entry).collect();
+        Ok(self.write(&entries).await?)
+    }
+
+    async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
+        Ok(self.forget_chat(chat, version).await?)
+    }
+
+    async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
+        let found = self.client.search(&self.names.read(), &query::of(query)).await?;
+        Ok(query::page(&found, query.limit)?)
+    }
+}

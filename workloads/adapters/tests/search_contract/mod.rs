@@ -1,0 +1,172 @@
+//! What a search index must do, the same on every engine.
+
+pub mod finding;
+pub mod operations;
+pub mod rebuilding;
+pub mod versions;
+
+use std::time::{Duration, Instant};
+
+use sentinel_adapters::elasticsearch::Elasticsearch;
+use sentinel_domain::{
+    clock::Instant as Tick,
+    config::{Connection, ElasticsearchConfig},
+    ids::{ChatId, EventId, MessageId, UserId},
+    keyring::Keyring,
+    message::MessageKind,
+    ports::{Removal, SearchDocument, SearchIndex, SearchQuery, Version},
+    search::{Query, SearchKeys},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A moment that all tests begin at.
+pub const NOW: u64 = 1_750_000_000_000;
+/// What is indexed is found within this time.
+pub const FOUND_WITHIN: Duration = Duration::from_secs(2);
+
+/// An index of its own on an engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub index: Elasticsearch,
+    pub config: ElasticsearchConfig,
+    pub keys: std::sync::Arc<SearchKeys>,
+}
+
+/// Two accounts and their chat.
+#[derive(Clone, Copy)]
+pub struct Pair {
+    pub ann: UserId,
+    pub bob: UserId,
+    pub chat: ChatId,
+}
+
+pub fn keys() -> SearchKeys {
+    SearchKeys::new(&Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap())
+}
+
+pub fn config(variable: &str) -> ElasticsearchConfig {
+    let Ok(endpoint) = std::env::var(variable) else { panic!("{variable} must say where the engine is") };
+    ElasticsearchConfig {
+        connection: Connection { endpoints: vec![endpoint], credentials: None, tls: None },
+        prefix: format!("test-{}", Uuid::new_v4().simple()),
+        shards: 1,
+        replicas: 0,
+    }
+}
+
+/// Runs a test on an index of its own, which is deleted however the test ends.
+pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(variable: &str, test: impl FnOnce(Engine) -> F) {
+    let config = config(variable);
+    Elasticsearch::migrate(&config).await.unwrap();
+    let index = Elasticsearch::connect(&config).await.unwrap();
+    let engine = Engine { index, config: config.clone(), keys: std::sync::Arc::new(keys()) };
+    let outcome = tokio::spawn(test(engine)).await;
+    Elasticsearch::drop_all(&config).await.unwrap();
+    outcome.unwrap();
+}
+
+pub fn pair() -> Pair {
+    let (ann, bob) = (UserId(Uuid::new_v4()), UserId(Uuid::new_v4()));
+    Pair { ann, bob, chat: ChatId::of_pair(ann, bob) }
+}
+
+/// The message of this moment. The node part is random, so that no two tests share one.
+pub fn message(millis: u64) -> MessageId {
+    MessageId(Tick { millis, counter: 0 }.id(Uuid::new_v4().as_u64_pair().1))
+}
+
+pub fn version(millis: u64) -> Version {
+    Version::of(EventId(Tick { millis, counter: 0 }.id(0)))
+}
+
+impl Pair {
+    pub fn says(&self, keys: &SearchKeys, id: MessageId, text: &str) -> SearchDocument {
+        SearchDocument {
+            message_id: id,
+            chat_id: self.chat,
+            members: [self.ann.min(self.bob), self.ann.max(self.bob)],
+            sender_id: self.ann,
+            kind: MessageKind::Text,
+            terms: keys.terms(text),
+            version: Version::of(id.into()),
+        }
+    }
+
+    pub fn removal(&self, id: MessageId, version: Version) -> Removal {
+        Removal { message_id: id, chat_id: self.chat, version }
+    }
+}
+
+impl Engine {
+    pub fn query(&self, caller: UserId, words: &str) -> SearchQuery {
+        SearchQuery {
+            caller,
+            chat: None,
+            sender: None,
+            kind: None,
+            from: None,
+            to: None,
+            terms: self.keys.asked(&Query::parse(words)),
+            before: None,
+            limit: 100,
+        }
+    }
+
+    pub async fn ids(&self, query: &SearchQuery) -> Vec<MessageId> {
+        self.index.query(query).await.unwrap().hits.into_iter().map(|hit| hit.message_id).collect()
+    }
+
+    /// Waits until the query gives just these.
+    pub async fn gives(&self, query: &SearchQuery, expected: &[MessageId]) {
+        let deadline = Instant::now() + FOUND_WITHIN;
+        loop {
+            let ids = self.ids(query).await;
+            if ids == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{ids:?} instead of {expected:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Makes all that was written so far visible.
+    pub async fn refresh(&self) {
+        self.raw("POST", &format!("/{}-messages-read/_refresh", self.config.prefix), "").await;
+    }
+
+    /// What the engine itself answers.
+    pub async fn raw(&self, method: &str, path: &str, body: &str) -> Value {
+        let url = format!("{}{path}", self.config.connection.endpoints[0]);
+        let request = reqwest::Client::new()
+            .request(method.parse().unwrap(), url)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        request.send().await.unwrap().json().await.unwrap()
+    }
+}
+
+/// Defines the suite's tests for an engine.
+#[macro_export]
+macro_rules! search_tests {
+    ($engine:ident: $variable:literal) => {
+        mod $engine {
+            $crate::search_tests! { @tests $variable;
+                finding: messages_are_found_newest_first_by_their_members_only, conditions_narrow_and_never_widen,
+                    messages_of_one_millisecond_page_without_gap_or_repeat, a_large_batch_is_indexed_whole;
+                versions: what_comes_late_changes_nothing, what_is_removed_stays_removed,
+                    a_chat_is_removed_with_all_its_messages;
+                operations: the_index_has_no_text, migrating_again_and_at_once_changes_nothing,
+                    an_index_that_is_missing_is_not_guessed, a_newer_schema_is_refused,
+                    an_endpoint_that_is_away_is_passed_over;
+                rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on;
+            }
+        }
+    };
+    (@tests $variable:literal; $($module:ident: $($name:ident),+;)+) => {
+        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $crate::search_contract::on_engine($variable, $crate::search_contract::$module::$name).await;
+        })+)+
+    };
+}

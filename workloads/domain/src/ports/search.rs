@@ -1,0 +1,147 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    clock::Instant,
+    ids::{ChatId, EventId, MessageId, UserId},
+    message::MessageKind,
+    search::BlindTerm,
+    time::Timestamp,
+};
+
+/// How new an entry of the index is: the instant of the event that led to it. Events are handled late, twice or by two
+/// consumers at once; the highest version stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub i64);
+
+impl Version {
+    /// The version of what was read after `event`.
+    pub fn of(event: EventId) -> Self {
+        let Instant { millis, counter } = Instant::of(event.0);
+        // 48 bits of milliseconds and 12 of the counter.
+        Self(((millis << 12) | u64::from(counter)).cast_signed())
+    }
+}
+
+/// What an index has of a message: nothing that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchDocument {
+    /// Which message; its time is in it.
+    pub message_id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+    /// The chat's members.
+    pub members: [UserId; 2],
+    /// Who wrote it.
+    pub sender_id: UserId,
+    /// What kind it is.
+    pub kind: MessageKind,
+    /// The terms of its text.
+    pub terms: Vec<BlindTerm>,
+    /// How new this is.
+    pub version: Version,
+}
+
+/// A message that is not to be found any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+    /// How new this is.
+    pub version: Version,
+}
+
+/// What to look for. Every condition that is given must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// Who asks: only messages of this user's chats are found, whatever else is asked.
+    pub caller: UserId,
+    /// In this chat.
+    pub chat: Option<ChatId>,
+    /// Written by this user.
+    pub sender: Option<UserId>,
+    /// Of this kind.
+    pub kind: Option<MessageKind>,
+    /// Accepted at this time or later.
+    pub from: Option<Timestamp>,
+    /// Accepted before this time.
+    pub to: Option<Timestamp>,
+    /// Of each group one.
+    pub terms: Vec<Vec<BlindTerm>>,
+    /// Older than this message.
+    pub before: Option<MessageId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A message that may be what was looked for; only its text tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchHit {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+}
+
+/// Some hits, newest first, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The hits.
+    pub hits: Vec<SearchHit>,
+    /// Whether there may be more after the last one.
+    pub more: bool,
+}
+
+/// An index of messages by blind terms. What was put is found a moment later.
+///
+/// An entry is replaced or removed only by one of the same or a higher version, and a removal stays: nothing that comes
+/// late brings old text or a deleted message back.
+#[async_trait]
+pub trait SearchIndex: Send + Sync {
+    /// Puts messages in, each instead of what the index has of it.
+    async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError>;
+    /// Takes messages out.
+    async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError>;
+    /// Takes out all that the index has of a chat.
+    async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError>;
+    /// Messages that have what is asked for, newest first.
+    async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError>;
+}
+
+/// An entry of an index that is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchEntry {
+    /// Which message.
+    pub message_id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+    /// A member of the chat.
+    pub member: UserId,
+    /// How new the entry is; what is made of it must have the same version.
+    pub version: Version,
+}
+
+/// What an index is rebuilt from: the messages as they are now.
+#[async_trait]
+pub trait DocumentSource: Send + Sync {
+    /// What an index should have of this message; `None` when it is not to be found.
+    async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_in_the_order_of_events() {
+        let at = |millis, counter| Version::of(EventId(Instant { millis, counter }.id(7)));
+        assert!(at(1_750_000_000_000, 1) > at(1_750_000_000_000, 0));
+        assert!(at(1_750_000_000_001, 0) > at(1_750_000_000_000, 4095));
+        assert!(Version::of(EventId(Uuid::max())) > at(u64::from(u32::MAX) * 1000, 0));
+        assert!(Version::of(EventId(Uuid::max())).0 > 0);
+    }
+}

@@ -1,0 +1,218 @@
+//! `GET /search/messages`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use sentinel_domain::{
+    cursor,
+    ids::{ChatId, MessageId, UserId},
+    message::MessageKind,
+    search::{Highlight, Query as Words},
+    time::Timestamp,
+};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
+    extract::{Json, Query},
+    problem::Problem,
+    tokens::Tokens,
+};
+use sentinel_message::MessageView;
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::service::{Asked, Hit, SearchService};
+
+const DEFAULT_HITS: usize = 20;
+const LARGEST_PAGE: u32 = 100;
+const QUERY_BYTES: usize = 1024;
+const QUERY_PARTS: usize = 32;
+
+/// What handlers and extractors get.
+#[derive(Clone)]
+pub(crate) struct App(Arc<SearchService>);
+
+impl FromRef<App> for Arc<Tokens> {
+    fn from_ref(app: &App) -> Self {
+        app.0.tokens.clone()
+    }
+}
+
+/// The routes of search, each described.
+pub fn router(service: Arc<SearchService>) -> OpenApiRouter {
+    described().with_state(App(service))
+}
+
+/// The description of the routes.
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(search))
+}
+
+/// What to look for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SearchParameters {
+    /// All words must be in the message, the last one by its beginning; `"quoted phrases"` word for word. Case and
+    /// accents do not matter. At most 1,024 bytes and 32 words or phrases.
+    #[param(example = "\"see you\" tomorr")]
+    q: String,
+    /// Only in this chat.
+    #[serde(default)]
+    #[param(value_type = Option<uuid::Uuid>)]
+    chat_id: Option<ChatId>,
+    /// Only what this account wrote.
+    #[serde(default)]
+    #[param(value_type = Option<uuid::Uuid>)]
+    sender_id: Option<UserId>,
+    /// Only messages of this time and later (RFC 3339).
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<String>,
+    /// Only messages before this time (RFC 3339).
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<String>,
+    /// Only `text`, `image` or `file`.
+    #[serde(default, rename = "type")]
+    #[param(value_type = Option<String>, example = "text")]
+    kind: Option<MessageKind>,
+    /// At most this many (1 to 100); 20 by default.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// A message that was found.
+#[derive(Serialize, ToSchema)]
+struct SearchResult<'a> {
+    /// The message as it is now.
+    message: MessageView<'a>,
+    /// What to highlight in `message.message`: from which UTF-16 code unit (as JavaScript counts) up to which, without
+    /// it. In order, and apart from each other.
+    #[schema(value_type = Vec<Vec<u32>>, example = json!([[0, 5]]))]
+    highlights: &'a [Highlight],
+}
+
+impl<'a> SearchResult<'a> {
+    fn of(hit: &'a Hit) -> Self {
+        Self { message: MessageView::of(&hit.chat, &hit.message), highlights: &hit.highlights }
+    }
+}
+
+/// Some of the messages that were found.
+#[derive(Serialize, ToSchema)]
+struct SearchResults<'a> {
+    /// The messages, newest first.
+    hits: Vec<SearchResult<'a>>,
+    /// Gives the next page; `null` on the last. A page may have fewer hits than asked for and still not be the last.
+    next_cursor: Option<String>,
+}
+
+/// Search messages
+///
+/// In the caller's own chats, newest first. A message is found a moment after it was sent, and only by what it says now.
+#[utoipa::path(
+    get, path = "/search/messages", tag = "search", operation_id = "search_messages", security(("bearer" = [])),
+    params(SearchParameters),
+    responses(
+        (status = 200, description = "Some of the messages", body = SearchResults),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn search(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Query(parameters): Query<SearchParameters>,
+) -> Result<Response, Problem> {
+    let caller = user.user_id;
+    let bound = bound_to(&parameters)?;
+    let before = match parameters.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+        None => None,
+        Some(text) => {
+            let place = cursor::decode_id(&service.keyring, &bound, caller, text).map_err(|_| forged())?;
+            Some(MessageId::from_bytes(place))
+        }
+    };
+    let asked = Asked {
+        query: words(&parameters.q)?,
+        chat: parameters.chat_id,
+        sender: parameters.sender_id,
+        kind: parameters.kind,
+        from: time("from", parameters.from.as_deref())?,
+        to: time("to", parameters.to.as_deref())?,
+        before,
+        limit: limit(parameters.limit)?,
+    };
+    if let Some(chat) = asked.chat {
+        // The same answer for a chat of others as for one that does not exist.
+        service.chats.chat(caller, chat).await?;
+    }
+    let page = service.find(caller, &asked).await?;
+    let results = SearchResults {
+        hits: page.hits.iter().map(SearchResult::of).collect(),
+        next_cursor: page.next.map(|last| cursor::encode(&service.keyring, &bound, caller, last.as_bytes())),
+    };
+    Ok(Json(results).into_response())
+}
+
+/// What a cursor is bound to: everything that decides which messages there are and in which order.
+fn bound_to(parameters: &SearchParameters) -> Result<String, Problem> {
+    let SearchParameters { q, chat_id, sender_id, from, to, kind, .. } = parameters;
+    let conditions = serde_json::to_string(&(q, chat_id, sender_id, from, to, kind));
+    conditions.map(|conditions| format!("search {conditions}")).map_err(|_| Problem::internal())
+}
+
+fn words(text: &str) -> Result<Words, Problem> {
+    if text.len() > QUERY_BYTES {
+        return Err(Problem::invalid("q", "query_too_long", format!("q has at most {QUERY_BYTES} bytes")));
+    }
+    let words = Words::parse(text);
+    if words.is_empty() {
+        return Err(Problem::invalid("q", "empty_query", "q needs a letter, a digit or a symbol"));
+    }
+    if words.parts() > QUERY_PARTS {
+        return Err(Problem::invalid("q", "query_too_long", format!("q has at most {QUERY_PARTS} words")));
+    }
+    Ok(words)
+}
+
+fn limit(asked: Option<u32>) -> Result<usize, Problem> {
+    match asked {
+        None => Ok(DEFAULT_HITS),
+        Some(limit @ 1..=LARGEST_PAGE) => Ok(limit as usize),
+        Some(_) => {
+            Err(Problem::invalid("limit", "out_of_range", format!("limit must be between 1 and {LARGEST_PAGE}")))
+        }
+    }
+}
+
+fn time(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let detail = "must be a time such as 2024-01-27T15:26:40.007Z";
+    let wrong = || Problem::invalid(field, "invalid_timestamp", detail);
+    let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
+    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+    i64::try_from(millis).map(|millis| Some(Timestamp(millis))).map_err(|_| wrong())
+}
+
+fn forged() -> Problem {
+    let detail = cursor::ForgedCursor.to_string();
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail.clone()).with_field(
+        "cursor",
+        "invalid_cursor",
+        detail,
+    )
+}

@@ -1,0 +1,170 @@
+//! From events to the index. An event says which message changed; what is indexed is the message as it is now. So events
+//! may come late, twice or out of order.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use sentinel_domain::{
+    ids::{ChatId, MessageId, UserId},
+    message::Message,
+    outbox::{Change, PlatformEvent},
+    place::SETTLING_SECONDS,
+    ports::{
+        ChatStore, DocumentSource, EventHandler, HandlerError, Removal, SearchDocument, SearchEntry, SearchIndex,
+        StoreError, Version,
+    },
+    search::SearchKeys,
+    time::Timestamp,
+};
+
+/// Messages that are read at the same time.
+const READ_AT_ONCE: usize = 16;
+
+/// Why an event is not handled yet.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexerError {
+    /// The event is there before what it tells of: stores make the parts of a write visible one by one.
+    #[error("what happened to message {0} can't be seen yet")]
+    NotVisible(MessageId),
+    /// The messages or the index are not available.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps the index in step with the messages.
+pub struct Indexer {
+    chats: Arc<dyn ChatStore>,
+    index: Arc<dyn SearchIndex>,
+    keys: Arc<SearchKeys>,
+}
+
+/// What an event means for the index.
+enum Step {
+    Put(SearchDocument),
+    Remove(Removal),
+}
+
+impl Indexer {
+    /// An indexer that reads from `chats` and writes to `index`.
+    pub fn new(chats: Arc<dyn ChatStore>, index: Arc<dyn SearchIndex>, keys: Arc<SearchKeys>) -> Self {
+        Self { chats, index, keys }
+    }
+
+    async fn apply(&self, events: &[PlatformEvent], now: Timestamp) -> Result<(), IndexerError> {
+        // Of several events of a message the last one counts.
+        let mut changed: BTreeMap<MessageId, PlatformEvent> = BTreeMap::new();
+        for event in events {
+            match event.change {
+                Change::Written { message_id, .. }
+                | Change::Edited { message_id, .. }
+                | Change::Deleted { message_id, .. } => {
+                    let last = changed.entry(message_id).or_insert_with(|| event.clone());
+                    if last.event_id < event.event_id {
+                        *last = event.clone();
+                    }
+                }
+                Change::Read { .. } => {}
+                Change::ChatDeleted => {
+                    changed.retain(|_, other| other.chat_id != event.chat_id);
+                    self.index.remove_chat(event.chat_id, Version::of(event.event_id)).await?;
+                }
+            }
+        }
+        let steps = stream::iter(changed).map(|(message, event)| self.step(message, event, now));
+        let steps: Vec<Step> = steps.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+        let (mut documents, mut removals) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Put(document) => documents.push(document),
+                Step::Remove(removal) => removals.push(removal),
+            }
+        }
+        let (put, removed) = (documents.len() as u64, removals.len() as u64);
+        if put > 0 {
+            self.index.put(documents).await?;
+        }
+        if removed > 0 {
+            self.index.remove(removals).await?;
+        }
+        metrics::counter!("search_indexed_total", "result" => "put").increment(put);
+        metrics::counter!("search_indexed_total", "result" => "removed").increment(removed);
+        Ok(())
+    }
+
+    async fn step(&self, id: MessageId, event: PlatformEvent, now: Timestamp) -> Result<Step, IndexerError> {
+        let (chat, member, version) = (event.chat_id, event.members[0], Version::of(event.event_id));
+        let settling = now < event.event_id.timestamp().plus_seconds(SETTLING_SECONDS);
+        let gone = Step::Remove(Removal { message_id: id, chat_id: chat, version });
+        match self.chats.message(member, chat, id).await {
+            Ok(message) if settling && !shows(&event.change, &message) => Err(IndexerError::NotVisible(id)),
+            Ok(message) if message.deleted => Ok(gone),
+            Ok(message) => Ok(Step::Put(self.document(&message, event.members, version))),
+            // A message never goes away while its chat is there.
+            Err(StoreError::NotFound) if settling && self.is_there(member, chat).await? => {
+                Err(IndexerError::NotVisible(id))
+            }
+            Err(StoreError::NotFound) => Ok(gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn is_there(&self, member: UserId, chat: ChatId) -> Result<bool, StoreError> {
+        match self.chats.chat(member, chat).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn document(&self, message: &Message, members: [UserId; 2], version: Version) -> SearchDocument {
+        SearchDocument {
+            message_id: message.id,
+            chat_id: message.chat_id,
+            members,
+            sender_id: message.sender_id,
+            kind: message.kind,
+            terms: self.keys.terms(&message.text),
+            version,
+        }
+    }
+}
+
+/// Whether the message is at least as new as the change.
+fn shows(change: &Change, message: &Message) -> bool {
+    match change {
+        Change::Edited { .. } => message.edited_at.is_some() || message.deleted,
+        Change::Deleted { .. } => message.deleted,
+        _ => true,
+    }
+}
+
+#[async_trait]
+impl EventHandler for Indexer {
+    async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
+        let now = Timestamp::now();
+        self.apply(events, now).await.map_err(|error| HandlerError::Unavailable(Box::new(error)))?;
+        if let Some(last) = events.last() {
+            let delay = Timestamp::now().0.saturating_sub(last.event_id.timestamp().0).max(0);
+            metrics::histogram!("search_index_delay_seconds")
+                .record(std::time::Duration::from_millis(delay.unsigned_abs()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DocumentSource for Indexer {
+    async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError> {
+        let SearchEntry { message_id, chat_id, member, version } = entry;
+        let read = async {
+            let chat = self.chats.chat(member, chat_id).await?;
+            Ok((chat, self.chats.message(member, chat_id, message_id).await?))
+        };
+        match read.await {
+            Ok((chat, message)) if !message.deleted => Ok(Some(self.document(&message, chat.members, version))),
+            Ok(_) | Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! An index in memory that keeps to the port's rules, and can be made to break them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    ids::{ChatId, MessageId},
+    ports::{Removal, SearchDocument, SearchHit, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+};
+
+/// Per message its version and, unless it was removed, what it is found by.
+type Entries = BTreeMap<MessageId, (Version, Option<SearchDocument>)>;
+
+#[derive(Default)]
+pub struct MemoryIndex {
+    entries: Mutex<Entries>,
+    /// Instead of what was asked: everything that there is, as a broken index would answer.
+    pub careless: Mutex<bool>,
+    /// Whether it is away.
+    pub away: Mutex<bool>,
+}
+
+impl MemoryIndex {
+    fn entries(&self) -> Result<MutexGuard<'_, Entries>, StoreError> {
+        if *self.away.lock().unwrap() { Err(StoreError::unavailable("away")) } else { Ok(self.entries.lock().unwrap()) }
+    }
+
+    /// Messages that it could find.
+    pub fn len(&self) -> usize {
+        self.entries.lock().unwrap().values().filter(|(_, document)| document.is_some()).count()
+    }
+}
+
+fn set(entries: &mut Entries, id: MessageId, version: Version, document: Option<SearchDocument>) {
+    if entries.get(&id).is_none_or(|(there, _)| *there <= version) {
+        entries.insert(id, (version, document));
+    }
+}
+
+#[async_trait]
+impl SearchIndex for MemoryIndex {
+    async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError> {
+        let mut entries = self.entries()?;
+        for document in documents {
+            set(&mut entries, document.message_id, document.version, Some(document));
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
+        let mut entries = self.entries()?;
+        for removal in removals {
+            set(&mut entries, removal.message_id, removal.version, None);
+        }
+        Ok(())
+    }
+
+    async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
+        let mut entries = self.entries()?;
+        let of_chat = |(_, document): &&(Version, Option<SearchDocument>)| {
+            document.as_ref().is_some_and(|document| document.chat_id == chat)
+        };
+        let ids: Vec<MessageId> = entries.iter().filter(|(_, entry)| of_chat(entry)).map(|(id, _)| *id).collect();
+        for id in ids {
+            set(&mut entries, id, version, None);
+        }
+        Ok(())
+    }
+
+    async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
+        let careless = *self.careless.lock().unwrap();
+        let entries = self.entries()?;
+        let asked_for = |document: &SearchDocument| {
+            let at = document.message_id.timestamp();
+            document.members.contains(&query.caller)
+                && query.chat.is_none_or(|chat| chat == document.chat_id)
+                && query.sender.is_none_or(|sender| sender == document.sender_id)
+                && query.kind.is_none_or(|kind| kind == document.kind)
+                && query.from.is_none_or(|from| from <= at)
+                && query.to.is_none_or(|to| at < to)
+                && query.terms.iter().all(|group| group.iter().any(|term| document.terms.contains(term)))
+        };
+        let hits: Vec<SearchHit> = entries
+            .values()
+            .rev()
+            .filter_map(|(_, document)| document.as_ref())
+            .filter(|document| query.before.is_none_or(|before| document.message_id < before))
+            .filter(|document| careless || asked_for(document))
+            .map(|document| SearchHit { message_id: document.message_id, chat_id: document.chat_id })
+            .take(query.limit)
+            .collect();
+        Ok(SearchPage { more: hits.len() == query.limit, hits })
+    }
+}

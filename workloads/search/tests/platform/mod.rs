@@ -1,0 +1,176 @@
+//! The search service over a real store of messages and an index in memory.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod memory;
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{Router, body::Body, http::Request};
+use sentinel_adapters::{keys, sqlite::Sqlite};
+use sentinel_domain::{
+    account::{Email, Username},
+    clock::HybridClock,
+    config::{AuthConfig, LimitsConfig, PlatformConfig},
+    event::{Fanout, LiveEvent},
+    ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    message::{Draft, Message, MessageKind},
+    outbox::{Change, PlatformEvent},
+    ports::{AccountStore, ChatStore, EventHandler, NewAccount, SessionStore},
+    search::SearchKeys,
+    session::Session,
+    time::Timestamp,
+};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
+use sentinel_search::{Indexer, SearchService, router};
+use serde_json::Value;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use self::memory::MemoryIndex;
+
+struct Nobody;
+
+impl Fanout for Nobody {
+    fn publish(&self, _: Vec<LiveEvent>) {}
+}
+
+/// The service and what feeds it.
+pub struct Platform {
+    pub store: Sqlite,
+    pub index: Arc<MemoryIndex>,
+    pub indexer: Indexer,
+    pub clock: Arc<HybridClock>,
+    tokens: Arc<Tokens>,
+    router: Router,
+    folder: tempfile::TempDir,
+}
+
+/// An account with a log-in.
+#[derive(Clone)]
+pub struct User {
+    pub id: UserId,
+    token: String,
+}
+
+impl Platform {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keys_dir = folder.path().join("keys");
+        keys::create_missing(&keys_dir).unwrap();
+        let config = PlatformConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin_listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: PathBuf::new(),
+            keys_dir: keys_dir.clone(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
+            drain_seconds: 1,
+            trusted_proxies: vec![],
+            stores: None,
+            message_peers: None,
+        };
+        let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
+        let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());
+        let clock = Arc::new(HybridClock::new());
+        let database = folder.path().join("test.db");
+        let store = Sqlite::open(&database, keyring.clone(), clock.clone(), Arc::new(Nobody)).unwrap();
+        let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+        let index = Arc::new(MemoryIndex::default());
+        let search_keys = Arc::new(SearchKeys::new(&keyring));
+        let indexer = Indexer::new(chats.clone(), index.clone(), search_keys.clone());
+        let service = SearchService::new(chats, index.clone(), search_keys, tokens.clone(), keyring);
+        let limits = Arc::new(RateLimits::new(&config.limits));
+        let routes = Router::from(router(Arc::new(service)));
+        let router = layers::apply(routes, &Arc::new(config), tokens.clone(), limits);
+        Self { store, index, indexer, clock, tokens, router, folder }
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        let id = UserId(Uuid::new_v4());
+        let username = Username::parse(name).unwrap();
+        let account = NewAccount {
+            id,
+            username: username.clone(),
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            password_hash: "none".into(),
+            created_at: Timestamp::now(),
+        };
+        self.store.create_account(account).await.unwrap();
+        let session = SessionId(Uuid::new_v4());
+        let new = Session {
+            id: session,
+            user_id: id,
+            device: "test".into(),
+            created_at: Timestamp::now(),
+            refreshed_at: Timestamp::now(),
+            generation: 0,
+        };
+        self.store.create_session(new).await.unwrap();
+        let token = self.tokens.issue(id, session, &username, Timestamp::now()).unwrap().token;
+        User { id, token }
+    }
+
+    pub async fn chat(&self, a: &User, b: &User) -> ChatId {
+        self.store.start_chat(a.id, b.id, Timestamp::now()).await.unwrap().0.id
+    }
+
+    /// Writes a message that is not indexed yet.
+    pub async fn write(&self, chat: ChatId, sender: &User, text: &str) -> Message {
+        let draft = Draft {
+            chat_id: chat,
+            sender_id: sender.id,
+            kind: MessageKind::Text,
+            text: text.into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+        };
+        self.store.append(draft, None, Timestamp::now()).await.unwrap().message
+    }
+
+    /// Writes a message that is indexed when this returns.
+    pub async fn say(&self, chat: ChatId, sender: &User, text: &str) -> MessageId {
+        let message = self.write(chat, sender, text).await;
+        let change = Change::Written { message_id: message.id, sender_id: sender.id };
+        self.happen(&[self.event(sender, chat, change).await]).await;
+        message.id
+    }
+
+    pub async fn event(&self, member: &User, chat: ChatId, change: Change) -> PlatformEvent {
+        let members = self.store.chat(member.id, chat).await.unwrap().members;
+        let event_id = EventId(self.clock.tick(Timestamp::now()));
+        PlatformEvent { event_id, chat_id: chat, members, change }
+    }
+
+    /// The indexer hears of events.
+    pub async fn happen(&self, events: &[PlatformEvent]) {
+        self.indexer.handle(events).await.unwrap();
+    }
+
+    pub async fn get(&self, user: &User, path: &str) -> (u16, Value) {
+        self.call(Some(user), path).await
+    }
+
+    pub async fn call(&self, user: Option<&User>, path: &str) -> (u16, Value) {
+        let mut request = Request::get(path);
+        if let Some(user) = user {
+            request = request.header("authorization", format!("Bearer {}", user.token));
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        let peer: std::net::SocketAddr = "192.0.2.1:9".parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// The texts that a search finds.
+    pub async fn texts(&self, user: &User, query: &str) -> Vec<String> {
+        let (status, page) = self.get(user, &format!("/search/messages?{query}")).await;
+        assert_eq!(status, 200, "{page}");
+        let hits = page["hits"].as_array().unwrap();
+        hits.iter().map(|hit| hit["message"]["message"].as_str().unwrap().to_owned()).collect()
+    }
+}
