@@ -3,4 +3,6 @@
 pub mod credentials;
 pub mod elasticsearch;
 pub mod keys;
+pub mod linked;
+pub mod postgres;
 pub mod sqlite;

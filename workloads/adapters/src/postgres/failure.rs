@@ -1,0 +1,76 @@
+//! Why work on a connection did not succeed, and what that means for the connection and the endpoint.
+
+use std::borrow::Cow;
+
+use sentinel_domain::ports::{StoreError, TakenField};
+
+/// The server is a copy, or became one.
+const READ_ONLY: &str = "25006";
+
+/// Failed work.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Decided by what the tables hold.
+    Refused(StoreError),
+    /// The database failed or can't be reached.
+    Database(sqlx::Error),
+    /// It took too long.
+    TimedOut,
+}
+
+/// See [`Failure::TimedOut`].
+#[derive(Debug, thiserror::Error)]
+#[error("postgres did not answer in time")]
+struct TimedOut;
+
+impl Failure {
+    /// Whether the connection is in no known state.
+    pub(super) fn of_connection(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)))
+            || self.read_only()
+    }
+
+    /// Whether another endpoint may do better.
+    pub(super) fn of_endpoint(&self) -> bool {
+        self.of_connection()
+    }
+
+    fn read_only(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        sqlstate(error).is_some_and(|code| code == READ_ONLY)
+    }
+}
+
+/// The server's code of an error (SQLSTATE).
+pub(super) fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else { return Self::Database(error) };
+        match database.constraint() {
+            Some("accounts_by_username") => StoreError::Taken(TakenField::Username).into(),
+            Some("accounts_by_email") => StoreError::Taken(TakenField::Email).into(),
+            // All foreign keys are to accounts.
+            Some(_) if database.is_foreign_key_violation() => StoreError::NotFound.into(),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Database(error) => Self::unavailable(error),
+            Failure::TimedOut => Self::unavailable(TimedOut),
+        }
+    }
+}

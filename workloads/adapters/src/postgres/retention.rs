@@ -1,0 +1,97 @@
+//! What is removed when it is old: sessions that nobody used and the memory of ended ones. Every process tries, one at a
+//! time does it, in pieces that each hold their locks for a moment only.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use sentinel_domain::{ports::StoreError, time::Timestamp};
+use sqlx::{Connection, PgConnection};
+
+use super::{Postgres, bounded, failure::Failure, keeper::Link};
+
+/// How long an ended session is remembered; longer than any access token lives.
+const ENDED_SECONDS: i64 = 35 * 24 * 3600;
+/// Rows of one piece.
+const PIECE: u16 = 500;
+/// Pieces of one sweep of one table; what is left is for the next sweep.
+const PIECES: u32 = 400;
+/// Between two pieces.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Names the advisory lock of a sweep within the database.
+const LOCK: i64 = 0x5e17_19e1_5eee;
+
+const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
+const FORGET_ENDED: &str = "DELETE FROM ended_sessions WHERE (ended_at, id) IN
+    (SELECT ended_at, id FROM ended_sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+const END_STALE: &str = "WITH stale AS (DELETE FROM sessions WHERE id IN
+        (SELECT id FROM sessions WHERE refreshed_at < $1 ORDER BY refreshed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        RETURNING id)
+    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM stale ON CONFLICT DO NOTHING";
+
+/// The longest life of an unused session that was asked for; nothing is known before the first rotation.
+#[derive(Clone, Default)]
+pub(super) struct SessionLifetime(Arc<AtomicU32>);
+
+impl SessionLifetime {
+    pub(super) fn observe(&self, seconds: u32) {
+        self.0.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<i64> {
+        Some(i64::from(self.0.load(Ordering::Relaxed))).filter(|seconds| *seconds > 0)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Piece {
+    Ended { before: Timestamp },
+    Stale { before: Timestamp, now: Timestamp },
+}
+
+impl Postgres {
+    /// Removes what is old as of `now`. Done every hour anyway; gives the number of rows.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(sweep(&self.link, now).await?)
+    }
+}
+
+pub(super) async fn sweep(link: &Link, now: Timestamp) -> Result<u64, Failure> {
+    let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SECONDS) }).await?;
+    if let Some(lifetime) = link.lifetime.get() {
+        total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime), now }).await?;
+    }
+    Ok(total)
+}
+
+async fn all_pieces(link: &Link, piece: Piece) -> Result<u64, Failure> {
+    let mut total = 0;
+    for _ in 0..PIECES {
+        let removed = bounded(link, |db| Box::pin(remove(db, piece))).await?;
+        total += removed;
+        if removed < u64::from(PIECE) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(total)
+}
+
+/// Removes one piece; 0 when another process is at it.
+async fn remove(db: &mut PgConnection, piece: Piece) -> Result<u64, Failure> {
+    let mut step = db.begin().await?;
+    if !sqlx::query_scalar::<_, bool>(TRY_LOCK).bind(LOCK).fetch_one(&mut *step).await? {
+        return Ok(0);
+    }
+    let statement = match piece {
+        Piece::Ended { before } => sqlx::query(FORGET_ENDED).bind(before.0).bind(i64::from(PIECE)),
+        Piece::Stale { before, now } => sqlx::query(END_STALE).bind(before.0).bind(i64::from(PIECE)).bind(now.0),
+    };
+    let removed = statement.execute(&mut *step).await?.rows_affected();
+    step.commit().await?;
+    Ok(removed)
+}

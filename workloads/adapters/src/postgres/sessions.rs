@@ -1,0 +1,155 @@
+//! Sessions.
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    event::LiveEvent,
+    ids::{SessionId, UserId},
+    ports::{SessionStore, StoreError},
+    session::{self, Rotation, Session},
+    time::Timestamp,
+};
+use sqlx::PgConnection;
+
+use super::{Postgres, failure::Failure, rows};
+
+const INSERT_SESSION: &str = "INSERT INTO sessions (id, user_id, device, created_at, refreshed_at, generation)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+const SESSION: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation FROM sessions WHERE id = $1";
+const SESSION_LOCKED: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation
+    FROM sessions WHERE id = $1 FOR UPDATE";
+const SESSIONS_OF: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation
+    FROM sessions WHERE user_id = $1 ORDER BY created_at DESC";
+const MOVE_SESSION: &str = "UPDATE sessions SET generation = $2, refreshed_at = $3 WHERE id = $1";
+const END_SESSION: &str = "WITH ended AS (DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id)
+    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM ended RETURNING id";
+const END_OTHERS: &str =
+    "WITH ended AS (DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2 RETURNING id)
+    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM ended RETURNING id";
+const ENDED_SINCE: &str = "SELECT id FROM ended_sessions WHERE ended_at >= $1";
+
+#[async_trait]
+impl SessionStore for Postgres {
+    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
+        // Its account may have been deleted between the password's check and now: the foreign key refuses it then.
+        self.run(move |db| {
+            Box::pin(async move {
+                sqlx::query(INSERT_SESSION)
+                    .bind(session.id.0)
+                    .bind(session.user_id.0)
+                    .bind(session.device)
+                    .bind(session.created_at.0)
+                    .bind(session.refreshed_at.0)
+                    .bind(i64::from(session.generation))
+                    .execute(db)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.run(move |db| {
+            Box::pin(
+                async move { Ok(sqlx::query(SESSION).bind(id.0).try_map(rows::session).fetch_optional(db).await?) },
+            )
+        })
+        .await
+    }
+
+    async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        self.run(move |db| {
+            Box::pin(
+                async move { Ok(sqlx::query(SESSIONS_OF).bind(user.0).try_map(rows::session).fetch_all(db).await?) },
+            )
+        })
+        .await
+    }
+
+    async fn rotate_session(
+        &self,
+        id: SessionId,
+        generation: u32,
+        now: Timestamp,
+        lifetime_seconds: u32,
+    ) -> Result<Option<(Session, Rotation)>, StoreError> {
+        self.link.lifetime.observe(lifetime_seconds);
+        self.transact(move |db| Box::pin(rotate(db, id, generation, now, lifetime_seconds))).await
+    }
+
+    async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
+        self.transact(move |db| {
+            Box::pin(async move {
+                let ended = end(db, user, id, Timestamp::now()).await?;
+                if ended.is_empty() { Err(StoreError::NotFound.into()) } else { Ok(((), ended)) }
+            })
+        })
+        .await
+    }
+
+    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
+        self.transact(move |db| {
+            Box::pin(async move { Ok(((), end_all(db, user, Some(keep), Timestamp::now()).await?)) })
+        })
+        .await
+    }
+
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        self.run(move |db| {
+            Box::pin(async move {
+                let ids = sqlx::query_scalar(ENDED_SINCE).bind(since.0).fetch_all(db).await?;
+                Ok(ids.into_iter().map(SessionId).collect())
+            })
+        })
+        .await
+    }
+}
+
+type Ended = Vec<LiveEvent>;
+
+async fn rotate(
+    db: &mut PgConnection,
+    id: SessionId,
+    generation: u32,
+    now: Timestamp,
+    lifetime_seconds: u32,
+) -> Result<(Option<(Session, Rotation)>, Ended), Failure> {
+    // Whoever comes second waits here for the lock and then sees what the first one made of it.
+    let found = sqlx::query(SESSION_LOCKED).bind(id.0).try_map(rows::session).fetch_optional(&mut *db).await?;
+    let Some(mut session) = found else { return Ok((None, Vec::new())) };
+    let rotation = session::rotate(&session, generation, now, lifetime_seconds);
+    let mut ended = Vec::new();
+    match rotation {
+        Rotation::Advance(next) => {
+            let step = sqlx::query(MOVE_SESSION).bind(id.0).bind(i64::from(next)).bind(now.0);
+            step.execute(db).await?;
+            session.generation = next;
+            session.refreshed_at = now;
+        }
+        Rotation::Repeat(_) => {}
+        Rotation::Expired | Rotation::Reused => ended = end(db, session.user_id, id, now).await?,
+    }
+    Ok((Some((session, rotation)), ended))
+}
+
+/// Ends a session of a user, if it is one.
+async fn end(db: &mut PgConnection, user: UserId, id: SessionId, now: Timestamp) -> Result<Ended, Failure> {
+    let ended = sqlx::query_scalar(END_SESSION).bind(id.0).bind(user.0).bind(now.0).fetch_all(db).await?;
+    Ok(events(ended))
+}
+
+/// Ends all sessions of a user but one.
+pub(super) async fn end_all(
+    db: &mut PgConnection,
+    user: UserId,
+    keep: Option<SessionId>,
+    now: Timestamp,
+) -> Result<Ended, Failure> {
+    let keep = keep.map(|id| id.0);
+    let ended = sqlx::query_scalar(END_OTHERS).bind(user.0).bind(keep).bind(now.0).fetch_all(db).await?;
+    Ok(events(ended))
+}
+
+fn events(ended: Vec<uuid::Uuid>) -> Ended {
+    ended.into_iter().map(|id| LiveEvent::SessionEnded { session_id: SessionId(id) }).collect()
+}
