@@ -14,7 +14,7 @@ pub const DEFAULT_NAME: &str = "dev";
 
 /// Which set.
 #[derive(Debug, Clone, Args)]
-pub struct Which {
+struct Which {
     /// The set's name; sets of different names run side by side.
     #[arg(long, default_value = DEFAULT_NAME, env = "SENTINEL_STORES")]
     name: String,
@@ -22,7 +22,7 @@ pub struct Which {
 
 /// Commands of `stores`.
 #[derive(Debug, Subcommand)]
-pub enum StoresCommand {
+pub(crate) enum StoresCommand {
     /// Starts the stores that do not run: those named, else all but opensearch.
     Up {
         #[command(flatten)]

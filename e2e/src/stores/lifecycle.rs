@@ -89,7 +89,9 @@ pub fn stop(set: &Set, stores: &[Store], kill: bool, report: &Report) -> Result<
 pub fn down(set: &Set, report: &Report) -> Result<()> {
     report.step("stopped stores", || {
         process::records(set.state()).values().for_each(process::stop_tree);
-        Store::ALL.into_iter().for_each(|store| kill_strays(set, store));
+        for store in Store::ALL {
+            kill_strays(set, store);
+        }
         Ok(())
     })?;
     report.step("removed data", || {
@@ -100,12 +102,12 @@ pub fn down(set: &Set, report: &Report) -> Result<()> {
 
 /// Starts a store as `launch` says unless it runs so already; tells whether it did.
 pub fn begin(set: &Set, store: Store, adapt: impl FnOnce(&mut Vec<(String, String)>)) -> Result<bool> {
-    let mut launch = store.engine().launch(set).with_context(|| format!("cannot set up {}", store.name()))?;
-    adapt(&mut launch.env);
-    launch.env.push((MARK.to_owned(), mark(set, store)));
     if !set.runs(store) {
         kill_strays(set, store);
     }
+    let mut launch = store.engine().launch(set).with_context(|| format!("cannot set up {}", store.name()))?;
+    adapt(&mut launch.env);
+    launch.env.push((MARK.to_owned(), mark(set, store)));
     let spec = Spec {
         name: store.name().to_owned(),
         argv: launch.argv,

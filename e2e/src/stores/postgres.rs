@@ -1,5 +1,6 @@
 //! `PostgreSQL` from Debian. Databases are cheap: each test makes its own.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -35,6 +36,9 @@ impl Engine for Postgres {
         let data = folder.join("data");
         if !data.exists() {
             initialise(&programs, &folder, &data, set.password())?;
+        }
+        if !set.runs(Store::Postgres) {
+            forget_owner(&data)?;
         }
         let mut argv =
             vec![programs.join("postgres").display().to_string(), "-D".to_owned(), data.display().to_string()];
@@ -91,6 +95,18 @@ fn initialise(programs: &Path, folder: &Path, data: &Path, password: &str) -> Re
     let arguments: Vec<&str> = options.into_iter().chain([&*user, &*password_file, &*target]).collect();
     command::output(&mut unprivileged::command(&program, &arguments))?;
     std::fs::rename(&partial, data).with_context(|| format!("cannot write {}", data.display()))
+}
+
+/// Removes the note of who uses the data. Nobody does; but one that was killed and that its parent has not collected
+/// looks alive to Postgres.
+fn forget_owner(data: &Path) -> Result<()> {
+    let note = data.join("postmaster.pid");
+    match std::fs::remove_file(&note) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", note.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn settings(port: u16) -> Vec<String> {
