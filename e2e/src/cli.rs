@@ -14,6 +14,7 @@ use crate::images::{self, Selection};
 use crate::load::{self, LoadArgs};
 use crate::report::Report;
 use crate::say;
+use crate::stores::cli::StoresCommand;
 use crate::up::{self, Options};
 
 /// Lines of a log shown without `--lines`.
@@ -80,6 +81,11 @@ enum Command {
     Images {
         #[command(subcommand)]
         command: ImagesCommand,
+    },
+    /// The real stores as processes on 127.0.0.1, for tests.
+    Stores {
+        #[command(subcommand)]
+        command: StoresCommand,
     },
     /// Puts load on a server on this machine and prints figures.
     Bench(LoadArgs),
@@ -191,6 +197,7 @@ impl Cli {
             Command::Images { command: ImagesCommand::Build { release } } => build(release),
             Command::Down { which } => down(&which),
             Command::Status { which } => status(&which),
+            Command::Stores { command } => command.run(),
             Command::Bench(args) => bench(args),
             Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
             Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),

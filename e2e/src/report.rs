@@ -47,6 +47,12 @@ impl Report {
         self.run(what, || action().map(|outcome| (outcome, outcome)))
     }
 
+    /// A line for a step that ran beside others and took `took`.
+    pub fn beside(&self, what: &str, took: Duration, result: Result<Outcome>) -> Result<Outcome> {
+        self.clear();
+        show(what, took, result.map(|outcome| (outcome, outcome)))
+    }
+
     /// A line between steps, for what takes long enough that people ask.
     pub fn note(&self, text: &str) {
         self.clear();
@@ -67,26 +73,30 @@ impl Report {
         let begin = Instant::now();
         let result = action();
         self.clear();
-        let took = seconds(begin.elapsed());
-        match result {
-            Ok((value, Outcome::Done)) => {
-                say!("✓ {what}  {took}\n");
-                Ok(value)
-            }
-            Ok((value, Outcome::Unchanged)) => {
-                say!("✓ {what}  {took} (unchanged)\n");
-                Ok(value)
-            }
-            Err(error) => {
-                say!("✗ {what}  {took}\n");
-                Err(error)
-            }
-        }
+        show(what, begin.elapsed(), result)
     }
 
     fn clear(&self) {
         if self.terminal {
             say!("\r\x1b[2K");
+        }
+    }
+}
+
+fn show<T>(what: &str, took: Duration, result: Result<(T, Outcome)>) -> Result<T> {
+    let took = seconds(took);
+    match result {
+        Ok((value, Outcome::Done)) => {
+            say!("✓ {what}  {took}\n");
+            Ok(value)
+        }
+        Ok((value, Outcome::Unchanged)) => {
+            say!("✓ {what}  {took} (unchanged)\n");
+            Ok(value)
+        }
+        Err(error) => {
+            say!("✗ {what}  {took}\n");
+            Err(error)
         }
     }
 }

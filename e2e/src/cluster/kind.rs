@@ -134,7 +134,8 @@ impl Provider for Kind {
             format!("service/{}", service.name),
             format!("{port}:{}", service.port),
         ];
-        process::ensure(&self.state, &Spec { name: name.clone(), argv, config: String::new(), network: None })?;
+        let spec = Spec { name: name.clone(), argv, config: String::new(), network: None, env: Vec::new() };
+        process::ensure(&self.state, &spec)?;
         let deadline = Instant::now() + FORWARD_PATIENCE;
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > deadline {

@@ -69,7 +69,13 @@ impl Local {
     /// Starts a part if need be, and tells whether it did.
     fn ensure(&self, part: &Part) -> Result<bool> {
         let network = Some(self.network());
-        let spec = Spec { name: part.name.to_owned(), argv: part.argv.clone(), config: part.config.clone(), network };
+        let spec = Spec {
+            name: part.name.to_owned(),
+            argv: part.argv.clone(),
+            config: part.config.clone(),
+            network,
+            env: Vec::new(),
+        };
         process::ensure(&self.state, &spec)
     }
 
@@ -111,6 +117,7 @@ impl Local {
             config: String::new(),
             // It enters the namespace itself, after it has bound its port outside.
             network: None,
+            env: Vec::new(),
         };
         let running = process::read(&self.state, name).is_some_and(|record| record.alive());
         let port = match self.state.port(name) {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -26,6 +27,8 @@ pub struct Spec {
     pub config: String,
     /// The namespace to enter first.
     pub network: Option<PathBuf>,
+    /// Environment beside what it inherits.
+    pub env: Vec<(String, String)>,
 }
 
 /// A background process as recorded.
@@ -54,7 +57,11 @@ impl Record {
 
 /// Starts a process unless it runs already, as it should; tells whether it did.
 pub fn ensure(state: &State, spec: &Spec) -> Result<bool> {
-    let key = Key::default().with("argv", spec.argv.join("\0")).with("config", &spec.config).short();
+    let mut key = Key::default().with("argv", spec.argv.join("\0")).with("config", &spec.config);
+    for (name, value) in &spec.env {
+        key = key.with(name, value);
+    }
+    let key = key.short();
     if let Some(record) = read(state, &spec.name).filter(Record::alive) {
         if record.key == key {
             return Ok(false);
@@ -98,6 +105,33 @@ pub fn stop(record: &Record) {
     }
 }
 
+/// As [`stop`], and with it all that it started, also what has left its group.
+pub fn stop_tree(record: &Record) {
+    let started: Vec<(i32, Option<u64>)> =
+        descendants(record.pid).into_iter().map(|pid| (pid, start_time(pid))).collect();
+    stop(record);
+    started
+        .into_iter()
+        .filter(|(pid, start)| start.is_some() && start_time(*pid) == *start)
+        .for_each(|(pid, _)| kill(pid));
+}
+
+/// Asks a recorded process to end; tells whether it did within `patience`.
+pub fn ask_to_end(record: &Record, signal: Signal, patience: Duration) -> bool {
+    if let Some(pid) = Pid::from_raw(record.pid).filter(|_| record.alive()) {
+        // Gone already is what we want.
+        let _ = kill_process(pid, signal);
+    }
+    let deadline = Instant::now() + patience;
+    while record.alive() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
 /// Kills a process and waits (at most five seconds) until it is gone.
 pub fn kill(pid: i32) {
     let Some(id) = Pid::from_raw(pid) else { return };
@@ -108,7 +142,7 @@ pub fn kill(pid: i32) {
         if start_time(pid).is_none() || start_time(pid) != began {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -134,7 +168,7 @@ fn spawn(state: &State, spec: &Spec) -> Result<(i32, u64)> {
     if let Some(network) = &spec.network {
         launcher.arg("--network").arg(network);
     }
-    launcher.arg("--").args(&spec.argv);
+    launcher.arg("--").args(&spec.argv).envs(spec.env.iter().map(|(name, value)| (name, value)));
     launcher.current_dir("/").stdin(Stdio::null()).stdout(output).stderr(errors);
     let child = launcher.spawn().with_context(|| format!("cannot start {}", spec.name))?;
     let pid = i32::try_from(child.id()).context("process id out of range")?;
@@ -157,6 +191,23 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Ids of all processes that a process started, directly or not.
+fn descendants(pid: i32) -> Vec<i32> {
+    let parent = |folder: &Path| parse_parent(&std::fs::read_to_string(folder.join("stat")).ok()?);
+    let mut found = vec![pid];
+    let mut next = 0;
+    while next < found.len() {
+        let of = found[next];
+        found.extend(ids_where(|folder| parent(folder) == Some(of)));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+fn parse_parent(stat: &str) -> Option<i32> {
+    stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(1)?.parse().ok()
+}
+
 fn running_as(argv: &[String]) -> Option<i32> {
     let mut line = argv.join("\0").into_bytes();
     line.push(0);
@@ -177,6 +228,7 @@ mod tests {
         assert_eq!(parse_start_time(stat), Some(777));
         assert_eq!(parse_start_time(&stat.replace(") S ", ") Z ")), None);
         assert_eq!(parse_start_time("nonsense"), None);
+        assert_eq!(parse_parent(stat), Some(1));
     }
 
     #[test]

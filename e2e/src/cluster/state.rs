@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::host::lock::Lock;
 use crate::host::{folders, ports};
 
-/// The state folder of one cluster and the names in it.
+/// The state folder of one cluster, or of one set of stores, and the names in it.
 #[derive(Debug, Clone)]
 pub struct State {
     name: String,
     folder: PathBuf,
+    what: &'static str,
 }
 
-/// `cluster.json`: the few facts that must not change between runs.
+/// `cluster.json` or `stores.json`: the few facts that must not change between runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Facts {
@@ -27,7 +28,17 @@ struct Facts {
 impl State {
     /// The state of the cluster of this name, which need not exist yet.
     pub fn of(name: &str) -> Result<Self> {
-        Ok(Self { name: name.to_owned(), folder: folders::cluster(name)? })
+        Ok(Self { name: name.to_owned(), folder: folders::cluster(name)?, what: "cluster" })
+    }
+
+    /// The state of the set of stores of this name; it has nothing to do with a cluster of the same name.
+    pub fn of_stores(name: &str) -> Result<Self> {
+        Ok(Self { name: name.to_owned(), folder: folders::stores(name)?, what: "stores" })
+    }
+
+    /// The state of a set of stores kept elsewhere.
+    pub fn of_stores_in(folder: PathBuf) -> Self {
+        Self { name: "scratch".to_owned(), folder, what: "stores" }
     }
 
     /// The cluster's name as its user knows it.
@@ -78,8 +89,8 @@ impl State {
     /// Keeps other runs away from this cluster while held.
     pub fn lock(&self) -> Result<Lock> {
         // Next to the folder, since `down` removes the folder.
-        let path = folders::clusters()?.join(format!(".{}.lock", self.name));
-        Lock::take(&path, &format!("cluster {}", self.name))
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        Lock::take(&self.folder.with_file_name(format!(".{name}.lock")), &format!("{} {}", self.what, self.name))
     }
 
     /// The provider that made the cluster.
@@ -115,7 +126,7 @@ impl State {
 
     fn facts(&self) -> Facts {
         // An unreadable file is treated as a cluster that has to be made again.
-        let text = std::fs::read(self.path("cluster.json")).unwrap_or_default();
+        let text = std::fs::read(self.facts_file()).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
@@ -123,7 +134,11 @@ impl State {
         let mut facts = self.facts();
         edit(&mut facts);
         let text = serde_json::to_vec_pretty(&facts).context("cannot write the cluster's facts")?;
-        folders::write_whole(&self.path("cluster.json"), text)
+        folders::write_whole(&self.facts_file(), text)
+    }
+
+    fn facts_file(&self) -> PathBuf {
+        self.path(&format!("{}.json", self.what))
     }
 }
 
@@ -132,7 +147,7 @@ mod tests {
     use super::*;
 
     fn state(folder: &Path) -> State {
-        State { name: "test".to_owned(), folder: folder.join("test") }
+        State { name: "test".to_owned(), folder: folder.join("test"), what: "cluster" }
     }
 
     #[test]

@@ -29,12 +29,17 @@ pub fn cluster(name: &str) -> Result<PathBuf> {
     Ok(clusters()?.join(checked_name(name)?))
 }
 
+/// The state folder of one set of stores. A cluster's name has no underscore, so it cannot be a cluster's.
+pub fn stores(name: &str) -> Result<PathBuf> {
+    Ok(clusters()?.join(format!("stores_{}", checked_name(name)?)))
+}
+
 /// A cluster's name becomes part of folder, namespace, control group and container names.
 fn checked_name(name: &str) -> Result<&str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > 30 || !name.chars().all(allowed) || name.starts_with('-') || name.ends_with('-')
     {
-        bail!("cluster name {name:?} must be 1 to 30 of a-z, 0-9 and -, and must not begin or end with -");
+        bail!("name {name:?} must be 1 to 30 of a-z, 0-9 and -, and must not begin or end with -");
     }
     Ok(name)
 }

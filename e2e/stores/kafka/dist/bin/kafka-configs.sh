@@ -1,0 +1,3 @@
+#!/bin/sh
+# Shows and changes settings.
+exec "$(dirname "$0")/kafka-run-class.sh" kafka.admin.ConfigCommand "$@"
