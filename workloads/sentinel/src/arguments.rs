@@ -23,6 +23,10 @@ pub enum Command {
     Serve(Serve),
     /// Serve everything in this process, with embedded stores and no cluster
     Standalone(Standalone),
+    /// Make or change the tables, topics and indices of profile Distributed to what this version needs; safe to repeat
+    Migrate(ConfigFile),
+    /// Build the search index of profile Distributed anew, while it is in use
+    Reindex(ConfigFile),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -33,13 +37,19 @@ pub enum Command {
 /// A service of the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
+    /// Accounts, sessions and tokens
     Users,
+    /// Chats, messages and sockets
     Message,
+    /// Who is told of what
+    Notification,
+    /// Finding messages
+    Search,
 }
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// What to serve; the embedded stores allow one process only, so it serves all
+    /// What to serve; embedded stores allow one process only, so it serves all that they have
     #[arg(required = true)]
     pub roles: Vec<Role>,
     #[command(flatten)]

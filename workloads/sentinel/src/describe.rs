@@ -7,7 +7,12 @@ use utoipa_axum::router::OpenApiRouter;
 pub fn openapi() -> OpenApi {
     let mut routes = OpenApiRouter::<()>::new();
     let mut api = routes.to_openapi();
-    for part in [sentinel_users::openapi(), sentinel_message::openapi()] {
+    for part in [
+        sentinel_users::openapi(),
+        sentinel_message::openapi(),
+        sentinel_notification::openapi(),
+        sentinel_search::openapi(),
+    ] {
         api.merge(part);
     }
     api.info = InfoBuilder::new()

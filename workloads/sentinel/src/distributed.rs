@@ -1,20 +1,289 @@
 //! Profile Distributed: the services of some roles over stores that other processes share.
+//!
+//! A process waits at start for the stores that its requests can't do without (Postgres and Cassandra), and for no other:
+//! events, routing and search come back by themselves when their stores do.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sentinel_domain::config::{PlatformConfig, StoresConfig};
+use anyhow::Context as _;
+use axum::Router;
+use sentinel_adapters::{
+    cassandra::Cassandra,
+    elasticsearch::Elasticsearch,
+    kafka::{self, KafkaLog},
+    keys,
+    linked::LinkedAccounts,
+    postgres::Postgres,
+    redis::Redis,
+};
+use sentinel_domain::{
+    clock::HybridClock,
+    config::{PlatformConfig, StoresConfig},
+    event::{Fanout, LiveEvent},
+    keyring::Keyring,
+    nodes::NodeId,
+    ports::{AccountStore, ChatStore, EventHandler, SessionStore},
+    search::SearchKeys,
+    time::Timestamp,
+};
+use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
+use sentinel_notification::{NotificationService, Notifier};
+use sentinel_search::{Indexer, SearchService};
+use sentinel_users::UsersService;
+use tokio_util::sync::CancellationToken;
 
-use crate::{arguments::Role, platform::Platform};
+use crate::{
+    arguments::Role,
+    platform::{Foundation, Platform, Stores},
+    routes,
+};
 
-/// What has to be told when the process stops.
-pub struct DistributedStores {}
+/// Consumer groups of the platform's events.
+const NOTIFICATION_GROUP: &str = "sentinel-notification";
+const SEARCH_GROUP: &str = "sentinel-search";
+/// How often what an interruption left of deletions and blocks is looked for.
+const RESUMED_EVERY: Duration = Duration::from_mins(1);
+/// How long background work may take to end.
+const FAREWELL: Duration = Duration::from_secs(6);
 
-impl DistributedStores {
-    /// Ends what runs in the background.
-    pub async fn close(&self) {}
+/// The stores of one process, and its work in the background.
+pub struct DistributedStores {
+    postgres: Postgres,
+    cassandra: Cassandra,
+    stop: CancellationToken,
+    work: tokio::task::JoinSet<()>,
 }
 
-/// Connects to the stores that the roles need and builds their services.
-pub async fn open(_: Arc<PlatformConfig>, _: &StoresConfig, _: &[Role]) -> anyhow::Result<Platform> {
-    anyhow::bail!("not yet")
+impl DistributedStores {
+    /// Ends the work in the background, then the connections.
+    pub async fn close(mut self) {
+        self.stop.cancel();
+        let ended = async { while self.work.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            tracing::warn!("some work in the background did not end in time");
+        }
+        self.cassandra.close();
+        self.postgres.close().await;
+    }
+}
+
+/// Connects to the stores and builds the services of these roles.
+pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[Role]) -> anyhow::Result<Platform> {
+    let base = Foundation::load(&config)?;
+    let serves = |role| roles.contains(&role);
+    let clock = Arc::new(HybridClock::new());
+    let pod = std::env::var("POD_NAME").ok();
+    let redis = Arc::new(Redis::new(&stores.redis)?);
+    let nodes = Nodes {
+        node: NodeId::started(pod.as_deref().unwrap_or("sentinel")),
+        routes: redis.clone(),
+        bus: redis.clone(),
+        clock: clock.clone(),
+    };
+    let hub = serves(Role::Message).then(|| Arc::new(Hub::new()));
+    let fanout = match &hub {
+        Some(hub) => RoutedFanout::new(hub.clone(), nodes),
+        None => RoutedFanout::without_sockets(nodes),
+    };
+    let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
+    let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
+    let cassandra =
+        Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
+    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()));
+    let mut process = Process {
+        config: config.clone(),
+        stores,
+        accounts: Arc::new(linked.clone()),
+        sessions: Arc::new(postgres.clone()),
+        chats: Arc::new(cassandra.clone()),
+        cassandra: cassandra.clone(),
+        base,
+        stop: CancellationToken::new(),
+        work: tokio::task::JoinSet::new(),
+    };
+
+    let hears: Option<Arc<dyn Fanout>> = hub.clone().map(|hub| hub as Arc<dyn Fanout>);
+    process.spawn(EndedSessions::new(process.sessions.clone(), process.base.tokens.clone()).watch(hears));
+    let mut router = Router::new();
+    let mut messages = None;
+    if serves(Role::Users) {
+        process.spawn(resume(linked));
+        router = router.merge(routes::with_description(process.users()?)?);
+    }
+    if let Some(hub) = hub {
+        let (routes, service) = process.messages(hub, fanout, pod.as_deref())?;
+        router = router.merge(routes);
+        messages = Some(service);
+    }
+    if serves(Role::Notification) {
+        router = router.merge(process.notifications());
+    }
+    if serves(Role::Search) {
+        router = router.merge(process.search().await?);
+    }
+    let Process { base, stop, work, .. } = process;
+    let router = layers::apply(router, &config, base.tokens, base.limits);
+    Ok(Platform { router, messages, stores: Stores::Distributed(DistributedStores { postgres, cassandra, stop, work }) })
+}
+
+/// What the services of this process are made of.
+struct Process<'a> {
+    config: Arc<PlatformConfig>,
+    stores: &'a StoresConfig,
+    accounts: Arc<dyn AccountStore>,
+    sessions: Arc<dyn SessionStore>,
+    chats: Arc<dyn ChatStore>,
+    cassandra: Cassandra,
+    base: Foundation,
+    stop: CancellationToken,
+    work: tokio::task::JoinSet<()>,
+}
+
+impl Process<'_> {
+    /// Runs something until the process stops.
+    fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.work.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Gives the events of the log to a handler until the process stops.
+    fn consume(&mut self, group: &'static str, handler: Arc<dyn EventHandler>) {
+        let (config, stop) = (self.stores.kafka.clone(), self.stop.clone());
+        self.work.spawn(async move {
+            if let Err(error) = kafka::consume(&config, group, handler, stop).await {
+                tracing::error!(group, error = &error as &dyn std::error::Error, "events are not consumed");
+            }
+        });
+    }
+
+    fn users(&self) -> anyhow::Result<Router> {
+        let Foundation { keyring, tokens, limits } = &self.base;
+        let service = UsersService::new(
+            self.accounts.clone(),
+            self.sessions.clone(),
+            self.chats.clone(),
+            tokens.clone(),
+            keyring.clone(),
+            limits.clone(),
+            self.config.clone(),
+        )?;
+        Ok(sentinel_users::router(Arc::new(service)).into())
+    }
+
+    fn messages(
+        &mut self,
+        hub: Arc<Hub>,
+        fanout: Arc<RoutedFanout>,
+        pod: Option<&str>,
+    ) -> anyhow::Result<(Router, Arc<MessageService>)> {
+        let replica = Replica::of(&self.config, pod)?;
+        let Foundation { keyring, tokens, limits } = &self.base;
+        let service = MessageService::new(
+            self.accounts.clone(),
+            self.sessions.clone(),
+            self.chats.clone(),
+            tokens.clone(),
+            keyring.clone(),
+            limits.clone(),
+            self.config.clone(),
+            hub,
+            Some(fanout),
+        );
+        let log = KafkaLog::open(&self.stores.kafka)?;
+        let stop = self.stop.clone();
+        self.work.spawn(relay::relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
+        let router: Router = sentinel_message::router(service.clone()).into();
+        Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
+    }
+
+    fn notifications(&mut self) -> Router {
+        let service = Arc::new(NotificationService {
+            accounts: self.accounts.clone(),
+            chats: self.chats.clone(),
+            notifications: Arc::new(self.cassandra.clone()),
+            tokens: self.base.tokens.clone(),
+            keyring: self.base.keyring.clone(),
+        });
+        self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())));
+        sentinel_notification::router(service).into()
+    }
+
+    async fn search(&mut self) -> anyhow::Result<Router> {
+        let Foundation { keyring, tokens, .. } = &self.base;
+        let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
+        let keys = Arc::new(SearchKeys::new(keyring));
+        let service =
+            SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
+        self.consume(SEARCH_GROUP, Arc::new(Indexer::new(self.chats.clone(), index, keys)));
+        Ok(sentinel_search::router(Arc::new(service)).into())
+    }
+}
+
+/// Finishes deletions and blocks that an interruption left half done.
+async fn resume(accounts: LinkedAccounts) {
+    let mut ticks = tokio::time::interval(RESUMED_EVERY);
+    loop {
+        ticks.tick().await;
+        match accounts.resume(Timestamp::now()).await {
+            Ok(0) => {}
+            Ok(done) => tracing::info!(done, "finished what was interrupted"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was interrupted waits for the next round"
+            ),
+        }
+    }
+}
+
+/// Makes or changes the tables, topics and indices of all stores to what this program needs. Safe to repeat.
+pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
+    Postgres::migrate(&stores.postgres).await?;
+    tracing::info!("postgres has its tables");
+    Cassandra::migrate(&stores.cassandra).await?;
+    tracing::info!("cassandra has its tables");
+    KafkaLog::migrate(&stores.kafka).await?;
+    tracing::info!("kafka has its topics");
+    Elasticsearch::migrate(&stores.elasticsearch).await?;
+    tracing::info!("elasticsearch has its index");
+    Ok(())
+}
+
+/// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
+pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<usize> {
+    let (postgres, cassandra, _) = chats(config, stores).await?;
+    let count = cassandra.rewrap_keys().await?;
+    postgres.close().await;
+    Ok(count)
+}
+
+/// Writes the search index anew from the messages, beside the one in use, and swaps them; returns how many messages it
+/// has. Searches and sends go on meanwhile.
+pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<u64> {
+    let (postgres, cassandra, keyring) = chats(config, stores).await?;
+    let index = Elasticsearch::connect(&stores.elasticsearch).await?;
+    let keys = Arc::new(SearchKeys::new(&keyring));
+    let source = Indexer::new(Arc::new(cassandra), Arc::new(index.clone()), keys);
+    let rebuilt = index.rebuild(&source).await?;
+    postgres.close().await;
+    Ok(rebuilt.entries)
+}
+
+/// The chats, for a command that nobody chats through.
+async fn chats(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<(Postgres, Cassandra, Arc<Keyring>)> {
+    struct Nobody;
+    impl Fanout for Nobody {
+        fn publish(&self, _: Vec<LiveEvent>) {}
+    }
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+    let nobody: Arc<dyn Fanout> = Arc::new(Nobody);
+    let postgres = Postgres::connect(&stores.postgres, nobody.clone()).await?;
+    let (clock, known) = (Arc::new(HybridClock::new()), Arc::new(postgres.clone()));
+    let cassandra = Cassandra::connect(&stores.cassandra, keyring.clone(), clock, nobody, known).await?;
+    Ok((postgres, cassandra, keyring))
 }

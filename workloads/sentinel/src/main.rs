@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use sentinel_domain::config::{PlatformConfig, StoresConfig};
 
 use crate::arguments::{Arguments, Command, KeysCommand};
 
@@ -48,10 +49,28 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 println!("Sentinel is ready at http://{address}  (API description: http://{address}/docs)");
             }))
         }
+        Command::Migrate(file) => {
+            logging::start_json();
+            let config = file.read()?;
+            runtime()?.block_on(distributed::migrate(shared_stores(&config)?))
+        }
+        Command::Reindex(file) => {
+            logging::start_plain();
+            let config = file.read()?;
+            let count = runtime()?.block_on(distributed::reindex(&config, shared_stores(&config)?))?;
+            println!("{count} messages indexed anew");
+            Ok(())
+        }
         Command::Keys(KeysCommand::Rotate(rotate)) => {
             logging::start_plain();
             let config = rotate.config()?;
-            let count = runtime()?.block_on(embedded::rewrap_keys(&config)).context("re-wrapping the chat keys")?;
+            let rewrapped = async {
+                match &config.stores {
+                    Some(stores) => distributed::rewrap_keys(&config, stores).await,
+                    None => embedded::rewrap_keys(&config).await,
+                }
+            };
+            let count = runtime()?.block_on(rewrapped).context("re-wrapping the chat keys")?;
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
             Ok(())
         }
@@ -60,6 +79,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+fn shared_stores(config: &PlatformConfig) -> anyhow::Result<&StoresConfig> {
+    config.stores.as_deref().context("the configuration has no `stores`: profile Embedded needs no such command")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

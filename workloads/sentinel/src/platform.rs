@@ -57,7 +57,7 @@ impl Stores {
     }
 
     /// Closes everything, once no request is left.
-    pub async fn close(&self) {
+    pub async fn close(self) {
         match self {
             Self::Embedded(stores) => tokio::task::block_in_place(|| stores.close()),
             Self::Distributed(stores) => stores.close().await,

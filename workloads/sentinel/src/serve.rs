@@ -85,7 +85,11 @@ pub async fn until_stopped(
         tracing::warn!("some requests did not end in time");
     }
     admin.abort();
-    stores.close().await;
+    let _ = admin.await;
+    // The admin listener is gone, so nobody else holds them.
+    if let Some(stores) = Arc::into_inner(stores) {
+        stores.close().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
