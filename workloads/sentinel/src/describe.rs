@@ -3,17 +3,19 @@
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
-/// The description of every route that clients may call.
-pub fn openapi() -> OpenApi {
+use crate::arguments::Role;
+
+/// The description of every route that clients may call where these roles are served.
+pub fn openapi(roles: &[Role]) -> OpenApi {
     let mut routes = OpenApiRouter::<()>::new();
     let mut api = routes.to_openapi();
-    for part in [
-        sentinel_users::openapi(),
-        sentinel_message::openapi(),
-        sentinel_notification::openapi(),
-        sentinel_search::openapi(),
-    ] {
-        api.merge(part);
+    for role in roles {
+        api.merge(match role {
+            Role::Users => sentinel_users::openapi(),
+            Role::Message => sentinel_message::openapi(),
+            Role::Notification => sentinel_notification::openapi(),
+            Role::Search => sentinel_search::openapi(),
+        });
     }
     api.info = InfoBuilder::new()
         .title("Sentinel")

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
+use clap::ValueEnum as _;
 use sentinel_adapters::{
     cassandra::Cassandra,
     elasticsearch::Elasticsearch,
@@ -109,7 +110,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let mut messages = None;
     if serves(Role::Users) {
         process.spawn(resume(linked));
-        router = router.merge(routes::with_description(process.users()?)?);
+        router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
         let (routes, service) = process.messages(hub, fanout, pod.as_deref())?;

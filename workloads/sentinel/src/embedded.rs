@@ -84,7 +84,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let messages =
         MessageService::new(accounts, sessions, chats, tokens.clone(), keyring, limits.clone(), config.clone(), hub);
     let router = sentinel_users::router(Arc::new(users)).merge(sentinel_message::router(messages.clone())).into();
-    let router = routes::with_description(router)?.merge(sentinel_message::socket_router(&messages, None));
+    let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);
     let stores = Stores::Embedded(EmbeddedStores { sqlite: store, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })

@@ -13,10 +13,10 @@ mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{Parser as _, ValueEnum as _};
 use sentinel_domain::config::{PlatformConfig, StoresConfig};
 
-use crate::arguments::{Arguments, Command, KeysCommand};
+use crate::arguments::{Arguments, Command, KeysCommand, Role};
 
 // Password hashing takes 19 MiB at a time on changing threads, which the system's allocator keeps for each of them.
 #[global_allocator]
@@ -75,7 +75,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Openapi => {
-            println!("{}", describe::openapi().to_pretty_json()?);
+            println!("{}", describe::openapi(Role::value_variants()).to_pretty_json()?);
             Ok(())
         }
     }

@@ -4,11 +4,11 @@ use anyhow::Context as _;
 use axum::{Router, http::header, routing::get};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::describe;
+use crate::{arguments::Role, describe};
 
-/// The routes of `api` and the description of the whole platform, whichever services this process has.
-pub fn with_description(api: Router) -> anyhow::Result<Router> {
-    let description = describe::openapi().to_json().context("writing the API description")?;
+/// The routes of `api` and the description of these roles, whether or not this process serves all of them.
+pub fn with_description(api: Router, roles: &[Role]) -> anyhow::Result<Router> {
+    let description = describe::openapi(roles).to_json().context("writing the API description")?;
     let description = get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) });
     Ok(api
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
