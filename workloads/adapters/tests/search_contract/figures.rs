@@ -51,7 +51,7 @@ pub async fn figures(engine: Engine) {
             engine.index.query(&SearchQuery { before: Some(last.message_id), ..query }).await.unwrap();
             paged.push(begun.elapsed());
         }
-        let query = engine.query(us.bob, &format!("number{}", n * PAIRS + n % PAIRS));
+        let query = engine.query(us.bob, &format!("\"number{}\"", n * PAIRS + n % PAIRS));
         let begun = Instant::now();
         assert_eq!(engine.ids(&query).await.len(), 1);
         rare.push(begun.elapsed());
