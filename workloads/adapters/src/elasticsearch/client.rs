@@ -75,7 +75,8 @@ impl Client {
         if let Some(path) = connection.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
             let pem =
                 std::fs::read(path).map_err(|source| ElasticsearchError::Authority { path: path.clone(), source })?;
-            let authorities = Certificate::from_pem_bundle(&pem).map_err(ElasticsearchError::Client)?;
+            let authorities = Certificate::from_pem_bundle(&pem).ok().filter(|list| !list.is_empty());
+            let authorities = authorities.ok_or_else(|| ElasticsearchError::NoAuthority(path.clone()))?;
             builder = builder.tls_certs_only(authorities);
         }
         let http = builder.build().map_err(ElasticsearchError::Client)?;
@@ -133,9 +134,16 @@ impl Client {
         let shared = &*self.shared;
         let (first, count) = (shared.current.load(Ordering::Relaxed), shared.endpoints.len());
         let request = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        let operation = operation(path);
         let mut last = unexpected(&request);
         for place in (first..first + count).map(|place| place % count) {
-            match self.try_endpoint(&shared.endpoints[place], &method, path, body.clone(), &request).await {
+            let begun = Instant::now();
+            let outcome = self.try_endpoint(&shared.endpoints[place], &method, path, body.clone(), &request).await;
+            metrics::histogram!("search_engine_request_seconds", "operation" => operation).record(begun.elapsed());
+            if outcome.is_err() {
+                metrics::counter!("search_engine_errors_total", "operation" => operation).increment(1);
+            }
+            match outcome {
                 Ok(answer) => {
                     shared.current.store(place, Ordering::Relaxed);
                     return Ok(answer);
@@ -184,6 +192,11 @@ pub(super) fn unexpected(request: &str) -> ElasticsearchError {
     ElasticsearchError::Answer { request: request.to_owned(), source: None }
 }
 
+/// What a path is for, as a label of metrics.
+fn operation(path: &str) -> &'static str {
+    ["_bulk", "_search", "_refresh", "_count"].into_iter().find(|name| path.contains(name)).unwrap_or("other")
+}
+
 fn endpoint(text: &str) -> Result<String, ElasticsearchError> {
     let wrong = || ElasticsearchError::Endpoint(text.to_owned());
     let url = Url::parse(text).map_err(|_| wrong())?;
@@ -210,6 +223,13 @@ fn reason(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+    };
+
+    use sentinel_domain::config::TlsConfig;
+
     use super::*;
 
     #[test]
@@ -235,5 +255,76 @@ mod tests {
         let client = Client::new(&Connection { endpoints, credentials: None, tls: None }).unwrap();
         let error = client.get("/").await.unwrap_err();
         assert!(error.to_string().contains("http://127.0.0.1:1, http://127.0.0.1:2"), "{error}");
+    }
+
+    /// Answers one request over `stream` with `{}` and gives what was asked.
+    fn answer(mut stream: impl Read + Write) -> String {
+        let (mut request, mut part) = (Vec::new(), [0; 1024]);
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "the client went away");
+            request.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
+        stream.flush().unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    #[tokio::test]
+    async fn user_and_password_come_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("username"), "ann").unwrap();
+        std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoints = vec![format!("http://{}", listener.local_addr().unwrap())];
+        let server = std::thread::spawn(move || answer(listener.accept().unwrap().0));
+        let credentials = Some(folder.path().to_owned());
+        let client = Client::new(&Connection { endpoints, credentials, tls: None }).unwrap();
+        client.get("/_cluster/health").await.unwrap();
+        let request = server.join().unwrap().to_ascii_lowercase();
+        assert!(request.contains("authorization: basic yw5uonnly3jlda=="), "{request}");
+        assert!(!format!("{client:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn only_the_configured_authority_is_trusted() {
+        let authority = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let certificate = parameters.self_signed(&key).unwrap().pem();
+            (rcgen::Issuer::new(parameters, key), certificate)
+        };
+        let ((issuer, ours), (_, other)) = (authority("ours"), authority("other"));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer);
+        let chain = vec![server.unwrap().der().clone()];
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = Arc::new(config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap());
+
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.crt");
+        for (trusted, works) in [(&ours, true), (&other, false)] {
+            std::fs::write(&ca, trusted).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let endpoints = vec![format!("https://{}", listener.local_addr().unwrap())];
+            let session = rustls::ServerConnection::new(config.clone()).unwrap();
+            // Without trust, the server's side ends in a panic of its own.
+            let server =
+                std::thread::spawn(move || answer(rustls::StreamOwned::new(session, listener.accept().unwrap().0)));
+            let tls = Some(TlsConfig { ca: Some(ca.clone()) });
+            let client = Client::new(&Connection { endpoints, credentials: None, tls }).unwrap();
+            let outcome = client.get("/_cluster/health").await;
+            assert_eq!(outcome.is_ok(), works, "{outcome:?}");
+            assert_eq!(server.join().is_ok(), works);
+        }
+        std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\nnonsense").unwrap();
+        let endpoints = vec!["https://search:9200".to_owned()];
+        let tls = Some(TlsConfig { ca: Some(ca) });
+        let error = Client::new(&Connection { endpoints, credentials: None, tls }).unwrap_err();
+        assert!(error.to_string().contains("ca.crt"), "{error}");
     }
 }

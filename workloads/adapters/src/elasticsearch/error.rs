@@ -27,8 +27,11 @@ pub enum ElasticsearchError {
         #[source]
         source: io::Error,
     },
+    /// There is no certificate in the authority's file.
+    #[error("{} must hold the certificates of an authority (PEM)", .0.display())]
+    NoAuthority(PathBuf),
     /// The HTTP client can't be built from the configuration.
-    #[error("can't set up the connection to elasticsearch; see that the authority's file holds certificates (PEM)")]
+    #[error("can't set up the connection to elasticsearch")]
     Client(#[source] reqwest::Error),
     /// No endpoint answers.
     #[error("no endpoint of elasticsearch answers ({endpoints}); see that it runs and may be reached from here")]

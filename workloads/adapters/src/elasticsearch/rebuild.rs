@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
     ids::{ChatId, UserId},
     ports::{DocumentSource, SearchEntry, Version},
@@ -19,6 +20,9 @@ use super::{
     documents::{Entry, bulk},
     query,
 };
+
+/// Messages that are read at the same time.
+const READ_AT_ONCE: usize = 16;
 
 /// What a rebuild did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +94,8 @@ impl Elasticsearch {
             let found = self.client.search(old, &query::all(after.as_deref())).await?;
             let Some(last) = found.last() else { return Ok(copied) };
             after = Some(last.id.clone());
-            let mut entries = Vec::with_capacity(found.len());
-            for one in &found {
-                entries.push(anew(one, source).await?);
-            }
+            let read = stream::iter(found).map(|one| anew(one, source)).buffer_unordered(READ_AT_ONCE);
+            let entries: Vec<Entry> = read.try_collect().await?;
             bulk(&self.client, &self.names.write(), &entries).await?;
             copied += entries.len() as u64;
             tracing::info!(from = old, to = new, copied, "rebuilding the search index");
@@ -128,7 +130,7 @@ impl Elasticsearch {
 }
 
 /// An entry made anew. What is gone stays gone.
-async fn anew(found: &Found, source: &dyn DocumentSource) -> Result<Entry, ElasticsearchError> {
+async fn anew(found: Found, source: &dyn DocumentSource) -> Result<Entry, ElasticsearchError> {
     let message_id = found.message()?;
     let chat_id: ChatId = found.id("chat_id")?;
     let version = Version(found.version.ok_or_else(|| unexpected("a search"))?);

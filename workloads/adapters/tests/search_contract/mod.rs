@@ -1,5 +1,6 @@
 //! What a search index must do, the same on every engine.
 
+pub mod figures;
 pub mod finding;
 pub mod operations;
 pub mod rebuilding;
@@ -160,6 +161,12 @@ macro_rules! search_tests {
                     an_index_that_is_missing_is_not_guessed, a_newer_schema_is_refused,
                     an_endpoint_that_is_away_is_passed_over;
                 rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "prints figures"]
+            async fn figures() {
+                $crate::search_contract::on_engine($variable, $crate::search_contract::figures::figures).await;
             }
         }
     };

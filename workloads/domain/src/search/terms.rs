@@ -5,8 +5,8 @@
 //! learns how many terms messages share, and no word.
 //!
 //! Terms are written with the newest key and looked for with every key of the ring. So a rotation costs no hit: what
-//! was indexed before is found by the old key until `sentinel reindex` has written it anew; only then may the old key be
-//! taken away. (With the oldest key alone, taking it away would lose everything at once.)
+//! was indexed before is found by the old key until a rebuild of the index has written it anew; only then may the old key
+//! be taken away. (With the oldest key alone, taking it away would lose everything at once.)
 
 use std::{collections::BTreeSet, fmt};
 
