@@ -133,6 +133,9 @@ enum ClusterCommand {
     Load {
         #[command(flatten)]
         which: Which,
+        /// Only the images of the stores that the Distributed profile can run on.
+        #[arg(long, conflicts_with_all = ["release", "archive"])]
+        stores: bool,
         /// Build Sentinel with optimisation.
         #[arg(long)]
         release: bool,
@@ -185,6 +188,9 @@ enum ImagesCommand {
         /// Build Sentinel with optimisation.
         #[arg(long)]
         release: bool,
+        /// Only the images of the stores that the Distributed profile can run on.
+        #[arg(long, conflicts_with = "release")]
+        stores: bool,
     },
 }
 
@@ -194,7 +200,7 @@ impl Cli {
         match self.command {
             Command::Up { which, options } => up::run(&*which.provider()?, &options),
             Command::Cluster { command } => return command.run(),
-            Command::Images { command: ImagesCommand::Build { release } } => build(release),
+            Command::Images { command: ImagesCommand::Build { release, stores } } => build(selection(release, stores)),
             Command::Down { which } => down(&which),
             Command::Status { which } => status(&which),
             Command::Stores { command } => command.run(),
@@ -212,7 +218,9 @@ impl ClusterCommand {
             Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),
-            Self::Load { which, release, archive } => load(&*which.running()?, release, archive),
+            Self::Load { which, stores, release, archive } => {
+                load(&*which.running()?, selection(release, stores), archive)
+            }
             Self::Exec { which, argv } => {
                 let mut command = which.running()?.exec(&argv)?;
                 let status = command.status().with_context(|| format!("cannot start {}", argv[0]))?;
@@ -232,8 +240,12 @@ impl ClusterCommand {
     }
 }
 
-fn profile(release: bool) -> Profile {
-    if release { Profile::Release } else { Profile::Dev }
+fn selection(release: bool, stores: bool) -> Selection {
+    match (stores, release) {
+        (true, _) => Selection::Stores,
+        (false, true) => Selection::All(Profile::Release),
+        (false, false) => Selection::All(Profile::Dev),
+    }
 }
 
 fn bare(provider: &dyn Provider, metrics: bool) -> Result<()> {
@@ -285,7 +297,7 @@ fn status(which: &Which) -> Result<()> {
     Ok(())
 }
 
-fn load(provider: &dyn Provider, release: bool, archive: Option<PathBuf>) -> Result<()> {
+fn load(provider: &dyn Provider, selection: Selection, archive: Option<PathBuf>) -> Result<()> {
     let _lock = provider.state().lock()?;
     let report = Report::default();
     if let Some(archive) = archive {
@@ -293,7 +305,7 @@ fn load(provider: &dyn Provider, release: bool, archive: Option<PathBuf>) -> Res
         let unknown = [String::new()];
         return report.check("archive loaded", || provider.load(&archive, &unknown)).map(drop);
     }
-    let built = images::build(&report, Selection::All(profile(release)))?;
+    let built = images::build(&report, selection)?;
     up::remember_images(provider.state(), &built)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
     for reference in built.all() {
@@ -302,8 +314,8 @@ fn load(provider: &dyn Provider, release: bool, archive: Option<PathBuf>) -> Res
     Ok(())
 }
 
-fn build(release: bool) -> Result<()> {
-    let built = images::build(&Report::default(), Selection::All(profile(release)))?;
+fn build(selection: Selection) -> Result<()> {
+    let built = images::build(&Report::default(), selection)?;
     say!("{}\n", built.archive.display());
     for reference in built.all() {
         say!("  {reference}\n");

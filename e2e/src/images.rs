@@ -1,6 +1,6 @@
 //! Container images, made without a container engine and packed into one OCI archive.
 //!
-//! Every image is a Debian base (only the files, no package manager, no shell) and a layer of its own. Tags are content
+//! Every image is a Debian base (only the files, no package manager; a shell only in those of the stores) and a layer of its own. Tags are content
 //! hashes: what did not change keeps its name, so nothing is loaded or rolled again.
 
 pub mod base;
@@ -9,6 +9,7 @@ pub mod glibc;
 pub mod layer;
 pub mod oci;
 pub mod pause;
+pub mod stores;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +44,12 @@ const PROGRAMS: &[Needed] = &[
 pub enum Selection {
     /// Those that hold nothing of Sentinel: pause and nginx.
     ThirdParty,
-    /// All, with Sentinel's own built from this repository.
+    /// Those of the Embedded profile, with Sentinel's own built from this repository.
     All(Profile),
+    /// The stores of the Distributed profile alone.
+    Stores,
+    /// All, and the stores of the Distributed profile.
+    Distributed(Profile),
 }
 
 /// Images ready to be loaded.
@@ -52,7 +57,8 @@ pub enum Selection {
 pub struct Built {
     /// The OCI archive that holds them all.
     pub archive: PathBuf,
-    /// Full reference by short name (`sentinel`, `sentinel-operator`, `nginx`, `pause`).
+    /// Full reference by short name (`sentinel`, `sentinel-operator`, `nginx`, `pause`; `postgres`, `redis`,
+    /// `cassandra`, `kafka`, `elasticsearch`, `s3`).
     pub references: BTreeMap<String, String>,
 }
 
@@ -73,11 +79,15 @@ impl Built {
 pub fn build(report: &Report, selection: Selection) -> Result<Built> {
     report.check("image tools installed", || packages::ensure(PROGRAMS))?;
     let _lock = Lock::take(&folders::cache()?.join("images/.lock"), "images")?;
-    let mut images = vec![
-        report.step("image pause", pause::image)?,
-        report.step("image nginx", || Ok(Image::new("nginx", vec![base::nginx()?], &nginx_config())))?,
-    ];
-    if let Selection::All(profile) = selection {
+    let mut images = Vec::new();
+    if selection != Selection::Stores {
+        images.push(report.step("image pause", pause::image)?);
+        images.push(report.step("image nginx", || Ok(Image::new("nginx", vec![base::nginx()?], &nginx_config())))?);
+    }
+    if let Selection::Stores | Selection::Distributed(_) = selection {
+        images.extend(stores::images(report)?);
+    }
+    if let Selection::All(profile) | Selection::Distributed(profile) = selection {
         report.note("cargo builds the binaries (several minutes the first time)");
         let built = report.step("binaries", || binaries::build(profile))?;
         let base = report.step("image base", base::sentinel)?;

@@ -5,6 +5,7 @@ mod guide;
 mod release;
 mod sample;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -91,8 +92,12 @@ pub fn bring_up(provider: &dyn Provider, report: &Report) -> Result<()> {
     provider.start(report)
 }
 
-/// Writes `images.json`: the full reference of each image by name, for tests.
+/// Writes `images.json`: the full reference of each image by name, for tests. What an earlier run loaded stays in it.
 pub fn remember_images(state: &State, built: &Built) -> Result<()> {
-    let text = serde_json::to_vec_pretty(&built.references).context("cannot write the image references")?;
+    let earlier = std::fs::read(state.path("images.json")).unwrap_or_default();
+    // An unreadable file is written anew.
+    let mut references: BTreeMap<String, String> = serde_json::from_slice(&earlier).unwrap_or_default();
+    references.extend(built.references.clone());
+    let text = serde_json::to_vec_pretty(&references).context("cannot write the image references")?;
     folders::write_changed(&state.path("images.json"), text).map(drop)
 }

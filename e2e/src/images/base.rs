@@ -42,6 +42,65 @@ pub fn sentinel() -> Result<Layer> {
     })
 }
 
+/// `PostgreSQL`, Redis, a Java runtime, and the shell and small tools that start scripts use.
+pub fn stores() -> Result<Layer> {
+    let packages = [
+        "base-files",
+        "libc-bin",
+        "netbase",
+        "tzdata",
+        "dash",
+        "coreutils",
+        "grep",
+        "sed",
+        "findutils",
+        "hostname",
+        "postgresql",
+        "redis-server",
+        "openjdk-17-jre-headless",
+    ];
+    root(
+        "stores",
+        &packages,
+        |path| keep(path) && !unused_by_stores(path),
+        |files| {
+            files.add_folder("tmp", 0o1777, (0, 0));
+            let bundle = "/etc/ssl/certs/ca-certificates.crt";
+            let certificates = std::fs::read(bundle).with_context(|| format!("cannot read {bundle}"))?;
+            files.add("etc/ssl/certs/ca-certificates.crt", 0o644, certificates);
+            // What the package's script would do.
+            files.add_link("usr/bin/java", &format!("{}/bin/java", crate::host::javadists::JAVA_HOME));
+            Ok(())
+        },
+    )
+}
+
+/// Compilers, debuggers and graphics that Debian's packages bring along.
+fn unused_by_stores(path: &str) -> bool {
+    let library = path.rsplit('/').next().unwrap_or(path);
+    let folders = [
+        "usr/share/perl",
+        "usr/share/perl5",
+        "usr/share/postgresql-common",
+        "usr/share/bash-completion",
+        "usr/share/icons",
+        "usr/share/fonts",
+        "usr/share/X11",
+        "usr/share/mime",
+        "usr/share/alsa",
+        "usr/share/java",
+        "usr/share/python3",
+        "var/lib/postgresql",
+        "var/lib/redis",
+        "etc/alternatives",
+    ];
+    folders.iter().any(|folder| within(path, folder))
+        || path.contains("/bitcode/")
+        || ["libLLVM", "libz3.", "llvmjit", "ct.sym", "classes_nocoops.jsa"]
+            .iter()
+            .any(|start| library.starts_with(start))
+}
+
 /// nginx, without the tools its package depends on for its scripts.
 pub fn nginx() -> Result<Layer> {
     root(
@@ -81,7 +140,8 @@ fn within(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn accounts(files: &mut Files, users: &[(&str, u32)]) {
+/// The lists of users and groups: root and those given.
+pub fn accounts(files: &mut Files, users: &[(&str, u32)]) {
     let all = || [("root", 0)].iter().chain(users);
     let passwd: Vec<String> =
         all().map(|(name, id)| format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n")).collect();
@@ -176,6 +236,9 @@ mod tests {
     #[test]
     fn package_manager_and_tools_are_left_out() {
         assert!(!keep("var/lib/dpkg/status") && !keep("dev") && keep("etc/nginx/mime.types") && keep("device"));
+        assert!(unused_by_stores("usr/lib/postgresql/15/lib/bitcode/postgres.index.bc"));
+        assert!(unused_by_stores("usr/lib/x86_64-linux-gnu/libLLVM-14.so.1"));
+        assert!(!unused_by_stores("usr/lib/postgresql/15/bin/postgres"));
         assert!(tool("usr/bin/perl") && !tool("usr/sbin/nginx") && !tool("usr/lib/x86_64-linux-gnu/libc.so.6"));
     }
 }

@@ -14,7 +14,7 @@ pub const DEFAULT_NAME: &str = "dev";
 
 /// Which set.
 #[derive(Debug, Clone, Args)]
-struct Which {
+pub(crate) struct Which {
     /// The set's name; sets of different names run side by side.
     #[arg(long, default_value = DEFAULT_NAME, env = "SENTINEL_STORES")]
     name: String,

@@ -1,0 +1,210 @@
+//! Images of the stores, laid out as the upstream ones, for clusters without a registry.
+//!
+//! All stand on one layer of Debian packages: `PostgreSQL`, Redis, a Java runtime and a shell. Each adds a small layer of its
+//! own. `e2e/stores/README.md` tells users, paths and ports.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::layer::{Files, Layer};
+use super::oci::{Config, Image};
+use super::{base, binaries, cached_layer, layer_key};
+use crate::host::cargotools::S3S_FS;
+use crate::host::hash;
+use crate::host::javadists::{self, JAVA_HOME, JavaDist};
+use crate::report::Report;
+
+/// The major version in the path of Debian's programs.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
+
+/// What one image is made of, beside the shared layer.
+struct Store {
+    /// The image's name.
+    name: &'static str,
+    /// Name and id of its user.
+    user: (&'static str, u32),
+    /// Its command, where the pod gives none.
+    command: &'static [&'static str],
+    /// Folders with its programs.
+    path: &'static str,
+    /// Folder of its data, which belongs to its user.
+    data: &'static str,
+    /// Environment beside `PATH`.
+    env: &'static [(&'static str, &'static str)],
+    content: Content,
+}
+
+enum Content {
+    /// All of it is in the shared layer.
+    Packages,
+    /// A Java server, and where its folder is in the image.
+    Java(JavaDist, &'static str),
+    /// The S3 server.
+    S3,
+}
+
+const STORES: [Store; 6] = [
+    Store {
+        name: "postgres",
+        user: ("postgres", 999),
+        command: &["postgres"],
+        path: POSTGRES,
+        data: "var/lib/postgresql/data",
+        env: &[("PGDATA", "/var/lib/postgresql/data"), ("LANG", "C.UTF-8")],
+        content: Content::Packages,
+    },
+    Store {
+        name: "redis",
+        user: ("redis", 999),
+        command: &["redis-server"],
+        path: "/usr/bin",
+        data: "data",
+        env: &[],
+        content: Content::Packages,
+    },
+    Store {
+        name: "cassandra",
+        user: ("cassandra", 999),
+        command: &["cassandra", "-f"],
+        path: "/opt/cassandra/bin",
+        data: "var/lib/cassandra",
+        env: &[
+            ("CASSANDRA_HOME", "/opt/cassandra"),
+            ("CASSANDRA_CONF", "/etc/cassandra"),
+            ("CASSANDRA_DATA", "/var/lib/cassandra"),
+        ],
+        content: Content::Java(javadists::CASSANDRA, "opt/cassandra"),
+    },
+    Store {
+        name: "kafka",
+        user: ("appuser", 1000),
+        command: &["kafka-server-start.sh", "/etc/kafka/server.properties"],
+        path: "/opt/kafka/bin",
+        data: "var/lib/kafka/data",
+        env: &[],
+        content: Content::Java(javadists::KAFKA, "opt/kafka"),
+    },
+    Store {
+        name: "elasticsearch",
+        user: ("elasticsearch", 1000),
+        command: &["elasticsearch"],
+        path: "/usr/share/elasticsearch/bin",
+        data: "usr/share/elasticsearch/data",
+        env: &[],
+        content: Content::Java(javadists::ELASTICSEARCH, "usr/share/elasticsearch"),
+    },
+    Store {
+        name: "s3",
+        user: ("nonroot", 65532),
+        command: &["s3s-fs", "--help"],
+        path: "/usr/bin",
+        data: "data",
+        env: &[],
+        content: Content::S3,
+    },
+];
+
+/// Makes all of them.
+pub fn images(report: &Report) -> Result<Vec<Image>> {
+    let root = report.step("image base of the stores", base::stores)?;
+    let mut images = Vec::new();
+    for store in &STORES {
+        if let Content::Java(dist, _) = &store.content {
+            dist.ensure(report)?;
+        }
+        if let Content::S3 = store.content {
+            S3S_FS.ensure(report)?;
+        }
+        images.push(report.step(&format!("image {}", store.name), || {
+            let mut layers = vec![root.clone(), own_layer(store)?];
+            if let Content::S3 = store.content {
+                let program = BTreeMap::from([(S3S_FS.name.to_owned(), S3S_FS.binary()?)]);
+                layers.push(binaries::layer(&program, S3S_FS.name, &root)?);
+            }
+            Ok(Image::new(store.name, layers, &config(store)))
+        })?);
+    }
+    Ok(images)
+}
+
+fn own_layer(store: &Store) -> Result<Layer> {
+    let key = layer_key(include_str!("stores.rs")).with("base", include_str!("base.rs"));
+    let key = match &store.content {
+        Content::Java(dist, _) => key.with("content", dist.folder()?.to_string_lossy().as_bytes()),
+        Content::Packages | Content::S3 => key,
+    };
+    cached_layer(&format!("store-{}", store.name), key, || {
+        let mut files = Files::default();
+        base::accounts(&mut files, &[store.user]);
+        let owner = (u64::from(store.user.1), u64::from(store.user.1));
+        files.add_folder(store.data, 0o700, owner);
+        if let Content::Java(dist, target) = &store.content {
+            add_tree(&mut files, &dist.folder()?, target)?;
+        }
+        Ok(files)
+    })
+}
+
+/// The server's folder without the archive of its classes, which holds only for the folder it was made in.
+fn add_tree(files: &mut Files, folder: &Path, target: &str) -> Result<()> {
+    files.add_folder(&format!("{target}/plugins"), 0o755, (0, 0));
+    for path in hash::files_below(folder)? {
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        if name.starts_with("app.") {
+            continue;
+        }
+        let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let executable = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o100 != 0);
+        files.add(&format!("{target}/{name}"), if executable { 0o755 } else { 0o644 }, content);
+    }
+    Ok(())
+}
+
+fn config(store: &Store) -> Config {
+    let (_, id) = store.user;
+    let mut env = vec![format!("PATH={}:/usr/local/bin:/usr/sbin:/usr/bin", store.path)];
+    if let Content::Java(..) = store.content {
+        env.push(format!("JAVA_HOME={JAVA_HOME}"));
+    }
+    env.extend(store.env.iter().map(|(name, value)| format!("{name}={value}")));
+    Config {
+        user: format!("{id}:{id}"),
+        cmd: store.command.iter().map(|part| (*part).to_owned()).collect(),
+        working_dir: "/".to_owned(),
+        env,
+        // The usual signal lets Postgres wait for its clients to go.
+        stop_signal: (store.name == "postgres").then(|| "SIGINT".to_owned()),
+        ..Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_store_runs_as_root_and_each_finds_its_programs() {
+        for store in &STORES {
+            let config = config(store);
+            assert!(!config.user.starts_with("0:"), "{}", store.name);
+            assert!(config.env[0].starts_with(&format!("PATH={}:", store.path)), "{}", store.name);
+        }
+    }
+
+    #[test]
+    fn servers_keep_their_layout_and_their_scripts_can_be_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, mode) in [("bin/run", 0o755), ("lib/a.jar", 0o600), ("app.jsa", 0o644)] {
+            let path = folder.path().join(name);
+            crate::host::folders::write_whole(&path, name).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let mut files = Files::default();
+        add_tree(&mut files, folder.path(), "opt/x").unwrap();
+        let names: Vec<&str> = files.paths().filter(|path| files.content(path).is_some()).collect();
+        assert_eq!(names, ["opt/x/bin/run", "opt/x/lib/a.jar"]);
+    }
+}
