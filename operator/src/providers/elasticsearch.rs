@@ -46,7 +46,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         grace: 60,
         together: false,
         // Until the copies of a node that was changed have caught up.
-        pause: Some(10),
+        pause: Some(5),
         cpu: "200m",
         memory: "576Mi",
         limit: MEMORY,
