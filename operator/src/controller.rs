@@ -8,6 +8,7 @@ use std::{future::Future, sync::Arc};
 use futures::{StreamExt, future::join_all};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
@@ -64,6 +65,7 @@ where
         .with_config(controller::Config::default().concurrency(CONCURRENCY));
     let controller = watch::<StatefulSet>(controller, &client, namespace, MANAGED);
     let controller = watch::<Deployment>(controller, &client, namespace, MANAGED);
+    let controller = watch::<Job>(controller, &client, namespace, MANAGED);
     let controller = watch::<ConfigMap>(controller, &client, namespace, MANAGED);
     let controller = watch::<Service>(controller, &client, namespace, MANAGED);
     let controller = watch::<ServiceAccount>(controller, &client, namespace, MANAGED);

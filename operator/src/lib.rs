@@ -17,6 +17,7 @@ pub mod generate;
 pub mod image;
 pub mod lease;
 pub mod names;
+pub mod providers;
 pub mod rbac;
 pub mod reconcile;
 pub mod reference;

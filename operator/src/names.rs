@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::Store;
+
 /// Field manager of every apply.
 pub const MANAGER: &str = "sentinel-operator";
 /// Finalizer of resources whose data goes with them.
@@ -18,12 +20,38 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 pub const MANAGED: &str = "app.kubernetes.io/managed-by=sentinel-operator";
 
 /// A part of the platform with its own pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
-    /// All roles in one pod.
+    /// All roles in one pod: profile Embedded.
     Sentinel,
     /// NGINX.
     Gateway,
+    /// Accounts and tokens.
+    Users,
+    /// Chats and sockets.
+    Message,
+    /// Who is online.
+    Presence,
+    /// Push.
+    Notification,
+    /// Search.
+    Search,
+    /// Files.
+    Media,
+    /// The Job that brings the stores to the schema of an image.
+    Migration,
+    /// The store of accounts.
+    Postgres,
+    /// The store of messages.
+    Cassandra,
+    /// The store of presence and routing.
+    Redis,
+    /// The log of events.
+    Kafka,
+    /// The search engine.
+    Elasticsearch,
+    /// The store of files.
+    S3,
 }
 
 impl Component {
@@ -32,6 +60,19 @@ impl Component {
         match self {
             Self::Sentinel => "sentinel",
             Self::Gateway => "gateway",
+            Self::Users => "users",
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Notification => "notification",
+            Self::Search => "search",
+            Self::Media => "media",
+            Self::Migration => "migration",
+            Self::Postgres => "postgres",
+            Self::Cassandra => "cassandra",
+            Self::Redis => "redis",
+            Self::Kafka => "kafka",
+            Self::Elasticsearch => "elasticsearch",
+            Self::S3 => "s3",
         }
     }
 }
@@ -73,9 +114,30 @@ impl Names {
         self.with("keys")
     }
 
-    /// Headless Service that gives pods their names.
-    pub fn pods(&self) -> String {
-        self.with("pods")
+    /// Headless Service that gives the pods of a component their names.
+    pub fn pods(&self, component: Component) -> String {
+        match component {
+            Component::Sentinel => self.with("pods"),
+            other => format!("{}-pods", self.component(other)),
+        }
+    }
+
+    /// Service, NetworkPolicy, PodDisruptionBudget and, but for profile Embedded, workload of a component.
+    pub fn component(&self, component: Component) -> String {
+        self.with(component.as_str())
+    }
+
+    /// StatefulSet or Deployment of a component.
+    pub fn workload(&self, component: Component) -> String {
+        match component {
+            Component::Sentinel => self.stateful_set(),
+            other => self.component(other),
+        }
+    }
+
+    /// Generated Secret with the credentials of a store.
+    pub fn credentials(&self, store: Store) -> String {
+        format!("{}-credentials", self.component(store.component()))
     }
 
     /// Service and NetworkPolicy of the platform.
@@ -133,8 +195,24 @@ mod tests {
     #[test]
     fn longest_child_leaves_room_for_labels_that_kubernetes_derives() {
         let names = Names::new("a".repeat(NAME_MAX));
-        for name in [names.config(), names.keys(), names.pods(), names.sentinel(), names.gateway()] {
+        let components = [Component::Sentinel, Component::Gateway, Component::Notification, Component::Elasticsearch];
+        for name in [names.config(), names.keys()].into_iter().chain(components.map(|c| names.workload(c))) {
             assert!(name.len() <= 52, "{name} has {} characters", name.len());
         }
+        // Names of Services are labels; names of pods, too, and they are a workload's with a number.
+        for name in components.map(|component| names.pods(component)) {
+            assert!(name.len() <= 63, "{name} has {} characters", name.len());
+        }
+    }
+
+    #[test]
+    fn names_of_profile_embedded_stay_as_they_are() {
+        let names = Names::new("chat");
+        assert_eq!(names.workload(Component::Sentinel), "chat");
+        assert_eq!(names.pods(Component::Sentinel), "chat-pods");
+        assert_eq!(names.component(Component::Sentinel), names.sentinel());
+        assert_eq!(names.component(Component::Gateway), names.gateway());
+        assert_eq!(names.pods(Component::Cassandra), "chat-cassandra-pods");
+        assert_eq!(names.credentials(Store::S3), "chat-s3-credentials");
     }
 }

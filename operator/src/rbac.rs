@@ -35,7 +35,7 @@ pub const GRANTS: &[Grant] = &[
         group: "",
         resources: &["secrets"],
         verbs: &["get", "create", "delete"],
-        why: "keys, by name; never listed or watched; delete is for deletionPolicy Delete",
+        why: "keys and credentials, by name; never listed or watched; delete is for deletionPolicy Delete",
     },
     Grant {
         group: "",
@@ -49,6 +49,7 @@ pub const GRANTS: &[Grant] = &[
         verbs: &["list", "watch", "delete"],
         why: "tell what is wrong; replace pods that are stuck on an old revision",
     },
+    Grant { group: "", resources: &["pods/log"], verbs: &["get"], why: "tell why a migration of the stores failed" },
     Grant { group: "", resources: &["events"], verbs: &["list"], why: "tell why a pod or volume is not made" },
     Grant {
         group: "",
@@ -57,6 +58,7 @@ pub const GRANTS: &[Grant] = &[
         why: "let a resource go when its namespace is being deleted",
     },
     Grant { group: "apps", resources: &["deployments", "statefulsets"], verbs: MANAGE, why: "pods" },
+    Grant { group: "batch", resources: &["jobs"], verbs: MANAGE, why: "bring the stores to the schema of an image" },
     Grant {
         group: "networking.k8s.io",
         resources: &["ingresses", "networkpolicies"],

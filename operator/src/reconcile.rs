@@ -140,7 +140,8 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
             return Ok(Action::await_change());
         }
     };
-    carry_out(object, chat, &valid, context).await
+    // Boxed, or every watch would carry the largest step.
+    Box::pin(carry_out(object, chat, &valid, context)).await
 }
 
 async fn carry_out(

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
-    api::SentinelChat,
-    build::{self, Child, Facts, Kind},
+    api::{SentinelChat, Store},
+    build::{self, Child, Facts, Kind, StoreFacts},
+    providers,
     settings::Settings,
     steps::validate::{self, ValidChat},
 };
@@ -62,6 +63,21 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
         key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
         keys_digest: "known in the cluster only".into(),
         tls_digest: Some("known in the cluster only".into()),
+        stores: Store::ALL.into_iter().map(|store| (store, unknown_store_facts(chat, store))).collect(),
+    }
+}
+
+fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
+    let external = chat.external(store);
+    let tls = external.and_then(|external| external.tls.as_ref());
+    StoreFacts {
+        secret: match external {
+            Some(external) => external.secret.as_ref().map(|secret| secret.name.clone()),
+            None => providers::has_credentials(store).then(|| chat.names.credentials(store)),
+        },
+        ca_secret: tls.and_then(|tls| tls.ca_secret.as_ref()).map(|secret| secret.name.clone()),
+        digest: "known in the cluster only".into(),
+        replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
     }
 }
 

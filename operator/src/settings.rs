@@ -1,7 +1,7 @@
 //! What the operator was started with and every reconcile needs.
 
 use crate::{
-    api::SentinelChat,
+    api::{DependencyStatus, SentinelChat, Store},
     build::{Kind, cluster_dns_of},
     cluster_dns::ClusterDns,
     names::Names,
@@ -15,6 +15,8 @@ pub struct Settings {
     pub sentinel_image: String,
     /// Full reference of the gateway's image.
     pub gateway_image: String,
+    /// Full references of the images of managed stores.
+    pub store_images: StoreImages,
     /// How the gateway looks names up; nothing leaves that to its start.
     pub cluster_dns: Option<ClusterDns>,
 }
@@ -30,6 +32,7 @@ impl Settings {
         Self {
             sentinel_image: status.sentinel_image.unwrap_or(defaults.sentinel_image),
             gateway_image: status.gateway_image.unwrap_or(defaults.gateway_image),
+            store_images: defaults.store_images.in_use(&status.dependencies),
             cluster_dns: config.and_then(cluster_dns_of),
         }
     }
@@ -40,11 +43,87 @@ impl Default for Settings {
         Self {
             sentinel_image: DEFAULT_SENTINEL_IMAGE.into(),
             gateway_image: DEFAULT_GATEWAY_IMAGE.into(),
+            store_images: StoreImages::default(),
             cluster_dns: None,
         }
     }
 }
 
+/// Images of managed stores, as they are given on a command line or in the environment.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct StoreImages {
+    /// Image of managed Postgres for resources that name none.
+    #[arg(long, env = "SENTINEL_POSTGRES_IMAGE", default_value = "postgres:15")]
+    pub postgres_image: String,
+    /// Image of managed Cassandra for resources that name none.
+    #[arg(long, env = "SENTINEL_CASSANDRA_IMAGE", default_value = "cassandra:5.0")]
+    pub cassandra_image: String,
+    /// Image of managed Redis for resources that name none.
+    #[arg(long, env = "SENTINEL_REDIS_IMAGE", default_value = "redis:7")]
+    pub redis_image: String,
+    /// Image of managed Kafka for resources that name none.
+    #[arg(long, env = "SENTINEL_KAFKA_IMAGE", default_value = "apache/kafka:4.1.1")]
+    pub kafka_image: String,
+    /// Image of managed Elasticsearch for resources that name none.
+    #[arg(long, env = "SENTINEL_ELASTICSEARCH_IMAGE", default_value = "elasticsearch:8.19.7")]
+    pub elasticsearch_image: String,
+    /// Image of the managed S3 server for resources that name none.
+    #[arg(long, env = "SENTINEL_S3_IMAGE", default_value = DEFAULT_S3_IMAGE)]
+    pub s3_image: String,
+}
+
+impl StoreImages {
+    /// The image of `store`.
+    pub fn of(&self, store: Store) -> &str {
+        match store {
+            Store::Postgres => &self.postgres_image,
+            Store::Cassandra => &self.cassandra_image,
+            Store::Redis => &self.redis_image,
+            Store::Kafka => &self.kafka_image,
+            Store::Elasticsearch => &self.elasticsearch_image,
+            Store::S3 => &self.s3_image,
+        }
+    }
+
+    fn of_mut(&mut self, store: Store) -> &mut String {
+        match store {
+            Store::Postgres => &mut self.postgres_image,
+            Store::Cassandra => &mut self.cassandra_image,
+            Store::Redis => &mut self.redis_image,
+            Store::Kafka => &mut self.kafka_image,
+            Store::Elasticsearch => &mut self.elasticsearch_image,
+            Store::S3 => &mut self.s3_image,
+        }
+    }
+
+    /// These images with those that a status tells of.
+    #[must_use]
+    pub fn in_use(mut self, dependencies: &[DependencyStatus]) -> Self {
+        for store in Store::ALL {
+            let told = dependencies.iter().find(|dependency| dependency.name == store.as_str());
+            if let Some(image) = told.and_then(|dependency| dependency.image.clone()) {
+                *self.of_mut(store) = image;
+            }
+        }
+        self
+    }
+}
+
+impl Default for StoreImages {
+    fn default() -> Self {
+        Self {
+            postgres_image: "postgres:15".into(),
+            cassandra_image: "cassandra:5.0".into(),
+            redis_image: "redis:7".into(),
+            kafka_image: "apache/kafka:4.1.1".into(),
+            elasticsearch_image: "elasticsearch:8.19.7".into(),
+            s3_image: DEFAULT_S3_IMAGE.into(),
+        }
+    }
+}
+
+/// Image of the S3 server when nothing else is said; the project builds it.
+pub const DEFAULT_S3_IMAGE: &str = concat!("sentinel-s3:", env!("CARGO_PKG_VERSION"));
 /// Image of the platform when nothing else is said.
 pub const DEFAULT_SENTINEL_IMAGE: &str = concat!("sentinel:", env!("CARGO_PKG_VERSION"));
 /// Image of the gateway when nothing else is said; the newest version it was tested with.

@@ -21,11 +21,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    dependencies::{Dependencies, Dependency, External, Managed},
+    dependencies::{
+        Dependencies, Dependency, External, ExternalCassandra, ExternalElasticsearch, ExternalKafka, ExternalPostgres,
+        ExternalRedis, ExternalS3, Managed, RedisMode, Store, StoreTls,
+    },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
-    status::{Endpoint, SentinelChatStatus, ServiceStatus},
+    status::{DependencyStatus, Endpoint, SentinelChatStatus, ServiceStatus},
 };
 
 /// Group of the API.
@@ -57,7 +60,7 @@ pub type StringMap = BTreeMap<String, String>;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SentinelChatSpec {
-    /// Embedded: one pod with its own volume. Distributed: one Deployment per service over real stores; not available yet.
+    /// Embedded: one pod with its own volume. Distributed: one workload per service over real stores.
     #[serde(default)]
     pub profile: Profile,
     /// Leaves everything as it is until it is false again.
@@ -83,7 +86,7 @@ pub struct SentinelChatSpec {
     pub storage: Storage,
     /// Stores of profile Distributed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dependencies: Option<Dependencies>,
+    pub dependencies: Option<Box<Dependencies>>,
     /// Tokens, registration and browser origins.
     #[serde(default)]
     pub auth: Auth,

@@ -43,6 +43,16 @@ const TAG: &str = "!has(self.tag) || self.tag.matches('^[A-Za-z0-9_][A-Za-z0-9._
 const TAG_MESSAGE: &str = "image.tag: write letters, digits, '.', '_' and '-', for example 1.2.3";
 const DIGEST: &str = "!has(self.digest) || self.digest.matches('^sha256:[a-f0-9]{64}$')";
 const DIGEST_MESSAGE: &str = "image.digest: write sha256: and 64 hexadecimal digits";
+const HOSTS: &str = "self.endpoints.all(e, e.matches('^([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]]):[0-9]{1,5}$'))";
+const HOSTS_MESSAGE: &str = "endpoints: write host:port without scheme, for example db.example.com:5432";
+const URLS: &str = "self.endpoints.all(e, e.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?$'))";
+const URLS_MESSAGE: &str =
+    "endpoints: write scheme, host and port without path, for example https://search.example.com:9200";
+const SCHEME: &str = "self.endpoints.all(e, e.startsWith('https://') == (has(self.tls) && self.tls.enabled)) || !self.endpoints.all(e, e.startsWith('http'))";
+const SCHEME_MESSAGE: &str =
+    "endpoints: write https:// with tls (tls: {} trusts the authorities of the system), and http:// without";
+const CA: &str = "!has(self.tls) || self.tls.enabled || !has(self.tls.caSecret)";
+const CA_MESSAGE: &str = "tls.caSecret: leave it out or write tls.enabled: true";
 
 /// All rules.
 pub const RULES: &[Rule] = &[
@@ -161,6 +171,106 @@ pub const RULES: &[Rule] = &[
     rule("spec.dependencies.redis", PROVIDER, PROVIDER_MESSAGE),
     rule("spec.dependencies.elasticsearch", PROVIDER, PROVIDER_MESSAGE),
     rule("spec.dependencies.s3", PROVIDER, PROVIDER_MESSAGE),
+    rule(
+        "spec.dependencies.postgres",
+        "!has(self.managed) || self.managed.replicas == 1",
+        "dependencies.postgres.managed.replicas: write 1; for more, run Postgres elsewhere and write dependencies.postgres.external",
+    ),
+    rule(
+        "spec.dependencies.redis",
+        "!has(self.managed) || self.managed.replicas == 1",
+        "dependencies.redis.managed.replicas: write 1; for more, run Redis elsewhere and write dependencies.redis.external",
+    ),
+    rule(
+        "spec.dependencies.s3",
+        "!has(self.managed) || self.managed.replicas == 1",
+        "dependencies.s3.managed.replicas: write 1; for more, use an S3 service and write dependencies.s3.external",
+    ),
+    rule("spec.dependencies.postgres.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.postgres.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.postgres.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.kafka.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.kafka.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.kafka.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.redis.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.redis.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.redis.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.s3.managed.storage", SIZE, SIZE_MESSAGE),
+    rule("spec.dependencies.s3.managed.storage", GROWS, GROWS_MESSAGE),
+    rule("spec.dependencies.s3.managed.storage", CLASS, CLASS_MESSAGE),
+    rule("spec.dependencies.postgres.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.postgres.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.postgres.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.cassandra.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.kafka.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.kafka.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.kafka.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.redis.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.redis.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.redis.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.elasticsearch.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.s3.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
+    rule("spec.dependencies.s3.managed.image", TAG, TAG_MESSAGE),
+    rule("spec.dependencies.s3.managed.image", DIGEST, DIGEST_MESSAGE),
+    rule("spec.dependencies.postgres.external", HOSTS, HOSTS_MESSAGE),
+    rule("spec.dependencies.cassandra.external", HOSTS, HOSTS_MESSAGE),
+    rule("spec.dependencies.kafka.external", HOSTS, HOSTS_MESSAGE),
+    rule("spec.dependencies.redis.external", HOSTS, HOSTS_MESSAGE),
+    rule("spec.dependencies.elasticsearch.external", URLS, URLS_MESSAGE),
+    rule("spec.dependencies.elasticsearch.external", SCHEME, SCHEME_MESSAGE),
+    rule("spec.dependencies.s3.external", URLS, URLS_MESSAGE),
+    rule("spec.dependencies.s3.external", SCHEME, SCHEME_MESSAGE),
+    rule("spec.dependencies.postgres.external", CA, CA_MESSAGE),
+    rule("spec.dependencies.cassandra.external", CA, CA_MESSAGE),
+    rule("spec.dependencies.kafka.external", CA, CA_MESSAGE),
+    rule("spec.dependencies.redis.external", CA, CA_MESSAGE),
+    rule("spec.dependencies.elasticsearch.external", CA, CA_MESSAGE),
+    rule("spec.dependencies.s3.external", CA, CA_MESSAGE),
+    rule(
+        "spec.dependencies.postgres.external",
+        "self.database.matches('^[A-Za-z_][A-Za-z0-9_-]*$')",
+        "dependencies.postgres.external.database: write letters, digits, '_' and '-', for example sentinel",
+    ),
+    rule(
+        "spec.dependencies.cassandra.external",
+        "self.keyspace.matches('^[a-z][a-z0-9_]*$')",
+        "dependencies.cassandra.external.keyspace: write a-z, 0-9 and '_', for example sentinel",
+    ),
+    rule(
+        "spec.dependencies.redis.external",
+        "(self.mode == 'Sentinel') == has(self.primary)",
+        "dependencies.redis.external.primary: write what the sentinels call the primary with mode Sentinel, and leave it out otherwise",
+    ),
+    rule(
+        "spec.dependencies.kafka.external",
+        "self.topic.matches('^[A-Za-z0-9._-]+$') && self.deadLetterTopic.matches('^[A-Za-z0-9._-]+$') && self.topic != self.deadLetterTopic",
+        "dependencies.kafka.external.topic and deadLetterTopic: write two names of letters, digits, '.', '_' and '-'",
+    ),
+    rule(
+        "spec.dependencies.elasticsearch.external",
+        "self.indexPrefix.matches('^[a-z][a-z0-9_-]*$')",
+        "dependencies.elasticsearch.external.indexPrefix: write a-z, 0-9, '_' and '-', for example sentinel",
+    ),
+    rule(
+        "spec.dependencies.s3.external",
+        "self.bucket.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')",
+        "dependencies.s3.external.bucket: write a-z, 0-9, '.' and '-', for example sentinel-media",
+    ),
+    rule(
+        "spec.dependencies.s3.external",
+        "!has(self.publicEndpoint) || self.publicEndpoint.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$')",
+        "dependencies.s3.external.publicEndpoint: write scheme and host, for example https://media.example.com",
+    ),
 ];
 
 /// Why a rule could not be written into the schema.

@@ -33,6 +33,10 @@ pub struct SentinelChatStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub services: Vec<ServiceStatus>,
+    /// Readiness per store of profile Distributed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub dependencies: Vec<DependencyStatus>,
     /// Selector of the current pods of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -73,6 +77,36 @@ pub struct ServiceStatus {
     pub desired: i32,
     /// Pods of the current revision that are ready.
     pub ready: i32,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// Readiness of one store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyStatus {
+    /// Its name.
+    #[schemars(length(max = 32))]
+    pub name: String,
+    /// managed or external.
+    #[schemars(length(max = 32))]
+    pub provider: String,
+    /// Nodes that are wanted; for an external store, its endpoints.
+    pub desired: i32,
+    /// Nodes that are ready; for an external store, endpoints that answer.
+    pub ready: i32,
+    /// Whether it can be used.
+    pub reachable: bool,
+    /// Version that runs, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub version: Option<String>,
+    /// Image in use, of a managed store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub image: Option<String>,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -94,6 +94,7 @@ fn settings(args: &Args, defaults: Settings) -> Settings {
     Settings {
         sentinel_image: args.sentinel_image.clone().unwrap_or(defaults.sentinel_image),
         gateway_image: args.gateway_image.clone().unwrap_or(defaults.gateway_image),
+        store_images: defaults.store_images,
         cluster_dns: if args.cluster_dns.is_empty() {
             defaults.cluster_dns
         } else {

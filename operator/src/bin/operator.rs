@@ -14,7 +14,7 @@ use sentinel_operator::{
     controller,
     lease::Candidate,
     reconcile::Context,
-    settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings},
+    settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings, StoreImages},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,6 +29,8 @@ struct Args {
     /// Image of the gateway for resources that name none.
     #[arg(long, env = "GATEWAY_IMAGE", default_value = DEFAULT_GATEWAY_IMAGE)]
     gateway_image: String,
+    #[command(flatten)]
+    store_images: StoreImages,
     /// Namespaces to watch, separated by commas; all when empty.
     #[arg(long, env = "NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
@@ -102,7 +104,12 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if cluster_dns.is_none() {
         tracing::warn!("not in a pod: gateways look the platform's Service up once, at their start");
     }
-    let settings = Settings { sentinel_image: args.sentinel_image, gateway_image: args.gateway_image, cluster_dns };
+    let settings = Settings {
+        sentinel_image: args.sentinel_image,
+        gateway_image: args.gateway_image,
+        store_images: args.store_images,
+        cluster_dns,
+    };
     let context = Arc::new(Context::new(client.clone(), settings));
     let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
     let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);

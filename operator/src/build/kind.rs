@@ -15,10 +15,12 @@ pub enum Kind {
     NetworkPolicy,
     /// How many pods may be missing.
     PodDisruptionBudget,
-    /// The platform of profile Embedded.
+    /// Pods with names of their own.
     StatefulSet,
-    /// The gateway.
+    /// Pods that are all alike.
     Deployment,
+    /// A pod that comes to an end.
+    Job,
     /// The way in from outside.
     Ingress,
     /// Scrape instruction of the Prometheus operator.
@@ -40,7 +42,7 @@ pub enum Stage {
 
 impl Kind {
     /// All kinds, for listing what exists.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
@@ -48,6 +50,7 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::StatefulSet,
         Self::Deployment,
+        Self::Job,
         Self::Ingress,
         Self::ServiceMonitor,
     ];
@@ -62,6 +65,7 @@ impl Kind {
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::ServiceMonitor => ("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
         }
@@ -89,7 +93,7 @@ impl Kind {
         match self {
             Self::ServiceAccount | Self::ConfigMap => Stage::Content,
             Self::Service | Self::NetworkPolicy | Self::PodDisruptionBudget => Stage::Network,
-            Self::StatefulSet | Self::Deployment => Stage::Workload,
+            Self::StatefulSet | Self::Deployment | Self::Job => Stage::Workload,
             Self::Ingress | Self::ServiceMonitor => Stage::Extra,
         }
     }

@@ -9,8 +9,10 @@ mod kind;
 mod monitoring;
 mod network;
 mod nginx;
-mod pod;
+pub(crate) mod pod;
 mod sentinel;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::ApiResource;
@@ -25,7 +27,7 @@ pub use self::{
     network::{Flow, Peer, flows},
     nginx::cluster_dns_of,
 };
-use crate::{names::Component, steps::validate::ValidChat};
+use crate::{api::Store, names::Component, steps::validate::ValidChat};
 
 /// Why objects could not be built.
 #[derive(Debug, Error)]
@@ -47,6 +49,21 @@ pub struct Facts {
     pub keys_digest: String,
     /// Hash of the gateway's certificate, when it terminates TLS itself.
     pub tls_digest: Option<String>,
+    /// What is known of each store of profile Distributed.
+    pub stores: BTreeMap<Store, StoreFacts>,
+}
+
+/// What the cluster knows of one store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// Secret with the credentials; none when the store asks for none.
+    pub secret: Option<String>,
+    /// Secret with `ca.crt`, the authorities to trust.
+    pub ca_secret: Option<String>,
+    /// Hash of both; pods roll when it changes.
+    pub digest: String,
+    /// Nodes that a managed store is to have now: what the resource says, or fewer or more while that is not safe.
+    pub replicas: i32,
 }
 
 /// An object that should exist.
@@ -125,7 +142,7 @@ pub fn digest(parts: &[&[u8]]) -> String {
 }
 
 /// Metadata of an object that goes when the resource goes.
-fn metadata(chat: &ValidChat, name: String, component: Option<Component>) -> ObjectMeta {
+pub(crate) fn metadata(chat: &ValidChat, name: String, component: Option<Component>) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(chat.namespace.clone()),

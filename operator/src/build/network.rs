@@ -74,12 +74,8 @@ pub(super) fn policy(chat: &ValidChat, component: Component) -> NetworkPolicy {
         .iter()
         .filter(|flow| flow.from == me)
         .map(|flow| NetworkPolicyEgressRule { to: peers(chat, flow.to), ports: Some(ports(*flow)) });
-    let name = match component {
-        Component::Sentinel => chat.names.sentinel(),
-        Component::Gateway => chat.names.gateway(),
-    };
     NetworkPolicy {
-        metadata: metadata(chat, name, Some(component)),
+        metadata: metadata(chat, chat.names.component(component), Some(component)),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector(chat, component)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Security of a pod whose processes are user and group `id`.
-pub(super) fn pod_security(id: i64) -> PodSecurityContext {
+pub(crate) fn pod_security(id: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(id),
@@ -36,7 +36,7 @@ pub(super) fn pod_security(id: i64) -> PodSecurityContext {
 }
 
 /// Security of every container.
-pub(super) fn container_security() -> SecurityContext {
+pub(crate) fn container_security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
@@ -46,7 +46,7 @@ pub(super) fn container_security() -> SecurityContext {
 }
 
 /// A probe by HTTP.
-pub(super) fn probe(path: &str, port: &str, period: i32, failures: i32) -> Probe {
+pub(crate) fn probe(path: &str, port: &str, period: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.into()),
@@ -61,7 +61,7 @@ pub(super) fn probe(path: &str, port: &str, period: i32, failures: i32) -> Probe
 }
 
 /// `/tmp` for a root filesystem that cannot be written.
-pub(super) fn tmp() -> (Volume, VolumeMount) {
+pub(crate) fn tmp() -> (Volume, VolumeMount) {
     (
         Volume {
             name: "tmp".into(),
@@ -76,7 +76,7 @@ pub(super) fn tmp() -> (Volume, VolumeMount) {
 }
 
 /// What the user wrote, or amounts that fit a small installation.
-pub(super) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
+pub(crate) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
     let amount = |text: &str| Quantity(text.into());
     match wanted {
         Some(resources) => ResourceRequirements {
@@ -93,7 +93,7 @@ pub(super) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, lim
 }
 
 /// Completes a pod template: labels, content hash, identity and the user's overrides.
-pub(super) fn template(
+pub(crate) fn template(
     chat: &ValidChat,
     component: Component,
     content: String,
@@ -129,7 +129,7 @@ pub(super) fn template(
 }
 
 /// Spread over nodes as far as there are enough of them.
-pub(super) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadConstraint {
+pub(crate) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
         topology_key: "kubernetes.io/hostname".into(),

@@ -37,7 +37,7 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
         metadata: metadata(chat, chat.names.stateful_set(), Some(Component::Sentinel)),
         spec: StatefulSetSpec {
             replicas: Some(1),
-            service_name: Some(chat.names.pods()),
+            service_name: Some(chat.names.pods(Component::Sentinel)),
             selector: LabelSelector {
                 match_labels: Some(chat.names.selector(Component::Sentinel)),
                 ..LabelSelector::default()
@@ -167,7 +167,7 @@ fn service_port(name: &str, number: u16) -> ServicePort {
 /// Gives the pod its name; also found while the pod is not ready.
 pub(super) fn pods_service(chat: &ValidChat) -> Service {
     Service {
-        metadata: metadata(chat, chat.names.pods(), Some(Component::Sentinel)),
+        metadata: metadata(chat, chat.names.pods(Component::Sentinel), Some(Component::Sentinel)),
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".into()),
             publish_not_ready_addresses: Some(true),

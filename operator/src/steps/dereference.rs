@@ -136,7 +136,8 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         }
         _ => None,
     };
-    Ok(Dereferenced { facts: Facts { key_secret, keys_digest: secret_digest(&keys), tls_digest }, new_keys })
+    let facts = Facts { key_secret, keys_digest: secret_digest(&keys), tls_digest, ..Facts::default() };
+    Ok(Dereferenced { facts, new_keys })
 }
 
 /// Named as the platform expects a signing key.

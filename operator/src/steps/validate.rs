@@ -3,14 +3,14 @@
 //! The API server has checked the schema's rules already; this step refuses what the schema allows
 //! and the operator cannot run, and turns text into values.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use thiserror::Error;
 
 use crate::{
-    api::{SentinelChat, SentinelChatSpec, Upgrades, rules},
+    api::{External, Image, Managed, Profile, SentinelChat, SentinelChatSpec, Store, Upgrades, rules},
     cluster_dns::ClusterDns,
     image::{self, ImageRef},
     names::Names,
@@ -71,6 +71,8 @@ pub struct ValidChat {
     pub sentinel_image: ImageRef,
     /// Image of the gateway.
     pub gateway_image: ImageRef,
+    /// Images of the stores that the operator runs.
+    pub store_images: BTreeMap<Store, ImageRef>,
     /// Whether newer defaults wait for a change of the resource.
     pub upgrade_waits: bool,
     /// How the gateway looks names up.
@@ -81,6 +83,23 @@ pub struct ValidChat {
     pub access_token: Duration,
     /// Lifetime of refresh tokens.
     pub refresh_token: Duration,
+}
+
+impl ValidChat {
+    /// Whether there is one workload per service, over real stores.
+    pub fn is_distributed(&self) -> bool {
+        self.spec.profile == Profile::Distributed
+    }
+
+    /// How the operator runs `store`, if it does.
+    pub fn managed(&self, store: Store) -> Option<&Managed> {
+        self.spec.dependencies.as_ref()?.managed(store)
+    }
+
+    /// How `store` is reached, if somebody else runs it.
+    pub fn external(&self, store: Store) -> Option<&External> {
+        self.spec.dependencies.as_ref()?.external(store)
+    }
 }
 
 /// Checks `chat` and fills in what it leaves to the operator.
@@ -109,6 +128,14 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
         in_use(status.and_then(|s| s.sentinel_image.as_ref()))?.unwrap_or_else(|| wanted_sentinel.clone());
     let gateway_image =
         in_use(status.and_then(|s| s.gateway_image.as_ref()))?.unwrap_or_else(|| wanted_gateway.clone());
+    let wanted_stores = store_images(&spec, settings)?;
+    let mut store_images = wanted_stores.clone();
+    for (store, image) in &mut store_images {
+        let told = status.and_then(|s| s.dependencies.iter().find(|d| d.name == store.as_str()));
+        if let Some(pinned) = in_use(told.and_then(|d| d.image.as_ref()))? {
+            *image = pinned;
+        }
+    }
     let template_revision = status.filter(|_| pinned).and_then(|s| s.template_revision).unwrap_or(TEMPLATE_REVISION);
 
     Ok(ValidChat {
@@ -117,15 +144,31 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
         owner: chat.controller_owner_ref(&()),
         upgrade_waits: sentinel_image != wanted_sentinel
             || gateway_image != wanted_gateway
+            || store_images != wanted_stores
             || template_revision != TEMPLATE_REVISION,
         sentinel_image,
         gateway_image,
+        store_images,
         cluster_dns: settings.cluster_dns.clone(),
         template_revision,
         access_token,
         refresh_token,
         spec,
     })
+}
+
+/// Images of the stores that the operator is to run.
+fn store_images(spec: &SentinelChatSpec, settings: &Settings) -> Result<BTreeMap<Store, ImageRef>, Error> {
+    let Some(dependencies) = &spec.dependencies else { return Ok(BTreeMap::new()) };
+    let mut images = BTreeMap::new();
+    for store in Store::ALL {
+        if let Some(managed) = dependencies.managed(store) {
+            let image = ImageRef::parse(settings.store_images.of(store))?;
+            let own = managed.image.clone().unwrap_or_else(Image::default);
+            images.insert(store, image.overridden(&own));
+        }
+    }
+    Ok(images)
 }
 
 fn time(field: &'static str, text: &str) -> Result<Duration, Error> {

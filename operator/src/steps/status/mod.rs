@@ -116,6 +116,7 @@ fn carried_out(
         // A version is reported once it is the one that serves.
         version: if sentinel_ready { Some(valid.sentinel_image.version().to_owned()) } else { previous.version },
         services: workloads.iter().map(workload::Workload::report).collect(),
+        dependencies: previous.dependencies,
         selector: workload::current_selector(observed, &valid.names),
         template_revision: Some(valid.template_revision),
         sentinel_image: Some(valid.sentinel_image.to_string()),

@@ -60,10 +60,7 @@ impl Workload {
 
 /// Judges the workload of `component`.
 pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Component, desired: i32) -> Workload {
-    let name = match component {
-        Component::Sentinel => names.stateful_set(),
-        Component::Gateway => names.gateway(),
-    };
+    let name = names.workload(component);
     let mut workload = Workload {
         name: component.as_str(),
         desired,

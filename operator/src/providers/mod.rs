@@ -1,0 +1,130 @@
+//! Stores that the operator runs: what is made for each, and how it is doing.
+//!
+//! Everything here is pure. [`crate::steps`] reads the cluster, makes the Secrets of [`credentials`] once, asks
+//! [`scale`] how many nodes may run, applies what [`build`] gives, and reports what [`assess`] says. NetworkPolicies
+//! and disruption budgets of a store are not built here: the one table of flows takes [`client_port`] and [`flows`].
+
+mod assess;
+mod cassandra;
+mod credentials;
+mod elasticsearch;
+mod kafka;
+mod memory;
+mod node;
+mod postgres;
+mod redis;
+mod s3;
+mod scale;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use sentinel_domain::config::Connection;
+use serde_json::Value;
+
+use crate::{
+    api::{DependencyStatus, Store},
+    build::{self, Child, Flow, KeyError, Kind, Peer, StoreFacts},
+    steps::{observe::Observed, validate::ValidChat},
+};
+
+/// Folder in pods of services below which credentials of stores are mounted: one folder a store.
+pub const CREDENTIALS: &str = "/etc/sentinel/credentials";
+/// Folder in pods of services below which authorities of stores are mounted: one folder a store, with `ca.crt`.
+pub const AUTHORITIES: &str = "/etc/sentinel/authorities";
+
+/// How many nodes of a managed store are to run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Nodes.
+    pub replicas: i32,
+    /// Why these are not those that the resource asks for, and what to do.
+    pub refusal: Option<String>,
+}
+
+/// Port that clients of a managed store connect to.
+pub fn client_port(store: Store) -> u16 {
+    match store {
+        Store::Postgres => 5432,
+        Store::Cassandra => 9042,
+        Store::Redis => 6379,
+        Store::Kafka => 9092,
+        Store::Elasticsearch => 9200,
+        Store::S3 => 9000,
+    }
+}
+
+/// Whether a managed store asks for credentials.
+pub fn has_credentials(store: Store) -> bool {
+    // The search engine's builds do not all have security: it is behind its NetworkPolicy.
+    store != Store::Elasticsearch
+}
+
+/// Fresh content of the Secret with the credentials of a managed store: `username`, `password` and what else its
+/// start needs. None for a store that asks for none. Called only when there is no Secret yet.
+pub fn credentials(chat: &ValidChat, store: Store) -> Result<Option<BTreeMap<String, ByteString>>, KeyError> {
+    match chat.managed(store).filter(|_| has_credentials(store)) {
+        Some(managed) => credentials::fresh(managed, store).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How services reach a managed store.
+pub fn connection(chat: &ValidChat, store: Store) -> Connection {
+    let address = format!("{}.{}.svc:{}", chat.names.component(store.component()), chat.namespace, client_port(store));
+    Connection {
+        endpoints: vec![match store {
+            Store::Elasticsearch | Store::S3 => format!("http://{address}"),
+            _ => address,
+        }],
+        credentials: has_credentials(store).then(|| format!("{CREDENTIALS}/{}", store.as_str()).into()),
+        tls: None,
+    }
+}
+
+/// Connections between the nodes of a managed store, and those that it opens itself.
+pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
+    let me = Peer::Part(store.component());
+    let ports: &[u16] = match store {
+        Store::Cassandra => &[cassandra::PEER_PORT],
+        Store::Kafka => &[client_port(Store::Kafka), kafka::CONTROLLER_PORT],
+        Store::Elasticsearch => &[elasticsearch::PEER_PORT],
+        // One server, which opens no connections.
+        Store::Postgres | Store::Redis | Store::S3 => &[],
+    };
+    if chat.managed(store).is_none() || ports.is_empty() {
+        return Vec::new();
+    }
+    let peers = ports.iter().map(|port| Flow { from: me, to: me, port: i32::from(*port) });
+    peers.chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
+}
+
+/// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.
+pub fn scale(chat: &ValidChat, store: Store, observed: &Observed) -> Scale {
+    let name = chat.names.workload(store.component());
+    let running = observed.get(Kind::StatefulSet, &name).and_then(|set| set.pointer("/spec/replicas"));
+    let running = running.and_then(Value::as_i64).and_then(|nodes| i32::try_from(nodes).ok());
+    let wanted = chat.managed(store).map_or(0, |managed| managed.replicas);
+    scale::decide(store, &name, running, wanted)
+}
+
+/// The objects of a managed store: ConfigMap, Services, StatefulSet. `facts.replicas` tells how many nodes.
+pub fn build(chat: &ValidChat, store: Store, facts: &StoreFacts) -> Result<Vec<Child>, build::Error> {
+    let Some(managed) = chat.managed(store) else { return Ok(Vec::new()) };
+    let build = match store {
+        Store::Postgres => postgres::build,
+        Store::Cassandra => cassandra::build,
+        Store::Redis => redis::build,
+        Store::Kafka => kafka::build,
+        Store::Elasticsearch => elasticsearch::build,
+        Store::S3 => s3::build,
+    };
+    build(chat, managed, facts)
+}
+
+/// How a managed store is doing.
+pub fn assess(chat: &ValidChat, store: Store, observed: &Observed) -> DependencyStatus {
+    assess::assess(chat, store, observed, scale(chat, store, observed))
+}
