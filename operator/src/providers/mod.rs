@@ -4,14 +4,29 @@
 //! [`scale`] how many nodes may run, applies what [`build`] gives, and reports what [`assess`] says. NetworkPolicies
 //! and disruption budgets of a store are not built here: the one table of flows takes [`client_port`] and [`flows`].
 
+mod assess;
+mod cassandra;
+mod credentials;
+mod elasticsearch;
+mod kafka;
+mod memory;
+mod node;
+mod postgres;
+mod redis;
+mod s3;
+mod scale;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use sentinel_domain::config::Connection;
+use serde_json::Value;
 
 use crate::{
     api::{DependencyStatus, Store},
-    build::{self, Child, Flow, KeyError, StoreFacts},
+    build::{self, Child, Flow, KeyError, Kind, Peer, StoreFacts},
     steps::{observe::Observed, validate::ValidChat},
 };
 
@@ -49,11 +64,11 @@ pub fn has_credentials(store: Store) -> bool {
 
 /// Fresh content of the Secret with the credentials of a managed store: `username`, `password` and what else its
 /// start needs. None for a store that asks for none. Called only when there is no Secret yet.
-pub fn credentials(_chat: &ValidChat, store: Store) -> Result<Option<BTreeMap<String, ByteString>>, KeyError> {
-    if !has_credentials(store) {
-        return Ok(None);
+pub fn credentials(chat: &ValidChat, store: Store) -> Result<Option<BTreeMap<String, ByteString>>, KeyError> {
+    match chat.managed(store).filter(|_| has_credentials(store)) {
+        Some(managed) => credentials::fresh(managed, store).map(Some),
+        None => Ok(None),
     }
-    Err(KeyError::Generate)
 }
 
 /// How services reach a managed store.
@@ -70,27 +85,46 @@ pub fn connection(chat: &ValidChat, store: Store) -> Connection {
 }
 
 /// Connections between the nodes of a managed store, and those that it opens itself.
-pub fn flows(_chat: &ValidChat, _store: Store) -> Vec<Flow> {
-    Vec::new()
+pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
+    let me = Peer::Part(store.component());
+    let ports: &[u16] = match store {
+        Store::Cassandra => &[cassandra::PEER_PORT],
+        Store::Kafka => &[client_port(Store::Kafka), kafka::CONTROLLER_PORT],
+        Store::Elasticsearch => &[elasticsearch::PEER_PORT],
+        // One server, which opens no connections.
+        Store::Postgres | Store::Redis | Store::S3 => &[],
+    };
+    if chat.managed(store).is_none() || ports.is_empty() {
+        return Vec::new();
+    }
+    let peers = ports.iter().map(|port| Flow { from: me, to: me, port: i32::from(*port) });
+    peers.chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
 }
 
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.
-pub fn scale(chat: &ValidChat, store: Store, _observed: &Observed) -> Scale {
-    Scale { replicas: chat.managed(store).map_or(0, |managed| managed.replicas), refusal: None }
+pub fn scale(chat: &ValidChat, store: Store, observed: &Observed) -> Scale {
+    let name = chat.names.workload(store.component());
+    let running = observed.get(Kind::StatefulSet, &name).and_then(|set| set.pointer("/spec/replicas"));
+    let running = running.and_then(Value::as_i64).and_then(|nodes| i32::try_from(nodes).ok());
+    let wanted = chat.managed(store).map_or(0, |managed| managed.replicas);
+    scale::decide(store, &name, running, wanted)
 }
 
 /// The objects of a managed store: ConfigMap, Services, StatefulSet. `facts.replicas` tells how many nodes.
-pub fn build(_chat: &ValidChat, _store: Store, _facts: &StoreFacts) -> Result<Vec<Child>, build::Error> {
-    Ok(Vec::new())
+pub fn build(chat: &ValidChat, store: Store, facts: &StoreFacts) -> Result<Vec<Child>, build::Error> {
+    let Some(managed) = chat.managed(store) else { return Ok(Vec::new()) };
+    let build = match store {
+        Store::Postgres => postgres::build,
+        Store::Cassandra => cassandra::build,
+        Store::Redis => redis::build,
+        Store::Kafka => kafka::build,
+        Store::Elasticsearch => elasticsearch::build,
+        Store::S3 => s3::build,
+    };
+    build(chat, managed, facts)
 }
 
 /// How a managed store is doing.
-pub fn assess(chat: &ValidChat, store: Store, _observed: &Observed) -> DependencyStatus {
-    DependencyStatus {
-        name: store.as_str().into(),
-        provider: "managed".into(),
-        desired: chat.managed(store).map_or(0, |managed| managed.replicas),
-        message: Some("this version of the operator cannot run it: write external".into()),
-        ..DependencyStatus::default()
-    }
+pub fn assess(chat: &ValidChat, store: Store, observed: &Observed) -> DependencyStatus {
+    assess::assess(chat, store, observed, scale(chat, store, observed))
 }

@@ -1,0 +1,61 @@
+//! How much of a node's memory its engine may use, so that limits that a user writes are made use of.
+
+use crate::api::Resources;
+
+/// Bytes in a MiB.
+const MIB: i128 = 1 << 20;
+
+/// Memory of a node in MiB: its limit, else what is set aside for it, else `default`.
+pub(super) fn of_node(resources: Option<&Resources>, default: u32) -> u32 {
+    let Some(resources) = resources else { return default };
+    let quantity = resources.limits.get("memory").or_else(|| resources.requests.get("memory"));
+    quantity.and_then(|quantity| mib(&quantity.0)).filter(|memory| *memory > 0).unwrap_or(default)
+}
+
+/// An amount of bytes in MiB, rounded down.
+pub(super) fn mib(amount: &str) -> Option<u32> {
+    // Amounts are counted in thousandths.
+    u32::try_from(crate::subset::amount(amount)? / 1_000 / MIB).ok()
+}
+
+/// Heap of a Java process that gets `memory` MiB: the rest is for its code, threads, buffers and the page cache.
+pub(super) fn heap(memory: u32) -> u32 {
+    // Beyond this, pointers grow to twice their size.
+    (memory / 3).clamp(64, 31 << 10)
+}
+
+/// The garbage collector for a heap of that many MiB.
+pub(super) fn collector(heap: u32) -> &'static str {
+    // A small heap is clean in no time; the concurrent collector would take a tenth of it for itself.
+    if heap < 1024 { "-XX:+UseSerialGC" } else { "-XX:+UseG1GC" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Quantities;
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+    fn memory(amount: &str) -> Quantities {
+        Quantities::from([("memory".into(), Quantity(amount.into()))])
+    }
+
+    #[test]
+    fn the_limit_counts_then_the_request_then_the_default() {
+        let both = Resources { requests: memory("1Gi"), limits: memory("2Gi") };
+        assert_eq!(of_node(Some(&both), 768), 2048);
+        let request = Resources { requests: memory("1Gi"), ..Resources::default() };
+        assert_eq!(of_node(Some(&request), 768), 1024);
+        assert_eq!(of_node(Some(&Resources::default()), 768), 768);
+        assert_eq!(of_node(None, 768), 768);
+    }
+
+    #[test]
+    fn heaps_grow_with_memory_and_stay_below_wide_pointers() {
+        assert_eq!(heap(768), 256);
+        assert_eq!(heap(8192), 2730);
+        assert_eq!(heap(1 << 20), 31 << 10);
+        assert_eq!(collector(256), "-XX:+UseSerialGC");
+        assert_eq!(collector(4096), "-XX:+UseG1GC");
+    }
+}
