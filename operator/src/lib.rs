@@ -12,6 +12,7 @@ pub mod build;
 pub mod cluster_dns;
 pub mod controller;
 pub mod crd;
+pub mod endpoint;
 pub mod events;
 pub mod generate;
 pub mod image;

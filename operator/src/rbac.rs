@@ -49,7 +49,6 @@ pub const GRANTS: &[Grant] = &[
         verbs: &["list", "watch", "delete"],
         why: "tell what is wrong; replace pods that are stuck on an old revision",
     },
-    Grant { group: "", resources: &["pods/log"], verbs: &["get"], why: "tell why a migration of the stores failed" },
     Grant { group: "", resources: &["events"], verbs: &["list"], why: "tell why a pod or volume is not made" },
     Grant {
         group: "",

@@ -15,15 +15,16 @@ use thiserror::Error;
 
 use crate::{
     answer::describe,
-    api::SentinelChat,
+    api::{SentinelChat, Store},
     backoff::{Backoff, jitter},
     build,
     events::{event, transitions},
     names::MANAGER,
+    providers,
     settings::Settings,
     steps::{
         apply::{self, Failure},
-        dereference, finalize, observe, plan, prune, repair,
+        dereference, finalize, observe, plan, probe, prune, repair, sequence,
         status::{self, Carried, Verdict},
         validate,
     },
@@ -153,6 +154,7 @@ async fn carry_out(
     let client = &context.client;
     let namespace = valid.namespace.as_str();
     let mut observed = observe::observe(client, namespace, &valid.names).await?;
+    observed.probes = probe::probe(valid).await;
     let refused = async |reason: &str, message: &str| {
         report(object, chat, context, Verdict::Refused { reason, message }).await?;
         Ok(Action::requeue(jitter(WAITING)))
@@ -168,27 +170,48 @@ async fn carry_out(
         Ok(children) => children,
         Err(error) => return refused("InvalidSpec", &describe(&error)).await,
     };
-    let mut plan = plan::plan(children, &observed, chat.metadata.uid.as_deref());
+    let previous = chat.status.as_ref().and_then(|status| status.migration.as_ref());
+    let sequence = sequence::judge(valid, &children, &observed, previous, Timestamp::now());
+    let (wanted, held) = sequence.part(children);
+    let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
 
-    let mut failures = Vec::new();
+    let mut failures = refusals(valid, &observed);
     failures.extend(repair::grow(client, namespace, &plan.grow, &context.refusals).await);
-    if let Some(keys) = &found.new_keys
-        && let Err(failure) = apply::create_keys(client, namespace, keys).await
-    {
-        // Pods must not start with the hash of keys that do not exist.
-        plan.apply.retain(|child| child.kind.stage() != build::Stage::Workload);
-        failures.push(failure);
+    for secret in &found.new_secrets {
+        if let Err(failure) = apply::create_secret(client, namespace, secret).await {
+            // Pods must not start with the hash of keys that do not exist.
+            plan.apply.retain(|child| child.kind.stage() != build::Stage::Workload);
+            failures.push(failure);
+        }
     }
     failures.extend(apply::apply(client, namespace, &plan, &mut observed).await);
     failures.extend(prune::prune(client, namespace, &plan.prune, &mut observed).await);
-    failures.extend(repair::replace_stuck(client, namespace, &valid.names, &observed).await);
+    failures.extend(repair::replace_stuck(client, namespace, &observed).await);
 
-    let carried = Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked };
+    let carried =
+        Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked, sequence: &sequence };
     report(object, chat, context, Verdict::Carried(carried)).await?;
     match failures.iter().find(|failure| failure.transient) {
         Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),
-        None => Ok(Action::requeue(jitter(RESYNC))),
+        None => Ok(Action::requeue(look_again(valid, &sequence))),
     }
+}
+
+/// What the resource asks of its stores and would not be safe.
+fn refusals(valid: &validate::ValidChat, observed: &observe::Observed) -> Vec<Failure> {
+    let managed = Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some());
+    let refused = managed.filter_map(|store| providers::scale(valid, store, observed).refusal);
+    let failure = |message| Failure { stage: build::Stage::Extra, reason: "ScaleRefused", message, transient: false };
+    refused.map(failure).collect()
+}
+
+/// When to look again if nothing is seen to change. Stores of somebody else are not watched.
+fn look_again(valid: &validate::ValidChat, sequence: &sequence::Sequence) -> Duration {
+    if let Some(pause) = sequence.pause() {
+        return pause;
+    }
+    let has_external = Store::ALL.into_iter().any(|store| valid.external(store).is_some());
+    jitter(if has_external || !sequence.serves() { WAITING } else { RESYNC })
 }
 
 async fn finalized(object: &Guarded, chat: &SentinelChat, context: &Context) -> Result<Action, Error> {
@@ -196,7 +219,7 @@ async fn finalized(object: &Guarded, chat: &SentinelChat, context: &Context) -> 
     match finalize::finalize(&context.client, chat, Timestamp::now()).await.map_err(Error::Finalizer)? {
         finalize::Outcome::Nothing => {}
         finalize::Outcome::Done => {
-            let note = "the data volume and the generated keys are deleted";
+            let note = "data volumes, generated keys and credentials are deleted";
             publish(context, object, event(EventType::Normal, "DataDeleted", note)).await;
         }
         finalize::Outcome::GivenUp(failures) => {

@@ -52,6 +52,11 @@ pub fn render(chat: &SentinelChat, settings: &Settings) -> Result<Vec<Value>, Er
     if valid.spec.encryption.key_secret.is_none() {
         objects.push(redacted_keys(&valid)?);
     }
+    for store in Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some()) {
+        if providers::has_credentials(store) {
+            objects.push(redacted_credentials(&valid, store)?);
+        }
+    }
     objects.extend(build::build(&valid, &facts)?.into_iter().map(|child| child.value));
     Ok(objects)
 }
@@ -85,6 +90,13 @@ fn redacted_keys(chat: &ValidChat) -> Result<Value, build::Error> {
     let metadata = build::keys_metadata(chat);
     let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
     value["stringData"] = json!({ "jwt-0001.pem": "(generated)", "kek-0001": "(generated)" });
+    Ok(value)
+}
+
+fn redacted_credentials(chat: &ValidChat, store: Store) -> Result<Value, build::Error> {
+    let metadata = build::credentials_metadata(chat, store);
+    let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
+    value["stringData"] = json!({ "username": "(generated)", "password": "(generated)" });
     Ok(value)
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::SentinelChat;
+use crate::{api::SentinelChat, steps::status::dependencies::EXTERNAL};
 
 /// How a resource is doing, in a few lines.
 pub fn tell(chat: &SentinelChat) -> String {
@@ -17,7 +17,16 @@ pub fn tell(chat: &SentinelChat) -> String {
     if status.observed_generation != meta.generation {
         lines.push("  the operator has not seen the latest change yet".into());
     }
-    for type_ in ["Paused", "Ready", "Degraded", "Progressing", "Accepted", "UpgradeAvailable"] {
+    for type_ in [
+        "Paused",
+        "Ready",
+        "Degraded",
+        "Progressing",
+        "Accepted",
+        "DependenciesReady",
+        "SchemaMigrated",
+        "UpgradeAvailable",
+    ] {
         if let Some(condition) = status.conditions.iter().find(|condition| condition.type_ == type_)
             && (is_news(condition) || type_ == "Ready")
         {
@@ -32,12 +41,29 @@ pub fn tell(chat: &SentinelChat) -> String {
     if let Some(version) = &status.version {
         lines.push(format!("  version  {version}"));
     }
+    let names = status.services.iter().map(|s| &s.name).chain(status.dependencies.iter().map(|d| &d.name));
+    let width = names.map(String::len).max().unwrap_or_default().max(8);
     for service in &status.services {
-        let trouble = service.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
-        let trouble = if lines.iter().any(|line| line.contains(&trouble)) { String::new() } else { trouble };
-        lines.push(format!("  {:<8} {} of {} pods ready{trouble}", service.name, service.ready, service.desired));
+        let trouble = untold(&lines, service.message.as_deref());
+        lines.push(format!("  {:<width$} {} of {} pods ready{trouble}", service.name, service.ready, service.desired));
+    }
+    for store in &status.dependencies {
+        let trouble = untold(&lines, store.message.as_deref());
+        let version = store.version.as_deref().map(|version| format!(", version {version}")).unwrap_or_default();
+        let (name, ready, desired) = (&store.name, store.ready, store.desired);
+        lines.push(if store.provider == EXTERNAL {
+            format!("  {name:<width$} {ready} of {desired} endpoints answer, external{version}{trouble}")
+        } else {
+            format!("  {name:<width$} {ready} of {desired} nodes ready{version}{trouble}")
+        });
     }
     join(&lines)
+}
+
+/// What is wrong with a part, unless a line has it already.
+fn untold(lines: &[String], message: Option<&str>) -> String {
+    let trouble = message.map(|message| format!(": {message}")).unwrap_or_default();
+    if lines.iter().any(|line| line.contains(&trouble)) { String::new() } else { trouble }
 }
 
 fn join(lines: &[String]) -> String {
@@ -47,7 +73,7 @@ fn join(lines: &[String]) -> String {
 /// Conditions that are as they should be need no line.
 fn is_news(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "Accepted" => condition.status == "False",
+        "Accepted" | "DependenciesReady" | "SchemaMigrated" => condition.status == "False",
         _ => condition.status == "True",
     }
 }
@@ -57,6 +83,8 @@ fn describe(condition: &Condition, is_told: bool) -> String {
         ("Ready", "True") => "ready".to_owned(),
         ("Ready", _) => format!("not ready ({})", condition.reason),
         ("Accepted", _) => format!("refused ({})", condition.reason),
+        ("DependenciesReady", _) => format!("stores not ready ({})", condition.reason),
+        ("SchemaMigrated", _) => format!("schema not migrated ({})", condition.reason),
         ("UpgradeAvailable", _) => "upgrade available".to_owned(),
         (type_, _) => format!("{} ({})", type_.to_lowercase(), condition.reason),
     };

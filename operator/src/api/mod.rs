@@ -28,7 +28,7 @@ pub use self::{
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
-    status::{DependencyStatus, Endpoint, SentinelChatStatus, ServiceStatus},
+    status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
 
 /// Group of the API.

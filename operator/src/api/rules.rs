@@ -6,8 +6,6 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::Profile;
-
 /// One CEL rule.
 pub struct Rule {
     /// Where it applies, from the root of the resource; `[]` enters a list.
@@ -95,6 +93,11 @@ pub const RULES: &[Rule] = &[
         "spec",
         "!has(self.monitoring.serviceMonitor) || !self.networkPolicy.enabled || (has(self.networkPolicy.monitoringNamespaces) && self.networkPolicy.monitoringNamespaces.size() > 0)",
         "networkPolicy.monitoringNamespaces: write the namespace that Prometheus runs in, or it cannot read metrics",
+    ),
+    rule(
+        "spec",
+        "self.profile == oldSelf.profile",
+        "profile cannot change: restore the old value; to use the other profile, create a second SentinelChat and move the data",
     ),
     rule("spec.image", REPOSITORY, REPOSITORY_MESSAGE),
     rule("spec.image", TAG, TAG_MESSAGE),
@@ -300,14 +303,4 @@ pub fn inject(schema: &mut Value) -> Result<(), Error> {
         rules.as_array_mut().ok_or_else(lost)?.push(json!({ "rule": rule, "message": message }));
     }
     Ok(())
-}
-
-/// What is said about a profile that the schema has and the operator does not run yet.
-pub fn unsupported(profile: Profile) -> Option<&'static str> {
-    match profile {
-        Profile::Embedded => None,
-        Profile::Distributed => Some(
-            "profile Distributed is not available in this version of the operator: write profile Embedded; what already runs is left as it is",
-        ),
-    }
 }

@@ -37,6 +37,9 @@ pub struct SentinelChatStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub dependencies: Vec<DependencyStatus>,
+    /// How the migration of the stores stands, in profile Distributed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationStatus>,
     /// Selector of the current pods of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -108,6 +111,25 @@ pub struct DependencyStatus {
     #[schemars(length(max = 512))]
     pub image: Option<String>,
     /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// How the migration of the stores stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationStatus {
+    /// Job of the image and the stores in use.
+    #[schemars(length(max = 63))]
+    pub job: String,
+    /// How often it failed in a row.
+    pub failures: i32,
+    /// Uid of the Job that failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub failed_uid: Option<String>,
+    /// What it said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,

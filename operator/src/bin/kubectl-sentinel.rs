@@ -167,10 +167,10 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
     }
     let valid = validate::validate(&chat, &settings(args, defaults))?;
     let found = dereference::dereference(client, &valid, &observed).await?;
-    if found.new_keys.is_some() {
-        println!("+ Secret {}", valid.names.keys());
+    for secret in &found.new_secrets {
+        println!("+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default());
     }
-    let plan = plan::plan(build::build(&valid, &found.facts)?, &observed, chat.metadata.uid.as_deref());
+    let plan = plan::plan(build::build(&valid, &found.facts)?, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {
             None => println!("+ {}", title(child)),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use k8s_openapi::api::core::v1::ConfigMap;
 use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
 
-use super::{Error, metadata};
+use super::{Error, Facts, metadata, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
 
 /// Port for clients.
@@ -21,16 +21,18 @@ pub(super) const KEYS: &str = "/etc/sentinel/keys";
 /// Folder of the data volume in the pod.
 pub(super) const DATA: &str = "/var/lib/sentinel";
 
-pub(super) fn config_map(chat: &ValidChat) -> Result<ConfigMap, Error> {
-    let json = serde_json::to_string_pretty(&platform_config(chat)?)?;
+pub(super) fn config_map(chat: &ValidChat, config: &PlatformConfig) -> Result<ConfigMap, Error> {
+    let json = serde_json::to_string_pretty(config)?;
+    // All services of profile Distributed share it.
+    let component = (!chat.is_distributed()).then_some(Component::Sentinel);
     Ok(ConfigMap {
-        metadata: metadata(chat, chat.names.config(), Some(Component::Sentinel)),
+        metadata: metadata(chat, chat.names.config(), component),
         data: Some(BTreeMap::from([(FILE.into(), json)])),
         ..ConfigMap::default()
     })
 }
 
-fn platform_config(chat: &ValidChat) -> Result<PlatformConfig, Error> {
+pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<PlatformConfig, Error> {
     let auth = &chat.spec.auth;
     let limits = &chat.spec.limits;
     Ok(PlatformConfig {
@@ -59,9 +61,15 @@ fn platform_config(chat: &ValidChat) -> Result<PlatformConfig, Error> {
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
-        stores: None,
-        message_peers: None,
+        stores: stores::config(chat, facts)?,
+        message_peers: chat.is_distributed().then(|| message_peers(chat)),
     })
+}
+
+/// How replicas of the message service find each other: by the names that the headless Service gives them.
+fn message_peers(chat: &ValidChat) -> String {
+    let (set, pods) = (chat.names.workload(Component::Message), chat.names.pods(Component::Message));
+    format!("{set}-{{ordinal}}.{pods}.{}.svc:{PORT}", chat.namespace)
 }
 
 fn seconds(field: &'static str, time: Duration) -> Result<u32, Error> {

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use thiserror::Error;
 
-use crate::{names::Component, steps::validate::ValidChat};
+use crate::{api::Store, names::Component, steps::validate::ValidChat};
 
 /// Why keys could not be made.
 #[derive(Debug, Error)]
@@ -28,6 +28,18 @@ pub fn metadata(chat: &ValidChat) -> ObjectMeta {
         name: Some(chat.names.keys()),
         namespace: Some(chat.namespace.clone()),
         labels: Some(chat.names.component_labels(Component::Sentinel)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Metadata of the generated credentials of a store.
+///
+/// They have no owner either: without them, data that was kept cannot be opened any more.
+pub fn credentials_metadata(chat: &ValidChat, store: Store) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(chat.names.credentials(store)),
+        namespace: Some(chat.namespace.clone()),
+        labels: Some(chat.names.component_labels(store.component())),
         ..ObjectMeta::default()
     }
 }

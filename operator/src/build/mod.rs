@@ -1,33 +1,44 @@
 //! From a valid resource to the objects it stands for. Everything here is pure.
 
 mod config;
+mod distributed;
 mod gateway;
 mod identity;
 mod ingress;
 mod keys;
 mod kind;
+mod migration;
 mod monitoring;
 mod network;
 mod nginx;
+mod nginx_routes;
 pub(crate) mod pod;
 mod sentinel;
+pub mod services;
+pub(crate) mod stores;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::ApiResource;
+use sentinel_domain::config::StoresConfig;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::{
-    keys::{KeyError, generate as generate_keys, metadata as keys_metadata},
+    keys::{KeyError, credentials_metadata, generate as generate_keys, metadata as keys_metadata},
     kind::{Kind, Stage},
     network::{Flow, Peer, flows},
     nginx::cluster_dns_of,
 };
-use crate::{api::Store, names::Component, steps::validate::ValidChat};
+use crate::{
+    api::Store,
+    names::{COMPONENT, Component},
+    providers,
+    steps::validate::ValidChat,
+};
 
 /// Why objects could not be built.
 #[derive(Debug, Error)]
@@ -88,6 +99,11 @@ impl Child {
         Ok(Self { kind, name, value })
     }
 
+    /// The part of the platform that it belongs to.
+    pub fn component(&self) -> Option<&str> {
+        self.value["metadata"]["labels"][COMPONENT].as_str()
+    }
+
     /// How the API server calls its kind.
     pub fn api_resource(&self) -> ApiResource {
         self.kind.api_resource()
@@ -96,26 +112,36 @@ impl Child {
 
 /// All objects of `chat`, in the order in which they are applied.
 pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
-    let config = config::config_map(chat)?;
+    let platform = config::platform_config(chat, facts)?;
+    let config = config::config_map(chat, &platform)?;
     let gateway_config = nginx::config_map(chat);
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &identity::service_account(chat))?,
         Child::new(Kind::ConfigMap, &config)?,
         Child::new(Kind::ConfigMap, &gateway_config)?,
-        Child::new(Kind::Service, &sentinel::pods_service(chat))?,
-        Child::new(Kind::Service, &sentinel::service(chat))?,
-        Child::new(Kind::Service, &gateway::service(chat))?,
     ];
+    let data = serde_json::to_vec(&config.data)?;
+    let mut workloads = Vec::new();
+    if let Some(stores) = &platform.stores {
+        let (parts, sets) = distributed_children(chat, facts, stores, &data)?;
+        children.extend(parts);
+        workloads.extend(sets);
+    } else {
+        children.push(Child::new(Kind::Service, &sentinel::pods_service(chat))?);
+        children.push(Child::new(Kind::Service, &sentinel::service(chat))?);
+        let content = digest(&[&data, facts.keys_digest.as_bytes()]);
+        workloads.push(Child::new(Kind::StatefulSet, &sentinel::stateful_set(chat, facts, content))?);
+    }
+    children.push(Child::new(Kind::Service, &gateway::service(chat))?);
     if chat.spec.network_policy.enabled {
-        for component in [Component::Sentinel, Component::Gateway] {
+        for component in network::components(chat) {
             children.push(Child::new(Kind::NetworkPolicy, &network::policy(chat, component))?);
         }
     }
     if let Some(budget) = gateway::disruption_budget(chat) {
         children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
     }
-    let content = digest(&[&serde_json::to_vec(&config.data)?, facts.keys_digest.as_bytes()]);
-    children.push(Child::new(Kind::StatefulSet, &sentinel::stateful_set(chat, facts, content))?);
+    children.extend(workloads);
     let content = digest(&[
         &serde_json::to_vec(&gateway_config.data)?,
         facts.tls_digest.as_deref().unwrap_or_default().as_bytes(),
@@ -124,11 +150,28 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     if let Some(ingress) = ingress::ingress(chat) {
         children.push(Child::new(Kind::Ingress, &ingress)?);
     }
-    if let Some(monitor) = monitoring::service_monitor(chat) {
-        children.push(monitor);
-    }
+    children.extend(monitoring::service_monitor(chat));
     children.sort_by_key(|child| child.kind.stage());
     Ok(children)
+}
+
+/// The stores that the operator runs, the migration and the services; workloads apart.
+fn distributed_children(
+    chat: &ValidChat,
+    facts: &Facts,
+    stores: &StoresConfig,
+    config: &[u8],
+) -> Result<(Vec<Child>, Vec<Child>), Error> {
+    let mut children = Vec::new();
+    for store in Store::ALL {
+        let Some(known) = facts.stores.get(&store).filter(|_| chat.managed(store).is_some()) else { continue };
+        children.extend(providers::build(chat, store, known)?);
+        let budget = distributed::disruption_budget(chat, store.component(), known.replicas);
+        children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
+    }
+    children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores)?)?);
+    children.extend(distributed::children(chat, facts, config)?);
+    Ok(children.into_iter().partition(|child| child.kind.stage() != Stage::Workload))
 }
 
 /// Short hash of `parts`, each with its length so that parts cannot run into each other.

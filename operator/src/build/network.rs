@@ -1,6 +1,6 @@
 //! Who may connect to whom: one table, from which every NetworkPolicy is derived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -15,14 +15,20 @@ use k8s_openapi::{
 
 use super::{
     config::{ADMIN_PORT, PORT},
-    metadata, nginx,
+    metadata, nginx, services,
 };
-use crate::{names::Component, steps::validate::ValidChat};
+use crate::{
+    api::{External, Store},
+    endpoint::Endpoint,
+    names::Component,
+    providers,
+    steps::validate::ValidChat,
+};
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Anybody who reaches the cluster.
+    /// Anybody who reaches the cluster; as a destination, anything anywhere.
     Anyone,
     /// A part of the platform.
     Part(Component),
@@ -43,8 +49,73 @@ pub struct Flow {
     pub port: i32,
 }
 
-/// All connections of profile Embedded.
+/// All connections of a resource.
 pub fn flows(chat: &ValidChat) -> Vec<Flow> {
+    if chat.is_distributed() { distributed_flows(chat) } else { embedded_flows(chat) }
+}
+
+/// Components that have pods, and with them a policy.
+pub(super) fn components(chat: &ValidChat) -> Vec<Component> {
+    if !chat.is_distributed() {
+        return vec![Component::Sentinel, Component::Gateway];
+    }
+    let stores = Store::ALL.into_iter().filter(|store| chat.managed(*store).is_some()).map(Store::component);
+    let services = services::of(chat).iter().map(|service| service.component);
+    stores.chain([Component::Migration]).chain(services).chain([Component::Gateway]).collect()
+}
+
+fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
+    let gateway = Peer::Part(Component::Gateway);
+    let mut flows = vec![
+        Flow { from: Peer::Anyone, to: gateway, port: nginx::PORT },
+        Flow { from: gateway, to: Peer::Dns, port: 53 },
+    ];
+    if nginx::own_certificate(chat).is_some() {
+        flows.push(Flow { from: Peer::Anyone, to: gateway, port: nginx::TLS_PORT });
+    }
+    for service in services::of(chat) {
+        let me = Peer::Part(service.component);
+        flows.push(Flow { from: gateway, to: me, port: i32::from(PORT) });
+        if service.has_named_pods() {
+            // A request for another replica's client is passed on.
+            flows.push(Flow { from: me, to: me, port: i32::from(PORT) });
+        }
+        if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
+            flows.push(Flow { from: Peer::Monitoring, to: me, port: i32::from(ADMIN_PORT) });
+        }
+        if service.component == Component::Notification {
+            // Push services.
+            flows.push(Flow { from: me, to: Peer::Anyone, port: 443 });
+        }
+        flows.push(Flow { from: me, to: Peer::Dns, port: 53 });
+        flows.extend(service.stores.iter().flat_map(|store| store_flows(chat, me, *store)));
+    }
+    let migration = Peer::Part(Component::Migration);
+    flows.push(Flow { from: migration, to: Peer::Dns, port: 53 });
+    for store in Store::ALL {
+        flows.extend(store_flows(chat, migration, store));
+        if chat.managed(store).is_some() {
+            flows.extend(providers::flows(chat, store));
+        }
+    }
+    flows
+}
+
+/// The connections of `from` to a store, wherever it is.
+fn store_flows(chat: &ValidChat, from: Peer, store: Store) -> Vec<Flow> {
+    let Some(external) = chat.external(store) else {
+        let port = i32::from(providers::client_port(store));
+        return vec![Flow { from, to: Peer::Part(store.component()), port }];
+    };
+    external_ports(external).into_iter().map(|port| Flow { from, to: Peer::Anyone, port }).collect()
+}
+
+/// Ports of an external store. Nodes that it tells of later are taken to listen at the same ones.
+fn external_ports(external: &External) -> BTreeSet<i32> {
+    external.endpoints.iter().filter_map(|text| Endpoint::parse(text)).map(|e| i32::from(e.port)).collect()
+}
+
+fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {
     let gateway = Peer::Part(Component::Gateway);
     let sentinel = Peer::Part(Component::Sentinel);
     let mut flows = vec![

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{config::PORT as PLATFORM_PORT, metadata};
+use super::{config::PORT as PLATFORM_PORT, metadata, nginx_routes};
 use crate::{cluster_dns::ClusterDns, names::Component, steps::validate::ValidChat};
 
 /// Port for HTTP.
@@ -92,12 +92,20 @@ fn render(chat: &ValidChat) -> String {
     let template = TEMPLATE
         .replace("@SCHEME@", scheme)
         .replace("@REQUEST_ID@", request_id)
-        .replace("@UPSTREAM@", &upstream(chat))
+        .replace("@UPSTREAM@", &if chat.is_distributed() { nginx_routes::upstreams(chat) } else { upstream(chat) })
         .replace("@REAL_IP@", &real_ip.concat())
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
         .replace("@SHUTDOWN@", &SHUTDOWN.to_string());
-    let pass = if chat.cluster_dns.is_some() { "http://$platform" } else { "http://sentinel" };
+    let (pass, socket, locations) = if chat.is_distributed() {
+        ("http://$platform", nginx_routes::SOCKET, nginx_routes::LOCATIONS)
+    } else if chat.cluster_dns.is_some() {
+        ("http://$platform", SOCKET, "")
+    } else {
+        ("http://sentinel", SOCKET, "")
+    };
     format!("{template}{servers}}}\n")
+        .replace("@SOCKET@", socket)
+        .replace("@LOCATIONS@", locations)
         .replace("@PASS@", pass)
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
@@ -228,6 +236,9 @@ const TLS: &str = "    ssl_certificate /etc/nginx/certificates/tls.crt;
     ssl_session_tickets off;
 ";
 
+const SOCKET: &str = "      proxy_pass @PASS@;
+";
+
 const REDIRECT: &str = r"
     location = @HEALTH@ {
       default_type text/plain;
@@ -257,9 +268,8 @@ const ROUTES: &str = r#"
 
     location /socket.io/ {
       proxy_buffering off;
-      proxy_pass @PASS@;
-    }
-
+@SOCKET@    }
+@LOCATIONS@
     location / {
       proxy_pass @PASS@;
     }

@@ -27,9 +27,9 @@ use super::{
 use crate::{names::Component, steps::validate::ValidChat};
 
 /// User and group of the platform's processes.
-const USER: i64 = 65532;
+pub(super) const USER: i64 = 65532;
 /// Seconds that a pod gets on top of its drain time.
-const GRACE: i64 = 15;
+pub(super) const GRACE: i64 = 15;
 
 pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> StatefulSet {
     let overrides = chat.spec.services.sentinel.as_ref();
@@ -154,7 +154,7 @@ fn claim(chat: &ValidChat) -> PersistentVolumeClaim {
     }
 }
 
-fn service_port(name: &str, number: u16) -> ServicePort {
+pub(super) fn service_port(name: &str, number: u16) -> ServicePort {
     ServicePort {
         name: Some(name.into()),
         port: i32::from(number),

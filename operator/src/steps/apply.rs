@@ -62,14 +62,14 @@ impl Failure {
     }
 }
 
-/// Creates fresh keys. An existing Secret is never overwritten: creation fails if there is one.
-pub async fn create_keys(client: &Client, namespace: &str, keys: &Secret) -> Result<(), Failure> {
+/// Creates fresh keys or credentials. An existing Secret is never overwritten: creation fails if there is one.
+pub async fn create_secret(client: &Client, namespace: &str, secret: &Secret) -> Result<(), Failure> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    match api.create(&params, keys).await {
+    match api.create(&params, secret).await {
         Ok(_) => Ok(()),
         Err(error) => {
-            let name = keys.metadata.name.as_deref().unwrap_or_default();
+            let name = secret.metadata.name.as_deref().unwrap_or_default();
             Err(Failure::new(Stage::Content, "create", "Secret", name, &error))
         }
     }

@@ -1,4 +1,4 @@
-//! Reads what the resource points at: keys and certificate.
+//! Reads what the resource points at: keys, certificate, credentials of stores.
 //!
 //! Only "not found" counts as absent. Any other failure is an error, because taking it for absence
 //! would make new keys and with them unreadable data.
@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use thiserror::Error;
 
-use super::{observe::Observed, validate::ValidChat};
+use super::{observe::Observed, plan::is_claim_of, validate::ValidChat};
 use crate::{
     answer,
-    build::{self, Facts, KeyError, digest},
-    names::MANAGER,
+    api::Store,
+    build::{self, Facts, KeyError, StoreFacts, digest, stores::CA},
+    names::{Component, MANAGER},
+    providers,
 };
 
 /// Why the references could not be followed.
@@ -33,7 +35,7 @@ pub enum Error {
     #[error("{field}: Secret {name} does not exist in namespace {namespace}; create it")]
     Missing {
         /// Where it is named.
-        field: &'static str,
+        field: String,
         /// Which.
         name: String,
         /// Where.
@@ -43,7 +45,7 @@ pub enum Error {
     #[error("{field}: Secret {name} has no entry {entry}; add it")]
     Incomplete {
         /// Where it is named.
-        field: &'static str,
+        field: String,
         /// Which.
         name: String,
         /// What is missing.
@@ -59,6 +61,19 @@ pub enum Error {
         /// The claim.
         claim: String,
     },
+    /// The generated credentials of a store are gone while its data is still there.
+    #[error(
+        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a backup, or delete the claim to start afresh"
+    )]
+    CredentialsLost {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+    },
+    /// A Secret of somebody else has the name of generated credentials.
+    #[error("Secret {0} exists but the operator did not make it: delete it, or give the SentinelChat another name")]
+    CredentialsNotOurs(String),
     /// A Secret of somebody else has the name of the generated one.
     #[error(
         "Secret {0} exists but the operator did not make it: write its name to encryption.keySecret to use it, or delete it"
@@ -77,42 +92,40 @@ impl Error {
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
             Self::KeysLost { .. } => Some("KeysLost"),
-            Self::NotOurs(_) => Some("SecretNotOurs"),
+            Self::CredentialsLost { .. } => Some("CredentialsLost"),
+            Self::NotOurs(_) | Self::CredentialsNotOurs(_) => Some("SecretNotOurs"),
         }
     }
 }
 
-/// What was found, and the keys to create when there are none yet.
+/// What was found, and the Secrets to create that are not there yet.
 #[derive(Debug)]
 pub struct Dereferenced {
     /// For building.
     pub facts: Facts,
-    /// Fresh keys, not yet in the cluster.
-    pub new_keys: Option<Secret>,
+    /// Fresh keys and credentials, not yet in the cluster.
+    pub new_secrets: Vec<Secret>,
 }
 
 /// Follows the references of `chat`.
 pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed) -> Result<Dereferenced, Error> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &chat.namespace);
-    let read =
-        async |name: &str| secrets.get_opt(name).await.map_err(|source| Error::Read { name: name.to_owned(), source });
-
-    let mut new_keys = None;
+    let secrets = Secrets { api: Api::namespaced(client.clone(), &chat.namespace), namespace: &chat.namespace };
+    let mut new_secrets = Vec::new();
     let keys = match &chat.spec.encryption.key_secret {
-        Some(named) => read(&named.name).await?.ok_or_else(|| Error::Missing {
-            field: "encryption.keySecret",
-            name: named.name.clone(),
-            namespace: chat.namespace.clone(),
-        })?,
-        None => match read(&chat.names.keys()).await? {
+        Some(named) => secrets.named("encryption.keySecret", &named.name).await?,
+        None => match secrets.read(&chat.names.keys()).await? {
             Some(found) if is_ours(&found) => found,
             Some(_) => return Err(Error::NotOurs(chat.names.keys())),
             None => {
-                let claim = chat.names.data_claim();
-                if observed.claims.iter().any(|c| c.metadata.name.as_deref() == Some(claim.as_str())) {
-                    return Err(Error::KeysLost { secret: chat.names.keys(), claim });
+                // Messages are in the one or the other.
+                for component in [Component::Sentinel, Component::Cassandra] {
+                    if let Some(claim) = claim_of(chat, component, observed) {
+                        return Err(Error::KeysLost { secret: chat.names.keys(), claim });
+                    }
                 }
-                new_keys.insert(build::generate_keys(chat)?).clone()
+                let fresh = build::generate_keys(chat)?;
+                new_secrets.push(fresh.clone());
+                fresh
             }
         },
     };
@@ -124,20 +137,112 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     let tls_digest = match &gateway.tls {
         // The Ingress controller reads the certificate itself.
         Some(tls) if gateway.ingress.is_none() => {
-            let name = &tls.secret.name;
-            let secret = read(name).await?.ok_or_else(|| Error::Missing {
-                field: "gateway.tls.secret",
-                name: name.clone(),
-                namespace: chat.namespace.clone(),
-            })?;
+            let secret = secrets.named("gateway.tls.secret", &tls.secret.name).await?;
             require(&secret, "gateway.tls.secret", "tls.crt", |entry| entry == "tls.crt")?;
             require(&secret, "gateway.tls.secret", "tls.key", |entry| entry == "tls.key")?;
             Some(secret_digest(&secret))
         }
         _ => None,
     };
-    let facts = Facts { key_secret, keys_digest: secret_digest(&keys), tls_digest, ..Facts::default() };
-    Ok(Dereferenced { facts, new_keys })
+    let mut facts = Facts { key_secret, keys_digest: secret_digest(&keys), tls_digest, ..Facts::default() };
+    for store in Store::ALL.into_iter().filter(|_| chat.is_distributed()) {
+        let found = if chat.external(store).is_some() {
+            external_store(chat, store, &secrets).await?
+        } else {
+            managed_store(chat, store, &secrets, observed, &mut new_secrets).await?
+        };
+        facts.stores.insert(store, found);
+    }
+    Ok(Dereferenced { facts, new_secrets })
+}
+
+struct Secrets<'a> {
+    api: Api<Secret>,
+    namespace: &'a str,
+}
+
+impl Secrets<'_> {
+    async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
+        self.api.get_opt(name).await.map_err(|source| Error::Read { name: name.to_owned(), source })
+    }
+
+    /// One that the resource names in `field`.
+    async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
+        self.read(name).await?.ok_or_else(|| Error::Missing {
+            field: field.to_owned(),
+            name: name.to_owned(),
+            namespace: self.namespace.to_owned(),
+        })
+    }
+}
+
+/// Credentials and authorities that the resource names.
+async fn external_store(chat: &ValidChat, store: Store, secrets: &Secrets<'_>) -> Result<StoreFacts, Error> {
+    let Some(external) = chat.external(store) else { return Ok(StoreFacts::default()) };
+    let mut facts = StoreFacts::default();
+    let mut digests = Vec::new();
+    if let Some(named) = &external.secret {
+        let field = format!("dependencies.{}.external.secret", store.as_str());
+        let secret = secrets.named(&field, &named.name).await?;
+        for entry in ["username", "password"] {
+            require(&secret, &field, entry, |found| found == entry)?;
+        }
+        digests.push(secret_digest(&secret));
+        facts.secret = Some(named.name.clone());
+    }
+    if let Some(named) = external.tls.as_ref().filter(|tls| tls.enabled).and_then(|tls| tls.ca_secret.as_ref()) {
+        let field = format!("dependencies.{}.external.tls.caSecret", store.as_str());
+        let secret = secrets.named(&field, &named.name).await?;
+        require(&secret, &field, CA, |entry| entry == CA)?;
+        digests.push(secret_digest(&secret));
+        facts.ca_secret = Some(named.name.clone());
+    }
+    facts.digest = digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
+    Ok(facts)
+}
+
+/// Credentials that are made once, and the nodes that may run now.
+async fn managed_store(
+    chat: &ValidChat,
+    store: Store,
+    secrets: &Secrets<'_>,
+    observed: &Observed,
+    new_secrets: &mut Vec<Secret>,
+) -> Result<StoreFacts, Error> {
+    let scale = providers::scale(chat, store, observed);
+    let mut facts = StoreFacts { replicas: scale.replicas, ..StoreFacts::default() };
+    if !providers::has_credentials(store) {
+        return Ok(facts);
+    }
+    let name = chat.names.credentials(store);
+    let secret = match secrets.read(&name).await? {
+        Some(found) if is_ours(&found) => found,
+        Some(_) => return Err(Error::CredentialsNotOurs(name)),
+        None => {
+            if let Some(claim) = claim_of(chat, store.component(), observed) {
+                return Err(Error::CredentialsLost { secret: name, claim });
+            }
+            let Some(data) = providers::credentials(chat, store)? else { return Ok(facts) };
+            let fresh = Secret {
+                metadata: build::credentials_metadata(chat, store),
+                type_: Some("Opaque".into()),
+                data: Some(data),
+                ..Secret::default()
+            };
+            new_secrets.push(fresh.clone());
+            fresh
+        }
+    };
+    facts.digest = digest(&[secret_digest(&secret).as_bytes()]);
+    facts.secret = Some(name);
+    Ok(facts)
+}
+
+/// A data volume of a component.
+fn claim_of(chat: &ValidChat, component: Component, observed: &Observed) -> Option<String> {
+    let set = chat.names.workload(component);
+    let mut names = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
+    names.find(|name| is_claim_of(name, &set)).map(String::from)
 }
 
 /// Named as the platform expects a signing key.
@@ -154,16 +259,11 @@ fn is_ours(secret: &Secret) -> bool {
         .is_some_and(|manager| manager == MANAGER)
 }
 
-fn require(
-    secret: &Secret,
-    field: &'static str,
-    entry: &'static str,
-    matches: impl Fn(&str) -> bool,
-) -> Result<(), Error> {
+fn require(secret: &Secret, field: &str, entry: &'static str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
     if secret.data.as_ref().is_some_and(|data| data.keys().any(|key| matches(key))) {
         return Ok(());
     }
-    Err(Error::Incomplete { field, name: secret.metadata.name.clone().unwrap_or_default(), entry })
+    Err(Error::Incomplete { field: field.to_owned(), name: secret.metadata.name.clone().unwrap_or_default(), entry })
 }
 
 fn secret_digest(secret: &Secret) -> String {

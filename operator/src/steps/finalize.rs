@@ -9,18 +9,18 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     core::NamespaceResourceScope,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::apply::Failure;
+use super::{apply::Failure, plan::is_claim_of};
 use crate::{
     answer,
-    api::{DeletionPolicy, SentinelChat},
+    api::{DeletionPolicy, SentinelChat, Store},
     build::Stage,
-    names::{FINALIZER, MANAGED, Names},
+    names::{Component, FINALIZER, INSTANCE, MANAGED, Names},
 };
 
 /// How long deletion is tried before the resource is let go all the same.
@@ -107,17 +107,48 @@ async fn is_namespace_terminating(client: &Client, name: &str) -> bool {
 async fn delete_data(client: &Client, chat: &SentinelChat) -> Vec<Failure> {
     let names = Names::new(chat.metadata.name.clone().unwrap_or_default());
     let namespace = namespace(chat);
+    let managed: Vec<Store> = chat
+        .spec
+        .dependencies
+        .as_ref()
+        .map(|dependencies| Store::ALL.into_iter().filter(|store| dependencies.managed(*store).is_some()).collect())
+        .unwrap_or_default();
+    let sets: Vec<String> = [Component::Sentinel]
+        .into_iter()
+        .chain(managed.iter().map(|store| store.component()))
+        .map(|component| names.workload(component))
+        .collect();
     let mut failures = Vec::new();
-    // The workload first: it would make its claim anew.
-    failures
-        .extend(delete::<StatefulSet>(client, namespace, "StatefulSet", &names.stateful_set(), Some(MANAGED)).await);
-    failures.extend(
-        delete::<PersistentVolumeClaim>(client, namespace, "PersistentVolumeClaim", &names.data_claim(), None).await,
-    );
+    // The workloads first: they would make their claims anew.
+    for set in &sets {
+        failures.extend(delete::<StatefulSet>(client, namespace, "StatefulSet", set, Some(MANAGED)).await);
+    }
+    match claims(client, namespace, &names, &sets).await {
+        Ok(claims) => {
+            for claim in claims {
+                failures.extend(
+                    delete::<PersistentVolumeClaim>(client, namespace, "PersistentVolumeClaim", &claim, None).await,
+                );
+            }
+        }
+        Err(error) => failures.push(Failure::new(Stage::Extra, "list", "PersistentVolumeClaim", "", &error)),
+    }
+    for store in managed {
+        let name = names.credentials(store);
+        failures.extend(delete::<Secret>(client, namespace, "Secret", &name, Some(MANAGED)).await);
+    }
     if chat.spec.encryption.key_secret.is_none() {
         failures.extend(delete::<Secret>(client, namespace, "Secret", &names.keys(), Some(MANAGED)).await);
     }
     failures
+}
+
+/// Data volumes of `sets`, by name: those of nodes that were scaled away are data, too.
+async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]) -> Result<Vec<String>, kube::Error> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let ours = ListParams::default().labels(&format!("{INSTANCE}={}", names.instance));
+    let found = api.list(&ours).await?.items.into_iter().filter_map(|claim| claim.metadata.name);
+    Ok(found.filter(|claim| sets.iter().any(|set| is_claim_of(claim, set))).collect())
 }
 
 /// Deletes one object; with `only`, if it has that label.

@@ -1,7 +1,7 @@
-//! The reconcile pipeline: observe, validate, dereference, build, plan, apply, prune, repair, status,
+//! The reconcile pipeline: observe, probe, validate, dereference, build, sequence, plan, apply, prune, repair, status,
 //! finalize.
 //!
-//! One module a step. Only those that talk to the cluster hold a client; validate, plan and the
+//! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan and the
 //! assessment in status are pure, as is [`crate::build`].
 
 pub mod apply;
@@ -9,7 +9,9 @@ pub mod dereference;
 pub mod finalize;
 pub mod observe;
 pub mod plan;
+pub mod probe;
 pub mod prune;
 pub mod repair;
+pub mod sequence;
 pub mod status;
 pub mod validate;

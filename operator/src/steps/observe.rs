@@ -10,7 +10,11 @@ use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::probe::Probes;
 use crate::{answer, build::Kind, names::Names};
+
+/// Objects whose Events are asked for at most: the first ones tell enough.
+const ASKED_MAX: usize = 6;
 
 /// Why the cluster could not be read.
 #[derive(Debug, Error)]
@@ -37,6 +41,8 @@ pub struct Observed {
     pub claims: Vec<PersistentVolumeClaim>,
     /// Warnings about workloads without pods and claims without volumes: object name and message.
     pub warnings: Vec<(String, String)>,
+    /// Stores of somebody else.
+    pub probes: Probes,
 }
 
 impl Observed {
@@ -86,8 +92,9 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
     ));
     observed.pods = list::<Pod>(client, namespace, &theirs, "Pod").await?;
     observed.claims = list::<PersistentVolumeClaim>(client, namespace, &theirs, "PersistentVolumeClaim").await?;
-    if is_stuck_without_pods(&observed, names) || observed.claims.iter().any(|claim| !is_bound(claim)) {
-        observed.warnings = warnings(client, namespace, names).await?;
+    let waiting = waiting(&observed);
+    if !waiting.is_empty() {
+        observed.warnings = warnings(client, namespace, &waiting).await?;
     }
     Ok(observed)
 }
@@ -103,11 +110,20 @@ where
     api.list(params).await.map(|list| list.items).map_err(|source| Error::List { what, source })
 }
 
-/// A StatefulSet tells only by Events why it cannot make its pod.
-fn is_stuck_without_pods(observed: &Observed, names: &Names) -> bool {
-    observed
-        .get(Kind::StatefulSet, &names.stateful_set())
-        .is_some_and(|set| set.pointer("/status/replicas").and_then(Value::as_i64).unwrap_or(0) == 0)
+/// StatefulSets without pods and claims without volumes: they tell only by Events why.
+fn waiting(observed: &Observed) -> Vec<(&'static str, String)> {
+    let replicas = |set: &Value| set.pointer("/status/replicas").and_then(Value::as_i64).unwrap_or(0);
+    let sets = observed
+        .children
+        .iter()
+        .filter(|((kind, _), set)| *kind == Kind::StatefulSet && replicas(set) == 0)
+        .map(|((_, name), _)| ("StatefulSet", name.clone()));
+    let claims = observed
+        .claims
+        .iter()
+        .filter(|claim| !is_bound(claim))
+        .filter_map(|claim| Some(("PersistentVolumeClaim", claim.metadata.name.clone()?)));
+    sets.chain(claims).take(ASKED_MAX).collect()
 }
 
 /// Whether a claim has its volume.
@@ -115,10 +131,14 @@ pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
     claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
 }
 
-async fn warnings(client: &Client, namespace: &str, names: &Names) -> Result<Vec<(String, String)>, Error> {
+async fn warnings(
+    client: &Client,
+    namespace: &str,
+    waiting: &[(&str, String)],
+) -> Result<Vec<(String, String)>, Error> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let mut found = Vec::new();
-    for (kind, name) in [("StatefulSet", names.stateful_set()), ("PersistentVolumeClaim", names.data_claim())] {
+    for (kind, name) in waiting {
         let params = ListParams::default()
             .fields(&format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning"));
         let mut events = api.list(&params).await.map_err(|source| Error::List { what: "Event", source })?.items;
@@ -126,7 +146,7 @@ async fn warnings(client: &Client, namespace: &str, names: &Names) -> Result<Vec
             event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0))
         });
         if let Some(message) = events.pop().and_then(|event| event.message) {
-            found.push((name, message));
+            found.push((name.clone(), message));
         }
     }
     Ok(found)

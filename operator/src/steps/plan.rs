@@ -63,13 +63,13 @@ const IMMUTABLE: [(&str, &str); 4] = [
     ("/spec/volumeClaimTemplates", "spec.volumeClaimTemplates"),
 ];
 
-/// Compares what should be with what is. `owner` is the uid of the resource.
-pub fn plan(desired: Vec<Child>, observed: &Observed, owner: Option<&str>) -> Plan {
-    let mut plan = Plan { prune: unwanted(&desired, observed, owner), ..Plan::default() };
+/// Compares what should be with what is; what is held stays as it is. `owner` is the uid of the resource.
+pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Option<&str>) -> Plan {
+    let mut plan = Plan { prune: unwanted(&desired, held, observed, owner), ..Plan::default() };
     for mut child in desired {
         let live = observed.get(child.kind, &child.name);
         if let (Kind::StatefulSet, Some(live)) = (child.kind, live) {
-            plan.grow.extend(keep_claim_size(&mut child.value, live, observed));
+            plan.grow.extend(keep_claim_size(&child.name, &mut child.value, live, observed));
             if let Some(field) = blocked_field(&child.value, live) {
                 plan.blocked.push(Blocked { kind: child.kind, name: child.name, field });
                 continue;
@@ -99,7 +99,7 @@ fn stamp(value: &mut Value) {
 const CLAIM_SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 
 /// A claim template cannot change: the live one keeps its size and the claims themselves grow.
-fn keep_claim_size(desired: &mut Value, live: &Value, observed: &Observed) -> Vec<Growth> {
+fn keep_claim_size(set: &str, desired: &mut Value, live: &Value, observed: &Observed) -> Vec<Growth> {
     let (Some(wanted), Some(kept)) = (desired.pointer(CLAIM_SIZE).cloned(), live.pointer(CLAIM_SIZE).cloned()) else {
         return Vec::new();
     };
@@ -110,12 +110,19 @@ fn keep_claim_size(desired: &mut Value, live: &Value, observed: &Observed) -> Ve
     observed
         .claims
         .iter()
+        .filter(|claim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, set)))
         .filter_map(|claim| {
             let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
             let smaller = crate::subset::amount(&requested.0)? < crate::subset::amount(size)?;
             smaller.then(|| Growth { claim: claim.metadata.name.clone().unwrap_or_default(), size: size.to_owned() })
         })
         .collect()
+}
+
+/// Whether a claim is the data volume of a pod of `set`.
+pub fn is_claim_of(claim: &str, set: &str) -> bool {
+    let ordinal = claim.strip_prefix("data-").and_then(|rest| rest.strip_prefix(set)?.strip_prefix('-'));
+    ordinal.is_some_and(|ordinal| !ordinal.is_empty() && ordinal.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn blocked_field(desired: &Value, live: &Value) -> Option<&'static str> {
@@ -125,14 +132,14 @@ fn blocked_field(desired: &Value, live: &Value) -> Option<&'static str> {
     })
 }
 
-fn unwanted(desired: &[Child], observed: &Observed, owner: Option<&str>) -> Vec<Unwanted> {
+fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Option<&str>) -> Vec<Unwanted> {
     observed
         .children
         .iter()
         .filter(|((kind, name), value)| {
             owner.is_some_and(|uid| is_owned(value, uid))
                 && value.pointer("/metadata/deletionTimestamp").is_none()
-                && !desired.iter().any(|child| child.kind == *kind && child.name == *name)
+                && !desired.iter().chain(held).any(|child| child.kind == *kind && child.name == *name)
         })
         .map(|((kind, name), value)| Unwanted {
             kind: *kind,

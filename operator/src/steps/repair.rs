@@ -23,7 +23,7 @@ use super::{
 use crate::{
     answer,
     build::{Kind, Stage},
-    names::{MANAGER, Names},
+    names::MANAGER,
 };
 
 /// How long a refused growth is not asked for again.
@@ -75,9 +75,13 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
     failures
 }
 
-/// Pods of the StatefulSet that are stuck on a revision that was replaced.
-pub fn stuck<'a>(observed: &'a Observed, names: &Names) -> Vec<&'a Pod> {
-    let Some(set) = observed.get(Kind::StatefulSet, &names.stateful_set()) else { return Vec::new() };
+/// Pods of StatefulSets that are stuck on a revision that was replaced.
+pub fn stuck(observed: &Observed) -> Vec<&Pod> {
+    let sets = observed.children.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
+    sets.flat_map(|((_, name), set)| stuck_of(observed, name, set)).collect()
+}
+
+fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value) -> Vec<&'a Pod> {
     let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_i64);
     let Some(update) = set.pointer("/status/updateRevision").and_then(Value::as_str) else { return Vec::new() };
     // Before the controller has seen the new template, every pod looks current.
@@ -89,7 +93,12 @@ pub fn stuck<'a>(observed: &'a Observed, names: &Names) -> Vec<&'a Pod> {
         .iter()
         .filter(|pod| {
             let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
-            let of_set = pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "StatefulSet");
+            let of_set = pod
+                .metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .any(|owner| owner.kind == "StatefulSet" && owner.name == name);
             of_set
                 && pod.metadata.deletion_timestamp.is_none()
                 && revision.is_some_and(|revision| revision != update)
@@ -100,10 +109,10 @@ pub fn stuck<'a>(observed: &'a Observed, names: &Names) -> Vec<&'a Pod> {
 }
 
 /// Deletes stuck pods, so that the StatefulSet makes them anew from its current template.
-pub async fn replace_stuck(client: &Client, namespace: &str, names: &Names, observed: &Observed) -> Vec<Failure> {
+pub async fn replace_stuck(client: &Client, namespace: &str, observed: &Observed) -> Vec<Failure> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut failures = Vec::new();
-    for pod in stuck(observed, names) {
+    for pod in stuck(observed) {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None }),

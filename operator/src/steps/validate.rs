@@ -24,9 +24,11 @@ pub const TEMPLATE_REVISION: i32 = 1;
 /// Why a resource cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Error {
-    /// The schema has it, the operator does not.
-    #[error("{0}")]
-    NotSupported(&'static str),
+    /// The stores are missing; the API server refuses such a resource, unless it has an older definition.
+    #[error(
+        "dependencies: write postgres, cassandra, kafka, redis, elasticsearch and s3; profile Distributed needs them"
+    )]
+    NoDependencies,
     /// The object is not one that the API server would give out.
     #[error("metadata.{0} is missing")]
     Metadata(&'static str),
@@ -49,10 +51,7 @@ pub enum Error {
 impl Error {
     /// Reason for the condition.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NotSupported(_) => "NotSupported",
-            _ => "InvalidSpec",
-        }
+        "InvalidSpec"
     }
 }
 
@@ -109,8 +108,8 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
         return Err(Error::NameTooLong);
     }
     let spec = chat.spec.clone();
-    if let Some(refusal) = rules::unsupported(spec.profile) {
-        return Err(Error::NotSupported(refusal));
+    if spec.profile == Profile::Distributed && spec.dependencies.is_none() {
+        return Err(Error::NoDependencies);
     }
     let access_token = time("auth.accessTokenLifetime", &spec.auth.access_token_lifetime)?;
     let refresh_token = time("auth.refreshTokenLifetime", &spec.auth.refresh_token_lifetime)?;

@@ -9,6 +9,7 @@ use sentinel_operator::{
         apply::Failure,
         observe::Observed,
         plan::Blocked,
+        sequence::Sequence,
         status::{Carried, Verdict, assess},
         validate::validate,
     },
@@ -48,7 +49,11 @@ fn observed(stateful_set: Option<Value>, deployment: Option<Value>) -> Observed 
 fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [String; 3] {
     let chat = chat();
     let valid = validate(&chat, &Settings::default()).unwrap();
-    let status = assess(&chat, Verdict::Carried(Carried { valid: &valid, observed, failures, blocked }), now());
+    let status = assess(
+        &chat,
+        Verdict::Carried(Carried { valid: &valid, observed, failures, blocked, sequence: &Sequence::default() }),
+        now(),
+    );
     ["Ready", "Progressing", "Degraded"].map(|type_| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
         assert_eq!(condition.observed_generation, Some(3));
@@ -160,7 +165,8 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let mut chat = chat();
     let valid = validate(&chat, &Settings::default()).unwrap();
     let ready = observed(Some(ready_set()), Some(ready_set()));
-    let carried = Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[] };
+    let sequence = Sequence::default();
+    let carried = Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence };
     let first = assess(&chat, Verdict::Carried(carried), now());
     let reasons = |events: Vec<kube::runtime::events::Event>| events.into_iter().map(|e| e.reason).collect::<Vec<_>>();
     assert_eq!(reasons(transitions(&[], &first.conditions)), ["Ready"]);
@@ -179,7 +185,7 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     assert_eq!(since(&second, "Ready"), later);
     assert_eq!(since(&second, "Degraded"), now());
 
-    let refused = assess(&chat, Verdict::Refused { reason: "NotSupported", message: "no" }, later);
+    let refused = assess(&chat, Verdict::Refused { reason: "InvalidSpec", message: "no" }, later);
     assert_eq!(refused.url, first.url, "what runs can still be reached");
 }
 
@@ -191,7 +197,8 @@ fn addresses_are_those_that_clients_use() {
         let valid = validate(&chat, &Settings::default()).unwrap();
         let mut observed = Observed::default();
         observed.put(Kind::Service, "chat-gateway", service);
-        let carried = Carried { valid: &valid, observed: &observed, failures: &[], blocked: &[] };
+        let sequence = Sequence::default();
+        let carried = Carried { valid: &valid, observed: &observed, failures: &[], blocked: &[], sequence: &sequence };
         assess(&chat, Verdict::Carried(carried), now()).url.unwrap_or_default()
     };
     let balanced = |entry: Value| json!({ "status": { "loadBalancer": { "ingress": [entry] } } });

@@ -118,13 +118,13 @@ async fn pause_writes_nothing_but_its_own_condition() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_not_there_yet_is_refused_and_leaves_what_runs() {
+async fn a_resource_that_an_older_definition_let_through_is_refused_and_leaves_what_runs() {
     let world = World::with(&json!({}));
     world.settle().await;
     world.apply("chat", &json!({ "profile": "Distributed" }));
     world.reconcile().await.unwrap();
-    assert!(world.condition("Accepted").starts_with("False/NotSupported: profile Distributed is not available"));
-    assert!(world.condition("Ready").starts_with("False/NotSupported"));
+    assert!(world.condition("Accepted").starts_with("False/InvalidSpec: dependencies: write postgres"));
+    assert!(world.condition("Ready").starts_with("False/InvalidSpec"));
     assert_eq!(world.server.take_writes().len(), 1, "the status only");
     assert!(world.server.get(SETS, NS, "chat").is_some());
 }

@@ -4,10 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{is_essential, workload::Workload};
-use crate::steps::{
-    apply::Failure,
-    observe::{Observed, is_bound},
-    plan::Blocked,
+use crate::{
+    names::Component,
+    steps::{
+        apply::Failure,
+        observe::{Observed, is_bound},
+        plan::Blocked,
+        sequence::{Migration, Sequence},
+    },
 };
 
 /// The platform serves and is what the resource says.
@@ -22,6 +26,11 @@ pub const ACCEPTED: &str = "Accepted";
 pub const PAUSED: &str = "Paused";
 /// The operator has newer defaults than those in use.
 pub const UPGRADE: &str = "UpgradeAvailable";
+
+/// All stores of profile Distributed can be used.
+pub const DEPENDENCIES: &str = "DependenciesReady";
+/// The stores have the schema of the image in use.
+pub const MIGRATED: &str = "SchemaMigrated";
 
 /// How the scheduler calls what a pod waits for.
 const CLAIM: &str = "PersistentVolumeClaim";
@@ -96,11 +105,66 @@ impl Set {
         }
     }
 
+    /// Sets DependenciesReady and SchemaMigrated; `parts` are the stores and the migration.
+    pub fn set_stores(&mut self, parts: &[Workload], sequence: &Sequence) {
+        let waiting: Vec<&Workload> =
+            parts.iter().filter(|part| part.name != Component::Migration.as_str() && !part.is_ready()).collect();
+        match waiting.iter().find(|part| part.trouble.is_some()).or(waiting.first()) {
+            None => self.set(DEPENDENCIES, true, "AllReady", ""),
+            Some(first) => {
+                let reason = if first.trouble.is_some() { first.trouble_reason } else { "Starting" };
+                let texts: Vec<String> = waiting.iter().map(|part| part.progress()).collect();
+                self.set(DEPENDENCIES, false, reason, &texts.join("; "));
+            }
+        }
+        let job = sequence.status.as_ref().map(|status| status.job.as_str()).unwrap_or_default();
+        match &sequence.migration {
+            Migration::None => {}
+            Migration::Done => self.set(MIGRATED, true, "Migrated", &format!("Job {job}")),
+            Migration::Waits => self.set(MIGRATED, false, "WaitsForStores", "it starts when all stores are ready"),
+            Migration::Runs { trouble: None } => self.set(MIGRATED, false, "Migrating", &format!("Job {job} runs")),
+            Migration::Runs { trouble: Some(trouble) } => self.set(MIGRATED, false, "PodFailing", trouble),
+            Migration::Failed { .. } | Migration::Again => {
+                self.set(MIGRATED, false, "MigrationFailed", &failure(sequence));
+            }
+        }
+    }
+
     /// The conditions, in a stable order.
     pub fn into_sorted(mut self) -> Vec<Condition> {
         self.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
         self.conditions
     }
+}
+
+/// The migration as a part of the platform: none in profile Embedded.
+pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
+    let (note, trouble, trouble_reason) = match &sequence.migration {
+        Migration::None => return None,
+        Migration::Done => (None, None, ""),
+        Migration::Waits => (Some("it waits for the stores".to_owned()), None, ""),
+        Migration::Runs { trouble } => (Some("it runs".to_owned()), trouble.clone(), "PodFailing"),
+        Migration::Failed { .. } | Migration::Again => (None, Some(failure(sequence)), "MigrationFailed"),
+    };
+    let is_done = sequence.migration == Migration::Done;
+    Some(Workload {
+        name: Component::Migration.as_str(),
+        desired: 1,
+        ready: i32::from(is_done),
+        settled: is_done,
+        exists: true,
+        note,
+        trouble,
+        trouble_reason,
+    })
+}
+
+/// One wording for all pauses, or the status would change with each of them.
+fn failure(sequence: &Sequence) -> String {
+    let status = sequence.status.clone().unwrap_or_default();
+    let words = status.message.as_deref().unwrap_or("look at the log of its pod");
+    let times = if status.failures == 1 { "once".to_owned() } else { format!("{} times", status.failures) };
+    format!("Job {} failed {times} and is tried again; what runs goes on. It said: {words}", status.job)
 }
 
 /// Everything that will not go away by waiting, the most telling first.

@@ -1,6 +1,7 @@
 //! What is reported: computed from what was observed, written only when it changed.
 
 pub mod conditions;
+pub mod dependencies;
 pub mod endpoints;
 pub mod pods;
 pub mod workload;
@@ -13,11 +14,11 @@ use kube::{
 use serde_json::json;
 
 use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
-use super::{apply::Failure, observe::Observed, plan::Blocked, validate::ValidChat};
+use super::{apply::Failure, observe::Observed, plan::Blocked, sequence::Sequence, validate::ValidChat};
 use crate::{
     answer,
-    api::{GROUP, SentinelChat, SentinelChatStatus, VERSION},
-    build::{Kind, Stage},
+    api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
+    build::{Kind, Stage, services},
     names::{Component, MANAGER},
 };
 
@@ -48,6 +49,8 @@ pub struct Carried<'a> {
     pub failures: &'a [Failure],
     /// What Kubernetes does not allow to change.
     pub blocked: &'a [Blocked],
+    /// What had to wait.
+    pub sequence: &'a Sequence,
 }
 
 /// The status of `chat`. Pure: the same input gives the same status.
@@ -88,14 +91,20 @@ fn carried_out(
     mut conditions: Set,
     previous: SentinelChatStatus,
 ) -> SentinelChatStatus {
-    let Carried { valid, observed, failures, blocked } = carried;
-    let workloads = [
-        workload::assess(observed, &valid.names, Kind::StatefulSet, Component::Sentinel, 1),
-        workload::assess(observed, &valid.names, Kind::Deployment, Component::Gateway, valid.spec.gateway.replicas),
-    ];
+    let Carried { valid, observed, failures, blocked, sequence } = carried;
+    let workloads = workloads(valid, observed);
+    let dependencies = dependencies::assess(valid, observed);
+    let mut parts = stores(&dependencies);
+    parts.extend(conditions::migration_part(sequence));
+    if valid.is_distributed() {
+        conditions.set_stores(&parts, sequence);
+    }
+    let are_stores_ready = parts.iter().all(workload::Workload::is_ready);
+    // Services that wait for their stores have nothing of their own to tell.
+    parts.extend(workloads.iter().filter(|part| are_stores_ready || part.exists).cloned());
     conditions.set(PAUSED, false, "Running", "");
     conditions.set(conditions::ACCEPTED, true, "Valid", "");
-    conditions.judge(&workloads, failures, blocked, observed);
+    conditions.judge(&parts, failures, blocked, observed);
     conditions.set(
         UPGRADE,
         valid.upgrade_waits,
@@ -107,21 +116,50 @@ fn carried_out(
         },
     );
     let url = endpoints::base_url(valid, observed);
-    let sentinel_ready = workloads[0].is_ready();
+    let is_served =
+        workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(workload::Workload::is_ready);
     SentinelChatStatus {
         observed_generation: chat.metadata.generation,
         conditions: conditions.into_sorted(),
         endpoints: url.as_deref().map(endpoints::of).unwrap_or_default(),
         url,
         // A version is reported once it is the one that serves.
-        version: if sentinel_ready { Some(valid.sentinel_image.version().to_owned()) } else { previous.version },
+        version: if is_served && sequence.serves() {
+            Some(valid.sentinel_image.version().to_owned())
+        } else {
+            previous.version
+        },
         services: workloads.iter().map(workload::Workload::report).collect(),
-        dependencies: previous.dependencies,
+        dependencies,
+        migration: sequence.status.clone(),
         selector: workload::current_selector(observed, &valid.names),
         template_revision: Some(valid.template_revision),
         sentinel_image: Some(valid.sentinel_image.to_string()),
         gateway_image: Some(valid.gateway_image.to_string()),
     }
+}
+
+/// The workloads of the platform itself.
+fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> {
+    let assess = |kind, component, desired| workload::assess(observed, &valid.names, kind, component, desired);
+    let mut workloads: Vec<workload::Workload> = services::of(valid)
+        .iter()
+        .map(|service| {
+            let kind = if service.has_named_pods() { Kind::StatefulSet } else { Kind::Deployment };
+            assess(kind, service.component, service.replicas(valid))
+        })
+        .collect();
+    if !valid.is_distributed() {
+        workloads.push(assess(Kind::StatefulSet, Component::Sentinel, 1));
+    }
+    workloads.push(assess(Kind::Deployment, Component::Gateway, valid.spec.gateway.replicas));
+    workloads
+}
+
+/// The stores as parts of the platform.
+fn stores(dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
+    let of = |store: Store| dependencies.iter().find(|dependency| dependency.name == store.as_str());
+    Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(store, of(store)?))).collect()
 }
 
 /// Whether failures keep the platform from being what the resource says.

@@ -22,6 +22,10 @@ pub struct Workload {
     pub ready: i32,
     /// Whether its controller has seen the current generation, and no old pod is left.
     pub settled: bool,
+    /// Whether there is an object yet.
+    pub exists: bool,
+    /// How far it is, where that is not told in pods.
+    pub note: Option<String>,
     /// What will not go away by waiting.
     pub trouble: Option<String>,
     /// Reason for the condition that tells the trouble.
@@ -41,8 +45,8 @@ impl Workload {
 
     /// How far it is.
     pub fn progress(&self) -> String {
-        match &self.trouble {
-            Some(trouble) => format!("{}: {trouble}", self.name),
+        match self.trouble.as_ref().or(self.note.as_ref()) {
+            Some(text) => format!("{}: {text}", self.name),
             None => format!("{}: {} of {} pods are ready", self.name, self.ready, self.desired),
         }
     }
@@ -66,10 +70,13 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         desired,
         ready: 0,
         settled: false,
+        exists: false,
+        note: None,
         trouble: None,
         trouble_reason: "PodFailing",
     };
     let Some(object) = observed.get(kind, &name) else { return workload };
+    workload.exists = true;
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let seen = number("/status/observedGeneration") >= number("/metadata/generation");
     let updated = number("/status/updatedReplicas");

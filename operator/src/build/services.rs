@@ -1,0 +1,160 @@
+//! The services of profile Distributed: one table, from which workloads, credentials, routes and NetworkPolicies are
+//! derived. A service is switched off by removing its row; its paths then lead to `users`.
+
+use crate::{
+    api::{ServiceOverrides, Store},
+    names::Component,
+    steps::validate::ValidChat,
+};
+
+/// What the gateway sends to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// This path only.
+    Exact(&'static str),
+    /// This path and what is below it.
+    Below(&'static str),
+}
+
+/// A service of profile Distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its part of the platform.
+    pub component: Component,
+    /// What the binary is told to serve.
+    pub role: &'static str,
+    /// Stores that it connects to.
+    pub stores: &'static [Store],
+    /// What the gateway sends to it; `users` gets what no other service does.
+    pub paths: &'static [Path],
+    /// Pods when nothing else is said.
+    pub replicas: i32,
+    /// CPU that is set aside for a pod when nothing else is said.
+    pub cpu: &'static str,
+    /// Memory that is set aside for a pod when nothing else is said.
+    pub memory: &'static str,
+    /// Memory that a pod cannot exceed when nothing else is said.
+    pub limit: &'static str,
+}
+
+use Path::{Below, Exact};
+use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
+
+/// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra), and rate limits and
+/// revocations (Redis).
+pub const SERVICES: &[Service] = &[
+    Service {
+        component: Component::Users,
+        role: "users",
+        stores: &[Postgres, Cassandra, Redis],
+        paths: &[],
+        replicas: 1,
+        cpu: "50m",
+        memory: "64Mi",
+        // Hashing a password takes 19 MiB, and several are hashed at a time.
+        limit: "384Mi",
+    },
+    Service {
+        component: Component::Message,
+        role: "message",
+        stores: &[Postgres, Cassandra, Redis, Kafka],
+        paths: &[Below("/users/chat"), Exact("/sync"), Below("/socket.io")],
+        replicas: 2,
+        cpu: "100m",
+        memory: "96Mi",
+        limit: "512Mi",
+    },
+    Service {
+        component: Component::Presence,
+        role: "presence",
+        stores: &[Postgres, Cassandra, Redis],
+        paths: &[
+            Below("/users/user_activity"),
+            Below("/users/update-last-active"),
+            Below("/users/last_active"),
+            Below("/user"),
+            Below("/update-last-active"),
+        ],
+        replicas: 1,
+        cpu: "25m",
+        memory: "48Mi",
+        limit: "256Mi",
+    },
+    Service {
+        component: Component::Notification,
+        role: "notification",
+        stores: &[Postgres, Cassandra, Redis, Kafka],
+        paths: &[Below("/notifications"), Exact("/send_notification")],
+        replicas: 1,
+        cpu: "25m",
+        memory: "48Mi",
+        limit: "256Mi",
+    },
+    Service {
+        component: Component::Search,
+        role: "search",
+        stores: &[Postgres, Cassandra, Redis, Kafka, Elasticsearch],
+        paths: &[Below("/search")],
+        replicas: 1,
+        cpu: "25m",
+        memory: "48Mi",
+        limit: "256Mi",
+    },
+    Service {
+        component: Component::Media,
+        role: "media",
+        stores: &[Postgres, Cassandra, Redis, Kafka, S3],
+        paths: &[Below("/media")],
+        replicas: 1,
+        cpu: "25m",
+        memory: "64Mi",
+        // Pictures are decoded to make thumbnails.
+        limit: "384Mi",
+    },
+];
+
+impl Service {
+    /// What the user wrote about it.
+    pub fn overrides(self, chat: &ValidChat) -> Option<&ServiceOverrides> {
+        let services = &chat.spec.services;
+        match self.component {
+            Component::Users => services.users.as_ref(),
+            Component::Message => services.message.as_ref(),
+            Component::Presence => services.presence.as_ref(),
+            Component::Notification => services.notification.as_ref(),
+            Component::Search => services.search.as_ref(),
+            Component::Media => services.media.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Pods that it is to have.
+    pub fn replicas(self, chat: &ValidChat) -> i32 {
+        self.overrides(chat).and_then(|overrides| overrides.replicas).unwrap_or(self.replicas)
+    }
+
+    /// Whether its pods have names of their own: clients go on with the pod that they began with.
+    pub fn has_named_pods(self) -> bool {
+        self.component == Component::Message
+    }
+}
+
+/// The services that a resource has: none of profile Embedded.
+pub fn of(chat: &ValidChat) -> &'static [Service] {
+    if chat.is_distributed() { SERVICES } else { &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_services_claim_a_path() {
+        let paths: Vec<Path> = SERVICES.iter().flat_map(|service| service.paths.iter().copied()).collect();
+        for (index, path) in paths.iter().enumerate() {
+            assert!(!paths[index + 1..].contains(path), "{path:?} is there twice");
+            let (Exact(text) | Below(text)) = path;
+            assert!(text.starts_with('/') && !text.ends_with('/'), "{text}");
+        }
+    }
+}
