@@ -7,6 +7,7 @@ mod sample;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -28,6 +29,22 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// What it runs.
+    fn images(self, profile: Profile) -> Selection {
+        match self {
+            Self::Embedded => Selection::All(profile),
+            Self::Distributed => Selection::Distributed(profile),
+        }
+    }
+
+    /// How long it may take to become ready.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Embedded => Duration::from_mins(3),
+            Self::Distributed => Duration::from_mins(8),
+        }
+    }
+
     /// Its sample.
     fn sample(self) -> &'static str {
         match self {
@@ -67,7 +84,7 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
         gotools::HELM.ensure(&report)?
     };
     let profile = if options.release { Profile::Release } else { Profile::Dev };
-    let built = images::build(&report, Selection::All(profile))?;
+    let built = images::build(&report, options.profile.images(profile))?;
     remember_images(state, &built)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
 
@@ -76,7 +93,9 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
     let sample = options.sample.clone().unwrap_or_else(|| options.profile.sample().into());
     let chat = sample::Sample::read(&folders::repository()?.join(&sample), &options.namespace)?;
     report.check(&format!("applied {}", sample.display()), || chat.apply(&kubectl))?;
-    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built))?;
+    report.step(&format!("{} is Ready", chat.shown()), || {
+        chat.wait_ready(&kubectl, &built, options.profile.patience())
+    })?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
     report.step("the chat answers there", || answers::wait(port))?;

@@ -15,6 +15,9 @@ use crate::report::{Outcome, Report};
 /// Where the operator runs.
 pub const NAMESPACE: &str = "sentinel-system";
 
+/// Stores that the operator can run; their images are there in profile Distributed.
+const STORES: [&str; 6] = ["postgres", "cassandra", "redis", "kafka", "elasticsearch", "s3"];
+
 /// Installs the resource definitions and the operator.
 pub fn install(report: &Report, helm: &Path, kubectl: &Kubectl, built: &Built) -> Result<()> {
     let release = |name, values| Release { name, values, helm, kubectl };
@@ -27,13 +30,16 @@ pub fn install(report: &Report, helm: &Path, kubectl: &Kubectl, built: &Built) -
 fn operator_values(built: &Built) -> Result<Vec<String>> {
     let operator = built.reference("sentinel-operator")?;
     let (repository, tag) = operator.rsplit_once(':').context("an image reference without tag")?;
-    Ok(vec![
+    let mut values = vec![
         format!("image.repository={repository}"),
         format!("image.tag={tag}"),
         "image.pullPolicy=IfNotPresent".to_owned(),
         format!("workloads.sentinelImage={}", built.reference("sentinel")?),
         format!("workloads.gatewayImage={}", built.reference("nginx")?),
-    ])
+    ];
+    let stores = STORES.iter().filter_map(|store| built.references.get_key_value(*store));
+    values.extend(stores.map(|(store, image)| format!("workloads.{store}Image={image}")));
+    Ok(values)
 }
 
 struct Release<'a> {
@@ -121,6 +127,7 @@ mod tests {
         assert!(values.contains(&"image.repository=localhost/sentinel-operator".to_owned()));
         assert!(values.contains(&"image.tag=abc".to_owned()));
         assert!(values.contains(&"workloads.gatewayImage=localhost/nginx:abc".to_owned()));
+        assert!(!values.iter().any(|value| value.contains("kafkaImage")), "the operator's own default stays");
         let empty = Built { archive: "x".into(), references: BTreeMap::new() };
         assert!(operator_values(&empty).is_err());
     }

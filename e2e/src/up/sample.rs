@@ -12,9 +12,6 @@ use crate::cluster::{Kubectl, Service};
 use crate::images::Built;
 use crate::report::Outcome;
 
-/// How long a chat may take to become ready.
-const PATIENCE: Duration = Duration::from_mins(3);
-
 /// One resource.
 #[derive(Debug)]
 pub struct Sample {
@@ -68,15 +65,15 @@ impl Sample {
     }
 
     /// Waits for the condition `Ready`, as of the newest generation and the images just loaded.
-    pub fn wait_ready(&self, kubectl: &Kubectl, built: &Built) -> Result<()> {
+    pub fn wait_ready(&self, kubectl: &Kubectl, built: &Built, patience: Duration) -> Result<()> {
         let (sentinel, gateway) = (built.reference("sentinel")?, built.reference("nginx")?);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             if self.get(kubectl).is_some_and(|object| is_ready(&object) && runs(&object, sentinel, gateway)) {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("not ready after {PATIENCE:?}\n{}", self.symptoms(kubectl));
+                bail!("not ready after {patience:?}\n{}", self.symptoms(kubectl));
             }
             std::thread::sleep(Duration::from_millis(500));
         }
