@@ -3,11 +3,15 @@
 mod accounts;
 mod chats;
 mod events;
+mod presence;
+mod routes;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use presence::{PresenceListener, PresenceStore};
+pub use routes::{BusListener, NodeBus, Routes};
 pub use sessions::SessionStore;
 
 /// Why a store did not do what it was asked.
