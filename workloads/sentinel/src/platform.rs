@@ -85,6 +85,7 @@ impl Platform {
             limits.clone(),
             config.clone(),
             hub,
+            None,
         );
         let router = routes(Arc::new(users), &messages)?;
         let router = layers::apply(router, &config, tokens, limits);
