@@ -5,4 +5,5 @@ pub mod elasticsearch;
 pub mod keys;
 pub mod linked;
 pub mod postgres;
+pub mod redis;
 pub mod sqlite;

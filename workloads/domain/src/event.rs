@@ -1,5 +1,7 @@
 //! What happens to users: inbox events, which `sync` returns days later, and live events, which go to sockets.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Chat, Message},
@@ -53,11 +55,14 @@ pub enum InboxBody {
 }
 
 /// The socket or request that caused an event, so that it does not get its own echo. Random per socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Origin(pub u64);
 
-/// Something that sockets must hear of now. Published after it is durable, in the order in which it became so.
-#[derive(Clone, Debug)]
+/// Something that sockets must hear of now. Published after it is durable, in the order in which it became so; what is
+/// never durable says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LiveEvent {
     /// A message was written.
     Message {
@@ -103,6 +108,17 @@ pub enum LiveEvent {
         /// The chat as it was.
         chat: Chat,
     },
+    /// A member is typing, or no longer. Shown now or never: it is in no inbox.
+    Typing {
+        /// The chat.
+        chat_id: ChatId,
+        /// Who types.
+        user_id: UserId,
+        /// Who shall see it.
+        peer: UserId,
+        /// Whether it began or ended.
+        typing: bool,
+    },
     /// A session ended: its sockets must close and its tokens are no longer good.
     SessionEnded {
         /// Which one.
@@ -110,8 +126,80 @@ pub enum LiveEvent {
     },
 }
 
+impl LiveEvent {
+    /// Whose sockets hear of it, each user once; nobody for the end of a session, which each process finds by itself.
+    pub fn audience(&self) -> &[UserId] {
+        match self {
+            Self::Message { chat, .. }
+            | Self::Edited { chat, .. }
+            | Self::Deleted { chat, .. }
+            | Self::Receipt { chat, blocked: false, .. }
+            | Self::ChatStarted { chat, .. }
+            | Self::ChatDeleted { chat } => chat.distinct_members(),
+            Self::Receipt { user_id, blocked: true, .. } => std::slice::from_ref(user_id),
+            Self::Typing { peer, .. } => std::slice::from_ref(peer),
+            Self::SessionEnded { .. } => &[],
+        }
+    }
+}
+
 /// Where live events go. `publish` is called in order and must return at once: it queues, it never waits.
 pub trait Fanout: Send + Sync {
     /// Takes the events of one commit.
     fn publish(&self, events: Vec<LiveEvent>);
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        message::{ClientMessageId, MessageKind},
+        time::Timestamp,
+        watermark::Progress,
+    };
+
+    fn message_event() -> LiveEvent {
+        let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let id = MessageId(Uuid::from_u128(3));
+        let read = Watermarks::default().advanced(Progress::Read, id);
+        let chat = Chat {
+            id: ChatId::of_pair(ann, bob),
+            members: [ann, bob],
+            created_at: Timestamp(1_706_369_200_007),
+            watermarks: [read, Watermarks::default()],
+            shown: [Watermarks::default(), read],
+        };
+        let message = Message {
+            id,
+            chat_id: chat.id,
+            sender_id: ann,
+            kind: MessageKind::File,
+            text: "secret ✉".into(),
+            attachments: vec![crate::ids::MediaId(Uuid::from_u128(4))],
+            reply_to: Some(MessageId(Uuid::from_u128(5))),
+            client_message_id: Some(ClientMessageId::parse("c-1".into()).unwrap()),
+            edited_at: Some(Timestamp(-1)),
+            deleted: false,
+        };
+        LiveEvent::Message { chat, message, origin: Some(Origin(u64::MAX)) }
+    }
+
+    #[test]
+    fn an_event_is_the_same_on_another_node_and_is_not_written_to_logs() {
+        let event = message_event();
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
+        assert!(json.contains("secret") && !format!("{event:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_receipt_behind_a_block_is_for_the_members_own_devices() {
+        let LiveEvent::Message { chat, .. } = message_event() else { panic!("a message") };
+        let [ann, bob] = chat.members;
+        let receipt = |blocked| LiveEvent::Receipt { chat: chat.clone(), user_id: bob, blocked };
+        assert_eq!(receipt(true).audience(), [bob]);
+        assert_eq!(receipt(false).audience(), [ann, bob]);
+    }
 }

@@ -13,6 +13,8 @@ pub mod outbox;
 pub mod place;
 pub mod ports;
 pub mod search;
+pub mod nodes;
+pub mod presence;
 pub mod session;
 pub mod time;
 pub mod watermark;

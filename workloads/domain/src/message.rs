@@ -41,9 +41,22 @@ pub enum MessageKind {
 }
 
 /// The sender's own id of a message: a repeat with the same id returns the first message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ClientMessageId(String);
+
+impl TryFrom<String> for ClientMessageId {
+    type Error = InvalidMessage;
+    fn try_from(text: String) -> Result<Self, InvalidMessage> {
+        Self::parse(text)
+    }
+}
+
+impl From<ClientMessageId> for String {
+    fn from(id: ClientMessageId) -> Self {
+        id.0
+    }
+}
 
 impl ClientMessageId {
     /// Checks the rule: 1 to 128 printable ASCII characters.
@@ -89,7 +102,7 @@ pub struct Draft {
 }
 
 /// A message as stored, decrypted.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Its id, which is its place in the order and its time.
     pub id: MessageId,
@@ -130,7 +143,7 @@ impl fmt::Debug for Message {
 }
 
 /// A chat of two accounts, or of one with itself (then both members are the same).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     /// Its id.
     pub id: ChatId,

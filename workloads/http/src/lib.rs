@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod client;
 pub mod describe;
+pub mod ended_sessions;
 pub mod extract;
 pub mod layers;
 pub mod page;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
 use sentinel_domain::{
@@ -11,16 +11,28 @@ use sentinel_domain::{
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::socket::{Deadlines, Session};
+use crate::{
+    nodes::{Asked, Missed},
+    socket::{Deadlines, Session},
+};
+
+/// What waits for the dispatcher.
+pub(crate) enum Work {
+    /// Events of one commit.
+    Live(Vec<LiveEvent>),
+    /// What was found in an inbox.
+    Missed(Missed),
+}
 
 /// The sockets of this process by user, and where the store publishes to.
 ///
 /// Publishing only queues: one dispatcher takes the events in order and hands them to sockets without waiting.
 pub struct Hub {
-    queue: UnboundedSender<Vec<LiveEvent>>,
-    published: Mutex<Option<UnboundedReceiver<Vec<LiveEvent>>>>,
+    queue: UnboundedSender<Work>,
+    published: Mutex<Option<UnboundedReceiver<Work>>>,
     users: RwLock<HashMap<UserId, Vec<Arc<Session>>>>,
     seats: Mutex<HashMap<UserId, u32>>,
+    departures: OnceLock<UnboundedSender<Asked>>,
     pub(crate) deadlines: Deadlines,
 }
 
@@ -32,6 +44,7 @@ impl Default for Hub {
             published: Mutex::new(Some(published)),
             users: RwLock::default(),
             seats: Mutex::default(),
+            departures: OnceLock::new(),
             deadlines: Deadlines::default(),
         }
     }
@@ -40,7 +53,7 @@ impl Default for Hub {
 impl Fanout for Hub {
     fn publish(&self, events: Vec<LiveEvent>) {
         // Without a dispatcher there is nobody to hear of it; the inbox has it.
-        let _ = self.queue.send(events);
+        let _ = self.queue.send(Work::Live(events));
     }
 }
 
@@ -51,8 +64,20 @@ impl Hub {
     }
 
     /// The queue's end, for the one dispatcher.
-    pub(crate) fn take_published(&self) -> Option<UnboundedReceiver<Vec<LiveEvent>>> {
+    pub(crate) fn take_published(&self) -> Option<UnboundedReceiver<Work>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Shows sockets what they missed, in turn with live events.
+    pub(crate) fn show_missed(&self, missed: Missed) {
+        // Without a dispatcher there is nobody to show it to.
+        let _ = self.queue.send(Work::Missed(missed));
+    }
+
+    /// From now on, whoever keeps leases hears of users whose last socket went.
+    pub(crate) fn tell_of_departures(&self, keeper: UnboundedSender<Asked>) {
+        // There is one keeper; it stays.
+        let _ = self.departures.set(keeper);
     }
 
     /// Takes a place for one more socket of a user; `None` when all `limit` are taken.
@@ -80,16 +105,30 @@ impl Hub {
         let sessions = entry.get_mut();
         let Some(place) = sessions.iter().position(|other| Arc::ptr_eq(other, session)) else { return };
         sessions.swap_remove(place);
-        if sessions.is_empty() {
+        let was_last = sessions.is_empty();
+        if was_last {
             entry.remove();
         }
         drop(users);
+        if let Some(keeper) = self.departures.get().filter(|_| was_last) {
+            // Without a keeper the lease ends by itself.
+            let _ = keeper.send(Asked::Settle(session.user_id, None));
+        }
         metrics::gauge!("sockets_open").decrement(1.0);
     }
 
     /// A user's sockets.
     pub(crate) fn sockets_of(&self, user: UserId) -> Vec<Arc<Session>> {
         self.users.read().unwrap_or_else(PoisonError::into_inner).get(&user).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn has_sockets_of(&self, user: UserId) -> bool {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).contains_key(&user)
+    }
+
+    /// The users that have sockets.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     /// The sockets of a session.
@@ -156,7 +195,7 @@ mod tests {
         }
         let mut published = hub.take_published().unwrap();
         for session in sessions {
-            let events = published.try_recv().unwrap();
+            let Work::Live(events) = published.try_recv().unwrap() else { panic!("live events") };
             assert!(matches!(events[..], [LiveEvent::SessionEnded { session_id }] if session_id == session));
         }
         assert!(hub.take_published().is_none());

@@ -3,9 +3,11 @@
 //! [`Hub`] is the fan-out that the store publishes to; [`MessageService`] is what routes and events have in common;
 //! [`router`] and [`socket_router`] are its two faces.
 
+mod accounts;
 mod http;
 mod hub;
 mod live;
+mod nodes;
 mod requests;
 mod service;
 mod socket;
@@ -15,6 +17,7 @@ mod views;
 pub use self::{
     http::{openapi, router},
     hub::Hub,
+    nodes::{Nodes, RoutedFanout},
     service::MessageService,
     socket::{Replica, ReplicaError, socket_router},
     views::MessageView,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::UserId,
+    ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
     time::Timestamp,
 };
@@ -16,58 +16,115 @@ use serde_json::{
 };
 
 use crate::{
-    hub::Hub,
-    socket::Ending,
+    hub::{Hub, Work},
+    nodes::{Emitted, Key, Missed},
+    socket::{Ending, Session},
     views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},
 };
 
 /// Events of this many batches are handed out before other tasks get a turn.
 const BATCHES: usize = 64;
+/// Seconds after which a receiver forgets that somebody is typing.
+const TYPING_SECONDS: u32 = 6;
 
-/// Starts the hub's one dispatcher. It ends when the hub is gone.
-pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>) {
+/// Starts the hub's one dispatcher. It ends when the hub is gone. `emitted` remembers what was shown, where events may
+/// come twice: live and from an inbox.
+pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emitted>) {
     let Some(mut published) = hub.take_published() else { return };
     let hub = Arc::downgrade(hub);
     tokio::spawn(async move {
         let mut batches = Vec::with_capacity(BATCHES);
         while published.recv_many(&mut batches, BATCHES).await > 0 {
             let Some(hub) = hub.upgrade() else { return };
-            for event in batches.drain(..).flatten() {
-                deliver(&hub, &tokens, &event);
+            for work in batches.drain(..) {
+                match work {
+                    Work::Live(events) => {
+                        for event in events {
+                            deliver(&mut Audience::of(&hub, &event, emitted.as_mut()), &tokens, &event);
+                        }
+                    }
+                    Work::Missed(missed) => show_missed(&hub, emitted.as_mut(), &missed),
+                }
             }
             tokio::task::yield_now().await;
         }
     });
 }
 
-fn deliver(hub: &Arc<Hub>, tokens: &Tokens, event: &LiveEvent) {
+/// The sockets that hear of one event.
+struct Audience<'a> {
+    hub: &'a Arc<Hub>,
+    emitted: Option<(&'a mut Emitted, Key)>,
+}
+
+impl<'a> Audience<'a> {
+    fn of(hub: &'a Arc<Hub>, event: &LiveEvent, emitted: Option<&'a mut Emitted>) -> Self {
+        Self { hub, emitted: emitted.and_then(|emitted| Some((emitted, Key::of(event)?))) }
+    }
+
+    /// A user's sockets; none when they have been shown the event already.
+    fn sockets_of(&mut self, user: UserId) -> Vec<Arc<Session>> {
+        let sockets = self.hub.sockets_of(user);
+        if let Some((emitted, key)) = &mut self.emitted
+            && !sockets.is_empty()
+            && !emitted.is_first(user, *key)
+        {
+            return Vec::new();
+        }
+        sockets
+    }
+
+    fn tell(&mut self, user: UserId, event: &'static str, payload: &RawValue) {
+        for session in self.sockets_of(user) {
+            session.emit(self.hub, event, payload);
+        }
+    }
+
+    fn tell_members(&mut self, chat: &Chat, event: &'static str, payload: &impl Serialize) {
+        let Some(payload) = raw(payload) else { return };
+        for &member in chat.distinct_members() {
+            self.tell(member, event, &payload);
+        }
+    }
+}
+
+fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
     match event {
-        LiveEvent::Message { chat, message, origin } => deliver_message(hub, chat, message, *origin),
-        LiveEvent::Edited { chat, message } => to_members(hub, chat, "message_edited", &MessageView::of(chat, message)),
+        LiveEvent::Message { chat, message, origin } => deliver_message(to, chat, message, *origin),
+        LiveEvent::Edited { chat, message } => {
+            to.tell_members(chat, "message_edited", &MessageView::of(chat, message));
+        }
         LiveEvent::Deleted { chat, message_id } => {
             let deleted = DeletedMessage { chat_id: chat.id, message_id: *message_id };
-            to_members(hub, chat, "message_deleted", &deleted);
+            to.tell_members(chat, "message_deleted", &deleted);
         }
-        LiveEvent::Receipt { chat, user_id, blocked } => deliver_receipt(hub, chat, *user_id, *blocked),
+        LiveEvent::Receipt { chat, user_id, blocked } => deliver_receipt(to, chat, *user_id, *blocked),
         LiveEvent::ChatStarted { chat, by } => {
-            to_members(hub, chat, "chat_started", &ChatStarted { chat_id: chat.id, by: *by });
+            to.tell_members(chat, "chat_started", &ChatStarted { chat_id: chat.id, by: *by });
         }
-        LiveEvent::ChatDeleted { chat } => to_members(hub, chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
+        LiveEvent::ChatDeleted { chat } => to.tell_members(chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
+        LiveEvent::Typing { chat_id, user_id, peer, typing } => {
+            let typing =
+                json!({"chat_id": chat_id, "user_id": user_id, "typing": typing, "expires_in": TYPING_SECONDS});
+            if let Some(typing) = raw(&typing) {
+                to.tell(*peer, "typing", &typing);
+            }
+        }
         LiveEvent::SessionEnded { session_id } => {
             tokens.revoke_session(*session_id, Timestamp::now());
-            for session in hub.sockets_in(*session_id) {
-                session.end(hub, Ending::SessionEnded);
+            for session in to.hub.sockets_in(*session_id) {
+                session.end(to.hub, Ending::SessionEnded);
             }
         }
     }
 }
 
-fn deliver_message(hub: &Arc<Hub>, chat: &Chat, message: &Message, origin: Option<Origin>) {
+fn deliver_message(to: &mut Audience<'_>, chat: &Chat, message: &Message, origin: Option<Origin>) {
     let Some(view) = raw(&MessageView::of(chat, message)) else { return };
     let mut reached_peer = false;
     for &member in chat.distinct_members() {
-        for session in hub.sockets_of(member) {
-            if origin != Some(session.origin) && session.emit(hub, "receive_message", &view) {
+        for session in to.sockets_of(member) {
+            if origin != Some(session.origin) && session.emit(to.hub, "receive_message", &view) {
                 reached_peer |= member != message.sender_id;
             }
         }
@@ -81,34 +138,46 @@ fn deliver_message(hub: &Arc<Hub>, chat: &Chat, message: &Message, origin: Optio
 }
 
 /// The member's own devices hear of it too, so that they show the same.
-fn deliver_receipt(hub: &Arc<Hub>, chat: &Chat, user_id: UserId, blocked: bool) {
+fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked: bool) {
     let marks = chat.watermarks_of(user_id);
     let receipt =
         ReceiptView { chat_id: chat.id, user_id, delivered_up_to: marks.delivered_up_to, read_up_to: marks.read_up_to };
     let Some(receipt) = raw(&receipt) else { return };
     let peer = chat.peer_of(user_id);
-    to_user(hub, user_id, "receipt", &receipt);
+    to.tell(user_id, "receipt", &receipt);
     if blocked || peer == user_id {
         return;
     }
-    to_user(hub, peer, "receipt", &receipt);
-    let received = json!({"chat_id": chat.id, "receiver_id": user_id, "message_id": marks.delivered_up_to});
-    if let Some(received) = raw(&received) {
-        to_user(hub, peer, "message_received", &received);
+    let received = received(chat.id, user_id, marks.delivered_up_to);
+    for session in to.sockets_of(peer) {
+        session.emit(to.hub, "receipt", &receipt);
+        if let Some(received) = &received {
+            session.emit(to.hub, "message_received", received);
+        }
     }
 }
 
-fn to_members(hub: &Arc<Hub>, chat: &Chat, event: &'static str, payload: &impl Serialize) {
-    let Some(payload) = raw(payload) else { return };
-    for &member in chat.distinct_members() {
-        to_user(hub, member, event, &payload);
-    }
+/// What clients of the seed get along with a peer's receipt.
+pub(crate) fn received(chat: ChatId, receiver: UserId, up_to: Option<MessageId>) -> Option<Box<RawValue>> {
+    raw(&json!({"chat_id": chat, "receiver_id": receiver, "message_id": up_to}))
 }
 
-/// Hands an event to every socket of a user.
-pub(crate) fn to_user(hub: &Arc<Hub>, user: UserId, event: &'static str, payload: &RawValue) {
-    for session in hub.sockets_of(user) {
-        session.emit(hub, event, payload);
+/// Shows a user's sockets what they were not shown, unless their `ready` said to sync from after it.
+fn show_missed(hub: &Arc<Hub>, mut emitted: Option<&mut Emitted>, missed: &Missed) {
+    let sockets = hub.sockets_of(missed.user);
+    if sockets.is_empty() {
+        return;
+    }
+    for event in &missed.events {
+        if emitted.as_mut().is_some_and(|emitted| !emitted.is_first(missed.user, event.key)) {
+            continue;
+        }
+        metrics::counter!("inbox_repaired_events_total").increment(1);
+        for session in sockets.iter().filter(|session| !session.syncs_from_after(event.id)) {
+            for (name, payload) in &event.shown {
+                session.emit(hub, name, payload);
+            }
+        }
     }
 }
 

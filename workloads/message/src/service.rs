@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use sentinel_domain::{
-    account::Profile,
     config::PlatformConfig,
-    event::Origin,
+    event::{Fanout, Origin},
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
@@ -21,16 +20,18 @@ use sentinel_http::{
 };
 
 use crate::{
+    accounts::Accounts,
     hub::Hub,
     live,
+    nodes::{Emitted, RoutedFanout},
     requests::NewMessage,
     socket::{Connections, clock},
-    views::{PeerView, StartedChat},
+    views::StartedChat,
 };
 
 /// Chats, messages, history and sync, over HTTP and over sockets.
 pub struct MessageService {
-    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) accounts: Accounts,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) chats: Arc<dyn ChatStore>,
     pub(crate) tokens: Arc<Tokens>,
@@ -38,13 +39,15 @@ pub struct MessageService {
     pub(crate) limits: Arc<RateLimits>,
     pub(crate) config: Arc<PlatformConfig>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) routed: Option<Arc<RoutedFanout>>,
     pub(crate) connections: Arc<Connections>,
 }
 
 impl MessageService {
     /// Builds the service and starts its dispatcher and its clock; call it inside a Tokio runtime.
     ///
-    /// `hub` is the fan-out that the store publishes to; it serves one service.
+    /// `hub` is where the events of the store end up; it serves one service. Where there are several processes, `routed`
+    /// is the fan-out over the same hub that the store publishes to; where there is one, it publishes to the hub.
     #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
     pub fn new(
         accounts: Arc<dyn AccountStore>,
@@ -55,29 +58,34 @@ impl MessageService {
         limits: Arc<RateLimits>,
         config: Arc<PlatformConfig>,
         hub: Arc<Hub>,
+        routed: Option<Arc<RoutedFanout>>,
     ) -> Arc<Self> {
         let connections = Arc::new(Connections::default());
-        live::start(&hub, tokens.clone());
+        let accounts = Accounts::new(accounts);
+        live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
         clock::start(&hub, &connections);
-        Arc::new(Self { accounts, sessions, chats, tokens, keyring, limits, config, hub, connections })
+        let service =
+            Arc::new(Self { accounts, sessions, chats, tokens, keyring, limits, config, hub, routed, connections });
+        if let Some(routed) = &service.routed {
+            routed.start(&service);
+        }
+        service
+    }
+
+    /// Where events go that no store publishes.
+    pub(crate) fn fanout(&self) -> &dyn Fanout {
+        match &self.routed {
+            Some(routed) => routed.as_ref(),
+            None => self.hub.as_ref(),
+        }
     }
 
     /// The one chat of the caller and `receiver`, made if need be.
     pub(crate) async fn start_chat(&self, caller: UserId, receiver: UserId) -> Result<StartedChat, Problem> {
         self.limits.check(Action::StartChat, &caller.to_string())?;
         let (chat, created) = self.chats.start_chat(caller, receiver, Timestamp::now()).await?;
-        let peer = self.peer(chat.peer_of(caller)).await?;
+        let peer = self.accounts.peer(chat.peer_of(caller)).await?;
         Ok(StartedChat { chat_id: chat.id, peer, created })
-    }
-
-    async fn peer(&self, id: UserId) -> Result<PeerView, Problem> {
-        let profiles = self.accounts.profiles(&[id]).await?;
-        profiles.into_iter().next().map(PeerView::from).ok_or_else(Problem::not_found)
-    }
-
-    /// The profiles of the other members of these chats.
-    pub(crate) async fn peers(&self, ids: &[UserId]) -> Result<Vec<Profile>, Problem> {
-        if ids.is_empty() { Ok(Vec::new()) } else { Ok(self.accounts.profiles(ids).await?) }
     }
 
     /// Writes a message; durable once this returns.
@@ -157,12 +165,6 @@ impl MessageService {
     /// A chat of the caller.
     pub(crate) async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, Problem> {
         Ok(self.chats.chat(caller, chat).await?)
-    }
-
-    /// The token from which a client that is up to date now syncs.
-    pub(crate) async fn sync_token(&self, caller: UserId) -> Result<String, Problem> {
-        let head = self.chats.inbox_head(caller, Timestamp::now()).await?;
-        Ok(crate::sync::token(&self.keyring, caller, &head))
     }
 
     fn check_text(&self, text: &str) -> Result<(), Problem> {

@@ -78,7 +78,8 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
     Ok(SyncPage { events, next: token(&service.keyring, caller, &inbox.next), more: inbox.more, reset: inbox.reset })
 }
 
-async fn describe(
+/// An event as clients get it; nothing when its chat went away meanwhile. `chats` keeps what was read for the page.
+pub(crate) async fn describe(
     service: &MessageService,
     caller: UserId,
     chats: &mut HashMap<ChatId, Option<Chat>>,

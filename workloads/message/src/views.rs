@@ -111,6 +111,13 @@ pub struct PeerView {
     pub avatar_url: Option<String>,
 }
 
+impl PeerView {
+    /// A member whose profile can't be read now: its names are empty.
+    pub(crate) fn unknown(user_id: UserId) -> Self {
+        Self { user_id, username: String::new(), display_name: String::new(), avatar_url: None }
+    }
+}
+
 impl From<Profile> for PeerView {
     fn from(profile: Profile) -> Self {
         Self {

@@ -5,6 +5,8 @@ mod chats;
 mod events;
 mod notifications;
 mod search;
+mod presence;
+mod routes;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
@@ -14,6 +16,8 @@ pub use notifications::NotificationStore;
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,
 };
+pub use presence::{PresenceListener, PresenceStore};
+pub use routes::{BusListener, NodeBus, Routes};
 pub use sessions::SessionStore;
 
 /// Why a store did not do what it was asked.

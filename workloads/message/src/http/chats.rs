@@ -1,7 +1,5 @@
 //! Starting a chat, and the caller's chats.
 
-use std::collections::HashMap;
-
 use axum::{
     extract::State,
     http::StatusCode,
@@ -25,7 +23,7 @@ use super::App;
 use crate::{
     requests::StartChat,
     service::speaks_for_itself,
-    views::{ChatEntry, MessageView, PeerView, StartedChat},
+    views::{ChatEntry, MessageView, StartedChat},
 };
 
 const QUERY: &str = "chats";
@@ -131,8 +129,7 @@ pub(super) async fn list(
     summaries.truncate(limit);
     let next = summaries.last().filter(|_| more).map(|last| last.activity);
     let ids: Vec<UserId> = summaries.iter().map(|summary| summary.chat.peer_of(caller)).collect();
-    let peers: HashMap<UserId, PeerView> =
-        service.peers(&ids).await?.into_iter().map(|profile| (profile.user_id, profile.into())).collect();
+    let peers = service.accounts.peers(&ids).await?;
     let chats: Vec<ChatEntry<'_>> = summaries
         .iter()
         // A peer whose account was deleted a moment ago takes the chat along.

@@ -1,6 +1,6 @@
 //! Joining and leaving a namespace.
 
-use std::{fmt::Display, future::Future, pin::Pin, sync::Arc};
+use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,12 @@ use socketioxide::{
 };
 
 use super::{Ending, Namespace, Session, events::Inlet, refusal::Refusal, session::NewSession};
-use crate::{hub::Hub, live, service::MessageService};
+use crate::{hub::Hub, live, service::MessageService, sync};
 
 type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
+
+/// How long a socket that joins waits for the store to tell whether its session is still there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The gate of a namespace.
 #[derive(Clone)]
@@ -108,7 +111,15 @@ impl Gate {
 
 /// What needs the store: whether the session is still there, and from where to sync.
 async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
-    if let Ok(None) = service.sessions.session(session.session_id()).await {
+    // Other nodes send events here before the place to sync from is read: nothing falls in between.
+    let registered = async {
+        if let Some(routed) = &service.routed {
+            routed.register(session.user_id).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, service.sessions.session(session.session_id()));
+    // While the store of sessions is away, the token's word counts.
+    if let (Ok(Ok(None)), ()) = tokio::join!(found, registered) {
         session.end(&service.hub, Ending::SessionEnded);
         return;
     }
@@ -116,11 +127,16 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
         return;
     }
     let limits = &service.config.limits;
+    // Without the store, a client syncs from the token that it has.
+    let head = service.chats.inbox_head(session.user_id, Timestamp::now()).await.ok();
+    let sync_token = head.as_ref().map(|head| sync::token(&service.keyring, session.user_id, head));
+    if let (Some(head), Some(_)) = (head, &service.routed) {
+        session.sync_from(head);
+    }
     let ready = Ready {
         user_id: session.user_id.to_string(),
         session_id: session.session_id().to_string(),
-        // Without the store, a client syncs from the token that it has.
-        sync_token: service.sync_token(session.user_id).await.ok(),
+        sync_token,
         limits: Limits {
             message_bytes: limits.message_bytes,
             packet_bytes: limits.body_bytes,

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use futures::{FutureExt, StreamExt, future::Either, stream::FuturesOrdered};
-use sentinel_domain::{time::Timestamp, watermark::Progress};
+use sentinel_domain::{event::LiveEvent, time::Timestamp, watermark::Progress};
 use sentinel_http::{problem::Problem, rate::Action};
 use serde::Serialize;
 use serde_json::{
@@ -26,14 +26,10 @@ use super::{
     session::{Accepted, Inbound},
 };
 use crate::{
-    live,
     requests::{EditMessage, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing},
     service::{MessageService, speaks_for_itself},
     sync,
 };
-
-/// Seconds after which a receiver forgets that somebody is typing.
-const TYPING_SECONDS: u32 = 6;
 
 /// Messages of one socket that may be on their way to the store at once.
 const SENDS_AT_ONCE: usize = 32;
@@ -272,14 +268,12 @@ async fn typing(service: &MessageService, session: &Session, typing: Typing) -> 
     speaks_for_itself(caller, typing.sender_id)?;
     let chat = service.chat(caller, typing.chat_id).await?;
     let peer = chat.peer_of(caller);
-    let devices = service.hub.sockets_of(peer);
-    if peer == caller || devices.is_empty() || service.accounts.blocked_between(caller, peer).await? {
+    let heard = service.routed.is_some() || service.hub.has_sockets_of(peer);
+    if peer == caller || !heard || service.accounts.blocked_between(caller, peer).await {
         return Ok(());
     }
-    let payload = json(&json!({
-        "chat_id": chat.id, "user_id": caller, "typing": typing.typing, "expires_in": TYPING_SECONDS,
-    }))?;
-    live::to_user(&service.hub, peer, "typing", &payload);
+    let typing = LiveEvent::Typing { chat_id: chat.id, user_id: caller, peer, typing: typing.typing };
+    service.fanout().publish(vec![typing]);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -11,7 +11,8 @@ use std::{
 
 use sentinel_domain::{
     event::Origin,
-    ids::{SessionId, UserId},
+    ids::{EventId, SessionId, UserId},
+    place::InboxPlace,
     time::Timestamp,
 };
 use serde_json::value::RawValue;
@@ -108,6 +109,8 @@ pub(crate) struct Session {
     pub(super) due_at: AtomicI64,
     pub(super) warned: AtomicBool,
     ended: AtomicBool,
+    /// From where its `ready` said to sync.
+    syncs_from: OnceLock<Box<InboxPlace>>,
     sid: Sid,
     // The server's socket holds the handlers, which hold this: weak, or neither would ever go.
     socket: Weak<Socket<LocalAdapter>>,
@@ -143,6 +146,7 @@ impl Session {
             due_at: AtomicI64::new(i64::MAX),
             warned: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            syncs_from: OnceLock::new(),
             sid: new.socket.id,
             socket: Arc::downgrade(new.socket),
             line: extensions.get::<Line>().cloned(),
@@ -170,6 +174,17 @@ impl Session {
         *self.log_in.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.expires_at.store(expires_at.0, Ordering::Relaxed);
         self.warned.store(false, Ordering::Relaxed);
+    }
+
+    /// The client is about to be told to sync from here.
+    pub fn sync_from(&self, place: InboxPlace) {
+        // Told once.
+        let _ = self.syncs_from.set(Box::new(place));
+    }
+
+    /// Whether the client was told to sync from after this event, which it therefore has or does not want.
+    pub fn syncs_from_after(&self, event: EventId) -> bool {
+        self.syncs_from.get().is_some_and(|place| place.has(event))
     }
 
     pub fn has_ended(&self) -> bool {

@@ -13,13 +13,15 @@ use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
     config::{AuthConfig, LimitsConfig, PlatformConfig},
+    event::Fanout,
     ids::{SessionId, UserId},
+    keyring::Keyring,
     ports::{AccountStore, ChatStore, NewAccount, SessionStore},
     session::Session,
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService, Replica, router, socket_router};
+use sentinel_message::{Hub, MessageService, Replica, RoutedFanout, router, socket_router};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
@@ -33,7 +35,7 @@ pub struct Platform {
     pub store: Sqlite,
     pub tokens: Arc<Tokens>,
     pub router: Router,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// An account with a log-in.
@@ -55,12 +57,15 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-impl Platform {
-    pub fn new() -> Self {
-        Self::with(LimitsConfig { messages_per_second: 100_000, ..LimitsConfig::default() })
-    }
+/// What the processes of one deployment have in common.
+pub struct Foundation {
+    pub folder: Arc<tempfile::TempDir>,
+    pub config: Arc<PlatformConfig>,
+    pub keyring: Arc<Keyring>,
+}
 
-    pub fn with(limits: LimitsConfig) -> Self {
+impl Foundation {
+    pub fn new(limits: LimitsConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
@@ -78,23 +83,50 @@ impl Platform {
             message_peers: None,
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
-        let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());
-        let hub = Arc::new(Hub::new());
-        let database = folder.path().join("test.db");
-        let store = Sqlite::open(&database, keyring.clone(), Arc::new(HybridClock::new()), hub.clone()).unwrap();
-        let limits = Arc::new(RateLimits::new(&config.limits));
+        Self { folder: Arc::new(folder), config: Arc::new(config), keyring }
+    }
+
+    pub fn store(&self, clock: Arc<HybridClock>, fanout: Arc<dyn Fanout>) -> Sqlite {
+        Sqlite::open(&self.folder.path().join("test.db"), self.keyring.clone(), clock, fanout).unwrap()
+    }
+
+    /// A process over a store.
+    pub fn process(
+        &self,
+        store: Sqlite,
+        accounts: Arc<dyn AccountStore>,
+        sessions: Arc<dyn SessionStore>,
+        hub: Arc<Hub>,
+        routed: Option<Arc<RoutedFanout>>,
+    ) -> Platform {
+        let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
+        let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
-            Arc::new(store.clone()) as Arc<dyn AccountStore>,
-            Arc::new(store.clone()) as Arc<dyn SessionStore>,
+            accounts,
+            sessions,
             Arc::new(store.clone()) as Arc<dyn ChatStore>,
             tokens.clone(),
-            keyring,
+            self.keyring.clone(),
             limits,
-            Arc::new(config),
+            self.config.clone(),
             hub,
+            routed,
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Self { service, store, tokens, router, folder }
+        Platform { service, store, tokens, router, folder: self.folder.clone() }
+    }
+}
+
+impl Platform {
+    pub fn new() -> Self {
+        Self::with(LimitsConfig { messages_per_second: 100_000, ..LimitsConfig::default() })
+    }
+
+    pub fn with(limits: LimitsConfig) -> Self {
+        let foundation = Foundation::new(limits);
+        let hub = Arc::new(Hub::new());
+        let store = foundation.store(Arc::new(HybridClock::new()), hub.clone());
+        foundation.process(store.clone(), Arc::new(store.clone()), Arc::new(store), hub, None)
     }
 
     pub async fn user(&self, name: &str) -> User {

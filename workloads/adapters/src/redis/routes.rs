@@ -1,0 +1,105 @@
+//! Which nodes hold sockets of which users: per user a sorted set of nodes by the end of their leases.
+
+use async_trait::async_trait;
+use redis::{Cmd, Value, cmd};
+use sentinel_domain::{
+    ids::UserId,
+    nodes::NodeId,
+    ports::{Routes, StoreError},
+};
+
+use super::{Redis, RedisError, port};
+
+const LEASE_SECONDS: u32 = 30;
+const LEASE_MILLIS: i64 = LEASE_SECONDS as i64 * 1000;
+/// Users of one round trip.
+const USERS: usize = 1000;
+
+impl Redis {
+    fn route_key(&self, user: UserId) -> String {
+        self.user_key("route", user)
+    }
+
+    fn take_lease(&self, key: &str, node: &NodeId) -> [Cmd; 3] {
+        let now = self.server_now();
+        let mut add = cmd("ZADD");
+        add.arg(key).arg(now.saturating_add(LEASE_MILLIS)).arg(node.as_str());
+        let mut sweep = cmd("ZREMRANGEBYSCORE");
+        sweep.arg(key).arg("-inf").arg(now);
+        let mut expire = cmd("PEXPIRE");
+        expire.arg(key).arg(LEASE_MILLIS);
+        [add, sweep, expire]
+    }
+
+    fn holders(&self, key: &str) -> Cmd {
+        let mut holders = cmd("ZRANGEBYSCORE");
+        holders.arg(key).arg(format!("({}", self.server_now())).arg("+inf");
+        holders
+    }
+
+    async fn look_up(&self, users: &[UserId]) -> Result<Vec<Vec<NodeId>>, RedisError> {
+        let mut found = Vec::with_capacity(users.len());
+        for users in users.chunks(USERS) {
+            let commands = users.iter().map(|user| self.holders(&self.route_key(*user))).collect();
+            found.extend(self.run(commands).await?.iter().map(nodes_in));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Routes for Redis {
+    fn lease_seconds(&self) -> u32 {
+        LEASE_SECONDS
+    }
+
+    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
+        let mut commands: Vec<Cmd> = self.take_lease(&self.key("nodes"), node).into();
+        // The answer sets the clock for the next time.
+        commands.insert(0, cmd("TIME"));
+        let mut users = users.chunks(USERS);
+        loop {
+            let part = users.next();
+            let leases = part.iter().flat_map(|part| part.iter());
+            commands.extend(leases.flat_map(|user| self.take_lease(&self.route_key(*user), node)));
+            if !commands.is_empty() {
+                let answers = port(self.run(std::mem::take(&mut commands))).await?;
+                if let Some(time) = answers.first() {
+                    self.learn_time(time);
+                }
+            }
+            if part.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
+        for users in users.chunks(USERS) {
+            let commands = users
+                .iter()
+                .map(|user| {
+                    let mut remove = cmd("ZREM");
+                    remove.arg(self.route_key(*user)).arg(node.as_str());
+                    remove
+                })
+                .collect();
+            port(self.run(commands)).await?;
+        }
+        Ok(())
+    }
+
+    async fn nodes_of(&self, users: &[UserId]) -> Result<Vec<Vec<NodeId>>, StoreError> {
+        port(self.look_up(users)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeId>, StoreError> {
+        let answers = port(self.run(vec![self.holders(&self.key("nodes"))])).await?;
+        Ok(answers.iter().flat_map(nodes_in).collect())
+    }
+}
+
+fn nodes_in(answer: &Value) -> Vec<NodeId> {
+    let names: Vec<String> = redis::from_redis_value_ref(answer).unwrap_or_default();
+    names.into_iter().map(NodeId::from_text).collect()
+}

@@ -1,0 +1,388 @@
+//! The Redis adapter against a real server: `SENTINEL_TEST_REDIS=host:port`, or several endpoints with
+//! `SENTINEL_TEST_REDIS_MODE=Cluster` or `Sentinel` (its primary is called `mymaster`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use sentinel_adapters::redis::{Redis, RedisError};
+use sentinel_domain::{
+    config::{Connection, RedisConfig, RedisMode},
+    event::{LiveEvent, Origin},
+    ids::{ChatId, EventId, SessionId, UserId},
+    nodes::{Contents, Letter, NodeId},
+    ports::{BusListener, NodeBus, PresenceListener, PresenceStore, Routes},
+    presence::PresenceStatus,
+    time::Timestamp,
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+    time::timeout,
+};
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn config() -> RedisConfig {
+    let endpoints = std::env::var("SENTINEL_TEST_REDIS").expect("SENTINEL_TEST_REDIS names a Redis server: host:port");
+    let mode = match std::env::var("SENTINEL_TEST_REDIS_MODE").as_deref() {
+        Ok("Cluster") => RedisMode::Cluster,
+        Ok("Sentinel") => RedisMode::Sentinel,
+        _ => RedisMode::Single,
+    };
+    config_of(endpoints.split(',').map(str::to_owned).collect(), mode)
+}
+
+fn config_of(endpoints: Vec<String>, mode: RedisMode) -> RedisConfig {
+    RedisConfig {
+        connection: Connection { endpoints, credentials: None, tls: None },
+        mode,
+        primary: "mymaster".into(),
+        prefix: format!("test-{}", Uuid::new_v4().simple()),
+    }
+}
+
+async fn connect() -> Redis {
+    Redis::connect(&config()).await.unwrap()
+}
+
+fn user() -> UserId {
+    UserId(Uuid::new_v4())
+}
+
+fn letter(from: &NodeId, sequence: u64, events: usize) -> Letter {
+    let event = |n: usize| LiveEvent::SessionEnded { session_id: SessionId(Uuid::from_u128(n as u128)) };
+    Letter {
+        from: from.clone(),
+        sequence,
+        clock: EventId(Uuid::from_u128(1)),
+        contents: Contents::Events((0..events).map(event).collect()),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Letter(Letter),
+    Interrupted(Timestamp),
+}
+
+struct Ear(UnboundedSender<Heard>);
+
+#[async_trait]
+impl BusListener for Ear {
+    async fn received(&self, letter: Letter) -> bool {
+        self.0.send(Heard::Letter(letter)).is_ok()
+    }
+
+    async fn interrupted(&self, since: Timestamp) -> bool {
+        self.0.send(Heard::Interrupted(since)).is_ok()
+    }
+}
+
+async fn listen(redis: &Redis, node: &NodeId) -> UnboundedReceiver<Heard> {
+    let (ear, heard) = unbounded_channel();
+    redis.listen(node, Box::new(Ear(ear))).await;
+    heard
+}
+
+async fn next(heard: &mut UnboundedReceiver<Heard>) -> Heard {
+    timeout(PATIENCE, heard.recv()).await.expect("something within the time").unwrap()
+}
+
+#[tokio::test]
+async fn users_are_found_on_the_nodes_that_hold_them() {
+    let redis = connect().await;
+    let (a, b) = (NodeId::started("a"), NodeId::started("b"));
+    let (ann, bob, nobody) = (user(), user(), user());
+    redis.join(&a, &[ann, bob]).await.unwrap();
+    redis.join(&b, &[bob]).await.unwrap();
+    redis.join(&b, &[bob]).await.unwrap();
+    let mut found = redis.nodes_of(&[ann, nobody, bob]).await.unwrap();
+    found.iter_mut().for_each(|nodes| nodes.sort());
+    assert_eq!(found, [vec![a.clone()], vec![], vec![a.clone(), b.clone()]]);
+    let mut nodes = redis.nodes().await.unwrap();
+    nodes.sort();
+    assert_eq!(nodes, [a.clone(), b.clone()]);
+    redis.leave(&a, &[bob, nobody]).await.unwrap();
+    assert_eq!(redis.nodes_of(&[bob, ann]).await.unwrap(), [vec![b], vec![a]]);
+}
+
+#[tokio::test]
+async fn many_users_are_looked_up_in_little_time() {
+    let redis = connect().await;
+    let node = NodeId::started("a");
+    let users: Vec<UserId> = (0..5_000).map(|_| user()).collect();
+    let began = Instant::now();
+    redis.join(&node, &users).await.unwrap();
+    let joined = began.elapsed();
+    let began = Instant::now();
+    let found = redis.nodes_of(&users).await.unwrap();
+    println!("5,000 users: leases {joined:?}, look-up {:?}", began.elapsed());
+    assert!(found.iter().all(|nodes| *nodes == [node.clone()]));
+    redis.leave(&node, &users).await.unwrap();
+    assert!(redis.nodes_of(&users).await.unwrap().iter().all(Vec::is_empty));
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_renewed_ends() {
+    let redis = connect().await;
+    let (gone, here, ann) = (NodeId::started("gone"), NodeId::started("here"), user());
+    redis.join(&gone, &[ann]).await.unwrap();
+    let lease = Duration::from_secs(u64::from(Routes::lease_seconds(&redis)));
+    let began = Instant::now();
+    while began.elapsed() < lease + Duration::from_secs(1) {
+        redis.join(&here, &[ann]).await.unwrap();
+        tokio::time::sleep(lease / 10).await;
+    }
+    assert_eq!(redis.nodes_of(&[ann]).await.unwrap(), [vec![here.clone()]]);
+    assert_eq!(redis.nodes().await.unwrap(), [here]);
+}
+
+#[tokio::test]
+async fn letters_arrive_in_order_at_the_node_they_are_for() {
+    let redis = connect().await;
+    let (a, b, c) = (NodeId::started("a"), NodeId::started("b"), NodeId::started("c"));
+    let (mut at_b, mut at_c) = (listen(&redis, &b).await, listen(&redis, &c).await);
+    let began = Instant::now();
+    for round in 0..100 {
+        let letters: Vec<_> = (0..10).map(|n| (b.clone(), letter(&a, round * 10 + n, 3))).collect();
+        redis.send(&letters).await.unwrap();
+    }
+    redis.send(&[(c.clone(), letter(&a, 0, 0)), (NodeId::started("nobody"), letter(&a, 0, 0))]).await.unwrap();
+    for sequence in 0..1000 {
+        assert_eq!(next(&mut at_b).await, Heard::Letter(letter(&a, sequence, 3)));
+    }
+    println!("1,000 letters in 100 rounds: {:?}", began.elapsed());
+    assert_eq!(next(&mut at_c).await, Heard::Letter(letter(&a, 0, 0)));
+    assert!(at_c.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_is_the_same_at_the_other_end() {
+    let redis = connect().await;
+    let (a, b) = (NodeId::started("a"), NodeId::started("b"));
+    let mut at_b = listen(&redis, &b).await;
+    let (ann, bob) = (user(), user());
+    let typing = LiveEvent::Typing { chat_id: ChatId::of_pair(ann, bob), user_id: ann, peer: bob, typing: true };
+    let sent = Letter { contents: Contents::Events(vec![typing]), ..letter(&a, 7, 0) };
+    redis.send(&[(b, sent.clone())]).await.unwrap();
+    assert_eq!(next(&mut at_b).await, Heard::Letter(sent));
+}
+
+/// A way to the server that can be cut, or swallow everything.
+struct Way {
+    address: SocketAddr,
+    target: String,
+    open: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Way {
+    async fn to(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut way = Self { address, target, open: Arc::default(), accepting: None };
+        way.accept(listener);
+        way
+    }
+
+    fn accept(&mut self, listener: TcpListener) {
+        let (target, open) = (self.target.clone(), self.open.clone());
+        self.accepting = Some(tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = target.clone();
+                let line = tokio::spawn(async move {
+                    let mut server = TcpStream::connect(target).await.unwrap();
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                });
+                open.lock().unwrap().push(line);
+            }
+        }));
+    }
+
+    fn cut(&mut self) {
+        self.accepting.take().unwrap().abort();
+        self.open.lock().unwrap().drain(..).for_each(|line| line.abort());
+    }
+
+    async fn restore(&mut self) {
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        self.accept(listener);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_fails_fast_is_reported_and_heals() {
+    let real = config();
+    if real.mode != RedisMode::Single {
+        return;
+    }
+    let mut way = Way::to(real.connection.endpoints[0].clone()).await;
+    let config = RedisConfig {
+        connection: Connection { endpoints: vec![way.address.to_string()], credentials: None, tls: None },
+        ..real.clone()
+    };
+    let (away, direct) = (Redis::connect(&config).await.unwrap(), Redis::connect(&real).await.unwrap());
+    let (a, b) = (NodeId::started("a"), NodeId::started("b"));
+    let mut at_b = listen(&away, &b).await;
+    direct.send(&[(b.clone(), letter(&a, 0, 1))]).await.unwrap();
+    assert_eq!(next(&mut at_b).await, Heard::Letter(letter(&a, 0, 1)));
+
+    let before = Timestamp::now();
+    way.cut();
+    direct.send(&[(b.clone(), letter(&a, 1, 1))]).await.unwrap();
+    let began = Instant::now();
+    for _ in 0..20 {
+        away.nodes_of(&[user()]).await.unwrap_err();
+    }
+    let failing = began.elapsed();
+    assert!(failing < Duration::from_secs(3), "20 calls took {failing:?}");
+    away.check().await.unwrap_err();
+    way.restore().await;
+    let Heard::Interrupted(since) = next(&mut at_b).await else { panic!("the outage is reported") };
+    assert!((before.0 - 3_000..=before.0 + 1_000).contains(&since.0), "{since} is not around {before}");
+    direct.send(&[(b.clone(), letter(&a, 2, 1))]).await.unwrap();
+    assert_eq!(next(&mut at_b).await, Heard::Letter(letter(&a, 2, 1)));
+    timeout(PATIENCE, async {
+        while away.check().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("calls work again");
+}
+
+#[tokio::test]
+async fn a_subscription_that_became_deaf_is_made_anew() {
+    let real = config();
+    if real.mode != RedisMode::Single {
+        return;
+    }
+    // Lines that are open but carry nothing any more: as after a failover behind a network fault.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let deaf = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (target, swallows) = (real.connection.endpoints[0].clone(), deaf.clone());
+    let way = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (target, swallows) = (target.clone(), swallows.clone());
+            held.push(tokio::spawn(async move {
+                let mut server = TcpStream::connect(target).await.unwrap();
+                let carried = copy_bidirectional(&mut client, &mut server);
+                let turned = async {
+                    while !swallows.load(std::sync::atomic::Ordering::Relaxed) {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                tokio::select! { _ = carried => return, () = turned => {} }
+                tokio::time::sleep(Duration::from_secs(30)).await;
+            }));
+        }
+    });
+    let config = RedisConfig {
+        connection: Connection { endpoints: vec![address.to_string()], credentials: None, tls: None },
+        ..real.clone()
+    };
+    let (through, direct) = (Redis::connect(&config).await.unwrap(), Redis::connect(&real).await.unwrap());
+    let (a, b) = (NodeId::started("a"), NodeId::started("b"));
+    let mut at_b = listen(&through, &b).await;
+    deaf.store(true, std::sync::atomic::Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    direct.send(&[(b.clone(), letter(&a, 0, 1))]).await.unwrap();
+    deaf.store(false, std::sync::atomic::Ordering::Relaxed);
+    let heard = timeout(Duration::from_secs(15), at_b.recv()).await.expect("a report within the time").unwrap();
+    assert!(matches!(heard, Heard::Interrupted(_)), "{heard:?}");
+    direct.send(&[(b, letter(&a, 1, 1))]).await.unwrap();
+    assert_eq!(next(&mut at_b).await, Heard::Letter(letter(&a, 1, 1)));
+    way.abort();
+}
+
+#[tokio::test]
+async fn what_is_configured_wrongly_is_named() {
+    let nowhere = config_of(vec!["127.0.0.1:1".into()], RedisMode::Single);
+    let redis = Redis::new(&nowhere).unwrap();
+    let error = redis.check().await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("127.0.0.1:1"), "{source}");
+    let wrong = config_of(vec!["redis".into()], RedisMode::Single);
+    assert!(matches!(Redis::connect(&wrong).await, Err(RedisError::Endpoint(endpoint)) if endpoint == "redis"));
+    assert!(matches!(Redis::new(&config_of(vec![], RedisMode::Cluster)), Err(RedisError::NoEndpoints)));
+}
+
+struct Watcher(UnboundedSender<UserId>);
+
+impl PresenceListener for Watcher {
+    fn changed(&self, user: UserId) -> bool {
+        self.0.send(user).is_ok()
+    }
+
+    fn interrupted(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_as_present_as_the_most_present_device_and_only_changes_are_told() {
+    let redis = connect().await;
+    let (told, mut changes) = unbounded_channel();
+    redis.watch(Box::new(Watcher(told))).await;
+    let (ann, bob) = (user(), user());
+    let (phone, desk) = (Origin(1), Origin(u64::MAX));
+    let status = async |user| redis.presence(&[user]).await.unwrap()[0].status;
+    let last_active = async |user| redis.presence(&[user]).await.unwrap()[0].last_active;
+    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Offline, None));
+
+    redis.touch(ann, phone, false, Timestamp(1_000)).await.unwrap();
+    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Away, None));
+    redis.touch(ann, desk, true, Timestamp(2_000)).await.unwrap();
+    redis.touch(ann, desk, true, Timestamp(3_000)).await.unwrap();
+    redis.drop(ann, phone).await.unwrap();
+    redis.renew(&[(ann, desk, true)]).await.unwrap();
+    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Online, Some(Timestamp(3_000))));
+    redis.touch(ann, desk, false, Timestamp(4_000)).await.unwrap();
+    redis.drop(ann, desk).await.unwrap();
+    redis.drop(ann, desk).await.unwrap();
+    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Offline, Some(Timestamp(3_000))));
+    redis.set_last_active(bob, Timestamp(5_000)).await.unwrap();
+    let both = redis.presence(&[bob, ann]).await.unwrap();
+    assert_eq!((both[0].user_id, both[0].last_active), (bob, Some(Timestamp(5_000))));
+    assert_eq!((both[1].user_id, both[1].last_active), (ann, Some(Timestamp(3_000))));
+    redis.forget(bob).await.unwrap();
+    assert_eq!(last_active(bob).await, None);
+
+    // Away, online, away, offline; then what was forgotten.
+    for expected in [ann, ann, ann, ann, bob] {
+        assert_eq!(timeout(PATIENCE, changes.recv()).await.unwrap().unwrap(), expected);
+    }
+    assert!(changes.is_empty());
+    redis.forget(ann).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_is_lost_goes_offline_by_itself() {
+    let redis = connect().await;
+    let ann = user();
+    redis.touch(ann, Origin(1), true, Timestamp(1_000)).await.unwrap();
+    let lease = u64::from(PresenceStore::lease_seconds(&redis));
+    tokio::time::sleep(Duration::from_secs(lease - 5)).await;
+    let presence = redis.presence(&[ann]).await.unwrap()[0];
+    assert_eq!(presence.status, PresenceStatus::Online);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let presence = redis.presence(&[ann]).await.unwrap()[0];
+    assert_eq!((presence.status, presence.last_active), (PresenceStatus::Offline, Some(Timestamp(1_000))));
+    redis.forget(ann).await.unwrap();
+}

@@ -1,0 +1,36 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{event::Origin, ids::UserId, presence::Presence, time::Timestamp};
+
+/// Presence: a lease per device, an aggregate per user.
+///
+/// A device is a connected socket. Its lease ends by itself, so a device that is lost goes offline without any event.
+#[async_trait]
+pub trait PresenceStore: Send + Sync {
+    /// How long a lease lasts, in seconds; renew it three times in that time.
+    fn lease_seconds(&self) -> u32;
+    /// A device is connected; `active` tells whether it is in use, which sets the user's last activity to `now`.
+    async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError>;
+    /// Renews the leases of devices that are as they were; the flag tells whether each is in use.
+    async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError>;
+    /// A device is gone.
+    async fn drop(&self, user: UserId, device: Origin) -> Result<(), StoreError>;
+    /// Sets the last activity of a user who may have no device connected.
+    async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError>;
+    /// The presence of each of these users, in their order.
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<Presence>, StoreError>;
+    /// Forgets a user whose account was deleted.
+    async fn forget(&self, user: UserId) -> Result<(), StoreError>;
+    /// Tells `listener` of users whose aggregate changed, until it has had enough. The end of a lease is no event: who
+    /// watches users has to look at them at times, at least once per lease.
+    async fn watch(&self, listener: Box<dyn PresenceListener>);
+}
+
+/// Who hears of changes of presence.
+pub trait PresenceListener: Send + Sync {
+    /// The aggregate of this user is another now. `false`: no more, please.
+    fn changed(&self, user: UserId) -> bool;
+    /// Changes may have gone unheard. `false`: no more, please.
+    fn interrupted(&self) -> bool;
+}

@@ -1,0 +1,255 @@
+//! Several message processes as one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod fleet;
+mod platform;
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use fleet::Fleet;
+use platform::{User, client::Client, now};
+use sentinel_domain::ports::{AccountStore, SessionStore};
+use sentinel_http::ended_sessions::EndedSessions;
+use serde_json::{Value, json};
+
+/// Ann on node 0, Bob on node 1, and their chat.
+struct Pair {
+    fleet: Fleet,
+    ann: User,
+    bob: User,
+    chat: String,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let fleet = Fleet::new().await;
+        let (ann, bob) = (fleet.nodes[0].user("ann").await, fleet.nodes[0].user("bob").await);
+        let chat = fleet.nodes[0].chat(&ann, &bob).await;
+        Self { fleet, ann, bob, chat }
+    }
+
+    async fn clients(&self) -> (Client, Client) {
+        (self.client(0, &self.ann).await, self.client(1, &self.bob).await)
+    }
+
+    /// A socket. Nodes of a fleet share keys, so a token is good on each.
+    async fn client(&self, node: usize, user: &User) -> Client {
+        Client::of(self.fleet.addresses[node], user).await
+    }
+
+    async fn send(&self, client: &mut Client, text: &str) -> Value {
+        client.ask("send_message", json!({"chat_id": self.chat, "message": text})).await
+    }
+}
+
+async fn texts(client: &mut Client, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        texts.push(client.event("receive_message").await["message"].as_str().unwrap().to_owned());
+    }
+    texts
+}
+
+async fn settled(mut what: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !what() {
+        assert!(Instant::now() < deadline, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn messages_reach_the_sockets_of_other_nodes_once_and_in_order() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    let mut desk = pair.client(1, &pair.ann).await;
+    let mut acks = Vec::new();
+    for n in 0..300 {
+        let payload = json!({"chat_id": pair.chat, "message": format!("m{n}")});
+        acks.push(ann.emit(json!(["send_message", payload])).await);
+    }
+    for ack in acks {
+        assert_eq!(ann.ack(ack).await["status"], "ok");
+    }
+    let sent: Vec<String> = (0..300).map(|n| format!("m{n}")).collect();
+    assert_eq!(texts(&mut bob, 300).await, sent);
+    assert_eq!(texts(&mut desk, 300).await, sent);
+    assert!(bob.no_event("receive_message").await && desk.no_event("receive_message").await);
+    assert!(ann.no_event("receive_message").await, "the sender's socket gets no echo");
+}
+
+#[tokio::test]
+async fn an_answer_on_another_node_sorts_after_what_it_answers() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    let mut last = String::new();
+    for n in 0..20 {
+        let (node, from, to) = if n % 2 == 0 { (0, &mut ann, &mut bob) } else { (1, &mut bob, &mut ann) };
+        pair.fleet.act(node);
+        pair.send(from, &format!("{n}")).await;
+        let message = to.event("receive_message").await;
+        assert_eq!(message["message"], n.to_string());
+        let id = message["message_id"].as_str().unwrap().to_owned();
+        assert!(id > last);
+        last = id;
+    }
+}
+
+#[tokio::test]
+async fn typing_receipts_edits_and_deletions_reach_other_nodes() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    let typing = ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
+    assert_eq!(typing, json!({"status": "ok"}));
+    let shown = bob.event("typing").await;
+    assert_eq!(shown, json!({"chat_id": pair.chat, "user_id": pair.ann.id(), "typing": true, "expires_in": 6}));
+    let id = pair.send(&mut ann, "hello").await["message_id"].clone();
+    assert_eq!(bob.event("receive_message").await["message_id"], id);
+    pair.fleet.act(1);
+    bob.ask("message_read", json!({"chat_id": pair.chat, "message_id": id})).await;
+    assert_eq!(ann.event("receipt").await["read_up_to"], id);
+    assert_eq!(ann.event("message_received").await["message_id"], id);
+    pair.fleet.act(0);
+    ann.ask("edit_message", json!({"chat_id": pair.chat, "message_id": id, "message": "bye"})).await;
+    assert_eq!(bob.event("message_edited").await["message"], "bye");
+    ann.ask("delete_message", json!({"chat_id": pair.chat, "message_id": id})).await;
+    assert_eq!(bob.event("message_deleted").await["message_id"], id);
+
+    pair.fleet.accounts.block(pair.bob.id, pair.ann.id, now()).await.unwrap();
+    ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
+    assert!(bob.no_event("typing").await);
+}
+
+#[tokio::test]
+async fn what_a_lost_letter_said_is_shown_once_the_gap_is_noticed() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    pair.send(&mut ann, "before").await;
+    assert_eq!(texts(&mut bob, 1).await, ["before"]);
+    pair.fleet.bus.lose(true);
+    pair.send(&mut ann, "lost").await;
+    assert!(bob.no_event("receive_message").await);
+    pair.fleet.bus.lose(false);
+    pair.send(&mut ann, "after").await;
+    assert_eq!(texts(&mut bob, 2).await, ["after", "lost"]);
+    assert!(bob.no_event("receive_message").await, "nothing is shown twice");
+    // The repair also looked into the inbox of a socket that has everything.
+    let mut late = pair.client(1, &pair.bob).await;
+    pair.fleet.bus.interrupt(now());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(late.no_event("receive_message").await && bob.no_event("receive_message").await);
+}
+
+#[tokio::test]
+async fn a_sender_that_could_not_send_tells_all_nodes_to_look() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    pair.fleet.bus.go_away();
+    assert_eq!(pair.send(&mut ann, "dropped").await["status"], "ok");
+    assert!(bob.no_event("receive_message").await);
+    // Back before the receiver noticed anything: no interruption is reported.
+    pair.fleet.bus.away.store(false, Ordering::SeqCst);
+    assert_eq!(texts(&mut bob, 1).await, ["dropped"]);
+    assert!(bob.no_event("receive_message").await);
+}
+
+#[tokio::test]
+async fn chatting_goes_on_while_the_bus_is_away() {
+    let pair = Pair::new().await;
+    let mut ann = pair.client(0, &pair.ann).await;
+    let away_since = now();
+    pair.fleet.bus.go_away();
+    let began = Instant::now();
+    let mut bob = pair.client(1, &pair.bob).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "joining took {:?}", began.elapsed());
+    for n in 0..3 {
+        assert_eq!(pair.send(&mut ann, &format!("m{n}")).await["status"], "ok");
+    }
+    // Late, by a look into the inbox.
+    let deadline = Instant::now() + Duration::from_secs(8);
+    let mut texts = Vec::new();
+    while texts.len() < 3 && Instant::now() < deadline {
+        if !bob.no_event("receive_message").await {
+            texts.push(bob.event("receive_message").await["message"].clone());
+        }
+    }
+    assert_eq!(texts, ["m0", "m1", "m2"]);
+    pair.fleet.bus.come_back(away_since);
+    settled(|| pair.fleet.bus.holds(pair.bob.id) == 1).await;
+    pair.send(&mut ann, "m3").await;
+    assert_eq!(bob.event("receive_message").await["message"], "m3");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(bob.no_event("receive_message").await, "nothing is shown twice");
+}
+
+#[tokio::test]
+async fn a_lease_is_there_before_a_socket_is_ready_and_goes_with_the_last_one() {
+    let pair = Pair::new().await;
+    assert_eq!(pair.fleet.bus.holds(pair.bob.id), 0);
+    let first = pair.client(1, &pair.bob).await;
+    assert_eq!(pair.fleet.bus.holds(pair.bob.id), 1);
+    let second = pair.client(1, &pair.bob).await;
+    let third = pair.client(0, &pair.bob).await;
+    assert_eq!(pair.fleet.bus.holds(pair.bob.id), 2);
+    drop(first);
+    drop(third);
+    settled(|| pair.fleet.bus.holds(pair.bob.id) == 1).await;
+    drop(second);
+    settled(|| pair.fleet.bus.holds(pair.bob.id) == 0).await;
+}
+
+#[tokio::test]
+async fn a_log_out_ends_sockets_and_tokens_on_every_node() {
+    let pair = Pair::new().await;
+    let mut bob = pair.client(1, &pair.bob).await;
+    let mut other = pair.fleet.nodes[0].log_in(pair.bob.id, &pair.bob.name).await;
+    let tokens = pair.fleet.nodes[1].tokens.clone();
+    other.token = tokens.issue(other.id, other.session, &other.name, now()).unwrap().token;
+    let mut stays = pair.client(1, &other).await;
+    let watch = EndedSessions::new(pair.fleet.accounts.clone(), tokens.clone());
+    let watch = tokio::spawn(watch.watch(Some(pair.fleet.hubs[1].clone())));
+    pair.fleet.accounts.away.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    pair.fleet.accounts.away.store(false, Ordering::SeqCst);
+    let began = Instant::now();
+    pair.fleet.act(0);
+    pair.fleet.accounts.end_session(pair.bob.id, pair.bob.session).await.unwrap();
+    assert!(bob.end().await, "the socket is told to stay away");
+    assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+    tokens.verify(&pair.bob.token, now()).unwrap_err();
+    assert_eq!(stays.ask("heartbeat", json!({"active": true})).await["status"], "ok");
+    watch.abort();
+}
+
+#[tokio::test]
+async fn chatting_goes_on_while_accounts_and_sessions_are_away() {
+    let pair = Pair::new().await;
+    let carol = pair.fleet.nodes[0].user("carol").await;
+    pair.fleet.nodes[0].chat(&pair.ann, &carol).await;
+    // What was seen before is remembered.
+    let (mut ann, mut bob) = pair.clients().await;
+    ann.ask("start_private_chat", json!({"receiver_id": pair.bob.id()})).await;
+    ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
+    bob.event("typing").await;
+    pair.fleet.accounts.away.store(true, Ordering::SeqCst);
+
+    let mut desk = pair.client(1, &pair.ann).await;
+    assert_eq!(pair.send(&mut ann, "hello").await["status"], "ok");
+    assert_eq!(texts(&mut bob, 1).await, ["hello"]);
+    assert_eq!(texts(&mut desk, 1).await, ["hello"]);
+    ann.ask("typing", json!({"chat_id": pair.chat, "typing": false})).await;
+    assert_eq!(bob.event("typing").await["typing"], false);
+    let again = ann.ask("start_private_chat", json!({"receiver_id": pair.bob.id()})).await;
+    assert_eq!((&again["chat_id"], &again["peer"]["username"]), (&json!(pair.chat), &json!("bob")));
+    let (status, chats) = pair.fleet.nodes[0].get(&pair.ann, "/users/chat").await;
+    let names: Vec<_> = chats["chats"].as_array().unwrap().iter().map(|chat| &chat["peer"]["username"]).collect();
+    assert_eq!((status, names), (200, vec![&json!("bob"), &json!("carol")]));
+    // Node 1 never saw either.
+    let (status, chats) = pair.fleet.nodes[1].get(&pair.ann, "/users/chat").await;
+    assert_eq!((status, chats["chats"].as_array().unwrap().len()), (200, 2));
+    assert_eq!(chats["chats"][0]["peer"]["user_id"], pair.bob.id());
+}
