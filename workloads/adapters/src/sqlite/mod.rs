@@ -8,7 +8,6 @@ mod append;
 mod batch;
 mod chat_cache;
 mod chats;
-mod content;
 mod deletion;
 mod failure;
 mod history;
@@ -44,9 +43,10 @@ use sentinel_domain::{
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::chat_keys::KeyCache;
+
 use self::{
     batch::Batch,
-    chat_cache::KeyCache,
     failure::{Failure, Interrupted},
     readers::Readers,
     retention::{Retention, SessionLifetime},
