@@ -1,5 +1,8 @@
 //! Adapters of the domain's ports, one module per store.
 
+pub mod cassandra;
+mod chat_keys;
+mod content;
 pub mod credentials;
 pub mod elasticsearch;
 pub mod keys;

@@ -10,10 +10,10 @@ use sentinel_domain::{
     time::Timestamp,
 };
 
+use crate::{chat_keys::KeyCache, content};
+
 use super::{
     batch::Batch,
-    chat_cache::KeyCache,
-    content,
     failure::Failure,
     rows::{self, execute, exists},
     sent::Fingerprint,

@@ -9,8 +9,10 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
+use crate::chat_keys::KeyCache;
+
 use super::{
-    chat_cache::{ChatCache, KeyCache},
+    chat_cache::ChatCache,
     failure::Failure,
     rows::execute,
     sent::Sent,

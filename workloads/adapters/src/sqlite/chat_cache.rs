@@ -1,15 +1,14 @@
-//! What is kept in memory of chats: opened keys, which readers and the writer share, and the writer's own view.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! What the writer keeps in memory of chats, its own uncommitted writes included.
 
 use hashlink::LruCache;
 use rusqlite::{Connection, params};
 use sentinel_domain::{
     ids::{ChatId, UserId},
-    keyring::{ChatKey, KeyError, Keyring, WrappedKey},
     message::Chat,
     ports::StoreError,
 };
+
+use crate::chat_keys::{KeyCache, OpenKey};
 
 use super::{
     failure::Failure,
@@ -17,48 +16,8 @@ use super::{
     statements::BLOCK_EXISTS,
 };
 
-/// Opened keys that are kept; about 1 KiB each.
-const KEYS: usize = 16_384;
 /// Chats that the writer keeps.
 const CHATS: usize = 16_384;
-
-/// An opened chat key.
-pub(super) type OpenKey = Arc<ChatKey>;
-
-/// Opened chat keys. A chat's key never changes, only its wrapping does, so an entry is good as long as the chat.
-pub(super) struct KeyCache {
-    keyring: Arc<Keyring>,
-    opened: Mutex<LruCache<ChatId, OpenKey>>,
-}
-
-impl KeyCache {
-    pub(super) fn new(keyring: Arc<Keyring>) -> Self {
-        Self { keyring, opened: Mutex::new(LruCache::new(KEYS)) }
-    }
-
-    pub(super) fn keyring(&self) -> &Keyring {
-        &self.keyring
-    }
-
-    /// The key of a chat whose row was just read.
-    pub(super) fn open(&self, chat: ChatId, wrapped: &WrappedKey) -> Result<OpenKey, KeyError> {
-        if let Some(key) = self.lock().get(&chat) {
-            return Ok(Arc::clone(key));
-        }
-        let key = Arc::new(self.keyring.unwrap_key(chat, wrapped)?);
-        self.lock().insert(chat, Arc::clone(&key));
-        Ok(key)
-    }
-
-    /// Forgets a deleted chat's key.
-    pub(super) fn forget(&self, chat: ChatId) {
-        self.lock().remove(&chat);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<ChatId, OpenKey>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What the writer knows of a chat, its own uncommitted writes included.
 pub(super) struct ChatState {

@@ -14,12 +14,14 @@ use sentinel_domain::{
     watermark::{Progress, Watermarks},
 };
 
+use crate::chat_keys::KeyCache;
+
 use super::{
     Sqlite,
     accounts::require_account,
     append,
     batch::{Batch, Event, EventKind},
-    chat_cache::{KeyCache, blocked_between},
+    chat_cache::blocked_between,
     failure::Failure,
     history::{self, chat_of},
     inbox, messages, receipts,

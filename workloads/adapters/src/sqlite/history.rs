@@ -7,9 +7,10 @@ use sentinel_domain::{
     ports::{HistoryPage, HistoryQuery, StoreError},
 };
 
+use crate::chat_keys::{KeyCache, OpenKey};
+
 use super::{
     accounts::row_limit,
-    chat_cache::{KeyCache, OpenKey},
     failure::Failure,
     rows::{self, ChatRow, exists},
     statements::{MESSAGE_FROM, MESSAGE_UNTIL, MESSAGES_AFTER, MESSAGES_BEFORE, MESSAGES_UNTIL},

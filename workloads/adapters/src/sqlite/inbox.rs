@@ -15,10 +15,11 @@ use sentinel_domain::{
     ports::Inbox,
 };
 
+use crate::chat_keys::{KeyCache, OpenKey};
+
 use super::{
     accounts::row_limit,
     batch::EventKind,
-    chat_cache::{KeyCache, OpenKey},
     failure::Failure,
     rows::{self, ChatRow},
     statements::{CHATS_TOUCHED, CLOCK, EVENTS_AFTER, INBOX_PRUNED, NEXT_MESSAGE_ID},

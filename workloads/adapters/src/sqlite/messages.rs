@@ -9,10 +9,10 @@ use sentinel_domain::{
     time::Timestamp,
 };
 
+use crate::{chat_keys::OpenKey, content};
+
 use super::{
     batch::{Batch, Event, EventKind},
-    chat_cache::OpenKey,
-    content,
     failure::Failure,
     rows::{self, MessageRow, execute},
     statements::{DELETE_MESSAGE, EDIT_MESSAGE},

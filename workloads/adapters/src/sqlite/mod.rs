@@ -9,7 +9,6 @@ mod batch;
 mod chat_cache;
 mod chats;
 mod checkpointer;
-mod content;
 mod deletion;
 mod failure;
 mod history;
@@ -45,9 +44,10 @@ use sentinel_domain::{
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::chat_keys::KeyCache;
+
 use self::{
     batch::Batch,
-    chat_cache::KeyCache,
     checkpointer::{Checkpointer, LogLimits},
     failure::{Failure, Interrupted},
     readers::Readers,

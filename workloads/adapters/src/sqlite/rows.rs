@@ -15,12 +15,12 @@ use sentinel_domain::{
     watermark::Watermarks,
 };
 
-use super::{
-    chat_cache::OpenKey,
+use crate::{
+    chat_keys::OpenKey,
     content::{self, Content},
-    failure::Failure,
-    statements::CHAT,
 };
+
+use super::{failure::Failure, statements::CHAT};
 
 /// A value that no writer of this schema stores.
 fn malformed(column: usize, kind: Type) -> rusqlite::Error {

@@ -13,9 +13,11 @@ use rusqlite::Connection;
 use sentinel_domain::{clock::HybridClock, event::Fanout, ports::StoreError};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::chat_keys::KeyCache;
+
 use super::{
     batch::Batch,
-    chat_cache::{ChatCache, KeyCache},
+    chat_cache::ChatCache,
     checkpointer::Checkpointer,
     failure::{Failure, Interrupted},
     retention::Retention,

@@ -6,40 +6,40 @@ use sentinel_domain::{
     message::{Chat, MessageKind},
 };
 
-use super::{chat_cache::OpenKey, failure::Failure};
+use crate::chat_keys::OpenKey;
 
 const FORMAT: u8 = 1;
 const ID_BYTES: usize = 16;
 
 /// Text and attachments.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Content {
-    pub(super) text: String,
-    pub(super) attachments: Vec<MediaId>,
+pub(crate) struct Content {
+    pub(crate) text: String,
+    pub(crate) attachments: Vec<MediaId>,
 }
 
 /// Encrypts what the `version`th form of a message says.
-pub(super) fn seal(
+pub(crate) fn seal(
     key: &OpenKey,
     chat: &Chat,
     message: MessageId,
     version: u32,
     text: &str,
     attachments: &[MediaId],
-) -> Result<Vec<u8>, Failure> {
-    Ok(key.seal(chat.id, message, version, &encode(text, attachments))?)
+) -> Result<Vec<u8>, KeyError> {
+    key.seal(chat.id, message, version, &encode(text, attachments))
 }
 
 /// Decrypts what [`seal`] made.
-pub(super) fn open(
+pub(crate) fn open(
     key: &OpenKey,
     chat: &Chat,
     message: MessageId,
     version: u32,
     sealed: &[u8],
-) -> Result<Content, Failure> {
+) -> Result<Content, KeyError> {
     let plain = key.open(chat.id, message, version, sealed)?;
-    Ok(decode(&plain).ok_or(KeyError::Corrupt)?)
+    decode(&plain).ok_or(KeyError::Corrupt)
 }
 
 fn encode(text: &str, attachments: &[MediaId]) -> Vec<u8> {
@@ -69,7 +69,7 @@ fn decode(bytes: &[u8]) -> Option<Content> {
 }
 
 /// The number that stands for a kind in the table.
-pub(super) fn kind_code(kind: MessageKind) -> u8 {
+pub(crate) fn kind_code(kind: MessageKind) -> u8 {
     match kind {
         MessageKind::Text => 0,
         MessageKind::Image => 1,
@@ -78,7 +78,7 @@ pub(super) fn kind_code(kind: MessageKind) -> u8 {
 }
 
 /// The kind that a number stands for.
-pub(super) fn kind_of(code: u8) -> MessageKind {
+pub(crate) fn kind_of(code: u8) -> MessageKind {
     match code {
         1 => MessageKind::Image,
         2 => MessageKind::File,

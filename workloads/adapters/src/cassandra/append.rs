@@ -1,0 +1,218 @@
+//! Sending. What must be known is read at the same time; then everything that a message is goes into one batch.
+
+use std::sync::Arc;
+
+use futures::future;
+use scylla::value::MaybeUnset;
+use sentinel_domain::{
+    event::{LiveEvent, Origin},
+    ids::{ChatId, MessageId},
+    message::{Draft, Message},
+    outbox::Change,
+    ports::{Appended, StoreError},
+    time::Timestamp,
+};
+
+use super::{
+    Shared,
+    attempts::{Attempt, Verdict},
+    batch::{Writes, optional},
+    chat::KnownChat,
+    detached,
+    inbox::EventKind,
+    messages::body,
+    order::Place,
+    times::{message_bucket, write_time},
+};
+use crate::content;
+
+/// A client id that was used in another chat, by an attempt of which nobody knows what came.
+#[derive(Debug, thiserror::Error)]
+#[error("the client message id is in use in another chat")]
+struct UsedElsewhere;
+
+/// A send under way.
+struct Sending {
+    known: KnownChat,
+    draft: Draft,
+    origin: Option<Origin>,
+    now: Timestamp,
+}
+
+impl Shared {
+    /// Writes a message, or finds the one that the sender wrote under the same client id.
+    pub(super) async fn append(
+        self: &Arc<Self>,
+        draft: Draft,
+        origin: Option<Origin>,
+        now: Timestamp,
+    ) -> Result<Appended, StoreError> {
+        let (chat, sender) = (draft.chat_id, draft.sender_id);
+        let attempts = async {
+            match &draft.client_message_id {
+                Some(client) => self.attempts(sender, client, chat).await,
+                None => Ok((Vec::new(), Vec::new())),
+            }
+        };
+        let answered = async {
+            match draft.reply_to {
+                Some(message) => self.has_message(chat, message).await,
+                None => Ok(true),
+            }
+        };
+        // The place in the order is taken now, the id when the chat's newest is known.
+        let reads = async { futures::try_join!(self.chat_of(sender, chat), attempts, answered) };
+        let (turn, found) = future::join(self.turns.wait(chat), reads).await;
+        let (known, (attempts, stale), answered) = found?;
+        let shared = Arc::clone(self);
+        if !attempts.is_empty() {
+            drop(turn);
+            return detached(async move { shared.repeat(Sending { known, draft, origin, now }).await }).await;
+        }
+        if known.blocked {
+            return Err(StoreError::Blocked);
+        }
+        if !answered {
+            return Err(StoreError::UnknownReply);
+        }
+        let place = self.order.take(chat, now);
+        drop(turn);
+        detached(async move { shared.first(Sending { known, draft, origin, now }, place, stale).await }).await
+    }
+
+    /// Sends what nobody sent before.
+    async fn first(
+        self: &Arc<Self>,
+        sending: Sending,
+        place: Place,
+        stale: Vec<Attempt>,
+    ) -> Result<Appended, StoreError> {
+        let id = place.message_id();
+        let sender = sending.draft.sender_id;
+        let client = sending.draft.client_message_id.clone();
+        if let Some(client) = &client {
+            let verdict = self.compete(sender, client, sending.known.chat.id, id).await?;
+            if verdict != Verdict::Write {
+                drop(place);
+                return self.carry_out(sending, verdict).await;
+            }
+        }
+        let message = message_of(&sending.draft, id);
+        let mut writes = self.message_writes(&sending.known, &message)?;
+        if let Some(client) = &client {
+            for attempt in stale {
+                let chat = self.known(attempt.chat).await?.chat;
+                if let Some(chat) = chat {
+                    self.add_burial(&mut writes, sender, client, attempt, &chat);
+                }
+            }
+        }
+        if let Err(error) = self.put(&writes).await {
+            if let Some(client) = client {
+                self.mark_unknown(sender, client, id);
+            }
+            return Err(error);
+        }
+        let Sending { known, origin, .. } = sending;
+        place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
+        Ok(Appended { message, duplicate: false })
+    }
+
+    /// Finds out what came of attempts that were there before.
+    async fn repeat(self: &Arc<Self>, sending: Sending) -> Result<Appended, StoreError> {
+        let Some(client) = sending.draft.client_message_id.clone() else {
+            return Err(StoreError::unavailable(UsedElsewhere));
+        };
+        let verdict = self.outcome(sending.draft.sender_id, &client, sending.known.chat.id, None).await?;
+        self.carry_out(sending, verdict).await
+    }
+
+    async fn carry_out(self: &Arc<Self>, sending: Sending, verdict: Verdict) -> Result<Appended, StoreError> {
+        let attempt = match verdict {
+            Verdict::Repeat(attempt) => match self.written(attempt).await? {
+                Some(message) => return Ok(Appended { message, duplicate: true }),
+                // The mark is there and the message not yet: the batch is being finished.
+                None => attempt,
+            },
+            Verdict::TakeOver(attempt) => attempt,
+            Verdict::Write => return Err(StoreError::unavailable(UsedElsewhere)),
+        };
+        let Sending { known, draft, origin, now } = sending;
+        if attempt.chat != known.chat.id {
+            return Err(StoreError::unavailable(UsedElsewhere));
+        }
+        tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
+        let place = self.order.take(attempt.chat, now);
+        self.put(&self.message_writes(&known, &message_of(&draft, attempt.message))?).await?;
+        // It may have been there all the time, and edited since.
+        let message = self.written(attempt).await?;
+        let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
+        place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
+        Ok(Appended { message, duplicate: true })
+    }
+
+    /// The message of an attempt; `None` when it is not there.
+    async fn written(&self, attempt: Attempt) -> Result<Option<Message>, StoreError> {
+        let Some(known) = self.known(attempt.chat).await?.chat else { return Ok(None) };
+        Ok(self.message_row(&known, attempt.message).await?.map(|row| row.message))
+    }
+
+    /// Everything that a message is: its row, both inboxes, the lists, the outbox, and the mark under its client id.
+    fn message_writes(&self, known: &KnownChat, message: &Message) -> Result<Writes, StoreError> {
+        let chat = &known.chat;
+        let key = self.key(known)?;
+        let sealed = content::seal(&key, chat, message.id, 0, &message.text, &message.attachments)
+            .map_err(StoreError::unavailable)?;
+        let at = write_time(message.id.0);
+        let mut writes = Writes::new();
+        let client = message.client_message_id.as_ref().map(|client| client.as_str().to_owned());
+        let values = (
+            chat.id.0,
+            message_bucket(message.id),
+            message.id.0,
+            message.sender_id.0,
+            content::kind_code(message.kind).cast_signed(),
+            optional(message.reply_to.map(|id| id.0)),
+            MaybeUnset::from_option(client),
+            body(0, sealed),
+            at,
+        );
+        writes.add(&self.statements.insert_message, values);
+        self.add_chat_bucket(&mut writes, chat.id, message.id);
+        for member in chat.distinct_members() {
+            self.add_event(&mut writes, *member, message.id.into(), EventKind::Message, chat.id, Some(message.id));
+            writes.add(&self.statements.set_activity, (at, message.id.0, member.0, chat.id.0));
+        }
+        writes.add(&self.statements.set_newest, (at, message.id.0, chat.id.0));
+        let change = Change::Written { message_id: message.id, sender_id: message.sender_id };
+        self.add_outbox(&mut writes, chat, message.id.into(), change);
+        if let Some(client) = &message.client_message_id {
+            self.add_written(&mut writes, message.sender_id, client, message.id);
+        }
+        Ok(writes)
+    }
+
+    fn add_chat_bucket(&self, writes: &mut Writes, chat: ChatId, message: MessageId) {
+        let partition = (chat.0, message_bucket(message));
+        if !self.listed.has(partition) {
+            writes.add(&self.statements.insert_chat_bucket, (partition.0, partition.1, write_time(message.0)));
+            writes.opened.push(partition);
+        }
+    }
+}
+
+fn message_of(draft: &Draft, id: MessageId) -> Message {
+    let Draft { chat_id, sender_id, kind, text, attachments, reply_to, client_message_id } = draft.clone();
+    Message {
+        id,
+        chat_id,
+        sender_id,
+        kind,
+        text,
+        attachments,
+        reply_to,
+        client_message_id,
+        edited_at: None,
+        deleted: false,
+    }
+}

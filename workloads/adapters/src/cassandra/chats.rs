@@ -1,0 +1,87 @@
+//! The port of services.
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    event::Origin,
+    ids::{ChatId, EventId, MessageId, UserId},
+    message::{Chat, Draft, Message},
+    place::InboxPlace,
+    ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
+    time::Timestamp,
+    watermark::{Progress, Watermarks},
+};
+
+use super::Cassandra;
+
+#[async_trait]
+impl ChatStore for Cassandra {
+    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
+        self.shared.start(caller, peer, now).await
+    }
+
+    async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError> {
+        Ok(self.shared.chat_of(caller, chat).await?.chat)
+    }
+
+    async fn chats(
+        &self,
+        caller: UserId,
+        before: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<ChatSummary>, StoreError> {
+        self.shared.list(caller, before, limit).await
+    }
+
+    async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
+        self.shared.append(draft, origin, now).await
+    }
+
+    async fn edit(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+        now: Timestamp,
+    ) -> Result<Message, StoreError> {
+        self.shared.edit(caller, chat, message, text, now).await
+    }
+
+    async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId, now: Timestamp) -> Result<(), StoreError> {
+        self.shared.delete(caller, chat, message, now).await
+    }
+
+    async fn history(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.shared.page(caller, chat, query, limit).await
+    }
+
+    async fn advance(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        progress: Progress,
+        up_to: MessageId,
+        now: Timestamp,
+    ) -> Result<Watermarks, StoreError> {
+        self.shared.advance(caller, chat, progress, up_to, now).await
+    }
+
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
+        self.shared.inbox(caller, since, limit).await
+    }
+
+    async fn inbox_head(&self, caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
+        self.shared.inbox_head(caller).await
+    }
+
+    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
+        let known = self.shared.chat_of(caller, chat).await?;
+        self.shared.message_row(&known, message).await?.map(|row| row.message).ok_or(StoreError::NotFound)
+    }
+}

@@ -1,0 +1,108 @@
+//! Why Cassandra can't be used.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use scylla::errors::{ExecutionError, NewSessionError, PrepareError};
+use sentinel_domain::keyring::KeyError;
+
+use crate::credentials::CredentialsError;
+
+/// Why Cassandra can't be used, and what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum CassandraError {
+    /// No endpoint is configured.
+    #[error("`stores.cassandra.connection.endpoints` is empty; give contact points as host:port")]
+    NoEndpoint,
+    /// A name that would have to be quoted.
+    #[error(
+        "`stores.cassandra.{field}` is `{value}`; it has 1 to 48 letters, digits, underscores (and hyphens in a data centre)"
+    )]
+    Name {
+        /// Which field.
+        field: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// A file of credentials can't be read.
+    #[error("`stores.cassandra.connection.credentials`")]
+    Credentials(#[from] CredentialsError),
+    /// The authorities' certificates can't be read.
+    #[error("no certificates of authorities in {}; correct `stores.cassandra.connection.tls.ca`", path.display())]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No endpoint can be reached, or they refuse this user.
+    #[error(
+        "cassandra at {endpoints} can't be used after {} s; see that it runs and can be reached from here, and that the \
+         user name and password are right", waited.as_secs()
+    )]
+    Unreachable {
+        /// The contact points.
+        endpoints: String,
+        /// How long was tried.
+        waited: Duration,
+        /// What happened last; none when no answer came at all.
+        #[source]
+        source: Option<NewSessionError>,
+    },
+    /// The cluster has no such data centre.
+    #[error("cassandra has the data centres {found:?} but not `{wanted}`; correct `stores.cassandra.datacenter`")]
+    Datacenter {
+        /// What is configured.
+        wanted: String,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// The tables are not there, or of another version.
+    #[error(
+        "the tables in keyspace `{keyspace}` are of version {}, this program needs version {needed}; {}",
+        found.map_or_else(|| "none".to_owned(), |found| found.to_string()),
+        if found.is_some_and(|found| found > *needed) { "run a newer version of it" } else { "run `sentinel migrate` first" }
+    )]
+    Schema {
+        /// The keyspace.
+        keyspace: String,
+        /// The version that was found.
+        found: Option<i32>,
+        /// The version that this program knows.
+        needed: i32,
+    },
+    /// The tables can't be brought to this version.
+    #[error(
+        "can't bring the tables in keyspace `{keyspace}` to version {version}; the user needs the right to create tables"
+    )]
+    Migration {
+        /// The keyspace.
+        keyspace: String,
+        /// The version.
+        version: i32,
+        /// Why.
+        #[source]
+        source: Box<ExecutionError>,
+    },
+    /// Another process has been changing the tables for long.
+    #[error("another process is changing the tables in keyspace `{0}`; try again when it is done")]
+    Busy(String),
+    /// A statement is not understood.
+    #[error("cassandra does not understand a statement; see that its version is 4.0 or later")]
+    Statement(#[from] Box<PrepareError>),
+    /// A statement failed.
+    #[error("cassandra did not carry out a statement")]
+    Execution(#[from] Box<ExecutionError>),
+    /// An answer that is none.
+    #[error("cassandra gave an answer that can't be understood")]
+    Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A key-encryption key that chats need is missing or is another one.
+    #[error("the chats in keyspace `{keyspace}` can't be decrypted with the given keys")]
+    Keys {
+        /// The keyspace.
+        keyspace: String,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+}

@@ -1,0 +1,166 @@
+//! A chat's history, partition by partition.
+
+use scylla::statement::prepared::PreparedStatement;
+use sentinel_domain::{
+    clock::Instant,
+    ids::{ChatId, MessageId, UserId},
+    message::Message,
+    ports::{HistoryPage, HistoryQuery, StoreError},
+};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    chat::KnownChat,
+    messages::{StoredMessage, message_of},
+    times::{bound, message_bucket},
+};
+use crate::chat_keys::OpenKey;
+
+/// Which way from a message, itself included or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Until,
+    Before,
+    After,
+}
+
+/// A chat as a page sees it.
+struct View<'a> {
+    shared: &'a Shared,
+    known: &'a KnownChat,
+    key: OpenKey,
+    /// Its partitions, newest first.
+    buckets: Vec<i32>,
+}
+
+impl Shared {
+    /// A part of the history.
+    pub(super) async fn page(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let (known, buckets) = futures::try_join!(self.chat_of(caller, chat), self.buckets(chat))?;
+        let view = View { shared: self, key: self.key(&known)?, known: &known, buckets };
+        let limit = limit.max(1);
+        match query {
+            HistoryQuery::Latest => {
+                let (messages, more_before) = view.some(Way::Until, last(), limit).await?;
+                Ok(HistoryPage { messages, more_before, more_after: false })
+            }
+            HistoryQuery::Before(id) => {
+                let id = bound(id);
+                let (found, more_after) = futures::try_join!(view.some(Way::Before, id, limit), view.has_from(id))?;
+                Ok(HistoryPage { messages: found.0, more_before: found.1, more_after })
+            }
+            HistoryQuery::After(id) => {
+                let id = bound(id);
+                let (found, more_before) = futures::try_join!(view.some(Way::After, id, limit), view.has_until(id))?;
+                let (mut messages, more_after) = found;
+                messages.reverse();
+                Ok(HistoryPage { messages, more_before, more_after })
+            }
+            HistoryQuery::Around(id) => {
+                let id = bound(id);
+                // The message itself counts as one of the older half, so that a limit of one gives it.
+                let newer = limit / 2;
+                let older = view.some(Way::Until, id, limit - newer);
+                let ((older, more_before), (mut messages, more_after)) =
+                    futures::try_join!(older, view.some(Way::After, id, newer))?;
+                messages.reverse();
+                messages.extend(older);
+                Ok(HistoryPage { messages, more_before, more_after })
+            }
+        }
+    }
+
+    /// The newest message of a chat.
+    pub(super) async fn newest(&self, known: &KnownChat) -> Result<Option<Message>, StoreError> {
+        let Some(newest) = known.newest else { return Ok(None) };
+        if let Some(row) = self.message_row(known, newest).await? {
+            return Ok(Some(row.message));
+        }
+        let buckets = self.buckets(known.chat.id).await?;
+        let view = View { shared: self, key: self.key(known)?, known, buckets };
+        Ok(view.some(Way::Until, last(), 1).await?.0.pop())
+    }
+
+    /// The partitions of a chat that have messages, newest first.
+    pub(super) async fn buckets(&self, chat: ChatId) -> Result<Vec<i32>, StoreError> {
+        let rows: Vec<(i32,)> = self.rows(&self.statements.chat_buckets, (chat.0,)).await?;
+        Ok(rows.into_iter().map(|(bucket,)| bucket).collect())
+    }
+}
+
+/// Sorts after every id.
+fn last() -> MessageId {
+    MessageId(Instant { millis: u64::MAX >> 16, counter: u16::MAX >> 4 }.id(u64::MAX))
+}
+
+impl View<'_> {
+    /// Up to `limit` messages one way, the nearest first, and whether there is another.
+    async fn some(&self, way: Way, from: MessageId, limit: usize) -> Result<(Vec<Message>, bool), StoreError> {
+        let (statement, start) = match way {
+            Way::Until => (&self.shared.statements.messages_until, message_bucket(from)),
+            Way::Before => (&self.shared.statements.messages_before, message_bucket(from)),
+            Way::After => (&self.shared.statements.messages_after, message_bucket(from)),
+        };
+        let buckets: Vec<i32> = match way {
+            Way::After => self.buckets.iter().rev().copied().filter(|bucket| *bucket >= start).collect(),
+            Way::Until | Way::Before => self.buckets.iter().copied().filter(|bucket| *bucket <= start).collect(),
+        };
+        let mut messages = Vec::new();
+        for bucket in buckets {
+            let left = row_limit(limit - messages.len() + 1);
+            let values = (self.known.chat.id.0, bucket, from.0, left);
+            let rows: Vec<StoredMessage> = self.shared.rows(statement, values).await?;
+            for row in rows {
+                let row = message_of(row, &self.known.chat, &self.key).map_err(StoreError::unavailable)?;
+                let Some(row) = row else { continue };
+                if messages.len() == limit {
+                    return Ok((messages, true));
+                }
+                messages.push(row.message);
+            }
+        }
+        Ok((messages, false))
+    }
+
+    /// Whether there is this message or a newer one.
+    async fn has_from(&self, id: MessageId) -> Result<bool, StoreError> {
+        let start = message_bucket(id);
+        let buckets = self.buckets.iter().rev().copied().filter(|bucket| *bucket >= start);
+        self.has(&self.shared.statements.senders_from, buckets, id).await
+    }
+
+    /// Whether there is this message or an older one.
+    async fn has_until(&self, id: MessageId) -> Result<bool, StoreError> {
+        let start = message_bucket(id);
+        let buckets = self.buckets.iter().copied().filter(|bucket| *bucket <= start);
+        self.has(&self.shared.statements.senders_until, buckets, id).await
+    }
+
+    async fn has(
+        &self,
+        statement: &PreparedStatement,
+        buckets: impl Iterator<Item = i32>,
+        id: MessageId,
+    ) -> Result<bool, StoreError> {
+        for bucket in buckets {
+            let values = (self.known.chat.id.0, bucket, id.0, 1_i32);
+            let found: Vec<(Option<Uuid>,)> = self.shared.rows(statement, values).await?;
+            if !found.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A limit as CQL takes it.
+pub(super) fn row_limit(limit: usize) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}

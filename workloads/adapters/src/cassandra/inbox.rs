@@ -1,0 +1,249 @@
+//! Inboxes: what happened to a user, in the order of ids.
+//!
+//! Events are rows; the newest receipts of each chat are in the row of the chat in the user's list, so that one replaces
+//! the one before it. A page is a merge of both. Writers overlap, so an event may become visible after one with a higher
+//! id: see [`InboxPlace`].
+
+use scylla::DeserializeRow;
+use sentinel_domain::{
+    clock::Instant,
+    ids::{ChatId, EventId, MessageId, UserId},
+    place::{InboxPlace, LISTED, SETTLING_SECONDS},
+    ports::{Inbox, StoreError},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    batch::{Writes, optional},
+    history::row_limit,
+    list::UserChat,
+    times::{INBOX_BUCKET, first_write_time, inbox_bucket, write_time},
+};
+
+const DAY_SECONDS: i64 = 24 * 3600;
+/// How long inboxes keep events.
+const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+const MILLIS: i64 = 1000;
+
+/// What a row of the inbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum EventKind {
+    Message = 0,
+    Edited = 1,
+    Deleted = 2,
+    ChatStarted = 3,
+    ChatDeleted = 4,
+}
+
+impl EventKind {
+    fn of(code: i8) -> Option<Self> {
+        let all = [Self::Message, Self::Edited, Self::Deleted, Self::ChatStarted, Self::ChatDeleted];
+        all.into_iter().find(|kind| kind.code() == code)
+    }
+
+    fn code(self) -> i8 {
+        (self as u8).cast_signed()
+    }
+}
+
+/// A row of `inbox`.
+#[derive(DeserializeRow)]
+struct StoredEvent {
+    event_id: Uuid,
+    kind: Option<i8>,
+    chat_id: Option<Uuid>,
+    subject: Option<Uuid>,
+}
+
+/// An event before it is known what it says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) id: EventId,
+    pub(super) chat: ChatId,
+    pub(super) what: What,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// A row of the inbox.
+    Stored(EventKind, Option<MessageId>),
+    /// The newest progress of the user, or of the peer.
+    Receipt { own: bool },
+    /// What no version of this program writes.
+    Unknown,
+}
+
+/// A partition of an inbox.
+#[derive(Clone, Copy)]
+struct Bucket {
+    number: i32,
+    first_written: Timestamp,
+}
+
+impl Bucket {
+    /// Whether some of its events may have been dropped by their age.
+    fn may_lack(&self, wall: Timestamp) -> bool {
+        self.first_written.plus_seconds(INBOX_SECONDS) < wall
+    }
+
+    /// Whether all of its events are gone: those of a bucket are written within its width, or a little later.
+    fn is_empty(&self, wall: Timestamp) -> bool {
+        let width = i64::try_from(INBOX_BUCKET).unwrap_or(i64::MAX) / MILLIS;
+        self.first_written.plus_seconds(INBOX_SECONDS + width + DAY_SECONDS) < wall
+    }
+}
+
+impl Shared {
+    /// Adds an event to a user's inbox.
+    pub(super) fn add_event(
+        &self,
+        writes: &mut Writes,
+        user: UserId,
+        id: EventId,
+        kind: EventKind,
+        chat: ChatId,
+        subject: Option<MessageId>,
+    ) {
+        let bucket = inbox_bucket(id);
+        let ttl = i32::try_from(INBOX_SECONDS).unwrap_or(i32::MAX);
+        let subject = optional(subject.map(|id| id.0));
+        let values = (user.0, bucket, id.0, kind.code(), chat.0, subject, write_time(id.0), ttl);
+        writes.add(&self.statements.insert_event, values);
+        if !self.listed.has((user.0, bucket)) {
+            let wall = Timestamp::now();
+            writes.add(&self.statements.insert_inbox_bucket, (user.0, bucket, wall.0, first_write_time(wall)));
+            writes.opened.push((user.0, bucket));
+        }
+    }
+
+    /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be.
+    pub(super) async fn inbox(
+        &self,
+        caller: UserId,
+        since: Option<InboxPlace>,
+        limit: usize,
+    ) -> Result<Inbox, StoreError> {
+        let limit = limit.max(1);
+        // Before the reads: what is settled then is visible to them.
+        let wall = Timestamp::now();
+        let (mut buckets, chats) = futures::try_join!(self.inbox_buckets(caller), self.user_chats(caller))?;
+        let place = since.clone().unwrap_or_else(InboxPlace::start);
+        buckets.retain(|bucket| bucket.number >= inbox_bucket(place.up_to()));
+        let reset = since.is_some() && buckets.iter().any(|bucket| bucket.may_lack(wall));
+        buckets.retain(|bucket| !bucket.is_empty(wall));
+
+        let mut entries = self.entries_after(caller, &buckets, &place, limit).await?;
+        entries.extend(receipts(&chats).filter(|receipt| receipt.id > place.up_to()));
+        entries.sort_by_key(|entry| entry.id);
+        let fresh: Vec<Entry> = entries.iter().filter(|entry| !place.has(entry.id)).copied().collect();
+        let more = fresh.len() > limit;
+        let page = &fresh[..limit.min(fresh.len())];
+        let last = page.last().map(|entry| entry.id);
+        let given: Vec<EventId> = entries
+            .iter()
+            .map(|entry| entry.id)
+            .filter(|id| place.has(*id) || last.is_some_and(|last| *id <= last))
+            .collect();
+        let next = place.after_page(&given, last.filter(|_| more), self.settled(wall));
+        Ok(Inbox { events: self.bodies(caller, page).await?, next, more, reset })
+    }
+
+    /// The end of an inbox.
+    pub(super) async fn inbox_head(&self, caller: UserId) -> Result<InboxPlace, StoreError> {
+        let wall = Timestamp::now();
+        let (buckets, chats) = futures::try_join!(self.inbox_buckets(caller), self.user_chats(caller))?;
+        let floor = InboxPlace::start().after_page(&[], None, self.settled(wall)).up_to();
+        let mut newest: Vec<EventId> = Vec::new();
+        for bucket in buckets.iter().rev().filter(|bucket| bucket.number >= inbox_bucket(floor)) {
+            // One more than a place can list makes it pass over all that is older.
+            let left = LISTED + 1 - newest.len();
+            if left == 0 {
+                break;
+            }
+            let values = (caller.0, bucket.number, floor.0, row_limit(left));
+            let rows: Vec<(Uuid,)> = self.rows(&self.statements.newest_events, values).await?;
+            newest.extend(rows.into_iter().map(|(id,)| EventId(id)));
+        }
+        newest.extend(receipts(&chats).map(|receipt| receipt.id).filter(|id| *id > floor));
+        newest.sort();
+        if let Some(newest) = newest.last() {
+            self.order.clock().observe(newest.0);
+        }
+        Ok(InboxPlace::exactly(floor).after_page(&newest, None, self.settled(wall)))
+    }
+
+    /// The time up to which nothing new becomes visible. A node whose clock is ahead does not run away with it.
+    fn settled(&self, wall: Timestamp) -> Timestamp {
+        let newest = self.order.clock().newest().millis.cast_signed();
+        Timestamp(wall.0.min(newest)).plus_seconds(-SETTLING_SECONDS)
+    }
+
+    async fn inbox_buckets(&self, user: UserId) -> Result<Vec<Bucket>, StoreError> {
+        let rows: Vec<(i32, Option<i64>)> = self.rows(&self.statements.inbox_buckets, (user.0,)).await?;
+        let bucket =
+            |(number, written): (i32, Option<i64>)| Bucket { number, first_written: Timestamp(written.unwrap_or(0)) };
+        Ok(rows.into_iter().map(bucket).collect())
+    }
+
+    /// Partitions of an inbox.
+    pub(super) async fn inbox_bucket_numbers(&self, user: UserId) -> Result<Vec<i32>, StoreError> {
+        Ok(self.inbox_buckets(user).await?.into_iter().map(|bucket| bucket.number).collect())
+    }
+
+    /// Rows after a place: more than `limit` that it does not have, if there are, and those that it lists.
+    async fn entries_after(
+        &self,
+        user: UserId,
+        buckets: &[Bucket],
+        place: &InboxPlace,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let lists = *place != InboxPlace::exactly(place.up_to());
+        // What a place lists is not much later than what it is up to.
+        let window = Instant::of(place.up_to().0).millis + 2 * SETTLING_SECONDS.unsigned_abs() * MILLIS.unsigned_abs();
+        let step = limit.saturating_add(1 + LISTED);
+        let (mut entries, mut after, mut fresh) = (Vec::new(), place.up_to(), 0);
+        for bucket in buckets {
+            loop {
+                let values = (user.0, bucket.number, after.0, row_limit(step));
+                let rows: Vec<StoredEvent> = self.rows(&self.statements.events_after, values).await?;
+                let full = rows.len() >= step;
+                for row in rows {
+                    let entry = entry(&row);
+                    after = entry.id;
+                    fresh += usize::from(!place.has(entry.id));
+                    entries.push(entry);
+                }
+                self.order.clock().observe(after.0);
+                if fresh > limit && (!lists || Instant::of(after.0).millis > window) {
+                    return Ok(entries);
+                }
+                if !full {
+                    break;
+                }
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn entry(row: &StoredEvent) -> Entry {
+    let what = match (row.kind.and_then(EventKind::of), row.chat_id) {
+        (Some(kind), Some(_)) => What::Stored(kind, row.subject.map(MessageId)),
+        _ => What::Unknown,
+    };
+    Entry { id: EventId(row.event_id), chat: ChatId(row.chat_id.unwrap_or_default()), what }
+}
+
+fn receipts(chats: &[UserChat]) -> impl Iterator<Item = Entry> {
+    chats.iter().flat_map(|chat| {
+        let receipts = [(chat.receipt, true), (chat.peer_receipt, false)];
+        receipts.into_iter().filter_map(|(event, own)| {
+            Some(Entry { id: EventId(event?), chat: ChatId(chat.chat_id), what: What::Receipt { own } })
+        })
+    })
+}

@@ -1,0 +1,237 @@
+//! Rows of messages; changing and deleting them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use scylla::DeserializeRow;
+use sentinel_domain::{
+    event::LiveEvent,
+    ids::{ChatId, MessageId, UserId},
+    keyring::KeyError,
+    message::{Chat, ClientMessageId, Message},
+    outbox::Change,
+    ports::StoreError,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    batch::Writes,
+    chat::KnownChat,
+    detached,
+    inbox::EventKind,
+    times::{final_write_time, message_bucket, write_time},
+};
+use crate::{
+    chat_keys::OpenKey,
+    content::{self, Content},
+};
+
+const VERSION_BYTES: usize = 4;
+/// Partitions that one call reads at the same time.
+pub(super) const READS: usize = 16;
+/// Ids in one statement.
+const IDS: usize = 100;
+
+/// A row of `messages`. Columns other than the id may be missing in what is left of a deleted chat.
+#[derive(DeserializeRow)]
+pub(super) struct StoredMessage {
+    message_id: Uuid,
+    sender: Option<Uuid>,
+    kind: Option<i8>,
+    reply_to: Option<Uuid>,
+    client_message_id: Option<String>,
+    edited_at: Option<i64>,
+    body: Option<Vec<u8>>,
+    deleted: Option<bool>,
+}
+
+/// A message with the number of its changes.
+pub(super) struct MessageRow {
+    pub(super) message: Message,
+    version: u32,
+}
+
+/// What a message says in its `version`th form, as its cell has it.
+pub(super) fn body(version: u32, sealed: Vec<u8>) -> Vec<u8> {
+    [version.to_be_bytes().as_slice(), &sealed].concat()
+}
+
+/// Decrypts a row; `None` when it is no whole message.
+pub(super) fn message_of(stored: StoredMessage, chat: &Chat, key: &OpenKey) -> Result<Option<MessageRow>, KeyError> {
+    let Some(sender) = stored.sender else { return Ok(None) };
+    let id = MessageId(stored.message_id);
+    let body = stored.body.filter(|_| stored.deleted != Some(true));
+    let (version, content) = match &body {
+        Some(body) => {
+            let (version, sealed) = body.split_first_chunk::<VERSION_BYTES>().ok_or(KeyError::Corrupt)?;
+            let version = u32::from_be_bytes(*version);
+            (version, content::open(key, chat, id, version, sealed)?)
+        }
+        None => (0, Content::default()),
+    };
+    let client_message_id = stored.client_message_id.map(ClientMessageId::parse).transpose();
+    Ok(Some(MessageRow {
+        message: Message {
+            id,
+            chat_id: chat.id,
+            sender_id: UserId(sender),
+            kind: content::kind_of(stored.kind.unwrap_or_default().cast_unsigned()),
+            text: content.text,
+            attachments: content.attachments,
+            reply_to: stored.reply_to.map(MessageId),
+            client_message_id: client_message_id.map_err(|_| KeyError::Corrupt)?,
+            edited_at: stored.edited_at.map(Timestamp),
+            deleted: body.is_none(),
+        },
+        version,
+    }))
+}
+
+impl Shared {
+    /// One message of a chat.
+    pub(super) async fn message_row(&self, known: &KnownChat, id: MessageId) -> Result<Option<MessageRow>, StoreError> {
+        let rows = self.stored(known.chat.id, message_bucket(id), vec![id]).await?;
+        let key = self.key(known)?;
+        let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key));
+        Ok(row.transpose().map_err(StoreError::unavailable)?.flatten())
+    }
+
+    /// Whether a chat has this message.
+    pub(super) async fn has_message(&self, chat: ChatId, id: MessageId) -> Result<bool, StoreError> {
+        let values = (chat.0, message_bucket(id), id.0);
+        let found: Vec<(Option<Uuid>,)> = self.rows(&self.statements.sender, values).await?;
+        Ok(found.iter().any(|(sender,)| sender.is_some()))
+    }
+
+    async fn stored(&self, chat: ChatId, bucket: i32, ids: Vec<MessageId>) -> Result<Vec<StoredMessage>, StoreError> {
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+        self.rows(&self.statements.messages, (chat.0, bucket, ids)).await
+    }
+
+    /// Messages of several chats, by id.
+    pub(super) async fn messages_of(
+        &self,
+        chats: &HashMap<ChatId, KnownChat>,
+        wanted: impl IntoIterator<Item = (ChatId, MessageId)>,
+    ) -> Result<HashMap<MessageId, Message>, StoreError> {
+        let mut groups: HashMap<(ChatId, i32), Vec<MessageId>> = HashMap::new();
+        for (chat, id) in wanted {
+            let ids = groups.entry((chat, message_bucket(id))).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let reads: Vec<(ChatId, i32, Vec<MessageId>)> = groups
+            .into_iter()
+            .flat_map(|((chat, bucket), ids)| {
+                ids.chunks(IDS).map(|ids| (chat, bucket, ids.to_vec())).collect::<Vec<_>>()
+            })
+            .collect();
+        let found: Vec<Vec<Message>> = stream::iter(reads)
+            .map(|(chat, bucket, ids)| self.group(chats.get(&chat), bucket, ids))
+            .buffer_unordered(READS)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().map(|message| (message.id, message)).collect())
+    }
+
+    async fn group(
+        &self,
+        known: Option<&KnownChat>,
+        bucket: i32,
+        ids: Vec<MessageId>,
+    ) -> Result<Vec<Message>, StoreError> {
+        let Some(known) = known else { return Ok(Vec::new()) };
+        let key = self.key(known)?;
+        let rows = self.stored(known.chat.id, bucket, ids).await?.into_iter();
+        let messages = rows.filter_map(|row| message_of(row, &known.chat, &key).transpose());
+        messages.map(|row| row.map(|row| row.message)).collect::<Result<_, _>>().map_err(StoreError::unavailable)
+    }
+
+    /// Replaces a message's text. A block cuts edits as it cuts messages: both carry text to the peer.
+    pub(super) async fn edit(
+        self: &Arc<Self>,
+        caller: UserId,
+        chat: ChatId,
+        id: MessageId,
+        text: String,
+        now: Timestamp,
+    ) -> Result<Message, StoreError> {
+        let (known, MessageRow { mut message, version }) = self.own(caller, chat, id).await?;
+        if message.deleted {
+            return Err(StoreError::Gone);
+        }
+        if known.blocked {
+            return Err(StoreError::Blocked);
+        }
+        let version = version.saturating_add(1);
+        let key = self.key(&known)?;
+        let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)
+            .map_err(StoreError::unavailable)?;
+        message.text = text;
+        message.edited_at = Some(now);
+        let place = self.order.take(chat, now);
+        let mut writes = Writes::new();
+        let values = (write_time(place.id().0), now.0, body(version, sealed), chat.0, message_bucket(id), id.0);
+        writes.add(&self.statements.edit_message, values);
+        for member in known.chat.distinct_members() {
+            self.add_event(&mut writes, *member, place.id(), EventKind::Edited, chat, Some(id));
+        }
+        self.add_outbox(&mut writes, &known.chat, place.id(), Change::Edited { message_id: id, sender_id: caller });
+        let shared = Arc::clone(self);
+        detached(async move {
+            shared.put(&writes).await?;
+            place.publish(LiveEvent::Edited { chat: known.chat, message: message.clone() });
+            Ok(message)
+        })
+        .await
+    }
+
+    /// Leaves a tombstone. The author may always take back what was said, also when blocked.
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        caller: UserId,
+        chat: ChatId,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (known, row) = self.own(caller, chat, id).await?;
+        if row.message.deleted {
+            return Ok(());
+        }
+        let place = self.order.take(chat, now);
+        let event = place.id();
+        let mut writes = Writes::new();
+        let bucket = message_bucket(id);
+        writes.add(&self.statements.set_deleted, (write_time(event.0), chat.0, bucket, id.0));
+        // An edit that is on its way must not bring text back.
+        writes.add(&self.statements.delete_body, (final_write_time(event.0), chat.0, bucket, id.0));
+        for member in known.chat.distinct_members() {
+            self.add_event(&mut writes, *member, event, EventKind::Deleted, chat, Some(id));
+        }
+        self.add_outbox(&mut writes, &known.chat, event, Change::Deleted { message_id: id, sender_id: caller });
+        let shared = Arc::clone(self);
+        detached(async move {
+            shared.put(&writes).await?;
+            place.publish(LiveEvent::Deleted { chat: known.chat, message_id: id });
+            Ok(())
+        })
+        .await
+    }
+
+    /// A message that the caller wrote, with its chat.
+    async fn own(&self, caller: UserId, chat: ChatId, id: MessageId) -> Result<(KnownChat, MessageRow), StoreError> {
+        let stored = self.stored(chat, message_bucket(id), vec![id]);
+        let (known, rows) = futures::try_join!(self.chat_of(caller, chat), stored)?;
+        let key = self.key(&known)?;
+        let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key)).transpose();
+        let row = row.map_err(StoreError::unavailable)?.flatten().ok_or(StoreError::NotFound)?;
+        if row.message.sender_id != caller {
+            return Err(StoreError::NotAuthor);
+        }
+        self.order.clock().observe(id.0);
+        Ok((known, row))
+    }
+}

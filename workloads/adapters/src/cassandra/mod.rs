@@ -1,0 +1,177 @@
+//! Cassandra: chats, messages, watermarks, inboxes and the outbox of profile Distributed.
+//!
+//! Any number of processes write at the same time. What is written names its write time, which follows from the id of the
+//! event that wrote it: so the newest event wins whatever the order of arrival, and a write whose fate is unknown may be
+//! repeated. Reads and writes need a quorum of the data centre. Light-weight transactions are used where a chat gets or
+//! loses its key, and for leases; sending needs none.
+
+mod append;
+mod attempts;
+mod batch;
+mod chat;
+mod chats;
+mod connection;
+mod error;
+mod history;
+mod inbox;
+mod inbox_bodies;
+mod links;
+mod list;
+mod messages;
+mod order;
+mod outbox;
+mod partitions;
+mod receipts;
+mod rewrap;
+mod schema;
+mod start;
+mod statements;
+mod times;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use scylla::{
+    client::session::Session, deserialize::row::DeserializeRow, serialize::row::SerializeRow,
+    statement::prepared::PreparedStatement,
+};
+use sentinel_domain::{
+    clock::HybridClock,
+    config::CassandraConfig,
+    event::Fanout,
+    keyring::Keyring,
+    ports::{AccountStore, StoreError},
+};
+
+pub use self::error::CassandraError;
+use self::{
+    batch::Writes,
+    connection::Purpose,
+    order::{Order, Turns},
+    partitions::Listed,
+    statements::Statements,
+};
+use crate::chat_keys::KeyCache;
+
+/// The store of chats. Clones share one session.
+#[derive(Clone)]
+pub struct Cassandra {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    session: Session,
+    statements: Statements,
+    keys: KeyCache,
+    order: Arc<Order>,
+    turns: Turns,
+    listed: Listed,
+    accounts: Arc<dyn AccountStore>,
+    closed: AtomicBool,
+}
+
+/// The store was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of chats is closed")]
+struct Closed;
+
+impl Cassandra {
+    /// Makes the keyspace if need be and brings its tables to this program's version. Safe to repeat and to run at the
+    /// same time elsewhere.
+    pub async fn migrate(config: &CassandraConfig) -> Result<(), CassandraError> {
+        let session = connection::open(config, Purpose::Migrate).await?;
+        schema::migrate(&session, config).await
+    }
+
+    /// Connects and refuses tables of another version than this program's, and chats whose keys are not in `keyring`.
+    /// Waits up to twenty seconds for a cluster that is just starting. `accounts` is asked whether the members of a new
+    /// chat exist.
+    pub async fn connect(
+        config: &CassandraConfig,
+        keyring: Arc<Keyring>,
+        clock: Arc<HybridClock>,
+        fanout: Arc<dyn Fanout>,
+        accounts: Arc<dyn AccountStore>,
+    ) -> Result<Self, CassandraError> {
+        let session = connection::open(config, Purpose::Use).await?;
+        schema::check(&session, config).await?;
+        let statements = Statements::prepare(&session).await.map_err(Box::new)?;
+        rewrap::check_keys(&session, &statements, &keyring, config).await?;
+        let shared = Shared {
+            session,
+            statements,
+            keys: KeyCache::new(keyring),
+            order: Arc::new(Order::new(clock, fanout)),
+            turns: Turns::new(),
+            listed: Listed::new(),
+            accounts,
+            closed: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// A quick read, for readiness.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.check, ()).await?;
+        if found.is_empty() { Err(StoreError::unavailable("cassandra does not know itself")) } else { Ok(()) }
+    }
+
+    /// Wraps every chat key anew that is not under the newest key-encryption key; gives their number. Safe to repeat,
+    /// and while other processes serve.
+    pub async fn rewrap_keys(&self) -> Result<usize, StoreError> {
+        self.shared.rewrap_keys().await
+    }
+
+    /// Refuses later calls; what is on its way ends by itself.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+    }
+}
+
+impl Shared {
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) { Err(StoreError::unavailable(Closed)) } else { Ok(()) }
+    }
+
+    /// All rows of a statement that has few.
+    async fn rows<R: for<'r> DeserializeRow<'r, 'r>>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<R>, StoreError> {
+        self.check_open()?;
+        let result = self.session.execute_unpaged(statement, values).await.map_err(StoreError::unavailable)?;
+        let rows = result.into_rows_result().map_err(StoreError::unavailable)?;
+        rows.rows::<R>().map_err(StoreError::unavailable)?.collect::<Result<_, _>>().map_err(StoreError::unavailable)
+    }
+
+    /// Writes one row.
+    async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<(), StoreError> {
+        self.check_open()?;
+        self.session.execute_unpaged(statement, values).await.map(|_| ()).map_err(StoreError::unavailable)
+    }
+
+    /// Tries a light-weight transaction; tells whether it did what it says.
+    async fn decide(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, StoreError> {
+        self.check_open()?;
+        let result = self.session.execute_unpaged(statement, values).await.map_err(StoreError::unavailable)?;
+        schema::applied(result).map_err(StoreError::unavailable)
+    }
+
+    /// Writes a batch.
+    async fn put(&self, writes: &Writes) -> Result<(), StoreError> {
+        self.check_open()?;
+        writes.send(&self.session).await?;
+        self.listed.add(&writes.opened);
+        Ok(())
+    }
+}
+
+/// Runs to its end even if the caller goes away.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(work).await.map_err(StoreError::unavailable)?
+}

@@ -1,0 +1,161 @@
+//! The order of one process: calls get their ids in the order in which they came, and sockets hear of what they did in
+//! the order of the ids, although the writes overlap.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sentinel_domain::{
+    clock::HybridClock,
+    event::{Fanout, LiveEvent},
+    ids::{ChatId, EventId, MessageId},
+    time::Timestamp,
+};
+use tokio::sync::MutexGuard;
+
+/// Chats share this many queues.
+const QUEUES: usize = 1024;
+
+/// Who may take an id next: a queue for each chat (some share one), in the order in which callers came.
+pub(super) struct Turns(Vec<tokio::sync::Mutex<()>>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self((0..QUEUES).map(|_| tokio::sync::Mutex::new(())).collect())
+    }
+
+    /// Waits for the turn of a caller; its place is taken when this is first polled.
+    pub(super) async fn wait(&self, chat: ChatId) -> MutexGuard<'_, ()> {
+        let [a, b, ..] = *chat.as_bytes();
+        self.0[usize::from(u16::from_be_bytes([a, b])) % QUEUES].lock().await
+    }
+}
+
+/// Gives out ids, and publishes what became of them: of one chat in the order of the ids.
+pub(super) struct Order {
+    clock: Arc<HybridClock>,
+    fanout: Arc<dyn Fanout>,
+    chats: Mutex<HashMap<ChatId, Line>>,
+}
+
+/// Places of a chat that are not published: `None` while the write is on its way.
+type Line = BTreeMap<EventId, Option<LiveEvent>>;
+
+impl Order {
+    pub(super) fn new(clock: Arc<HybridClock>, fanout: Arc<dyn Fanout>) -> Self {
+        Self { clock, fanout, chats: Mutex::default() }
+    }
+
+    pub(super) fn clock(&self) -> &HybridClock {
+        &self.clock
+    }
+
+    /// The next id, and a place in the chat's line. A place that is dropped is given up.
+    pub(super) fn take(self: &Arc<Self>, chat: ChatId, now: Timestamp) -> Place {
+        let mut chats = self.lock();
+        let id = self.clock.event_id(now);
+        chats.entry(chat).or_default().insert(id, None);
+        Place { order: Arc::clone(self), chat, id }
+    }
+
+    fn settle(&self, chat: ChatId, id: EventId, event: Option<LiveEvent>) {
+        let mut chats = self.lock();
+        let Some(line) = chats.get_mut(&chat) else { return };
+        match event {
+            Some(event) => drop(line.insert(id, Some(event))),
+            None => drop(line.remove(&id)),
+        }
+        let mut ready = Vec::new();
+        while let Some(first) = line.first_entry()
+            && first.get().is_some()
+        {
+            ready.extend(first.remove());
+        }
+        if line.is_empty() {
+            chats.remove(&chat);
+        }
+        // Still locked, so that nobody overtakes; publishing returns at once.
+        if !ready.is_empty() {
+            self.fanout.publish(ready);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ChatId, Line>> {
+        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An id whose event may still be published.
+pub(super) struct Place {
+    order: Arc<Order>,
+    chat: ChatId,
+    id: EventId,
+}
+
+impl Place {
+    pub(super) fn id(&self) -> EventId {
+        self.id
+    }
+
+    pub(super) fn message_id(&self) -> MessageId {
+        MessageId(self.id.0)
+    }
+
+    /// Publishes the event as soon as all before it are.
+    pub(super) fn publish(self, event: LiveEvent) {
+        self.order.settle(self.chat, self.id, Some(event));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // After `publish` this finds nothing, or an event that waits for its turn and must stay.
+        let waiting =
+            self.order.lock().get(&self.chat).and_then(|line| line.get(&self.id)).is_some_and(Option::is_none);
+        if waiting {
+            self.order.settle(self.chat, self.id, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::ids::SessionId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<u128>>);
+
+    impl Fanout for Recorder {
+        fn publish(&self, events: Vec<LiveEvent>) {
+            self.0.lock().unwrap().extend(events.iter().map(|event| match event {
+                LiveEvent::SessionEnded { session_id } => session_id.0.as_u128(),
+                other => panic!("{other:?}"),
+            }));
+        }
+    }
+
+    fn event(number: u128) -> LiveEvent {
+        LiveEvent::SessionEnded { session_id: SessionId(Uuid::from_u128(number)) }
+    }
+
+    #[test]
+    fn events_of_a_chat_are_published_in_the_order_of_their_ids() {
+        let fanout = Arc::new(Recorder::default());
+        let order = Arc::new(Order::new(Arc::new(HybridClock::new()), fanout.clone()));
+        let chat = ChatId(Uuid::from_u128(1));
+        let [first, second, third, fourth] = [0; 4].map(|_| order.take(chat, Timestamp(1000)));
+        let other = order.take(ChatId(Uuid::from_u128(2)), Timestamp(1000));
+        third.publish(event(3));
+        other.publish(event(9));
+        second.publish(event(2));
+        assert_eq!(*fanout.0.lock().unwrap(), [9], "another chat does not wait");
+        drop(first);
+        fourth.publish(event(4));
+        assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4], "nobody waits for what was given up");
+        assert!(order.lock().is_empty());
+    }
+}

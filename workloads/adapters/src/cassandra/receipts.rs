@@ -1,0 +1,81 @@
+//! Watermarks. Each is a cell whose write time is that of the message it names, so it never goes back, whoever writes last.
+
+use std::sync::Arc;
+
+use sentinel_domain::{
+    event::LiveEvent,
+    ids::{ChatId, MessageId, UserId},
+    outbox::Change,
+    ports::StoreError,
+    time::Timestamp,
+    watermark::{Progress, Watermarks},
+};
+
+use super::{Shared, batch::Writes, detached, times::write_time};
+
+impl Shared {
+    /// Raises the caller's watermarks.
+    pub(super) async fn advance(
+        self: &Arc<Self>,
+        caller: UserId,
+        chat_id: ChatId,
+        progress: Progress,
+        up_to: MessageId,
+        now: Timestamp,
+    ) -> Result<Watermarks, StoreError> {
+        let (known, exists) = futures::try_join!(self.chat_of(caller, chat_id), self.has_message(chat_id, up_to))?;
+        if !exists {
+            return Err(StoreError::NotFound);
+        }
+        let blocked = known.blocked;
+        let mut chat = known.chat;
+        let before = chat.watermarks_of(caller);
+        let watermarks = before.advanced(progress, up_to);
+        if watermarks == before {
+            return Ok(before);
+        }
+        self.order.clock().observe(up_to.0);
+        let place = self.order.take(chat_id, now);
+        let event = place.id();
+        let statements = &self.statements;
+        let mut writes = Writes::new();
+        let mut marks = vec![
+            (&statements.set_delivered, watermarks.delivered_up_to),
+            (&statements.set_read, watermarks.read_up_to),
+        ];
+        // What a blocked peer has heard stays; later progress is none of its business.
+        if !blocked {
+            marks.push((&statements.set_shown_delivered, watermarks.delivered_up_to));
+            marks.push((&statements.set_shown_read, watermarks.read_up_to));
+        }
+        for (statement, mark) in marks {
+            if let Some(mark) = mark {
+                writes.add(statement, (write_time(mark.0), mark.0, chat_id.0, caller.0));
+            }
+        }
+        let at = write_time(event.0);
+        writes.add(&statements.set_receipt, (at, event.0, caller.0, chat_id.0));
+        let peer = chat.peer_of(caller);
+        if !blocked && peer != caller {
+            writes.add(&statements.set_peer_receipt, (at, event.0, peer.0, chat_id.0));
+        }
+        if watermarks.read_up_to != before.read_up_to {
+            self.add_outbox(&mut writes, &chat, event, Change::Read { message_id: up_to, user_id: caller });
+        }
+        for (place, member) in chat.members.into_iter().enumerate() {
+            if member == caller {
+                chat.watermarks[place] = watermarks;
+                if !blocked {
+                    chat.shown[place] = watermarks;
+                }
+            }
+        }
+        let shared = Arc::clone(self);
+        detached(async move {
+            shared.put(&writes).await?;
+            place.publish(LiveEvent::Receipt { chat, user_id: caller, blocked });
+            Ok(watermarks)
+        })
+        .await
+    }
+}

@@ -1,0 +1,183 @@
+//! The keyspace and its tables, brought to this program's version step by step.
+
+use std::time::Duration;
+
+use scylla::{client::session::Session, errors::ExecutionError, statement::unprepared::Statement, value::Row};
+use sentinel_domain::{config::CassandraConfig, time::Timestamp};
+use uuid::Uuid;
+
+use super::{CassandraError, outbox};
+
+/// What each version adds.
+const STEPS: [&str; 1] = [include_str!("schema/0001_initial.cql")];
+/// The version that this program knows.
+const VERSION: i32 = 1;
+/// How long another process may hold the lock without a sign of life, in seconds.
+const LOCK_SECONDS: i32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often something is tried that others may be doing at the same time.
+const TRIES: u32 = 5;
+/// How often the lock is asked for, with a pause between.
+const LOCK_TRIES: u32 = 120;
+
+const MAKE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
+    only int, version int, PRIMARY KEY (only, version)) WITH CLUSTERING ORDER BY (version DESC)";
+const MAKE_LOCK: &str = "CREATE TABLE IF NOT EXISTS schema_lock (only int PRIMARY KEY, holder uuid)";
+const TAKE_LOCK: &str = "UPDATE schema_lock USING TTL ? SET holder = ? WHERE only = 0 IF holder = null";
+const RENEW_LOCK: &str = "UPDATE schema_lock USING TTL ? SET holder = ? WHERE only = 0 IF holder = ?";
+const RELEASE_LOCK: &str = "DELETE holder FROM schema_lock WHERE only = 0 IF holder = ?";
+const READ_VERSION: &str = "SELECT version FROM schema_version WHERE only = 0 LIMIT 1";
+const SET_VERSION: &str = "INSERT INTO schema_version (only, version) VALUES (0, ?)";
+const FIRST_PROGRESS: &str = "INSERT INTO outbox_progress (shard, next_minute) VALUES (?, ?) USING TIMESTAMP ?";
+
+/// Makes the keyspace if need be and brings its tables to this version.
+pub(super) async fn migrate(session: &Session, config: &CassandraConfig) -> Result<(), CassandraError> {
+    let CassandraConfig { keyspace, datacenter, replication_factor, .. } = config;
+    let failed =
+        |source| CassandraError::Migration { keyspace: keyspace.clone(), version: VERSION, source: Box::new(source) };
+    let make_keyspace = format!(
+        "CREATE KEYSPACE IF NOT EXISTS \"{keyspace}\" WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication_factor}}}"
+    );
+    // The lock needs its table, so two first runs may make it at once: one of them may have to look again.
+    for statement in [make_keyspace.as_str(), MAKE_VERSIONS, MAKE_LOCK] {
+        make(session, statement).await.map_err(failed)?;
+        if statement == make_keyspace {
+            use_keyspace(session, config).await?;
+        }
+    }
+    let holder = Uuid::new_v4();
+    lock(session, keyspace, holder).await?;
+    let done = run_steps(session, config, holder).await;
+    if let Err(error) = session.query_unpaged(RELEASE_LOCK, (holder,)).await {
+        tracing::warn!(%error, "the lock of the tables ends by itself in {LOCK_SECONDS} s");
+    }
+    done
+}
+
+async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) -> Result<(), CassandraError> {
+    let keyspace = &config.keyspace;
+    let found = version(session).await?.unwrap_or(0);
+    if found > VERSION {
+        return Err(CassandraError::Schema { keyspace: keyspace.clone(), found: Some(found), needed: VERSION });
+    }
+    for (step, version) in STEPS.iter().zip(1..).filter(|(_, version)| *version > found) {
+        let failed =
+            |source| CassandraError::Migration { keyspace: keyspace.clone(), version, source: Box::new(source) };
+        for statement in statements(step) {
+            let renewed = session.query_unpaged(RENEW_LOCK, (LOCK_SECONDS, holder, holder)).await.map_err(failed)?;
+            if !applied(renewed)? {
+                return Err(CassandraError::Busy(keyspace.clone()));
+            }
+            make(session, &statement).await.map_err(failed)?;
+        }
+        session.await_schema_agreement().await.map_err(|error| CassandraError::Answer(Box::new(error)))?;
+        if version == 1 {
+            // Relays begin here: nothing was written before.
+            let minute = Timestamp::now().seconds() / 60 - 1;
+            for shard in 0..i16::from(outbox::SHARDS) {
+                let values = (shard, minute, outbox::progress_time(minute));
+                session.query_unpaged(FIRST_PROGRESS, values).await.map_err(failed)?;
+            }
+        }
+        session.query_unpaged(SET_VERSION, (version,)).await.map_err(failed)?;
+        tracing::info!(keyspace, version, "the tables are of a new version");
+    }
+    Ok(())
+}
+
+/// Runs a statement that may run elsewhere too.
+async fn make(session: &Session, statement: &str) -> Result<(), ExecutionError> {
+    let mut statement = Statement::new(statement);
+    statement.set_is_idempotent(true);
+    let mut tries = 1;
+    loop {
+        match session.query_unpaged(statement.clone(), ()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tries == TRIES => return Err(error),
+            Err(error) => tracing::debug!(%error, "a change of the tables is tried again"),
+        }
+        tries += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn lock(session: &Session, keyspace: &str, holder: Uuid) -> Result<(), CassandraError> {
+    for _ in 0..LOCK_TRIES {
+        match session.query_unpaged(TAKE_LOCK, (LOCK_SECONDS, holder)).await {
+            Ok(result) => {
+                if applied(result)? {
+                    return Ok(());
+                }
+            }
+            // Others ask at the same time, or the table is not everywhere yet.
+            Err(error) => tracing::debug!(%error, "the lock of the tables is asked for again"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(CassandraError::Busy(keyspace.to_owned()))
+}
+
+/// Uses the keyspace and refuses tables of another version.
+pub(super) async fn check(session: &Session, config: &CassandraConfig) -> Result<(), CassandraError> {
+    use_keyspace(session, config).await?;
+    let found = version(session).await?;
+    if found == Some(VERSION) {
+        return Ok(());
+    }
+    Err(CassandraError::Schema { keyspace: config.keyspace.clone(), found, needed: VERSION })
+}
+
+async fn use_keyspace(session: &Session, config: &CassandraConfig) -> Result<(), CassandraError> {
+    session.use_keyspace(&config.keyspace, true).await.map_err(|error| {
+        tracing::debug!(%error, keyspace = config.keyspace, "the keyspace can't be used");
+        CassandraError::Schema { keyspace: config.keyspace.clone(), found: None, needed: VERSION }
+    })
+}
+
+/// The newest version of the tables; `None` when there is none.
+async fn version(session: &Session) -> Result<Option<i32>, CassandraError> {
+    match session.query_unpaged(READ_VERSION, ()).await {
+        Ok(result) => {
+            let rows = result.into_rows_result().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+            let row = rows.maybe_first_row::<(i32,)>().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+            Ok(row.map(|(version,)| version))
+        }
+        // There is no such table.
+        Err(error) if is_invalid(&error) => Ok(None),
+        Err(error) => Err(Box::new(error).into()),
+    }
+}
+
+fn is_invalid(error: &ExecutionError) -> bool {
+    use scylla::errors::{DbError, RequestAttemptError};
+    matches!(error, ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, _)))
+}
+
+/// Whether a light-weight transaction did what it says.
+pub(super) fn applied(result: scylla::response::query_result::QueryResult) -> Result<bool, CassandraError> {
+    let rows = result.into_rows_result().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+    let row = rows.first_row::<Row>().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+    Ok(row.columns.first().cloned().flatten().and_then(|value| value.as_boolean()) == Some(true))
+}
+
+/// The statements of a step, without comments.
+fn statements(step: &str) -> Vec<String> {
+    let lines: Vec<&str> = step.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let text = format!("{}\n", lines.join("\n"));
+    text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_cut_into_statements() {
+        let all: Vec<String> = STEPS.iter().flat_map(|step| statements(step)).collect();
+        assert!(all.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{all:?}");
+        assert!(all.iter().all(|statement| !statement.contains(';')));
+        assert_eq!(all.len(), 11);
+        assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
+    }
+}

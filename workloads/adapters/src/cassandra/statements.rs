@@ -1,0 +1,160 @@
+//! Every statement, prepared once. Writes name the time of what they write, so writing the same again changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use scylla::{
+    client::{execution_profile::ExecutionProfileHandle, session::Session},
+    errors::PrepareError,
+    policies::speculative_execution::SimpleSpeculativeExecutionPolicy,
+    statement::prepared::PreparedStatement,
+};
+
+/// How long a read waits before another replica is asked too.
+const SECOND_TRY: Duration = Duration::from_millis(250);
+
+/// What may be done with a statement that has not been answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Asked again, also before the first answer.
+    Read,
+    /// Written again after a failure.
+    Write,
+    /// A light-weight transaction: not repeated, because its first try may have been it.
+    Decide,
+}
+
+macro_rules! statements {
+    ($($name:ident: $kind:ident = $cql:literal;)+) => {
+        pub(super) struct Statements {
+            $(pub(super) $name: PreparedStatement,)+
+        }
+
+        impl Statements {
+            /// Prepares all of them.
+            pub(super) async fn prepare(session: &Session) -> Result<Self, PrepareError> {
+                let reads = reads(session);
+                Ok(Self { $($name: prepare(session, &reads, $cql, Kind::$kind).await?,)+ })
+            }
+        }
+    };
+}
+
+fn reads(session: &Session) -> ExecutionProfileHandle {
+    let again = SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: SECOND_TRY };
+    let profile = session.get_default_execution_profile_handle().pointee_to_builder();
+    profile.speculative_execution_policy(Some(Arc::new(again))).build().into_handle()
+}
+
+async fn prepare(
+    session: &Session,
+    reads: &ExecutionProfileHandle,
+    cql: &str,
+    kind: Kind,
+) -> Result<PreparedStatement, PrepareError> {
+    let mut prepared = session.prepare(cql).await?;
+    prepared.set_is_idempotent(kind != Kind::Decide);
+    if kind == Kind::Read {
+        prepared.set_execution_profile_handle(Some(reads.clone()));
+    }
+    Ok(prepared)
+}
+
+statements! {
+    // Chats
+    chat: Read = "SELECT member, low, high, created_at, started, starter, kek, chat_key, newest, delivered_up_to,
+        read_up_to, shown_delivered, shown_read, blocks FROM chats WHERE chat_id = ?";
+    start_chat: Decide = "UPDATE chats SET low = ?, high = ?, created_at = ?, started = ?, starter = ?, kek = ?, chat_key = ?
+        WHERE chat_id = ? IF created_at = null";
+    destroy_chat: Decide = "DELETE low, high, created_at, started, starter, kek, chat_key FROM chats
+        WHERE chat_id = ? IF created_at = ?";
+    all_keys: Read = "SELECT DISTINCT chat_id, kek, chat_key FROM chats";
+    set_key: Decide = "UPDATE chats SET kek = ?, chat_key = ? WHERE chat_id = ? IF kek = ? AND chat_key = ?";
+    keks: Read = "SELECT kek, sample FROM keks";
+    insert_kek: Write = "INSERT INTO keks (kek, sample) VALUES (?, ?)";
+    delete_kek: Write = "DELETE FROM keks WHERE kek = ?";
+    delete_member: Write = "DELETE FROM chats USING TIMESTAMP ? WHERE chat_id = ? AND member = ?";
+    set_newest: Write = "UPDATE chats USING TIMESTAMP ? SET newest = ? WHERE chat_id = ?";
+    set_delivered: Write = "UPDATE chats USING TIMESTAMP ? SET delivered_up_to = ? WHERE chat_id = ? AND member = ?";
+    set_read: Write = "UPDATE chats USING TIMESTAMP ? SET read_up_to = ? WHERE chat_id = ? AND member = ?";
+    set_shown_delivered: Write = "UPDATE chats USING TIMESTAMP ? SET shown_delivered = ? WHERE chat_id = ? AND member = ?";
+    set_shown_read: Write = "UPDATE chats USING TIMESTAMP ? SET shown_read = ? WHERE chat_id = ? AND member = ?";
+    block_written: Read = "SELECT WRITETIME(blocks) FROM chats WHERE chat_id = ? AND member = ?";
+    set_blocks: Write = "UPDATE chats USING TIMESTAMP ? SET blocks = ? WHERE chat_id = ? AND member = ?";
+
+    // Lists
+    user_chats: Read = "SELECT chat_id, peer, activity, receipt, peer_receipt FROM user_chats WHERE user_id = ?";
+    user_chat: Read = "SELECT activity FROM user_chats WHERE user_id = ? AND chat_id = ?";
+    insert_user_chat: Write = "INSERT INTO user_chats (user_id, chat_id, peer, activity) VALUES (?, ?, ?, ?)
+        USING TIMESTAMP ?";
+    set_activity: Write = "UPDATE user_chats USING TIMESTAMP ? SET activity = ? WHERE user_id = ? AND chat_id = ?";
+    set_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET receipt = ? WHERE user_id = ? AND chat_id = ?";
+    set_peer_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET peer_receipt = ? WHERE user_id = ? AND chat_id = ?";
+    delete_user_chat: Write = "DELETE FROM user_chats USING TIMESTAMP ? WHERE user_id = ? AND chat_id = ?";
+
+    // Messages
+    chat_buckets: Read = "SELECT bucket FROM chat_buckets WHERE chat_id = ?";
+    insert_chat_bucket: Write = "INSERT INTO chat_buckets (chat_id, bucket) VALUES (?, ?) USING TIMESTAMP ?";
+    delete_chat_buckets: Write = "DELETE FROM chat_buckets USING TIMESTAMP ? WHERE chat_id = ?";
+    insert_message: Write = "INSERT INTO messages
+        (chat_id, bucket, message_id, sender, kind, reply_to, client_message_id, body)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    messages: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
+        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id IN ?";
+    messages_until: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
+        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ? LIMIT ?";
+    messages_before: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
+        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id < ? LIMIT ?";
+    messages_after: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
+        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id LIMIT ?";
+    senders_from: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id >= ? LIMIT ?";
+    senders_until: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ? LIMIT ?";
+    sender: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    unread: Read = "SELECT message_id, sender, deleted FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ?
+        ORDER BY message_id LIMIT ?";
+    edit_message: Write = "UPDATE messages USING TIMESTAMP ? SET edited_at = ?, body = ?
+        WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    delete_body: Write = "DELETE body FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    set_deleted: Write = "UPDATE messages USING TIMESTAMP ? SET deleted = true
+        WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    bury_message: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    delete_messages: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
+
+    // Client message ids
+    attempts: Read = "SELECT message_id, chat_id, mark, TTL(chat_id) FROM sent
+        WHERE sender_id = ? AND client_message_id = ?";
+    insert_attempt: Write = "INSERT INTO sent (sender_id, client_message_id, message_id, chat_id)
+        VALUES (?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
+    mark_attempt: Write = "UPDATE sent USING TIMESTAMP ? AND TTL ? SET mark = ?
+        WHERE sender_id = ? AND client_message_id = ? AND message_id = ?";
+    bury_attempt: Write = "DELETE FROM sent USING TIMESTAMP ?
+        WHERE sender_id = ? AND client_message_id = ? AND message_id = ?";
+
+    // Inboxes
+    inbox_buckets: Read = "SELECT bucket, first_written FROM inbox_buckets WHERE user_id = ?";
+    insert_inbox_bucket: Write = "INSERT INTO inbox_buckets (user_id, bucket, first_written) VALUES (?, ?, ?)
+        USING TIMESTAMP ?";
+    delete_inbox_buckets: Write = "DELETE FROM inbox_buckets USING TIMESTAMP ? WHERE user_id = ?";
+    insert_event: Write = "INSERT INTO inbox (user_id, bucket, event_id, kind, chat_id, subject)
+        VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
+    events_after: Read = "SELECT event_id, kind, chat_id, subject FROM inbox
+        WHERE user_id = ? AND bucket = ? AND event_id > ? LIMIT ?";
+    newest_events: Read = "SELECT event_id FROM inbox WHERE user_id = ? AND bucket = ? AND event_id > ?
+        ORDER BY event_id DESC LIMIT ?";
+    bury_event: Write = "DELETE FROM inbox USING TIMESTAMP ? WHERE user_id = ? AND bucket = ? AND event_id = ?";
+    delete_events: Write = "DELETE FROM inbox USING TIMESTAMP ? WHERE user_id = ? AND bucket = ?";
+
+    // Outbox
+    insert_outbox: Write = "INSERT INTO outbox (shard, minute, event_id, chat_id, low, high, kind, subject, actor)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
+    outbox_after: Read = "SELECT event_id, chat_id, low, high, kind, subject, actor FROM outbox
+        WHERE shard = ? AND minute = ? AND event_id > ? LIMIT ?";
+    bury_outbox: Write = "DELETE FROM outbox USING TIMESTAMP ? WHERE shard = ? AND minute = ? AND event_id = ?";
+    drop_minute: Write = "DELETE FROM outbox USING TIMESTAMP ? WHERE shard = ? AND minute = ?";
+    progress: Read = "SELECT next_minute FROM outbox_progress WHERE shard = ?";
+    set_progress: Write = "UPDATE outbox_progress USING TIMESTAMP ? SET next_minute = ? WHERE shard = ?";
+    renew_lease: Decide = "UPDATE leases USING TTL ? SET holder = ? WHERE shard = ? IF holder = ?";
+    take_lease: Decide = "UPDATE leases USING TTL ? SET holder = ? WHERE shard = ? IF holder = null";
+    release_lease: Decide = "DELETE holder FROM leases WHERE shard = ? IF holder = ?";
+
+    check: Read = "SELECT key FROM system.local";
+}

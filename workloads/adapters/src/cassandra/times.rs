@@ -1,0 +1,116 @@
+//! What follows from an id's time: the partition of what it names, and the write time of its cells.
+
+use sentinel_domain::{
+    clock::Instant,
+    ids::{EventId, MessageId},
+    time::Timestamp,
+};
+use uuid::{Uuid, Variant};
+
+const DAY_MILLIS: u64 = 24 * 3600 * 1000;
+/// Messages of one chat that share a partition: 100 MB are 600 messages of full size or 30,000 ordinary ones a day.
+const MESSAGE_BUCKET: u64 = 10 * DAY_MILLIS;
+/// Events of one inbox that share a partition: at about 100 bytes each, a million are 100 MB.
+pub(super) const INBOX_BUCKET: u64 = 7 * DAY_MILLIS;
+const MINUTE_MILLIS: u64 = 60_000;
+/// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
+const COUNTERS: i64 = 1 << 12;
+
+/// The write time, in microseconds, of cells that an id's event writes. It rises with the ids; four neighbours share one,
+/// and then Cassandra keeps the greater value.
+pub(super) fn write_time(id: Uuid) -> i64 {
+    let Instant { millis, counter } = Instant::of(id);
+    millis.cast_signed() * 1000 + i64::from(counter) * 1000 / COUNTERS
+}
+
+/// The write time of what must outlive whatever is written around the time of `id`.
+pub(super) fn final_write_time(id: Uuid) -> i64 {
+    write_time(id) + 60_000_000
+}
+
+/// The write time of a cell of which the first value stays. It falls as time goes on, and is before every other.
+pub(super) fn first_write_time(now: Timestamp) -> i64 {
+    /// The year 2096 in milliseconds.
+    const LAST: i64 = 4_000_000_000_000;
+    (LAST - now.0).max(1)
+}
+
+/// The partition of a message within its chat.
+pub(super) fn message_bucket(id: MessageId) -> i32 {
+    bucket(id.0, MESSAGE_BUCKET)
+}
+
+/// The partition of an event within an inbox.
+pub(super) fn inbox_bucket(id: EventId) -> i32 {
+    bucket(id.0, INBOX_BUCKET)
+}
+
+/// The minute of an event since 1970.
+pub(super) fn minute(id: EventId) -> i64 {
+    (Instant::of(id.0).millis / MINUTE_MILLIS).cast_signed()
+}
+
+fn bucket(id: Uuid, width: u64) -> i32 {
+    // 48 bits of milliseconds are 400,000 weeks.
+    i32::try_from(Instant::of(id).millis / width).unwrap_or(i32::MAX)
+}
+
+/// The bound that stands at the same place among ids of the clock as `id` does by its bytes. A client may ask from any
+/// UUID, and Cassandra would put those of another version before or after all.
+pub(super) fn bound(id: MessageId) -> MessageId {
+    if id.0.get_version_num() == 7 && id.0.get_variant() == Variant::RFC4122 {
+        return id;
+    }
+    let Instant { millis, counter } = Instant::of(id.0);
+    let bound = match id.0.get_version_num().cmp(&7) {
+        std::cmp::Ordering::Less => Instant { millis, counter: 0 }.id(0),
+        std::cmp::Ordering::Greater => Instant { millis, counter: u16::MAX >> 4 }.id(u64::MAX),
+        std::cmp::Ordering::Equal if id.0.as_u64_pair().1 >> 62 < 0b10 => Instant { millis, counter }.id(0),
+        std::cmp::Ordering::Equal => Instant { millis, counter }.id(u64::MAX),
+    };
+    MessageId(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn buckets_follow_the_time_of_the_id() {
+        let id = |millis| Instant { millis, counter: 0 }.id(1);
+        assert_eq!(message_bucket(MessageId(id(MESSAGE_BUCKET * 3 - 1))), 2);
+        assert_eq!(message_bucket(MessageId(id(MESSAGE_BUCKET * 3))), 3);
+        assert_eq!(inbox_bucket(EventId(id(INBOX_BUCKET * 5 + 1))), 5);
+        assert_eq!(minute(EventId(id(59_999))), 0);
+        assert!(message_bucket(MessageId(Uuid::max())) > 0);
+    }
+
+    #[test]
+    fn the_first_write_stays() {
+        assert!(first_write_time(Timestamp(1_750_000_000_000)) > first_write_time(Timestamp(1_750_000_000_001)));
+        assert!(
+            first_write_time(Timestamp(1_750_000_000_000))
+                < write_time(Instant { millis: 1_750_000_000_000, counter: 0 }.id(0))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn write_times_rise_with_ids(a in (0_u64..1 << 47, 0_u16..4096), b in (0_u64..1 << 47, 0_u16..4096)) {
+            let id = |(millis, counter)| Instant { millis, counter }.id(9);
+            prop_assert!(id(a) > id(b) || write_time(id(a)) <= write_time(id(b)));
+        }
+
+        #[test]
+        fn a_bound_stands_where_the_id_does(any in any::<u128>(), millis in 0_u64..1 << 48, counter in 0_u16..4096, near in any::<bool>()) {
+            let any = Uuid::from_u128(any);
+            let millis = if near { Instant::of(any).millis } else { millis };
+            let id = Instant { millis, counter }.id(77);
+            let bound = bound(MessageId(any));
+            prop_assert_eq!(bound.0.get_version_num(), 7);
+            prop_assert_eq!(any.cmp(&id), if bound.0 == id { any.cmp(&id) } else { bound.0.cmp(&id) });
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The contract on Cassandra, and what only holds where several processes write. Needs `SENTINEL_TEST_CASSANDRA`
+//! (`host:port`; with `_USER` and `_PASSWORD` if it asks for them). Accounts are in `SQLite`: what is tested here is the
+//! store of chats.
+
+// A test file is test code all through, its helper functions too.
+#![allow(missing_docs, clippy::unwrap_used, clippy::needless_pass_by_value)]
+
+mod contract;
+
+#[path = "cassandra/accounts.rs"]
+mod accounts;
+#[path = "cassandra/keyspace.rs"]
+mod keyspace;
+#[path = "cassandra/nodes.rs"]
+mod nodes;
+#[path = "cassandra/outbox.rs"]
+mod outbox;
+#[path = "cassandra/upkeep.rs"]
+mod upkeep;
+
+use std::sync::Arc;
+
+use accounts::Accounts;
+use contract::{Recorder, Stores};
+use sentinel_adapters::{cassandra::Cassandra, sqlite::Sqlite};
+use sentinel_domain::{clock::HybridClock, keyring::Keyring};
+
+pub fn keyring(names: &[&str]) -> Arc<Keyring> {
+    let key = |name: &str| std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
+    Arc::new(Keyring::new(names.iter().map(|name| ((*name).to_owned(), key(name))).collect()).unwrap())
+}
+
+/// One process: a store of chats with a clock of its own, over accounts that it shares with others.
+pub struct Node {
+    pub cassandra: Cassandra,
+    pub fanout: Arc<Recorder>,
+    pub stores: Stores,
+}
+
+/// Accounts that several nodes share.
+#[derive(Clone)]
+pub struct World {
+    sqlite: Sqlite,
+    fanout: Arc<Recorder>,
+    keep: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let fanout = Arc::new(Recorder::default());
+        let path = folder.path().join("db");
+        let sqlite = Sqlite::open(&path, keyring(&["kek-0001"]), Arc::new(HybridClock::new()), fanout.clone()).unwrap();
+        Self { sqlite, fanout, keep: Arc::new(folder) }
+    }
+
+    pub async fn node(&self) -> Node {
+        let keyspace = keyspace::of_this_run().await;
+        let sqlite = Arc::new(self.sqlite.clone());
+        let clock = Arc::new(HybridClock::new());
+        let cassandra =
+            Cassandra::connect(keyspace.config(), keyring(&["kek-0001"]), clock, self.fanout.clone(), sqlite.clone())
+                .await
+                .unwrap();
+        let accounts = Arc::new(Accounts { sqlite: self.sqlite.clone(), chats: Arc::new(cassandra.clone()) });
+        let stores = Stores {
+            accounts,
+            sessions: sqlite,
+            chats: Arc::new(cassandra.clone()),
+            fanout: self.fanout.clone(),
+            in_order: false,
+            keep: Arc::new((self.keep.clone(), keyspace)),
+        };
+        Node { cassandra, fanout: self.fanout.clone(), stores }
+    }
+}
+
+async fn fresh() -> Stores {
+    World::new().node().await.stores
+}
+
+contract_tests!(crate::fresh);
+
+/// Sorts after all others.
+#[tokio::test]
+async fn zz_the_keyspace_is_dropped() {
+    keyspace::drop_after_all().await;
+}

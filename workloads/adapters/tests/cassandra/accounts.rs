@@ -1,0 +1,83 @@
+//! Accounts in `SQLite` whose deletion and blocks reach the store of chats.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sentinel_adapters::{linked::ChatLinks, sqlite::Sqlite};
+use sentinel_domain::{
+    account::{Account, Profile, Username},
+    ids::UserId,
+    ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError},
+    time::Timestamp,
+};
+
+pub struct Accounts {
+    pub sqlite: Sqlite,
+    pub chats: Arc<dyn ChatLinks>,
+}
+
+#[async_trait]
+impl AccountStore for Accounts {
+    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
+        self.sqlite.create_account(new).await
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.sqlite.account(id).await
+    }
+
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        self.sqlite.credentials(id).await
+    }
+
+    async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
+        self.sqlite.credentials_by_login(login).await
+    }
+
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        self.sqlite.profile_by_username(username).await
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        self.sqlite.profiles(ids).await
+    }
+
+    async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
+        self.sqlite.profiles_by_prefix(prefix, limit).await
+    }
+
+    async fn directory(&self, after: Option<&str>, limit: usize) -> Result<Vec<Profile>, StoreError> {
+        self.sqlite.directory(after, limit).await
+    }
+
+    async fn change_profile(&self, id: UserId, change: ProfileChange) -> Result<Account, StoreError> {
+        self.sqlite.change_profile(id, change).await
+    }
+
+    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
+        self.sqlite.set_password_hash(id, hash).await
+    }
+
+    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
+        self.sqlite.delete_account(id).await?;
+        self.chats.erase_user(id).await
+    }
+
+    async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.sqlite.block(id, other, now).await?;
+        self.chats.set_block(id, other, true).await
+    }
+
+    async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
+        self.sqlite.unblock(id, other).await?;
+        self.chats.set_block(id, other, false).await
+    }
+
+    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        self.sqlite.blocks(id).await
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        self.sqlite.blocked_between(a, b).await
+    }
+}

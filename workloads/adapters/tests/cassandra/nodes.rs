@@ -1,0 +1,317 @@
+//! Several processes on one keyspace: order, client ids, late events.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use sentinel_domain::{
+    clock,
+    event::InboxBody,
+    ids::{EventId, MessageId, UserId},
+    message::Draft,
+    ports::{ChatStore, HistoryQuery, StoreError},
+    time::Timestamp,
+    watermark::Progress,
+};
+use uuid::Uuid;
+
+use crate::{
+    Node, World,
+    contract::{NOW, all, draft, draft_with_id, message_ids},
+    keyspace,
+};
+
+/// Two processes whose clocks are half a minute apart.
+async fn two() -> (Node, Node) {
+    let world = World::new();
+    let nodes = (world.node().await, world.node().await);
+    nodes.0.stores.fanout.take();
+    nodes
+}
+
+const BEHIND: i64 = -30;
+
+fn behind(now: Timestamp) -> Timestamp {
+    now.plus_seconds(BEHIND)
+}
+
+async fn history(node: &Node, user: UserId, chat: sentinel_domain::ids::ChatId) -> Vec<MessageId> {
+    let page = node.cassandra.history(user, chat, HistoryQuery::Latest, 1000).await.unwrap();
+    assert!(!page.more_before);
+    page.messages.iter().rev().map(|message| message.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_sorts_after_what_it_answers_whatever_the_clocks_say() {
+    let (ahead, late) = two().await;
+    let (ann, bob, chat) = ahead.stores.pair().await;
+    let mut sent = Vec::new();
+    for round in 0..20 {
+        let now = Timestamp(NOW.0 + round * 100);
+        let question = ahead.cassandra.append(draft(chat.id, ann, "question"), None, now).await.unwrap().message.id;
+        let answer = Draft { reply_to: Some(question), ..draft(chat.id, bob, "answer") };
+        let answer = late.cassandra.append(answer, None, behind(now)).await.unwrap().message.id;
+        sent.extend([question, answer]);
+    }
+    assert!(sent.is_sorted_by(|a, b| a < b));
+    for (node, user) in [(&ahead, ann), (&late, bob)] {
+        assert_eq!(history(node, user, chat.id).await, sent);
+        assert_eq!(message_ids(&node.stores.sync(user, None, 7).await), sent);
+    }
+    // A receipt and an edit come after what they are about, too.
+    let last = *sent.last().unwrap();
+    late.cassandra.advance(ann, chat.id, Progress::Read, last, behind(NOW)).await.unwrap();
+    late.cassandra.edit(bob, chat.id, last, "changed".into(), behind(NOW)).await.unwrap();
+    let events = ahead.stores.sync(bob, Some(last.into()), 10).await;
+    assert!(
+        matches!(
+            events.iter().map(|event| &event.body).collect::<Vec<_>>()[..],
+            [InboxBody::Receipt { .. }, InboxBody::Edited(message)] if message.text == "changed"
+        ),
+        "{events:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_node_sees_one_order_while_all_write() {
+    let (ahead, late) = two().await;
+    let (ann, bob, chat) = ahead.stores.pair().await;
+    let acknowledged = all((0..120).map(|number| {
+        let (node, sender, now) = if number % 2 == 0 { (&ahead, ann, NOW) } else { (&late, bob, behind(NOW)) };
+        let chats = node.cassandra.clone();
+        async move { chats.append(draft(chat.id, sender, "now"), None, now).await.unwrap().message.id }
+    }))
+    .await;
+    let order = history(&ahead, ann, chat.id).await;
+    assert!(order.is_sorted_by(|a, b| a < b));
+    assert_eq!(order.iter().collect::<HashSet<_>>(), acknowledged.iter().collect());
+    assert_eq!(history(&late, bob, chat.id).await, order);
+    for (node, user) in [(&ahead, bob), (&late, ann)] {
+        assert_eq!(message_ids(&node.stores.sync(user, None, 50).await), order);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_id_makes_one_message_on_two_nodes() {
+    let (ahead, late) = two().await;
+    let (ann, bob, chat) = ahead.stores.pair().await;
+    let mut expected = Vec::new();
+    for round in 0..200 {
+        let now = Timestamp(NOW.0 + round * 10);
+        let tries = all((0..2 + round % 3).map(|number| {
+            let (node, now) = if number % 2 == 0 { (&ahead, now) } else { (&late, behind(now)) };
+            let (chats, draft) = (node.cassandra.clone(), draft_with_id(chat.id, ann, "once", &round.to_string()));
+            async move {
+                // From none to a few milliseconds apart: a retry meets the first try at any step.
+                tokio::time::sleep(Duration::from_micros((round * number * 37 % 5000).cast_unsigned())).await;
+                chats.append(draft, None, now).await.unwrap()
+            }
+        }))
+        .await;
+        assert!(tries.iter().all(|appended| appended.message == tries[0].message), "round {round}: {tries:?}");
+        assert_eq!(tries.iter().filter(|appended| !appended.duplicate).count(), 1, "round {round}");
+        expected.push(tries[0].message.id);
+    }
+    expected.sort();
+    assert_eq!(history(&late, bob, chat.id).await, expected);
+    for user in [ann, bob] {
+        assert_eq!(message_ids(&ahead.stores.sync(user, None, 100).await), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_chat_started_on_two_nodes_has_one_key() {
+    let (one, other) = two().await;
+    for _ in 0..10 {
+        let (ann, bob) = (one.stores.user().await, one.stores.user().await);
+        let started = all([(&one, ann, bob), (&other, bob, ann)].map(|(node, caller, peer)| {
+            let chats = node.cassandra.clone();
+            async move {
+                let (chat, created) = chats.start_chat(caller, peer, NOW).await.unwrap();
+                (chat, created, chats.append(draft(chat.id, caller, "hi"), None, NOW).await.unwrap().message)
+            }
+        }))
+        .await;
+        assert_eq!(started.iter().filter(|(_, created, _)| *created).count(), 1);
+        for node in [&one, &other] {
+            let page = node.cassandra.history(ann, started[0].0.id, HistoryQuery::Latest, 10).await.unwrap();
+            assert!(page.messages.len() == 2 && page.messages.iter().all(|message| message.text == "hi"));
+        }
+    }
+}
+
+/// An event that took long on its way: its row is there only after others with higher ids were given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_late_event_is_given_once() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let wall = Timestamp::now();
+    let now = node.cassandra.append(draft(chat.id, bob, "in time"), None, wall).await.unwrap().message.id;
+    let mut place = node.cassandra.inbox(ann, None, 100).await.unwrap().next;
+    let head = node.cassandra.inbox_head(ann, wall).await.unwrap();
+    let millis = u64::try_from(wall.0 - 20_000).unwrap();
+    let late = EventId(clock::Instant { millis, counter: 3 }.id(77));
+    assert!(late < now.into() && !place.has(late) && !head.has(late));
+    let bucket = i32::try_from(millis / (7 * 24 * 3600 * 1000)).unwrap();
+    let session = keyspace::of_this_run().await.session().await;
+    session
+        .query_unpaged(
+            "INSERT INTO inbox (user_id, bucket, event_id, kind, chat_id, subject) VALUES (?, ?, ?, 1, ?, ?)",
+            (ann.0, bucket, late.0, chat.id.0, now.0),
+        )
+        .await
+        .unwrap();
+    for start in [Some(head), Some(place.clone()), None] {
+        let given = node.stores.sync(ann, start, 1).await.into_iter().filter(|event| event.id == late).count();
+        assert_eq!(given, 1);
+    }
+    let mut given = Vec::new();
+    for round in 0..4 {
+        if round == 2 {
+            node.cassandra.append(draft(chat.id, bob, "later"), None, wall).await.unwrap();
+        }
+        let inbox = node.cassandra.inbox(ann, Some(place), 100).await.unwrap();
+        given.extend(inbox.events.iter().map(|event| event.id));
+        place = inbox.next;
+    }
+    assert_eq!((given.len(), given[0]), (2, late));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_that_is_too_old_is_told() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let first = node.stores.send(chat.id, bob, "long ago").await.id;
+    assert!(!node.cassandra.inbox(ann, Some(first.into()), 10).await.unwrap().reset);
+    let bucket = i32::try_from(NOW.0 / (7 * 24 * 3600 * 1000)).unwrap();
+    let session = keyspace::of_this_run().await.session().await;
+    let month_ago = Timestamp::now().plus_seconds(-31 * 24 * 3600).0;
+    session
+        .query_unpaged(
+            "UPDATE inbox_buckets USING TIMESTAMP ? SET first_written = ? WHERE user_id = ? AND bucket = ?",
+            (Timestamp::now().0 * 1000, month_ago, ann.0, bucket),
+        )
+        .await
+        .unwrap();
+    assert!(node.cassandra.inbox(ann, Some(first.into()), 10).await.unwrap().reset);
+    let fresh = node.cassandra.append(draft(chat.id, bob, "now"), None, Timestamp::now()).await.unwrap().message.id;
+    let inbox = node.cassandra.inbox(ann, Some(fresh.into()), 10).await.unwrap();
+    assert!(!inbox.reset, "a token after all that may be gone is good");
+    assert!(!node.cassandra.inbox(ann, None, 10).await.unwrap().reset, "who has no token lacks nothing");
+}
+
+/// What a process leaves that died between its row under the client id and the message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_send_that_was_not_finished_is_finished_by_its_repeat() {
+    let (node, other) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let session = keyspace::of_this_run().await.session().await;
+    let dead = EventId(clock::Instant { millis: NOW.0.cast_unsigned() + 5, counter: 1 }.id(5));
+    let enter = async |client: &str, mark: Option<i8>, ttl: i32| {
+        let statement = "INSERT INTO sent (sender_id, client_message_id, message_id, chat_id, mark)
+            VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
+        let values = (ann.0, client, dead.0, chat.id.0, mark, NOW.0 * 1000 + 5000, ttl);
+        session.query_unpaged(statement, values).await.unwrap();
+    };
+    // Its write was not answered: the repeat writes the same message.
+    enter("unknown", Some(3), 7 * 24 * 3600).await;
+    let again = other.cassandra.append(draft_with_id(chat.id, ann, "hello", "unknown"), None, NOW).await.unwrap();
+    assert_eq!((again.message.id.0, again.message.text.as_str()), (dead.0, "hello"));
+    let third = node.cassandra.append(draft_with_id(chat.id, ann, "hello", "unknown"), None, NOW).await.unwrap();
+    assert!(third.duplicate && third.message == again.message);
+    assert_eq!(history(&node, bob, chat.id).await, [again.message.id]);
+    assert_eq!(message_ids(&node.stores.sync(bob, None, 10).await), [again.message.id]);
+    // It is so old that inboxes do not wait for it any more: the repeat gets a new id.
+    enter("stale", None, 7 * 24 * 3600 - 60).await;
+    let anew = other.cassandra.append(draft_with_id(chat.id, ann, "anew", "stale"), None, NOW).await.unwrap();
+    assert!(!anew.duplicate && anew.message.id > again.message.id);
+    let repeat = node.cassandra.append(draft_with_id(chat.id, ann, "anew", "stale"), None, NOW).await.unwrap();
+    assert!(repeat.duplicate && repeat.message == anew.message);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_deleted_message_stays_deleted_whatever_edit_is_on_its_way() {
+    let (one, other) = two().await;
+    let (ann, bob, chat) = one.stores.pair().await;
+    for round in 0..20 {
+        let message = one.stores.send(chat.id, ann, "oops").await.id;
+        let edits = {
+            let chats = other.cassandra.clone();
+            // Its clock is ahead, so its event is the newest.
+            let later = NOW.plus_seconds(10);
+            tokio::spawn(async move { chats.edit(ann, chat.id, message, "secret".into(), later).await })
+        };
+        tokio::time::sleep(Duration::from_micros(round * 200)).await;
+        one.cassandra.delete(ann, chat.id, message, NOW).await.unwrap();
+        let edited = edits.await.unwrap();
+        assert!(matches!(edited, Ok(_) | Err(StoreError::Gone)), "{edited:?}");
+        let found = other.cassandra.message(bob, chat.id, message).await.unwrap();
+        assert!(found.deleted && found.text.is_empty());
+    }
+}
+
+/// Messages that one process sends in a row, as a socket does that does not wait for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_take_their_place_when_they_are_first_polled() {
+    let (node, _) = two().await;
+    let (ann, _, chat) = node.stores.pair().await;
+    let sends = (0..50).map(|number| {
+        let draft = if number % 2 == 0 {
+            draft_with_id(chat.id, ann, &number.to_string(), &number.to_string())
+        } else {
+            draft(chat.id, ann, &number.to_string())
+        };
+        node.cassandra.append(draft, None, NOW)
+    });
+    let sent: Vec<_> = futures::future::try_join_all(sends).await.unwrap();
+    assert!(sent.is_sorted_by(|a, b| a.message.id < b.message.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_that_goes_away_harms_nobody() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    for number in 0..50 {
+        let append = node.cassandra.append(draft(chat.id, ann, "maybe"), None, NOW);
+        let _ = tokio::time::timeout(Duration::from_micros(number * 100), append).await;
+    }
+    let last = node.stores.send(chat.id, bob, "sure").await.id;
+    assert_eq!(history(&node, bob, chat.id).await.last(), Some(&last));
+    let published = node.stores.fanout.take();
+    assert!(published.len() > 1, "nobody waits for those that went away");
+}
+
+/// Not a test: `cargo test … -- --ignored --nocapture appended_messages_per_second`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "a measurement"]
+async fn appended_messages_per_second() {
+    let (node, _) = two().await;
+    for (name, with_id) in [("without client ids", false), ("with client ids", true)] {
+        let mut pairs = Vec::new();
+        for _ in 0..32 {
+            let (ann, _, chat) = node.stores.pair().await;
+            pairs.push((ann, chat.id));
+        }
+        let sent = std::sync::Arc::new(AtomicU32::new(0));
+        let started = Instant::now();
+        all(pairs.into_iter().map(|(ann, chat)| {
+            let (chats, sent) = (node.cassandra.clone(), sent.clone());
+            async move {
+                while started.elapsed() < Duration::from_secs(8) {
+                    let draft = if with_id {
+                        draft_with_id(chat, ann, "how fast is this?", &Uuid::new_v4().to_string())
+                    } else {
+                        draft(chat, ann, "how fast is this?")
+                    };
+                    chats.append(draft, None, Timestamp::now()).await.unwrap();
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }))
+        .await;
+        let rate = f64::from(sent.load(Ordering::Relaxed)) / started.elapsed().as_secs_f64();
+        println!("{name}: {rate:.0} messages a second over 32 chats");
+    }
+}

@@ -1,0 +1,91 @@
+//! The outbox and its leases.
+
+use std::time::Duration;
+
+use sentinel_domain::{
+    ids::{ChatId, EventId},
+    outbox::{Change, PlatformEvent},
+    ports::{ChatStore, Outbox},
+    time::Timestamp,
+    watermark::Progress,
+};
+use uuid::Uuid;
+
+use crate::{Node, World, contract::draft};
+
+/// All events of a chat around a moment, with their shard and minute.
+async fn events(node: &Node, chat: ChatId, at: Timestamp) -> Vec<(u16, i64, PlatformEvent)> {
+    let mut found = Vec::new();
+    for shard in 0..node.cassandra.shards() {
+        for minute in at.seconds() / 60 - 1..=at.seconds() / 60 + 1 {
+            let mut after: Option<EventId> = None;
+            loop {
+                let page = node.cassandra.events(shard, minute, after, 2).await.unwrap();
+                let Some(last) = page.last() else { break };
+                after = Some(last.event_id);
+                found
+                    .extend(page.into_iter().filter(|event| event.chat_id == chat).map(|event| (shard, minute, event)));
+            }
+        }
+    }
+    found.sort_by_key(|(_, _, event)| event.event_id);
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
+    let node = World::new().node().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let now = Timestamp::now();
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        sent.push(node.cassandra.append(draft(chat.id, ann, "hello"), None, now).await.unwrap().message.id);
+    }
+    node.cassandra.edit(ann, chat.id, sent[0], "hello!".into(), now).await.unwrap();
+    node.cassandra.advance(bob, chat.id, Progress::Delivered, sent[4], now).await.unwrap();
+    node.cassandra.advance(bob, chat.id, Progress::Read, sent[3], now).await.unwrap();
+    node.cassandra.delete(ann, chat.id, sent[1], now).await.unwrap();
+    node.stores.accounts.delete_account(ann).await.unwrap();
+    let found = events(&node, chat.id, now).await;
+    let changes: Vec<Change> = found.iter().map(|(_, _, event)| event.change.clone()).collect();
+    let mut expected: Vec<Change> = sent.iter().map(|id| Change::Written { message_id: *id, sender_id: ann }).collect();
+    expected.extend([
+        Change::Edited { message_id: sent[0], sender_id: ann },
+        Change::Read { message_id: sent[3], user_id: bob },
+        Change::Deleted { message_id: sent[1], sender_id: ann },
+        Change::ChatDeleted,
+    ]);
+    assert_eq!(changes, expected);
+    assert!(found.iter().all(|(shard, _, event)| *shard == found[0].0 && event.members == chat.members));
+
+    let (shard, minute) = (found[0].0, found[0].1);
+    let begin = node.cassandra.first_minute(shard).await.unwrap().unwrap();
+    assert!(begin <= minute);
+    node.cassandra.drop_minute(shard, minute).await.unwrap();
+    assert!(node.cassandra.first_minute(shard).await.unwrap().unwrap() > minute);
+    assert!(node.cassandra.events(shard, minute, None, 10).await.unwrap().is_empty());
+    let after = node.cassandra.first_minute(shard).await.unwrap();
+    node.cassandra.drop_minute(shard, minute - 5).await.unwrap();
+    assert_eq!(node.cassandra.first_minute(shard).await.unwrap(), after, "it never goes back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lease_moves_when_it_ends_or_is_given_back() {
+    let node = World::new().node().await;
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let lease = async |holder, seconds| node.cassandra.lease(1000, holder, seconds).await.unwrap();
+    assert!(lease(one, 2).await);
+    assert!(!lease(other, 2).await);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(lease(one, 2).await, "renewed");
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(!lease(other, 2).await, "the renewal holds");
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    assert!(lease(other, 60).await, "its time is over");
+    assert!(!lease(one, 2).await);
+    node.cassandra.release(1000, one).await.unwrap();
+    assert!(!lease(one, 2).await, "only the holder gives it back");
+    node.cassandra.release(1000, other).await.unwrap();
+    assert!(lease(one, 1).await);
+    node.cassandra.release(1000, one).await.unwrap();
+}
