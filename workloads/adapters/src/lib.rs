@@ -5,6 +5,7 @@ mod chat_keys;
 mod content;
 pub mod credentials;
 pub mod elasticsearch;
+pub mod kafka;
 pub mod keys;
 pub mod linked;
 pub mod postgres;

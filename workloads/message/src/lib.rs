@@ -8,6 +8,7 @@ mod http;
 mod hub;
 mod live;
 mod nodes;
+mod relay;
 mod requests;
 mod service;
 mod socket;
@@ -18,6 +19,7 @@ pub use self::{
     http::{openapi, router},
     hub::Hub,
     nodes::{Nodes, RoutedFanout},
+    relay::relay,
     service::MessageService,
     socket::{Replica, ReplicaError, socket_router},
     views::MessageView,

@@ -198,7 +198,7 @@ impl Process<'_> {
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
-        self.work.spawn(relay::relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
+        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
