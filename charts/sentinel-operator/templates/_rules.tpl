@@ -12,7 +12,7 @@
 - apiGroups: [""]
   resources: ["configmaps", "services", "serviceaccounts"]
   verbs: ["get", "list", "watch", "create", "patch", "delete"]
-# keys, by name; never listed or watched; delete is for deletionPolicy Delete
+# keys and credentials, by name; never listed or watched; delete is for deletionPolicy Delete
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "create", "delete"]
@@ -35,6 +35,10 @@
 # pods
 - apiGroups: ["apps"]
   resources: ["deployments", "statefulsets"]
+  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+# bring the stores to the schema of an image
+- apiGroups: ["batch"]
+  resources: ["jobs"]
   verbs: ["get", "list", "watch", "create", "patch", "delete"]
 # who gets in
 - apiGroups: ["networking.k8s.io"]

@@ -83,7 +83,7 @@ pub fn judge(
         }
         Some(live) => match condition(live, "Failed") {
             Some(failed) => after_failure(live, failed, observed, &mut status, now),
-            None => Migration::Runs { trouble: pods_of(observed, &job.name).find_map(pods::trouble) },
+            None => Migration::Runs { trouble: pods_of(observed, live).find_map(pods::trouble) },
         },
     };
     Sequence { migration, status: Some(status) }
@@ -98,9 +98,8 @@ fn after_failure(
 ) -> Migration {
     let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(String::from);
     if status.failed_uid != uid {
-        let name = status.job.clone();
         status.failures = status.failures.saturating_add(1);
-        status.message = pods_of(observed, &name)
+        status.message = pods_of(observed, live)
             .find_map(last_words)
             .or_else(|| failed["message"].as_str().map(String::from))
             .map(|words| shorten(&words));
@@ -121,9 +120,11 @@ fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     conditions.iter().find(|condition| condition["type"] == type_ && condition["status"] == "True")
 }
 
-fn pods_of<'a>(observed: &'a Observed, job: &'a str) -> impl Iterator<Item = &'a Pod> {
+/// By uid: the pod of an earlier Job of that name may not be gone yet.
+fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a Pod> {
+    let uid = job.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     observed.pods.iter().filter(move |pod| {
-        pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job" && owner.name == job)
+        pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job" && owner.uid == uid)
     })
 }
 

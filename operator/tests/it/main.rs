@@ -7,6 +7,7 @@ mod api_server;
 mod conditions;
 mod controller;
 mod deletion;
+mod distributed;
 mod faults;
 mod generated;
 mod lease;

@@ -80,13 +80,46 @@ fn a_known_name_server_is_asked_again_and_again() {
     assert_eq!(config.matches('{').count(), config.matches('}').count());
 }
 
+const DISTRIBUTED: &str = "{profile: Distributed, dependencies: {postgres: {managed: {}}, cassandra: {managed: {}}, kafka: {managed: {}}, redis: {managed: {}}, elasticsearch: {managed: {}}, s3: {managed: {}}}}";
+
+#[test]
+fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
+    let dns = ClusterDns { servers: vec!["10.96.0.10".parse().unwrap()], domain: "cluster.local".into() };
+    let config = config_with(DISTRIBUTED, &Settings { cluster_dns: Some(dns), ..Settings::default() });
+    for line in [
+        "default chat-users.team.svc.cluster.local:8080;",
+        "\"~^/users/chat(/|$)\" chat-message.team.svc.cluster.local:8080;",
+        "/sync chat-message.team.svc.cluster.local:8080;",
+        "\"~^/socket[.]io(/|$)\" chat-message.team.svc.cluster.local:8080;",
+        "\"~^/users/last_active(/|$)\" chat-presence.team.svc.cluster.local:8080;",
+        "/send_notification chat-notification.team.svc.cluster.local:8080;",
+        "\"~^/search(/|$)\" chat-search.team.svc.cluster.local:8080;",
+        "\"~^/media(/|$)\" chat-media.team.svc.cluster.local:8080;",
+        "\"~^(?<pod>0|[1-9][0-9]{0,2})[.]\" chat-message-$pod.chat-message-pods.team.svc.cluster.local:8080;",
+        "proxy_pass http://$socket_server;",
+        r#"return 400 '{"code":1,"message":"Session ID unknown"}';"#,
+    ] {
+        assert!(config.contains(line), "{line} is not in {config}");
+    }
+    assert!(!config.contains('@') || !config.contains("@SOCKET@") && !config.contains("@LOCATIONS@"), "{config}");
+    assert!(!config.contains("chat-sentinel"));
+}
+
+#[test]
+fn without_a_name_server_sessions_go_to_any_replica_which_passes_them_on() {
+    let config = config(DISTRIBUTED);
+    assert!(config.contains("server chat-message.team.svc:8080 max_fails=0;") && !config.contains("resolver"));
+    assert!(config.contains("map $arg_sid $socket_server {\n    default message;\n  }"), "{config}");
+    assert_eq!(config.matches('{').count(), config.matches('}').count());
+}
+
 #[test]
 fn how_a_running_gateway_looks_names_up_is_read_back() {
-    for servers in ["10.96.0.10", "10.96.0.10,fd00::a"] {
+    for (servers, spec) in [("10.96.0.10", "{}"), ("10.96.0.10,fd00::a", "{}"), ("10.96.0.10", DISTRIBUTED)] {
         let servers = servers.split(',').map(|server| server.parse().unwrap()).collect();
         let cluster_dns = Some(ClusterDns { servers, domain: "example.internal".into() });
         let settings = Settings { cluster_dns: cluster_dns.clone(), ..Settings::default() };
-        assert_eq!(cluster_dns_of(&config_with("{}", &settings)), cluster_dns);
+        assert_eq!(cluster_dns_of(&config_with(spec, &settings)), cluster_dns);
     }
     assert_eq!(cluster_dns_of(&config("{}")), None);
 }

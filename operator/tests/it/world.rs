@@ -19,6 +19,8 @@ pub const CHATS: &str = "chat.sentinel.dev/v1alpha1/sentinelchats";
 pub const SETS: &str = "apps/v1/statefulsets";
 /// Where Deployments are.
 pub const DEPLOYMENTS: &str = "apps/v1/deployments";
+/// Where Jobs are.
+pub const JOBS: &str = "batch/v1/jobs";
 /// Where Secrets are.
 pub const SECRETS: &str = "v1/secrets";
 /// Where claims are.
@@ -105,28 +107,67 @@ impl World {
         )
     }
 
-    /// Does what controllers and kubelet would do until everything runs.
+    /// Does what controllers and kubelet would do until everything runs. Jobs are left alone.
     pub fn run_everything(&self) {
-        let template = self.server.get(SETS, NS, "chat").unwrap();
-        if self.server.get(CLAIMS, NS, "data-chat-0").is_none() {
-            let mut claim = template["spec"]["volumeClaimTemplates"][0].clone();
-            claim["metadata"]["name"] = json!("data-chat-0");
-            claim["status"] = json!({ "phase": "Bound" });
-            self.server.put(CLAIMS, NS, claim);
+        for name in self.server.names(SETS, NS) {
+            let template = self.server.get(SETS, NS, &name).unwrap();
+            let replicas = template["spec"]["replicas"].as_i64().unwrap();
+            let template = &template["spec"]["volumeClaimTemplates"][0];
+            for ordinal in 0..replicas {
+                let claim_name = format!("data-{name}-{ordinal}");
+                if template.is_object() && self.server.get(CLAIMS, NS, &claim_name).is_none() {
+                    let mut claim = template.clone();
+                    claim["metadata"]["name"] = json!(claim_name);
+                    claim["status"] = json!({ "phase": "Bound" });
+                    self.server.put(CLAIMS, NS, claim);
+                }
+            }
+            self.server.edit(SETS, NS, &name, |set| {
+                let revision = format!("{name}-1");
+                set["status"] = json!({
+                    "observedGeneration": set["metadata"]["generation"], "replicas": replicas,
+                    "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas,
+                    "updateRevision": revision, "currentRevision": revision,
+                });
+            });
         }
-        self.server.edit(SETS, NS, "chat", |set| {
-            set["status"] = json!({
-                "observedGeneration": set["metadata"]["generation"], "replicas": 1, "readyReplicas": 1,
-                "availableReplicas": 1, "updatedReplicas": 1, "updateRevision": "chat-1", "currentRevision": "chat-1",
+        for name in self.server.names(DEPLOYMENTS, NS) {
+            self.server.edit(DEPLOYMENTS, NS, &name, |deployment| {
+                let replicas = deployment["spec"]["replicas"].clone();
+                deployment["status"] = json!({
+                    "observedGeneration": deployment["metadata"]["generation"], "replicas": replicas,
+                    "availableReplicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas,
+                });
             });
+        }
+    }
+
+    /// Ends the only Job, with success or with `words` as the last ones of its pod, at `time`.
+    pub fn end_job(&self, words: Option<&str>, time: &str) {
+        let names = self.server.names(JOBS, NS);
+        assert_eq!(names.len(), 1, "{names:?}");
+        let type_ = if words.is_some() { "Failed" } else { "Complete" };
+        self.server.edit(JOBS, NS, &names[0], |job| {
+            job["status"] = json!({ "conditions": [{ "type": type_, "status": "True", "lastTransitionTime": time,
+                "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit" }] });
         });
-        self.server.edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| {
-            let replicas = deployment["spec"]["replicas"].clone();
-            deployment["status"] = json!({
-                "observedGeneration": deployment["metadata"]["generation"], "replicas": replicas,
-                "availableReplicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas,
-            });
-        });
+        let Some(words) = words else { return };
+        let job = self.server.get(JOBS, NS, &names[0]).unwrap();
+        let labels = job["spec"]["template"]["metadata"]["labels"].clone();
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": names[0],
+            "uid": job["metadata"]["uid"] });
+        self.server.put(
+            PODS,
+            NS,
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": format!("{}-x", names[0]), "labels": labels, "ownerReferences": [owner] },
+                "spec": { "containers": [] },
+                "status": { "phase": "Failed", "containerStatuses": [{ "name": "migration", "image": "sentinel:1",
+                    "imageID": "", "ready": false, "restartCount": 0,
+                    "state": { "terminated": { "exitCode": 1, "message": words } } }] },
+            }),
+        );
     }
 
     /// A pod of the StatefulSet.

@@ -1,8 +1,9 @@
 //! How the stores of profile Distributed are doing.
 
-use super::workload::Workload;
+use super::workload::{self, Workload};
 use crate::{
     api::{DependencyStatus, Store},
+    build::Kind,
     providers,
     steps::{observe::Observed, validate::ValidChat},
 };
@@ -60,18 +61,23 @@ pub fn is_ready(dependency: &DependencyStatus) -> bool {
 }
 
 /// A store as a part of the platform, for the conditions.
-pub fn part(store: Store, dependency: &DependencyStatus) -> Workload {
+pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Workload {
+    if dependency.provider == MANAGED {
+        return Workload {
+            note: Some(format!("{} of {} nodes are ready", dependency.ready, dependency.desired)),
+            exists: true,
+            ..workload::assess(observed, &chat.names, Kind::StatefulSet, store.component(), dependency.desired)
+        };
+    }
     let is_ready = is_ready(dependency);
-    let unit = if dependency.provider == EXTERNAL { "endpoints answer" } else { "nodes are ready" };
     Workload {
         name: store.as_str(),
-        desired: dependency.desired.max(1),
-        // What of its endpoints is missing is its owner's concern.
-        ready: if is_ready { dependency.desired.max(1) } else { dependency.ready.min(dependency.desired) },
+        desired: 1,
+        ready: i32::from(is_ready),
         settled: is_ready,
         exists: true,
-        note: Some(format!("{} of {} {unit}", dependency.ready, dependency.desired)),
+        note: Some(format!("{} of {} endpoints answer", dependency.ready, dependency.desired)),
         trouble: dependency.message.clone().filter(|_| !is_ready),
-        trouble_reason: if dependency.provider == EXTERNAL { "StoreUnreachable" } else { "StoreFailing" },
+        trouble_reason: "StoreUnreachable",
     }
 }

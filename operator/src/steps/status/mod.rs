@@ -94,7 +94,7 @@ fn carried_out(
     let Carried { valid, observed, failures, blocked, sequence } = carried;
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed);
-    let mut parts = stores(&dependencies);
+    let mut parts = stores(valid, observed, &dependencies);
     parts.extend(conditions::migration_part(sequence));
     if valid.is_distributed() {
         conditions.set_stores(&parts, sequence);
@@ -157,9 +157,9 @@ fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> 
 }
 
 /// The stores as parts of the platform.
-fn stores(dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
+fn stores(valid: &ValidChat, observed: &Observed, dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
     let of = |store: Store| dependencies.iter().find(|dependency| dependency.name == store.as_str());
-    Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(store, of(store)?))).collect()
+    Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(valid, observed, store, of(store)?))).collect()
 }
 
 /// Whether failures keep the platform from being what the resource says.

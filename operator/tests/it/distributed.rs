@@ -1,0 +1,296 @@
+//! Profile Distributed: stores, then the migration, then services; stores of somebody else; what goes wrong.
+
+use sentinel_operator::settings::Settings;
+use serde_json::{Value, json};
+
+use crate::world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World};
+
+const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+
+fn managed() -> Value {
+    json!({ "profile": "Distributed", "dependencies": {
+        "postgres": { "managed": {} }, "cassandra": { "managed": {} }, "kafka": { "managed": {} },
+        "redis": { "managed": {} }, "elasticsearch": { "managed": {} }, "s3": { "managed": {} },
+    } })
+}
+
+/// All stores at one address, which is a listener's.
+fn external(address: &str) -> Value {
+    let hosts = json!({ "external": { "endpoints": [address] } });
+    let urls = json!({ "external": { "endpoints": [format!("http://{address}")] } });
+    json!({ "profile": "Distributed", "dependencies": {
+        "postgres": hosts, "cassandra": hosts, "kafka": hosts, "redis": hosts, "elasticsearch": urls, "s3": urls,
+    } })
+}
+
+async fn running(spec: &Value) -> World {
+    let world = World::with(spec);
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    world
+}
+
+fn services(world: &World) -> Vec<String> {
+    world.server.names(DEPLOYMENTS, NS).into_iter().filter(|name| name != "chat-gateway").collect()
+}
+
+fn image(world: &World) -> Value {
+    let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap();
+    users["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+#[tokio::test]
+async fn stores_come_first_then_the_migration_then_services() {
+    let world = World::with(&managed());
+    world.settle().await;
+    let stores = ["chat-cassandra", "chat-elasticsearch", "chat-kafka", "chat-postgres", "chat-redis", "chat-s3"]
+        .map(String::from);
+    assert_eq!(world.server.names(SETS, NS), stores);
+    assert!(world.server.names(JOBS, NS).is_empty());
+    assert_eq!(world.server.names(DEPLOYMENTS, NS), ["chat-gateway"]);
+    assert!(world.condition("DependenciesReady").starts_with("False/Starting: postgres: 0 of 1 nodes are ready"));
+    assert!(world.condition("SchemaMigrated").starts_with("False/WaitsForStores"));
+    assert!(!world.condition("Ready").contains("users"), "{}", world.condition("Ready"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    world.run_everything();
+    world.settle().await;
+    assert_eq!(world.server.names(JOBS, NS).len(), 1);
+    assert!(services(&world).is_empty());
+    assert!(world.condition("DependenciesReady").starts_with("True/"));
+    assert!(world.condition("SchemaMigrated").starts_with("False/Migrating"));
+
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    let names = ["chat-media", "chat-notification", "chat-presence", "chat-search", "chat-users"];
+    assert_eq!(services(&world), names);
+    let message = world.server.get(SETS, NS, "chat-message").unwrap();
+    assert_eq!(message["spec"]["podManagementPolicy"], "Parallel");
+    assert_eq!(message["spec"]["serviceName"], "chat-message-pods");
+    assert!(world.condition("SchemaMigrated").starts_with("True/"));
+    assert!(world.condition("Ready").starts_with("False/"));
+
+    world.run_everything();
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
+    assert_eq!(status["version"], "1");
+    assert_eq!(status["services"].as_array().unwrap().len(), 7);
+    let cassandra = &status["dependencies"][1];
+    assert_eq!(cassandra["name"], "cassandra");
+    assert_eq!((&cassandra["ready"], &cassandra["reachable"]), (&json!(1), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_does_not_stop_a_change_of_services() {
+    let world = running(&managed()).await;
+    world.server.edit(SETS, NS, "chat-redis", |set| {
+        set["status"]["availableReplicas"] = json!(0);
+        set["status"]["readyReplicas"] = json!(0);
+    });
+    let mut spec = managed();
+    spec["services"] = json!({ "users": { "replicas": 3 } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap()["spec"]["replicas"], 3);
+    assert!(world.condition("DependenciesReady").starts_with("False/"));
+    assert!(world.condition("Ready").starts_with("False/"));
+}
+
+#[tokio::test]
+async fn services_of_the_earlier_image_run_on_until_the_stores_have_the_new_schema() {
+    let world = running(&managed()).await;
+    let first = world.server.names(JOBS, NS);
+    let mut spec = managed();
+    spec["image"] = json!({ "tag": "2" });
+    world.apply("chat", &spec);
+    world.settle().await;
+    let second = world.server.names(JOBS, NS);
+    assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
+    assert_eq!(image(&world), "sentinel:1");
+    assert_eq!(world.server.get(CHATS, NS, "chat").unwrap()["status"]["version"], "1");
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:2");
+}
+
+#[tokio::test]
+async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_pause() {
+    let world = World::with(&managed());
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    let job = world.server.names(JOBS, NS);
+    let uid = |world: &World| world.server.get(JOBS, NS, &job[0]).map(|job| job["metadata"]["uid"].clone());
+    let first = uid(&world);
+    let now = jiff::Timestamp::now().to_string();
+    world.end_job(Some("starting\nError: keyspace sentinel needs 3 nodes and there is 1\n"), &now);
+    world.settle().await;
+    assert_eq!(uid(&world), first, "a pause comes first");
+    for type_ in ["SchemaMigrated", "Degraded", "Ready"] {
+        let condition = world.condition(type_);
+        assert!(condition.contains("failed once") && condition.contains("needs 3 nodes"), "{type_} {condition}");
+    }
+    assert!(services(&world).is_empty());
+
+    world.server.edit(JOBS, NS, &job[0], |job| job["status"]["conditions"][0]["lastTransitionTime"] = json!(LONG_AGO));
+    world.reconcile().await.unwrap();
+    assert_eq!(uid(&world), None);
+    world.settle().await;
+    assert!(uid(&world).is_some() && uid(&world) != first);
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+    world.end_job(Some("Error: again"), &now);
+    world.settle().await;
+    assert!(world.condition("SchemaMigrated").contains("failed 2 times"), "{}", world.condition("SchemaMigrated"));
+    world.server.edit(JOBS, NS, &job[0], |job| job["status"] = json!({}));
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert_eq!(services(&world).len(), 5);
+}
+
+#[tokio::test]
+async fn credentials_are_made_once_and_not_again_while_their_data_exists() {
+    let world = running(&managed()).await;
+    let credentials = |store: &str| world.server.get(SECRETS, NS, &format!("chat-{store}-credentials"));
+    for store in ["postgres", "cassandra", "redis", "kafka", "s3"] {
+        let secret = credentials(store).unwrap();
+        assert!(secret["data"]["username"].is_string() && secret["data"]["password"].is_string(), "{store}");
+        assert!(secret["metadata"]["ownerReferences"].is_null(), "credentials must outlive the resource");
+    }
+    let before = credentials("postgres");
+    world.apply("chat", &{
+        let mut spec = managed();
+        spec["drainSeconds"] = json!(20);
+        spec
+    });
+    world.settle().await;
+    assert_eq!(credentials("postgres"), before);
+
+    world.server.delete(SECRETS, NS, "chat-postgres-credentials");
+    world.reconcile().await.unwrap();
+    assert!(credentials("postgres").is_none());
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("CredentialsLost: Secret chat-postgres-credentials is gone"), "{condition}");
+    world.server.delete(CLAIMS, NS, "data-chat-postgres-0");
+    world.settle().await;
+    assert!(credentials("postgres").is_some());
+}
+
+#[tokio::test]
+async fn delete_removes_the_data_of_every_store_and_its_credentials() {
+    let mut spec = managed();
+    spec["deletionPolicy"] = json!("Delete");
+    let world = running(&spec).await;
+    assert_eq!(world.server.names(CLAIMS, NS).len(), 6);
+    let other =
+        json!({ "metadata": { "name": "data-chat-2-0", "labels": { "app.kubernetes.io/instance": "chat-2" } } });
+    world.server.put(CLAIMS, NS, other);
+    world.server.delete(CHATS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none());
+    assert_eq!(world.server.names(CLAIMS, NS), ["data-chat-2-0"]);
+    assert!(world.server.names(SECRETS, NS).is_empty());
+}
+
+#[tokio::test]
+async fn stores_of_somebody_else_are_used_when_they_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let world = running(&external(&address)).await;
+    assert_eq!(world.server.names(SETS, NS), ["chat-message"]);
+    let config = world.server.get("v1/configmaps", NS, "chat-config").unwrap();
+    let config: Value = serde_json::from_str(config["data"]["sentinel.json"].as_str().unwrap()).unwrap();
+    assert_eq!(config["stores"]["postgres"]["connection"]["endpoints"], json!([address]));
+    assert_eq!(config["messagePeers"], "chat-message-{ordinal}.chat-message-pods.team.svc:8080");
+
+    drop(listener);
+    world.settle().await;
+    let condition = world.condition("DependenciesReady");
+    assert!(condition.starts_with("False/StoreUnreachable: postgres: "), "{condition}");
+    assert!(condition.contains("correct dependencies.postgres.external.endpoints"), "{condition}");
+    assert!(world.condition("Degraded").contains("StoreUnreachable"));
+    assert_eq!(services(&world).len(), 5, "services go on");
+    let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+}
+
+#[tokio::test]
+async fn a_secret_of_a_store_is_told_by_the_field_that_names_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut spec = external(&listener.local_addr().unwrap().to_string());
+    spec["dependencies"]["kafka"]["external"]["secret"] = json!({ "name": "kafka" });
+    spec["dependencies"]["kafka"]["external"]["tls"] = json!({ "caSecret": { "name": "kafka-ca" } });
+    let world = World::with(&spec);
+    let refused = async |expected: &str| {
+        world.reconcile().await.unwrap();
+        let condition = world.condition("Accepted");
+        assert!(condition.starts_with("False/") && condition.contains(expected), "{condition}");
+    };
+    let put =
+        |name: &str, data: Value| world.server.put(SECRETS, NS, json!({ "metadata": { "name": name }, "data": data }));
+    refused("SecretNotFound: dependencies.kafka.external.secret: Secret kafka does not exist").await;
+    put("kafka", json!({ "username": "eA==" }));
+    refused("dependencies.kafka.external.secret: Secret kafka has no entry password; add it").await;
+    put("kafka", json!({ "username": "eA==", "password": "eA==" }));
+    refused("dependencies.kafka.external.tls.caSecret: Secret kafka-ca does not exist").await;
+    put("kafka-ca", json!({ "tls.crt": "eA==" }));
+    refused("has no entry ca.crt; add it").await;
+    put("kafka-ca", json!({ "ca.crt": "eA==" }));
+    world.settle().await;
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    let content = |service: &str| {
+        let workload = world.server.get(DEPLOYMENTS, NS, &format!("chat-{service}")).unwrap();
+        workload["spec"]["template"]["metadata"]["annotations"]["chat.sentinel.dev/content"].clone()
+    };
+    let (search, users) = (content("search"), content("users"));
+    put("kafka", json!({ "username": "eA==", "password": "eQ==" }));
+    world.settle().await;
+    assert_ne!(content("search"), search, "changed credentials roll the pods that use them");
+    assert_eq!(content("users"), users, "and no others");
+}
+
+#[tokio::test]
+async fn images_of_stores_are_pinned_like_the_others() {
+    let world = running(&managed()).await;
+    let image = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat-kafka").unwrap();
+        set["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let before = image(&world);
+    let mut settings =
+        Settings { sentinel_image: "sentinel:1".into(), gateway_image: "nginx:1".into(), ..Settings::default() };
+    settings.store_images.kafka_image = "apache/kafka:5.0.0".into();
+    let world = world.upgraded(settings);
+    world.settle().await;
+    assert_eq!(image(&world), before);
+    assert!(world.condition("UpgradeAvailable").starts_with("True/"));
+    world.apply("chat", &{
+        let mut spec = managed();
+        spec["drainSeconds"] = json!(20);
+        spec
+    });
+    world.settle().await;
+    assert_eq!(image(&world), "apache/kafka:5.0.0");
+}
+
+#[tokio::test]
+async fn nodes_with_data_are_not_taken_away() {
+    let mut spec = managed();
+    spec["dependencies"]["cassandra"]["managed"]["replicas"] = json!(5);
+    let world = running(&spec).await;
+    spec["dependencies"]["cassandra"]["managed"]["replicas"] = json!(2);
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(world.server.get(SETS, NS, "chat-cassandra").unwrap()["spec"]["replicas"], 5);
+    let condition = world.condition("Degraded");
+    assert!(condition.starts_with("True/ScaleRefused: dependencies.cassandra.managed.replicas"), "{condition}");
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+}
