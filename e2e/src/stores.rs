@@ -16,7 +16,7 @@ mod redis;
 mod s3;
 mod set;
 mod unprivileged;
-mod warm_up;
+pub(crate) mod warm_up;
 mod web;
 
 use clap::ValueEnum;

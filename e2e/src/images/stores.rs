@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -13,9 +14,10 @@ use super::layer::{Files, Layer};
 use super::oci::{Config, Image};
 use super::{base, binaries, cached_layer, layer_key};
 use crate::host::cargotools::S3S_FS;
-use crate::host::hash;
 use crate::host::javadists::{self, JAVA_HOME, JavaDist};
+use crate::host::{command, folders, hash};
 use crate::report::Report;
+use crate::stores::{self, warm_up};
 
 /// The major version in the path of Debian's programs.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
@@ -40,8 +42,8 @@ struct Store {
 enum Content {
     /// All of it is in the shared layer.
     Packages,
-    /// A Java server, and where its folder is in the image.
-    Java(JavaDist, &'static str),
+    /// A Java server: how it is run here, what it is made of, and where its folder is in the image.
+    Java(stores::Store, JavaDist, &'static str),
     /// The S3 server.
     S3,
 }
@@ -76,7 +78,7 @@ const STORES: [Store; 6] = [
             ("CASSANDRA_CONF", "/etc/cassandra"),
             ("CASSANDRA_DATA", "/var/lib/cassandra"),
         ],
-        content: Content::Java(javadists::CASSANDRA, "opt/cassandra"),
+        content: Content::Java(stores::Store::Cassandra, javadists::CASSANDRA, "opt/cassandra"),
     },
     Store {
         name: "kafka",
@@ -85,7 +87,7 @@ const STORES: [Store; 6] = [
         path: "/opt/kafka/bin",
         data: "var/lib/kafka/data",
         env: &[],
-        content: Content::Java(javadists::KAFKA, "opt/kafka"),
+        content: Content::Java(stores::Store::Kafka, javadists::KAFKA, "opt/kafka"),
     },
     Store {
         name: "elasticsearch",
@@ -94,7 +96,7 @@ const STORES: [Store; 6] = [
         path: "/usr/share/elasticsearch/bin",
         data: "usr/share/elasticsearch/data",
         env: &[],
-        content: Content::Java(javadists::ELASTICSEARCH, "usr/share/elasticsearch"),
+        content: Content::Java(stores::Store::Elasticsearch, javadists::ELASTICSEARCH, "usr/share/elasticsearch"),
     },
     Store {
         name: "s3",
@@ -112,7 +114,7 @@ pub fn images(report: &Report) -> Result<Vec<Image>> {
     let root = report.step("image base of the stores", base::stores)?;
     let mut images = Vec::new();
     for store in &STORES {
-        if let Content::Java(dist, _) = &store.content {
+        if let Content::Java(_, dist, _) = &store.content {
             dist.ensure(report)?;
         }
         if let Content::S3 = store.content {
@@ -120,6 +122,11 @@ pub fn images(report: &Report) -> Result<Vec<Image>> {
         }
         images.push(report.step(&format!("image {}", store.name), || {
             let mut layers = vec![root.clone(), own_layer(store)?];
+            if let Content::Java(engine, _, home) = store.content
+                && rustix::process::geteuid().is_root()
+            {
+                layers.push(classes(engine, home, &layers)?);
+            }
             if let Content::S3 = store.content {
                 let program = BTreeMap::from([(S3S_FS.name.to_owned(), S3S_FS.binary()?)]);
                 layers.push(binaries::layer(&program, S3S_FS.name, &root)?);
@@ -133,7 +140,7 @@ pub fn images(report: &Report) -> Result<Vec<Image>> {
 fn own_layer(store: &Store) -> Result<Layer> {
     let key = layer_key(include_str!("stores.rs")).with("base", include_str!("base.rs"));
     let key = match &store.content {
-        Content::Java(dist, _) => key.with("content", dist.folder()?.to_string_lossy().as_bytes()),
+        Content::Java(_, dist, _) => key.with("content", file_name(&dist.folder()?)),
         Content::Packages | Content::S3 => key,
     };
     cached_layer(&format!("store-{}", store.name), key, || {
@@ -141,11 +148,37 @@ fn own_layer(store: &Store) -> Result<Layer> {
         base::accounts(&mut files, &[store.user]);
         let owner = (u64::from(store.user.1), u64::from(store.user.1));
         files.add_folder(store.data, 0o700, owner);
-        if let Content::Java(dist, target) = &store.content {
+        if let Content::Java(_, dist, target) = &store.content {
             add_tree(&mut files, &dist.folder()?, target)?;
         }
         Ok(files)
     })
+}
+
+/// The archive of a server's classes, made by its own Java in its own root file system: it starts in half the time.
+/// Only root can enter one; images that others make lack it.
+fn classes(engine: stores::Store, home: &str, layers: &[Layer]) -> Result<Layer> {
+    let key = layer_key(include_str!("../stores/warm_up.rs"));
+    let key = layers.iter().fold(key, |key, layer| key.with("layer", &layer.digest));
+    cached_layer(&format!("classes-{}", engine.name()), key, || {
+        let root = folders::cache()?.join("images/work");
+        if root.exists() {
+            std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+        }
+        folders::make(&root)?;
+        for layer in layers {
+            command::output(Command::new("tar").arg("--extract").arg("-C").arg(&root).arg("-f").arg(&layer.path))?;
+        }
+        let archive = warm_up::in_image(engine, &root, &format!("/{home}"))?;
+        std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+        let mut files = Files::default();
+        files.add(&format!("{home}/app.jsa"), 0o644, archive);
+        Ok(files)
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The server's folder without the archive of its classes, which holds only for the folder it was made in.

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
+use super::Store;
 use super::cql::Session;
 use super::engine::{Engine, Launch, Port};
 use super::set::Set;
-use super::{Store, unprivileged};
 use crate::host::folders;
 use crate::host::javadists::{self, JAVA_HOME, JavaDist};
 
@@ -41,7 +41,7 @@ impl Engine for Cassandra {
             ("MAX_HEAP_SIZE", HEAP.to_owned()),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Ok(Launch { argv: unprivileged::wrapped(vec![program, "-f".to_owned()]), env, config: yaml + &options })
+        Ok(Launch { argv: vec![program, "-f".to_owned()], env, config: yaml + &options })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::engine::{Engine, Launch, Port};
 use super::set::Set;
-use super::{Store, unprivileged, web};
+use super::{Store, web};
 use crate::host::folders;
 use crate::host::javadists::{self, JAVA_HOME, JavaDist};
 
@@ -37,7 +37,7 @@ impl Engine for Elasticsearch {
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let argv = vec![dist.join("bin/elasticsearch").display().to_string()];
-        Ok(Launch { argv: unprivileged::wrapped(argv), env, config })
+        Ok(Launch { argv, env, config })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

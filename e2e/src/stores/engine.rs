@@ -14,7 +14,7 @@ pub type Port = (&'static str, u16);
 /// How a store is run.
 #[derive(Debug, Default)]
 pub struct Launch {
-    /// Its command line.
+    /// Its command line, to be run without root's rights.
     pub argv: Vec<String>,
     /// Environment beside the inherited.
     pub env: Vec<(String, String)>,

@@ -44,7 +44,7 @@ impl Engine for Kafka {
             ("KAFKA_OPTS", format!("-Djava.io.tmpdir={}", folder.join("tmp").display())),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Ok(Launch { argv: unprivileged::wrapped(argv), env, config })
+        Ok(Launch { argv, env, config })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::engine::Engine;
+use super::engine::{Engine, Launch};
 use super::set::Set;
 use super::{Store, unprivileged, warm_up};
 use crate::cluster::process::{self, Record, Spec};
@@ -100,21 +100,19 @@ pub fn down(set: &Set, report: &Report) -> Result<()> {
     })
 }
 
-/// Starts a store as `launch` says unless it runs so already; tells whether it did.
-pub fn begin(set: &Set, store: Store, adapt: impl FnOnce(&mut Vec<(String, String)>)) -> Result<bool> {
+/// Tells how to run a store that does not run; what a run without record left of it is ended first.
+pub fn prepare(set: &Set, store: Store) -> Result<Launch> {
     if !set.runs(store) {
         kill_strays(set, store);
     }
-    let mut launch = store.engine().launch(set).with_context(|| format!("cannot set up {}", store.name()))?;
-    adapt(&mut launch.env);
-    launch.env.push((MARK.to_owned(), mark(set, store)));
-    let spec = Spec {
-        name: store.name().to_owned(),
-        argv: launch.argv,
-        config: launch.config,
-        network: None,
-        env: launch.env,
-    };
+    store.engine().launch(set).with_context(|| format!("cannot set up {}", store.name()))
+}
+
+/// Starts a store unless it runs so already; tells whether it did.
+pub fn begin(set: &Set, store: Store, launch: Launch) -> Result<bool> {
+    let mut env = launch.env;
+    env.push((MARK.to_owned(), mark(set, store)));
+    let spec = Spec { name: store.name().to_owned(), argv: launch.argv, config: launch.config, network: None, env };
     process::ensure(set.state(), &spec)
 }
 
@@ -141,7 +139,9 @@ pub fn wait(set: &Set, store: Store) -> Result<()> {
 }
 
 fn ensure(set: &Set, store: Store) -> Result<Outcome> {
-    let began = begin(set, store, |_| {})?;
+    let mut launch = prepare(set, store)?;
+    launch.argv = unprivileged::wrapped(launch.argv);
+    let began = begin(set, store, launch)?;
     wait(set, store)?;
     Ok(if began { Outcome::Done } else { Outcome::Unchanged })
 }

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
+use super::Store;
 use super::elasticsearch::{config, healthy, log_config};
 use super::engine::{Engine, Launch, Port};
 use super::set::Set;
-use super::{Store, unprivileged};
 use crate::host::folders;
 use crate::host::javadists::{self, JAVA_HOME, JavaDist};
 
@@ -38,7 +38,7 @@ impl Engine for Opensearch {
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let argv = vec![dist.join("bin/opensearch").display().to_string()];
-        Ok(Launch { argv: unprivileged::wrapped(argv), env, config })
+        Ok(Launch { argv, env, config })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

@@ -45,7 +45,7 @@ impl Engine for Postgres {
         for setting in settings(set.port("postgres")?) {
             argv.extend(["-c".to_owned(), setting]);
         }
-        Ok(Launch { argv: unprivileged::wrapped(argv), ..Launch::default() })
+        Ok(Launch { argv, ..Launch::default() })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::Store;
 use super::engine::{Engine, Launch, Port};
 use super::set::Set;
-use super::{Store, unprivileged};
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders};
 
@@ -35,7 +35,7 @@ impl Engine for Redis {
         folders::write_changed(&file, &config)?;
         let program = command::find("redis-server").context("redis-server is not installed")?;
         let argv = vec![program.display().to_string(), file.display().to_string()];
-        Ok(Launch { argv: unprivileged::wrapped(argv), config, ..Launch::default() })
+        Ok(Launch { argv, config, ..Launch::default() })
     }
 
     fn answers(&self, set: &Set) -> Result<()> {

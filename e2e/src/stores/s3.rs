@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::engine::{Engine, Launch, Port};
 use super::set::Set;
-use super::{Store, unprivileged, web};
+use super::{Store, web};
 use crate::host::cargotools;
 use crate::host::folders;
 use crate::report::Report;
@@ -44,7 +44,7 @@ impl Engine for S3 {
         ];
         let argv = argv.map(str::to_owned).to_vec();
         let env = vec![("RUST_LOG".to_owned(), "warn".to_owned())];
-        Ok(Launch { argv: unprivileged::wrapped(argv), env, ..Launch::default() })
+        Ok(Launch { argv, env, ..Launch::default() })
     }
 
     /// Without a signature it must refuse, in S3's own words.

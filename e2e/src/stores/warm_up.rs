@@ -1,15 +1,18 @@
 //! Java servers start in half the time from an archive of their classes as they lie in memory.
 //!
-//! Such an archive is written at the end of a run. So each server is started and ended once, on scratch data, when it is
-//! new in the cache.
+//! Such an archive is written at the end of a run, and holds only for the very Java and paths of that run. So each server
+//! is started and ended once, on scratch data: when it is new in the cache, and in the root file system of its image.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::engine::Launch;
 use super::set::Set;
-use super::{Store, lifecycle};
+use super::{Store, lifecycle, unprivileged};
 use crate::cluster::process;
+use crate::host::javadists::JavaDist;
 use crate::host::lock::Lock;
 use crate::host::{folders, log};
 use crate::report::Report;
@@ -17,9 +20,20 @@ use crate::report::Report;
 /// Writing the archive takes seconds, more on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Makes the archive of a Java server if it has none.
+/// Enters a root file system with the machine's devices and one of its folders. Mounts are seen by this process alone, and
+/// go with it.
+const ENTER: &str = r#"set -e
+root=$1
+shared=$2
+shift 2
+mount --rbind /proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --bind "$shared" "$root$shared"
+exec chroot "$root" "$@""#;
+
+/// Makes the archive of a Java server in the cache, if it has none.
 pub fn ensure(store: Store, report: &Report) -> Result<()> {
-    let Some((dist, variable)) = store.engine().java() else { return Ok(()) };
+    let Some((dist, _)) = store.engine().java() else { return Ok(()) };
     let archive = dist.folder()?.join("app.jsa");
     if archive.is_file() {
         return Ok(());
@@ -30,25 +44,81 @@ pub fn ensure(store: Store, report: &Report) -> Result<()> {
         return Ok(());
     }
     report.step(&format!("archived the classes of {}", dist.name), || {
-        let folder = cache.join("build").join(format!("{}-warm-up", dist.name));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        let set = Set::scratch(folder.clone())?;
-        set.choose_ports(store)?;
+        let scratch = Scratch::new(dist, "cache")?;
+        let made = scratch.archive(store, |launch| {
+            launch.argv = unprivileged::wrapped(std::mem::take(&mut launch.argv));
+            Ok(())
+        })?;
+        // Copied whole or not at all: a server that starts meanwhile must not read half of it.
         let partial = archive.with_extension("partial");
-        let ran = run(&set, store, variable, &format!("-XX:ArchiveClassesAtExit={}", partial.display()));
-        // Whatever happened, it must not go on.
-        process::records(set.state()).values().for_each(process::stop_tree);
-        ran?;
-        std::fs::rename(&partial, &archive)
-            .with_context(|| format!("{} wrote no archive of its classes", dist.name))?;
-        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+        std::fs::copy(&made, &partial).with_context(|| format!("cannot write {}", partial.display()))?;
+        std::fs::rename(&partial, &archive).with_context(|| format!("cannot write {}", archive.display()))
     })
 }
 
-fn run(set: &Set, store: Store, variable: &str, option: &str) -> Result<()> {
-    lifecycle::begin(set, store, |env| add_option(env, variable, option))?;
+/// The archive for an image whose root file system is unpacked at `root`, with the server at `home` in it. Needs root.
+pub fn in_image(store: Store, root: &Path, home: &str) -> Result<Vec<u8>> {
+    let (dist, _) = store.engine().java().context("not a Java server")?;
+    let scratch = Scratch::new(dist, "image")?;
+    let here = dist.folder()?.display().to_string();
+    let made = scratch.archive(store, |launch| {
+        let shared = scratch.0.display().to_string();
+        for folder in ["proc", "dev", shared.trim_start_matches('/')] {
+            folders::make(&root.join(folder))?;
+        }
+        let enter = ["unshare", "--mount", "--", "sh", "-c", ENTER, "sh"].map(str::to_owned);
+        let inside = launch.argv.iter().map(|part| part.replace(&here, home));
+        launch.argv = enter.into_iter().chain([root.display().to_string(), shared]).chain(inside).collect();
+        Ok(())
+    })?;
+    std::fs::read(&made).with_context(|| format!("cannot read {}", made.display()))
+}
+
+/// A folder for one run. It is removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(dist: JavaDist, purpose: &str) -> Result<Self> {
+        let folder = folders::cache()?.join("build").join(format!("{}-{purpose}", dist.name));
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        folders::make(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Runs the server once; returns the file it wrote.
+    fn archive(&self, store: Store, adapt: impl FnOnce(&mut Launch) -> Result<()>) -> Result<PathBuf> {
+        let (_, variable) = store.engine().java().context("not a Java server")?;
+        let archive = self.0.join("app.jsa");
+        let set = Set::scratch(self.0.clone())?;
+        set.choose_ports(store)?;
+        let option = format!("-XX:ArchiveClassesAtExit={}", archive.display());
+        let ran = run(&set, store, |launch| {
+            add_option(&mut launch.env, variable, &option);
+            adapt(launch)
+        });
+        // Whatever happened, it must not go on.
+        process::records(set.state()).values().for_each(process::stop_tree);
+        ran?;
+        if !archive.is_file() {
+            bail!("{} wrote no archive\n{}", store.name(), log::quoted(&set.state().log(store.name())));
+        }
+        Ok(archive)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is removed before the next use.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(set: &Set, store: Store, adapt: impl FnOnce(&mut Launch) -> Result<()>) -> Result<()> {
+    let mut launch = lifecycle::prepare(set, store)?;
+    adapt(&mut launch)?;
+    lifecycle::begin(set, store, launch)?;
     lifecycle::wait(set, store)?;
     let record = process::read(set.state(), store.name()).context("its record is missing")?;
     if !process::ask_to_end(&record, store.engine().stop_signal(), PATIENCE) {
