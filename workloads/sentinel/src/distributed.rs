@@ -89,8 +89,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     };
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
-    let cassandra =
-        Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
+    let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()));
     let mut process = Process {
         config: config.clone(),
@@ -125,7 +124,11 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     }
     let Process { base, stop, work, .. } = process;
     let router = layers::apply(router, &config, base.tokens, base.limits);
-    Ok(Platform { router, messages, stores: Stores::Distributed(DistributedStores { postgres, cassandra, stop, work }) })
+    Ok(Platform {
+        router,
+        messages,
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, stop, work }),
+    })
 }
 
 /// What the services of this process are made of.

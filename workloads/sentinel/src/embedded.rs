@@ -81,8 +81,17 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         limits.clone(),
         config.clone(),
     )?;
-    let messages =
-        MessageService::new(accounts, sessions, chats, tokens.clone(), keyring, limits.clone(), config.clone(), hub);
+    let messages = MessageService::new(
+        accounts,
+        sessions,
+        chats,
+        tokens.clone(),
+        keyring,
+        limits.clone(),
+        config.clone(),
+        hub,
+        None,
+    );
     let router = sentinel_users::router(Arc::new(users)).merge(sentinel_message::router(messages.clone())).into();
     let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);

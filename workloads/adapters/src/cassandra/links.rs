@@ -43,6 +43,7 @@ impl Shared {
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
+        self.forget_notifications(user).await?;
         let buckets = self.inbox_bucket_numbers(user).await?;
         let at = final_write_time(self.order.clock().tick(Timestamp::now()));
         for some in buckets.chunks(PARTITIONS) {

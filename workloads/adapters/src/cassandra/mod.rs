@@ -18,6 +18,7 @@ mod inbox_bodies;
 mod links;
 mod list;
 mod messages;
+mod notifications;
 mod order;
 mod outbox;
 mod partitions;

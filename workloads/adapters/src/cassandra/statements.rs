@@ -156,5 +156,19 @@ statements! {
     take_lease: Decide = "UPDATE leases USING TTL ? SET holder = ? WHERE shard = ? IF holder = null";
     release_lease: Decide = "DELETE holder FROM leases WHERE shard = ? IF holder = ?";
 
+    // Notifications
+    insert_notification: Write = "INSERT INTO notifications (user_id, message_id, chat_id, sender) VALUES (?, ?, ?, ?)
+        USING TIMESTAMP ? AND TTL ?";
+    notification: Read = "SELECT message_id, chat_id, sender, read FROM notifications WHERE user_id = ? AND message_id = ?";
+    notifications: Read = "SELECT message_id, chat_id, sender, read FROM notifications
+        WHERE user_id = ? AND message_id < ? LIMIT ?";
+    set_notification_read: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET read = true
+        WHERE user_id = ? AND message_id = ?";
+    delete_notification: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ? AND message_id = ?";
+    delete_notifications: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ?";
+    preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
+    set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";
+    delete_preferences: Write = "DELETE FROM notification_preferences USING TIMESTAMP ? WHERE user_id = ?";
+
     check: Read = "SELECT key FROM system.local";
 }

@@ -4,20 +4,20 @@ mod accounts;
 mod chats;
 mod events;
 mod notifications;
-mod search;
 mod presence;
 mod routes;
+mod search;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use notifications::NotificationStore;
+pub use presence::{PresenceListener, PresenceStore};
+pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,
 };
-pub use presence::{PresenceListener, PresenceStore};
-pub use routes::{BusListener, NodeBus, Routes};
 pub use sessions::SessionStore;
 
 /// Why a store did not do what it was asked.
