@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -31,14 +32,32 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The endpoints may have a password in front, as in `redis://:password@host:port`.
 fn config() -> RedisConfig {
-    let endpoints = std::env::var("SENTINEL_TEST_REDIS").expect("SENTINEL_TEST_REDIS names a Redis server: host:port");
+    let value = std::env::var("SENTINEL_TEST_REDIS").expect("SENTINEL_TEST_REDIS names a Redis server: host:port");
     let mode = match std::env::var("SENTINEL_TEST_REDIS_MODE").as_deref() {
         Ok("Cluster") => RedisMode::Cluster,
         Ok("Sentinel") => RedisMode::Sentinel,
         _ => RedisMode::Single,
     };
-    config_of(endpoints.split(',').map(str::to_owned).collect(), mode)
+    let value = value.strip_prefix("redis://").unwrap_or(&value);
+    let (password, endpoints) = value.rsplit_once('@').map_or((None, value), |(user, at)| (user.split(':').nth(1), at));
+    let mut config = config_of(endpoints.split(',').map(str::to_owned).collect(), mode);
+    config.connection.credentials = password.map(credentials);
+    config
+}
+
+/// A folder with the password.
+fn credentials(password: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("redis-credentials");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (file, value) in [("username", "default"), ("password", password)] {
+        // Tests run side by side: each writes the same.
+        let written = folder.join(format!("{file}-{}", Uuid::new_v4().simple()));
+        std::fs::write(&written, value).unwrap();
+        std::fs::rename(written, folder.join(file)).unwrap();
+    }
+    folder
 }
 
 fn config_of(endpoints: Vec<String>, mode: RedisMode) -> RedisConfig {
@@ -232,7 +251,7 @@ async fn an_outage_fails_fast_is_reported_and_heals() {
     }
     let mut way = Way::to(real.connection.endpoints[0].clone()).await;
     let config = RedisConfig {
-        connection: Connection { endpoints: vec![way.address.to_string()], credentials: None, tls: None },
+        connection: Connection { endpoints: vec![way.address.to_string()], ..real.connection.clone() },
         ..real.clone()
     };
     let (away, direct) = (Redis::connect(&config).await.unwrap(), Redis::connect(&real).await.unwrap());
@@ -294,7 +313,7 @@ async fn a_subscription_that_became_deaf_is_made_anew() {
         }
     });
     let config = RedisConfig {
-        connection: Connection { endpoints: vec![address.to_string()], credentials: None, tls: None },
+        connection: Connection { endpoints: vec![address.to_string()], ..real.connection.clone() },
         ..real.clone()
     };
     let (through, direct) = (Redis::connect(&config).await.unwrap(), Redis::connect(&real).await.unwrap());

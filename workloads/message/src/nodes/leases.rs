@@ -117,8 +117,10 @@ impl Keeper {
     pub async fn run(mut self, mut asked: UnboundedReceiver<Asked>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The node's own lease, so that it is told of losses.
-        self.times.owe(self.times.renewed_at);
+        // The node's own lease, so that it is told of losses. A failure is owed and tried again.
+        if let Some(hub) = self.hub.upgrade() {
+            self.renew(&hub).await;
+        }
         let mut batch = Vec::new();
         loop {
             tokio::select! {
