@@ -214,6 +214,8 @@ mod tests {
     #[test]
     fn recent_minutes_are_read_again_more_and_more_seldom() {
         let mut progress = Progress::new(Some(HERE), NOW);
+        // Where nothing is known, a quick look is a whole read too.
+        progress.relayed(HERE, &[event(HERE * MINUTE)]);
         let mut whole = Vec::new();
         for second in 0..660 {
             let now = Timestamp(HERE * MINUTE + second * 1000);
