@@ -21,11 +21,12 @@ use crate::report::Report;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Enters a root file system with the machine's devices and one of its folders. Mounts are seen by this process alone, and
-/// go with it.
+/// go with it. The root is a mount too, since Cassandra asks which file system its data is on.
 const ENTER: &str = r#"set -e
 root=$1
 shared=$2
 shift 2
+mount --bind "$root" "$root"
 mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --bind "$shared" "$root$shared"
