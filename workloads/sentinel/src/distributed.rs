@@ -104,7 +104,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     };
 
     let hears: Option<Arc<dyn Fanout>> = hub.clone().map(|hub| hub as Arc<dyn Fanout>);
-    process.spawn(EndedSessions::new(process.sessions.clone(), process.base.tokens.clone()).watch(hears));
+    let mut ended = EndedSessions::new(process.sessions.clone(), process.base.tokens.clone());
+    ended.ask().await.context("reading ended sessions")?;
+    process.spawn(ended.watch(hears));
     let mut router = Router::new();
     let mut messages = None;
     if serves(Role::Users) {
