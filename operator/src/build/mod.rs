@@ -32,6 +32,7 @@ pub use self::{
     kind::{Kind, Stage},
     network::{Flow, Peer, flows},
     nginx::cluster_dns_of,
+    services::serves,
 };
 use crate::{
     api::Store,

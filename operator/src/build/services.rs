@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 use Path::{Below, Exact};
-use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
+use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis};
 
 /// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra), and rate limits and
 /// revocations (Redis).
@@ -65,22 +65,6 @@ pub const SERVICES: &[Service] = &[
         limit: "512Mi",
     },
     Service {
-        component: Component::Presence,
-        role: "presence",
-        stores: &[Postgres, Cassandra, Redis],
-        paths: &[
-            Below("/users/user_activity"),
-            Below("/users/update-last-active"),
-            Below("/users/last_active"),
-            Below("/user"),
-            Below("/update-last-active"),
-        ],
-        replicas: 1,
-        cpu: "25m",
-        memory: "48Mi",
-        limit: "256Mi",
-    },
-    Service {
         component: Component::Notification,
         role: "notification",
         stores: &[Postgres, Cassandra, Redis, Kafka],
@@ -99,17 +83,6 @@ pub const SERVICES: &[Service] = &[
         cpu: "25m",
         memory: "48Mi",
         limit: "256Mi",
-    },
-    Service {
-        component: Component::Media,
-        role: "media",
-        stores: &[Postgres, Cassandra, Redis, Kafka, S3],
-        paths: &[Below("/media")],
-        replicas: 1,
-        cpu: "25m",
-        memory: "64Mi",
-        // Pictures are decoded to make thumbnails.
-        limit: "384Mi",
     },
 ];
 
@@ -137,6 +110,11 @@ impl Service {
     pub fn has_named_pods(self) -> bool {
         self.component == Component::Message
     }
+}
+
+/// Whether the platform has a service of this role.
+pub fn serves(role: &str) -> bool {
+    SERVICES.iter().any(|service| service.role == role)
 }
 
 /// The services that a resource has: none of profile Embedded.
