@@ -4,6 +4,7 @@ pub mod cassandra;
 mod chat_keys;
 mod content;
 pub mod credentials;
+pub mod kafka;
 pub mod keys;
 pub mod linked;
 pub mod postgres;

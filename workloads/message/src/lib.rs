@@ -7,6 +7,7 @@ mod http;
 mod hub;
 mod live;
 mod page;
+mod relay;
 mod requests;
 mod service;
 mod socket;
@@ -16,6 +17,7 @@ mod views;
 pub use self::{
     http::{openapi, router},
     hub::Hub,
+    relay::relay,
     service::MessageService,
     socket::socket_router,
 };

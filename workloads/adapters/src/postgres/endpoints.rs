@@ -1,6 +1,7 @@
 //! Which of several endpoints is used: the first that answers and takes writes.
 
 use std::{
+    borrow::Cow,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-use super::PostgresError;
+use super::{PostgresError, failure::sqlstate};
 use crate::credentials::Credentials;
 
 /// How long one endpoint has to answer.
@@ -101,7 +102,7 @@ impl Endpoints {
     /// What an error while connecting to an endpoint means.
     pub(super) fn classify(&self, place: usize, source: sqlx::Error) -> PostgresError {
         let endpoint = self.name(place);
-        let code = source.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+        let code = sqlstate(&source).map(Cow::into_owned);
         match (&source, code.as_deref()) {
             (_, Some(code)) if REFUSED.contains(&code) => {
                 let user = match Credentials::read(&self.config.connection) {

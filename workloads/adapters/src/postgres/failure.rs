@@ -1,5 +1,7 @@
 //! Why work on a connection did not succeed, and what that means for the connection and the endpoint.
 
+use std::borrow::Cow;
+
 use sentinel_domain::ports::{StoreError, TakenField};
 
 /// The server is a copy, or became one.
@@ -35,8 +37,13 @@ impl Failure {
 
     fn read_only(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == READ_ONLY)
+        sqlstate(error).is_some_and(|code| code == READ_ONLY)
     }
+}
+
+/// The server's code of an error (SQLSTATE).
+pub(super) fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }
 
 impl From<StoreError> for Failure {

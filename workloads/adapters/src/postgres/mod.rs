@@ -22,7 +22,7 @@ use sentinel_domain::{
     event::{Fanout, LiveEvent},
     ports::StoreError,
 };
-use sqlx::{Connection, PgConnection, pool::PoolConnection};
+use sqlx::{Connection, PgConnection, pool::PoolConnection, postgres::PgPoolOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::error::PostgresError;
@@ -66,11 +66,10 @@ impl Postgres {
     pub async fn migrate(config: &PostgresConfig) -> Result<(), PostgresError> {
         let endpoints = Endpoints::new(config.clone())?;
         let (place, options) = endpoints.wait_for_writable().await?;
-        let mut connection =
-            PgConnection::connect_with(&options).await.map_err(|source| endpoints.classify(place, source))?;
-        schema::migrate(&mut connection).await?;
-        // All is done; a server that does not take leave politely is no failure.
-        connection.close().await.ok();
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options).await;
+        let pool = pool.map_err(|source| endpoints.classify(place, source))?;
+        schema::migrate(&pool).await?;
+        pool.close().await;
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! Versions of the tables.
 
 use sqlx::{
-    PgConnection,
+    PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
 };
 
-use super::PostgresError;
+use super::{PostgresError, failure::sqlstate};
 
 static MIGRATOR: Migrator = sqlx::migrate!("src/postgres/schema");
 const NO_TABLE: &str = "42P01";
@@ -16,8 +16,8 @@ fn needed() -> i64 {
 }
 
 /// Brings the tables to this version. One process at a time does so; the others wait and find it done.
-pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), PostgresError> {
-    MIGRATOR.run(&mut *connection).await.map_err(|error| match error {
+pub(super) async fn migrate(pool: &PgPool) -> Result<(), PostgresError> {
+    MIGRATOR.run(pool).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => PostgresError::Schema { found: Some(found), needed: needed() },
         other => PostgresError::Migration(other),
     })
@@ -29,7 +29,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<(), PostgresE
         sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(connection).await;
     let found = match newest {
         Ok(found) => found,
-        Err(error) if error.as_database_error().and_then(|it| it.code()).is_some_and(|code| code == NO_TABLE) => None,
+        Err(error) if sqlstate(&error).is_some_and(|code| code == NO_TABLE) => None,
         Err(error) => return Err(PostgresError::SchemaUnreadable(error)),
     };
     if found == Some(needed()) { Ok(()) } else { Err(PostgresError::Schema { found, needed: needed() }) }

@@ -1,0 +1,275 @@
+//! Consuming the log in a group.
+//!
+//! The loop only polls: work runs in tasks beside it, so a consumer that waits for another store is still a live member
+//! of its group and no partition moves because of it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use rdkafka::{
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer},
+    error::{KafkaError as DriverError, KafkaResult},
+    message::BorrowedMessage,
+};
+use sentinel_domain::{config::KafkaConfig, ports::EventHandler};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    KafkaError,
+    client::{Complaints, settings},
+    dead_letters::{DeadLetters, Letter},
+    partitions::{Assignment, Partitions},
+    producer::KafkaLog,
+    work::Work,
+};
+
+/// After this long without a sign a member's partitions go to others.
+const SESSION: &str = "12000";
+/// How often the group hears of a member.
+const HEARTBEAT: &str = "3000";
+/// How often the lag is reported, in milliseconds.
+const REPORT: &str = "5000";
+/// After an error, so that a broker that is away is not asked all the time.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long work that is under way may still take when the consumer stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Gives events of the log to `handler` until `stop`, sharing the partitions with all others of `group`. Outages are
+/// waited for; an error is about the configuration only. Dropping the future ends it too, as a crash would.
+pub async fn consume(
+    config: &KafkaConfig,
+    group: &str,
+    handler: Arc<dyn EventHandler>,
+    stop: CancellationToken,
+) -> Result<(), KafkaError> {
+    let mut settings = settings(config)?;
+    settings
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", SESSION)
+        .set("heartbeat.interval.ms", HEARTBEAT)
+        .set("fetch.wait.max.ms", "200")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("statistics.interval.ms", REPORT);
+    let dead_letters = DeadLetters {
+        log: KafkaLog::open(config)?,
+        to: config.dead_letters.clone(),
+        from: config.topic.clone(),
+        group: group.to_owned(),
+    };
+    let work = Work { handler, dead_letters };
+    while !stop.is_cancelled() {
+        let (sender, revoked) = mpsc::unbounded_channel();
+        let context = Context {
+            complaints: Complaints::default(),
+            revoked: sender,
+            topic: config.topic.clone(),
+            group: group.to_owned(),
+        };
+        let consumer: StreamConsumer<Context> =
+            StreamConsumer::from_config_and_context(&settings, context).map_err(KafkaError::Configuration)?;
+        consumer.subscribe(&[&config.topic]).map_err(KafkaError::Configuration)?;
+        let mut member = Member {
+            consumer,
+            revoked,
+            partitions: Partitions::default(),
+            running: JoinSet::new(),
+            aborts: HashMap::new(),
+            topic: config.topic.clone(),
+            work: work.clone(),
+        };
+        if let Err(error) = member.run(&stop).await {
+            tracing::error!(%error, group, "the kafka consumer is replaced");
+            tokio::time::sleep(PAUSE).await;
+        }
+        member.leave().await;
+    }
+    Ok(())
+}
+
+/// One member of the group, with what it is doing.
+struct Member {
+    consumer: StreamConsumer<Context>,
+    revoked: mpsc::UnboundedReceiver<i32>,
+    partitions: Partitions,
+    running: JoinSet<(Assignment, i64)>,
+    aborts: HashMap<i32, AbortHandle>,
+    topic: String,
+    work: Work,
+}
+
+impl Member {
+    /// Until `stop`, or an error after which this member can't go on.
+    async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(partition) = self.revoked.recv() => self.revoke(partition),
+                // Work does not panic: handlers' panics are caught. What has no result was aborted.
+                Some(done) = self.running.join_next() => {
+                    if let Ok((assignment, next)) = done {
+                        self.done(assignment, next);
+                    }
+                }
+                message = self.consumer.recv() => match message.map(|message| letter(&message)) {
+                    Ok(letter) => self.take(letter),
+                    Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, letter: Letter) {
+        // What was revoked before this record came must be forgotten before it is kept.
+        while let Ok(partition) = self.revoked.try_recv() {
+            self.revoke(partition);
+        }
+        let partition = letter.partition;
+        if self.partitions.push(letter) {
+            self.tell(partition, "pause", Consumer::pause);
+        }
+        self.start(partition);
+    }
+
+    fn start(&mut self, partition: i32) {
+        let Some((assignment, letters)) = self.partitions.next(partition) else { return };
+        let Some(next) = letters.last().map(|letter| letter.offset + 1) else { return };
+        let work = self.work.clone();
+        let abort = self.running.spawn(async move {
+            work.handle(&letters).await;
+            (assignment, next)
+        });
+        self.aborts.insert(partition, abort);
+    }
+
+    fn done(&mut self, assignment: Assignment, next: i64) {
+        if !self.partitions.done(assignment) {
+            return;
+        }
+        self.commit(assignment.partition, next, CommitMode::Async);
+        if self.partitions.resumes(assignment.partition) {
+            self.tell(assignment.partition, "resume", Consumer::resume);
+        }
+        self.start(assignment.partition);
+    }
+
+    /// Another member gets the partition and begins with what was not committed.
+    fn revoke(&mut self, partition: i32) {
+        self.partitions.revoke(partition);
+        if let Some(abort) = self.aborts.remove(&partition) {
+            abort.abort();
+        }
+        lag(&self.work.dead_letters.group, partition).set(0.0);
+    }
+
+    fn commit(&self, partition: i32, next: i64, mode: CommitMode) {
+        let mut list = TopicPartitionList::new();
+        let added = list.add_partition_offset(&self.topic, partition, Offset::Offset(next));
+        if let Err(error) = added.and_then(|()| self.consumer.commit(&list, mode)) {
+            // Then the events come once more, to this member or the next.
+            tracing::warn!(%error, partition, "progress was not noted");
+        }
+    }
+
+    fn tell(
+        &self,
+        partition: i32,
+        what: &str,
+        tell: impl FnOnce(&StreamConsumer<Context>, &TopicPartitionList) -> KafkaResult<()>,
+    ) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        if let Err(error) = tell(&self.consumer, &list) {
+            tracing::warn!(%error, partition, what, "kafka refuses");
+        }
+    }
+
+    /// Finishes what is under way, if it does not take long, and leaves the group, so that others need not find out.
+    async fn leave(mut self) {
+        let finish = async {
+            while let Some(done) = self.running.join_next().await {
+                let Ok((assignment, next)) = done else { continue };
+                if self.partitions.done(assignment) {
+                    self.commit(assignment.partition, next, CommitMode::Async);
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, finish).await.is_err() {
+            self.running.abort_all();
+        }
+        let consumer = self.consumer;
+        // Closing sends what was committed and blocks until the group knows.
+        let closed = tokio::task::spawn_blocking(move || drop(consumer)).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the kafka consumer was not closed");
+        }
+    }
+}
+
+/// Events of a partition that this group has still to handle.
+fn lag(group: &str, partition: i32) -> metrics::Gauge {
+    metrics::gauge!("kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
+}
+
+fn letter(message: &BorrowedMessage<'_>) -> Letter {
+    Letter {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        payload: message.payload().unwrap_or_default().to_vec(),
+    }
+}
+
+/// What the driver tells this consumer.
+struct Context {
+    complaints: Complaints,
+    revoked: mpsc::UnboundedSender<i32>,
+    topic: String,
+    group: String,
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: DriverError, reason: &str) {
+        self.complaints.note(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(&self.topic) else { return };
+        for (id, partition) in &topic.partitions {
+            // Others' partitions have none.
+            if let Ok(events) = u32::try_from(partition.consumer_lag) {
+                lag(&self.group, *id).set(f64::from(events));
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(list) = rebalance {
+            for element in list.elements() {
+                // Nobody listens any more when the consumer is being closed.
+                let _ = self.revoked.send(element.partition());
+            }
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!(%error, group = self.group, "progress was not noted; events come once more");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Why the log can't be used.
+
+use std::time::Duration;
+
+use rdkafka::error::KafkaError as DriverError;
+
+use crate::credentials::CredentialsError;
+
+/// Why Kafka can't be used, and what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// No broker is configured.
+    #[error("`stores.kafka.connection.endpoints` is empty; give the brokers' host:port")]
+    NoEndpoint,
+    /// A file of credentials can't be read.
+    #[error("`stores.kafka.connection.credentials`")]
+    Credentials(#[from] CredentialsError),
+    /// Encryption is asked for and this build has none.
+    #[error(
+        "`stores.kafka.connection.tls` is set, and this build of sentinel has no TLS for kafka; build it with the cargo \
+         feature `kafka-tls`, or use a listener without TLS in a network that you trust"
+    )]
+    NoTls,
+    /// The driver refuses the configuration.
+    #[error("the configuration in `stores.kafka` can't be used")]
+    Configuration(#[source] DriverError),
+    /// No broker answered in time.
+    #[error(
+        "no kafka broker of {endpoints} can be used within {} s{}; see that they run, can be reached from here, and accept \
+         the credentials of `stores.kafka.connection.credentials`",
+        waited.as_secs(),
+        reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
+    Unreachable {
+        /// The brokers.
+        endpoints: String,
+        /// How long they had.
+        waited: Duration,
+        /// What the driver last complained about.
+        reason: Option<String>,
+        /// How the attempt ended.
+        #[source]
+        source: Box<DriverError>,
+    },
+    /// The topic is not there.
+    #[error("kafka at {endpoints} has no topic `{topic}`; run `sentinel migrate` first, or change `stores.kafka`")]
+    NoTopic {
+        /// The brokers.
+        endpoints: String,
+        /// The topic.
+        topic: String,
+    },
+    /// A topic can't be made.
+    #[error(
+        "kafka at {endpoints} does not make the topic `{topic}`: {reason}; compare `partitions` and `replicationFactor` of \
+         `stores.kafka` with the brokers that run"
+    )]
+    Refused {
+        /// The brokers.
+        endpoints: String,
+        /// The topic.
+        topic: String,
+        /// What the broker said.
+        reason: String,
+    },
+}

@@ -1,0 +1,66 @@
+//! The topics: made by `sentinel migrate`, looked for by everybody else.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientContext,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::Client,
+    config::FromClientConfigAndContext,
+    error::{KafkaError as DriverError, RDKafkaErrorCode},
+};
+use sentinel_domain::config::KafkaConfig;
+
+use super::{
+    KafkaError,
+    client::{Complaints, endpoints, settings},
+};
+
+/// How long brokers have to make topics.
+const MAKING: Duration = Duration::from_secs(20);
+
+/// Makes the topics that are not there. Those that are stay as they are.
+pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
+    let complaints = Complaints::default();
+    let admin: AdminClient<Complaints> = AdminClient::from_config_and_context(&settings(config)?, complaints.clone())
+        .map_err(KafkaError::Configuration)?;
+    let partitions = i32::try_from(config.partitions.max(1)).unwrap_or(i32::MAX);
+    let copies = i32::try_from(config.replication_factor.max(1)).unwrap_or(i32::MAX);
+    let topics = [&config.topic, &config.dead_letters]
+        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies)));
+    let options = AdminOptions::new().request_timeout(Some(MAKING)).operation_timeout(Some(MAKING));
+    let made = admin.create_topics(&topics, &options).await.map_err(|source| KafkaError::Unreachable {
+        endpoints: endpoints(config),
+        waited: MAKING,
+        reason: complaints.last(),
+        source: Box::new(source),
+    })?;
+    for result in made {
+        match result {
+            Ok(topic) => tracing::info!(topic, "kafka topic made"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(KafkaError::Refused { endpoints: endpoints(config), topic, reason: code.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether brokers answer and have the topic. Blocks for up to `patience`.
+pub(super) fn look<C: ClientContext>(
+    client: &Client<C>,
+    config: &KafkaConfig,
+    complaints: &Complaints,
+    patience: Duration,
+) -> Result<(), KafkaError> {
+    let unreachable = |source: DriverError| KafkaError::Unreachable {
+        endpoints: endpoints(config),
+        waited: patience,
+        reason: complaints.last(),
+        source: Box::new(source),
+    };
+    let metadata = client.fetch_metadata(Some(&config.topic), patience).map_err(unreachable)?;
+    let found = metadata.topics().iter().any(|topic| topic.error().is_none() && !topic.partitions().is_empty());
+    if found { Ok(()) } else { Err(KafkaError::NoTopic { endpoints: endpoints(config), topic: config.topic.clone() }) }
+}

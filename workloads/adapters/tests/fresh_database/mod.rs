@@ -1,0 +1,97 @@
+//! A Postgres database made for one test on the server of `SENTINEL_TEST_POSTGRES`
+//! (`postgres://user:password@host:port/database`), and removed after it.
+
+use std::str::FromStr;
+
+use sentinel_domain::config::{Connection, PostgresConfig};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+/// The database; dropping it removes it from the server.
+pub struct Database {
+    pub name: String,
+    server: String,
+    credentials: tempfile::TempDir,
+}
+
+impl Database {
+    pub async fn make() -> Self {
+        let server = std::env::var("SENTINEL_TEST_POSTGRES")
+            .expect("set SENTINEL_TEST_POSTGRES to postgres://user:password@host:port/database of a server for tests");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        on_server(&server, &format!("CREATE DATABASE {name}")).await;
+        let credentials = tempfile::tempdir().unwrap();
+        let (user, password) = server["postgres://".len()..].split_once('@').unwrap().0.split_once(':').unwrap();
+        std::fs::write(credentials.path().join("username"), user).unwrap();
+        std::fs::write(credentials.path().join("password"), password).unwrap();
+        Self { name, server, credentials }
+    }
+
+    /// The server's `host:port`.
+    pub fn endpoint(&self) -> String {
+        let options = PgConnectOptions::from_str(&self.server).unwrap();
+        format!("{}:{}", options.get_host(), options.get_port())
+    }
+
+    pub fn config(&self) -> PostgresConfig {
+        let connection = Connection {
+            endpoints: vec![self.endpoint()],
+            credentials: Some(self.credentials.path().into()),
+            tls: None,
+        };
+        PostgresConfig { connection, database: self.name.clone(), max_connections: 10 }
+    }
+
+    #[allow(dead_code)] // not every test file needs it
+    pub fn set_password(&self, password: &str) {
+        std::fs::write(self.credentials.path().join("password"), password).unwrap();
+    }
+
+    #[allow(dead_code)] // not every test file needs it
+    pub fn password(&self) -> String {
+        std::fs::read_to_string(self.credentials.path().join("password")).unwrap()
+    }
+
+    /// Runs a statement in this database.
+    #[allow(dead_code)] // not every test file needs it
+    pub async fn execute(&self, sql: &str) {
+        let options = PgConnectOptions::from_str(&self.server).unwrap().database(&self.name);
+        run(&options, sql).await;
+    }
+
+    /// Runs a statement outside of this database.
+    #[allow(dead_code)] // not every test file needs it
+    pub async fn administer(&self, sql: &str) {
+        on_server(&self.server, sql).await;
+    }
+
+    /// Ends all connections to this database, as a restart of the server would.
+    #[allow(dead_code)] // not every test file needs it
+    pub async fn kill_connections(&self) {
+        let name = &self.name;
+        let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        on_server(&self.server, &sql).await;
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // The test's own runtime can't wait here.
+        let removal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(on_server(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+        });
+        removal.join().unwrap();
+    }
+}
+
+async fn on_server(server: &str, sql: &str) {
+    run(&PgConnectOptions::from_str(server).unwrap(), sql).await;
+}
+
+async fn run(options: &PgConnectOptions, sql: &str) {
+    let mut connection = PgConnection::connect_with(options).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}

@@ -1,0 +1,324 @@
+//! The contract of accounts and sessions on Postgres, and what only a server over a network can do to them.
+
+// A test file is test code all through, its helper functions too; chats of the contract are another store's.
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+mod contract;
+mod fresh_database;
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use contract::{NOW, Recorder, Stores, new_account};
+use fresh_database::Database;
+use sentinel_adapters::{
+    linked::{ChatLinks, LinkedAccounts},
+    postgres::{Postgres, PostgresError},
+    sqlite::Sqlite,
+};
+use sentinel_domain::{
+    clock::HybridClock,
+    ids::{SessionId, UserId},
+    keyring::Keyring,
+    ports::{AccountStore, SessionStore, StoreError},
+    session::Session,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+async fn open(database: &Database) -> (Postgres, Arc<Recorder>) {
+    let fanout = Arc::new(Recorder::default());
+    Postgres::migrate(&database.config()).await.unwrap();
+    (Postgres::connect(&database.config(), fanout.clone()).await.unwrap(), fanout)
+}
+
+async fn fresh() -> Stores {
+    let database = Database::make().await;
+    let (postgres, fanout) = open(&database).await;
+    // Nothing here needs chats, but stores have some.
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
+    let path = folder.path().join("db");
+    let chats = Sqlite::open(&path, Arc::new(keyring), Arc::new(HybridClock::new()), fanout.clone()).unwrap();
+    let postgres = Arc::new(postgres);
+    let keep = Arc::new((folder, database));
+    Stores { accounts: postgres.clone(), sessions: postgres, chats: Arc::new(chats), fanout, in_order: true, keep }
+}
+
+contract_tests!(crate::fresh; accounts, sessions);
+
+/// An error with all that is behind it, as logs show it.
+fn whole(error: &dyn Error) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause:?} {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+async fn refused(database: &Database) -> PostgresError {
+    Postgres::connect(&database.config(), Arc::new(Recorder::default())).await.err().unwrap()
+}
+
+fn account() -> sentinel_domain::ports::NewAccount {
+    let id = Uuid::new_v4().simple().to_string();
+    new_account(&format!("u{}", &id[..20]), &format!("{id}@example.com"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_migrate_at_once_do_it_once() {
+    let database = Database::make().await;
+    let config = database.config();
+    let done = contract::all((0..4).map(|_| {
+        let config = config.clone();
+        async move { Postgres::migrate(&config).await }
+    }))
+    .await;
+    for result in done {
+        result.unwrap();
+    }
+    Postgres::connect(&config, Arc::new(Recorder::default())).await.unwrap().check().await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_another_version_are_refused() {
+    let database = Database::make().await;
+    let error = refused(&database).await;
+    assert!(matches!(error, PostgresError::Schema { found: None, needed: 1 }), "{error:?}");
+    assert!(error.to_string().contains("sentinel migrate"), "{error}");
+    Postgres::migrate(&database.config()).await.unwrap();
+    database
+        .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, '', 0)")
+        .await;
+    let error = refused(&database).await;
+    assert!(matches!(error, PostgresError::Schema { found: Some(99), needed: 1 }), "{error:?}");
+    assert!(error.to_string().contains("newer version"), "{error}");
+    let error = Postgres::migrate(&database.config()).await.unwrap_err();
+    assert!(matches!(error, PostgresError::Schema { found: Some(99), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn errors_name_what_to_change_and_no_secret() {
+    let database = Database::make().await;
+    let right = database.password();
+    database.set_password("not-the-password");
+    let error = refused(&database).await;
+    assert!(matches!(error, PostgresError::Refused { .. }), "{error:?}");
+    let text = whole(&error);
+    assert!(text.contains("stores.postgres.connection.credentials") && text.contains(&database.endpoint()), "{text}");
+    assert!(!text.contains("not-the-password") && !text.contains(&right), "{text}");
+    database.set_password(&right);
+
+    let mut config = database.config();
+    config.database = "no_such_database".into();
+    let error = Postgres::migrate(&config).await.unwrap_err();
+    assert!(matches!(error, PostgresError::NoDatabase { .. }), "{error:?}");
+    config = database.config();
+    config.connection.tls = Some(sentinel_domain::config::TlsConfig::default());
+    let error = Postgres::migrate(&config).await.unwrap_err();
+    assert!(matches!(error, PostgresError::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_named_after_a_bounded_wait() {
+    let database = Database::make().await;
+    let mut config = database.config();
+    // Nobody listens there.
+    config.connection.endpoints = vec!["127.0.0.1:1".into()];
+    let began = Instant::now();
+    let error = Postgres::connect(&config, Arc::new(Recorder::default())).await.err().unwrap();
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // The next endpoint is tried in its place.
+    config.connection.endpoints.push(database.endpoint());
+    Postgres::migrate(&config).await.unwrap();
+    Postgres::connect(&config, Arc::new(Recorder::default())).await.unwrap().check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_connections_heal() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    contract::all((0..10).map(|_| {
+        let postgres = postgres.clone();
+        async move { postgres.create_account(account()).await.unwrap() }
+    }))
+    .await;
+    for _ in 0..3 {
+        database.kill_connections().await;
+        postgres.create_account(account()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_is_not_used_until_it_does() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    database.administer(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name)).await;
+    database.kill_connections().await;
+    let began = Instant::now();
+    let error = postgres.create_account(account()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    database.administer(&format!("ALTER DATABASE {} RESET ALL", database.name)).await;
+    postgres.create_account(account()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_is_read_again() {
+    let database = Database::make().await;
+    let user = format!("user_{}", Uuid::new_v4().simple());
+    let superuser = database.config();
+    Postgres::migrate(&superuser).await.unwrap();
+    database.execute(&format!("CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'first'")).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("username"), &user).unwrap();
+    std::fs::write(folder.path().join("password"), "first").unwrap();
+    let mut config = database.config();
+    config.connection.credentials = Some(folder.path().into());
+    let postgres = Postgres::connect(&config, Arc::new(Recorder::default())).await.unwrap();
+    database.execute(&format!("ALTER ROLE {user} PASSWORD 'second'")).await;
+    std::fs::write(folder.path().join("password"), "second").unwrap();
+    database.kill_connections().await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while let Err(error) = postgres.check().await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    postgres.close().await;
+    database.execute(&format!("DROP ROLE {user}")).await;
+}
+
+#[tokio::test]
+async fn old_sessions_are_removed_and_fresh_ones_stay() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    let ann = postgres.create_account(account()).await.unwrap().id;
+    let session = |refreshed_at| Session {
+        id: SessionId(Uuid::new_v4()),
+        user_id: ann,
+        device: String::new(),
+        created_at: NOW,
+        refreshed_at,
+        generation: 0,
+    };
+    let (stale, fresh) = (session(NOW), session(NOW.plus_seconds(3600)));
+    for session in [&stale, &fresh] {
+        postgres.create_session(session.clone()).await.unwrap();
+    }
+    let now = NOW.plus_seconds(3601);
+    assert_eq!(postgres.sweep(now).await.unwrap(), 0, "nobody said yet how long sessions live");
+    postgres.rotate_session(SessionId(Uuid::new_v4()), 0, NOW, 3600).await.unwrap();
+    assert_eq!(postgres.sweep(now).await.unwrap(), 1);
+    assert_eq!(postgres.sessions(ann).await.unwrap(), [fresh]);
+    assert_eq!(postgres.ended_since(now).await.unwrap(), [stale.id]);
+    let later = now.plus_seconds(36 * 24 * 3600);
+    assert_eq!(postgres.sweep(later).await.unwrap(), 2, "the memory of one and the other session");
+    assert_eq!(postgres.ended_since(now.plus_seconds(1)).await.unwrap().len(), 1);
+}
+
+/// A chat store that remembers what it was told, and fails when asked to.
+#[derive(Default)]
+struct Chats {
+    down: AtomicBool,
+    erased: Mutex<Vec<UserId>>,
+    blocks: Mutex<HashMap<(UserId, UserId), bool>>,
+}
+
+impl Chats {
+    fn answer(&self) -> Result<(), StoreError> {
+        if self.down.load(Ordering::SeqCst) { Err(StoreError::unavailable("down")) } else { Ok(()) }
+    }
+
+    fn blocks(&self, blocker: UserId, blocked: UserId) -> Option<bool> {
+        self.blocks.lock().unwrap().get(&(blocker, blocked)).copied()
+    }
+}
+
+#[async_trait]
+impl ChatLinks for Chats {
+    async fn erase_user(&self, user: UserId) -> Result<(), StoreError> {
+        self.answer()?;
+        self.erased.lock().unwrap().push(user);
+        Ok(())
+    }
+
+    async fn set_block(&self, blocker: UserId, blocked: UserId, on: bool) -> Result<(), StoreError> {
+        self.answer()?;
+        tokio::time::sleep(Duration::from_millis(u64::from(blocker.0.as_bytes()[0] % 3))).await;
+        self.blocks.lock().unwrap().insert((blocker, blocked), on);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_in_an_outage_is_finished_after_it() {
+    let database = Database::make().await;
+    let (postgres, fanout) = open(&database).await;
+    let chats = Arc::new(Chats::default());
+    let linked = LinkedAccounts::new(postgres.clone(), chats.clone());
+    let (ann, bob) =
+        (linked.create_account(account()).await.unwrap().id, linked.create_account(account()).await.unwrap().id);
+    linked.block(bob, ann, NOW).await.unwrap();
+    chats.down.store(true, Ordering::SeqCst);
+    linked.delete_account(ann).await.unwrap();
+    assert!(linked.account(ann).await.unwrap().is_none());
+    assert!(linked.blocks(bob).await.unwrap().is_empty());
+    assert!(contract::is_not_found(linked.delete_account(ann).await));
+    let now = Timestamp::now();
+    assert!(linked.resume(now).await.is_err());
+    chats.down.store(false, Ordering::SeqCst);
+    assert_eq!(linked.resume(now).await.unwrap(), 1);
+    assert_eq!(*chats.erased.lock().unwrap(), [ann]);
+    assert_eq!(postgres.pending_deletions(10).await.unwrap().len(), 1, "a chat may just be starting");
+    assert_eq!(linked.resume(now.plus_seconds(60)).await.unwrap(), 1);
+    assert_eq!(linked.resume(now.plus_seconds(60)).await.unwrap(), 0);
+    assert_eq!(*chats.erased.lock().unwrap(), [ann, ann]);
+    assert!(fanout.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_reaches_the_chats_in_the_end() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    let chats = Arc::new(Chats::default());
+    let linked = LinkedAccounts::new(postgres.clone(), chats.clone());
+    let (ann, bob) =
+        (linked.create_account(account()).await.unwrap().id, linked.create_account(account()).await.unwrap().id);
+    chats.down.store(true, Ordering::SeqCst);
+    let error = linked.block(ann, bob, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    chats.down.store(false, Ordering::SeqCst);
+    linked.block(ann, bob, NOW).await.unwrap();
+    assert_eq!(chats.blocks(ann, bob), Some(true));
+    chats.down.store(true, Ordering::SeqCst);
+    assert!(linked.unblock(ann, bob).await.is_err());
+    chats.down.store(false, Ordering::SeqCst);
+    assert_eq!(linked.resume(NOW).await.unwrap(), 1);
+    assert_eq!(chats.blocks(ann, bob), Some(false));
+    assert_eq!(linked.resume(NOW).await.unwrap(), 0);
+
+    for _ in 0..10 {
+        contract::all((0..4).map(|number| {
+            let linked = linked.clone();
+            async move {
+                let done =
+                    if number % 2 == 0 { linked.block(ann, bob, NOW).await } else { linked.unblock(ann, bob).await };
+                done.unwrap();
+            }
+        }))
+        .await;
+        assert_eq!(chats.blocks(ann, bob), Some(linked.blocked_between(ann, bob).await.unwrap()));
+        assert!(postgres.pending_blocks(10).await.unwrap().is_empty());
+    }
+}
