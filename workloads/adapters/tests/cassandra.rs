@@ -7,10 +7,10 @@
 
 mod contract;
 
-#[path = "cassandra/accounts.rs"]
-mod accounts;
 #[path = "cassandra/keyspace.rs"]
 mod keyspace;
+#[path = "cassandra/linked.rs"]
+mod linked;
 #[path = "cassandra/nodes.rs"]
 mod nodes;
 #[path = "cassandra/outbox.rs"]
@@ -20,8 +20,8 @@ mod upkeep;
 
 use std::sync::Arc;
 
-use accounts::Accounts;
 use contract::{Recorder, Stores};
+use linked::Accounts;
 use sentinel_adapters::{cassandra::Cassandra, sqlite::Sqlite};
 use sentinel_domain::{clock::HybridClock, keyring::Keyring};
 

@@ -62,7 +62,7 @@ impl Shared {
         };
         // The place in the order is taken now, the id when the chat's newest is known.
         let reads = async { futures::try_join!(self.chat_of(sender, chat), attempts, answered) };
-        let (turn, found) = future::join(self.turns.wait(chat), reads).await;
+        let (turn, found) = Box::pin(future::join(self.turns.wait(chat), reads)).await;
         let (known, (attempts, stale), answered) = found?;
         let shared = Arc::clone(self);
         if !attempts.is_empty() {
@@ -174,7 +174,7 @@ impl Shared {
             content::kind_code(message.kind).cast_signed(),
             optional(message.reply_to.map(|id| id.0)),
             MaybeUnset::from_option(client),
-            body(0, sealed),
+            body(0, &sealed),
             at,
         );
         writes.add(&self.statements.insert_message, values);
@@ -185,7 +185,7 @@ impl Shared {
         }
         writes.add(&self.statements.set_newest, (at, message.id.0, chat.id.0));
         let change = Change::Written { message_id: message.id, sender_id: message.sender_id };
-        self.add_outbox(&mut writes, chat, message.id.into(), change);
+        self.add_outbox(&mut writes, chat, message.id.into(), &change);
         if let Some(client) = &message.client_message_id {
             self.add_written(&mut writes, message.sender_id, client, message.id);
         }

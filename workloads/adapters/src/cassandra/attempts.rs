@@ -145,13 +145,12 @@ impl Shared {
         let mut chats = vec![(alive, true)];
         for row in rows {
             let Some(chat) = row.chat_id.map(ChatId) else { continue };
-            let exists = match chats.iter().find(|(known, _)| *known == chat) {
-                Some((_, exists)) => *exists,
-                None => {
-                    let exists = self.known(chat).await?.chat.is_some();
-                    chats.push((chat, exists));
-                    exists
-                }
+            let exists = if let Some((_, exists)) = chats.iter().find(|(known, _)| *known == chat) {
+                *exists
+            } else {
+                let exists = self.known(chat).await?.chat.is_some();
+                chats.push((chat, exists));
+                exists
             };
             if exists {
                 let mark = row.mark.and_then(Mark::of);

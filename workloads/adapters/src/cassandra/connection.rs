@@ -67,7 +67,7 @@ pub(super) async fn open(config: &CassandraConfig, purpose: Purpose) -> Result<S
                 check_datacenter(config, &session)?;
                 return Ok(session);
             }
-            Ok(Err(error)) => last = Some(error),
+            Ok(Err(error)) => last = Some(Box::new(error)),
             Err(_) => {
                 let endpoints = config.connection.endpoints.join(", ");
                 return Err(CassandraError::Unreachable { endpoints, waited: PATIENCE, source: last });

@@ -47,7 +47,7 @@ pub enum CassandraError {
         waited: Duration,
         /// What happened last; none when no answer came at all.
         #[source]
-        source: Option<NewSessionError>,
+        source: Option<Box<NewSessionError>>,
     },
     /// The cluster has no such data centre.
     #[error("cassandra has the data centres {found:?} but not `{wanted}`; correct `stores.cassandra.datacenter`")]

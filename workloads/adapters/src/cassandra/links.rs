@@ -92,7 +92,7 @@ impl Shared {
                 // Older events of the chat in the peer's inbox say nothing without it: readers leave them out.
                 self.add_event(&mut writes, peer, place.id(), EventKind::ChatDeleted, id, None);
             }
-            self.add_outbox(&mut writes, chat, place.id(), Change::ChatDeleted);
+            self.add_outbox(&mut writes, chat, place.id(), &Change::ChatDeleted);
         }
         self.put(&writes).await?;
         if let Some(chat) = chat {

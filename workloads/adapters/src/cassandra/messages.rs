@@ -54,8 +54,8 @@ pub(super) struct MessageRow {
 }
 
 /// What a message says in its `version`th form, as its cell has it.
-pub(super) fn body(version: u32, sealed: Vec<u8>) -> Vec<u8> {
-    [version.to_be_bytes().as_slice(), &sealed].concat()
+pub(super) fn body(version: u32, sealed: &[u8]) -> Vec<u8> {
+    [version.to_be_bytes().as_slice(), sealed].concat()
 }
 
 /// Decrypts a row; `None` when it is no whole message.
@@ -174,12 +174,12 @@ impl Shared {
         message.edited_at = Some(now);
         let place = self.order.take(chat, now);
         let mut writes = Writes::new();
-        let values = (write_time(place.id().0), now.0, body(version, sealed), chat.0, message_bucket(id), id.0);
+        let values = (write_time(place.id().0), now.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
         writes.add(&self.statements.edit_message, values);
         for member in known.chat.distinct_members() {
             self.add_event(&mut writes, *member, place.id(), EventKind::Edited, chat, Some(id));
         }
-        self.add_outbox(&mut writes, &known.chat, place.id(), Change::Edited { message_id: id, sender_id: caller });
+        self.add_outbox(&mut writes, &known.chat, place.id(), &Change::Edited { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
             shared.put(&writes).await?;
@@ -211,7 +211,7 @@ impl Shared {
         for member in known.chat.distinct_members() {
             self.add_event(&mut writes, *member, event, EventKind::Deleted, chat, Some(id));
         }
-        self.add_outbox(&mut writes, &known.chat, event, Change::Deleted { message_id: id, sender_id: caller });
+        self.add_outbox(&mut writes, &known.chat, event, &Change::Deleted { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
             shared.put(&writes).await?;

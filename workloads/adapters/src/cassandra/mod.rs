@@ -98,7 +98,7 @@ impl Cassandra {
     ) -> Result<Self, CassandraError> {
         let session = connection::open(config, Purpose::Use).await?;
         schema::check(&session, config).await?;
-        let statements = Statements::prepare(&session).await.map_err(Box::new)?;
+        let statements = Box::pin(Statements::prepare(&session)).await.map_err(Box::new)?;
         rewrap::check_keys(&session, &statements, &keyring, config).await?;
         let shared = Shared {
             session,

@@ -81,8 +81,8 @@ fn columns(change: &Change) -> (i8, Option<MessageId>, Option<UserId>) {
 
 impl Shared {
     /// Adds what consumers must hear.
-    pub(super) fn add_outbox(&self, writes: &mut Writes, chat: &Chat, event: EventId, change: Change) {
-        let (kind, subject, actor) = columns(&change);
+    pub(super) fn add_outbox(&self, writes: &mut Writes, chat: &Chat, event: EventId, change: &Change) {
+        let (kind, subject, actor) = columns(change);
         let [low, high] = chat.members;
         let subject: MaybeUnset<Uuid> = optional(subject.map(|id| id.0));
         let actor: MaybeUnset<Uuid> = optional(actor.map(|id| id.0));

@@ -60,7 +60,7 @@ impl Shared {
             writes.add(&statements.set_peer_receipt, (at, event.0, peer.0, chat_id.0));
         }
         if watermarks.read_up_to != before.read_up_to {
-            self.add_outbox(&mut writes, &chat, event, Change::Read { message_id: up_to, user_id: caller });
+            self.add_outbox(&mut writes, &chat, event, &Change::Read { message_id: up_to, user_id: caller });
         }
         for (place, member) in chat.members.into_iter().enumerate() {
             if member == caller {

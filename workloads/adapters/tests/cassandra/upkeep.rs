@@ -12,9 +12,9 @@ use sentinel_domain::{
 
 use crate::{
     World,
-    accounts::Accounts,
     contract::{NOW, Recorder, all},
     keyring, keyspace,
+    linked::Accounts,
 };
 
 async fn connect(config: &CassandraConfig, keyring: Arc<Keyring>) -> Result<Cassandra, CassandraError> {
