@@ -8,7 +8,6 @@ mod append;
 mod batch;
 mod chat_cache;
 mod chats;
-mod checkpointer;
 mod deletion;
 mod failure;
 mod history;
@@ -48,7 +47,6 @@ use crate::chat_keys::KeyCache;
 
 use self::{
     batch::Batch,
-    checkpointer::{Checkpointer, LogLimits},
     failure::{Failure, Interrupted},
     readers::Readers,
     retention::{Retention, SessionLifetime},
@@ -60,6 +58,8 @@ use self::{
 const WAITING_COMMANDS: usize = 8192;
 /// How long a connection waits for another process, such as `sentinel keys rotate`.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pages of the log before it is copied into the database: long enough that busy pages are copied once.
+const CHECKPOINT_PAGES: u32 = 8192;
 const CACHED_STATEMENTS: usize = 128;
 
 /// Why a database can't be used.
@@ -112,8 +112,7 @@ impl Sqlite {
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "secure_delete", true)?;
-        // The checkpointer does it.
-        db.pragma_update(None, "wal_autocheckpoint", 0)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         db.pragma_update(None, "cache_size", -64 * 1024)?;
         db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         schema::migrate(&mut db)?;
@@ -126,9 +125,8 @@ impl Sqlite {
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
         let retention = Retention::new(lifetime.clone());
-        let checkpointer = Checkpointer::start(path, LogLimits::DEFAULT)?;
-        let writer = Writer { db, keys: Arc::clone(&keys), clock, fanout, retention, checkpointer };
-        let (queue, thread) = writer::start(writer, sent).map_err(OpenError::Thread)?;
+        let (queue, thread) = writer::start(Writer { db, keys: Arc::clone(&keys), clock, fanout, retention }, sent)
+            .map_err(OpenError::Thread)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 queue,

@@ -12,7 +12,6 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use sentinel_domain::{clock, ids::EventId, time::Timestamp};
 
 use super::{
-    checkpointer::Checkpointer,
     rows::{self, execute},
     sessions,
     statements::{
@@ -78,9 +77,8 @@ impl Retention {
     }
 
     /// Does one piece; `false` when there is nothing to do now.
-    pub(super) fn step(&mut self, db: &mut Connection, checkpointer: &Checkpointer) -> rusqlite::Result<bool> {
+    pub(super) fn step(&mut self, db: &mut Connection) -> rusqlite::Result<bool> {
         if std::mem::take(&mut self.shred_log) {
-            let _pause = checkpointer.pause();
             db.busy_timeout(LOG_PATIENCE)?;
             let emptied = super::checkpoint(db);
             db.busy_timeout(super::PATIENCE)?;

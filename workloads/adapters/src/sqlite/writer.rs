@@ -18,7 +18,6 @@ use crate::chat_keys::KeyCache;
 use super::{
     batch::Batch,
     chat_cache::ChatCache,
-    checkpointer::Checkpointer,
     failure::{Failure, Interrupted},
     retention::Retention,
     sent::Sent,
@@ -89,7 +88,6 @@ pub(super) struct Writer {
     pub(super) clock: Arc<HybridClock>,
     pub(super) fanout: Arc<dyn Fanout>,
     pub(super) retention: Retention,
-    pub(super) checkpointer: Checkpointer,
 }
 
 /// Starts the writer's thread.
@@ -125,15 +123,10 @@ impl Thread {
     fn run(mut self) {
         while self.gather() {
             self.carry_out();
-            self.look_after_log();
-            while self.open && self.receiver.is_empty() && self.waiting.is_empty() && self.tidy_up() {
-                self.look_after_log();
-            }
+            while self.open && self.receiver.is_empty() && self.waiting.is_empty() && self.tidy_up() {}
         }
         // Leaves one file without a log to be replayed; what is in the log is durable if this fails.
-        let Writer { db, checkpointer, .. } = self.writer;
-        drop(checkpointer);
-        if let Err(error) = super::checkpoint(&db) {
+        if let Err(error) = super::checkpoint(&self.writer.db) {
             tracing::warn!(%error, "the write-ahead log was left for the next start");
         }
     }
@@ -221,21 +214,13 @@ impl Thread {
         }
     }
 
-    fn look_after_log(&self) {
-        if let Err(error) = self.writer.checkpointer.look(&self.writer.db) {
-            tracing::warn!(%error, "the write-ahead log was not looked after; the next batch tries again");
-        }
-    }
-
     /// Does one bounded piece of what can wait; `false` when nothing is left.
     fn tidy_up(&mut self) -> bool {
-        let Writer { db, retention, checkpointer, .. } = &mut self.writer;
-        catch_unwind(AssertUnwindSafe(|| retention.step(db, checkpointer))).unwrap_or(Ok(false)).unwrap_or_else(
-            |error| {
-                tracing::warn!(%error, "old rows were not removed; the next round tries again");
-                false
-            },
-        )
+        let Writer { db, retention, .. } = &mut self.writer;
+        catch_unwind(AssertUnwindSafe(|| retention.step(db))).unwrap_or(Ok(false)).unwrap_or_else(|error| {
+            tracing::warn!(%error, "old rows were not removed; the next round tries again");
+            false
+        })
     }
 }
 
