@@ -31,6 +31,8 @@ const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
 pub fn up(set: &Set, stores: &[Store], report: &Report) -> Result<()> {
     install(stores, report)?;
     for store in stores.iter().filter(|store| !set.runs(**store)) {
+        // One without record would hold the set's port.
+        kill_strays(set, *store);
         set.choose_ports(*store)?;
     }
     let (sender, results) = mpsc::channel();
