@@ -76,6 +76,7 @@ fn cassandra(chat: &ValidChat, dependencies: &Dependencies, facts: &Facts) -> Re
         keyspace: external.map_or_else(|| SENTINEL.into(), |external| external.keyspace.clone()),
         datacenter: external.map_or_else(|| "datacenter1".into(), |external| external.datacenter.clone()),
         replication_factor: number("dependencies.cassandra.external.replicationFactor", copies)?,
+        own_cluster: external.is_none(),
     })
 }
 

@@ -47,20 +47,10 @@ pub(super) enum Purpose {
 pub(super) async fn open(config: &CassandraConfig, purpose: Purpose) -> Result<Session, CassandraError> {
     check_names(config)?;
     let credentials = Credentials::read(&config.connection)?;
-    let tls = config.connection.tls.as_ref().map(client_config).transpose()?;
     let started = Instant::now();
     let mut last = None;
     loop {
-        let mut builder = SessionBuilder::new()
-            .known_nodes(&config.connection.endpoints)
-            .default_execution_profile_handle(profile(config, purpose).into_handle())
-            .connection_timeout(CONNECTION_TIMEOUT)
-            .schema_agreement_timeout(SCHEMA_TIMEOUT)
-            .fetch_schema_metadata(false)
-            .tls_context(tls.clone());
-        if let Some(Credentials { username, password }) = &credentials {
-            builder = builder.user(username, password);
-        }
+        let builder = builder(config, purpose, credentials.as_ref())?;
         let left = PATIENCE.saturating_sub(started.elapsed());
         match tokio::time::timeout(left, builder.build()).await {
             Ok(Ok(session)) => {
@@ -75,6 +65,45 @@ pub(super) async fn open(config: &CassandraConfig, purpose: Purpose) -> Result<S
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Opens a session with these credentials, or tells why not; nothing is waited for.
+pub(super) async fn attempt(
+    config: &CassandraConfig,
+    purpose: Purpose,
+    credentials: Option<&Credentials>,
+) -> Result<Session, CassandraError> {
+    check_names(config)?;
+    let endpoints = || config.connection.endpoints.join(", ");
+    match tokio::time::timeout(PATIENCE, builder(config, purpose, credentials)?.build()).await {
+        Ok(Ok(session)) => Ok(session),
+        Ok(Err(error)) => Err(CassandraError::Unreachable {
+            endpoints: endpoints(),
+            waited: CONNECTION_TIMEOUT,
+            source: Some(Box::new(error)),
+        }),
+        Err(_) => Err(CassandraError::Unreachable { endpoints: endpoints(), waited: PATIENCE, source: None }),
+    }
+}
+
+fn builder(
+    config: &CassandraConfig,
+    purpose: Purpose,
+    credentials: Option<&Credentials>,
+) -> Result<SessionBuilder, CassandraError> {
+    let tls = config.connection.tls.as_ref().map(client_config).transpose()?;
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&config.connection.endpoints)
+        .default_execution_profile_handle(profile(config, purpose).into_handle())
+        .connection_timeout(CONNECTION_TIMEOUT)
+        .schema_agreement_timeout(SCHEMA_TIMEOUT)
+        // Which nodes have a row follows from its keyspace; of others nothing need be known.
+        .keyspaces_to_fetch([config.keyspace.clone()])
+        .tls_context(tls);
+    if let Some(Credentials { username, password }) = credentials {
+        builder = builder.user(username, password);
+    }
+    Ok(builder)
 }
 
 fn profile(config: &CassandraConfig, purpose: Purpose) -> ExecutionProfile {
@@ -162,6 +191,7 @@ mod tests {
             keyspace: keyspace.into(),
             datacenter: datacenter.into(),
             replication_factor: 1,
+            own_cluster: false,
         }
     }
 

@@ -24,6 +24,7 @@ mod outbox;
 mod partitions;
 mod receipts;
 mod rewrap;
+mod role;
 mod schema;
 mod start;
 mod statements;
@@ -82,6 +83,9 @@ impl Cassandra {
     /// Makes the keyspace if need be and brings its tables to this program's version. Safe to repeat and to run at the
     /// same time elsewhere.
     pub async fn migrate(config: &CassandraConfig) -> Result<(), CassandraError> {
+        if config.own_cluster {
+            role::ensure(config).await?;
+        }
         let session = connection::open(config, Purpose::Migrate).await?;
         schema::migrate(&session, config).await
     }

@@ -78,6 +78,7 @@ pub fn named(name: &str) -> Keyspace {
             keyspace: format!("{PREFIX}{}_{}_{name}", now(), std::process::id()),
             datacenter: variable("_DATACENTER").unwrap_or_else(|_| "datacenter1".into()),
             replication_factor: 1,
+            own_cluster: false,
         },
         _credentials: credentials,
     }

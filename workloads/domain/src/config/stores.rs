@@ -73,6 +73,10 @@ pub struct CassandraConfig {
     /// Copies of each row, with which the keyspace is made.
     #[serde(default = "default_replication")]
     pub replication_factor: u32,
+    /// Whether the cluster is this platform's own: then `sentinel migrate` makes the role of `connection.credentials` and
+    /// shuts the one that every new cluster has.
+    #[serde(default)]
+    pub own_cluster: bool,
 }
 
 /// What kind of Redis the endpoints are.

@@ -1,0 +1,91 @@
+//! The first role of a fresh cluster: a new Cassandra lets anybody in as `cassandra`, until that is changed.
+//!
+//! Where the configuration says that the cluster is this platform's own, the migration makes the configured role and
+//! shuts the default one. Each step may be repeated, so an interrupted run is finished by the next.
+
+use std::time::{Duration, Instant};
+
+use scylla::client::session::Session;
+use sentinel_domain::config::CassandraConfig;
+
+use super::{
+    CassandraError,
+    connection::{self, Purpose},
+};
+use crate::credentials::Credentials;
+
+/// Name and password of the role that a fresh cluster has.
+const DEFAULT: &str = "cassandra";
+/// A fresh cluster makes its default role some seconds after its start.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(1);
+/// Copies of roles; one for each node up to this many.
+const COPIES: usize = 3;
+
+/// Sees to it that the configured role is there and the default one is shut.
+pub(super) async fn ensure(config: &CassandraConfig) -> Result<(), CassandraError> {
+    let Some(own) = Credentials::read(&config.connection)? else { return Ok(()) };
+    let default = Credentials { username: DEFAULT.to_owned(), password: DEFAULT.to_owned() };
+    let started = Instant::now();
+    loop {
+        match connection::attempt(config, Purpose::Migrate, Some(&own)).await {
+            Ok(session) => return shut_default(&session, &own).await,
+            Err(refused) if started.elapsed() >= PATIENCE => return Err(refused),
+            Err(_) => {}
+        }
+        if let Ok(session) = connection::attempt(config, Purpose::Migrate, Some(&default)).await {
+            make(&session, config, &own).await?;
+            tracing::info!(role = own.username, "cassandra has the platform's role");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Copies roles to several nodes before there is one that matters, then makes the platform's.
+async fn make(session: &Session, config: &CassandraConfig, own: &Credentials) -> Result<(), CassandraError> {
+    let copies = session.get_cluster_state().get_nodes_info().len().clamp(1, COPIES);
+    let replication = format!(
+        "ALTER KEYSPACE system_auth WITH replication = {{'class': 'NetworkTopologyStrategy', '{}': {copies}}}",
+        config.datacenter
+    );
+    let role = format!(
+        "CREATE ROLE IF NOT EXISTS {} WITH PASSWORD = {} AND SUPERUSER = true AND LOGIN = true",
+        quoted(&own.username),
+        quoted(&own.password)
+    );
+    for statement in [replication, role] {
+        session.query_unpaged(statement, ()).await.map_err(Box::new)?;
+    }
+    Ok(())
+}
+
+async fn shut_default(session: &Session, own: &Credentials) -> Result<(), CassandraError> {
+    if own.username == DEFAULT {
+        return Ok(());
+    }
+    let open = "SELECT can_login FROM system_auth.roles WHERE role = 'cassandra'";
+    let found = session.query_unpaged(open, ()).await.map_err(Box::new)?;
+    let rows = found.into_rows_result().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+    let row = rows.maybe_first_row::<(Option<bool>,)>().map_err(|error| CassandraError::Answer(Box::new(error)))?;
+    if row.and_then(|(can_login,)| can_login) == Some(true) {
+        let shut = "ALTER ROLE cassandra WITH SUPERUSER = false AND LOGIN = false";
+        session.query_unpaged(shut, ()).await.map_err(Box::new)?;
+        tracing::info!("the role that every new cassandra has is shut");
+    }
+    Ok(())
+}
+
+/// A text as CQL writes it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_password_ends_no_text() {
+        assert_eq!(quoted("it's"), "'it''s'");
+    }
+}
