@@ -14,6 +14,10 @@ use tracing_subscriber::{
 const TALKATIVE: [&str; 7] =
     ["tungstenite", "tokio_tungstenite", "socketioxide", "socketioxide_core", "engineioxide", "hyper", "h2"];
 
+/// Where the driver of Cassandra repeats each notice of a node, such as that a batch is larger than 5 KiB, which every
+/// message of that size makes it.
+const NOTICES: &str = "scylla::network::connection";
+
 fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))
 }
@@ -24,6 +28,9 @@ fn discreet() -> FilterFn {
 }
 
 fn may_log(target: &str, level: tracing::Level) -> bool {
+    if target.starts_with(NOTICES) {
+        return level == tracing::Level::ERROR;
+    }
     let library = target.split("::").next().unwrap_or_default();
     level <= tracing::Level::WARN || !TALKATIVE.contains(&library)
 }
