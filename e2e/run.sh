@@ -35,7 +35,10 @@ export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.exam
 echo "end-to-end tests at $SENTINEL_URL"
 case $profile in
   embedded) names=(chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
-  distributed) names=(steady_state stock_clients many_replicas outages) ;;
+  distributed)
+    names=(stock_clients many_replicas outages)
+    export SENTINEL_PATIENCE_MS=30000
+    ;;
 esac
 tests=()
 for test in "${names[@]}"; do tests+=(--test "$test"); done

@@ -41,7 +41,7 @@ async fn a_killed_message_pod_loses_nothing() {
         conversation.acknowledged(MESSAGES, PATIENCE).await;
         eventually("the pod is replaced", RECOVERY, async || {
             let pods = deployed.ready_pods("message").await;
-            let new = pods.iter().find(|pod| pod.name_any() == name).and_then(ResourceExt::uid);
+            let new = pods.iter().find(|pod| pod.name_any() == name).and_then(|pod| pod.uid());
             if new.as_ref().is_some_and(|uid| *uid != before) { Ok(()) } else { Err(format!("{name}: {new:?}")) }
         })
         .await;
@@ -85,7 +85,7 @@ async fn goes_on_without(store: &str, left: i32) {
     let deployed = Deployed::ready().await;
     let sets = deployed.stateful_sets();
     let name = format!("{}-{store}", deployed.name);
-    let nodes = sets.get(&name).await.expect("the store's stateful set").spec.and_then(|spec| spec.replicas);
+    let nodes = sets.get(&name).await.expect("the store's stateful set").spec.replicas;
     let nodes = nodes.expect("replicas");
     if nodes <= left {
         println!("{store} has {nodes} node(s) here: nothing to take away");

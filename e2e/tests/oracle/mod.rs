@@ -22,6 +22,7 @@ pub struct Conversation {
     transports: [Transport; 2],
 }
 
+#[allow(dead_code)] // each test file uses a part of this
 impl Conversation {
     /// Registers both accounts and starts their writers, which connect as stock clients do by default.
     pub async fn begin(url: &str) -> Self {
