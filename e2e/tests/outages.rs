@@ -47,7 +47,7 @@ async fn a_killed_message_pod_loses_nothing() {
         .await;
     }
     conversation.acknowledged(MESSAGES, PATIENCE).await;
-    conversation.check(0).await;
+    conversation.check_with_consumers(0, RECOVERY).await;
 }
 
 #[tokio::test]
@@ -116,5 +116,5 @@ async fn goes_on_without(store: &str, left: i32) {
     .await;
     deployed.wait_ready(RECOVERY).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
-    conversation.check(0).await;
+    conversation.check_with_consumers(0, RECOVERY).await;
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
 
 mod account;
+mod deployed;
 mod oracle;
 mod writer;
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A registered account.
+#[derive(Clone)]
 pub struct Account {
     http: Client,
     /// Base URL of the chat.
@@ -78,6 +79,34 @@ impl Account {
             newest["message_id"].as_str().expect("message_id").clone_into(&mut after);
             all.extend(messages.iter().rev().cloned());
         }
+    }
+
+    /// Ids of the messages of a chat that search finds by a word, oldest first.
+    pub async fn found(&self, chat: &str, word: &str) -> Vec<String> {
+        let path = format!("/search/messages?limit=100&q={word}&chat_id={chat}");
+        self.paged(&path, "hits", |hit| hit["message"]["message_id"].clone()).await
+    }
+
+    /// Ids of the messages that the account was notified of, oldest first.
+    pub async fn notified(&self) -> Vec<String> {
+        self.paged("/notifications?limit=100", "notifications", |one| one["message_id"].clone()).await
+    }
+
+    /// A text of each entry of a list that comes newest first, in pages.
+    async fn paged(&self, path: &str, list: &str, text: impl Fn(&Value) -> Value) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.call(Method::GET, &format!("{path}{cursor}"), None).await;
+            let entries = page[list].as_array().expect("a list");
+            all.extend(entries.iter().map(|entry| text(entry).as_str().expect("a text").to_owned()));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        all.reverse();
+        all
     }
 
     /// The token to sync from what happens next.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     account::Account,
+    deployed::eventually,
     writer::{self, Log, Transport, Writer},
 };
 
@@ -49,6 +50,28 @@ impl Conversation {
     pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
         self.javascript.acknowledged(more, patience).await;
         self.python.acknowledged(more, patience).await;
+    }
+
+    /// [`Conversation::check`], and waits until search and notifications agree too: they follow when their stores are back.
+    pub async fn check_with_consumers(self, breaks: usize, patience: Duration) {
+        let (ann, bob, chat) = (self.ann.clone(), self.bob.clone(), self.chat.clone());
+        self.check(breaks).await;
+        let history = ann.history_backwards(&chat).await;
+        let ids = ids_of(&history);
+        eventually("search finds every message", patience, async || {
+            let found = ann.found(&chat, "from").await;
+            if found == ids { Ok(()) } else { Err(format!("{} of {}", found.len(), ids.len())) }
+        })
+        .await;
+        for account in [&ann, &bob] {
+            let to_them = history.iter().filter(|message| message["sender_id"] != account.id.as_str());
+            let expected = ids_of(&to_them.cloned().collect::<Vec<_>>());
+            eventually("each message is notified once", patience, async || {
+                let notified = account.notified().await;
+                if notified == expected { Ok(()) } else { Err(format!("{} of {}", notified.len(), expected.len())) }
+            })
+            .await;
+        }
     }
 
     /// Ends the writers, whose connections broke at least `breaks` times, and compares.

@@ -53,6 +53,7 @@ pub struct Log {
 }
 
 /// How a stock client connects.
+#[allow(dead_code)] // each test file uses a part of this
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// As stock clients do by default: polling, then an upgrade to WebSocket.
