@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::UserId,
-    ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError},
+    ports::{AccountStore, Credentials, NewAccount, PresenceStore, ProfileChange, StoreError},
     time::Timestamp,
 };
 
@@ -37,12 +37,28 @@ const COPIES: usize = 8;
 pub struct LinkedAccounts {
     postgres: Postgres,
     chats: Arc<dyn ChatLinks>,
+    presence: Option<Arc<dyn PresenceStore>>,
 }
 
 impl LinkedAccounts {
     /// Links the two.
     pub fn new(postgres: Postgres, chats: Arc<dyn ChatLinks>) -> Self {
-        Self { postgres, chats }
+        Self { postgres, chats, presence: None }
+    }
+
+    /// Has the presence of deleted accounts forgotten, too.
+    #[must_use]
+    pub fn with_presence(self, presence: Arc<dyn PresenceStore>) -> Self {
+        Self { presence: Some(presence), ..self }
+    }
+
+    /// Erases what is kept of a deleted account elsewhere.
+    async fn erase(&self, user: UserId) -> Result<(), StoreError> {
+        let chats = self.chats.erase_user(user).await;
+        if let Some(presence) = &self.presence {
+            presence.forget(user).await?;
+        }
+        chats
     }
 
     /// Finishes what was interrupted: erasure of deleted accounts and copies of blocks. To be called at start and every
@@ -54,7 +70,7 @@ impl LinkedAccounts {
             self.copy_block(blocker, blocked).await?;
         }
         for (user, deleted_at) in self.postgres.pending_deletions(ROUND).await? {
-            self.chats.erase_user(user).await?;
+            self.erase(user).await?;
             if now >= deleted_at.plus_seconds(SETTLING_SECONDS) {
                 self.postgres.finish_deletion(user).await?;
             }
@@ -138,8 +154,8 @@ impl AccountStore for LinkedAccounts {
         let linked = self.clone();
         Self::detached(async move {
             linked.postgres.delete_account(id).await?;
-            if let Err(error) = linked.chats.erase_user(id).await {
-                tracing::warn!(user = %id, %error, "chats of a deleted account are left for later");
+            if let Err(error) = linked.erase(id).await {
+                tracing::warn!(user = %id, %error, "what is left of a deleted account is erased later");
             }
             Ok(())
         })

@@ -119,6 +119,11 @@ pub enum LiveEvent {
         /// Whether it began or ended.
         typing: bool,
     },
+    /// A user blocked another, or took that back: what either may see of the other is another now.
+    BlockChanged {
+        /// Whose block it is, and whom it is about.
+        between: [UserId; 2],
+    },
     /// A session ended: its sockets must close and its tokens are no longer good.
     SessionEnded {
         /// Which one.
@@ -138,6 +143,7 @@ impl LiveEvent {
             | Self::ChatDeleted { chat } => chat.distinct_members(),
             Self::Receipt { user_id, blocked: true, .. } => std::slice::from_ref(user_id),
             Self::Typing { peer, .. } => std::slice::from_ref(peer),
+            Self::BlockChanged { between } => between,
             Self::SessionEnded { .. } => &[],
         }
     }

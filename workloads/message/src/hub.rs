@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::{
     nodes::{Asked, Missed},
+    presence::{self, Presences},
     socket::{Deadlines, Session},
 };
 
@@ -33,6 +34,7 @@ pub struct Hub {
     users: RwLock<HashMap<UserId, Vec<Arc<Session>>>>,
     seats: Mutex<HashMap<UserId, u32>>,
     departures: OnceLock<UnboundedSender<Asked>>,
+    presences: presence::Slot,
     pub(crate) deadlines: Deadlines,
 }
 
@@ -45,6 +47,7 @@ impl Default for Hub {
             users: RwLock::default(),
             seats: Mutex::default(),
             departures: OnceLock::new(),
+            presences: presence::Slot::new(),
             deadlines: Deadlines::default(),
         }
     }
@@ -80,6 +83,16 @@ impl Hub {
         let _ = self.departures.set(keeper);
     }
 
+    /// From now on, presence hears of sockets that went and of blocks.
+    pub(crate) fn tell_presences(&self, presences: &Arc<Presences>) {
+        // There is one; it stays.
+        let _ = self.presences.set(Arc::downgrade(presences));
+    }
+
+    pub(crate) fn presences(&self) -> Option<Arc<Presences>> {
+        self.presences.get()?.upgrade()
+    }
+
     /// Takes a place for one more socket of a user; `None` when all `limit` are taken.
     pub(crate) fn take_seat(self: &Arc<Self>, user: UserId, limit: u32) -> Option<Seat> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +126,9 @@ impl Hub {
         if let Some(keeper) = self.departures.get().filter(|_| was_last) {
             // Without a keeper the lease ends by itself.
             let _ = keeper.send(Asked::Settle(session.user_id, None));
+        }
+        if let Some(presences) = self.presences() {
+            presences.left(session);
         }
         metrics::gauge!("sockets_open").decrement(1.0);
     }

@@ -8,6 +8,7 @@ mod http;
 mod hub;
 mod live;
 mod nodes;
+mod presence;
 mod relay;
 mod requests;
 mod service;

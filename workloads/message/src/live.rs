@@ -110,6 +110,11 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
                 to.tell(*peer, "typing", &typing);
             }
         }
+        LiveEvent::BlockChanged { between } => {
+            if let Some(presences) = to.hub.presences() {
+                presences.block_changed(*between);
+            }
+        }
         LiveEvent::SessionEnded { session_id } => {
             tokens.revoke_session(*session_id, Timestamp::now());
             for session in to.hub.sockets_in(*session_id) {

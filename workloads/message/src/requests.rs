@@ -134,6 +134,19 @@ pub(crate) struct SyncSince {
     pub limit: Option<u32>,
 }
 
+/// `heartbeat`: whether somebody is at the device; that is so when nothing else is said.
+#[derive(Deserialize)]
+pub(crate) struct Heartbeat {
+    #[serde(default)]
+    pub active: Option<bool>,
+}
+
+/// `presence_subscribe` and `presence_unsubscribe`.
+#[derive(Deserialize)]
+pub(crate) struct WatchedUsers {
+    pub user_ids: Vec<UserId>,
+}
+
 /// `reauthenticate`.
 #[derive(Deserialize)]
 pub(crate) struct Reauthenticate {

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
-    ports::{AccountStore, Appended, ChatStore, HistoryQuery, SessionStore},
+    ports::{AccountStore, Appended, ChatStore, HistoryQuery, PresenceStore, SessionStore},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -24,6 +24,7 @@ use crate::{
     hub::Hub,
     live,
     nodes::{Emitted, RoutedFanout},
+    presence::Presences,
     requests::NewMessage,
     socket::{Connections, clock},
     views::StartedChat,
@@ -31,7 +32,7 @@ use crate::{
 
 /// Chats, messages, history and sync, over HTTP and over sockets.
 pub struct MessageService {
-    pub(crate) accounts: Accounts,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) chats: Arc<dyn ChatStore>,
     pub(crate) tokens: Arc<Tokens>,
@@ -41,6 +42,7 @@ pub struct MessageService {
     pub(crate) hub: Arc<Hub>,
     pub(crate) routed: Option<Arc<RoutedFanout>>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) presences: Option<Arc<Presences>>,
 }
 
 impl MessageService {
@@ -48,6 +50,7 @@ impl MessageService {
     ///
     /// `hub` is where the events of the store end up; it serves one service. Where there are several processes, `routed`
     /// is the fan-out over the same hub that the store publishes to; where there is one, it publishes to the hub.
+    /// `presence` is the store of who is connected; without it nobody can be watched.
     #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
     pub fn new(
         accounts: Arc<dyn AccountStore>,
@@ -59,13 +62,26 @@ impl MessageService {
         config: Arc<PlatformConfig>,
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
+        presence: Option<Arc<dyn PresenceStore>>,
     ) -> Arc<Self> {
         let connections = Arc::new(Connections::default());
-        let accounts = Accounts::new(accounts);
+        let accounts = Arc::new(Accounts::new(accounts));
         live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
         clock::start(&hub, &connections);
-        let service =
-            Arc::new(Self { accounts, sessions, chats, tokens, keyring, limits, config, hub, routed, connections });
+        let presences = presence.map(|store| Presences::start(store, accounts.clone(), &hub));
+        let service = Arc::new(Self {
+            accounts,
+            sessions,
+            chats,
+            tokens,
+            keyring,
+            limits,
+            config,
+            hub,
+            routed,
+            connections,
+            presences,
+        });
         if let Some(routed) = &service.routed {
             routed.start(&service);
         }

@@ -198,7 +198,10 @@ async fn whatever_comes_is_acknowledged_and_the_connection_kept() {
     };
     for (packet, code) in [
         (json!(["no_such_event", {}]), "unknown_event"),
-        (json!(["presence_subscribe", {"user_ids": []}]), "not_available"),
+        (json!(["presence_subscribe"]), "malformed"),
+        (json!(["presence_subscribe", {"user_ids": "all"}]), "malformed"),
+        (json!(["presence_unsubscribe", {"user_ids": ["x"]}]), "malformed"),
+        (json!(["heartbeat", {"active": "yes"}]), "malformed"),
         (json!(["send_message"]), "malformed"),
         (json!(["send_message", "text"]), "malformed"),
         (json!(["send_message", [chat, "text"]]), "malformed"),

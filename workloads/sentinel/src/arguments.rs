@@ -41,6 +41,8 @@ pub enum Role {
     Users,
     /// Chats, messages and sockets
     Message,
+    /// Who is online
+    Presence,
     /// Who is told of what
     Notification,
     /// Finding messages

@@ -13,6 +13,7 @@ pub fn openapi(roles: &[Role]) -> OpenApi {
         api.merge(match role {
             Role::Users => sentinel_users::openapi(),
             Role::Message => sentinel_message::openapi(),
+            Role::Presence => sentinel_presence::openapi(),
             Role::Notification => sentinel_notification::openapi(),
             Role::Search => sentinel_search::openapi(),
         });

@@ -23,13 +23,14 @@ use sentinel_domain::{
     event::{Fanout, LiveEvent},
     keyring::Keyring,
     nodes::NodeId,
-    ports::{AccountStore, ChatStore, EventHandler, SessionStore},
+    ports::{AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
     search::SearchKeys,
     time::Timestamp,
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier};
+use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
 use sentinel_users::UsersService;
 use tokio_util::sync::CancellationToken;
@@ -90,13 +91,14 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
-    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()));
+    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone())).with_presence(redis.clone());
     let mut process = Process {
         config: config.clone(),
         stores,
         accounts: Arc::new(linked.clone()),
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
+        presence: redis,
         cassandra: cassandra.clone(),
         base,
         stop: CancellationToken::new(),
@@ -117,6 +119,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         let (routes, service) = process.messages(hub, fanout, pod.as_deref())?;
         router = router.merge(routes);
         messages = Some(service);
+    }
+    if serves(Role::Presence) {
+        router = router.merge(process.presence());
     }
     if serves(Role::Notification) {
         router = router.merge(process.notifications());
@@ -140,6 +145,7 @@ struct Process<'a> {
     accounts: Arc<dyn AccountStore>,
     sessions: Arc<dyn SessionStore>,
     chats: Arc<dyn ChatStore>,
+    presence: Arc<dyn PresenceStore>,
     cassandra: Cassandra,
     base: Foundation,
     stop: CancellationToken,
@@ -200,12 +206,23 @@ impl Process<'_> {
             self.config.clone(),
             hub,
             Some(fanout),
+            Some(self.presence.clone()),
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
         self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
+    }
+
+    fn presence(&self) -> Router {
+        let service = PresenceService {
+            accounts: self.accounts.clone(),
+            presence: self.presence.clone(),
+            tokens: self.base.tokens.clone(),
+            limits: self.base.limits.clone(),
+        };
+        sentinel_presence::router(Arc::new(service)).into()
     }
 
     fn notifications(&mut self) -> Router {

@@ -8,17 +8,21 @@ use std::{
 };
 
 use anyhow::Context as _;
-use sentinel_adapters::{keys, sqlite::Sqlite};
+use sentinel_adapters::{
+    keys,
+    sqlite::{LocalPresence, Sqlite},
+};
 use sentinel_domain::{
     clock::HybridClock,
     config::PlatformConfig,
     event::{Fanout, LiveEvent},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, SessionStore},
+    ports::{AccountStore, ChatStore, PresenceStore, SessionStore},
     time::Timestamp,
 };
 use sentinel_http::layers;
 use sentinel_message::{Hub, MessageService};
+use sentinel_presence::PresenceService;
 use sentinel_users::UsersService;
 
 use crate::{
@@ -34,7 +38,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 
 /// Roles that this profile serves: all that have embedded stores.
-pub const ROLES: &[Role] = &[Role::Users, Role::Message];
+pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence];
 
 /// The embedded stores: the database, and what keeps other servers off its folder.
 pub struct EmbeddedStores {
@@ -63,6 +67,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+    let presence: Arc<dyn PresenceStore> = Arc::new(LocalPresence::new(store.clone()));
 
     // Access tokens of sessions that ended before a restart must stay refused until they expire.
     let now = Timestamp::now();
@@ -81,6 +86,12 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         limits.clone(),
         config.clone(),
     )?;
+    let presences = PresenceService {
+        accounts: accounts.clone(),
+        presence: presence.clone(),
+        tokens: tokens.clone(),
+        limits: limits.clone(),
+    };
     let messages = MessageService::new(
         accounts,
         sessions,
@@ -91,8 +102,12 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         config.clone(),
         hub,
         None,
+        Some(presence),
     );
-    let router = sentinel_users::router(Arc::new(users)).merge(sentinel_message::router(messages.clone())).into();
+    let router = sentinel_users::router(Arc::new(users))
+        .merge(sentinel_message::router(messages.clone()))
+        .merge(sentinel_presence::router(Arc::new(presences)))
+        .into();
     let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);
     let stores = Stores::Embedded(EmbeddedStores { sqlite: store, _lock: lock });

@@ -12,6 +12,8 @@ const ROUTES = [
   'POST /users/chat', 'GET /users/chat', 'GET /users/chat/{}', 'POST /users/chat/{}',
   'POST /users/chat/{}/messages', 'PATCH /users/chat/{}/messages/{}', 'DELETE /users/chat/{}/messages/{}',
   'POST /users/chat/{}/read', 'GET /sync',
+  'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
+  'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
 ];
 
 test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {

@@ -17,7 +17,7 @@ after(closeAll);
 
 const EVENTS = [
   'start_private_chat', 'send_message', 'edit_message', 'delete_message', 'message_delivered', 'message_read',
-  'receive_message', 'typing', 'sync', 'reauthenticate',
+  'receive_message', 'typing', 'sync', 'reauthenticate', 'presence_subscribe', 'presence_unsubscribe',
 ];
 
 /** The same socket still works. */

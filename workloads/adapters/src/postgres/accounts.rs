@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Profile, Username},
+    event::LiveEvent,
     ids::UserId,
     ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError},
     time::Timestamp,
@@ -149,11 +150,15 @@ impl AccountStore for Postgres {
     }
 
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
-        self.run(move |db| Box::pin(blocks::block(db, id, other, now))).await
+        self.run(move |db| Box::pin(blocks::block(db, id, other, now))).await?;
+        self.fanout.publish(vec![LiveEvent::BlockChanged { between: [id, other] }]);
+        Ok(())
     }
 
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
-        self.run(move |db| Box::pin(blocks::unblock(db, id, other))).await
+        self.run(move |db| Box::pin(blocks::unblock(db, id, other))).await?;
+        self.fanout.publish(vec![LiveEvent::BlockChanged { between: [id, other] }]);
+        Ok(())
     }
 
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {

@@ -50,7 +50,8 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects to the endpoint that takes writes and refuses tables of another version than this program's. Waits up
-    /// to ten seconds for a server that is just starting. Ends of sessions are published to `fanout`.
+    /// to ten seconds for a server that is just starting. Ends of sessions and changes of blocks are published to
+    /// `fanout`.
     pub async fn connect(config: &PostgresConfig, fanout: Arc<dyn Fanout>) -> Result<Self, PostgresError> {
         let endpoints = Endpoints::new(config.clone())?;
         let link = Arc::new(Link::open(endpoints).await?);

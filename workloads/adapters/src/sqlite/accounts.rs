@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 use sentinel_domain::{
     account::{Account, Profile, Username},
+    event::LiveEvent,
     ids::{ChatId, UserId},
     ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError, TakenField},
     time::Timestamp,
@@ -109,6 +110,7 @@ impl AccountStore for Sqlite {
             }
             execute(batch.db, INSERT_BLOCK, params![id.as_bytes(), other.as_bytes(), now.0])?;
             batch.chats.forget(ChatId::of_pair(id, other));
+            batch.events.push(LiveEvent::BlockChanged { between: [id, other] });
             Ok(())
         })
         .await
@@ -118,6 +120,7 @@ impl AccountStore for Sqlite {
         self.write(move |batch| {
             execute(batch.db, DELETE_BLOCK, params![id.as_bytes(), other.as_bytes()])?;
             batch.chats.forget(ChatId::of_pair(id, other));
+            batch.events.push(LiveEvent::BlockChanged { between: [id, other] });
             Ok(())
         })
         .await

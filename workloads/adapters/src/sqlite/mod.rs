@@ -13,6 +13,7 @@ mod failure;
 mod history;
 mod inbox;
 mod messages;
+mod presence;
 mod readers;
 mod receipts;
 mod retention;
@@ -43,6 +44,7 @@ use sentinel_domain::{
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+pub use self::presence::LocalPresence;
 use crate::chat_keys::KeyCache;
 
 use self::{

@@ -41,6 +41,12 @@ statements! {
     DELETE_BLOCKS_BY = "DELETE FROM blocks WHERE blocker = ?1";
     DELETE_BLOCKS_OF = "DELETE FROM blocks WHERE blocked = ?1";
 
+    // Presence
+    LAST_ACTIVE = "SELECT at FROM last_active WHERE user_id = ?1";
+    SET_LAST_ACTIVE = "INSERT INTO last_active (user_id, at) SELECT id, ?2 FROM accounts WHERE id = ?1
+        ON CONFLICT (user_id) DO UPDATE SET at = max(at, excluded.at)";
+    DELETE_LAST_ACTIVE = "DELETE FROM last_active WHERE user_id = ?1";
+
     // Sessions
     INSERT_SESSION = "INSERT INTO sessions (id, user_id, device, created_at, refreshed_at, generation)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

@@ -66,9 +66,10 @@ pub trait AccountStore: Send + Sync {
     /// Removes the account with its sessions, blocks, chats, messages and the chats' keys. Publishes
     /// `SessionEnded` for each session and `ChatDeleted` for each chat.
     async fn delete_account(&self, id: UserId) -> Result<(), StoreError>;
-    /// Blocks `other`; [`StoreError::NotFound`] when there is no such account. A repeat changes nothing.
+    /// Blocks `other`; [`StoreError::NotFound`] when there is no such account. A repeat changes nothing. Publishes
+    /// `BlockChanged`.
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError>;
-    /// Takes a block back; nothing happens when there is none.
+    /// Takes a block back; nothing happens when there is none. Publishes `BlockChanged`.
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError>;
     /// The accounts that this one blocks, newest first, with when.
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError>;

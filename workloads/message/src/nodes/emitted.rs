@@ -30,7 +30,7 @@ impl Key {
             LiveEvent::Receipt { chat, user_id, .. } => Self::receipt(chat.id, *user_id, chat.watermarks_of(*user_id)),
             LiveEvent::ChatStarted { chat, by } => Self::hashed("started", (chat.id, by)),
             LiveEvent::ChatDeleted { chat } => Self::hashed("gone", chat.id),
-            LiveEvent::Typing { .. } | LiveEvent::SessionEnded { .. } => return None,
+            LiveEvent::Typing { .. } | LiveEvent::BlockChanged { .. } | LiveEvent::SessionEnded { .. } => return None,
         })
     }
 

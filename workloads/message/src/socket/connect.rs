@@ -126,6 +126,9 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
     if session.namespace() != Namespace::Chat {
         return;
     }
+    if let Some(presences) = &service.presences {
+        presences.connected(&session);
+    }
     let limits = &service.config.limits;
     // Without the store, a client syncs from the token that it has.
     let head = service.chats.inbox_head(session.user_id, Timestamp::now()).await.ok();

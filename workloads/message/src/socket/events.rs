@@ -26,7 +26,11 @@ use super::{
     session::{Accepted, Inbound},
 };
 use crate::{
-    requests::{EditMessage, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing},
+    presence::Presences,
+    requests::{
+        EditMessage, Heartbeat, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing,
+        WatchedUsers,
+    },
     service::{MessageService, speaks_for_itself},
     sync,
 };
@@ -159,6 +163,19 @@ impl Event {
         Self::ALL.into_iter().find(|event| event.label() == name).unwrap_or(Self::Unknown)
     }
 
+    /// Whether somebody at the device did it, not the client by itself.
+    fn shows_use(self) -> bool {
+        matches!(
+            self,
+            Self::StartPrivateChat
+                | Self::SendMessage
+                | Self::EditMessage
+                | Self::DeleteMessage
+                | Self::MessageRead
+                | Self::Typing
+        )
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::StartPrivateChat => "start_private_chat",
@@ -204,6 +221,9 @@ async fn handle(
     let caller = session.user_id;
     if !matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage) {
         service.limits.check(Action::SocketEvent, &caller.to_string())?;
+    }
+    if let Some(presences) = service.presences.as_ref().filter(|_| event.shows_use()) {
+        presences.used(session);
     }
     match event {
         Event::SendMessage => {
@@ -252,14 +272,33 @@ async fn handle(
         Event::Typing => typing(service, session, packet.payload()?).await?,
         Event::Sync => return ok(&sync::since(service, caller, packet.payload::<SyncSince>()?).await?),
         Event::Reauthenticate => return reauthenticate(service, session, &packet.payload::<Reauthenticate>()?),
-        Event::Heartbeat => drop(packet.payload::<serde::de::IgnoredAny>()?),
-        Event::PresenceSubscribe | Event::PresenceUnsubscribe => {
-            let detail = "presence is not available on this instance";
-            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_available", detail));
+        Event::Heartbeat => {
+            let active = packet.payload::<Heartbeat>()?.active.unwrap_or(true);
+            match &service.presences {
+                Some(presences) if active => presences.used(session),
+                Some(presences) => presences.idle(session),
+                None => {}
+            }
+        }
+        Event::PresenceSubscribe => {
+            let users = packet.payload::<WatchedUsers>()?.user_ids;
+            let presence = presences(service)?.subscribe(session, users).await?;
+            return ok(&json!({"presence": presence}));
+        }
+        Event::PresenceUnsubscribe => {
+            presences(service)?.unsubscribe(session, &packet.payload::<WatchedUsers>()?.user_ids);
+            return ok(&json!({"presence": []}));
         }
         Event::Unknown => {}
     }
     ok(&json!({}))
+}
+
+fn presences(service: &MessageService) -> Result<&Presences, Problem> {
+    service.presences.as_deref().ok_or_else(|| {
+        let detail = "presence is not available on this instance";
+        Problem::new(StatusCode::NOT_IMPLEMENTED, "not_available", detail)
+    })
 }
 
 /// Tells the peer's devices, unless one blocks the other.

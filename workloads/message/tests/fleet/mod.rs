@@ -1,5 +1,7 @@
 //! Two message processes over one store, and a bus between them that can lose letters or be away.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 pub mod accounts;
 
 use std::{

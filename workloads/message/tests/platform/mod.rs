@@ -5,10 +5,18 @@
 pub mod client;
 pub mod polling;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{Router, body::Body, http::Request};
-use sentinel_adapters::{keys, sqlite::Sqlite};
+use sentinel_adapters::{
+    keys,
+    sqlite::{LocalPresence, Sqlite},
+};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
@@ -16,7 +24,7 @@ use sentinel_domain::{
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, NewAccount, SessionStore},
+    ports::{AccountStore, ChatStore, NewAccount, PresenceStore, SessionStore},
     session::Session,
     time::Timestamp,
 };
@@ -62,6 +70,8 @@ pub struct Foundation {
     pub folder: Arc<tempfile::TempDir>,
     pub config: Arc<PlatformConfig>,
     pub keyring: Arc<Keyring>,
+    /// One for all, as Redis is.
+    presence: OnceLock<Arc<dyn PresenceStore>>,
 }
 
 impl Foundation {
@@ -83,7 +93,7 @@ impl Foundation {
             message_peers: None,
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
-        Self { folder: Arc::new(folder), config: Arc::new(config), keyring }
+        Self { folder: Arc::new(folder), config: Arc::new(config), keyring, presence: OnceLock::new() }
     }
 
     pub fn store(&self, clock: Arc<HybridClock>, fanout: Arc<dyn Fanout>) -> Sqlite {
@@ -99,6 +109,7 @@ impl Foundation {
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
+        let presence = self.presence.get_or_init(|| Arc::new(LocalPresence::new(store.clone()))).clone();
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
@@ -111,6 +122,7 @@ impl Foundation {
             self.config.clone(),
             hub,
             routed,
+            Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
         Platform { service, store, tokens, router, folder: self.folder.clone() }

@@ -1,0 +1,293 @@
+//! Presence of the embedded profile: one process has all devices, so they are kept in memory; when a user was last
+//! active outlives the process.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+use sentinel_domain::{
+    event::Origin,
+    ids::UserId,
+    ports::{PresenceListener, PresenceStore, StoreError},
+    presence::{DeviceLease, Presence, aggregate},
+    time::Timestamp,
+};
+
+use super::{
+    Sqlite,
+    rows::execute,
+    statements::{DELETE_LAST_ACTIVE, LAST_ACTIVE, SET_LAST_ACTIVE},
+};
+
+const LEASE_SECONDS: u32 = 45;
+/// A last activity is written to disk when the one there is this much older, and when the last device goes.
+const WRITTEN_EVERY_MILLIS: i64 = 60_000;
+
+/// The presence of users whose devices are all connected to this process.
+pub struct LocalPresence {
+    sqlite: Sqlite,
+    lease_seconds: u32,
+    users: Mutex<HashMap<UserId, Here>>,
+    listeners: Mutex<Vec<Box<dyn PresenceListener>>>,
+}
+
+/// A user with devices.
+#[derive(Default)]
+struct Here {
+    devices: HashMap<Origin, DeviceLease>,
+    last_active: Option<Timestamp>,
+    written: Option<Timestamp>,
+}
+
+impl Here {
+    fn unwritten(&self) -> Option<Timestamp> {
+        self.last_active.filter(|_| self.last_active > self.written)
+    }
+
+    /// The last activity, if it is time to write it.
+    fn to_write(&self) -> Option<Timestamp> {
+        let due = |at: &Timestamp| self.written.is_none_or(|written| at.0 - written.0 >= WRITTEN_EVERY_MILLIS);
+        self.unwritten().filter(due)
+    }
+}
+
+impl LocalPresence {
+    /// Presence beside a database, with nobody connected.
+    pub fn new(sqlite: Sqlite) -> Self {
+        Self::with_lease(sqlite, LEASE_SECONDS)
+    }
+
+    fn with_lease(sqlite: Sqlite, lease_seconds: u32) -> Self {
+        Self { sqlite, lease_seconds, users: Mutex::default(), listeners: Mutex::default() }
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<UserId, Here>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease(&self, active: bool, now: Timestamp) -> DeviceLease {
+        let until = now.plus_seconds(self.lease_seconds.into());
+        DeviceLease { connected_until: until, active_until: active.then_some(until) }
+    }
+
+    /// Changes a user's devices, tells of it if that made a difference, and writes a last activity that is due.
+    async fn change(&self, user: UserId, edit: impl FnOnce(&mut Here)) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let (changed, to_write) = {
+            let mut users = self.users();
+            let here = users.entry(user).or_default();
+            let before = aggregate(here.devices.values(), now);
+            edit(here);
+            here.devices.retain(|_, lease| lease.connected_until > now);
+            let gone = here.devices.is_empty();
+            let to_write = if gone { here.unwritten() } else { here.to_write() };
+            here.written = to_write.or(here.written);
+            let changed = before != aggregate(here.devices.values(), now);
+            if gone && to_write.is_none() {
+                users.remove(&user);
+            }
+            (changed, to_write)
+        };
+        if changed {
+            self.tell(user);
+        }
+        let Some(at) = to_write else { return Ok(()) };
+        self.write(user, at).await?;
+        // What others ask for is on disk now.
+        let mut users = self.users();
+        if users.get(&user).is_some_and(|here| here.devices.is_empty() && here.unwritten().is_none()) {
+            users.remove(&user);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.sqlite.write(move |batch| Ok(execute(batch.db, SET_LAST_ACTIVE, params![user.as_bytes(), at.0])?)).await?;
+        Ok(())
+    }
+
+    fn tell(&self, user: UserId) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| listener.changed(user));
+    }
+}
+
+#[async_trait]
+impl PresenceStore for LocalPresence {
+    fn lease_seconds(&self) -> u32 {
+        self.lease_seconds
+    }
+
+    async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError> {
+        let lease = self.lease(active, Timestamp::now());
+        self.change(user, |here| {
+            here.devices.insert(device, lease);
+            if active {
+                here.last_active = here.last_active.max(Some(now));
+            }
+        })
+        .await
+    }
+
+    async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let mut users = self.users();
+        for (user, device, active) in devices {
+            users.entry(*user).or_default().devices.insert(*device, self.lease(*active, now));
+        }
+        Ok(())
+    }
+
+    async fn drop(&self, user: UserId, device: Origin) -> Result<(), StoreError> {
+        self.change(user, |here| {
+            here.devices.remove(&device);
+        })
+        .await
+    }
+
+    async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
+        if let Some(here) = self.users().get_mut(&user) {
+            here.last_active = here.last_active.max(Some(at));
+            here.written = here.last_active;
+        }
+        self.write(user, at).await
+    }
+
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<Presence>, StoreError> {
+        let now = Timestamp::now();
+        let mut found: Vec<Presence> = {
+            let here = self.users();
+            let presence = |&user_id: &UserId| match here.get(&user_id) {
+                Some(here) => {
+                    let status = aggregate(here.devices.values(), now);
+                    Presence { user_id, status, last_active: here.last_active }
+                }
+                None => Presence { user_id, status: aggregate([], now), last_active: None },
+            };
+            users.iter().map(presence).collect()
+        };
+        if found.iter().all(|presence| presence.last_active.is_some()) {
+            return Ok(found);
+        }
+        self.sqlite
+            .read(move |db| {
+                let mut select = db.prepare_cached(LAST_ACTIVE)?;
+                for presence in found.iter_mut().filter(|presence| presence.last_active.is_none()) {
+                    let at = select.query_row([presence.user_id.as_bytes()], |row| row.get(0)).optional()?;
+                    presence.last_active = at.map(Timestamp);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn forget(&self, user: UserId) -> Result<(), StoreError> {
+        let was_here = self.users().remove(&user).is_some();
+        self.sqlite.write(move |batch| Ok(execute(batch.db, DELETE_LAST_ACTIVE, [user.as_bytes()])?)).await?;
+        if was_here {
+            self.tell(user);
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, listener: Box<dyn PresenceListener>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sentinel_domain::{
+        account::{Email, Username},
+        ports::{AccountStore, NewAccount},
+        presence::PresenceStatus,
+    };
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::sqlite::tests::open;
+
+    struct Watcher(UnboundedSender<UserId>);
+
+    impl PresenceListener for Watcher {
+        fn changed(&self, user: UserId) -> bool {
+            self.0.send(user).is_ok()
+        }
+
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+
+    async fn account(sqlite: &Sqlite) -> UserId {
+        let new = NewAccount {
+            id: UserId(Uuid::new_v4()),
+            username: Username::parse("ann").unwrap(),
+            email: Email::parse("ann@example.com").unwrap(),
+            password_hash: "none".into(),
+            created_at: Timestamp(0),
+        };
+        sqlite.create_account(new).await.unwrap().id
+    }
+
+    async fn of(presence: &LocalPresence, user: UserId) -> (PresenceStatus, Option<i64>) {
+        let found = presence.presence(&[user]).await.unwrap()[0];
+        (found.status, found.last_active.map(|at| at.0))
+    }
+
+    #[tokio::test]
+    async fn devices_aggregate_changes_alone_are_told_and_the_last_activity_outlives_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = open(&folder.path().join("db"));
+        let ann = account(&sqlite).await;
+        let presence = LocalPresence::new(sqlite.clone());
+        let (told, mut changes) = unbounded_channel();
+        presence.watch(Box::new(Watcher(told))).await;
+        let (phone, desk) = (Origin(1), Origin(2));
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, None));
+        presence.touch(ann, phone, false, Timestamp(1_000)).await.unwrap();
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Away, None));
+        presence.touch(ann, desk, true, Timestamp(2_000)).await.unwrap();
+        presence.touch(ann, desk, true, Timestamp(3_000)).await.unwrap();
+        presence.drop(ann, phone).await.unwrap();
+        presence.renew(&[(ann, desk, true)]).await.unwrap();
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Online, Some(3_000)));
+        presence.drop(ann, desk).await.unwrap();
+        presence.drop(ann, desk).await.unwrap();
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(3_000)));
+        assert!(presence.users().is_empty(), "who is not here takes no memory");
+        for _ in 0..3 {
+            assert_eq!(changes.try_recv().unwrap(), ann);
+        }
+        assert!(changes.is_empty());
+
+        let restarted = LocalPresence::new(sqlite.clone());
+        assert_eq!(of(&restarted, ann).await, (PresenceStatus::Offline, Some(3_000)));
+        restarted.set_last_active(ann, Timestamp(2_000)).await.unwrap();
+        assert_eq!(of(&restarted, ann).await.1, Some(3_000), "it does not go back");
+        sqlite.delete_account(ann).await.unwrap();
+        restarted.set_last_active(ann, Timestamp(4_000)).await.unwrap();
+        assert_eq!(of(&restarted, ann).await.1, None, "nothing is kept of a deleted account");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_not_renewed_goes_offline() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = open(&folder.path().join("db"));
+        let ann = account(&sqlite).await;
+        let presence = LocalPresence::with_lease(sqlite, 1);
+        presence.touch(ann, Origin(1), true, Timestamp(1_000)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        presence.renew(&[(ann, Origin(1), false)]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(of(&presence, ann).await.0, PresenceStatus::Away);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(1_000)));
+    }
+}

@@ -1,0 +1,149 @@
+//! Presence over sockets: who is told what, and when.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod fleet;
+mod platform;
+
+use std::time::{Duration, Instant};
+
+use fleet::Fleet;
+use platform::{
+    Platform,
+    client::{Client, SILENCE},
+};
+use sentinel_domain::ports::AccountStore;
+use serde_json::{Value, json};
+
+/// What the next so many `presence` events say.
+async fn statuses(client: &mut Client, count: usize) -> Vec<String> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(client.event("presence").await["status"].as_str().unwrap().to_owned());
+    }
+    statuses
+}
+
+async fn watch(client: &mut Client, users: &[&platform::User]) -> Vec<Value> {
+    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+    let answer = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
+    assert_eq!(answer["status"], "ok", "{answer}");
+    answer["presence"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_of_changes_of_the_aggregate_and_of_nothing_else() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut watcher = Client::of(address, &ann).await;
+    let first = watch(&mut watcher, &[&bob, &bob]).await;
+    assert_eq!(first, [json!({"user_id": bob.id, "status": "offline", "last_active": null})]);
+
+    let mut phone = Client::of(address, &bob).await;
+    let told = watcher.event("presence").await;
+    assert_eq!((&told["user_id"], &told["status"]), (&json!(bob.id), &json!("online")));
+    assert!(told["last_active"].as_str().is_some_and(|at| at.ends_with('Z')), "{told}");
+    // The most present device counts.
+    let mut desk = Client::of(address, &bob).await;
+    assert_eq!(desk.ask("heartbeat", json!({"active": false})).await["status"], "ok");
+    assert!(watcher.no_event("presence").await, "a second device changes nothing");
+    assert_eq!(phone.ask("heartbeat", json!({"active": false})).await["status"], "ok");
+    assert_eq!(statuses(&mut watcher, 1).await, ["away"]);
+    // Somebody who writes is there.
+    let chat = platform.chat(&ann, &bob).await;
+    assert_eq!(phone.ask("send_message", json!({"chat_id": chat, "message": "hi"})).await["status"], "ok");
+    assert_eq!(statuses(&mut watcher, 1).await, ["online"]);
+
+    let unsubscribed = watcher.ask("presence_unsubscribe", json!({"user_ids": [bob.id]})).await;
+    assert_eq!(unsubscribed, json!({"status": "ok", "presence": []}));
+    phone.ask("heartbeat", json!({"active": false})).await;
+    tokio::time::sleep(SILENCE * 3).await;
+    assert!(watcher.no_event("presence").await);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_at_once_was_never_gone_and_one_that_stays_away_is() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut watcher = Client::of(address, &ann).await;
+    let phone = Client::of(address, &bob).await;
+    let desk = Client::of(address, &bob).await;
+    tokio::time::sleep(SILENCE).await;
+    assert_eq!(watch(&mut watcher, &[&bob]).await[0]["status"], "online");
+    drop(phone);
+    tokio::time::sleep(Duration::from_millis(6500)).await;
+    assert!(watcher.no_event("presence").await, "the other device is still there");
+    drop(desk);
+    let back = Client::of(address, &bob).await;
+    tokio::time::sleep(Duration::from_millis(6500)).await;
+    assert!(watcher.no_event("presence").await, "it was back in time");
+    let left = Instant::now();
+    drop(back);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let told = watcher.event("presence").await;
+    assert_eq!(told["status"], "offline");
+    assert!(told["last_active"].is_string(), "{told}");
+    let after = left.elapsed();
+    assert!((Duration::from_millis(4500)..Duration::from_secs(8)).contains(&after), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_block_hides_at_once_on_live_subscriptions_both_ways() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut anns = Client::of(address, &ann).await;
+    let mut bobs = Client::of(address, &bob).await;
+    tokio::time::sleep(SILENCE).await;
+    assert_eq!(watch(&mut anns, &[&bob]).await[0]["status"], "online");
+    assert_eq!(watch(&mut bobs, &[&ann]).await[0]["status"], "online");
+    platform.store.block(bob.id, ann.id, platform::now()).await.unwrap();
+    for (client, other) in [(&mut anns, &bob), (&mut bobs, &ann)] {
+        let told = client.event("presence").await;
+        assert_eq!(told, json!({"user_id": other.id, "status": "offline", "last_active": null}));
+    }
+    bobs.ask("heartbeat", json!({"active": false})).await;
+    assert!(anns.no_event("presence").await, "changes behind a block are not told");
+    let mut late = Client::of(address, &ann).await;
+    let hidden = json!({"user_id": bob.id, "status": "offline", "last_active": null});
+    assert_eq!(watch(&mut late, &[&bob]).await, [hidden]);
+    platform.store.unblock(bob.id, ann.id).await.unwrap();
+    assert_eq!(statuses(&mut anns, 1).await, ["away"]);
+    assert_eq!(statuses(&mut bobs, 1).await, ["online"]);
+}
+
+#[tokio::test]
+async fn a_socket_watches_two_hundred_users_and_is_told_when_that_is_too_few() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let mut client = Client::of(address, &ann).await;
+    let ids: Vec<String> = (0..201).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let many = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
+    assert_eq!((&many["status"], &many["code"]), (&json!("error"), &json!("too_many_subscriptions")));
+    let fits = client.ask("presence_subscribe", json!({"user_ids": &ids[..200]})).await;
+    assert_eq!(fits["presence"].as_array().unwrap().len(), 200);
+    let one_more = client.ask("presence_subscribe", json!({"user_ids": [ids[200]]})).await;
+    assert_eq!(one_more["code"], "too_many_subscriptions");
+    client.ask("presence_unsubscribe", json!({"user_ids": [ids[0]]})).await;
+    let fits = client.ask("presence_subscribe", json!({"user_ids": [ids[200]]})).await;
+    assert_eq!(fits["presence"][0], json!({"user_id": ids[200], "status": "offline", "last_active": null}));
+}
+
+#[tokio::test]
+async fn devices_on_another_node_count_and_a_block_made_there_hides_here() {
+    let fleet = Fleet::new().await;
+    let (ann, bob) = (fleet.nodes[0].user("ann").await, fleet.nodes[0].user("bob").await);
+    let mut watcher = Client::of(fleet.addresses[0], &ann).await;
+    assert_eq!(watch(&mut watcher, &[&bob]).await[0]["status"], "offline");
+    let mut phone = Client::of(fleet.addresses[1], &bob).await;
+    assert_eq!(statuses(&mut watcher, 1).await, ["online"]);
+    let _desk = Client::of(fleet.addresses[0], &bob).await;
+    phone.ask("heartbeat", json!({"active": false})).await;
+    assert!(watcher.no_event("presence").await, "the device here is in use");
+    fleet.act(1);
+    fleet.nodes[1].store.block(bob.id, ann.id, platform::now()).await.unwrap();
+    assert_eq!(statuses(&mut watcher, 1).await, ["offline"]);
+}
