@@ -1,4 +1,5 @@
 use sentinel_domain::{
+    event::LiveEvent,
     ports::{ProfileChange, StoreError, TakenField},
     time::Timestamp,
 };
@@ -77,7 +78,10 @@ pub async fn the_directory_is_in_order(stores: &Stores) {
 
 pub async fn blocks_are_kept(stores: &Stores) {
     let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    stores.fanout.take();
     stores.accounts.block(ann, bob, NOW).await.unwrap();
+    let changed = [LiveEvent::BlockChanged { between: [ann, bob] }];
+    assert_eq!(stores.fanout.take(), changed);
     stores.accounts.block(ann, eve, Timestamp(NOW.0 + 1)).await.unwrap();
     stores.accounts.block(ann, bob, Timestamp(NOW.0 + 2)).await.unwrap();
     let blocks = stores.accounts.blocks(ann).await.unwrap();
@@ -86,7 +90,9 @@ pub async fn blocks_are_kept(stores: &Stores) {
     assert!(stores.accounts.blocked_between(bob, ann).await.unwrap());
     assert!(stores.accounts.blocked_between(ann, bob).await.unwrap());
     assert!(!stores.accounts.blocked_between(bob, eve).await.unwrap());
+    stores.fanout.take();
     stores.accounts.unblock(ann, bob).await.unwrap();
+    assert_eq!(stores.fanout.take(), changed);
     stores.accounts.unblock(ann, bob).await.unwrap();
     assert!(!stores.accounts.blocked_between(ann, bob).await.unwrap());
     let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());

@@ -15,6 +15,7 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use sentinel_adapters::{
     keys,
+    redis::Redis,
     sqlite::{LocalPresence, Sqlite},
 };
 use sentinel_domain::{
@@ -100,6 +101,23 @@ impl Foundation {
         Sqlite::open(&self.folder.path().join("test.db"), self.keyring.clone(), clock, fanout).unwrap()
     }
 
+    /// Redis when `SENTINEL_TEST_REDIS` names one as `redis://:password@host:port`, else what profile Embedded has.
+    fn presence_store(&self, store: &Sqlite) -> Arc<dyn PresenceStore> {
+        let Ok(address) = std::env::var("SENTINEL_TEST_REDIS") else {
+            return Arc::new(LocalPresence::new(store.clone()));
+        };
+        let (user, endpoint) = address.strip_prefix("redis://").and_then(|rest| rest.split_once('@')).unwrap();
+        let credentials = self.folder.path().join("redis");
+        std::fs::create_dir_all(&credentials).unwrap();
+        std::fs::write(credentials.join("username"), "default").unwrap();
+        std::fs::write(credentials.join("password"), user.trim_start_matches(':')).unwrap();
+        let config = serde_json::json!({
+            "connection": {"endpoints": [endpoint], "credentials": credentials},
+            "prefix": format!("test-{}", Uuid::new_v4().simple()),
+        });
+        Arc::new(Redis::new(&serde_json::from_value(config).unwrap()).unwrap())
+    }
+
     /// A process over a store.
     pub fn process(
         &self,
@@ -109,7 +127,7 @@ impl Foundation {
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
-        let presence = self.presence.get_or_init(|| Arc::new(LocalPresence::new(store.clone()))).clone();
+        let presence = self.presence.get_or_init(|| self.presence_store(&store)).clone();
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
