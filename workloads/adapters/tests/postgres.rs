@@ -22,13 +22,15 @@ use fresh_database::Database;
 use sentinel_adapters::{
     linked::{ChatLinks, LinkedAccounts},
     postgres::{Postgres, PostgresError},
-    sqlite::Sqlite,
+    sqlite::{LocalPresence, Sqlite},
 };
 use sentinel_domain::{
     clock::HybridClock,
+    event::Origin,
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, SessionStore, StoreError},
+    ports::{AccountStore, PresenceStore, SessionStore, StoreError},
+    presence::PresenceStatus,
     session::Session,
     time::Timestamp,
 };
@@ -266,13 +268,23 @@ async fn a_deletion_in_an_outage_is_finished_after_it() {
     let database = Database::make().await;
     let (postgres, fanout) = open(&database).await;
     let chats = Arc::new(Chats::default());
-    let linked = LinkedAccounts::new(postgres.clone(), chats.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
+    let clock = Arc::new(HybridClock::new());
+    let sqlite = Sqlite::open(&folder.path().join("db"), Arc::new(keyring), clock, fanout.clone()).unwrap();
+    let presence = Arc::new(LocalPresence::new(sqlite));
+    let linked = LinkedAccounts::new(postgres.clone(), chats.clone()).with_presence(presence.clone());
     let (ann, bob) =
         (linked.create_account(account()).await.unwrap().id, linked.create_account(account()).await.unwrap().id);
     linked.block(bob, ann, NOW).await.unwrap();
+    fanout.take();
+    presence.touch(ann, Origin(1), true, NOW).await.unwrap();
+    assert_eq!(presence.presence(&[ann]).await.unwrap()[0].status, PresenceStatus::Online);
     chats.down.store(true, Ordering::SeqCst);
     linked.delete_account(ann).await.unwrap();
     assert!(linked.account(ann).await.unwrap().is_none());
+    let forgotten = presence.presence(&[ann]).await.unwrap()[0];
+    assert_eq!((forgotten.status, forgotten.last_active), (PresenceStatus::Offline, None));
     assert!(linked.blocks(bob).await.unwrap().is_empty());
     assert!(contract::is_not_found(linked.delete_account(ann).await));
     let now = Timestamp::now();
