@@ -15,7 +15,7 @@ use serde_json::json;
 use writer::Transport;
 
 /// Messages that each writer must get acknowledged at each size.
-const MESSAGES: usize = 40;
+const MESSAGES: usize = 25;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test]

@@ -65,6 +65,22 @@ pub const SERVICES: &[Service] = &[
         limit: "512Mi",
     },
     Service {
+        component: Component::Presence,
+        role: "presence",
+        stores: &[Postgres, Cassandra, Redis],
+        paths: &[
+            Below("/users/user_activity"),
+            Below("/users/update-last-active"),
+            Below("/users/last_active"),
+            Below("/user"),
+            Below("/update-last-active"),
+        ],
+        replicas: 1,
+        cpu: "25m",
+        memory: "48Mi",
+        limit: "256Mi",
+    },
+    Service {
         component: Component::Notification,
         role: "notification",
         stores: &[Postgres, Cassandra, Redis, Kafka],

@@ -68,7 +68,7 @@ async fn stores_come_first_then_the_migration_then_services() {
 
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    let names = ["chat-notification", "chat-search", "chat-users"];
+    let names = ["chat-notification", "chat-presence", "chat-search", "chat-users"];
     assert_eq!(services(&world), names);
     let message = world.server.get(SETS, NS, "chat-message").unwrap();
     assert_eq!(message["spec"]["podManagementPolicy"], "Parallel");
@@ -81,7 +81,7 @@ async fn stores_come_first_then_the_migration_then_services() {
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
     let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
     assert_eq!(status["version"], "1");
-    assert_eq!(status["services"].as_array().unwrap().len(), 5);
+    assert_eq!(status["services"].as_array().unwrap().len(), 6);
     let cassandra = &status["dependencies"][1];
     assert_eq!(cassandra["name"], "cassandra");
     assert_eq!((&cassandra["ready"], &cassandra["reachable"]), (&json!(1), &json!(true)));
@@ -151,7 +151,7 @@ async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_paus
     world.server.edit(JOBS, NS, &job[0], |job| job["status"] = json!({}));
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    assert_eq!(services(&world).len(), 3);
+    assert_eq!(services(&world).len(), 4);
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn stores_of_somebody_else_are_used_when_they_answer() {
     assert!(condition.starts_with("False/StoreUnreachable: postgres: "), "{condition}");
     assert!(condition.contains("correct dependencies.postgres.external.endpoints"), "{condition}");
     assert!(world.condition("Degraded").contains("StoreUnreachable"));
-    assert_eq!(services(&world).len(), 3, "services go on");
+    assert_eq!(services(&world).len(), 4, "services go on");
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
     world.settle().await;
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));

@@ -91,6 +91,7 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
         "\"~^/users/chat(/|$)\" chat-message.team.svc.cluster.local:8080;",
         "/sync chat-message.team.svc.cluster.local:8080;",
         "\"~^/socket[.]io(/|$)\" chat-message.team.svc.cluster.local:8080;",
+        "\"~^/users/last_active(/|$)\" chat-presence.team.svc.cluster.local:8080;",
         "/send_notification chat-notification.team.svc.cluster.local:8080;",
         "\"~^/search(/|$)\" chat-search.team.svc.cluster.local:8080;",
         "\"~^(?<pod>0|[1-9][0-9]{0,2})[.]\" chat-message-$pod.chat-message-pods.team.svc.cluster.local:8080;",

@@ -17,7 +17,7 @@ use crate::credentials::Credentials;
 /// Name and password of the role that a fresh cluster has.
 const DEFAULT: &str = "cassandra";
 /// A fresh cluster makes its default role some seconds after its start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Copies of roles; one for each node up to this many.
 const COPIES: usize = 3;
