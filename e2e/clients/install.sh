@@ -9,8 +9,9 @@ exec 9>"$cache/lock"
 flock 9
 
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
-# Replaces a folder that a plain `npm install` or `python -m venv` left, and any older link.
-link() { rm -rf "$2" && ln -s "$1" "$2"; }
+# Replaces a folder that a plain `npm install` or `python -m venv` left, and any older link. One that is right stays: a
+# client may be starting from it.
+link() { [ "$(readlink "$2")" = "$1" ] || { rm -rf "$2" && ln -s "$1" "$2"; }; }
 
 npm_dir="$cache/npm-$(hash_of "$here/js/package-lock.json" "$here/js/package.json")-node$(node -p 'process.versions.modules')"
 if [ ! -d "$npm_dir" ]; then
