@@ -6,7 +6,7 @@ use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    event::{Fanout, LiveEvent},
+    event::Nobody,
     ids::UserId,
     keyring::Keyring,
     message::{ClientMessageId, Draft, MessageKind},
@@ -16,14 +16,6 @@ use sentinel_domain::{
 use uuid::Uuid;
 
 const MESSAGES: usize = 200_000;
-
-struct Nobody;
-
-impl Fanout for Nobody {
-    fn publish(&self, events: Vec<LiveEvent>) {
-        drop(events);
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);

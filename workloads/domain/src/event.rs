@@ -149,6 +149,14 @@ impl LiveEvent {
     }
 }
 
+/// Where live events go when there is nobody to hear them, as in a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nobody;
+
+impl Fanout for Nobody {
+    fn publish(&self, _: Vec<LiveEvent>) {}
+}
+
 /// Where live events go. `publish` is called in order and must return at once: it queues, it never waits.
 pub trait Fanout: Send + Sync {
     /// Takes the events of one commit.

@@ -101,6 +101,25 @@ pub struct Draft {
     pub client_message_id: Option<ClientMessageId>,
 }
 
+impl Draft {
+    /// The message that this becomes, new.
+    pub fn into_message(self, id: MessageId) -> Message {
+        let Self { chat_id, sender_id, kind, text, attachments, reply_to, client_message_id } = self;
+        Message {
+            id,
+            chat_id,
+            sender_id,
+            kind,
+            text,
+            attachments,
+            reply_to,
+            client_message_id,
+            edited_at: None,
+            deleted: false,
+        }
+    }
+}
+
 /// A message as stored, decrypted.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {

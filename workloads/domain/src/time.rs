@@ -23,6 +23,13 @@ impl Timestamp {
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// Reads a time of RFC 3339, such as [`fmt::Display`] writes; what is below a millisecond is cut off. `None` when it is
+    /// none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+    }
+
     /// This point moved by `seconds`.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
@@ -53,9 +60,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let at = OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)?;
-        // Nanoseconds of any such time, divided, fit.
-        i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map(Self).map_err(de::Error::custom)
+        Self::parse(&text).ok_or_else(|| de::Error::custom("not a time of RFC 3339"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sizes of pages, and cursors that are not ours.
 
 use axum::http::StatusCode;
+use sentinel_domain::{cursor, ids::UserId, keyring::Keyring};
 
 use crate::problem::Problem;
 
@@ -18,6 +19,18 @@ pub fn named_limit(field: &'static str, asked: Option<u32>, default: usize) -> R
         Some(limit @ 1..=LARGEST) => Ok(limit as usize),
         Some(_) => Err(Problem::invalid(field, "out_of_range", format!("{field} must be between 1 and {LARGEST}"))),
     }
+}
+
+/// The id that `cursor` of the request holds, which must have been made for this query and caller; `None` when there is
+/// none.
+pub fn after(
+    keyring: &Keyring,
+    query: &str,
+    caller: UserId,
+    cursor: Option<&str>,
+) -> Result<Option<[u8; 16]>, Problem> {
+    let Some(text) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    cursor::decode_id(keyring, query, caller, text).map(Some).map_err(|_| forged("cursor"))
 }
 
 /// A cursor that was not made for this query and caller.

@@ -86,13 +86,7 @@ async fn list(
 ) -> Result<Json<NotificationPage>, Problem> {
     let caller = user.user_id;
     let limit = page::limit(query.limit, DEFAULT_NOTIFICATIONS)?;
-    let before = match query.cursor.filter(|cursor| !cursor.is_empty()) {
-        None => None,
-        Some(cursor) => {
-            let place = cursor::decode_id(&service.keyring, QUERY, caller, &cursor);
-            Some(MessageId::from_bytes(place.map_err(|_| page::forged("cursor"))?))
-        }
-    };
+    let before = page::after(&service.keyring, QUERY, caller, query.cursor.as_deref())?.map(MessageId::from_bytes);
     // One more than asked for, to know whether there is a next page.
     let mut found = service.notifications.list(caller, before, limit + 1).await?;
     let more = found.len() > limit;

@@ -12,7 +12,7 @@ use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
     config::PlatformConfig,
-    event::{Fanout, LiveEvent},
+    event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::Keyring,
     message::{Chat, Draft, Message, MessageKind},
@@ -32,12 +32,6 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::{NotificationService, Notifier, router};
-
-struct Nobody;
-
-impl Fanout for Nobody {
-    fn publish(&self, _: Vec<LiveEvent>) {}
-}
 
 #[derive(Default)]
 struct Memory {

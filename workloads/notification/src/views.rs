@@ -7,7 +7,6 @@ use sentinel_domain::{
 };
 use sentinel_http::problem::Problem;
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
 const MINUTES: u16 = 24 * 60;
@@ -134,12 +133,11 @@ impl QuietHoursView {
 
 impl MutedChatView {
     fn checked(self, place: usize) -> Result<MutedChat, Problem> {
-        let until = OffsetDateTime::parse(&self.until, &Rfc3339).map_err(|_| {
+        let until = Timestamp::parse(&self.until).ok_or_else(|| {
             let detail = "write a time such as 2026-01-31T08:00:00Z";
             Problem::invalid(format!("muted[{place}].until"), "invalid_time", detail)
         })?;
-        let until = i64::try_from(until.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
-        Ok(MutedChat { chat_id: self.chat_id, until })
+        Ok(MutedChat { chat_id: self.chat_id, until: until.0 })
     }
 }
 

@@ -8,7 +8,7 @@ use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
     config::PlatformConfig,
-    event::{Fanout, LiveEvent, Origin},
+    event::{Nobody, Origin},
     ids::{SessionId, UserId},
     keyring::Keyring,
     ports::{AccountStore, NewAccount, PresenceStore},
@@ -24,12 +24,6 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::{PresenceService, router};
-
-struct Nobody;
-
-impl Fanout for Nobody {
-    fn publish(&self, _: Vec<LiveEvent>) {}
-}
 
 /// Ann and Bob, and the service.
 struct World {

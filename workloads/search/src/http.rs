@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use sentinel_domain::{
@@ -18,19 +17,18 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Query},
+    page,
     problem::Problem,
     tokens::Tokens,
 };
 use sentinel_message::MessageView;
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::service::{Asked, Hit, SearchService};
 
 const DEFAULT_HITS: usize = 20;
-const LARGEST_PAGE: u32 = 100;
 const QUERY_BYTES: usize = 1024;
 const QUERY_PARTS: usize = 32;
 
@@ -139,13 +137,7 @@ async fn search(
 ) -> Result<Response, Problem> {
     let caller = user.user_id;
     let bound = bound_to(&parameters)?;
-    let before = match parameters.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-        None => None,
-        Some(text) => {
-            let place = cursor::decode_id(&service.keyring, &bound, caller, text).map_err(|_| forged())?;
-            Some(MessageId::from_bytes(place))
-        }
-    };
+    let before = page::after(&service.keyring, &bound, caller, parameters.cursor.as_deref())?;
     let asked = Asked {
         query: words(&parameters.q)?,
         chat: parameters.chat_id,
@@ -153,8 +145,8 @@ async fn search(
         kind: parameters.kind,
         from: time("from", parameters.from.as_deref())?,
         to: time("to", parameters.to.as_deref())?,
-        before,
-        limit: limit(parameters.limit)?,
+        before: before.map(MessageId::from_bytes),
+        limit: page::limit(parameters.limit, DEFAULT_HITS)?,
     };
     if let Some(chat) = asked.chat {
         // The same answer for a chat of others as for one that does not exist.
@@ -189,30 +181,9 @@ fn words(text: &str) -> Result<Words, Problem> {
     Ok(words)
 }
 
-fn limit(asked: Option<u32>) -> Result<usize, Problem> {
-    match asked {
-        None => Ok(DEFAULT_HITS),
-        Some(limit @ 1..=LARGEST_PAGE) => Ok(limit as usize),
-        Some(_) => {
-            Err(Problem::invalid("limit", "out_of_range", format!("limit must be between 1 and {LARGEST_PAGE}")))
-        }
-    }
-}
-
 fn time(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let detail = "must be a time such as 2024-01-27T15:26:40.007Z";
-    let wrong = || Problem::invalid(field, "invalid_timestamp", detail);
-    let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
-    let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
-    i64::try_from(millis).map(|millis| Some(Timestamp(millis))).map_err(|_| wrong())
-}
-
-fn forged() -> Problem {
-    let detail = cursor::ForgedCursor.to_string();
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail.clone()).with_field(
-        "cursor",
-        "invalid_cursor",
-        detail,
-    )
+    let at = Timestamp::parse(text).ok_or_else(|| Problem::invalid(field, "invalid_timestamp", detail))?;
+    Ok(Some(at))
 }

@@ -20,7 +20,7 @@ use sentinel_adapters::{
 use sentinel_domain::{
     clock::HybridClock,
     config::{PlatformConfig, StoresConfig},
-    event::{Fanout, LiveEvent},
+    event::{Fanout, Nobody},
     keyring::Keyring,
     nodes::NodeId,
     ports::{AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
@@ -299,10 +299,6 @@ pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::
 
 /// The chats, for a command that nobody chats through.
 async fn chats(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<(Postgres, Cassandra, Arc<Keyring>)> {
-    struct Nobody;
-    impl Fanout for Nobody {
-        fn publish(&self, _: Vec<LiveEvent>) {}
-    }
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let nobody: Arc<dyn Fanout> = Arc::new(Nobody);
     let postgres = Postgres::connect(&stores.postgres, nobody.clone()).await?;

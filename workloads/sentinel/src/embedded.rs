@@ -15,12 +15,11 @@ use sentinel_adapters::{
 use sentinel_domain::{
     clock::HybridClock,
     config::PlatformConfig,
-    event::{Fanout, LiveEvent},
+    event::{Fanout, Nobody},
     keyring::Keyring,
     ports::{AccountStore, ChatStore, PresenceStore, SessionStore},
-    time::Timestamp,
 };
-use sentinel_http::layers;
+use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService};
 use sentinel_presence::PresenceService;
 use sentinel_users::UsersService;
@@ -70,11 +69,8 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let presence: Arc<dyn PresenceStore> = Arc::new(LocalPresence::new(store.clone()));
 
     // Access tokens of sessions that ended before a restart must stay refused until they expire.
-    let now = Timestamp::now();
-    let since = now.plus_seconds(-i64::from(config.auth.access_token_seconds));
-    for session in sessions.ended_since(since).await.context("reading ended sessions")? {
-        base.tokens.revoke_session(session, now);
-    }
+    let mut ended = EndedSessions::new(sessions.clone(), base.tokens.clone());
+    ended.ask().await.context("reading ended sessions")?;
 
     let Foundation { keyring, tokens, limits } = base;
     let users = UsersService::new(
@@ -155,10 +151,6 @@ fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -
 
 /// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
 pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
-    struct Nobody;
-    impl Fanout for Nobody {
-        fn publish(&self, _: Vec<LiveEvent>) {}
-    }
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(&config.data_dir, keyring, Arc::new(Nobody))?;
     let count = store.rewrap_keys().await?;

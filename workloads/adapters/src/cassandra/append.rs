@@ -97,7 +97,7 @@ impl Shared {
                 return self.carry_out(sending, verdict).await;
             }
         }
-        let message = message_of(&sending.draft, id);
+        let message = sending.draft.clone().into_message(id);
         let mut writes = self.message_writes(&sending.known, &message)?;
         if let Some(client) = &client {
             for attempt in stale {
@@ -143,7 +143,7 @@ impl Shared {
         }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
         let place = self.order.take(attempt.chat, now);
-        self.put(&self.message_writes(&known, &message_of(&draft, attempt.message))?).await?;
+        self.put(&self.message_writes(&known, &draft.into_message(attempt.message))?).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
@@ -198,21 +198,5 @@ impl Shared {
             writes.add(&self.statements.insert_chat_bucket, (partition.0, partition.1, write_time(message.0)));
             writes.opened.push(partition);
         }
-    }
-}
-
-fn message_of(draft: &Draft, id: MessageId) -> Message {
-    let Draft { chat_id, sender_id, kind, text, attachments, reply_to, client_message_id } = draft.clone();
-    Message {
-        id,
-        chat_id,
-        sender_id,
-        kind,
-        text,
-        attachments,
-        reply_to,
-        client_message_id,
-        edited_at: None,
-        deleted: false,
     }
 }

@@ -28,20 +28,20 @@ pub(super) fn append(
     now: Timestamp,
 ) -> Result<Appended, Failure> {
     let Batch { db, keys, .. } = *batch;
-    let Draft { chat_id, sender_id, kind, text, attachments, reply_to, client_message_id } = draft;
+    let (chat_id, sender_id) = (draft.chat_id, draft.sender_id);
     let state = batch.chats.of_caller(db, keys, sender_id, chat_id)?;
-    let fingerprint = client_message_id.as_ref().map(|id| Fingerprint::of(sender_id, id));
+    let fingerprint = draft.client_message_id.as_ref().map(|id| Fingerprint::of(sender_id, id));
     if let Some(fingerprint) = fingerprint
         && let Some(place) = batch.sent.find(db, fingerprint)?
         && let Some(message) = message_at(db, keys, place)?
-        && (message.sender_id, &message.client_message_id) == (sender_id, &client_message_id)
+        && (message.sender_id, &message.client_message_id) == (sender_id, &draft.client_message_id)
     {
         return Ok(Appended { message, duplicate: true });
     }
     if state.blocked {
         return Err(StoreError::Blocked.into());
     }
-    if let Some(reply_to) = reply_to
+    if let Some(reply_to) = draft.reply_to
         && !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), reply_to.as_bytes()])?
     {
         return Err(StoreError::UnknownReply.into());
@@ -49,11 +49,11 @@ pub(super) fn append(
     let (key, high) = (state.key.clone(), state.is_high(sender_id));
     let id = batch.message_id(now);
     let state = batch.chats.of_caller(db, keys, sender_id, chat_id)?;
-    let sealed = content::seal(&key, &state.chat, id, 0, &text, &attachments)?;
+    let sealed = content::seal(&key, &state.chat, id, 0, &draft.text, &draft.attachments)?;
 
-    let reply_bytes = reply_to.as_ref().map(MessageId::as_bytes);
-    let client_text = client_message_id.as_ref().map(ClientMessageId::as_str);
-    let kind_code = content::kind_code(kind);
+    let reply_bytes = draft.reply_to.as_ref().map(MessageId::as_bytes);
+    let client_text = draft.client_message_id.as_ref().map(ClientMessageId::as_str);
+    let kind_code = content::kind_code(draft.kind);
     let values = params![chat_id.as_bytes(), id.as_bytes(), high, kind_code, reply_bytes, client_text, sealed];
     execute(db, INSERT_MESSAGE, values)?;
     if let Some(fingerprint) = fingerprint {
@@ -61,18 +61,7 @@ pub(super) fn append(
     }
 
     let chat = state.chat.clone();
-    let message = Message {
-        id,
-        chat_id,
-        sender_id,
-        kind,
-        text,
-        attachments,
-        reply_to,
-        client_message_id,
-        edited_at: None,
-        deleted: false,
-    };
+    let message = draft.into_message(id);
     batch.events.push(LiveEvent::Message { chat, message: message.clone(), origin });
     Ok(Appended { message, duplicate: false })
 }

@@ -218,16 +218,10 @@ fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use sentinel_domain::event::LiveEvent;
+    use sentinel_domain::event::Nobody;
 
     use super::*;
     use crate::sqlite::statements::{SET_CLOCK, USERNAME_EXISTS};
-
-    struct Nobody;
-
-    impl Fanout for Nobody {
-        fn publish(&self, _: Vec<LiveEvent>) {}
-    }
 
     pub(super) fn open(path: &Path) -> Sqlite {
         let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();

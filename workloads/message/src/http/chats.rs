@@ -116,13 +116,7 @@ pub(super) async fn list(
         user.must_be(id)?;
     }
     let limit = page::limit(query.limit, DEFAULT_CHATS)?;
-    let before = match query.cursor.filter(|cursor| !cursor.is_empty()) {
-        None => None,
-        Some(cursor) => {
-            let place = cursor::decode_id(&service.keyring, QUERY, caller, &cursor);
-            Some(EventId::from_bytes(place.map_err(|_| page::forged("cursor"))?))
-        }
-    };
+    let before = page::after(&service.keyring, QUERY, caller, query.cursor.as_deref())?.map(EventId::from_bytes);
     // One more than asked for, to know whether there is a next page.
     let mut summaries = service.chats.chats(caller, before, limit + 1).await?;
     let more = summaries.len() > limit;

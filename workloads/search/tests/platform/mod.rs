@@ -12,7 +12,7 @@ use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
     config::{AuthConfig, LimitsConfig, PlatformConfig},
-    event::{Fanout, LiveEvent},
+    event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Draft, Message, MessageKind},
     outbox::{Change, PlatformEvent},
@@ -28,12 +28,6 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use self::memory::MemoryIndex;
-
-struct Nobody;
-
-impl Fanout for Nobody {
-    fn publish(&self, _: Vec<LiveEvent>) {}
-}
 
 /// The service and what feeds it.
 pub struct Platform {
