@@ -12,7 +12,7 @@ import { loadPreferences } from './preferences';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
-import { chats, current, lacks, link, listed, setTimeline, timelines, typing } from './state';
+import { chats, current, identity, lacks, link, listed, setTimeline, timelines, typing } from './state';
 import { messageToast, serverTells } from './toasts';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
@@ -42,7 +42,7 @@ export async function start(): Promise<void> {
   });
   since = kept?.token ?? null;
   first = true;
-  socket.open({ ready, lost, event: (name, data) => apply(name, data, true), notification, notifying: (on) => { serverTells.value = on; } });
+  socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
   repair = setInterval(() => void catchUp(), REPAIR_MS);
   window.addEventListener('online', socket.hurry);
   window.addEventListener('offline', lost);
@@ -58,6 +58,18 @@ export function stop(): void {
   window.removeEventListener('offline', lost);
   document.removeEventListener('visibilitychange', onVisible);
   socket.close();
+}
+
+let waiting: [string, unknown][] = [];
+
+/** Applies what comes in a burst at once: the page is drawn once. */
+function happened(name: string, data: unknown): void {
+  if (waiting.push([name, data]) > 1) return;
+  setTimeout(() => {
+    const events = waiting;
+    waiting = [];
+    if (identity.value) batch(() => events.forEach(([event, payload]) => apply(event, payload, true)));
+  }, 8);
 }
 
 function onVisible(): void {
@@ -125,7 +137,7 @@ async function pages(): Promise<void> {
     }
     if (mine !== turn) return;
     if (page.reset) await anew();
-    for (const { event, data } of page.events) apply(event, data, false);
+    batch(() => page.events.forEach(({ event, data }) => apply(event, data, false)));
     since = page.next;
     more = page.more;
     await flush(page.next);

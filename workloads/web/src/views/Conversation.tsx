@@ -99,10 +99,12 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
       <Log
         log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault}
         onAgain={() => { again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true)); }}
-        onReply={(message) => setAnswering({ kind: 'reply', message })}
-        onEdit={(message) => setAnswering({ kind: 'edit', message })}
-        onDelete={setDeleting}
-        onJump={(message_id) => void jumpTo(message_id)}
+        acts={{
+          onReply: (message) => setAnswering({ kind: 'reply', message }),
+          onEdit: (message) => setAnswering({ kind: 'edit', message }),
+          onDelete: setDeleting,
+          onJump: (message_id) => void jumpTo(message_id),
+        }}
       />
       <div class="under-log">
         {!atEnd && timeline && (

@@ -1,15 +1,15 @@
 // The messages of a chat, with days and marks between them.
 import type { Ref } from 'preact';
-import { useState } from 'preact/hooks';
-import type { Message } from '../api/types';
+import { useMemo, useRef, useState } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { dayName } from '../i18n/times';
 import { discard, retry } from '../session/sending';
 import { me } from '../session/state';
 import type { Chat } from '../store/chats';
+import { statusOf } from '../store/receipts';
 import type { Row } from '../store/rows';
 import type { Timeline } from '../store/timeline';
-import { MessageRow } from './MessageRow';
+import { MessageRow, type MessageActs } from './MessageRow';
 import { OutgoingRow } from './OutgoingRow';
 import { nameOf } from './people';
 import { rove } from './roving';
@@ -22,13 +22,19 @@ interface LogProps {
   flash: string | null;
   fault: boolean;
   onAgain(): void;
-  onReply(message: Message): void;
-  onEdit(message: Message): void;
-  onDelete(message: Message): void;
-  onJump(message_id: string): void;
+  acts: MessageActs;
 }
 
-export function Log({ log, chat, rows, timeline, flash, fault, onAgain, ...acts }: LogProps) {
+export function Log({ log, chat, rows, timeline, flash, fault, onAgain, acts }: LogProps) {
+  // The rows get the same functions each time, so that they need not be drawn again.
+  const latest = useRef(acts);
+  latest.current = acts;
+  const stable = useMemo<MessageActs>(() => ({
+    onReply: (message) => latest.current.onReply(message),
+    onEdit: (message) => latest.current.onEdit(message),
+    onDelete: (message) => latest.current.onDelete(message),
+    onJump: (message_id) => latest.current.onJump(message_id),
+  }), []);
   const [stop, setStop] = useState<string | null>(null);
   const messages = rows.filter((row) => row.kind === 'message' || row.kind === 'outgoing');
   const tabStop = messages.some((row) => row.key === stop) ? stop : messages.at(-1)?.key;
@@ -62,8 +68,10 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, ...acts 
             case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={retry} onDiscard={discard} />;
             default: return (
               <MessageRow
-                key={row.key} row={row} chat={chat} tabStop={row.key === tabStop} flash={row.key === flash} onFocus={setStop}
-                replied={row.message.reply_to ? byId(row.message.reply_to) : undefined} {...acts}
+                key={row.key} message={row.message} own={row.own} first={row.first} last={row.last} peer={chat.peer}
+                status={self ? 'read' : statusOf(row.message, row.own ? chat.theirs : chat.mine)}
+                replied={row.message.reply_to ? byId(row.message.reply_to) : undefined}
+                tabStop={row.key === tabStop} flash={row.key === flash} onFocus={setStop} acts={stable}
               />
             );
           }

@@ -22,13 +22,15 @@ export function OutgoingRow({ row, tabStop, onFocus, onRetry, onDiscard }: Outgo
       class={`message own ${outgoing.state} ${first ? 'first' : ''} ${last ? 'last' : ''}`} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(row.key)}
       data-testid="message" data-key={row.key} data-status={outgoing.state} data-own="true" aria-label={`${strings.you}, ${clockOf(outgoing.created_at)}`}
     >
-      <div class="bubble">
-        {outgoing.attachments.length > 0 && <Attachments ids={outgoing.attachments} />}
-        {outgoing.message && <p class="text" dir="auto" data-testid="text"><MessageText text={outgoing.message} /></p>}
-        <span class="meta">
-          <time title={wholeOf(outgoing.created_at)}>{clockOf(outgoing.created_at)}</time>
-          <Ticks status={outgoing.state} title={outgoing.reason ?? undefined} />
-        </span>
+      <div class="bubble-box">
+        <div class="bubble">
+          {outgoing.attachments.length > 0 && <Attachments ids={outgoing.attachments} />}
+          {outgoing.message && <p class="text" dir="auto" data-testid="text"><MessageText text={outgoing.message} /></p>}
+          <span class="meta">
+            <time title={wholeOf(outgoing.created_at)}>{clockOf(outgoing.created_at)}</time>
+            <Ticks status={outgoing.state} title={outgoing.reason ?? undefined} />
+          </span>
+        </div>
       </div>
       {outgoing.state === 'failed' && (
         <p class="failed-note" role="alert">

@@ -88,39 +88,38 @@ export function useLog({ chat_id, timeline, marked, jump, onJumped }: Options) {
       node.scrollTop = node.scrollHeight;
     } else if (anchor.current) {
       const kept = anchor.current;
-      const element = children().find((one) => one.dataset.key === kept.key);
+      const element = node.querySelector<HTMLElement>(`[data-key="${kept.key}"]`);
       if (element) node.scrollTop = element.offsetTop - kept.offset;
     }
-    measure();
+    measureSoon();
+  };
+
+  const frame = useRef(0);
+  /** Once for all changes until the next picture. */
+  const measureSoon = () => {
+    cancelAnimationFrame(frame.current);
+    frame.current = requestAnimationFrame(() => {
+      latest.current.measure();
+      latest.current.fetchMore();
+    });
   };
 
   const latest = useRef({ place, measure, fetchMore });
   latest.current = { place, measure, fetchMore };
 
-  useLayoutEffect(() => {
-    place();
-    fetchMore();
-  });
+  useLayoutEffect(place);
 
   useEffect(() => {
     const node = log.current;
     if (!node) return undefined;
-    let frame = 0;
-    const scrolled = () => {
-      cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => {
-        latest.current.measure();
-        latest.current.fetchMore();
-      });
-    };
     const resized = new ResizeObserver(() => latest.current.place());
     resized.observe(node);
     if (node.firstElementChild) resized.observe(node.firstElementChild);
-    node.addEventListener('scroll', scrolled, { passive: true });
+    node.addEventListener('scroll', measureSoon, { passive: true });
     return () => {
-      cancelAnimationFrame(frame);
+      cancelAnimationFrame(frame.current);
       resized.disconnect();
-      node.removeEventListener('scroll', scrolled);
+      node.removeEventListener('scroll', measureSoon);
       visibleUpTo.value = null;
     };
   }, [chat_id]);
