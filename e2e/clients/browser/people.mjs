@@ -27,6 +27,12 @@ export async function call(method, path, { token, body } = {}) {
   return text ? JSON.parse(text) : undefined;
 }
 
+/** Skips the rest of a test where the server has no such route. */
+export async function needs(path) {
+  const { paths } = await call('GET', '/openapi.json');
+  test.skip(!(path in paths), `this server has no ${path}`);
+}
+
 /** A person with an account. */
 export async function person(prefix) {
   const username = freshName(prefix);

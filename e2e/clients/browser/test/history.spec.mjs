@@ -1,5 +1,5 @@
 // What was written before: paging back, and finding again.
-import { call, chatOf, expect, log, message, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+import { call, chatOf, expect, log, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
 
 const NEEDLE = 'the password of the lighthouse is Käsekuchen';
 
@@ -16,6 +16,7 @@ async function longChat(lines) {
 }
 
 test('what is searched for is marked, and a hit leads to its place', async ({ windows }) => {
+  await needs('/search/messages');
   const { ann, bob } = await longChat(140);
   const hers = await windowOf(windows, ann);
   const hit = hers.getByTestId('hit');

@@ -1,5 +1,5 @@
 // Being told of what one is not looking at.
-import { chatOf, expect, message, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+import { chatOf, expect, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
 
 test('who looks elsewhere is told, and led to the message', async ({ windows }) => {
   const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
@@ -16,6 +16,7 @@ test('who looks elsewhere is told, and led to the message', async ({ windows }) 
 });
 
 test('unread messages are listed until they are read', async ({ windows }) => {
+  await needs('/notifications');
   const [ann, bob] = [await person('ann'), await person('bob')];
   const chat = await chatOf(ann, bob);
   await write(bob, chat, 'call me');

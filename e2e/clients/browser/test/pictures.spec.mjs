@@ -1,5 +1,5 @@
 // Pictures and files, from one window to the other.
-import { chatOf, expect, message, openChat, person, picture, say, test, windowOf } from '../people.mjs';
+import { chatOf, expect, message, needs, openChat, person, picture, say, test, windowOf } from '../people.mjs';
 
 /** A real picture, drawn by the browser. */
 const drawing = (page, type) => page.evaluate(async (kind) => {
@@ -19,6 +19,7 @@ const drawing = (page, type) => page.evaluate(async (kind) => {
 const isShown = (image) => image.evaluate((element) => element.complete && element.naturalWidth > 0);
 
 test('a picture is sent and its thumbnail seen; a file comes by its name', async ({ windows }) => {
+  await needs('/media/uploads');
   const [ann, bob] = [await person('ann'), await person('bob')];
   await chatOf(ann, bob);
   const [hers, his] = [await windowOf(windows, ann), await windowOf(windows, bob)];
