@@ -95,7 +95,7 @@ export const chats = (page) => page.getByRole('list', { name: 'Chats', exact: tr
 export const chatWith = (page, { username }) => chats(page).getByTestId('chat').filter({ hasText: username });
 export const log = (page) => page.getByRole('log');
 export const message = (page, text) => page.getByTestId('message').filter({ hasText: text });
-export const field = (page) => page.getByRole('textbox', { name: 'Message' });
+export const field = (page) => page.getByRole('textbox', { name: 'Message', exact: true });
 
 /** Opens the chat with somebody who is in the list already. */
 export async function openChat(page, someone) {
