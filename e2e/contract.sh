@@ -40,7 +40,8 @@ start() {
 start tests
 echo "sentinel standalone at $url, limits raised"
 key=$(find "$data/store/keys" -name "jwt-*.pem" | sort | head -n 1)
-SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests SENTINEL_SIGNING_KEY=$key e2e/clients/run.sh
+SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests SENTINEL_SIGNING_KEY=$key \
+  SENTINEL_DATA=$data/store SENTINEL_PROGRAM=$PWD/target/debug/sentinel e2e/clients/run.sh
 stop
 start default
 echo "sentinel standalone at $url, default limits"

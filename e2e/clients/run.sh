@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the contract tests of the stock clients against SENTINEL_URL, the base URL of a running Sentinel.
 # SENTINEL_CORS_ORIGIN: an origin that it allows. SENTINEL_SIGNING_KEY: its key, to make tokens that only claims make wrong.
+# SENTINEL_DATA and SENTINEL_PROGRAM: its folder of data and the program, to make admins.
 # SENTINEL_LIMITS=tests: its rate limits were raised, so that they can't be tested.
 set -eu
 : "${SENTINEL_URL:?must be the base URL of a running Sentinel, for example http://127.0.0.1:8080}"

@@ -65,8 +65,10 @@ impl World {
         let accounts = Arc::new(Accounts { sqlite: self.sqlite.clone(), chats: Arc::new(cassandra.clone()) });
         let stores = Stores {
             accounts,
-            sessions: sqlite,
+            sessions: sqlite.clone(),
             chats: Arc::new(cassandra.clone()),
+            administration: sqlite.clone(),
+            reports: sqlite,
             fanout: self.fanout.clone(),
             in_order: false,
             keep: Arc::new((self.keep.clone(), keyspace)),

@@ -148,6 +148,15 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
+/// What admins made of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is an admin.
+    pub admin: bool,
+    /// Since when it is disabled; it is not when there is nothing.
+    pub disabled_at: Option<Timestamp>,
+}
+
 /// What others see of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Profile {

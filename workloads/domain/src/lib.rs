@@ -1,6 +1,7 @@
 //! Types, ids, rules and ports of the chat platform; no I/O.
 
 pub mod account;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod cursor;
@@ -14,6 +15,7 @@ pub mod outbox;
 pub mod place;
 pub mod ports;
 pub mod presence;
+pub mod report;
 pub mod search;
 pub mod session;
 pub mod time;

@@ -78,6 +78,15 @@ impl IntoResponses for NeedsToken {
     }
 }
 
+/// What a route for admins answers to others.
+pub struct NeedsAdmin;
+
+impl IntoResponses for NeedsAdmin {
+    fn responses() -> Answers {
+        answers([("403", problem("The token does not have the scope `admin` (`forbidden`)."))])
+    }
+}
+
 /// What a route with a JSON body answers to a bad one.
 pub struct TakesJson;
 

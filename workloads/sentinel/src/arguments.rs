@@ -30,6 +30,9 @@ pub enum Command {
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Say who administers the platform
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
 }
@@ -149,12 +152,29 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
-    Rotate(Rotate),
+    Rotate(Place),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make an account an admin: its tokens get the scope `admin`, and it has to log in again
+    Grant(OfAccount),
+    /// Make an admin an ordinary account again, and end its sessions
+    Revoke(OfAccount),
 }
 
 #[derive(Debug, Args)]
+pub struct OfAccount {
+    /// The account's name
+    pub username: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where a command finds keys and stores.
+#[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Rotate {
+pub struct Place {
     /// The configuration of `serve`, in JSON
     #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -163,13 +183,13 @@ pub struct Rotate {
     data: Option<PathBuf>,
 }
 
-impl Rotate {
+impl Place {
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {
             (Some(config), _) => ConfigFile { config: config.clone() }.read(),
             (None, Some(data)) => Ok(of_folder(data)),
-            (None, None) => bail!("say where the keys are: --config or --data"),
+            (None, None) => bail!("say where the platform is: --config or --data"),
         }
     }
 }

@@ -22,7 +22,8 @@ use sentinel_domain::{
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService};
 use sentinel_presence::PresenceService;
-use sentinel_users::UsersService;
+use sentinel_users::{UserStores, UsersService};
+use tokio::task::JoinHandle;
 
 use crate::{
     arguments::Role,
@@ -42,6 +43,7 @@ pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence];
 /// The embedded stores: the database, and what keeps other servers off its folder.
 pub struct EmbeddedStores {
     sqlite: Sqlite,
+    watch: JoinHandle<()>,
     _lock: File,
 }
 
@@ -53,6 +55,7 @@ impl EmbeddedStores {
 
     /// Writes out what waits and closes the database.
     pub fn close(&self) {
+        self.watch.abort();
         self.sqlite.close();
     }
 }
@@ -71,12 +74,18 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     // Access tokens of sessions that ended before a restart must stay refused until they expire.
     let mut ended = EndedSessions::new(sessions.clone(), base.tokens.clone());
     ended.ask().await.context("reading ended sessions")?;
+    // Commands such as `sentinel admin revoke` end sessions from another process.
+    let watch = ended.watch(Some(hub.clone()));
 
     let Foundation { keyring, tokens, limits } = base;
     let users = UsersService::new(
-        accounts.clone(),
-        sessions.clone(),
-        chats.clone(),
+        UserStores {
+            accounts: accounts.clone(),
+            sessions: sessions.clone(),
+            chats: chats.clone(),
+            administration: Arc::new(store.clone()),
+            reports: Arc::new(store.clone()),
+        },
         tokens.clone(),
         keyring.clone(),
         limits.clone(),
@@ -106,7 +115,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .into();
     let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, watch: tokio::spawn(watch), _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 
@@ -156,6 +165,12 @@ pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let count = store.rewrap_keys().await?;
     store.close();
     Ok(count)
+}
+
+/// The accounts, for a command beside the server.
+pub fn administered(config: &PlatformConfig) -> anyhow::Result<Sqlite> {
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+    open_store(&config.data_dir, keyring, Arc::new(Nobody))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The one binary of the chat platform: every service is a role of it.
 
 mod admin;
+mod administer;
 mod arguments;
 mod describe;
 mod distributed;
@@ -16,7 +17,7 @@ use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
 use sentinel_domain::config::{PlatformConfig, StoresConfig};
 
-use crate::arguments::{Arguments, Command, KeysCommand, Role};
+use crate::arguments::{AdminCommand, Arguments, Command, KeysCommand, Role};
 
 // Password hashing takes 19 MiB at a time on changing threads, which the system's allocator keeps for each of them.
 #[global_allocator]
@@ -72,6 +73,17 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             };
             let count = runtime()?.block_on(rewrapped).context("re-wrapping the chat keys")?;
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
+            Ok(())
+        }
+        Command::Admin(command) => {
+            logging::start_plain();
+            let (grant, of) = match command {
+                AdminCommand::Grant(of) => (true, of),
+                AdminCommand::Revoke(of) => (false, of),
+            };
+            runtime()?.block_on(administer::set_admin(&of.place.config()?, &of.username, grant))?;
+            let became = if grant { "is an admin now" } else { "is no admin any more" };
+            println!("{} {became}; the account has to log in again", of.username);
             Ok(())
         }
         Command::Openapi => {

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use sentinel_domain::{
-    account::{Email, InvalidAccount, Username, check_password},
+    account::{Email, InvalidAccount, Standing, Username, check_password},
     config::Access,
     ids::UserId,
     ports::NewAccount,
@@ -65,7 +65,7 @@ pub(crate) async fn register(
     let password_hash = users.passwords.hash(registration.password).await?;
     let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
     let account = users.accounts.create_account(new).await?;
-    let (_, answer) = users.begin_session(&account, device::name(&headers)).await?;
+    let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 

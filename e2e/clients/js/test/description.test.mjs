@@ -12,6 +12,9 @@ const ROUTES = [
   'POST /users/chat', 'GET /users/chat', 'GET /users/chat/{}', 'POST /users/chat/{}',
   'POST /users/chat/{}/messages', 'PATCH /users/chat/{}/messages/{}', 'DELETE /users/chat/{}/messages/{}',
   'POST /users/chat/{}/read', 'GET /sync',
+  'POST /reports', 'GET /admin/users', 'GET /admin/users/{}', 'POST /admin/users/{}/disable',
+  'POST /admin/users/{}/enable', 'DELETE /admin/users/{}/sessions', 'GET /admin/stats', 'GET /admin/audit',
+  'GET /admin/reports', 'POST /admin/reports/{}/resolve',
   'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
   'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
 ];

@@ -1,7 +1,7 @@
 //! Rows as values of the domain.
 
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
     ids::{SessionId, UserId},
     ports::Credentials,
     session::Session,
@@ -10,7 +10,7 @@ use sentinel_domain::{
 use sqlx::{Error, Row, postgres::PgRow};
 
 /// A value that no writer of this schema stores.
-fn malformed(column: &'static str) -> Error {
+pub(super) fn malformed(column: &'static str) -> Error {
     Error::Decode(format!("a malformed value in column {column}").into())
 }
 
@@ -31,10 +31,16 @@ pub(super) fn account(row: PgRow) -> Result<Account, Error> {
     })
 }
 
-/// The same with `password_hash`.
+/// The same with `password_hash, admin, disabled_at`.
 pub(super) fn credentials(row: PgRow) -> Result<Credentials, Error> {
-    let password_hash = row.try_get("password_hash")?;
-    Ok(Credentials { account: account(row)?, password_hash })
+    let (password_hash, standing) = (row.try_get("password_hash")?, standing(&row)?);
+    Ok(Credentials { account: account(row)?, password_hash, standing })
+}
+
+/// `admin, disabled_at` of a row.
+pub(super) fn standing(row: &PgRow) -> Result<Standing, Error> {
+    let disabled_at: Option<i64> = row.try_get("disabled_at")?;
+    Ok(Standing { admin: row.try_get("admin")?, disabled_at: disabled_at.map(Timestamp) })
 }
 
 /// A row of `id, username, display_name, avatar_url`.

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Sorts after every character of a user name.
-const AFTER_ALL_NAMES: char = '\u{7f}';
+pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
 
 #[async_trait]
 impl AccountStore for Sqlite {

@@ -4,6 +4,7 @@
 //! What messages say is encrypted with their chat's key, which is stored wrapped by a key-encryption key.
 
 mod accounts;
+mod administration;
 mod append;
 mod batch;
 mod chat_cache;
@@ -16,6 +17,7 @@ mod messages;
 mod presence;
 mod readers;
 mod receipts;
+mod reports;
 mod retention;
 mod rewrap;
 mod rows;

@@ -5,7 +5,7 @@ use rusqlite::{
     types::{FromSqlError, Type},
 };
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::WrappedKey,
     message::{Chat, ClientMessageId, Message},
@@ -23,7 +23,7 @@ use crate::{
 use super::{failure::Failure, statements::CHAT};
 
 /// A value that no writer of this schema stores.
-fn malformed(column: usize, kind: Type) -> rusqlite::Error {
+pub(super) fn malformed(column: usize, kind: Type) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(FromSqlError::InvalidType))
 }
 
@@ -31,7 +31,7 @@ fn username(row: &Row<'_>, column: usize) -> rusqlite::Result<Username> {
     Username::parse(row.get_ref(column)?.as_str()?).map_err(|_| malformed(column, Type::Text))
 }
 
-/// A row of `id, username, email, display_name, avatar_url, created_at, password_hash`.
+/// A row of `id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at, …`.
 pub(super) fn credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials {
         account: Account {
@@ -43,6 +43,7 @@ pub(super) fn credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
             created_at: Timestamp(row.get(5)?),
         },
         password_hash: row.get(6)?,
+        standing: Standing { admin: row.get(7)?, disabled_at: row.get::<_, Option<i64>>(8)?.map(Timestamp) },
     })
 }
 

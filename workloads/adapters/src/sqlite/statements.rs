@@ -15,11 +15,11 @@ statements! {
     USERNAME_EXISTS = "SELECT 1 FROM accounts WHERE username = ?1";
     EMAIL_EXISTS = "SELECT 1 FROM accounts WHERE email = ?1";
     ACCOUNT_EXISTS = "SELECT 1 FROM accounts WHERE id = ?1";
-    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
+    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
         FROM accounts WHERE id = ?1";
-    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
+    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
         FROM accounts WHERE username = ?1";
-    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
+    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
         FROM accounts WHERE email = ?1";
     PROFILES_FROM = "SELECT id, username, display_name, avatar_url
         FROM accounts WHERE username >= ?1 AND username < ?2 ORDER BY username LIMIT ?3";
@@ -30,6 +30,33 @@ statements! {
     SET_PROFILE = "UPDATE accounts SET display_name = ?2, avatar_url = ?3 WHERE id = ?1";
     SET_PASSWORD_HASH = "UPDATE accounts SET password_hash = ?2 WHERE id = ?1";
     DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?1";
+
+    // Administration
+    SET_ADMIN = "UPDATE accounts SET admin = ?2 WHERE id = ?1";
+    SET_DISABLED = "UPDATE accounts SET disabled_at = ?2 WHERE id = ?1";
+    ACCOUNT_RECORD = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
+        (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts WHERE id = ?1";
+    ACCOUNT_RECORDS = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
+        (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts
+        WHERE username >= ?1 AND username < ?2 AND username > ?3
+        AND (NOT ?4 OR admin) AND (NOT ?5 OR disabled_at IS NOT NULL) ORDER BY username LIMIT ?6";
+    INSERT_AUDIT = "INSERT INTO audit_log (id, at, actor, action, subject, address, note)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    AUDIT_LOG = "SELECT id, at, actor, action, subject, address, note FROM audit_log
+        WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_LOG_ABOUT = "SELECT id, at, actor, action, subject, address, note FROM audit_log
+        WHERE subject = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2";
+    PRUNE_AUDIT = "DELETE FROM audit_log WHERE id < ?1";
+    INSERT_REPORT = "INSERT INTO reports
+        (id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    REPORTS = "SELECT id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at,
+        resolved_by, resolved_at, resolution FROM reports
+        WHERE (resolved_at IS NULL) = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    REPORT_OPEN = "SELECT resolved_at IS NULL FROM reports WHERE id = ?1";
+    RESOLVE_REPORT = "UPDATE reports SET resolved_by = ?2, resolved_at = ?3, resolution = ?4 WHERE id = ?1";
+    DELETE_REPORTS_BY = "DELETE FROM reports WHERE reporter = ?1";
+    DELETE_REPORTS_OF = "DELETE FROM reports WHERE reported = ?1";
 
     // Blocks
     INSERT_BLOCK = "INSERT OR IGNORE INTO blocks (blocker, blocked, created_at) VALUES (?1, ?2, ?3)";
@@ -138,6 +165,11 @@ statements! {
     SET_CLOCK = "INSERT INTO clock (only, newest) VALUES (0, ?1)
         ON CONFLICT (only) DO UPDATE SET newest = max(newest, excluded.newest)";
 }
+
+/// Counts whole tables, so it has no index to go by. Asked for by admins only.
+pub(super) const STATISTICS: &str = "SELECT (SELECT count(*) FROM accounts),
+    (SELECT count(*) FROM accounts WHERE disabled_at IS NOT NULL), (SELECT count(*) FROM accounts WHERE admin),
+    (SELECT count(*) FROM sessions), (SELECT count(*) FROM reports WHERE resolved_at IS NULL)";
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //! to [`contract_tests!`]. Accounts are random, so a suite can run on a database that others use.
 
 pub mod accounts;
+pub mod administration;
 pub mod chats;
 pub mod deletion;
 pub mod history;
@@ -18,7 +19,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, ChatStore, NewAccount, SessionStore, StoreError},
+    ports::{AccountStore, AdministrationStore, ChatStore, NewAccount, ReportStore, SessionStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -46,6 +47,8 @@ pub struct Stores {
     pub accounts: Arc<dyn AccountStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
+    pub administration: Arc<dyn AdministrationStore>,
+    pub reports: Arc<dyn ReportStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -171,6 +174,11 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; sessions: sessions_are_listed_and_end,
             a_session_moves_once_per_generation, a_reused_or_expired_session_ends, all_others_end }
     };
+    (@module administration $factory:path) => {
+        $crate::contract_tests! { @tests $factory; administration: a_disabled_account_has_no_sessions,
+            an_admin_is_made_and_unmade, accounts_are_listed_for_admins, the_audit_log_is_paged_and_outlives_accounts,
+            reports_are_kept_and_resolved_once, reports_go_with_either_account }
+    };
     (@module chats $factory:path) => {
         $crate::contract_tests! { @tests $factory; chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself,
             unknown_and_foreign_chats_are_the_same, a_block_cuts_new_chats_and_messages,
@@ -209,7 +217,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, chats, messages, history, receipts, inbox, deletion
+            $factory; accounts, sessions, administration, chats, messages, history, receipts, inbox, deletion
         }
     };
     ($factory:path; $($module:ident),+) => {

@@ -1,6 +1,7 @@
 //! The ports: what services need of stores. Adapters implement them; one contract-test suite holds for all.
 
 mod accounts;
+mod administration;
 mod chats;
 mod events;
 mod notifications;
@@ -10,6 +11,7 @@ mod search;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
+pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use notifications::NotificationStore;

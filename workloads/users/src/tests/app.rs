@@ -11,7 +11,12 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request},
 };
-use sentinel_domain::{config::PlatformConfig, keyring::Keyring};
+use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
+    config::PlatformConfig,
+    keyring::Keyring,
+    ports::AdministrationStore,
+};
 use sentinel_http::{
     layers,
     rate::RateLimits,
@@ -22,7 +27,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::stores::Memory;
-use crate::{UsersService, router};
+use crate::{UserStores, UsersService, router};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -72,9 +77,13 @@ impl App {
         let limits = Arc::new(RateLimits::new(&config.limits));
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
         let service = UsersService::new(
-            memory.clone(),
-            memory.clone(),
-            memory.clone(),
+            UserStores {
+                accounts: memory.clone(),
+                sessions: memory.clone(),
+                chats: memory.clone(),
+                administration: memory.clone(),
+                reports: memory.clone(),
+            },
             Arc::clone(&tokens),
             keyring,
             Arc::clone(&limits),
@@ -133,6 +142,14 @@ impl App {
         let answer = self.post("/register", body).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.client()
+    }
+
+    /// An account that is an admin, logged in as such.
+    pub async fn admin(&self, name: &str) -> Client {
+        let id = self.register(name).await.id.parse().unwrap();
+        let entry = AuditEntry::now(AuditAction::AdminGranted, None, Some(id));
+        self.memory.set_admin(id, true, entry).await.unwrap();
+        self.login(name).await
     }
 
     pub async fn login(&self, name: &str) -> Client {

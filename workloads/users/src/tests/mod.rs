@@ -1,11 +1,14 @@
 //! The routes over stores in memory.
 
 mod account;
+mod admin_stores;
+mod administration;
 mod app;
 mod description;
 mod errors;
 mod export;
 mod lookup;
+mod reports;
 mod sessions;
 mod signing_in;
 mod stores;

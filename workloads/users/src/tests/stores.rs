@@ -10,7 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
+    audit::AuditEntry,
     event::Origin,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Chat, Draft, Message},
@@ -19,6 +20,7 @@ use sentinel_domain::{
         AccountStore, Appended, ChatStore, ChatSummary, Credentials, HistoryPage, HistoryQuery, Inbox, NewAccount,
         ProfileChange, SessionStore, StoreError, TakenField,
     },
+    report::Report,
     session::{Rotation, Session, rotate},
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -36,6 +38,9 @@ pub struct Data {
     pub sessions: BTreeMap<SessionId, Session>,
     pub blocks: Vec<(UserId, UserId, Timestamp)>,
     pub chats: Vec<(Chat, Vec<Message>)>,
+    pub standings: BTreeMap<UserId, Standing>,
+    pub audit: Vec<AuditEntry>,
+    pub reports: Vec<Report>,
 }
 
 impl Memory {
@@ -43,7 +48,7 @@ impl Memory {
         self.data.lock().unwrap()
     }
 
-    fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
+    pub(super) fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
         if self.down.load(Ordering::Relaxed) {
             return Err(StoreError::unavailable("driver text: connection to 10.0.0.7 refused"));
         }
@@ -69,7 +74,8 @@ impl Data {
 
     fn credentials(&self, which: impl Fn(&Account) -> bool) -> Option<Credentials> {
         let (account, hash) = self.accounts.values().find(|(account, _)| which(account))?;
-        Some(Credentials { account: account.clone(), password_hash: hash.clone() })
+        let standing = self.standings.get(&account.id).copied().unwrap_or_default();
+        Some(Credentials { account: account.clone(), password_hash: hash.clone(), standing })
     }
 }
 
