@@ -35,6 +35,8 @@ pub enum Command {
     Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
+    /// Print the description of the events of sockets (AsyncAPI 3.0)
+    Asyncapi,
 }
 
 /// A service of the platform.

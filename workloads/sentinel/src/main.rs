@@ -90,6 +90,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             println!("{}", describe::openapi(Role::value_variants()).to_pretty_json()?);
             Ok(())
         }
+        Command::Asyncapi => {
+            println!("{}", serde_json::to_string_pretty(&describe::asyncapi())?);
+            Ok(())
+        }
     }
 }
 
