@@ -61,6 +61,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
+        mail: None,
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
     })

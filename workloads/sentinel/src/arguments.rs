@@ -137,6 +137,7 @@ impl Standalone {
             limits,
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
+            mail: None,
             stores: None,
             message_peers: None,
         })
@@ -207,6 +208,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         limits: LimitsConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
+        mail: None,
         stores: None,
         message_peers: None,
     }

@@ -7,6 +7,7 @@ mod describe;
 mod distributed;
 mod embedded;
 mod logging;
+mod mail;
 mod platform;
 mod routes;
 mod serve;

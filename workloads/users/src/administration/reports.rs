@@ -113,6 +113,7 @@ pub(crate) enum ReportState {
 pub(crate) struct List {
     /// Open ones by default.
     #[serde(default)]
+    #[param(inline)]
     state: ReportState,
     /// Reports of a page, 1 to 100.
     #[param(minimum = 1, maximum = 100)]

@@ -107,6 +107,7 @@ pub(crate) struct List {
     prefix: Option<String>,
     /// Which ones; all by default.
     #[serde(default)]
+    #[param(inline)]
     which: Which,
     /// Accounts of a page, 1 to 100.
     #[param(minimum = 1, maximum = 100)]
