@@ -140,6 +140,8 @@ pub struct Account {
     pub username: Username,
     /// Its unique address; shown to its owner only.
     pub email: Email,
+    /// Whether its owner has shown that the address is theirs.
+    pub email_verified: bool,
     /// The name to show.
     pub display_name: String,
     /// Where its picture is.

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod event;
 pub mod ids;
 pub mod keyring;
+pub mod mail;
 pub mod message;
 pub mod nodes;
 pub mod notification;

@@ -87,6 +87,15 @@ impl IntoResponses for NeedsAdmin {
     }
 }
 
+/// What a route that needs mail answers where none is sent.
+pub struct NeedsMail;
+
+impl IntoResponses for NeedsMail {
+    fn responses() -> Answers {
+        answers([("403", problem("This deployment sends no mail (`mail_disabled`)."))])
+    }
+}
+
 /// What a route with a JSON body answers to a bad one.
 pub struct TakesJson;
 

@@ -35,6 +35,8 @@ pub enum Command {
     Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
+    /// Print the description of the events of sockets (AsyncAPI 3.0)
+    Asyncapi,
 }
 
 /// A service of the platform.
@@ -135,6 +137,7 @@ impl Standalone {
             limits,
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
+            mail: None,
             stores: None,
             message_peers: None,
         })
@@ -205,6 +208,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         limits: LimitsConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
+        mail: None,
         stores: None,
         message_peers: None,
     }

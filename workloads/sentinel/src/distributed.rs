@@ -32,11 +32,12 @@ use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay}
 use sentinel_notification::{NotificationService, Notifier};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
-use sentinel_users::{UserStores, UsersService};
+use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
@@ -176,22 +177,26 @@ impl Process<'_> {
         });
     }
 
-    fn users(&self) -> anyhow::Result<Router> {
+    fn users(&mut self) -> anyhow::Result<Router> {
         let Foundation { keyring, tokens, limits } = &self.base;
-        let service = UsersService::new(
+        let mut service = UsersService::new(
             UserStores {
                 accounts: self.accounts.clone(),
                 sessions: self.sessions.clone(),
                 chats: self.chats.clone(),
                 administration: self.postgres.clone(),
                 reports: self.postgres.clone(),
+                mail: self.postgres.clone(),
             },
             tokens.clone(),
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
         )?;
-        Ok(sentinel_users::router(Arc::new(service)).into())
+        service.mail = mail::open(&self.config)?;
+        let service = Arc::new(service);
+        self.spawn(send_queued(service.clone()));
+        Ok(sentinel_users::router(service).into())
     }
 
     fn messages(

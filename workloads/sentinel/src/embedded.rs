@@ -22,11 +22,12 @@ use sentinel_domain::{
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService};
 use sentinel_presence::PresenceService;
-use sentinel_users::{UserStores, UsersService};
+use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio::task::JoinHandle;
 
 use crate::{
     arguments::Role,
+    mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
@@ -43,7 +44,7 @@ pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence];
 /// The embedded stores: the database, and what keeps other servers off its folder.
 pub struct EmbeddedStores {
     sqlite: Sqlite,
-    watch: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
     _lock: File,
 }
 
@@ -55,7 +56,7 @@ impl EmbeddedStores {
 
     /// Writes out what waits and closes the database.
     pub fn close(&self) {
-        self.watch.abort();
+        self.background.iter().for_each(JoinHandle::abort);
         self.sqlite.close();
     }
 }
@@ -78,19 +79,23 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let watch = ended.watch(Some(hub.clone()));
 
     let Foundation { keyring, tokens, limits } = base;
-    let users = UsersService::new(
+    let mut users = UsersService::new(
         UserStores {
             accounts: accounts.clone(),
             sessions: sessions.clone(),
             chats: chats.clone(),
             administration: Arc::new(store.clone()),
             reports: Arc::new(store.clone()),
+            mail: Arc::new(store.clone()),
         },
         tokens.clone(),
         keyring.clone(),
         limits.clone(),
         config.clone(),
     )?;
+    users.mail = mail::open(&config)?;
+    let users = Arc::new(users);
+    let post = send_queued(users.clone());
     let presences = PresenceService {
         accounts: accounts.clone(),
         presence: presence.clone(),
@@ -109,13 +114,13 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         None,
         Some(presence),
     );
-    let router = sentinel_users::router(Arc::new(users))
+    let router = sentinel_users::router(users)
         .merge(sentinel_message::router(messages.clone()))
         .merge(sentinel_presence::router(Arc::new(presences)))
         .into();
     let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, watch: tokio::spawn(watch), _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, background: vec![tokio::spawn(watch), tokio::spawn(post)], _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 

@@ -7,6 +7,7 @@ mod describe;
 mod distributed;
 mod embedded;
 mod logging;
+mod mail;
 mod platform;
 mod routes;
 mod serve;
@@ -88,6 +89,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Openapi => {
             println!("{}", describe::openapi(Role::value_variants()).to_pretty_json()?);
+            Ok(())
+        }
+        Command::Asyncapi => {
+            println!("{}", serde_json::to_string_pretty(&describe::asyncapi())?);
             Ok(())
         }
     }

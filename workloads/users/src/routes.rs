@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    account, administration, blocks, export, login, lookup, refresh, register, reports,
+    account, administration, blocks, email, export, login, lookup, refresh, register, reports,
     service::{Users, UsersService},
     sessions,
 };
@@ -36,6 +36,10 @@ fn described() -> OpenApiRouter<Users> {
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::end_session))
         .routes(routes!(sessions::change_password))
+        .routes(routes!(email::send_verification))
+        .routes(routes!(email::verify))
+        .routes(routes!(email::forgot))
+        .routes(routes!(email::reset))
         .routes(routes!(lookup::show))
         .routes(routes!(lookup::show_by_name))
         .routes(routes!(lookup::show_by_id))

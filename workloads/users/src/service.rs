@@ -9,7 +9,7 @@ use sentinel_domain::{
     config::PlatformConfig,
     ids::SessionId,
     keyring::Keyring,
-    ports::{AccountStore, AdministrationStore, ChatStore, ReportStore, SessionStore},
+    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, ReportStore, SessionStore},
     session::{Session, refresh_token},
     time::Timestamp,
 };
@@ -19,10 +19,12 @@ use sentinel_http::{
     rate::{Action, RateLimits},
     tokens::{TokenError, Tokens},
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
     answer::TokenAnswer,
+    mail::Mail,
     password::{PasswordError, Passwords},
 };
 
@@ -39,6 +41,8 @@ pub struct UserStores {
     pub administration: Arc<dyn AdministrationStore>,
     /// Reports of abuse.
     pub reports: Arc<dyn ReportStore>,
+    /// Mailed links, and the queue of mail.
+    pub mail: Arc<dyn MailStore>,
 }
 
 /// Accounts, sessions, tokens, look-ups, blocks, reports and their administration over the ports.
@@ -55,6 +59,10 @@ pub struct UsersService {
     pub config: Arc<PlatformConfig>,
     /// Password hashing.
     pub passwords: Passwords,
+    /// What mail is sent with; none where it is not configured.
+    pub mail: Option<Mail>,
+    /// Told when mail was queued here.
+    pub(crate) mail_waits: Notify,
 }
 
 impl UsersService {
@@ -67,7 +75,8 @@ impl UsersService {
         config: Arc<PlatformConfig>,
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new()?;
-        Ok(Self { stores, tokens, keyring, limits, config, passwords })
+        let mail_waits = Notify::new();
+        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits })
     }
 
     /// Begins a session and gives its first tokens.

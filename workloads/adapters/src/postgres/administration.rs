@@ -29,10 +29,10 @@ const AUDIT_LOG: &str = "SELECT id, at, actor, action, subject, address, note FR
     WHERE id < $1 ORDER BY id DESC LIMIT $2";
 const AUDIT_LOG_ABOUT: &str = "SELECT id, at, actor, action, subject, address, note FROM audit_log
     WHERE subject = $3 AND id < $1 ORDER BY id DESC LIMIT $2";
-const RECORD: &str = "SELECT id, username, email, display_name, avatar_url, created_at, admin, disabled_at,
-    (SELECT count(*) FROM sessions WHERE user_id = accounts.id) AS sessions FROM accounts WHERE id = $1";
-const RECORDS: &str = "SELECT id, username, email, display_name, avatar_url, created_at, admin, disabled_at,
-    (SELECT count(*) FROM sessions WHERE user_id = accounts.id) AS sessions FROM accounts
+const RECORD: &str = "SELECT id, username, email, display_name, avatar_url, created_at, email_verified_at, admin,
+    disabled_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) AS sessions FROM accounts WHERE id = $1";
+const RECORDS: &str = "SELECT id, username, email, display_name, avatar_url, created_at, email_verified_at, admin,
+    disabled_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) AS sessions FROM accounts
     WHERE username >= $1 AND username < $2 AND username > $3
     AND (NOT $4 OR admin) AND (NOT $5 OR disabled_at IS NOT NULL) ORDER BY username LIMIT $6";
 const STATISTICS: &str =
@@ -158,7 +158,7 @@ async fn require_account(db: &mut PgConnection, id: UserId) -> Result<(), Failur
 }
 
 /// Ends all sessions of an account and stores why.
-async fn end_all(
+pub(super) async fn end_all(
     db: &mut PgConnection,
     id: UserId,
     entry: AuditEntry,

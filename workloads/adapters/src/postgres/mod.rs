@@ -10,6 +10,7 @@ mod endpoints;
 mod error;
 mod failure;
 mod keeper;
+mod mail;
 mod reports;
 mod retention;
 mod rows;

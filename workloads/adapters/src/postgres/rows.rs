@@ -18,13 +18,14 @@ fn username(row: &PgRow) -> Result<Username, Error> {
     Username::parse(row.try_get("username")?).map_err(|_| malformed("username"))
 }
 
-/// A row of `id, username, email, display_name, avatar_url, created_at`.
+/// A row of `id, username, email, display_name, avatar_url, created_at, email_verified_at`.
 #[allow(clippy::needless_pass_by_value)] // as queries map their rows
 pub(super) fn account(row: PgRow) -> Result<Account, Error> {
     Ok(Account {
         id: UserId(row.try_get("id")?),
         username: username(&row)?,
         email: Email::parse(row.try_get("email")?).map_err(|_| malformed("email"))?,
+        email_verified: row.try_get::<Option<i64>, _>("email_verified_at")?.is_some(),
         display_name: row.try_get("display_name")?,
         avatar_url: row.try_get("avatar_url")?,
         created_at: Timestamp(row.try_get("created_at")?),

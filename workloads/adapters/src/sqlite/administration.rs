@@ -120,7 +120,7 @@ impl AdministrationStore for Sqlite {
 }
 
 /// Ends all sessions of an account and stores why.
-fn end_all(batch: &mut Batch<'_>, id: UserId, entry: &AuditEntry) -> Result<Vec<SessionId>, Failure> {
+pub(super) fn end_all(batch: &mut Batch<'_>, id: UserId, entry: &AuditEntry) -> Result<Vec<SessionId>, Failure> {
     let sessions: Vec<SessionId> = sessions_of(batch.db, id)?.into_iter().map(|session| session.id).collect();
     for &session in &sessions {
         end(batch, session, entry.at)?;
@@ -154,5 +154,5 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
 /// A row as [`rows::credentials`] reads it, with the number of sessions.
 fn record(row: &Row<'_>) -> rusqlite::Result<AccountRecord> {
     let credentials = rows::credentials(row)?;
-    Ok(AccountRecord { account: credentials.account, standing: credentials.standing, sessions: row.get(9)? })
+    Ok(AccountRecord { account: credentials.account, standing: credentials.standing, sessions: row.get(10)? })
 }

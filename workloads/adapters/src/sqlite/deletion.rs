@@ -15,7 +15,7 @@ use super::{
     sessions::{end, sessions_of},
     statements::{
         CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_LAST_ACTIVE,
-        DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_REPORTS_BY, DELETE_REPORTS_OF,
+        DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_LINKS_OF, DELETE_MAIL_OF, DELETE_REPORTS_BY, DELETE_REPORTS_OF,
     },
 };
 
@@ -39,6 +39,8 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
         DELETE_LAST_ACTIVE,
         DELETE_REPORTS_BY,
         DELETE_REPORTS_OF,
+        DELETE_LINKS_OF,
+        DELETE_MAIL_OF,
         DELETE_ACCOUNT,
     ];
     for sql in own {

@@ -13,6 +13,7 @@ mod deletion;
 mod failure;
 mod history;
 mod inbox;
+mod mail;
 mod messages;
 mod presence;
 mod readers;

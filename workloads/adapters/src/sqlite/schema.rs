@@ -7,6 +7,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0001_initial.sql")),
     M::up(include_str!("schema/0002_last_active.sql")),
     M::up(include_str!("schema/0003_administration.sql")),
+    M::up(include_str!("schema/0004_mail.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

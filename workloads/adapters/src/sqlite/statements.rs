@@ -15,12 +15,12 @@ statements! {
     USERNAME_EXISTS = "SELECT 1 FROM accounts WHERE username = ?1";
     EMAIL_EXISTS = "SELECT 1 FROM accounts WHERE email = ?1";
     ACCOUNT_EXISTS = "SELECT 1 FROM accounts WHERE id = ?1";
-    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
-        FROM accounts WHERE id = ?1";
-    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
-        FROM accounts WHERE username = ?1";
-    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at
-        FROM accounts WHERE email = ?1";
+    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE id = ?1";
+    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE username = ?1";
+    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE email = ?1";
     PROFILES_FROM = "SELECT id, username, display_name, avatar_url
         FROM accounts WHERE username >= ?1 AND username < ?2 ORDER BY username LIMIT ?3";
     PROFILES_AFTER = "SELECT id, username, display_name, avatar_url
@@ -35,9 +35,9 @@ statements! {
     SET_ADMIN = "UPDATE accounts SET admin = ?2 WHERE id = ?1";
     SET_DISABLED = "UPDATE accounts SET disabled_at = ?2 WHERE id = ?1";
     ACCOUNT_RECORD = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
-        (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts WHERE id = ?1";
+        email_verified_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts WHERE id = ?1";
     ACCOUNT_RECORDS = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
-        (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts
+        email_verified_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts
         WHERE username >= ?1 AND username < ?2 AND username > ?3
         AND (NOT ?4 OR admin) AND (NOT ?5 OR disabled_at IS NOT NULL) ORDER BY username LIMIT ?6";
     INSERT_AUDIT = "INSERT INTO audit_log (id, at, actor, action, subject, address, note)
@@ -57,6 +57,21 @@ statements! {
     RESOLVE_REPORT = "UPDATE reports SET resolved_by = ?2, resolved_at = ?3, resolution = ?4 WHERE id = ?1";
     DELETE_REPORTS_BY = "DELETE FROM reports WHERE reporter = ?1";
     DELETE_REPORTS_OF = "DELETE FROM reports WHERE reported = ?1";
+
+    // Mail
+    INSERT_LINK = "INSERT OR REPLACE INTO links (user_id, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)";
+    LINK_OWNER = "SELECT user_id FROM links WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    DELETE_LINK = "DELETE FROM links WHERE hash = ?1";
+    DELETE_LINKS_OF = "DELETE FROM links WHERE user_id = ?1";
+    SET_EMAIL_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, ?2) WHERE id = ?1";
+    INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    DUE_MAIL = "SELECT id, kek, sealed, expires_at, attempts FROM mail_queue
+        WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+    TAKE_MAIL = "UPDATE mail_queue SET due_at = ?2, attempts = ?3 WHERE id = ?1";
+    POSTPONE_MAIL = "UPDATE mail_queue SET due_at = ?2 WHERE id = ?1";
+    REMOVE_MAIL = "DELETE FROM mail_queue WHERE id = ?1";
+    DELETE_MAIL_OF = "DELETE FROM mail_queue WHERE user_id = ?1";
 
     // Blocks
     INSERT_BLOCK = "INSERT OR IGNORE INTO blocks (blocker, blocked, created_at) VALUES (?1, ?2, ?3)";

@@ -14,6 +14,7 @@ use sentinel_domain::{
     audit::AuditEntry,
     event::Origin,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    mail::{NewLink, QueuedMail},
     message::{Chat, Draft, Message},
     place::InboxPlace,
     ports::{
@@ -41,6 +42,9 @@ pub struct Data {
     pub standings: BTreeMap<UserId, Standing>,
     pub audit: Vec<AuditEntry>,
     pub reports: Vec<Report>,
+    pub links: Vec<NewLink>,
+    /// With when it is due.
+    pub mail: Vec<(QueuedMail, Timestamp)>,
 }
 
 impl Memory {
@@ -94,6 +98,7 @@ impl AccountStore for Memory {
             display_name: new.username.to_string(),
             username: new.username,
             email: new.email,
+            email_verified: false,
             avatar_url: None,
             created_at: new.created_at,
         };
