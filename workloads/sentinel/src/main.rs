@@ -11,6 +11,7 @@ mod mail;
 mod platform;
 mod routes;
 mod serve;
+mod web;
 
 use std::process::ExitCode;
 

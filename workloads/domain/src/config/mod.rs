@@ -44,6 +44,9 @@ pub struct PlatformConfig {
     /// How mail is sent to the owners of accounts. None: it is not, and links that need it are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Box<MailConfig>>,
+    /// Folder of the built web client, served at `/`. None: a page that says what this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_dir: Option<PathBuf>,
     /// Profile Distributed: where the stores are. None: embedded stores in `data_dir`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stores: Option<Box<StoresConfig>>,

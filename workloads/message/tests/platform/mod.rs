@@ -91,6 +91,7 @@ impl Foundation {
             drain_seconds: 1,
             trusted_proxies: vec![],
             mail: None,
+            web_dir: None,
             stores: None,
             message_peers: None,
         };

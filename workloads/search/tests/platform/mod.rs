@@ -62,6 +62,7 @@ impl Platform {
             drain_seconds: 1,
             trusted_proxies: vec![],
             mail: None,
+            web_dir: None,
             stores: None,
             message_peers: None,
         };
