@@ -72,26 +72,32 @@ fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
         containers: vec![container(chat, tmp_mount, mail_mounts)],
-        volumes: Some([vec![
-            Volume {
-                name: "config".into(),
-                config_map: Some(ConfigMapVolumeSource {
-                    name: chat.names.config(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: "keys".into(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(facts.key_secret.clone()),
-                    default_mode: Some(0o440),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            tmp,
-        ], mail].concat()),
+        volumes: Some(
+            [
+                vec![
+                    Volume {
+                        name: "config".into(),
+                        config_map: Some(ConfigMapVolumeSource {
+                            name: chat.names.config(),
+                            ..ConfigMapVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    Volume {
+                        name: "keys".into(),
+                        secret: Some(SecretVolumeSource {
+                            secret_name: Some(facts.key_secret.clone()),
+                            default_mode: Some(0o440),
+                            ..SecretVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    tmp,
+                ],
+                mail,
+            ]
+            .concat(),
+        ),
         ..PodSpec::default()
     }
 }
@@ -123,12 +129,18 @@ fn container(chat: &ValidChat, tmp: VolumeMount, mail: Vec<VolumeMount>) -> Cont
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
         resources: Some(pod::resources(overrides.and_then(|o| o.resources.as_ref()), "100m", "128Mi", "1Gi")),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some([vec![
-            read_only("config", FOLDER),
-            read_only("keys", KEYS),
-            VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
-            tmp,
-        ], mail].concat()),
+        volume_mounts: Some(
+            [
+                vec![
+                    read_only("config", FOLDER),
+                    read_only("keys", KEYS),
+                    VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
+                    tmp,
+                ],
+                mail,
+            ]
+            .concat(),
+        ),
         ..Container::default()
     }
 }

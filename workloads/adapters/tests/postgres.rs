@@ -57,14 +57,15 @@ async fn fresh() -> Stores {
         sessions: postgres.clone(),
         chats: Arc::new(chats),
         administration: postgres.clone(),
-        reports: postgres,
+        reports: postgres.clone(),
+        mail: postgres,
         fanout,
         in_order: true,
         keep,
     }
 }
 
-contract_tests!(crate::fresh; accounts, sessions, administration);
+contract_tests!(crate::fresh; accounts, sessions, administration, mail);
 
 /// An error with all that is behind it, as logs show it.
 fn whole(error: &dyn Error) -> String {

@@ -18,7 +18,7 @@ use crate::{
     },
     sync::SyncPage,
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, PresencesView, PresenceView, ReadyView, ReceiptView,
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, PresenceView, PresencesView, ReadyView, ReceiptView,
         ReceivedView, StartedChat, TokenExpiring, TypingView,
     },
 };
@@ -133,7 +133,11 @@ impl Description {
         );
         self.sends::<Heartbeat>("heartbeat", "Whether somebody is at the device.", nothing());
         let presences = self.refer::<PresencesView>();
-        self.sends::<WatchedUsers>("presence_subscribe", "Hear of changes of these users' presence.", presences.clone());
+        self.sends::<WatchedUsers>(
+            "presence_subscribe",
+            "Hear of changes of these users' presence.",
+            presences.clone(),
+        );
         self.sends::<WatchedUsers>("presence_unsubscribe", "Hear no more of these users' presence.", presences);
     }
 
@@ -220,10 +224,8 @@ impl Description {
         }
         for event in &self.gets {
             let got = format!("server.{}", event.name);
-            messages.insert(
-                got.clone(),
-                json!({ "name": event.name, "summary": event.summary, "payload": event.payload }),
-            );
+            messages
+                .insert(got.clone(), json!({ "name": event.name, "summary": event.summary, "payload": event.payload }));
             operations.insert(
                 got.clone(),
                 json!({
@@ -322,7 +324,10 @@ mod tests {
         let document = asyncapi(&json!({}));
         let schema = &document["components"]["schemas"]["SendMessage"];
         assert_eq!(schema["required"], json!(["chat_id"]));
-        assert_eq!(schema["properties"]["chat_id"], json!({ "type": "string", "format": "uuid", "description": "The chat." }));
+        assert_eq!(
+            schema["properties"]["chat_id"],
+            json!({ "type": "string", "format": "uuid", "description": "The chat." })
+        );
         let reply = &document["operations"]["client.send_message"]["reply"]["messages"][0]["$ref"];
         assert_eq!(reply, "#/channels/chat/messages/client.send_message.ack");
     }

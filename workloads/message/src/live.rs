@@ -101,12 +101,8 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
         }
         LiveEvent::ChatDeleted { chat } => to.tell_members(chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
         LiveEvent::Typing { chat_id, user_id, peer, typing } => {
-            let typing = TypingView {
-                chat_id: *chat_id,
-                user_id: *user_id,
-                typing: *typing,
-                expires_in: TYPING_SECONDS,
-            };
+            let typing =
+                TypingView { chat_id: *chat_id, user_id: *user_id, typing: *typing, expires_in: TYPING_SECONDS };
             if let Some(typing) = raw(&typing) {
                 to.tell(*peer, "typing", &typing);
             }

@@ -120,7 +120,11 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .into();
     let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, background: vec![tokio::spawn(watch), tokio::spawn(post)], _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores {
+        sqlite: store,
+        background: vec![tokio::spawn(watch), tokio::spawn(post)],
+        _lock: lock,
+    });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 

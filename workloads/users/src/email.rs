@@ -92,7 +92,8 @@ pub(crate) async fn forgot(
 ) -> Result<StatusCode, Problem> {
     users.require_mail()?;
     users.limits.check(Action::MailAddress, &client.rate_key())?;
-    let email = Email::parse(&body.email).map_err(|error| Problem::invalid("email", code_of(&error), error.to_string()))?;
+    let email =
+        Email::parse(&body.email).map_err(|error| Problem::invalid("email", code_of(&error), error.to_string()))?;
     users.limits.check(Action::Mail, email.as_str())?;
     // The answer does not wait for the look-up, so its time tells nothing.
     tokio::spawn(async move {

@@ -27,7 +27,8 @@ const INSERT_MAIL: &str = "INSERT INTO mail_queue (id, user_id, kek, sealed, exp
 const LINK_OWNER: &str = "SELECT user_id FROM links WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
 /// Of two who use a link at once, one gets it.
 const USE_LINK: &str = "DELETE FROM links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id";
-const SET_EMAIL_VERIFIED: &str = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1";
+const SET_EMAIL_VERIFIED: &str =
+    "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1";
 const TAKE_MAIL: &str = "UPDATE mail_queue SET due_at = $2, attempts = attempts + 1 WHERE id IN
     (SELECT id FROM mail_queue WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
     RETURNING id, kek, sealed, expires_at, attempts";

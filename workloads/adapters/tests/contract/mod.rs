@@ -7,6 +7,7 @@ pub mod chats;
 pub mod deletion;
 pub mod history;
 pub mod inbox;
+pub mod mail;
 pub mod messages;
 pub mod receipts;
 pub mod sessions;
@@ -19,7 +20,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, AdministrationStore, ChatStore, NewAccount, ReportStore, SessionStore, StoreError},
+    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, ReportStore, SessionStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -49,6 +50,7 @@ pub struct Stores {
     pub chats: Arc<dyn ChatStore>,
     pub administration: Arc<dyn AdministrationStore>,
     pub reports: Arc<dyn ReportStore>,
+    pub mail: Arc<dyn MailStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -179,6 +181,11 @@ macro_rules! contract_tests {
             an_admin_is_made_and_unmade, accounts_are_listed_for_admins, the_audit_log_is_paged_and_outlives_accounts,
             reports_are_kept_and_resolved_once, reports_go_with_either_account }
     };
+    (@module mail $factory:path) => {
+        $crate::contract_tests! { @tests $factory; mail: a_link_is_good_once_and_for_its_purpose,
+            a_newer_link_replaces_an_older_one, a_reset_changes_the_password_and_ends_sessions,
+            mail_is_taken_by_one_at_a_time_until_it_is_removed, links_and_mail_go_with_the_account }
+    };
     (@module chats $factory:path) => {
         $crate::contract_tests! { @tests $factory; chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself,
             unknown_and_foreign_chats_are_the_same, a_block_cuts_new_chats_and_messages,
@@ -217,7 +224,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, administration, chats, messages, history, receipts, inbox, deletion
+            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion
         }
     };
     ($factory:path; $($module:ident),+) => {

@@ -35,12 +35,8 @@ pub trait MailStore: Send + Sync {
         entry: AuditEntry,
     ) -> Result<Option<Vec<SessionId>>, StoreError>;
     /// Takes mail that is due, oldest first; nobody else gets it before `again_at`.
-    async fn take_mail(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<QueuedMail>, StoreError>;
+    async fn take_mail(&self, now: Timestamp, again_at: Timestamp, limit: usize)
+    -> Result<Vec<QueuedMail>, StoreError>;
     /// Makes a mail due at another time.
     async fn postpone_mail(&self, id: Uuid, until: Timestamp) -> Result<(), StoreError>;
     /// Removes a mail from the queue.

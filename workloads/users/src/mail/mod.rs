@@ -20,8 +20,8 @@ use sentinel_http::{client::ClientAddress, problem::Problem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::{smtp::SmtpLogin, worker::send_queued};
 use self::{letter::Letter, smtp::Relay};
+pub use self::{smtp::SmtpLogin, worker::send_queued};
 use crate::service::UsersService;
 
 /// What queued mail is sealed for.
@@ -125,7 +125,10 @@ impl UsersService {
                 Problem::internal()
             })?;
         let mail = QueuedMail { id, sealed, expires_at, attempts: 0 };
-        self.stores.mail.queue_link(NewLink { hash: token.hash(), purpose, user: account.id, expires_at, mail }).await?;
+        self.stores
+            .mail
+            .queue_link(NewLink { hash: token.hash(), purpose, user: account.id, expires_at, mail })
+            .await?;
         metrics::counter!("mails_queued_total", "purpose" => purpose.as_str()).increment(1);
         self.mail_waits.notify_one();
         Ok(())

@@ -63,9 +63,8 @@ async fn a_forgotten_password_is_set_anew_and_ends_all_sessions() {
     let forgot = app.post("/password/forgot", json!({ "email": "Ann@Example.com" })).await;
     assert_eq!(forgot.status, 202);
     let link = token(&server.mails(2).await[1], "reset-password");
-    let reset = |token: &str, password: &str| {
-        app.post("/password/reset", json!({ "token": token, "new_password": password }))
-    };
+    let reset =
+        |token: &str, password: &str| app.post("/password/reset", json!({ "token": token, "new_password": password }));
     assert_eq!(reset(&link, "short").await.code(), (422, "invalid_password"), "and the link is still good");
     assert_eq!(app.post("/email/verify", json!({ "token": link })).await.code(), (400, "invalid_link"));
     assert_eq!(reset(&link, "a new horse").await.status, 204);
@@ -100,13 +99,14 @@ async fn mail_that_the_relay_does_not_take_is_sent_later() {
     let (app, server) = mailing().await;
     server.refuse(true);
     app.register("ann").await;
-    let delayed = async {
-        while !app.memory.data().mail.iter().any(|(mail, due)| mail.attempts == 1 && *due > Timestamp(0)
-            && *due < Timestamp::now().plus_seconds(60))
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let delayed =
+        async {
+            while !app.memory.data().mail.iter().any(|(mail, due)| {
+                mail.attempts == 1 && *due > Timestamp(0) && *due < Timestamp::now().plus_seconds(60)
+            }) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
     tokio::time::timeout(Duration::from_secs(60), delayed).await.expect("the attempt fails");
     server.refuse(false);
     // As if the time had come.
