@@ -25,8 +25,8 @@ pub enum Command {
     Standalone(Standalone),
     /// Make or change the tables, topics and indices of profile Distributed to what this version needs; safe to repeat
     Migrate(ConfigFile),
-    /// Build the search index of profile Distributed anew, while it is in use
-    Reindex(ConfigFile),
+    /// Build the search index anew, while the server runs or when it is stopped
+    Reindex(Installation),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -149,12 +149,12 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
-    Rotate(Rotate),
+    Rotate(Installation),
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Rotate {
+pub struct Installation {
     /// The configuration of `serve`, in JSON
     #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -163,13 +163,13 @@ pub struct Rotate {
     data: Option<PathBuf>,
 }
 
-impl Rotate {
+impl Installation {
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {
             (Some(config), _) => ConfigFile { config: config.clone() }.read(),
             (None, Some(data)) => Ok(of_folder(data)),
-            (None, None) => bail!("say where the keys are: --config or --data"),
+            (None, None) => bail!("say where data and keys are: --config or --data"),
         }
     }
 }
