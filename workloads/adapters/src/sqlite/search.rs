@@ -129,7 +129,7 @@ impl SearchIndex for SearchDatabase {
     }
 
     async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
-        self.write(move |db| entries::remove(db, &removals)).await
+        if removals.is_empty() { Ok(()) } else { self.write(move |db| entries::remove(db, &removals)).await }
     }
 
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {

@@ -143,6 +143,9 @@ impl Thread {
     /// Waits for a command, then takes what else is there. `false`: there will be nothing more.
     fn gather(&mut self) -> bool {
         if self.waiting.is_empty() && self.open {
+            if self.receiver.is_empty() {
+                self.writer.busy.store(false, Ordering::Relaxed);
+            }
             let first = self.receiver.blocking_recv();
             self.take(first);
             if self.open && self.last >= MANY && self.receiver.len() < BATCH {
