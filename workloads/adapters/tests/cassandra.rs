@@ -70,6 +70,7 @@ impl World {
             administration: sqlite.clone(),
             reports: sqlite.clone(),
             mail: sqlite,
+            notifications: Arc::new(cassandra.clone()),
             fanout: self.fanout.clone(),
             in_order: false,
             keep: Arc::new((self.keep.clone(), keyspace)),

@@ -52,10 +52,12 @@ async fn fresh() -> Stores {
     let chats = Sqlite::open(&path, Arc::new(keyring), Arc::new(HybridClock::new()), fanout.clone()).unwrap();
     let postgres = Arc::new(postgres);
     let keep = Arc::new((folder, database));
+    let chats = Arc::new(chats);
     Stores {
         accounts: postgres.clone(),
         sessions: postgres.clone(),
-        chats: Arc::new(chats),
+        chats: chats.clone(),
+        notifications: chats,
         administration: postgres.clone(),
         reports: postgres.clone(),
         mail: postgres,

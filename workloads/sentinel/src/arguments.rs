@@ -27,8 +27,8 @@ pub enum Command {
     Standalone(Standalone),
     /// Make or change the tables, topics and indices of profile Distributed to what this version needs; safe to repeat
     Migrate(ConfigFile),
-    /// Build the search index of profile Distributed anew, while it is in use
-    Reindex(ConfigFile),
+    /// Build the search index anew, while the server runs or when it is stopped
+    Reindex(Installation),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -164,7 +164,7 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
-    Rotate(Place),
+    Rotate(Installation),
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,13 +180,13 @@ pub struct OfAccount {
     /// The account's name
     pub username: String,
     #[command(flatten)]
-    pub place: Place,
+    pub place: Installation,
 }
 
 /// Where a command finds keys and stores.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Place {
+pub struct Installation {
     /// The configuration of `serve`, in JSON
     #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -195,13 +195,13 @@ pub struct Place {
     data: Option<PathBuf>,
 }
 
-impl Place {
+impl Installation {
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {
             (Some(config), _) => ConfigFile { config: config.clone() }.read(),
             (None, Some(data)) => Ok(of_folder(data)),
-            (None, None) => bail!("say where the platform is: --config or --data"),
+            (None, None) => bail!("say where data and keys are: --config or --data"),
         }
     }
 }

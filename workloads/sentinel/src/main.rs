@@ -57,10 +57,16 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let config = file.read()?;
             runtime()?.block_on(distributed::migrate(shared_stores(&config)?))
         }
-        Command::Reindex(file) => {
+        Command::Reindex(installation) => {
             logging::start_plain();
-            let config = file.read()?;
-            let count = runtime()?.block_on(distributed::reindex(&config, shared_stores(&config)?))?;
+            let config = installation.config()?;
+            let rebuilt = async {
+                match &config.stores {
+                    Some(stores) => distributed::reindex(&config, stores).await,
+                    None => embedded::reindex(&config).await,
+                }
+            };
+            let count = runtime()?.block_on(rebuilt).context("building the search index anew")?;
             println!("{count} messages indexed anew");
             Ok(())
         }

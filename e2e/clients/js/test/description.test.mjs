@@ -17,6 +17,8 @@ const ROUTES = [
   'GET /admin/reports', 'POST /admin/reports/{}/resolve',
   'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
   'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
+  'GET /search/messages', 'GET /notifications', 'POST /notifications/{}/read', 'GET /notifications/preferences',
+  'PUT /notifications/preferences',
 ];
 
 test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {

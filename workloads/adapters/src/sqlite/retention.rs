@@ -16,12 +16,12 @@ use super::{
     sessions,
     statements::{
         ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_ENDED, PRUNE_INBOX,
-        PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
+        PRUNE_NOTIFICATIONS, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
     },
 };
 
 const DAY_SECONDS: i64 = 24 * 3600;
-/// How long inboxes keep events.
+/// How long inboxes keep events, and how long notifications are kept.
 pub(super) const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
 /// How long a client message id is remembered.
 pub(super) const SENT_SECONDS: i64 = 7 * DAY_SECONDS;
@@ -148,6 +148,7 @@ fn prune_inboxes(step: &Transaction<'_>, after: [u8; 16], horizon: EventId) -> r
     let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
     let ids: Vec<[u8; 16]> = accounts.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for id in &ids {
+        execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
         let up_to: Option<EventId> = step
             .prepare_cached(PRUNABLE_UP_TO)?
             .query_row(params![id, horizon.as_bytes(), budget], |row| rows::event_id(row, 0))?;

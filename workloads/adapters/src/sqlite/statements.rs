@@ -175,6 +175,39 @@ statements! {
     PRUNE_INBOX = "DELETE FROM inbox WHERE user_id = ?1 AND event_id <= ?2";
     SET_INBOX_PRUNED = "UPDATE accounts SET inbox_pruned = ?2 WHERE id = ?1";
 
+    // Events and their consumers
+    INSERT_OUTBOX = "INSERT INTO outbox (event_id, event) VALUES (?1, ?2)";
+    OUTBOX_BETWEEN = "SELECT event_id, event FROM outbox
+        WHERE event_id > ?1 AND event_id <= ?2 ORDER BY event_id LIMIT ?3";
+    PRUNE_OUTBOX = "DELETE FROM outbox WHERE event_id <= (SELECT min(position) FROM consumers)";
+    CHATS_FROM = "SELECT id, low, high, low_receipt, low_read, high_receipt, high_read
+        FROM chats WHERE id >= ?1 ORDER BY id LIMIT ?2";
+    MESSAGES_BETWEEN = "SELECT message_id, sender FROM messages
+        WHERE chat_id = ?1 AND message_id > ?2 AND message_id <= ?3 ORDER BY message_id LIMIT ?4";
+    CONSUMER = "SELECT target, position, scan_to, scan_chat, scan_message FROM consumers WHERE name = ?1";
+    SET_CONSUMER = "INSERT OR REPLACE INTO consumers (name, target, position, scan_to, scan_chat, scan_message)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT_DEAD_LETTER = "INSERT OR REPLACE INTO dead_letters (consumer, event_id, event, why, at)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+
+    // Notifications
+    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications (user_id, message_id, chat_id, sender_id, read)
+        SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1";
+    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read FROM notifications
+        WHERE user_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
+    NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
+    READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";
+    READ_NOTIFICATIONS_OF_CHAT = "UPDATE notifications SET read = 1
+        WHERE user_id = ?1 AND chat_id = ?2 AND message_id <= ?3 AND read = 0";
+    DELETE_NOTIFICATION = "DELETE FROM notifications WHERE user_id = ?1 AND message_id = ?2";
+    DELETE_NOTIFICATIONS_OF_CHAT = "DELETE FROM notifications WHERE user_id = ?1 AND chat_id = ?2";
+    DELETE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1";
+    PRUNE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1 AND message_id < ?2";
+    PREFERENCES = "SELECT preferences FROM notification_preferences WHERE user_id = ?1";
+    SET_PREFERENCES = "INSERT OR REPLACE INTO notification_preferences (user_id, preferences)
+        SELECT id, ?2 FROM accounts WHERE id = ?1";
+    DELETE_PREFERENCES = "DELETE FROM notification_preferences WHERE user_id = ?1";
+
     // Clock
     CLOCK = "SELECT newest FROM clock WHERE only = 0";
     SET_CLOCK = "INSERT INTO clock (only, newest) VALUES (0, ?1)

@@ -9,6 +9,7 @@ pub mod history;
 pub mod inbox;
 pub mod mail;
 pub mod messages;
+pub mod notifications;
 pub mod receipts;
 pub mod sessions;
 
@@ -20,7 +21,10 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, ReportStore, SessionStore, StoreError},
+    ports::{
+        AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, NotificationStore, ReportStore,
+        SessionStore, StoreError,
+    },
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -51,6 +55,7 @@ pub struct Stores {
     pub administration: Arc<dyn AdministrationStore>,
     pub reports: Arc<dyn ReportStore>,
     pub mail: Arc<dyn MailStore>,
+    pub notifications: Arc<dyn NotificationStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -214,6 +219,11 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
     };
+    (@module notifications $factory:path) => {
+        $crate::contract_tests! { @tests $factory; notifications: notifications_are_listed_newest_first_and_paged,
+            what_was_read_stays_read_however_often_it_is_added, reading_a_chat_reads_its_notifications_up_to_there,
+            what_is_withdrawn_is_gone, preferences_are_kept_whole, a_deleted_account_leaves_none }
+    };
     (@tests $factory:path; $module:ident: $($name:ident),+) => {
         mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -224,7 +234,8 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion
+            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion,
+            notifications
         }
     };
     ($factory:path; $($module:ident),+) => {
