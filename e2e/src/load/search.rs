@@ -21,7 +21,7 @@ const QUESTIONS: u64 = 500;
 const FOLLOWED: u64 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// After this long without a message becoming findable something is wrong.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 const WORDS_OF_A_MESSAGE: u64 = 9;
 const VOCABULARY: u64 = 4_000;
 const LONGEST_MICROS: u64 = 600_000_000;
@@ -146,7 +146,7 @@ impl Clients {
     async fn wait_for(&self, who: &Account, number: u64, since: Instant) -> Result<()> {
         while self.search(who, &format!("\"{}\"", self.mark(number))).await? == 0 {
             if since.elapsed() > PATIENCE {
-                bail!("message {number} is not found after {} s", PATIENCE.as_secs());
+                bail!("message {number} is not found after {PATIENCE:?}");
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

@@ -8,6 +8,7 @@ mod search_contract;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use proptest::prelude::*;
 use sentinel_adapters::sqlite::{SearchDatabase, Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
@@ -178,4 +179,146 @@ async fn an_index_is_made_anew_from_the_messages_with_a_new_key() {
     index.put(vec![document(lost, &doomed, "number", Version::of(lost.into()))]).await.unwrap();
     assert_eq!(ask(&new, "number").await, expected);
     assert_eq!(ask(&old, "number").await, []);
+}
+
+/// A document of a small world: two of three chats' members, few words, so that everything meets everything.
+#[derive(Clone, Debug)]
+struct Small {
+    chat: usize,
+    by_high: bool,
+    kind: usize,
+    millis: u64,
+    words: Vec<usize>,
+    removed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    caller: usize,
+    chat: Option<usize>,
+    sender: Option<usize>,
+    kind: Option<usize>,
+    from: Option<u64>,
+    to: Option<u64>,
+    words: Vec<usize>,
+    limit: usize,
+}
+
+const KINDS: [MessageKind; 3] = [MessageKind::Text, MessageKind::Image, MessageKind::File];
+const WORDS: [&str; 4] = ["walrus", "egg", "penguin", "semolina"];
+
+fn small() -> impl Strategy<Value = Small> {
+    let words = prop::collection::vec(0..WORDS.len(), 0..4);
+    (0..3usize, any::<bool>(), 0..KINDS.len(), 0..20u64, words, prop::bool::weighted(0.1))
+        .prop_map(|(chat, by_high, kind, millis, words, removed)| Small { chat, by_high, kind, millis, words, removed })
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    (
+        0..4usize,
+        prop::option::weighted(0.3, 0..3usize),
+        prop::option::weighted(0.3, 0..3usize),
+        prop::option::weighted(0.2, 0..KINDS.len()),
+        prop::option::weighted(0.2, 0..20u64),
+        prop::option::weighted(0.2, 0..20u64),
+        prop::collection::vec(0..WORDS.len(), 0..3),
+        1..8usize,
+    )
+        .prop_map(|(caller, chat, sender, kind, from, to, words, limit)| Question {
+            caller,
+            chat,
+            sender,
+            kind,
+            from,
+            to,
+            words,
+            limit,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The index gives what a look at every message gives, page by page.
+    #[test]
+    fn a_search_finds_what_looking_at_every_message_finds(
+        documents in prop::collection::vec(small(), 0..60),
+        questions in prop::collection::vec(question(), 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
+            let keys = keys();
+            // The fourth is in no chat.
+            let mut users: Vec<UserId> = (0..4).map(|_| UserId(Uuid::new_v4())).collect();
+            users.sort();
+            let members = [[users[0], users[1]], [users[0], users[2]], [users[1], users[1]]];
+            let chats = members.map(|[a, b]| ChatId::of_pair(a, b));
+            let mut all = Vec::new();
+            for small in &documents {
+                let id = message(search_contract::NOW + small.millis);
+                let text: Vec<&str> = small.words.iter().map(|word| WORDS[*word]).collect();
+                let document = SearchDocument {
+                    message_id: id,
+                    chat_id: chats[small.chat],
+                    members: members[small.chat],
+                    sender_id: members[small.chat][usize::from(small.by_high)],
+                    kind: KINDS[small.kind],
+                    terms: keys.terms(&text.join(" ")),
+                    version: Version::of(id.into()),
+                };
+                index.put(vec![document.clone()]).await.unwrap();
+                if small.removed {
+                    let Version(version) = document.version;
+                    let version = Version(version + 1);
+                    let removal =
+                        sentinel_domain::ports::Removal { message_id: id, chat_id: document.chat_id, version };
+                    index.remove(vec![removal]).await.unwrap();
+                } else {
+                    all.push(document);
+                }
+            }
+            all.sort_by_key(|document| std::cmp::Reverse(document.message_id));
+            for asked in &questions {
+                let text: Vec<String> = asked.words.iter().map(|word| format!("\"{}\"", WORDS[*word])).collect();
+                let at = |millis: Option<u64>| {
+                    millis.map(|millis| Timestamp((search_contract::NOW + millis).cast_signed()))
+                };
+                let mut query = sentinel_domain::ports::SearchQuery {
+                    caller: users[asked.caller],
+                    chat: asked.chat.map(|chat| chats[chat]),
+                    sender: asked.sender.map(|sender| users[sender]),
+                    kind: asked.kind.map(|kind| KINDS[kind]),
+                    from: at(asked.from),
+                    to: at(asked.to),
+                    terms: keys.asked(&Query::parse(&text.join(" "))),
+                    before: None,
+                    limit: asked.limit,
+                };
+                let meant = |document: &&SearchDocument| {
+                    let sent = document.message_id.timestamp();
+                    document.members.contains(&query.caller)
+                        && query.chat.is_none_or(|chat| chat == document.chat_id)
+                        && query.sender.is_none_or(|sender| sender == document.sender_id)
+                        && query.kind.is_none_or(|kind| kind == document.kind)
+                        && query.from.is_none_or(|from| from <= sent)
+                        && query.to.is_none_or(|to| sent < to)
+                        && query.terms.iter().all(|group| group.iter().any(|term| document.terms.contains(term)))
+                };
+                let expected: Vec<MessageId> = all.iter().filter(meant).map(|found| found.message_id).collect();
+                let mut found = Vec::new();
+                loop {
+                    let page = index.query(&query).await.unwrap();
+                    assert!(page.hits.len() <= asked.limit);
+                    found.extend(page.hits.iter().map(|hit| hit.message_id));
+                    query.before = found.last().copied();
+                    if !page.more {
+                        break;
+                    }
+                }
+                assert_eq!(found, expected, "{asked:?}");
+            }
+        });
+    }
 }
