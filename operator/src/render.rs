@@ -68,6 +68,7 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
         key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
         keys_digest: "known in the cluster only".into(),
         tls_digest: Some("known in the cluster only".into()),
+        mail_digest: chat.spec.mail.as_ref().map(|_| "known in the cluster only".into()),
         stores: Store::ALL.into_iter().map(|store| (store, unknown_store_facts(chat, store))).collect(),
     }
 }

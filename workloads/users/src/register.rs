@@ -5,9 +5,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use sentinel_domain::{
-    account::{Email, InvalidAccount, Username, check_password},
+    account::{Email, InvalidAccount, Standing, Username, check_password},
     config::Access,
     ids::UserId,
+    mail::LinkPurpose,
     ports::NewAccount,
     time::Timestamp,
 };
@@ -65,7 +66,13 @@ pub(crate) async fn register(
     let password_hash = users.passwords.hash(registration.password).await?;
     let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
     let account = users.accounts.create_account(new).await?;
-    let (_, answer) = users.begin_session(&account, device::name(&headers)).await?;
+    if users.mail.is_some()
+        && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
+    {
+        // The account is there, and its owner can ask for another mail.
+        tracing::error!(code = problem.code(), "the mail to a new account was not queued");
+    }
+    let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
