@@ -9,6 +9,7 @@ import { apply } from './events';
 import { loadNewest } from './history';
 import { reload, reloadBlocks, reloadSoon } from './listing';
 import { loadPreferences } from './preferences';
+import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
@@ -111,6 +112,7 @@ async function ready(hello: socket.Ready): Promise<void> {
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {
   loadPreferences().catch(() => undefined);
+  renewPush().catch(() => undefined);
   search({ q: 'aa', limit: 1 }).catch((error: unknown) => {
     if (error instanceof ApiError && error.absent) lacks('search');
   });
