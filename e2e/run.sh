@@ -34,9 +34,9 @@ SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat cha
 export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
 case $profile in
-  embedded) names=(chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
+  embedded) names=(bad_input chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
-    names=(stock_clients many_replicas outages)
+    names=(stock_clients many_replicas wrong_credentials outages)
     export SENTINEL_PATIENCE_MS=30000
     ;;
 esac
