@@ -32,7 +32,7 @@ fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
         (PROGRESSING, "True")
             if next.reason == SCALING_IN && previous.is_none_or(|previous| previous.message != next.message) =>
         {
-            (EventType::Normal, SCALING_IN, next.message.clone())
+            return Some(step(&next.message));
         }
         (PROGRESSING, _) if next.reason != SCALING_IN && previous.is_some_and(|p| p.reason == SCALING_IN) => {
             (EventType::Normal, "ScaledIn", "the stores have as many nodes as they may have".to_owned())
@@ -42,6 +42,13 @@ fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
         _ => return None,
     };
     Some(event(type_, reason, &note))
+}
+
+/// One step of a node that leaves. Events of one reason and action are counted and not told anew, so each step has an
+/// action of its own; how much is left is none.
+fn step(message: &str) -> Event {
+    let action = message.split(',').next().unwrap_or(message).chars().take(128).collect();
+    Event { action, ..event(EventType::Normal, SCALING_IN, message) }
 }
 
 /// An event about a reconcile.

@@ -62,7 +62,7 @@ mod tests {
     const CLUSTERED: [Store; 3] = [Store::Cassandra, Store::Kafka, Store::Elasticsearch];
 
     fn running(running: i32) -> Nodes {
-        Nodes { running: Some(running), highest: running - 1, settled: true, ..Nodes::default() }
+        Nodes { running: Some(running), highest: running - 1, settled: true, has_pod: true, ..Nodes::default() }
     }
 
     #[test]

@@ -106,7 +106,10 @@ pub fn judge(
         }
         Some(live) => match condition(live, "Failed") {
             Some(failed) => after_failure(chat, live, failed, observed, &mut status, now),
-            None => Migration::Runs { trouble: pods_of(observed, live).find_map(pods::trouble) },
+            // A pod that has ended is told when its Job has ended, too.
+            None => Migration::Runs {
+                trouble: pods_of(observed, live).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble),
+            },
         },
     };
     let check = children.iter().find(|child| is_check(chat, child)).filter(|_| migration == Migration::Done);

@@ -8,6 +8,8 @@
 //! 4. the StatefulSet shrinks by one;
 //! 5. the pod is gone: Elasticsearch forgets the exclusion, and the ConfigMap names the next node or none.
 //!
+//! A node that never had a volume, because it fits nowhere or its storage class does not exist, goes at once.
+//!
 //! A user who wants the node back before step 3 gets it back: Cassandra's node joins anew, Elasticsearch's is admitted
 //! again. After that the node goes, and a new one comes.
 
@@ -43,7 +45,7 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, running: i32, want
     if wanted >= running {
         return Scale::of(wanted);
     }
-    if wanted < copies(store, running) {
+    if wanted < copies(store, running) && !nodes.never_ran() {
         return Scale { refusal: Some(refusal(store, name, running, wanted)), ..Scale::of(running) };
     }
     let task = format!("{running} nodes become {wanted}: ");
@@ -52,6 +54,11 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, running: i32, want
             Claim::Kept => Scale {
                 acts: vec![Act::DeleteClaim(format!("data-{node}"))],
                 ..leaving(running, &node, format!("{task}{node} has left, its volume is deleted"))
+            },
+            // At once, or a pod that waits would get its claim anew.
+            Claim::Empty => Scale {
+                acts: vec![Act::DeleteClaim(format!("data-{node}"))],
+                ..leaving(last, &node, format!("{task}{node} never ran and is taken away"))
             },
             Claim::None | Claim::Going => leaving(last, &node, format!("{task}{node} has left and is taken away")),
         };
@@ -78,6 +85,9 @@ fn leaving(replicas: i32, node: &str, progress: String) -> Scale {
 
 /// Whether a node has proved that nothing is lost without it.
 fn has_left(store: Store, nodes: &Nodes, node: &str) -> bool {
+    if nodes.never_ran() {
+        return true;
+    }
     match store {
         Store::Elasticsearch => match &nodes.search {
             Some(Ok(search)) => {
@@ -140,7 +150,7 @@ mod tests {
 
     /// Five ready nodes.
     fn five() -> Nodes {
-        Nodes { running: Some(5), settled: true, highest: 4, claim: Claim::Kept, ..Nodes::default() }
+        Nodes { running: Some(5), settled: true, highest: 4, claim: Claim::Kept, has_pod: true, ..Nodes::default() }
     }
 
     fn told(nodes: Nodes, ordinal: i32) -> Nodes {
@@ -195,6 +205,21 @@ mod tests {
         // A claim that somebody else deletes is no proof.
         let deleted = cassandra(&Nodes { claim: Claim::Going, ..five() }, 5);
         assert_eq!(deleted, Scale::of(5));
+    }
+
+    #[test]
+    fn nodes_that_never_ran_go_at_once_even_below_the_copies() {
+        for store in [Store::Cassandra, Store::Elasticsearch] {
+            let waiting = Nodes { running: Some(2), highest: 1, settled: false, claim: Claim::Empty, ..five() };
+            let scale = decide(store, SET, &waiting, 2, 1);
+            assert_eq!(
+                (scale.replicas, &scale.acts),
+                (1, &vec![Act::DeleteClaim("data-chat-x-1".into())]),
+                "{store:?}"
+            );
+            let unmade = Nodes { running: Some(3), highest: 2, claim: Claim::None, has_pod: false, ..waiting };
+            assert_eq!(decide(store, SET, &unmade, 3, 1).replicas, 2);
+        }
     }
 
     #[test]

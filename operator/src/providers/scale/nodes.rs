@@ -8,7 +8,11 @@ use crate::{
     build::Kind,
     names::Names,
     providers::{LEAVING, LEFT},
-    steps::{observe::Observed, search_nodes::SearchNodes, status::pods},
+    steps::{
+        observe::{Observed, is_bound},
+        search_nodes::SearchNodes,
+        status::pods,
+    },
 };
 
 /// What a node of Cassandra says when it is started although it has left the ring.
@@ -22,7 +26,9 @@ pub enum Claim {
     /// There is none.
     #[default]
     None,
-    /// It is there to stay.
+    /// It has no volume yet.
+    Empty,
+    /// It has a volume, to stay.
     Kept,
     /// It goes as soon as its pod has gone.
     Going,
@@ -39,6 +45,8 @@ pub struct Nodes {
     pub highest: i32,
     /// Data volume of the last node.
     pub claim: Claim,
+    /// Whether the last node has a pod.
+    pub has_pod: bool,
     /// Whether the last node said that it has given its data away and left.
     pub left: bool,
     /// Why the last node could not leave, when it tried last.
@@ -73,11 +81,19 @@ impl Nodes {
             settled: seen && all("/status/replicas") && all("/status/readyReplicas") && all("/status/updatedReplicas"),
             highest,
             claim: claim.map_or(Claim::None, state),
+            has_pod: pod.is_some(),
             left: pod.and_then(pods::ended_with).is_some_and(has_left),
             complaint: pod.and_then(pods::said_last).and_then(complaint),
             told: config.and_then(|map| map["data"][LEAVING].as_str()).map(String::from),
             search: observed.search_nodes.clone().filter(|_| store == Store::Elasticsearch),
         }
+    }
+}
+
+impl Nodes {
+    /// Whether the last node never had a volume: so there is nothing that could be lost with it.
+    pub fn never_ran(&self) -> bool {
+        self.claim == Claim::Empty || (self.claim == Claim::None && !self.has_pod)
     }
 }
 
@@ -87,7 +103,13 @@ fn ordinal(pod: &str, set: &str) -> Option<i32> {
 }
 
 fn state(claim: &PersistentVolumeClaim) -> Claim {
-    if claim.metadata.deletion_timestamp.is_some() { Claim::Going } else { Claim::Kept }
+    if claim.metadata.deletion_timestamp.is_some() {
+        Claim::Going
+    } else if is_bound(claim) {
+        Claim::Kept
+    } else {
+        Claim::Empty
+    }
 }
 
 fn has_left(words: &str) -> bool {
@@ -118,8 +140,11 @@ mod tests {
         observed.put(Kind::ConfigMap, "chat-cassandra", json!({ "data": { LEAVING: "chat-cassandra-3" } }));
         let others = pod("chat-cassandra-pods-9", &json!({}), &json!({}));
         observed.pods = vec![pod("chat-cassandra-3", state, last), others];
-        observed.claims =
-            vec![serde_json::from_value(json!({ "metadata": { "name": "data-chat-cassandra-3" } })).unwrap()];
+        observed.claims = vec![
+            serde_json::from_value(json!({ "metadata": { "name": "data-chat-cassandra-3" },
+            "status": { "phase": "Bound" } }))
+            .unwrap(),
+        ];
         Nodes::of(Store::Cassandra, &Names::new("chat"), &observed)
     }
 

@@ -39,6 +39,11 @@ fn words(state: Option<&ContainerState>) -> Option<&str> {
     state?.terminated.as_ref()?.message.as_deref().map(str::trim).filter(|words| !words.is_empty())
 }
 
+/// Whether the pod has come to its end, and not to a good one.
+pub fn has_failed(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed")
+}
+
 /// Why the pod will not become ready by waiting.
 pub fn trouble(pod: &Pod) -> Option<String> {
     if ended_with(pod) == Some(LEFT) {
@@ -57,7 +62,7 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         let field = if stuck.starts_with(CANNOT_PULL) { image_field(pod) } else { String::new() };
         return Some(format!("pod {name}: {stuck}{field}"));
     }
-    if status.phase.as_deref() == Some("Failed") {
+    if has_failed(pod) {
         let why = status.message.as_deref().or(status.reason.as_deref()).unwrap_or("it failed");
         return Some(format!("pod {name}: {why}"));
     }
