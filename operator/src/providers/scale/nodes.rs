@@ -93,7 +93,7 @@ impl Nodes {
 impl Nodes {
     /// Whether the last node never had a volume: so there is nothing that could be lost with it.
     pub fn never_ran(&self) -> bool {
-        self.claim == Claim::Empty || (self.claim == Claim::None && !self.has_pod)
+        !self.settled && (self.claim == Claim::Empty || (self.claim == Claim::None && !self.has_pod))
     }
 }
 
