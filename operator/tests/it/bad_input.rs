@@ -27,7 +27,9 @@ fn versions() -> Findings {
     };
     let known =
         [("postgres", "15.4 (Debian)"), ("cassandra", "5.0.9"), ("redis", "7.0.15"), ("elasticsearch", "8.19.7")];
-    Findings { stores: known.map(of).into(), failure: None }
+    let mut findings = Findings { stores: known.map(of).into(), failure: None };
+    findings.stores.insert("kafka".into(), Finding::default());
+    findings
 }
 
 fn dependency(world: &World, name: &str) -> Value {

@@ -231,6 +231,7 @@ async fn a_node_of_elasticsearch_goes_when_it_holds_no_shard() {
     assert!(engine.lock().unwrap().voteless.is_empty(), "it is on record before anything is done");
 
     let world = restarted(world);
+    world.reconcile().await.unwrap();
     world.settle().await;
     assert_eq!(engine.lock().unwrap().excluded, format!("chat-elasticsearch-9,{own}"), "what a user wrote stays");
     assert_eq!(engine.lock().unwrap().voteless, [own]);
@@ -267,6 +268,7 @@ async fn elasticsearch_uses_a_node_again_that_is_wanted_again() {
     let (world, engine) = with_engine(running(&with_nodes("elasticsearch", 3)).await).await;
     engine.lock().unwrap().shards = vec!["chat-elasticsearch-2".into()];
     world.apply("chat", &with_nodes("elasticsearch", 2));
+    world.settle().await;
     world.settle().await;
     assert_eq!(engine.lock().unwrap().excluded, "chat-elasticsearch-2");
     world.apply("chat", &with_nodes("elasticsearch", 3));
