@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::sqlite::tests::open;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keeps what it was given; fails as it is told.
 #[derive(Default)]
