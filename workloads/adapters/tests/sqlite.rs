@@ -30,7 +30,15 @@ fn open(path: &Path, names: &[&str], fanout: &Arc<Recorder>) -> Result<Sqlite, O
 
 fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + Send + Sync>) -> Stores {
     let sqlite = Arc::new(sqlite.clone());
-    Stores { accounts: sqlite.clone(), sessions: sqlite.clone(), chats: sqlite, fanout, in_order: true, keep }
+    Stores {
+        accounts: sqlite.clone(),
+        sessions: sqlite.clone(),
+        chats: sqlite.clone(),
+        devices: sqlite,
+        fanout,
+        in_order: true,
+        keep,
+    }
 }
 
 #[allow(clippy::unused_async)] // other adapters' factories wait for their engines

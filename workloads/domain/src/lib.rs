@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod place;
 pub mod ports;
 pub mod presence;
+pub mod push;
 pub mod search;
 pub mod session;
 pub mod time;

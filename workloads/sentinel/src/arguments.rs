@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
 
 /// Private one-to-one chat for Kubernetes.
 #[derive(Debug, Parser)]
@@ -134,6 +134,7 @@ impl Standalone {
             trusted_proxies: Vec::new(),
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         })
     }
 }
@@ -187,6 +188,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         trusted_proxies: Vec::new(),
         stores: None,
         message_peers: None,
+        push: PushConfig::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     sessions::{end, sessions_of},
     statements::{
         CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_LAST_ACTIVE,
-        DELETE_MEMBER, DELETE_MESSAGES_OF,
+        DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_PUSH_DEVICES, DELETE_PUSHED,
     },
 };
 
@@ -32,7 +32,15 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
     for session in sessions_of(batch.db, id)? {
         end(batch, session.id, now)?;
     }
-    for sql in [DELETE_INBOX, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_LAST_ACTIVE, DELETE_ACCOUNT] {
+    for sql in [
+        DELETE_INBOX,
+        DELETE_BLOCKS_BY,
+        DELETE_BLOCKS_OF,
+        DELETE_LAST_ACTIVE,
+        DELETE_PUSH_DEVICES,
+        DELETE_PUSHED,
+        DELETE_ACCOUNT,
+    ] {
         execute(batch.db, sql, [id.as_bytes()])?;
     }
     Ok(())

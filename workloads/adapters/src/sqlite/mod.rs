@@ -14,6 +14,7 @@ mod history;
 mod inbox;
 mod messages;
 mod presence;
+mod push;
 mod readers;
 mod receipts;
 mod retention;

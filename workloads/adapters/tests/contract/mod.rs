@@ -7,6 +7,7 @@ pub mod deletion;
 pub mod history;
 pub mod inbox;
 pub mod messages;
+pub mod push;
 pub mod receipts;
 pub mod sessions;
 
@@ -18,7 +19,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, ChatStore, NewAccount, SessionStore, StoreError},
+    ports::{AccountStore, ChatStore, NewAccount, PushDevices, SessionStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -46,6 +47,7 @@ pub struct Stores {
     pub accounts: Arc<dyn AccountStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
+    pub devices: Arc<dyn PushDevices>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -199,6 +201,12 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
     };
+    (@module push $factory:path) => {
+        $crate::contract_tests! { @tests $factory; push: devices_are_kept_as_they_were_registered,
+            an_address_has_one_owner_who_registered_it_last, a_device_is_removed_or_forgotten_as_it_was,
+            one_user_has_a_bounded_number_of_devices, what_was_pushed_is_remembered_and_never_goes_back,
+            devices_go_with_their_account }
+    };
     (@tests $factory:path; $module:ident: $($name:ident),+) => {
         mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -209,7 +217,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, chats, messages, history, receipts, inbox, deletion
+            $factory; accounts, sessions, chats, messages, history, receipts, inbox, deletion, push
         }
     };
     ($factory:path; $($module:ident),+) => {

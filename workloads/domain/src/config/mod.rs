@@ -3,15 +3,19 @@
 //! The operator renders it as JSON into a `ConfigMap`; `sentinel standalone` fills it from flags.
 //! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`], credentials from files too.
 
+mod push;
 mod stores;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::stores::{
-    CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode, S3Config,
-    StoresConfig, TlsConfig,
+pub use self::{
+    push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
+    stores::{
+        CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
+        S3Config, StoresConfig, TlsConfig,
+    },
 };
 
 /// Everything a role needs to know before it can serve.
@@ -46,6 +50,9 @@ pub struct PlatformConfig {
     /// the number at the end of a pod's name. The own name is in the environment variable `POD_NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_peers: Option<String>,
+    /// Pushes to devices.
+    #[serde(default)]
+    pub push: PushConfig,
 }
 
 fn default_drain_seconds() -> u16 {

@@ -5,6 +5,7 @@ mod chats;
 mod events;
 mod notifications;
 mod presence;
+mod push;
 mod routes;
 mod search;
 mod sessions;
@@ -14,6 +15,7 @@ pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inb
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore};
+pub use push::{PushDevices, PushSender, UnfitAddress};
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,

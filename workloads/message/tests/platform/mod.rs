@@ -21,7 +21,7 @@ use sentinel_adapters::{
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
@@ -92,6 +92,7 @@ impl Foundation {
             trusted_proxies: vec![],
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         Self { folder: Arc::new(folder), config: Arc::new(config), keyring, presence: OnceLock::new() }
