@@ -9,6 +9,7 @@
 mod dependencies;
 mod gateway;
 mod platform;
+mod push;
 pub mod rules;
 pub mod schema;
 mod services;
@@ -27,6 +28,7 @@ pub use self::{
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor},
+    push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
@@ -96,6 +98,9 @@ pub struct SentinelChatSpec {
     /// What one caller can do.
     #[serde(default)]
     pub limits: Limits,
+    /// Pushes to devices whose app is not open.
+    #[serde(default)]
+    pub push: Push,
     /// Seconds over which sockets are closed when a pod stops.
     #[serde(default = "default_drain_seconds")]
     #[schemars(range(min = 0, max = 600))]

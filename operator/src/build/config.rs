@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
+use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
 
-use super::{Error, Facts, metadata, stores};
+use super::{Error, Facts, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
 
 /// Port for clients.
@@ -63,7 +63,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
-        push: PushConfig::default(),
+        push: push::config(chat)?,
     })
 }
 

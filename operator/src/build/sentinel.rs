@@ -22,7 +22,7 @@ use k8s_openapi::{
 use super::{
     Facts,
     config::{ADMIN_PORT, DATA, FILE, FOLDER, KEYS, PORT},
-    metadata, pod,
+    metadata, pod, push,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 
@@ -67,10 +67,11 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
 
 fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
     let (tmp, tmp_mount) = pod::tmp();
-    PodSpec {
+    let (push_secrets, push_folders) = push::mounted(chat);
+    let mut spec = PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
-        containers: vec![container(chat, tmp_mount)],
+        containers: vec![container(chat, tmp_mount, push_folders)],
         volumes: Some(vec![
             Volume {
                 name: "config".into(),
@@ -92,10 +93,12 @@ fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
             tmp,
         ]),
         ..PodSpec::default()
-    }
+    };
+    spec.volumes.get_or_insert_default().extend(push_secrets);
+    spec
 }
 
-fn container(chat: &ValidChat, tmp: VolumeMount) -> Container {
+fn container(chat: &ValidChat, tmp: VolumeMount, push: Vec<VolumeMount>) -> Container {
     let overrides = chat.spec.services.sentinel.as_ref();
     let port = |name: &str, number: u16| ContainerPort {
         name: Some(name.into()),
@@ -122,12 +125,17 @@ fn container(chat: &ValidChat, tmp: VolumeMount) -> Container {
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
         resources: Some(pod::resources(overrides.and_then(|o| o.resources.as_ref()), "100m", "128Mi", "1Gi")),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(vec![
-            read_only("config", FOLDER),
-            read_only("keys", KEYS),
-            VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
-            tmp,
-        ]),
+        volume_mounts: Some(
+            [
+                read_only("config", FOLDER),
+                read_only("keys", KEYS),
+                VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
+                tmp,
+            ]
+            .into_iter()
+            .chain(push)
+            .collect(),
+        ),
         ..Container::default()
     }
 }

@@ -149,10 +149,11 @@ impl LiveEvent {
             | Self::Receipt { chat, blocked: false, .. }
             | Self::ChatStarted { chat, .. }
             | Self::ChatDeleted { chat } => chat.distinct_members(),
-            Self::Receipt { user_id, blocked: true, .. } => std::slice::from_ref(user_id),
+            Self::Receipt { user_id, blocked: true, .. } | Self::Notification { user_id, .. } => {
+                std::slice::from_ref(user_id)
+            }
             Self::Typing { peer, .. } => std::slice::from_ref(peer),
             Self::BlockChanged { between } => between,
-            Self::Notification { user_id, .. } => std::slice::from_ref(user_id),
             Self::SessionEnded { .. } => &[],
         }
     }

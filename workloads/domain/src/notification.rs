@@ -240,7 +240,10 @@ impl Shown {
 // It may be what somebody wrote.
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").field("notification_id", &self.notification_id).field("kind", &self.kind).finish()
+        f.debug_struct("Shown")
+            .field("notification_id", &self.notification_id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

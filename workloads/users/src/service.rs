@@ -8,7 +8,7 @@ use sentinel_domain::{
     config::PlatformConfig,
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, SessionStore},
+    ports::{AccountStore, ChatStore, NotificationStore, SessionStore},
     session::{Session, refresh_token},
     time::Timestamp,
 };
@@ -43,6 +43,8 @@ pub struct UsersService {
     pub config: Arc<PlatformConfig>,
     /// Password hashing.
     pub passwords: Passwords,
+    /// Where new accounts find that they are welcome.
+    pub notifications: Option<Arc<dyn NotificationStore>>,
 }
 
 impl UsersService {
@@ -57,7 +59,13 @@ impl UsersService {
         config: Arc<PlatformConfig>,
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new()?;
-        Ok(Self { accounts, sessions, chats, tokens, keyring, limits, config, passwords })
+        Ok(Self { accounts, sessions, chats, tokens, keyring, limits, config, passwords, notifications: None })
+    }
+
+    /// The same, with a notification for each new account.
+    #[must_use]
+    pub fn with_notifications(self, notifications: Arc<dyn NotificationStore>) -> Self {
+        Self { notifications: Some(notifications), ..self }
     }
 
     /// Begins a session and gives its first tokens.

@@ -84,14 +84,12 @@ impl PushDevices for Cassandra {
 
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError> {
         let found = self.devices(user).await?;
-        match found.iter().find(|found| found.device_id == *device) {
-            Some(found) => self.forget(found).await,
-            None => {
-                let at = Timestamp::now().0 * MICROS;
-                let values = (at, user.0, device.as_str().to_owned());
-                self.shared.write(&self.shared.statements.delete_push_device, values).await
-            }
+        if let Some(found) = found.iter().find(|found| found.device_id == *device) {
+            return self.forget(found).await;
         }
+        // A row whose address went to another.
+        let values = (Timestamp::now().0 * MICROS, user.0, device.as_str().to_owned());
+        self.shared.write(&self.shared.statements.delete_push_device, values).await
     }
 
     async fn forget(&self, device: &Device) -> Result<(), StoreError> {

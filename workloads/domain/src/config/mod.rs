@@ -51,7 +51,7 @@ pub struct PlatformConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_peers: Option<String>,
     /// Pushes to devices.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "PushConfig::is_default")]
     pub push: PushConfig,
 }
 

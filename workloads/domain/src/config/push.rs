@@ -33,6 +33,13 @@ impl Default for PushConfig {
     }
 }
 
+impl PushConfig {
+    /// Whether nothing but defaults is said, so that it need not be written.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Firebase Cloud Messaging, HTTP v1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -41,6 +41,7 @@ pub const ORIGIN: &str = "https://chat.example.com";
 /// A running service.
 pub struct Platform {
     pub service: Arc<MessageService>,
+    pub hub: Arc<Hub>,
     pub store: Sqlite,
     pub tokens: Arc<Tokens>,
     pub router: Router,
@@ -139,12 +140,12 @@ impl Foundation {
             self.keyring.clone(),
             limits,
             self.config.clone(),
-            hub,
+            hub.clone(),
             routed,
             Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Platform { service, store, tokens, router, folder: self.folder.clone() }
+        Platform { service, hub, store, tokens, router, folder: self.folder.clone() }
     }
 }
 
