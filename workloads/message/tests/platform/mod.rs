@@ -91,6 +91,7 @@ impl Foundation {
             limits,
             drain_seconds: 1,
             trusted_proxies: vec![],
+            web_dir: None,
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
