@@ -186,7 +186,8 @@ impl Process<'_> {
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
-        )?;
+        )?
+        .with_notifications(Arc::new(self.cassandra.clone()));
         Ok(sentinel_users::router(Arc::new(service)).into())
     }
 
