@@ -16,7 +16,7 @@ use sentinel_adapters::{
     linked::LinkedAccounts,
     postgres::Postgres,
     push::Pushes,
-    redis::Redis,
+    redis::{Redis, RedisPresence},
 };
 use sentinel_domain::{
     clock::HybridClock,
@@ -79,12 +79,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let clock = Arc::new(HybridClock::new());
     let pod = std::env::var("POD_NAME").ok();
     let redis = Arc::new(Redis::new(&stores.redis)?);
-    let nodes = Nodes {
-        node: NodeId::started(pod.as_deref().unwrap_or("sentinel")),
-        routes: redis.clone(),
-        bus: redis.clone(),
-        clock: clock.clone(),
-    };
+    let node = NodeId::started(pod.as_deref().unwrap_or("sentinel"));
+    let presence = Arc::new(RedisPresence::new(Redis::clone(&redis), node.clone()));
+    let nodes = Nodes { node, routes: redis.clone(), bus: redis, clock: clock.clone() };
     let hub = serves(Role::Message).then(|| Arc::new(Hub::new()));
     let fanout = match &hub {
         Some(hub) => RoutedFanout::new(hub.clone(), nodes),
@@ -93,14 +90,14 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
-    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone())).with_presence(redis.clone());
+    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone())).with_presence(presence.clone());
     let mut process = Process {
         config: config.clone(),
         stores,
         accounts: Arc::new(linked.clone()),
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
-        presence: redis,
+        presence,
         cassandra: cassandra.clone(),
         base,
         stop: CancellationToken::new(),

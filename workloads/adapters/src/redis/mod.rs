@@ -30,7 +30,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::connection::{Line, Opener};
 
-pub use self::connection::RedisError;
+pub use self::{connection::RedisError, presence::RedisPresence};
 
 /// Longest time of a call.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use notifications::NotificationStore;
-pub use presence::{PresenceListener, PresenceStore};
+pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{PushDevices, PushSender, UnfitAddress};
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
