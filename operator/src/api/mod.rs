@@ -8,6 +8,7 @@
 
 mod dependencies;
 mod gateway;
+mod mail;
 mod platform;
 mod push;
 pub mod rules;
@@ -27,6 +28,7 @@ pub use self::{
         ExternalRedis, ExternalS3, Managed, RedisMode, Store, StoreTls,
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
+    mail::{Mail, MailTls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
     push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
@@ -104,6 +106,9 @@ pub struct SentinelChatSpec {
     /// Pushes to devices whose app is not open.
     #[serde(default)]
     pub push: Push,
+    /// Mail to the owners of accounts; none is sent when this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Seconds over which sockets are closed when a pod stops.
     #[serde(default = "default_drain_seconds")]
     #[schemars(range(min = 0, max = 600))]

@@ -99,6 +99,21 @@ pub const RULES: &[Rule] = &[
         "self.profile == oldSelf.profile",
         "profile cannot change: restore the old value; to use the other profile, create a second SentinelChat and move the data",
     ),
+    rule(
+        "spec.mail",
+        "self.host.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",
+        "mail.host: write the relay's name without scheme and port, for example smtp.example.com",
+    ),
+    rule(
+        "spec.mail",
+        "self.baseUrl.matches('^https?://[^/?# ]+(/[^?# ]*)?$')",
+        "mail.baseUrl: write where the web client is, for example https://chat.example.com",
+    ),
+    rule(
+        "spec.mail",
+        "self.from.contains('@')",
+        "mail.from: write an address, for example Sentinel <chat@example.com>",
+    ),
     rule("spec.image", REPOSITORY, REPOSITORY_MESSAGE),
     rule("spec.image", TAG, TAG_MESSAGE),
     rule("spec.image", DIGEST, DIGEST_MESSAGE),

@@ -20,7 +20,7 @@ use k8s_openapi::{
 use super::{
     Child, Error, Facts, Kind,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
-    digest, metadata, pod, push,
+    digest, mail, metadata, pod, push,
     sentinel::{GRACE, USER, service_port},
     services::{self, Service},
 };
@@ -110,6 +110,12 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     }
     volumes.push(secret_volume("keys", &facts.key_secret, None));
     mounts.push(read_only("keys", KEYS));
+    if service.component == Component::Users {
+        let (mail, mail_mounts) = mail::mounted(chat);
+        volumes.extend(mail);
+        mounts.extend(mail_mounts);
+        parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
+    }
     let spec = PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),

@@ -83,6 +83,9 @@ fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
         if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
             flows.push(Flow { from: Peer::Monitoring, to: me, port: i32::from(ADMIN_PORT) });
         }
+        if service.component == Component::Users {
+            flows.extend(mail_flow(chat, me));
+        }
         if service.component == Component::Notification {
             // Push services.
             flows.extend(push::ports(chat).into_iter().map(|port| Flow { from: me, to: Peer::Anyone, port }));
@@ -132,7 +135,13 @@ fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {
     if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
         flows.push(Flow { from: Peer::Monitoring, to: sentinel, port: i32::from(ADMIN_PORT) });
     }
+    flows.extend(mail_flow(chat, sentinel));
     flows
+}
+
+/// The connection to the mail relay, wherever it is.
+fn mail_flow(chat: &ValidChat, from: Peer) -> Option<Flow> {
+    chat.spec.mail.as_ref().map(|mail| Flow { from, to: Peer::Anyone, port: mail.port })
 }
 
 /// The policy of one component: what the table allows it, and nothing else.

@@ -22,7 +22,7 @@ use k8s_openapi::{
 use super::{
     Facts,
     config::{ADMIN_PORT, DATA, FILE, FOLDER, KEYS, PORT},
-    metadata, pod, push,
+    mail, metadata, pod, push,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 
@@ -67,38 +67,44 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
 
 fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
     let (tmp, tmp_mount) = pod::tmp();
-    let (push_secrets, push_folders) = push::mounted(chat);
-    let mut spec = PodSpec {
+    let (mail, mail_mounts) = mail::mounted(chat);
+    let (push, push_mounts) = push::mounted(chat);
+    PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
-        containers: vec![container(chat, tmp_mount, push_folders)],
-        volumes: Some(vec![
-            Volume {
-                name: "config".into(),
-                config_map: Some(ConfigMapVolumeSource {
-                    name: chat.names.config(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: "keys".into(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(facts.key_secret.clone()),
-                    default_mode: Some(0o440),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            tmp,
-        ]),
+        containers: vec![container(chat, tmp_mount, [mail_mounts, push_mounts].concat())],
+        volumes: Some(
+            [
+                vec![
+                    Volume {
+                        name: "config".into(),
+                        config_map: Some(ConfigMapVolumeSource {
+                            name: chat.names.config(),
+                            ..ConfigMapVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    Volume {
+                        name: "keys".into(),
+                        secret: Some(SecretVolumeSource {
+                            secret_name: Some(facts.key_secret.clone()),
+                            default_mode: Some(0o440),
+                            ..SecretVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    tmp,
+                ],
+                mail,
+                push,
+            ]
+            .concat(),
+        ),
         ..PodSpec::default()
-    };
-    spec.volumes.get_or_insert_default().extend(push_secrets);
-    spec
+    }
 }
 
-fn container(chat: &ValidChat, tmp: VolumeMount, push: Vec<VolumeMount>) -> Container {
+fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> Container {
     let overrides = chat.spec.services.sentinel.as_ref();
     let port = |name: &str, number: u16| ContainerPort {
         name: Some(name.into()),
@@ -127,14 +133,15 @@ fn container(chat: &ValidChat, tmp: VolumeMount, push: Vec<VolumeMount>) -> Cont
         security_context: Some(pod::container_security()),
         volume_mounts: Some(
             [
-                read_only("config", FOLDER),
-                read_only("keys", KEYS),
-                VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
-                tmp,
+                vec![
+                    read_only("config", FOLDER),
+                    read_only("keys", KEYS),
+                    VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
+                    tmp,
+                ],
+                secrets,
             ]
-            .into_iter()
-            .chain(push)
-            .collect(),
+            .concat(),
         ),
         ..Container::default()
     }

@@ -1,12 +1,14 @@
 //! Types, ids, rules and ports of the chat platform; no I/O.
 
 pub mod account;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod cursor;
 pub mod event;
 pub mod ids;
 pub mod keyring;
+pub mod mail;
 pub mod message;
 pub mod nodes;
 pub mod notification;
@@ -15,6 +17,7 @@ pub mod place;
 pub mod ports;
 pub mod presence;
 pub mod push;
+pub mod report;
 pub mod search;
 pub mod session;
 pub mod time;

@@ -180,8 +180,6 @@ pub enum Kind {
     Welcome,
     /// A message came.
     NewMessage,
-    /// The operators of the deployment say something.
-    Announcement,
 }
 
 /// A notification as clients see it.

@@ -4,6 +4,7 @@
 //! [`router`] and [`socket_router`] are its two faces.
 
 mod accounts;
+mod described;
 mod http;
 mod hub;
 mod live;
@@ -17,6 +18,7 @@ mod sync;
 mod views;
 
 pub use self::{
+    described::asyncapi,
     http::{openapi, router},
     hub::Hub,
     nodes::{Nodes, RoutedFanout},

@@ -11,16 +11,13 @@ use sentinel_domain::{
 };
 use sentinel_http::tokens::Tokens;
 use serde::Serialize;
-use serde_json::{
-    json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     hub::{Hub, Work},
     nodes::{Emitted, Key, Missed},
     socket::{Ending, Namespace, Session},
-    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},
+    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView, ReceivedView, TypingView},
 };
 
 /// Events of this many batches are handed out before other tasks get a turn.
@@ -106,7 +103,7 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
         LiveEvent::ChatDeleted { chat } => to.tell_members(chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
         LiveEvent::Typing { chat_id, user_id, peer, typing } => {
             let typing =
-                json!({"chat_id": chat_id, "user_id": user_id, "typing": typing, "expires_in": TYPING_SECONDS});
+                TypingView { chat_id: *chat_id, user_id: *user_id, typing: *typing, expires_in: TYPING_SECONDS };
             if let Some(typing) = raw(&typing) {
                 to.tell(*peer, "typing", &typing);
             }
@@ -178,7 +175,7 @@ fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
 
 /// What clients of the seed get along with a peer's receipt.
 pub(crate) fn received(chat: ChatId, receiver: UserId, up_to: Option<MessageId>) -> Option<Box<RawValue>> {
-    raw(&json!({"chat_id": chat, "receiver_id": receiver, "message_id": up_to}))
+    raw(&ReceivedView { chat_id: chat, receiver_id: receiver, message_id: up_to })
 }
 
 /// Shows a user's sockets what they were not shown, unless their `ready` said to sync from after it.

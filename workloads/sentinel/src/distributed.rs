@@ -33,11 +33,12 @@ use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay}
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
-use sentinel_users::UsersService;
+use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
@@ -98,6 +99,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
         presence,
+        postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
         base,
         stop: CancellationToken::new(),
@@ -145,6 +147,7 @@ struct Process<'a> {
     sessions: Arc<dyn SessionStore>,
     chats: Arc<dyn ChatStore>,
     presence: Arc<dyn PresenceStore>,
+    postgres: Arc<Postgres>,
     cassandra: Cassandra,
     base: Foundation,
     stop: CancellationToken,
@@ -173,19 +176,27 @@ impl Process<'_> {
         });
     }
 
-    fn users(&self) -> anyhow::Result<Router> {
+    fn users(&mut self) -> anyhow::Result<Router> {
         let Foundation { keyring, tokens, limits } = &self.base;
-        let service = UsersService::new(
-            self.accounts.clone(),
-            self.sessions.clone(),
-            self.chats.clone(),
+        let mut service = UsersService::new(
+            UserStores {
+                accounts: self.accounts.clone(),
+                sessions: self.sessions.clone(),
+                chats: self.chats.clone(),
+                administration: self.postgres.clone(),
+                reports: self.postgres.clone(),
+                mail: self.postgres.clone(),
+            },
             tokens.clone(),
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
         )?
         .with_notifications(Arc::new(self.cassandra.clone()));
-        Ok(sentinel_users::router(Arc::new(service)).into())
+        service.mail = mail::open(&self.config)?;
+        let service = Arc::new(service);
+        self.spawn(send_queued(service.clone()));
+        Ok(sentinel_users::router(service).into())
     }
 
     fn messages(
@@ -301,6 +312,11 @@ pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::
     let rebuilt = index.rebuild(&source).await?;
     postgres.close().await;
     Ok(rebuilt.entries)
+}
+
+/// The accounts, for a command beside the services.
+pub async fn administered(stores: &StoresConfig) -> anyhow::Result<Postgres> {
+    Ok(Postgres::connect(&stores.postgres, Arc::new(Nobody)).await?)
 }
 
 /// The chats, for a command that nobody chats through.

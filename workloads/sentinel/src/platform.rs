@@ -75,7 +75,7 @@ impl Stores {
     /// Closes everything, once no request is left.
     pub async fn close(self) {
         match self {
-            Self::Embedded(stores) => tokio::task::block_in_place(|| stores.close()),
+            Self::Embedded(stores) => stores.close().await,
             Self::Distributed(stores) => stores.close().await,
         }
     }

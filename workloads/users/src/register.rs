@@ -7,9 +7,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use sentinel_domain::{
-    account::{Email, InvalidAccount, Username, check_password},
+    account::{Email, InvalidAccount, Standing, Username, check_password},
     config::Access,
     ids::{MessageId, UserId},
+    mail::LinkPurpose,
     notification::Notification,
     ports::{NewAccount, NotificationStore},
     time::Timestamp,
@@ -71,7 +72,13 @@ pub(crate) async fn register(
     if let Some(notifications) = &users.notifications {
         tokio::spawn(welcome(notifications.clone(), account.id));
     }
-    let (_, answer) = users.begin_session(&account, device::name(&headers)).await?;
+    if users.mail.is_some()
+        && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
+    {
+        // The account is there, and its owner can ask for another mail.
+        tracing::error!(code = problem.code(), "the mail to a new account was not queued");
+    }
+    let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 

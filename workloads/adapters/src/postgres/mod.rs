@@ -3,12 +3,15 @@
 //! What concerns the chats of an account is only noted here; [`crate::linked`] carries it to the chat store.
 
 mod accounts;
+mod administration;
 mod blocks;
 mod deletion;
 mod endpoints;
 mod error;
 mod failure;
 mod keeper;
+mod mail;
+mod reports;
 mod retention;
 mod rows;
 mod schema;

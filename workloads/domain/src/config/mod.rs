@@ -3,6 +3,7 @@
 //! The operator renders it as JSON into a `ConfigMap`; `sentinel standalone` fills it from flags.
 //! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`], credentials from files too.
 
+mod mail;
 mod push;
 mod stores;
 
@@ -11,6 +12,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    mail::{MailConfig, MailTls},
     push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
     stores::{
         CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
@@ -43,6 +45,9 @@ pub struct PlatformConfig {
     /// Address ranges of proxies whose `X-Forwarded-For` is believed, in CIDR notation.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// How mail is sent to the owners of accounts. None: it is not, and links that need it are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Box<MailConfig>>,
     /// Folder of the built web client, served at `/`. None: a page that says what this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_dir: Option<PathBuf>,

@@ -1,8 +1,10 @@
 //! The ports: what services need of stores. Adapters implement them; one contract-test suite holds for all.
 
 mod accounts;
+mod administration;
 mod chats;
 mod events;
+mod mail;
 mod notifications;
 mod presence;
 mod push;
@@ -11,8 +13,10 @@ mod search;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
+pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use mail::MailStore;
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{PushDevices, PushSender, UnfitAddress};

@@ -94,6 +94,7 @@ impl Foundation {
             limits,
             drain_seconds: 1,
             trusted_proxies: vec![],
+            mail: None,
             web_dir: None,
             stores: None,
             message_peers: None,
