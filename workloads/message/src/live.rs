@@ -17,7 +17,10 @@ use crate::{
     hub::{Hub, Work},
     nodes::{Emitted, Key, Missed},
     socket::{Ending, Namespace, Session},
-    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView, ReceivedView, TypingView},
+    views::{
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, ReceiptView,
+        ReceivedView, TypingView,
+    },
 };
 
 /// Events of this many batches are handed out before other tasks get a turn.
@@ -163,8 +166,9 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
 
 /// Clients of the seed listen for `new_message`.
 fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
-    let seed = (shown.kind == Kind::NewMessage).then(|| json!({"header": shown.header, "body": shown.body}));
-    let (Some(notification), seed) = (raw(shown), seed.as_ref().and_then(raw)) else { return };
+    let Some(notification) = raw(&NotificationView::from(shown)) else { return };
+    let seed = NewMessageView { header: &shown.header, body: &shown.body };
+    let seed = (shown.kind == Kind::NewMessage).then(|| raw(&seed)).flatten();
     for session in to.sockets_of(user_id) {
         session.emit_in(Namespace::Notifications, to.hub, "notification", &notification);
         if let Some(seed) = &seed {
