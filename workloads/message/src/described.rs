@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentinel_domain::{
-    ids::{ChatId, MessageId, UserId},
-    message::ClientMessageId,
-    time::Timestamp,
-};
+use sentinel_domain::{ids::MessageId, message::ClientMessageId, time::Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};

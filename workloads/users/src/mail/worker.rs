@@ -26,7 +26,10 @@ pub async fn send_queued(users: Arc<UsersService>) {
     loop {
         match send_due(&users, mail).await {
             Ok(TAKEN..) => {}
-            Ok(_) => drop(tokio::time::timeout(LOOKED_AT_EVERY, users.mail_waits.notified()).await),
+            Ok(_) => {
+                // Either way, the queue is looked at again.
+                let _ = tokio::time::timeout(LOOKED_AT_EVERY, users.mail_waits.notified()).await;
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the queue of mail can't be read now");
                 tokio::time::sleep(LOOKED_AT_EVERY).await;
