@@ -37,7 +37,7 @@ pub enum Command {
     Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
-    /// Print the description of the events of sockets (AsyncAPI 3.0)
+    /// Print the description of the events of sockets (`AsyncAPI` 3.0)
     Asyncapi,
 }
 

@@ -1,4 +1,4 @@
-//! The API descriptions: OpenAPI at `/openapi.json`, browsable at `/docs`, and AsyncAPI at `/asyncapi.json`.
+//! The API descriptions: OpenAPI at `/openapi.json`, browsable at `/docs`, and `AsyncAPI` at `/asyncapi.json`.
 
 use serde_json::{Value, json};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi};

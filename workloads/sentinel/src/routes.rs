@@ -1,4 +1,4 @@
-//! The API descriptions beside the routes: OpenAPI at `/openapi.json`, browsable at `/docs`, AsyncAPI at
+//! The API descriptions beside the routes: OpenAPI at `/openapi.json`, browsable at `/docs`, `AsyncAPI` at
 //! `/asyncapi.json`.
 
 use anyhow::Context as _;

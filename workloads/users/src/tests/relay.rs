@@ -63,7 +63,7 @@ impl SmtpServer {
                 news.await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), there).await.expect("mail comes within a minute")
+        tokio::time::timeout(std::time::Duration::from_mins(1), there).await.expect("mail comes within a minute")
     }
 }
 
