@@ -9,6 +9,7 @@ mod deletion;
 mod endpoints;
 mod error;
 mod failure;
+mod inspect;
 mod keeper;
 mod mail;
 mod reports;
