@@ -10,6 +10,7 @@ mod dependencies;
 mod gateway;
 mod mail;
 mod platform;
+mod push;
 pub mod rules;
 pub mod schema;
 mod services;
@@ -29,6 +30,7 @@ pub use self::{
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     mail::{Mail, MailTls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
+    push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
@@ -101,6 +103,9 @@ pub struct SentinelChatSpec {
     /// What one caller can do.
     #[serde(default)]
     pub limits: Limits,
+    /// Pushes to devices whose app is not open.
+    #[serde(default)]
+    pub push: Push,
     /// Mail to the owners of accounts; none is sent when this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,

@@ -121,6 +121,21 @@ pub const RULES: &[Rule] = &[
     rule("spec.gateway.image", TAG, TAG_MESSAGE),
     rule("spec.gateway.image", DIGEST, DIGEST_MESSAGE),
     rule(
+        "spec.push.webPush",
+        "!has(self.subject) || self.subject.matches('^(mailto:[^@ ]+@[^@ ]+|https://[^ ]+)$')",
+        "push.webPush.subject: write mailto: and an address, or a page with https://, for example mailto:ops@example.com",
+    ),
+    rule(
+        "spec.push.webPush",
+        "self.allowedHosts.all(h, h.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'))",
+        "push.webPush.allowedHosts: write names in lower case without scheme, port and path, for example push.example.com",
+    ),
+    rule(
+        "spec.push.fcm",
+        "!has(self.baseUrl) || self.baseUrl.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?$')",
+        "push.fcm.baseUrl: write scheme, host and port without path, for example https://fcm.googleapis.com",
+    ),
+    rule(
         "spec.gateway",
         "!has(self.host) || self.host.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",
         "gateway.host: write a name in lower case without scheme, port and path, for example chat.example.com",

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use k8s_openapi::api::core::v1::ConfigMap;
 use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
 
-use super::{Error, Facts, mail, metadata, stores};
+use super::{Error, Facts, mail, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
 
 /// Port for clients.
@@ -68,6 +68,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         web_dir: chat.spec.web.enabled.then(|| PathBuf::from(WEB)),
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
+        push: push::config(chat)?,
     })
 }
 

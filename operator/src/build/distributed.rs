@@ -20,7 +20,7 @@ use k8s_openapi::{
 use super::{
     Child, Error, Facts, Kind,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
-    digest, mail, metadata, pod,
+    digest, mail, metadata, pod, push,
     sentinel::{GRACE, USER, service_port},
     services::{self, Service},
 };
@@ -102,6 +102,12 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
     parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
     let (mut volumes, mut mounts) = mounted(chat, facts, service.stores);
+    if service.component == Component::Notification {
+        parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
+        let (secrets, folders) = push::mounted(chat);
+        volumes.extend(secrets);
+        mounts.extend(folders);
+    }
     volumes.push(secret_volume("keys", &facts.key_secret, None));
     mounts.push(read_only("keys", KEYS));
     if service.component == Component::Users {

@@ -14,6 +14,7 @@ mod network;
 mod nginx;
 mod nginx_routes;
 pub(crate) mod pod;
+pub(crate) mod push;
 mod sentinel;
 pub mod services;
 pub(crate) mod stores;
@@ -64,6 +65,8 @@ pub struct Facts {
     pub keys_digest: String,
     /// Hash of the gateway's certificate, when it terminates TLS itself.
     pub tls_digest: Option<String>,
+    /// Hash of the Secrets that pushes need, when the resource names some; pods that push roll when it changes.
+    pub push_digest: Option<String>,
     /// Hash of what the mail relay is used with, when mail is sent; pods that send roll when it changes.
     pub mail_digest: Option<String>,
     /// What is known of each store of profile Distributed.
@@ -138,6 +141,7 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
         children.push(Child::new(Kind::Service, &sentinel::pods_service(chat))?);
         children.push(Child::new(Kind::Service, &sentinel::service(chat))?);
         let mut parts: Vec<&[u8]> = vec![&data, facts.keys_digest.as_bytes()];
+        parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
         let content = digest(&parts);
         workloads.push(Child::new(Kind::StatefulSet, &sentinel::stateful_set(chat, facts, content))?);

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     config::{ADMIN_PORT, PORT},
-    metadata, nginx, services,
+    metadata, nginx, push, services,
 };
 use crate::{
     api::{External, Store},
@@ -102,7 +102,7 @@ fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
         }
         if service.component == Component::Notification {
             // Push services.
-            flows.push(Flow { from: me, to: Peer::Anyone, port: 443 });
+            flows.extend(push::ports(chat).into_iter().map(|port| Flow { from: me, to: Peer::Anyone, port }));
         }
         flows.push(Flow { from: me, to: Peer::Dns, port: 53 });
         flows.extend(service.stores.iter().flat_map(|store| store_flows(chat, me, *store)));
@@ -144,6 +144,8 @@ fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {
     if nginx::own_certificate(chat).is_some() {
         flows.push(Flow { from: Peer::Anyone, to: gateway, port: nginx::TLS_PORT });
     }
+    // Push services.
+    flows.extend(push::ports(chat).into_iter().map(|port| Flow { from: sentinel, to: Peer::Anyone, port }));
     if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
         flows.push(Flow { from: Peer::Monitoring, to: sentinel, port: i32::from(ADMIN_PORT) });
     }

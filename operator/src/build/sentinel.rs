@@ -22,7 +22,7 @@ use k8s_openapi::{
 use super::{
     Facts,
     config::{ADMIN_PORT, DATA, FILE, FOLDER, KEYS, PORT},
-    mail, metadata, pod,
+    mail, metadata, pod, push,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 
@@ -68,10 +68,11 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
 fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
     let (tmp, tmp_mount) = pod::tmp();
     let (mail, mail_mounts) = mail::mounted(chat);
+    let (push, push_mounts) = push::mounted(chat);
     PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
-        containers: vec![container(chat, tmp_mount, mail_mounts)],
+        containers: vec![container(chat, tmp_mount, [mail_mounts, push_mounts].concat())],
         volumes: Some(
             [
                 vec![
@@ -95,6 +96,7 @@ fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
                     tmp,
                 ],
                 mail,
+                push,
             ]
             .concat(),
         ),
@@ -102,7 +104,7 @@ fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
     }
 }
 
-fn container(chat: &ValidChat, tmp: VolumeMount, mail: Vec<VolumeMount>) -> Container {
+fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> Container {
     let overrides = chat.spec.services.sentinel.as_ref();
     let port = |name: &str, number: u16| ContainerPort {
         name: Some(name.into()),
@@ -137,7 +139,7 @@ fn container(chat: &ValidChat, tmp: VolumeMount, mail: Vec<VolumeMount>) -> Cont
                     VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
                     tmp,
                 ],
-                mail,
+                secrets,
             ]
             .concat(),
         ),

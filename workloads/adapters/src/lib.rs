@@ -9,5 +9,6 @@ pub mod kafka;
 pub mod keys;
 pub mod linked;
 pub mod postgres;
+pub mod push;
 pub mod redis;
 pub mod sqlite;

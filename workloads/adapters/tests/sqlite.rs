@@ -34,6 +34,7 @@ fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + 
         accounts: sqlite.clone(),
         sessions: sqlite.clone(),
         chats: sqlite.clone(),
+        devices: sqlite.clone(),
         administration: sqlite.clone(),
         reports: sqlite.clone(),
         mail: sqlite.clone(),

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod place;
 pub mod ports;
 pub mod presence;
+pub mod push;
 pub mod report;
 pub mod search;
 pub mod session;

@@ -14,10 +14,14 @@ use crate::{
     },
     sync::SyncPage,
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, PresenceView, PresencesView, ReadyView, ReceiptView,
-        ReceivedView, StartedChat, TokenExpiring, TypingView,
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, PresenceView,
+        PresencesView, ReadyView, ReceiptView, ReceivedView, StartedChat, TokenExpiring, TypingView,
     },
 };
+
+/// Channels, which are namespaces.
+const CHAT: &str = "chat";
+const NOTIFICATIONS: &str = "notifications";
 
 type Schemas = BTreeMap<String, Value>;
 
@@ -37,6 +41,8 @@ pub(crate) struct Gets {
     pub name: &'static str,
     /// When it comes.
     pub summary: &'static str,
+    /// The channel that it comes in.
+    channel: &'static str,
     payload: Value,
 }
 
@@ -81,7 +87,7 @@ pub(crate) struct Reauthenticated {
     pub expires_at: Timestamp,
 }
 
-/// The description of namespace `/chat`, without `info`.
+/// The description of namespaces `/chat` and `/notifications`, without `info`.
 pub(crate) struct Description {
     schemas: Schemas,
     sends: Vec<Sends>,
@@ -94,6 +100,7 @@ impl Description {
         let mut all = Self { schemas: Schemas::new(), sends: Vec::new(), gets: Vec::new() };
         all.clients_send();
         all.clients_get();
+        all.clients_are_told();
         all.refer::<Refused<'_>>();
         all
     }
@@ -151,9 +158,19 @@ impl Description {
         self.gets::<TokenExpiring>("token_expiring", "The token ends in a minute: send `reauthenticate`.");
         self.gets.push(Gets {
             name: "private_chat_room_created",
+            channel: CHAT,
             summary: "The bare id of the chat that `start_private_chat` gave; for clients of the seed.",
             payload: json!({ "type": "string", "format": "uuid" }),
         });
+    }
+
+    fn clients_are_told(&mut self) {
+        let payload = self.refer::<NotificationView<'_>>();
+        let summary = "The user is told of something; best effort, `GET /notifications` lists all.";
+        self.gets.push(Gets { name: "notification", summary, channel: NOTIFICATIONS, payload });
+        let payload = self.refer::<NewMessageView<'_>>();
+        let summary = "The same of a message, for clients of the seed.";
+        self.gets.push(Gets { name: "new_message", summary, channel: NOTIFICATIONS, payload });
     }
 
     fn sends<T: ToSchema>(&mut self, name: &'static str, summary: &'static str, acknowledgement: Value) {
@@ -163,7 +180,7 @@ impl Description {
 
     fn gets<T: ToSchema>(&mut self, name: &'static str, summary: &'static str) {
         let payload = self.refer::<T>();
-        self.gets.push(Gets { name, summary, payload });
+        self.gets.push(Gets { name, summary, channel: CHAT, payload });
     }
 
     /// Keeps a type's schema with those it uses, and gives a reference to it.
@@ -191,7 +208,7 @@ impl Description {
 
     /// Writes it as `AsyncAPI` 3.0, as seen from the server.
     pub fn to_json(&self, info: &Value) -> Value {
-        let (mut messages, mut operations) = (BTreeMap::new(), BTreeMap::new());
+        let (mut messages, mut told, mut operations) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let refused = json!({ "$ref": "#/components/schemas/Refused" });
         for event in &self.sends {
             let sent = format!("client.{}", event.name);
@@ -212,20 +229,22 @@ impl Description {
             operations.insert(
                 sent.clone(),
                 json!({
-                    "action": "receive", "summary": event.summary, "channel": channel(),
-                    "messages": [message(&sent)],
-                    "reply": { "channel": channel(), "messages": [message(&answer)] },
+                    "action": "receive", "summary": event.summary, "channel": channel(CHAT),
+                    "messages": [message(CHAT, &sent)],
+                    "reply": { "channel": channel(CHAT), "messages": [message(CHAT, &answer)] },
                 }),
             );
         }
         for event in &self.gets {
             let got = format!("server.{}", event.name);
-            messages
+            let of_channel = if event.channel == NOTIFICATIONS { &mut told } else { &mut messages };
+            of_channel
                 .insert(got.clone(), json!({ "name": event.name, "summary": event.summary, "payload": event.payload }));
             operations.insert(
                 got.clone(),
                 json!({
-                    "action": "send", "summary": event.summary, "channel": channel(), "messages": [message(&got)],
+                    "action": "send", "summary": event.summary, "channel": channel(event.channel),
+                    "messages": [message(event.channel, &got)],
                 }),
             );
         }
@@ -241,6 +260,13 @@ impl Description {
                         acknowledgement, and is handled in the order sent.",
                     "messages": messages,
                 },
+                "notifications": {
+                    "address": "/notifications",
+                    "title": "Namespace /notifications of Socket.IO",
+                    "description": "Connect as to `/chat`. `token_expiring` comes and `reauthenticate` is taken as there; \
+                        clients send nothing else.",
+                    "messages": told,
+                },
             },
             "operations": operations,
             "components": { "schemas": self.schemas },
@@ -252,12 +278,12 @@ fn ok() -> Value {
     json!({ "type": "object", "required": ["status"], "properties": { "status": { "const": "ok" } } })
 }
 
-fn channel() -> Value {
-    json!({ "$ref": "#/channels/chat" })
+fn channel(name: &str) -> Value {
+    json!({ "$ref": format!("#/channels/{name}") })
 }
 
-fn message(key: &str) -> Value {
-    json!({ "$ref": format!("#/channels/chat/messages/{key}") })
+fn message(channel: &str, key: &str) -> Value {
+    json!({ "$ref": format!("#/channels/{channel}/messages/{key}") })
 }
 
 /// A schema as JSON. Writing one can't fail: it is a tree of strings and numbers.
@@ -285,7 +311,7 @@ mod tests {
             } else if path.extension().is_some_and(|it| it == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let text = text.split("mod tests {").next().unwrap_or_default();
-                for call in [".emit(", ".tell(", ".tell_members("] {
+                for call in [".emit(", ".emit_in(", ".tell(", ".tell_members("] {
                     // Until the end of the statement: the name is the first string in it.
                     let calls = text.split(call).skip(1).filter_map(|rest| rest.split([';', '}']).next());
                     names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));

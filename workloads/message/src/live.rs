@@ -6,6 +6,7 @@ use sentinel_domain::{
     event::{LiveEvent, Origin},
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
+    notification::{Kind, Shown},
     time::Timestamp,
 };
 use sentinel_http::tokens::Tokens;
@@ -15,8 +16,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{
     hub::{Hub, Work},
     nodes::{Emitted, Key, Missed},
-    socket::{Ending, Session},
-    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView, ReceivedView, TypingView},
+    socket::{Ending, Namespace, Session},
+    views::{
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, ReceiptView,
+        ReceivedView, TypingView,
+    },
 };
 
 /// Events of this many batches are handed out before other tasks get a turn.
@@ -107,6 +111,7 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
                 to.tell(*peer, "typing", &typing);
             }
         }
+        LiveEvent::Notification { user_id, shown } => deliver_notification(to, *user_id, shown),
         LiveEvent::BlockChanged { between } => {
             if let Some(presences) = to.hub.presences() {
                 presences.block_changed(*between);
@@ -155,6 +160,19 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
         session.emit(to.hub, "receipt", &receipt);
         if let Some(received) = &received {
             session.emit(to.hub, "message_received", received);
+        }
+    }
+}
+
+/// Clients of the seed listen for `new_message`.
+fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
+    let Some(notification) = raw(&NotificationView::from(shown)) else { return };
+    let seed = NewMessageView { header: &shown.header, body: &shown.body };
+    let seed = (shown.kind == Kind::NewMessage).then(|| raw(&seed)).flatten();
+    for session in to.sockets_of(user_id) {
+        session.emit_in(Namespace::Notifications, to.hub, "notification", &notification);
+        if let Some(seed) = &seed {
+            session.emit_in(Namespace::Notifications, to.hub, "new_message", seed);
         }
     }
 }

@@ -4,6 +4,7 @@ use sentinel_domain::{
     account::Profile,
     ids::{ChatId, MediaId, MessageId, SessionId, UserId},
     message::{Chat, ClientMessageId, Message, MessageKind},
+    notification::{Kind, Shown},
     presence::{Presence, PresenceStatus},
     time::Timestamp,
 };
@@ -226,6 +227,57 @@ pub(crate) struct TypingView {
     pub typing: bool,
     /// Seconds after which to forget it.
     pub expires_in: u32,
+}
+
+/// What a user is told of.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Notification)]
+pub(crate) struct NotificationView<'a> {
+    /// Its id, the same as in `GET /notifications`.
+    #[schema(value_type = uuid::Uuid)]
+    pub notification_id: MessageId,
+    /// What it is about: `new_message` or `welcome`.
+    #[schema(value_type = String, example = "new_message")]
+    pub kind: Kind,
+    /// A line that says what it is about: who wrote, if the user wants that shown.
+    pub header: &'a str,
+    /// The beginning of the message, if the user wants it shown.
+    pub body: &'a str,
+    /// The message's chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub chat_id: Option<ChatId>,
+    /// The message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub message_id: Option<MessageId>,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl<'a> From<&'a Shown> for NotificationView<'a> {
+    fn from(shown: &'a Shown) -> Self {
+        Self {
+            notification_id: shown.notification_id,
+            kind: shown.kind,
+            header: &shown.header,
+            body: &shown.body,
+            chat_id: shown.chat_id,
+            message_id: shown.message_id,
+            created_at: shown.created_at,
+        }
+    }
+}
+
+/// A notification as clients of the seed get it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewMessage)]
+pub(crate) struct NewMessageView<'a> {
+    /// A line that says what it is about.
+    pub header: &'a str,
+    /// The text below it.
+    pub body: &'a str,
 }
 
 /// A peer's receipt as clients of the seed get it.

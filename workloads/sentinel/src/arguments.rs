@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
 
 use crate::web::Site;
 
@@ -39,7 +39,7 @@ pub enum Command {
     Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
-    /// Print the description of the events of sockets
+    /// Print the description of the events of sockets (AsyncAPI 3.0)
     Asyncapi,
 }
 
@@ -160,6 +160,7 @@ impl Standalone {
             web_dir: self.web.clone(),
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         })
     }
 }
@@ -232,6 +233,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         web_dir: None,
         stores: None,
         message_peers: None,
+        push: PushConfig::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use sentinel_adapters::{
     keys,
     linked::LinkedAccounts,
     postgres::Postgres,
+    push::Pushes,
     redis::{Redis, RedisPresence},
 };
 use sentinel_domain::{
@@ -29,7 +30,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
-use sentinel_notification::{NotificationService, Notifier};
+use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
@@ -44,6 +45,7 @@ use crate::{
 
 /// Consumer groups of the platform's events.
 const NOTIFICATION_GROUP: &str = "sentinel-notification";
+const PUSH_GROUP: &str = "sentinel-push";
 const SEARCH_GROUP: &str = "sentinel-search";
 /// How often what an interruption left of deletions and blocks is looked for.
 const RESUMED_EVERY: Duration = Duration::from_mins(1);
@@ -115,7 +117,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
-        let (routes, service) = process.messages(hub, fanout, pod.as_deref())?;
+        let (routes, service) = process.messages(hub, fanout.clone(), pod.as_deref())?;
         router = router.merge(routes);
         messages = Some(service);
     }
@@ -123,7 +125,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(process.presence());
     }
     if serves(Role::Notification) {
-        router = router.merge(process.notifications());
+        router = router.merge(process.notifications(fanout.clone())?);
     }
     if serves(Role::Search) {
         router = router.merge(process.search().await?);
@@ -189,7 +191,8 @@ impl Process<'_> {
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
-        )?;
+        )?
+        .with_notifications(Arc::new(self.cassandra.clone()));
         service.mail = mail::open(&self.config)?;
         let service = Arc::new(service);
         self.spawn(send_queued(service.clone()));
@@ -233,16 +236,22 @@ impl Process<'_> {
         sentinel_presence::router(Arc::new(service)).into()
     }
 
-    fn notifications(&mut self) -> Router {
+    fn notifications(&mut self, fanout: Arc<dyn Fanout>) -> anyhow::Result<Router> {
         let service = Arc::new(NotificationService {
             accounts: self.accounts.clone(),
+            sessions: self.sessions.clone(),
             chats: self.chats.clone(),
             notifications: Arc::new(self.cassandra.clone()),
+            devices: Arc::new(self.cassandra.clone()),
+            pushes: Arc::new(Pushes::load(&self.config)?),
+            fanout,
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),
+            config: self.config.clone(),
         });
         self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())));
-        sentinel_notification::router(service).into()
+        self.consume(PUSH_GROUP, Arc::new(Pusher(service.clone())));
+        Ok(sentinel_notification::router(service).into())
     }
 
     async fn search(&mut self) -> anyhow::Result<Router> {

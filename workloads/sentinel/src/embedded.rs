@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use sentinel_adapters::{
     keys,
+    push::Pushes,
     sqlite::{Begin, LocalPresence, SearchDatabase, Sqlite},
 };
 use sentinel_domain::{
@@ -22,7 +23,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_message::{Hub, MessageService};
-use sentinel_notification::{NotificationService, Notifier};
+use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
@@ -45,6 +46,7 @@ const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 
 /// Consumers of the platform's events.
 const NOTIFICATION_CONSUMER: &str = "notification";
+const PUSH_CONSUMER: &str = "push";
 const SEARCH_CONSUMER: &str = "search";
 /// Chats whose notifications are made at the same time: each waits for the disk.
 const NOTIFICATIONS_AT_ONCE: usize = 16;
@@ -104,14 +106,21 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let (stop, mut work) = (CancellationToken::new(), JoinSet::new());
     let notifications = Arc::new(NotificationService {
         accounts: accounts.clone(),
+        sessions: sessions.clone(),
         chats: chats.clone(),
         notifications: Arc::new(store.clone()),
+        devices: Arc::new(store.clone()),
+        pushes: Arc::new(Pushes::load(&config)?),
+        fanout: hub.clone(),
         tokens: tokens.clone(),
         keyring: keyring.clone(),
+        config: config.clone(),
     });
     // Nobody wants to be told of what was before there were notifications.
     let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
     work.spawn(consumer.run(Arc::new(Notifier(notifications.clone())), stop.clone()));
+    let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
+    work.spawn(consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone()));
     let search = open_search(&config.data_dir)?;
     let search_keys = Arc::new(SearchKeys::new(&keyring));
     let index = Arc::new(search.clone());
@@ -135,7 +144,8 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         keyring.clone(),
         limits.clone(),
         config.clone(),
-    )?;
+    )?
+    .with_notifications(Arc::new(store.clone()));
     users.mail = mail::open(&config)?;
     let users = Arc::new(users);
     work.spawn(until(stop.clone(), send_queued(users.clone())));

@@ -71,7 +71,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let config = installation.config()?;
             let rebuilt = async {
                 match &config.stores {
-                    Some(stores) => distributed::reindex(&config, stores).await,
+                    Some(stores) => Box::pin(distributed::reindex(&config, stores)).await,
                     None => embedded::reindex(&config).await,
                 }
             };

@@ -42,7 +42,7 @@ impl Platform {
         let config = Arc::new(config);
         let mut platform = match &config.stores {
             None => embedded::open(config.clone()).await?,
-            Some(stores) => distributed::open(config.clone(), stores, roles).await?,
+            Some(stores) => Box::pin(distributed::open(config.clone(), stores, roles)).await?,
         };
         // The gateway sends to `users` whatever belongs to no other service.
         if roles.contains(&Role::Users) {

@@ -1,5 +1,7 @@
 //! `POST /register`.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -7,9 +9,10 @@ use axum::{
 use sentinel_domain::{
     account::{Email, InvalidAccount, Standing, Username, check_password},
     config::Access,
-    ids::UserId,
+    ids::{MessageId, UserId},
     mail::LinkPurpose,
-    ports::NewAccount,
+    notification::Notification,
+    ports::{NewAccount, NotificationStore},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -66,6 +69,9 @@ pub(crate) async fn register(
     let password_hash = users.passwords.hash(registration.password).await?;
     let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
     let account = users.accounts.create_account(new).await?;
+    if let Some(notifications) = &users.notifications {
+        tokio::spawn(welcome(notifications.clone(), account.id));
+    }
     if users.mail.is_some()
         && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
     {
@@ -74,6 +80,13 @@ pub(crate) async fn register(
     }
     let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Nobody waits for it, and nobody misses it.
+async fn welcome(notifications: Arc<dyn NotificationStore>, user: UserId) {
+    if let Err(error) = notifications.add(Notification::welcome(user, MessageId(Uuid::now_v7()))).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a new account is not told that it is welcome");
+    }
 }
 
 /// The name and address, or a problem that names every field that is wrong.

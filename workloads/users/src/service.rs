@@ -9,7 +9,7 @@ use sentinel_domain::{
     config::PlatformConfig,
     ids::SessionId,
     keyring::Keyring,
-    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, ReportStore, SessionStore},
+    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, NotificationStore, ReportStore, SessionStore},
     session::{Session, refresh_token},
     time::Timestamp,
 };
@@ -59,6 +59,8 @@ pub struct UsersService {
     pub config: Arc<PlatformConfig>,
     /// Password hashing.
     pub passwords: Passwords,
+    /// Where new accounts find that they are welcome.
+    pub notifications: Option<Arc<dyn NotificationStore>>,
     /// What mail is sent with; none where it is not configured.
     pub mail: Option<Mail>,
     /// Told when mail was queued here.
@@ -76,7 +78,14 @@ impl UsersService {
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new()?;
         let mail_waits = Notify::new();
-        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits })
+        let notifications = None;
+        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits, notifications })
+    }
+
+    /// The same, with a notification for each new account.
+    #[must_use]
+    pub fn with_notifications(self, notifications: Arc<dyn NotificationStore>) -> Self {
+        Self { notifications: Some(notifications), ..self }
     }
 
     /// Begins a session and gives its first tokens.

@@ -14,7 +14,11 @@ before(async () => {
   ({ ann, bob, chat } = await newPair());
 });
 
-const list = async (user, query = '') => ok(await call('GET', `/notifications${query}`, { token: user.token }));
+/** A page of notifications of messages: a new account also finds that it is welcome. */
+const list = async (user, query = '') => {
+  const page = ok(await call('GET', `/notifications${query}`, { token: user.token }));
+  return { ...page, notifications: page.notifications.filter((one) => one.kind === 'new_message') };
+};
 const prefer = async (user, body) =>
   ok(await call('PUT', '/notifications/preferences', { token: user.token, body }));
 
@@ -144,7 +148,7 @@ test('preferences are kept whole, and wrong ones are refused by field', async ()
   assert.deepEqual(initial.muted, []);
   const wanted = {
     show_content: true,
-    quiet_hours: { from_minute: 1320, to_minute: 420 },
+    quiet_hours: { from_minute: 1320, to_minute: 420, utc_offset_minutes: -480 },
     muted: [{ chat_id: chat, until: '2040-01-31T08:00:00.000Z' }],
   };
   await prefer(eve, wanted);
@@ -153,6 +157,7 @@ test('preferences are kept whole, and wrong ones are refused by field', async ()
   const wrong = [
     [{ quiet_hours: { from_minute: 1440, to_minute: 1 } }, 'quiet_hours.from_minute'],
     [{ quiet_hours: { from_minute: 1, to_minute: 1440 } }, 'quiet_hours.to_minute'],
+    [{ quiet_hours: { from_minute: 1, to_minute: 2, utc_offset_minutes: 841 } }, 'quiet_hours.utc_offset_minutes'],
     [{ muted: [{ chat_id: chat, until: 'tomorrow' }] }, 'muted[0].until'],
     [{ show_content: 'yes' }, 'show_content'],
     [{ muted: [{ chat_id: 'x', until: wanted.muted[0].until }] }],

@@ -19,6 +19,7 @@ mod mail;
 mod messages;
 mod notifications;
 mod presence;
+mod push;
 mod readers;
 mod receipts;
 mod reports;

@@ -9,6 +9,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0003_consumers.sql")),
     M::up(include_str!("schema/0004_administration.sql")),
     M::up(include_str!("schema/0005_mail.sql")),
+    M::up(include_str!("schema/0006_push.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

@@ -175,6 +175,20 @@ statements! {
     PRUNE_INBOX = "DELETE FROM inbox WHERE user_id = ?1 AND event_id <= ?2";
     SET_INBOX_PRUNED = "UPDATE accounts SET inbox_pruned = ?2 WHERE id = ?1";
 
+    // Pushes
+    PUSH_DEVICES = "SELECT device_id, session_id, registered_at, address FROM push_devices WHERE user_id = ?1";
+    INSERT_PUSH_DEVICE = "INSERT OR REPLACE INTO push_devices
+        (user_id, device_id, session_id, registered_at, fingerprint, address) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    DELETE_PUSH_DEVICE = "DELETE FROM push_devices WHERE user_id = ?1 AND device_id = ?2";
+    FORGET_PUSH_DEVICE = "DELETE FROM push_devices WHERE user_id = ?1 AND device_id = ?2 AND fingerprint = ?3";
+    DELETE_PUSH_ADDRESS = "DELETE FROM push_devices WHERE fingerprint = ?1";
+    DELETE_PUSH_DEVICES = "DELETE FROM push_devices WHERE user_id = ?1";
+    PUSHED = "SELECT message_id FROM pushed WHERE user_id = ?1 AND chat_id = ?2";
+    SET_PUSHED = "INSERT INTO pushed (user_id, chat_id, message_id) VALUES (?1, ?2, ?3)
+        ON CONFLICT (user_id, chat_id) DO UPDATE SET message_id = max(message_id, excluded.message_id)";
+    CLEAR_PUSHED = "DELETE FROM pushed WHERE user_id = ?1 AND chat_id = ?2 AND message_id <= ?3";
+    DELETE_PUSHED = "DELETE FROM pushed WHERE user_id = ?1";
+
     // Events and their consumers
     INSERT_OUTBOX = "INSERT INTO outbox (event_id, event) VALUES (?1, ?2)";
     OUTBOX_BETWEEN = "SELECT event_id, event FROM outbox

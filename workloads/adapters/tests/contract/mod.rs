@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod mail;
 pub mod messages;
 pub mod notifications;
+pub mod push;
 pub mod receipts;
 pub mod sessions;
 
@@ -22,8 +23,8 @@ use sentinel_domain::{
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
     ports::{
-        AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, NotificationStore, ReportStore,
-        SessionStore, StoreError,
+        AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, NotificationStore, PushDevices,
+        ReportStore, SessionStore, StoreError,
     },
     time::Timestamp,
 };
@@ -52,6 +53,7 @@ pub struct Stores {
     pub accounts: Arc<dyn AccountStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
+    pub devices: Arc<dyn PushDevices>,
     pub administration: Arc<dyn AdministrationStore>,
     pub reports: Arc<dyn ReportStore>,
     pub mail: Arc<dyn MailStore>,
@@ -219,6 +221,12 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
     };
+    (@module push $factory:path) => {
+        $crate::contract_tests! { @tests $factory; push: devices_are_kept_as_they_were_registered,
+            an_address_has_one_owner_who_registered_it_last, a_device_is_removed_or_forgotten_as_it_was,
+            one_user_has_a_bounded_number_of_devices, what_was_pushed_is_remembered_and_never_goes_back,
+            devices_go_with_their_account }
+    };
     (@module notifications $factory:path) => {
         $crate::contract_tests! { @tests $factory; notifications: notifications_are_listed_newest_first_and_paged,
             what_was_read_stays_read_however_often_it_is_added, reading_a_chat_reads_its_notifications_up_to_there,
@@ -235,7 +243,7 @@ macro_rules! contract_tests {
     ($factory:path) => {
         $crate::contract_tests! {
             $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion,
-            notifications
+            notifications, push
         }
     };
     ($factory:path; $($module:ident),+) => {

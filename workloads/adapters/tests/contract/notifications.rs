@@ -91,7 +91,7 @@ pub async fn preferences_are_kept_whole(stores: &Stores) {
     assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
     let wanted = Preferences {
         show_content: true,
-        quiet_hours: Some(QuietHours { from_minute: 1300, to_minute: 400 }),
+        quiet_hours: Some(QuietHours { from_minute: 1300, to_minute: 400, utc_offset_minutes: 60 }),
         muted: vec![MutedChat { chat_id: chat.id, until: NOW.0 }],
     };
     notifications.set_preferences(ann, &wanted).await.unwrap();

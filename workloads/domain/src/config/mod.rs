@@ -4,16 +4,20 @@
 //! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`], credentials from files too.
 
 mod mail;
+mod push;
 mod stores;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::mail::{MailConfig, MailTls};
-pub use self::stores::{
-    CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode, S3Config,
-    StoresConfig, TlsConfig,
+pub use self::{
+    mail::{MailConfig, MailTls},
+    push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
+    stores::{
+        CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
+        S3Config, StoresConfig, TlsConfig,
+    },
 };
 
 /// Everything a role needs to know before it can serve.
@@ -54,6 +58,9 @@ pub struct PlatformConfig {
     /// the number at the end of a pod's name. The own name is in the environment variable `POD_NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_peers: Option<String>,
+    /// Pushes to devices.
+    #[serde(default, skip_serializing_if = "PushConfig::is_default")]
+    pub push: PushConfig,
 }
 
 fn default_drain_seconds() -> u16 {

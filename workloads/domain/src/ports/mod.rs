@@ -7,6 +7,7 @@ mod events;
 mod mail;
 mod notifications;
 mod presence;
+mod push;
 mod routes;
 mod search;
 mod sessions;
@@ -18,6 +19,7 @@ pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use mail::MailStore;
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore, RollCall};
+pub use push::{PushDevices, PushSender, UnfitAddress};
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,

@@ -178,6 +178,15 @@ impl Event {
         )
     }
 
+    /// Whether clients may send it in a namespace.
+    fn is_of(self, namespace: Namespace) -> bool {
+        match namespace {
+            Namespace::Chat => self != Self::Unknown,
+            Namespace::Notifications => self == Self::Reauthenticate,
+            Namespace::Root => false,
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::StartPrivateChat => "start_private_chat",
@@ -207,7 +216,7 @@ async fn handle(
     packet: Option<&Packet<'_>>,
 ) -> Answer {
     let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
-    if event == Event::Unknown || session.namespace() != Namespace::Chat {
+    if !event.is_of(session.namespace()) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
     }
     let caller = session.user_id;

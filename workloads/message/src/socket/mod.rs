@@ -68,6 +68,7 @@ pub fn socket_router(service: &Arc<MessageService>, replica: Option<Replica>) ->
         .with_parser(parser)
         .build_with_inner_svc(Nowhere);
     io.ns("/chat", Gate { service: service.clone(), namespace: Namespace::Chat });
+    io.ns("/notifications", Gate { service: service.clone(), namespace: Namespace::Notifications });
     io.ns("/", Gate { service: service.clone(), namespace: Namespace::Root });
     let origins = service.config.auth.cors_origins.iter().map(|origin| origin.trim_end_matches('/').to_owned());
     let edge = Edge {
