@@ -5,6 +5,7 @@
 
 mod bus;
 mod connection;
+mod inspect;
 mod presence;
 mod routes;
 mod subscriber;
