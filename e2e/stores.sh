@@ -13,4 +13,4 @@ trap finish EXIT
 
 "${stores[@]}" up --name "$name" --all
 eval "$("${stores[@]}" env --name "$name")"
-cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search
+cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search --test s3

@@ -11,6 +11,7 @@ mod migration;
 mod monitoring;
 mod network;
 mod nginx;
+mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
 mod sentinel;
@@ -32,7 +33,6 @@ pub use self::{
     kind::{Kind, Stage},
     network::{Flow, Peer, flows},
     nginx::cluster_dns_of,
-    services::serves,
 };
 use crate::{
     api::Store,

@@ -68,7 +68,7 @@ async fn stores_come_first_then_the_migration_then_services() {
 
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    let names = ["chat-notification", "chat-presence", "chat-search", "chat-users"];
+    let names = ["chat-media", "chat-notification", "chat-presence", "chat-search", "chat-users"];
     assert_eq!(services(&world), names);
     let message = world.server.get(SETS, NS, "chat-message").unwrap();
     assert_eq!(message["spec"]["podManagementPolicy"], "Parallel");
@@ -81,7 +81,7 @@ async fn stores_come_first_then_the_migration_then_services() {
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
     let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
     assert_eq!(status["version"], "1");
-    assert_eq!(status["services"].as_array().unwrap().len(), 6);
+    assert_eq!(status["services"].as_array().unwrap().len(), 7);
     let cassandra = &status["dependencies"][1];
     assert_eq!(cassandra["name"], "cassandra");
     assert_eq!((&cassandra["ready"], &cassandra["reachable"]), (&json!(1), &json!(true)));

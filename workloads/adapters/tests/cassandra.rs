@@ -67,6 +67,7 @@ impl World {
             accounts,
             sessions: sqlite,
             chats: Arc::new(cassandra.clone()),
+            media: Arc::new(cassandra.clone()),
             fanout: self.fanout.clone(),
             in_order: false,
             keep: Arc::new((self.keep.clone(), keyspace)),

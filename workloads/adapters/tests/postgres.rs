@@ -52,7 +52,15 @@ async fn fresh() -> Stores {
     let chats = Sqlite::open(&path, Arc::new(keyring), Arc::new(HybridClock::new()), fanout.clone()).unwrap();
     let postgres = Arc::new(postgres);
     let keep = Arc::new((folder, database));
-    Stores { accounts: postgres.clone(), sessions: postgres, chats: Arc::new(chats), fanout, in_order: true, keep }
+    Stores {
+        accounts: postgres.clone(),
+        sessions: postgres,
+        chats: Arc::new(chats.clone()),
+        media: Arc::new(chats),
+        fanout,
+        in_order: true,
+        keep,
+    }
 }
 
 contract_tests!(crate::fresh; accounts, sessions);

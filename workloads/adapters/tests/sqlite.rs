@@ -15,7 +15,9 @@ use sentinel_adapters::sqlite::{OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
     keyring::{KeyError, Keyring},
+    media::MediaState,
     ports::HistoryQuery,
+    time::Timestamp,
 };
 
 fn keyring(names: &[&str]) -> Arc<Keyring> {
@@ -30,7 +32,15 @@ fn open(path: &Path, names: &[&str], fanout: &Arc<Recorder>) -> Result<Sqlite, O
 
 fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + Send + Sync>) -> Stores {
     let sqlite = Arc::new(sqlite.clone());
-    Stores { accounts: sqlite.clone(), sessions: sqlite.clone(), chats: sqlite, fanout, in_order: true, keep }
+    Stores {
+        accounts: sqlite.clone(),
+        sessions: sqlite.clone(),
+        chats: sqlite.clone(),
+        media: sqlite,
+        fanout,
+        in_order: true,
+        keep,
+    }
 }
 
 #[allow(clippy::unused_async)] // other adapters' factories wait for their engines
@@ -187,6 +197,19 @@ async fn a_deleted_chats_key_is_gone_from_the_files() {
     stores.accounts.delete_account(ann).await.unwrap();
     sqlite.close();
     assert!(!holds());
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_files_are_condemned_with_it() {
+    let stores = fresh().await;
+    let ann = stores.user().await;
+    let media = contract::media::upload(ann, 10);
+    stores.media.create(media.clone()).await.unwrap();
+    stores.accounts.delete_account(ann).await.unwrap();
+    let found = stores.media.media(media.id).await.unwrap().unwrap();
+    assert_eq!(found.state, MediaState::Condemned);
+    let due = stores.media.due(Timestamp::now(), 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [media.id]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod event;
 pub mod ids;
 pub mod keyring;
+pub mod media;
 pub mod message;
 pub mod nodes;
 pub mod notification;

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use sentinel_adapters::{
+    files::LocalFiles,
     keys,
     sqlite::{LocalPresence, Sqlite},
 };
@@ -17,12 +18,14 @@ use sentinel_domain::{
     config::PlatformConfig,
     event::{Fanout, Nobody},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, PresenceStore, SessionStore},
+    ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SessionStore},
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
 use sentinel_presence::PresenceService;
 use sentinel_users::UsersService;
+use tokio::task::AbortHandle;
 
 use crate::{
     arguments::Role,
@@ -31,17 +34,20 @@ use crate::{
 };
 
 const DATABASE: &str = "sentinel.db";
+/// Folder of uploaded files.
+const MEDIA: &str = "media";
 const LOCK: &str = "sentinel.lock";
 /// A server that was told to stop is gone before that.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 
 /// Roles that this profile serves: all that have embedded stores.
-pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence];
+pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::Media];
 
 /// The embedded stores: the database, and what keeps other servers off its folder.
 pub struct EmbeddedStores {
     sqlite: Sqlite,
+    collecting: AbortHandle,
     _lock: File,
 }
 
@@ -53,6 +59,7 @@ impl EmbeddedStores {
 
     /// Writes out what waits and closes the database.
     pub fn close(&self) {
+        self.collecting.abort();
         self.sqlite.close();
     }
 }
@@ -66,6 +73,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+    let media: Arc<dyn MediaStore> = Arc::new(store.clone());
     let presence: Arc<dyn PresenceStore> = Arc::new(LocalPresence::new(store.clone()));
 
     // Access tokens of sessions that ended before a restart must stay refused until they expire.
@@ -88,10 +96,26 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         tokens: tokens.clone(),
         limits: limits.clone(),
     };
+    let folder = config.data_dir.join(MEDIA);
+    let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
+    let files = Arc::new(files);
+    let collector = Collector { media: media.clone(), blobs: files.clone() };
+    let collecting = tokio::spawn(sentinel_media::collect(collector)).abort_handle();
+    let medias = Arc::new(MediaService::new(
+        chats.clone(),
+        media.clone(),
+        files.clone(),
+        Some(files),
+        tokens.clone(),
+        keyring.clone(),
+        limits.clone(),
+        config.clone(),
+    ));
     let messages = MessageService::new(
         accounts,
         sessions,
         chats,
+        media,
         tokens.clone(),
         keyring,
         limits.clone(),
@@ -103,10 +127,13 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let router = sentinel_users::router(Arc::new(users))
         .merge(sentinel_message::router(messages.clone()))
         .merge(sentinel_presence::router(Arc::new(presences)))
+        .merge(sentinel_media::router(medias.clone()))
         .into();
-    let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
+    let router = routes::with_description(router, ROLES)?
+        .merge(sentinel_message::socket_router(&messages, None))
+        .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, collecting, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 

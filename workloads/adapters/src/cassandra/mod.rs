@@ -17,6 +17,7 @@ mod inbox;
 mod inbox_bodies;
 mod links;
 mod list;
+mod media;
 mod messages;
 mod notifications;
 mod order;
@@ -51,6 +52,7 @@ pub use self::error::CassandraError;
 use self::{
     batch::Writes,
     connection::Purpose,
+    media::DueFrom,
     order::{Order, Turns},
     partitions::Listed,
     statements::Statements,
@@ -65,11 +67,12 @@ pub struct Cassandra {
 
 struct Shared {
     session: Session,
-    statements: Statements,
+    statements: Box<Statements>,
     keys: KeyCache,
     order: Arc<Order>,
     turns: Turns,
     listed: Listed,
+    due_from: DueFrom,
     accounts: Arc<dyn AccountStore>,
     closed: AtomicBool,
 }
@@ -111,6 +114,7 @@ impl Cassandra {
             order: Arc::new(Order::new(clock, fanout)),
             turns: Turns::new(),
             listed: Listed::new(),
+            due_from: DueFrom::new(),
             accounts,
             closed: AtomicBool::new(false),
         };

@@ -12,6 +12,7 @@ mod deletion;
 mod failure;
 mod history;
 mod inbox;
+mod media;
 mod messages;
 mod presence;
 mod readers;

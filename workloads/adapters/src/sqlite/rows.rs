@@ -23,7 +23,7 @@ use crate::{
 use super::{failure::Failure, statements::CHAT};
 
 /// A value that no writer of this schema stores.
-fn malformed(column: usize, kind: Type) -> rusqlite::Error {
+pub(super) fn malformed(column: usize, kind: Type) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(FromSqlError::InvalidType))
 }
 

@@ -3,8 +3,11 @@
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema/0001_initial.sql")), M::up(include_str!("schema/0002_last_active.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema/0001_initial.sql")),
+    M::up(include_str!("schema/0002_last_active.sql")),
+    M::up(include_str!("schema/0003_media.sql")),
+];
 
 /// Brings the database to this version's schema; does nothing when it has it.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite_migration::Error> {

@@ -6,6 +6,7 @@ pub mod chats;
 pub mod deletion;
 pub mod history;
 pub mod inbox;
+pub mod media;
 pub mod messages;
 pub mod receipts;
 pub mod sessions;
@@ -18,7 +19,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, ChatStore, NewAccount, SessionStore, StoreError},
+    ports::{AccountStore, ChatStore, MediaStore, NewAccount, SessionStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -46,6 +47,7 @@ pub struct Stores {
     pub accounts: Arc<dyn AccountStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
+    pub media: Arc<dyn MediaStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -195,6 +197,11 @@ macro_rules! contract_tests {
             what_happened_is_told_as_it_is_now, a_client_that_is_up_to_date_misses_nothing, an_empty_inbox_has_a_head,
             inboxes_page_evenly }
     };
+    (@module media $factory:path) => {
+        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
+            a_file_is_shown_in_chats_until_it_is_taken_away, what_is_not_used_is_due,
+            an_owners_files_count_and_go_together }
+    };
     (@module deletion $factory:path) => {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
@@ -209,7 +216,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, chats, messages, history, receipts, inbox, deletion
+            $factory; accounts, sessions, chats, messages, history, receipts, inbox, media, deletion
         }
     };
     ($factory:path; $($module:ident),+) => {

@@ -163,6 +163,10 @@ pub struct S3Config {
     /// How clients reach it, if not as services do: `https://media.example.com`.
     #[serde(default)]
     pub public_endpoint: Option<String>,
+    /// What stands before the bucket's objects for whoever looks at them, if not the endpoint: the base URL of a content
+    /// delivery network that asks the endpoint with the same path and query.
+    #[serde(default)]
+    pub cdn_base_url: Option<String>,
 }
 
 fn sentinel() -> String {

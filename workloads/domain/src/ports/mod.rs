@@ -3,6 +3,7 @@
 mod accounts;
 mod chats;
 mod events;
+mod media;
 mod notifications;
 mod presence;
 mod routes;
@@ -12,6 +13,7 @@ mod sessions;
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore};
 pub use routes::{BusListener, NodeBus, Routes};
