@@ -54,8 +54,9 @@ impl Signer {
             encode(&format!("{}/{scope}", self.credentials.username)),
             encode(&names.join(";")),
         );
-        let lines: String = signed.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
-        let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{}\nUNSIGNED-PAYLOAD", names.join(";"));
+        let lines: Vec<String> = signed.iter().map(|(name, value)| format!("{name}:{}", value.trim())).collect();
+        let (lines, names) = (lines.join("\n"), names.join(";"));
+        let canonical = format!("{method}\n{path}\n{query}\n{lines}\n\n{names}\nUNSIGNED-PAYLOAD");
         let hashed = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
         let text = format!("{ALGORITHM}\n{time}\n{scope}\n{hashed}");
         let secret = format!("AWS4{}", self.credentials.password);
