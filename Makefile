@@ -5,7 +5,7 @@ NAME ?= sentinel
 E2E = target/debug/sentinel-e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status build test lint generate generated unit contract stores e2e e2e-distributed bench images
+.PHONY: help up down status build test lint generate generated unit web browser standalone contract stores e2e e2e-distributed bench images
 
 help: ## Show what there is to do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -22,7 +22,7 @@ down: build ## Take the cluster down and leave nothing behind
 status: build ## Show what runs
 	@$(E2E) status --name $(NAME)
 
-test: lint generated unit contract stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract and end-to-end tests
+test: lint generated unit contract stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract, browser and end-to-end tests
 
 lint: ## Check format and lints
 	cargo fmt --all --check
@@ -40,6 +40,16 @@ unit: ## Run unit, property, snapshot and store-contract tests
 
 contract: build ## Run stock clients against one process with embedded stores
 	@e2e/contract.sh
+
+web: build ## Check, test and build the web client
+	@$(E2E) web test
+	@$(E2E) web build
+
+browser: build ## Test the web client in Chromium, against one process
+	@e2e/browser.sh
+
+standalone: build ## Chat in a browser: the whole platform in one process, at http://127.0.0.1:8080
+	@target/debug/sentinel standalone --web "$$($(E2E) web build | tail -n 1)"
 
 stores: build ## Run the contract tests of the store adapters against the real engines
 	@e2e/stores.sh

@@ -16,6 +16,7 @@ use crate::report::Report;
 use crate::say;
 use crate::stores::cli::StoresCommand;
 use crate::up::{self, Options};
+use crate::web;
 
 /// Lines of a log shown without `--lines`.
 const LOG_LINES: usize = 60;
@@ -86,6 +87,11 @@ enum Command {
     Stores {
         #[command(subcommand)]
         command: StoresCommand,
+    },
+    /// The web client.
+    Web {
+        #[command(subcommand)]
+        command: WebCommand,
     },
     /// Puts load on a server on this machine and prints figures.
     Bench(LoadArgs),
@@ -194,6 +200,16 @@ enum ImagesCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum WebCommand {
+    /// Builds it; prints the folder, which `sentinel standalone --web` takes.
+    Build,
+    /// Checks its types and runs its unit tests.
+    Test,
+    /// Installs Chromium if there is no browser for tests; prints the browser's path.
+    Browser,
+}
+
 impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Result<ExitCode> {
@@ -204,6 +220,7 @@ impl Cli {
             Command::Down { which } => down(&which),
             Command::Status { which } => status(&which),
             Command::Stores { command } => command.run(),
+            Command::Web { command } => command.run(),
             Command::Bench(args) => bench(args),
             Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
             Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),
@@ -237,6 +254,18 @@ impl ClusterCommand {
             }
         }
         .map(|()| ExitCode::SUCCESS)
+    }
+}
+
+impl WebCommand {
+    fn run(self) -> Result<()> {
+        let report = Report::default();
+        match self {
+            Self::Build => say!("{}\n", web::build(&report)?.display()),
+            Self::Test => web::test(&report)?,
+            Self::Browser => say!("{}\n", web::browser()?.display()),
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod layer;
 pub mod oci;
 pub mod pause;
 pub mod stores;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,12 +89,17 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
         images.extend(stores::images(report)?);
     }
     if let Selection::All(profile) | Selection::Distributed(profile) = selection {
+        let has_web = folders::repository()?.join("workloads/web/package.json").is_file();
+        let web = has_web.then(|| web::layer(&crate::web::build(report)?)).transpose()?;
         report.note("cargo builds the binaries (several minutes the first time)");
         let built = report.step("binaries", || binaries::build(profile))?;
         let base = report.step("image base", base::sentinel)?;
         for (image, binary) in [("sentinel", "sentinel"), ("sentinel-operator", "operator")] {
             images.push(report.step(&format!("image {image}"), || {
-                let layers = vec![base.clone(), binaries::layer(&built, binary, &base)?];
+                let mut layers = vec![base.clone(), binaries::layer(&built, binary, &base)?];
+                if image == "sentinel" {
+                    layers.extend(web.clone());
+                }
                 Ok(Image::new(image, layers, &sentinel_config(binary)))
             })?);
         }

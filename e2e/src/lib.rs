@@ -2,7 +2,7 @@
 //!
 //! [`cluster`] brings up a real Kubernetes (kind, or a local one made of its Go modules), [`images`] packs the
 //! container images into one archive, and [`up`] puts Sentinel on it. Tests need none of this: a `KUBECONFIG` is enough.
-//! [`stores`] runs the real databases on 127.0.0.1 for tests that need no cluster. [`load`] measures a server on this machine.
+//! [`web`] builds the web client. [`stores`] runs the real databases on 127.0.0.1 for tests that need no cluster. [`load`] measures a server on this machine.
 
 pub mod cli;
 pub mod cluster;
@@ -12,3 +12,4 @@ pub mod load;
 pub mod report;
 pub mod stores;
 pub mod up;
+pub mod web;

@@ -14,7 +14,7 @@ fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
     let option = if name == "sentinel" { String::new() } else { format!(" NAME={name}") };
     format!(
         r#"
-  chat      http://127.0.0.1:{port}
+  chat      http://127.0.0.1:{port}  (in a browser)
   API       http://127.0.0.1:{port}/docs
 
 register a user:

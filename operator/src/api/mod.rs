@@ -26,7 +26,7 @@ pub use self::{
         ExternalRedis, ExternalS3, Managed, RedisMode, Store, StoreTls,
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
-    platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor},
+    platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
@@ -78,6 +78,9 @@ pub struct SentinelChatSpec {
     /// The front door.
     #[serde(default)]
     pub gateway: Gateway,
+    /// The chat in a browser.
+    #[serde(default)]
+    pub web: Web,
     /// Replicas, resources and pod settings per service.
     #[serde(default)]
     pub services: Services,

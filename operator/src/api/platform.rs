@@ -127,6 +127,21 @@ impl Default for Limits {
     }
 }
 
+/// The web client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Web {
+    /// Whether the gateway serves the web client at `/`; if not, people need another client.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { enabled: yes() }
+    }
+}
+
 /// Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -21,6 +21,9 @@ pub(super) const KEYS: &str = "/etc/sentinel/keys";
 /// Folder of the data volume in the pod.
 pub(super) const DATA: &str = "/var/lib/sentinel";
 
+/// Folder of the web client in the image.
+pub(super) const WEB: &str = "/usr/share/sentinel/web";
+
 pub(super) fn config_map(chat: &ValidChat, config: &PlatformConfig) -> Result<ConfigMap, Error> {
     let json = serde_json::to_string_pretty(config)?;
     // All services of profile Distributed share it.
@@ -62,6 +65,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
+        web_dir: chat.spec.web.enabled.then(|| PathBuf::from(WEB)),
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
     })

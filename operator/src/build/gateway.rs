@@ -67,9 +67,8 @@ fn pod_spec(chat: &ValidChat) -> PodSpec {
         ..VolumeMount::default()
     };
     let mut mounts = vec![
-        // Single files, so that what the image has next to them (mime types) stays visible.
+        // The single file, so that what the image has next to it (mime types) stays visible.
         mount("config", nginx::CONFIG_PATH, Some(nginx::CONFIG)),
-        mount("config", &format!("{}/{}", nginx::PAGES, nginx::INDEX), Some(nginx::INDEX)),
         tmp_mount,
     ];
     if let Some(secret) = nginx::own_certificate(chat) {

@@ -19,12 +19,8 @@ pub(super) const TLS_PORT: i32 = 8443;
 pub(super) const HEALTH: &str = "/-/healthz";
 /// Entry of the configuration in the ConfigMap.
 pub(super) const CONFIG: &str = "nginx.conf";
-/// Entry of the start page in the ConfigMap.
-pub(super) const INDEX: &str = "index.html";
 /// Where NGINX reads the configuration.
 pub(super) const CONFIG_PATH: &str = "/etc/nginx/nginx.conf";
-/// Folder of the start page.
-pub(super) const PAGES: &str = "/etc/nginx/pages";
 /// Folder of the certificate.
 pub(super) const CERTIFICATES: &str = "/etc/nginx/certificates";
 
@@ -47,7 +43,7 @@ pub(super) fn own_certificate(chat: &ValidChat) -> Option<&str> {
 pub(super) fn config_map(chat: &ValidChat) -> ConfigMap {
     ConfigMap {
         metadata: metadata(chat, chat.names.gateway(), Some(Component::Gateway)),
-        data: Some(BTreeMap::from([(CONFIG.into(), render(chat)), (INDEX.into(), include_str!("index.html").into())])),
+        data: Some(BTreeMap::from([(CONFIG.into(), render(chat))])),
         ..ConfigMap::default()
     }
 }
@@ -165,9 +161,6 @@ http {
 
   server_tokens off;
   default_type application/octet-stream;
-  types {
-    text/html html;
-  }
 
   # Query strings hold session ids and may hold tokens: only the path is logged.
   log_format json escape=json '{"time":"$time_iso8601","request_id":"$trace_id","client":"$remote_addr",'
@@ -188,6 +181,11 @@ http {
   }
   map $http_x_request_id $trace_id {
     @REQUEST_ID@
+  }
+  # Pages bring a policy of their own, which a second one would only repeat.
+  map $upstream_http_content_security_policy $content_policy {
+    default "";
+    "" "frame-ancestors 'none'";
   }
   map $forwarded_proto $strict_transport {
     default "";
@@ -222,7 +220,7 @@ http {
 
   add_header X-Content-Type-Options nosniff always;
   add_header Referrer-Policy no-referrer always;
-  add_header Content-Security-Policy "frame-ancestors 'none'" always;
+  add_header Content-Security-Policy $content_policy always;
   add_header Strict-Transport-Security $strict_transport always;
   proxy_hide_header X-Content-Type-Options;
   proxy_hide_header Referrer-Policy;
@@ -260,11 +258,6 @@ const ROUTES: &str = r#"
     location ~ ^/(healthz|readyz|metrics)(/|$) {
       default_type application/problem+json;
       return 404 '{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"not found","error":"not found"}';
-    }
-
-    location = / {
-      root /etc/nginx/pages;
-      try_files /index.html =404;
     }
 
     location /socket.io/ {

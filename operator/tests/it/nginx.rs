@@ -7,13 +7,23 @@ fn config(spec: &str) -> String {
 }
 
 fn config_with(spec: &str, settings: &Settings) -> String {
+    rendered(spec, settings, "chat-gateway")["data"]["nginx.conf"].as_str().unwrap().to_owned()
+}
+
+fn rendered(spec: &str, settings: &Settings, config_map: &str) -> serde_json::Value {
     let text = format!(
         "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {{name: chat, namespace: team}}\nspec: {spec}\n"
     );
     let chat = render::parse(&text).unwrap().remove(0);
     let objects = render::render(&chat, settings).unwrap();
-    let map = objects.iter().find(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == "chat-gateway").unwrap();
-    map["data"]["nginx.conf"].as_str().unwrap().to_owned()
+    let wanted = |o: &&serde_json::Value| o["kind"] == "ConfigMap" && o["metadata"]["name"] == config_map;
+    objects.iter().find(wanted).unwrap().clone()
+}
+
+/// What the platform is told.
+fn platform(spec: &str) -> serde_json::Value {
+    let map = rendered(spec, &Settings::default(), "chat-config");
+    serde_json::from_str(map["data"]["sentinel.json"].as_str().unwrap()).unwrap()
 }
 
 #[test]
@@ -67,6 +77,20 @@ fn limits_and_logs_are_as_promised() {
         "$http_referer",
     ] {
         assert!(!log.contains(leak), "{leak} is logged");
+    }
+}
+
+#[test]
+fn the_web_client_is_the_platforms_with_its_own_policy() {
+    let config = config("{}");
+    assert!(!config.contains("location = / {") && !config.contains("root "), "{config}");
+    // One policy: the page's own where it has one.
+    assert_eq!(config.matches("add_header Content-Security-Policy").count(), 1);
+    assert!(config.contains("map $upstream_http_content_security_policy $content_policy {"));
+    assert!(config.contains("add_header Content-Security-Policy $content_policy always;"));
+    assert!(!config.contains("proxy_hide_header Content-Security-Policy"));
+    for (spec, folder) in [("{}", Some("/usr/share/sentinel/web")), ("{web: {enabled: false}}", None)] {
+        assert_eq!(platform(spec)["webDir"].as_str(), folder, "{spec}");
     }
 }
 

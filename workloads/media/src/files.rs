@@ -35,7 +35,7 @@ use crate::{
 /// Bytes that are read from a file at once.
 const CHUNK: usize = 128 * 1024;
 /// What a page may do that somebody opens from a link: nothing.
-const POLICY: &str = "default-src 'none'; sandbox";
+const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 /// A link is good for about as long, and what it leads to never changes.
 const CACHE: &str = "private, max-age=3600, immutable";
 

@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig};
 
+use crate::web::Site;
+
 /// Private one-to-one chat for Kubernetes.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -87,6 +89,9 @@ pub struct Standalone {
     /// Folder of all data and keys; made if need be
     #[arg(long, default_value = "sentinel-data", value_name = "FOLDER")]
     data: PathBuf,
+    /// Folder of the built web client, to chat in a browser
+    #[arg(long, value_name = "FOLDER")]
+    web: Option<PathBuf>,
     /// An origin that browsers may call from, such as `http://localhost:5173` (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
@@ -126,6 +131,9 @@ impl Standalone {
         for origin in &self.cors_origin {
             check_origin(origin)?;
         }
+        if let Some(folder) = &self.web {
+            Site::read(folder, &[]).context("--web")?;
+        }
         Ok(PlatformConfig {
             listen: self.listen,
             admin_listen: self.admin_listen,
@@ -135,6 +143,7 @@ impl Standalone {
             limits,
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
+            web_dir: self.web.clone(),
             stores: None,
             message_peers: None,
         })
@@ -188,6 +197,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         limits: LimitsConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
+        web_dir: None,
         stores: None,
         message_peers: None,
     }

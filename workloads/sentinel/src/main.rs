@@ -9,6 +9,7 @@ mod logging;
 mod platform;
 mod routes;
 mod serve;
+mod web;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ use crate::{
     arguments::Role,
     distributed::{self, DistributedStores},
     embedded::{self, EmbeddedStores},
+    web::{self, Site},
 };
 
 /// Well below the two minutes for which a new signing key is published before it signs.
@@ -39,11 +40,26 @@ impl Platform {
     /// Opens the stores and builds the services. Embedded stores serve one process only, so it gets every role.
     pub async fn open(config: PlatformConfig, roles: &[Role]) -> anyhow::Result<Self> {
         let config = Arc::new(config);
-        match &config.stores {
-            None => embedded::open(config).await,
-            Some(stores) => distributed::open(config.clone(), stores, roles).await,
+        let mut platform = match &config.stores {
+            None => embedded::open(config.clone()).await?,
+            Some(stores) => distributed::open(config.clone(), stores, roles).await?,
+        };
+        // The gateway sends to `users` whatever belongs to no other service.
+        if roles.contains(&Role::Users) {
+            platform.router = web::in_front_of(platform.router, site(&config));
         }
+        Ok(platform)
     }
+}
+
+/// The web client, or in its place a page that says what this is: an image without a web client serves the API all the
+/// same.
+fn site(config: &PlatformConfig) -> Site {
+    let Some(folder) = &config.web_dir else { return Site::start_page() };
+    Site::read(folder, &[]).unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "there is no web client to serve");
+        Site::start_page()
+    })
 }
 
 impl Stores {

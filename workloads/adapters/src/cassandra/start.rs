@@ -1,7 +1,10 @@
 //! Starting a chat. Only one of many who try at once may give it its key, so this is a light-weight transaction; chats are
 //! started rarely.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sentinel_domain::{
     event::LiveEvent,
@@ -10,6 +13,11 @@ use sentinel_domain::{
     ports::StoreError,
     time::Timestamp,
 };
+
+/// For how long a start that many race for is tried.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The longest pause before another try; a random part of it, so that those who collided do not do so again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 use super::{Shared, batch::Writes, chat::KnownChat, detached, inbox::EventKind, order::Place, times::write_time};
 
@@ -22,6 +30,8 @@ impl Shared {
         now: Timestamp,
     ) -> Result<(Chat, bool), StoreError> {
         let id = ChatId::of_pair(caller, peer);
+        // Those of this process take turns: transactions of one row that overlap disturb one another.
+        let turn = self.starts.wait(id).await;
         let known = self.known(id).await?;
         if let Some(known) = known.chat {
             return Ok((self.repaired(caller, known).await?.chat, false));
@@ -44,24 +54,46 @@ impl Shared {
         };
         let known = KnownChat { chat, key, started: place.id(), starter: caller, newest: None, blocked: false };
         let shared = Arc::clone(self);
-        detached(async move { shared.make(known, place).await }).await
+        let made = detached(async move { shared.make(known, place).await }).await;
+        drop(turn);
+        made
     }
 
     async fn make(&self, known: KnownChat, place: Place) -> Result<(Chat, bool), StoreError> {
-        let KnownChat { chat, key, started, starter, .. } = &known;
-        let [low, high] = chat.members;
-        let values =
-            (low.0, high.0, chat.created_at.0, started.0, starter.0, key.kek.clone(), key.bytes.clone(), chat.id.0);
-        if !self.decide(&self.statements.start_chat, values).await? {
-            drop(place);
+        let KnownChat { chat, started, starter, .. } = &known;
+        if !self.claim(&known).await? {
             let other = self.known(chat.id).await?.chat;
-            return other
-                .map(|other| (other.chat, false))
-                .ok_or_else(|| StoreError::unavailable("a chat was started and deleted at the same time"));
+            // An earlier try of this call, whose fate was unknown, may have been the one that was carried out.
+            if other.as_ref().is_none_or(|other| other.started != *started) {
+                drop(place);
+                return other
+                    .map(|other| (other.chat, false))
+                    .ok_or_else(|| StoreError::unavailable("a chat was started and deleted at the same time"));
+            }
         }
         self.put(&self.started_writes(&known)).await?;
         place.publish(LiveEvent::ChatStarted { chat: chat.clone(), by: *starter });
         Ok((known.chat, true))
+    }
+
+    /// Tries to be the one that gives the chat its key; false when the chat has one. A transaction whose fate is unknown,
+    /// as when many race, is tried again: the next one is carried out after it, or finds what it did.
+    async fn claim(&self, known: &KnownChat) -> Result<bool, StoreError> {
+        let KnownChat { chat, key, started, starter, .. } = known;
+        let [low, high] = chat.members;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let values =
+                (low.0, high.0, chat.created_at.0, started.0, starter.0, key.kek.clone(), key.bytes.clone(), chat.id.0);
+            match self.decide(&self.statements.start_chat, values).await {
+                Err(StoreError::Unavailable(error)) if Instant::now() < deadline => {
+                    tracing::debug!(%error, "the start of a chat is tried again");
+                }
+                decided => return decided,
+            }
+            let [random, ..] = uuid::Uuid::new_v4().into_bytes();
+            tokio::time::sleep(LONGEST_PAUSE * u32::from(random) / 255).await;
+        }
     }
 
     /// Finishes the start of a chat if whoever made it could not.

@@ -143,6 +143,27 @@ async fn a_chat_started_on_two_nodes_has_one_key() {
     }
 }
 
+/// Transactions of one row that overlap disturb one another, so that the store gives some up; no caller may notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_start_a_chat_at_once_each_gets_it() {
+    let world = World::new();
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(world.node().await);
+    }
+    let (ann, bob) = (nodes[0].stores.user().await, nodes[0].stores.user().await);
+    let pairs = [(ann, bob), (bob, ann)];
+    let calls = (0..8).flat_map(|_| nodes.iter().flat_map(|node| pairs.map(|(caller, peer)| (node, caller, peer))));
+    let started = all(calls.map(|(node, caller, peer)| {
+        let chats = node.cassandra.clone();
+        async move { chats.start_chat(caller, peer, NOW).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(started.len(), 64);
+    assert_eq!(started.iter().filter(|(_, created)| *created).count(), 1, "one of them made it");
+    assert!(started.iter().all(|(chat, _)| chat.id == started[0].0.id && chat.created_at == started[0].0.created_at));
+}
+
 /// An event that took long on its way: its row is there only after others with higher ids were given.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_late_event_is_given_once() {

@@ -39,6 +39,9 @@ pub struct PlatformConfig {
     /// Address ranges of proxies whose `X-Forwarded-For` is believed, in CIDR notation.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// Folder of the built web client, served at `/`. None: a page that says what this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_dir: Option<PathBuf>,
     /// Profile Distributed: where the stores are. None: embedded stores in `data_dir`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stores: Option<Box<StoresConfig>>,

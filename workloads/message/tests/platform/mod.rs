@@ -90,6 +90,7 @@ impl Foundation {
             limits,
             drain_seconds: 1,
             trusted_proxies: vec![],
+            web_dir: None,
             stores: None,
             message_peers: None,
         };

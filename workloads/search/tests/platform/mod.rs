@@ -61,6 +61,7 @@ impl Platform {
             limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
             drain_seconds: 1,
             trusted_proxies: vec![],
+            web_dir: None,
             stores: None,
             message_peers: None,
         };

@@ -1,0 +1,42 @@
+// Calls about accounts: log-in, profile, sessions, blocks, people.
+import { adopt, call, forget, type Identity } from './credentials';
+import { query, send } from './http';
+import type { Account, Block, Profile, Session, Tokens } from './types';
+
+export async function register(username: string, password: string, email: string): Promise<Identity> {
+  return adopt(await send<Tokens>('POST', '/register', { body: { username, password, email } }));
+}
+
+export async function login(username: string, password: string): Promise<Identity> {
+  return adopt(await send<Tokens>('POST', '/login', { body: { username, password } }));
+}
+
+/** Ends the session at the server if it can be reached, and here in any case. */
+export async function logout(): Promise<void> {
+  try {
+    await call('POST', '/logout');
+  } catch {
+    // The session then ends by its age; here it is gone anyway.
+  }
+  await forget();
+}
+
+export const me = () => call<Account>('GET', '/me');
+export const rename = (display_name: string) => call<Account>('PATCH', '/me', { body: { display_name } });
+export const changePassword = (current_password: string, new_password: string) =>
+  call<void>('POST', '/password', { body: { current_password, new_password } });
+
+export async function deleteAccount(password: string): Promise<void> {
+  await call<void>('DELETE', '/me', { body: { password } });
+  await forget();
+}
+
+export const sessions = async () => (await call<{ sessions: Session[] }>('GET', '/sessions')).sessions;
+export const endSession = (id: string) => call<void>('DELETE', `/sessions/${id}`);
+
+export const blocks = async () => (await call<{ blocks: Block[] }>('GET', '/blocks')).blocks;
+export const block = (id: string) => call<void>('PUT', `/users/${id}/block`);
+export const unblock = (id: string) => call<void>('DELETE', `/users/${id}/block`);
+
+export const find = async (prefix: string, signal?: AbortSignal) =>
+  (await call<{ users: Profile[] }>('GET', `/users/search${query({ prefix, limit: 20 })}`, signal ? { signal } : {})).users;

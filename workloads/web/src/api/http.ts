@@ -1,0 +1,59 @@
+// One way to call the server: JSON in, JSON out, errors as `ApiError`.
+import { ApiError, problemOf } from './problem';
+
+const TIMEOUT_MS = 30_000;
+
+/** The folder that the page is in: the client's calls go below it. */
+export const base = new URL('.', document.baseURI);
+
+export const urlOf = (path: string): string => new URL(path.replace(/^\//, ''), base).href;
+
+export interface Call {
+  body?: unknown;
+  token?: string;
+  signal?: AbortSignal;
+  /** The page is about to go: let the call outlive it. */
+  keepalive?: boolean;
+}
+
+/** Calls the server and gives the answer's JSON, `undefined` when it has none. */
+export async function send<T>(method: string, path: string, call: Call = {}): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  if (call.token !== undefined) headers.Authorization = `Bearer ${call.token}`;
+  if (call.body !== undefined) headers['Content-Type'] = 'application/json';
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(urlOf(path), {
+      method,
+      headers,
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+      signal: call.signal ? AbortSignal.any([call.signal, limit]) : limit,
+      credentials: 'omit',
+      cache: 'no-store',
+      keepalive: call.keepalive ?? false,
+    });
+    text = await response.text();
+  } catch (error) {
+    if (call.signal?.aborted) throw new ApiError(0, 'aborted', '');
+    throw new ApiError(0, 'network', error instanceof Error ? error.message : '');
+  }
+  if (!response.ok) throw problemOf(response.status, text, response.headers.get('Retry-After'));
+  if (text === '') return undefined as T;
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    // A page instead of JSON: something between us and the server answered.
+    throw new ApiError(response.status, 'not_json', '');
+  }
+}
+
+/** A query string without what is undefined. */
+export function query(parameters: Record<string, string | number | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) search.set(name, String(value));
+  }
+  return search.size === 0 ? '' : `?${search}`;
+}

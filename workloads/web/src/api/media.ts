@@ -1,0 +1,37 @@
+// Calls about files. The bytes go straight to where the server says.
+import { call } from './credentials';
+import { urlOf } from './http';
+import { ApiError, problemOf } from './problem';
+import type { Media, Upload } from './types';
+
+export const begin = (filename: string, content_type: string, size: number, signal: AbortSignal) =>
+  call<Upload>('POST', '/media/uploads', { body: { filename, content_type, size }, signal });
+
+export const complete = (media_id: string, signal: AbortSignal) =>
+  call<Media>('POST', `/media/uploads/${media_id}/complete`, { signal });
+
+export const details = (media_id: string) => call<Media>('GET', `/media/${media_id}/details`);
+
+/** An address of the server's as the browser can use it. */
+export const reachable = (url: string): string => (url.startsWith('/') ? urlOf(url) : url);
+
+/** Sends the bytes. `fetch` does not tell how far it has got; this does. */
+export function transfer(upload: Upload['upload'], file: Blob, progress: (part: number) => void, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(upload.method, reachable(upload.url));
+    for (const [name, value] of Object.entries(upload.headers)) {
+      // The browser sets these itself, and lets nobody else.
+      if (!/^(host|content-length)$/i.test(name)) request.setRequestHeader(name, value);
+    }
+    request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
+    request.onload = () => {
+      if (request.status >= 200 && request.status < 300) resolve();
+      else reject(problemOf(request.status, request.responseText, request.getResponseHeader('Retry-After')));
+    };
+    request.onerror = () => reject(new ApiError(0, 'network', ''));
+    request.onabort = () => reject(new ApiError(0, 'aborted', ''));
+    signal.addEventListener('abort', () => request.abort());
+    request.send(file);
+  });
+}

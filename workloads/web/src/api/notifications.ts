@@ -1,0 +1,17 @@
+// Calls about notifications.
+import { call } from './credentials';
+import { query } from './http';
+import type { NotificationEntry } from './types';
+
+export const notifications = (cursor?: string) =>
+  call<{ notifications: NotificationEntry[]; next_cursor?: string | null }>('GET', `/notifications${query({ limit: 50, cursor })}`);
+
+export const markRead = (id: string) => call<void>('POST', `/notifications/${id}/read`);
+
+/** The public key for Web Push; a server without push answers 404. */
+export const pushKey = () => call<Record<string, unknown>>('GET', '/notifications/vapid');
+
+export const addDevice = (device_id: string, subscription: PushSubscriptionJSON) =>
+  call<void>('POST', '/notifications/devices', { body: { device_id, platform: 'webpush', subscription } });
+
+export const removeDevice = (device_id: string) => call<void>('DELETE', `/notifications/devices/${device_id}`);

@@ -1,0 +1,15 @@
+// What to tell people when a call did not work.
+import { ApiError } from '../api/problem';
+import { strings } from './en';
+
+export function faultText(error: unknown): string {
+  if (!(error instanceof ApiError)) return strings.faults.other;
+  if (error.status === 0) return strings.faults.network;
+  if (error.status === 429) return strings.faults.tooMany(error.retryAfter);
+  if (error.code === 'invalid_credentials') return strings.wrongCredentials;
+  if (error.status >= 500) return strings.faults.busy;
+  if (error.message === '') return strings.faults.other;
+  // The server's sentences begin in lower case.
+  const text = error.message[0]!.toUpperCase() + error.message.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

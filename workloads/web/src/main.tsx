@@ -1,0 +1,16 @@
+// Starts the client.
+import { render } from 'preact';
+import './styles/index.css';
+import { begin } from './session/lifecycle';
+import { startHeartbeat } from './session/presence';
+import { startReading } from './session/reading';
+import { startRouting } from './session/route';
+import { startTheme } from './session/theme';
+import { App } from './views/App';
+
+startTheme();
+startRouting();
+startReading();
+startHeartbeat();
+void begin();
+render(<App />, document.getElementById('app')!);

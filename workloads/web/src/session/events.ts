@@ -1,0 +1,96 @@
+// Applies what happened, as the server tells it: live over the socket, or afterwards by `sync`. Both give the same
+// events, and each may come twice.
+import { batch } from '@preact/signals';
+import type { Message } from '../api/types';
+import * as list from '../store/chats';
+import * as time from '../store/timeline';
+import * as out from '../store/outbox';
+import { strings } from '../i18n/en';
+import { touch } from './cache';
+import { announcement, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
+import { stopped, started } from './typing';
+import { confirmSoon } from './reading';
+import { reloadSoon } from './listing';
+import { forgetSent } from './sending';
+import { localToast } from './toasts';
+
+/** Applies one event. `live` is false for what happened while this device was away. */
+export function apply(name: string, data: unknown, live: boolean): void {
+  if (typeof data !== 'object' || data === null) return;
+  batch(() => dispatch(name, data as never, live));
+  touch();
+}
+
+function dispatch(name: string, data: never, live: boolean): void {
+  switch (name) {
+    case 'receive_message': return message(data, live);
+    case 'message_edited': return edited(data);
+    case 'message_deleted': return erased(data);
+    case 'receipt': return receipt(data);
+    case 'typing': return typed(data);
+    case 'presence': return present(data);
+    case 'chat_started': return known((data as { chat_id: string }).chat_id);
+    case 'chat_deleted': return gone(data);
+    default:
+      // Events for clients of the seed, and those of later servers.
+  }
+}
+
+const known = (chat_id: string): void => {
+  if (!chats.value.has(chat_id)) reloadSoon();
+};
+
+/** A message that is new to this device, whoever wrote it. */
+export function message(message: Message, live: boolean): void {
+  const chat = chats.value.get(message.chat_id);
+  const fresh = !chat?.last || chat.last.message_id < message.message_id;
+  chats.value = list.received(chats.value, message, me.value);
+  const timeline = timelines.value.get(message.chat_id);
+  if (timeline) setTimeline(message.chat_id, time.arrived(timeline, message));
+  const left = out.delivered(outbox.value, message, me.value);
+  if (left !== outbox.value) {
+    outbox.value = left;
+    forgetSent(message.client_message_id ?? '');
+  }
+  if (message.sender_id === me.value) return;
+  stopped(message.chat_id);
+  if (!chat) return reloadSoon();
+  confirmSoon();
+  if (!live || !fresh) return;
+  if (current.value === message.chat_id) announcement.value = strings.announce(nameOf(chat), message.message || strings.aFile);
+  else localToast(chat, message);
+}
+
+const nameOf = (chat: list.Chat): string => chat.peer.display_name || chat.peer.username;
+
+function edited(message: Message): void {
+  chats.value = list.edited(chats.value, message);
+  const timeline = timelines.value.get(message.chat_id);
+  if (timeline) setTimeline(message.chat_id, time.changed(timeline, message));
+}
+
+export function erased({ chat_id, message_id }: { chat_id: string; message_id: string }): void {
+  chats.value = list.erased(chats.value, chat_id, message_id);
+  const timeline = timelines.value.get(chat_id);
+  if (timeline) setTimeline(chat_id, time.deleted(timeline, message_id));
+}
+
+export function receipt(receipt: list.Receipt): void {
+  const seen = timelines.value.get(receipt.chat_id)?.messages;
+  chats.value = list.receipted(chats.value, receipt, me.value, seen);
+}
+
+function typed({ chat_id, user_id, typing, expires_in }: { chat_id: string; user_id: string; typing: boolean; expires_in?: number }): void {
+  if (user_id === me.value) return;
+  if (typing && link.value === 'online') started(chat_id, expires_in ?? 5);
+  else stopped(chat_id);
+}
+
+export function present({ user_id, status, last_active }: { user_id: string; status: Status; last_active?: string | null }): void {
+  presence.value = new Map(presence.value).set(user_id, { status, last_active: last_active ?? null });
+}
+
+function gone({ chat_id }: { chat_id: string }): void {
+  chats.value = list.removed(chats.value, chat_id);
+  setTimeline(chat_id, null);
+}

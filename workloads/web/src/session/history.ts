@@ -1,0 +1,91 @@
+// Brings the history of chats to the screen: the newest page, older and newer ones, the surroundings of one message.
+import { history } from '../api/messages';
+import { ApiError } from '../api/problem';
+import type { Message } from '../api/types';
+import { advanceBy } from '../store/receipts';
+import { extended, refreshed, union } from '../store/timeline';
+import { touch } from './cache';
+import { chats, me, setTimeline, timelines } from './state';
+
+const PAGE = 50;
+
+/** One load of a kind at a time for each chat. */
+const loading = new Map<string, Promise<void>>();
+
+function once(key: string, load: () => Promise<void>): Promise<void> {
+  const running = loading.get(key);
+  if (running) return running;
+  const started = load().finally(() => loading.delete(key));
+  loading.set(key, started);
+  return started;
+}
+
+/** Messages of one's own say how far the other member has got. */
+function learn(chat_id: string, messages: readonly Message[]): void {
+  const chat = chats.value.get(chat_id);
+  if (!chat) return;
+  let { theirs } = chat;
+  for (const message of messages) if (message.sender_id === me.value) theirs = advanceBy(theirs, message);
+  if (theirs !== chat.theirs) chats.value = new Map(chats.value).set(chat_id, { ...chat, theirs });
+}
+
+/** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past. */
+export function loadNewest(chat_id: string, force = false): Promise<void> {
+  return once(`newest ${chat_id}`, async () => {
+    const page = await history(chat_id, { limit: PAGE });
+    const known = timelines.value.get(chat_id);
+    if (known?.newer && !force) return;
+    const next = refreshed(force ? undefined : known, page.messages, page.next_cursor != null);
+    // What came by itself while the page was on its way is newer than it.
+    const newest = page.messages[0]?.message_id ?? '';
+    const since = known && !known.newer ? known.messages.filter((message) => message.message_id > newest) : [];
+    setTimeline(chat_id, { ...next, messages: union(next.messages, since) });
+    learn(chat_id, page.messages);
+    touch();
+  });
+}
+
+export function loadOlder(chat_id: string): Promise<void> {
+  return once(`older ${chat_id}`, async () => {
+    const first = timelines.value.get(chat_id)?.messages[0];
+    if (!first) return;
+    const page = await history(chat_id, { limit: PAGE, before: first.message_id });
+    const known = timelines.value.get(chat_id);
+    if (!known || known.messages[0]?.message_id !== first.message_id) return;
+    setTimeline(chat_id, extended(known, page.messages, { older: page.next_cursor != null && page.messages.length > 0 }));
+    learn(chat_id, page.messages);
+    touch();
+  });
+}
+
+export function loadNewer(chat_id: string): Promise<void> {
+  return once(`newer ${chat_id}`, async () => {
+    const last = timelines.value.get(chat_id)?.messages.at(-1);
+    if (!last) return;
+    const page = await history(chat_id, { limit: PAGE, after: last.message_id });
+    const known = timelines.value.get(chat_id);
+    if (!known || known.messages.at(-1)?.message_id !== last.message_id) return;
+    setTimeline(chat_id, extended(known, page.messages, { newer: page.prev_cursor != null && page.messages.length > 0 }));
+    learn(chat_id, page.messages);
+  });
+}
+
+/** Has a message on screen, with what surrounds it. Gives whether it exists. */
+export async function loadAround(chat_id: string, message_id: string): Promise<boolean> {
+  const known = timelines.value.get(chat_id);
+  if (known?.messages.some((message) => message.message_id === message_id)) return true;
+  let page;
+  try {
+    page = await history(chat_id, { limit: PAGE, around: message_id });
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return false;
+    throw error;
+  }
+  setTimeline(chat_id, {
+    messages: union([], page.messages),
+    older: page.next_cursor != null,
+    newer: page.prev_cursor != null,
+  });
+  learn(chat_id, page.messages);
+  return page.messages.some((message) => message.message_id === message_id);
+}

@@ -1,0 +1,47 @@
+// The list of chats from the server, and starting a chat.
+import { blocks } from '../api/accounts';
+import { chats as fetchChats, startChat } from '../api/messages';
+import { ApiError } from '../api/problem';
+import type { Profile } from '../api/types';
+import { loaded, opened } from '../store/chats';
+import { touch } from './cache';
+import { confirmSoon } from './reading';
+import { subscribe } from './presence';
+import { blocked, chats, identity, listed, me } from './state';
+
+let soon: ReturnType<typeof setTimeout> | null = null;
+
+/** Loads the list. */
+export async function reload(): Promise<void> {
+  const owner = me.value;
+  const entries = await fetchChats();
+  if (me.value !== owner) return;
+  chats.value = loaded(chats.value, entries, me.value, Date.now());
+  listed.value = true;
+  touch();
+  confirmSoon();
+  void subscribe();
+}
+
+/** Loads the list, once for all who ask within a short time, and again later if it can't be had now. */
+export function reloadSoon(delay = 150): void {
+  soon ??= setTimeout(() => {
+    soon = null;
+    reload().catch((error: unknown) => {
+      if (identity.value && error instanceof ApiError && error.passing) reloadSoon(5_000);
+    });
+  }, delay);
+}
+
+export async function reloadBlocks(): Promise<void> {
+  blocked.value = new Set((await blocks()).map((block) => block.user_id));
+}
+
+/** Gives the chat with somebody, which is made if need be. */
+export async function chatWith(person: Profile): Promise<string> {
+  const { chat_id, peer } = await startChat(person.user_id);
+  chats.value = opened(chats.value, chat_id, peer, Date.now());
+  touch();
+  void subscribe();
+  return chat_id;
+}

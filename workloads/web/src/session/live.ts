@@ -1,0 +1,172 @@
+// From the first connect to the last: catches up with `sync` whenever the connection is back, then follows live.
+import { batch } from '@preact/signals';
+import * as socket from '../socket/connection';
+import { search } from '../api/messages';
+import { ApiError } from '../api/problem';
+import type { SyncPage } from '../api/types';
+import { drop, flush, restore } from './cache';
+import { apply } from './events';
+import { loadNewest } from './history';
+import { reload, reloadBlocks, reloadSoon } from './listing';
+import { loadPreferences } from './preferences';
+import { heartbeat, subscribe, unwatched } from './presence';
+import { confirmSoon } from './reading';
+import { restoreOutbox, resume } from './sending';
+import { chats, current, identity, lacks, link, listed, setTimeline, timelines, typing } from './state';
+import { messageToast, serverTells } from './toasts';
+
+/** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
+const REPAIR_MS = 60_000;
+const PAGE = 100;
+
+let since: string | null = null;
+/** The token of the last connect. */
+let newest: string | null = null;
+let first = true;
+/** Counts connections, so that what an old one still does is recognised. */
+let turn = 0;
+let syncing: Promise<void> | null = null;
+let repair: ReturnType<typeof setInterval> | null = null;
+
+/** Shows what is kept, then connects. */
+export async function start(): Promise<void> {
+  const kept = await restore().catch(() => null);
+  await restoreOutbox().catch(() => undefined);
+  batch(() => {
+    if (kept) {
+      chats.value = kept.chats;
+      timelines.value = kept.timelines;
+      listed.value = kept.chats.size > 0;
+    }
+    link.value = 'connecting';
+  });
+  since = kept?.token ?? null;
+  first = true;
+  socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
+  repair = setInterval(() => void catchUp(), REPAIR_MS);
+  window.addEventListener('online', socket.hurry);
+  window.addEventListener('offline', lost);
+  document.addEventListener('visibilitychange', onVisible);
+}
+
+export function stop(): void {
+  turn += 1;
+  if (repair !== null) clearInterval(repair);
+  repair = null;
+  since = null;
+  window.removeEventListener('online', socket.hurry);
+  window.removeEventListener('offline', lost);
+  document.removeEventListener('visibilitychange', onVisible);
+  socket.close();
+}
+
+let waiting: [string, unknown][] = [];
+
+/** Applies what comes in a burst at once: the page is drawn once. */
+function happened(name: string, data: unknown): void {
+  if (waiting.push([name, data]) > 1) return;
+  setTimeout(() => {
+    const events = waiting;
+    waiting = [];
+    if (identity.value) batch(() => events.forEach(([event, payload]) => apply(event, payload, true)));
+  }, 8);
+}
+
+function onVisible(): void {
+  if (document.visibilityState !== 'visible') return;
+  if (socket.connected()) void catchUp();
+  else socket.hurry();
+}
+
+function lost(): void {
+  if (socket.connected() && navigator.onLine) return;
+  turn += 1;
+  batch(() => {
+    link.value = 'offline';
+    typing.value = new Set();
+  });
+  unwatched();
+}
+
+async function ready(hello: socket.Ready): Promise<void> {
+  turn += 1;
+  const mine = turn;
+  link.value = 'online';
+  heartbeat();
+  newest = hello.sync_token;
+  since ??= newest;
+  await catchUp();
+  if (mine !== turn) return;
+  if (first) {
+    first = false;
+    reload().catch(() => reloadSoon(3_000));
+    reloadBlocks().catch(() => undefined);
+    detect();
+  }
+  void subscribe();
+  confirmSoon();
+  resume();
+}
+
+/** Finds out which features this server has, so that none is offered in vain. */
+function detect(): void {
+  loadPreferences().catch(() => undefined);
+  search({ q: 'aa', limit: 1 }).catch((error: unknown) => {
+    if (error instanceof ApiError && error.absent) lacks('search');
+  });
+}
+
+/** Applies everything since the last time. */
+export function catchUp(): Promise<void> {
+  syncing ??= pages().catch((error: unknown) => console.warn('catching up did not work yet', error)).finally(() => { syncing = null; });
+  return syncing;
+}
+
+async function pages(): Promise<void> {
+  const mine = turn;
+  for (let more = true; more && since !== null && socket.connected(); ) {
+    let page: SyncPage;
+    try {
+      page = await socket.ask<SyncPage>('sync', { since, limit: PAGE });
+    } catch (error) {
+      // A token that this server does not know: its data are not those of the last time.
+      if (!(error instanceof ApiError) || error.code !== 'invalid_cursor' || since === newest) throw error;
+      await anew();
+      since = newest;
+      continue;
+    }
+    if (mine !== turn) return;
+    if (page.reset) await anew();
+    batch(() => page.events.forEach(({ event, data }) => apply(event, data, false)));
+    since = page.next;
+    more = page.more;
+    await flush(page.next);
+  }
+}
+
+/** Too much has happened to tell: all that was kept goes, and the chats are loaded again. */
+async function anew(): Promise<void> {
+  const open = current.value;
+  batch(() => {
+    for (const chat_id of timelines.value.keys()) setTimeline(chat_id, null);
+  });
+  await drop();
+  await reload().catch(() => reloadSoon(3_000));
+  if (open) await loadNewest(open, true).catch(() => undefined);
+}
+
+interface Notification {
+  notification_id: string;
+  kind: string;
+  header: string;
+  body?: string;
+  chat_id?: string;
+  message_id?: string;
+}
+
+function notification(name: string, data: unknown): void {
+  if (name !== 'notification') return;
+  const { header, body, chat_id, message_id } = data as Notification;
+  messageToast(header, body ?? '', chat_id ?? null, message_id ?? null);
+}
+

@@ -1,0 +1,38 @@
+// How the user wants to be told: muted chats, quiet hours, what notifications show.
+import { signal } from '@preact/signals';
+import { call } from '../api/credentials';
+import { ApiError } from '../api/problem';
+import type { Preferences } from '../api/types';
+import { muted } from '../store/chats';
+import { touch } from './cache';
+import { chats, lacks } from './state';
+
+/** A chat is muted until somebody unmutes it; the server wants a time. */
+const FOR_GOOD_MS = 10 * 365 * 86_400_000;
+
+export const preferences = signal<Preferences | null>(null);
+
+export async function loadPreferences(): Promise<Preferences | null> {
+  try {
+    preferences.value = await call<Preferences>('GET', '/notifications/preferences');
+  } catch (error) {
+    if (!(error instanceof ApiError) || !error.absent) throw error;
+    lacks('notifications');
+  }
+  return preferences.value;
+}
+
+export async function savePreferences(change: (now: Preferences) => Preferences): Promise<void> {
+  const now = (await loadPreferences()) ?? {};
+  preferences.value = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
+}
+
+export async function muteChat(chat_id: string, on: boolean): Promise<void> {
+  await savePreferences((now) => {
+    const others = (now.muted ?? []).filter((one) => one.chat_id !== chat_id);
+    const until = new Date(Date.now() + FOR_GOOD_MS).toISOString();
+    return { ...now, muted: on ? [...others, { chat_id, until }] : others };
+  });
+  chats.value = muted(chats.value, chat_id, on);
+  touch();
+}

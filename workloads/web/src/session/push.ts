@@ -1,0 +1,51 @@
+// Web Push: has the browser wake a small worker when a notification comes while no page is open.
+import * as api from '../api/notifications';
+import { base } from '../api/http';
+import * as database from '../idb/database';
+import { newId } from '../store/ids';
+import { features } from './state';
+
+const possible = (): boolean => window.isSecureContext && 'serviceWorker' in navigator && 'PushManager' in window;
+
+let key: string | null = null;
+
+/** Finds out whether the server and the browser can do it. */
+export async function checkPush(): Promise<void> {
+  if (!possible()) return;
+  try {
+    const answer = await api.pushKey();
+    const given = answer.public_key ?? answer.key ?? answer.vapid_public_key;
+    key = typeof given === 'string' && given !== '' ? given : null;
+  } catch {
+    key = null;
+  }
+  features.value = { ...features.value, push: key !== null };
+}
+
+export async function subscribed(): Promise<boolean> {
+  if (!possible()) return false;
+  const worker = await navigator.serviceWorker.getRegistration(base.href);
+  return !!(await worker?.pushManager.getSubscription()) && !!(await database.get('meta', 'device_id'));
+}
+
+/** Gives whether the user allows it. */
+export async function subscribe(): Promise<boolean> {
+  if (!key || (await Notification.requestPermission()) !== 'granted') return false;
+  await navigator.serviceWorker.register(new URL('sw.js', base), { scope: base.pathname });
+  const worker = await navigator.serviceWorker.ready;
+  const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  const device_id = (await database.get<string>('meta', 'device_id')) ?? newId();
+  await api.addDevice(device_id, subscription.toJSON());
+  await database.put('meta', 'device_id', device_id);
+  return true;
+}
+
+/** Undoes it, at the server and in the browser. */
+export async function unsubscribe(): Promise<void> {
+  if (!possible()) return;
+  const device_id = await database.get<string>('meta', 'device_id');
+  if (device_id) await api.removeDevice(device_id).catch(() => undefined);
+  await database.remove('meta', ['device_id']);
+  const worker = await navigator.serviceWorker.getRegistration(base.href);
+  await (await worker?.pushManager.getSubscription())?.unsubscribe();
+}

@@ -1,0 +1,75 @@
+// Tells what has got to this device, and what somebody has read: only what is on screen of a window in front.
+import { effect } from '@preact/signals';
+import { ask } from '../socket/connection';
+import { receipted, unconfirmed } from '../store/chats';
+import { reaches } from '../store/ids';
+import { touch } from './cache';
+import { chats, current, link, me, timelines, visibleUpTo, watching } from './state';
+
+let confirming: ReturnType<typeof setTimeout> | null = null;
+
+/** Confirms what has come, once for all messages of a short time. */
+export function confirmSoon(): void {
+  confirming ??= setTimeout(() => {
+    confirming = null;
+    for (const chat of chats.value.values()) {
+      const message_id = unconfirmed(chat, me.value);
+      if (message_id) void confirm(chat.chat_id, message_id);
+    }
+  }, 60);
+}
+
+async function confirm(chat_id: string, message_id: string): Promise<void> {
+  if (link.value !== 'online') return;
+  // What is being read right now needs no receipt of its own.
+  if (chat_id === current.value && watching.value && reaches(visibleUpTo.value, message_id)) return;
+  try {
+    await ask('message_delivered', { chat_id, message_id });
+    chats.value = receipted(chats.value, { chat_id, user_id: me.value, delivered_up_to: message_id }, me.value);
+    touch();
+  } catch {
+    // Confirmed with the next message, or after the next connect.
+  }
+}
+
+const underWay = new Map<string, string>();
+
+async function read(chat_id: string, message_id: string): Promise<void> {
+  if (reaches(underWay.get(chat_id), message_id)) return;
+  underWay.set(chat_id, message_id);
+  try {
+    await ask('message_read', { chat_id, message_id });
+    const seen = timelines.value.get(chat_id)?.messages;
+    chats.value = receipted(chats.value, { chat_id, user_id: me.value, read_up_to: message_id }, me.value, seen);
+    touch();
+  } catch {
+    // Told again when the connection is back: `link` changes then.
+  } finally {
+    if (underWay.get(chat_id) === message_id) underWay.delete(chat_id);
+  }
+}
+
+/** The newest message of the other member up to what is visible. */
+function newestSeen(chat_id: string): string | null {
+  const messages = timelines.value.get(chat_id)?.messages ?? [];
+  for (let n = messages.length - 1; n >= 0; n -= 1) {
+    const message = messages[n]!;
+    if (message.sender_id !== me.value && reaches(visibleUpTo.value, message.message_id)) return message.message_id;
+  }
+  return null;
+}
+
+/** Watches what is on screen from now on. */
+export function startReading(): void {
+  const look = () => { watching.value = document.visibilityState === 'visible' && document.hasFocus(); };
+  for (const name of ['focus', 'blur', 'pageshow']) window.addEventListener(name, look);
+  document.addEventListener('visibilitychange', look);
+  look();
+  effect(() => {
+    const chat_id = current.value;
+    if (!chat_id || !watching.value || link.value !== 'online') return;
+    const chat = chats.value.get(chat_id);
+    const seen = newestSeen(chat_id);
+    if (chat && seen && !reaches(chat.mine.read, seen)) void read(chat_id, seen);
+  });
+}

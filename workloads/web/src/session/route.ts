@@ -1,0 +1,40 @@
+// Where in the client one is. Kept behind the `#`, so that any server of files will do and the way back works.
+import { signal } from '@preact/signals';
+
+export type Route =
+  | { view: 'chats' }
+  | { view: 'chat'; chat_id: string; message_id: string | null }
+  | { view: 'settings' }
+  | { view: 'notifications' }
+  | { view: 'register' };
+
+export function parse(hash: string): Route {
+  const [first, second, third, fourth] = hash.replace(/^#\/?/, '').split('/');
+  if (first === 'chats' && second) return { view: 'chat', chat_id: second, message_id: third === 'at' && fourth ? fourth : null };
+  if (first === 'settings') return { view: 'settings' };
+  if (first === 'notifications') return { view: 'notifications' };
+  if (first === 'register') return { view: 'register' };
+  return { view: 'chats' };
+}
+
+export function hashOf(route: Route): string {
+  switch (route.view) {
+    case 'chat': return `#/chats/${route.chat_id}${route.message_id ? `/at/${route.message_id}` : ''}`;
+    case 'chats': return '#/';
+    default: return `#/${route.view}`;
+  }
+}
+
+export const route = signal<Route>(typeof location === 'undefined' ? { view: 'chats' } : parse(location.hash));
+
+export function go(to: Route, replace = false): void {
+  const hash = hashOf(to);
+  // The same place again (a hit that was jumped to before) must also take effect.
+  if (location.hash === hash) route.value = parse(hash);
+  else if (replace) location.replace(hash);
+  else location.hash = hash;
+}
+
+export function startRouting(): void {
+  window.addEventListener('hashchange', () => { route.value = parse(location.hash); });
+}

@@ -1,0 +1,135 @@
+// Sends what is in the outbox: in order, one of each chat at a time, again until the server has it or refuses it.
+import * as database from '../idb/database';
+import { ApiError, passingCode } from '../api/problem';
+import { ask } from '../socket/connection';
+import { newId } from '../store/ids';
+import * as out from '../store/outbox';
+import { strings } from '../i18n/en';
+import { apply } from './events';
+import { link, me, outbox, timelines } from './state';
+import { tellStopped } from './typing';
+
+const busy = new Set<string>();
+let attempts = 0;
+let later: ReturnType<typeof setTimeout> | null = null;
+
+export interface Draft {
+  chat_id: string;
+  message: string;
+  type?: out.Outgoing['type'];
+  attachments?: readonly string[];
+  reply_to?: string | null;
+}
+
+/** Takes a message: it is shown at once and sent as soon as can be. */
+export function send(draft: Draft): void {
+  const one: out.Outgoing = {
+    client_message_id: newId(),
+    chat_id: draft.chat_id,
+    message: draft.message,
+    type: draft.type ?? 'text',
+    attachments: draft.attachments ?? [],
+    reply_to: draft.reply_to ?? null,
+    created_at: Date.now(),
+    state: 'pending',
+    reason: null,
+  };
+  outbox.value = out.queued(outbox.value, one);
+  keep(one);
+  tellStopped();
+  work();
+}
+
+function keep(one: out.Outgoing): void {
+  const key = `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`;
+  keys.set(one.client_message_id, key);
+  database.put('outbox', key, one).catch((error: unknown) => console.warn('a message could not be kept for later', error));
+}
+
+const keys = new Map<string, string>();
+
+/** What was not sent when the page was closed. */
+export async function restoreOutbox(): Promise<void> {
+  for (const one of await database.all<out.Outgoing>('outbox')) {
+    keys.set(one.client_message_id, `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`);
+    outbox.value = out.queued(outbox.value, one);
+  }
+}
+
+/** A message has arrived, or is given up: nothing of it need be kept. */
+export function forgetSent(client_message_id: string): void {
+  const key = keys.get(client_message_id);
+  keys.delete(client_message_id);
+  if (key) void database.remove('outbox', [key]).catch(() => undefined);
+}
+
+export function retry(client_message_id: string): void {
+  outbox.value = out.retried(outbox.value, client_message_id);
+  const one = outbox.value.find((known) => known.client_message_id === client_message_id);
+  if (one) keep(one);
+  work();
+}
+
+export function discard(client_message_id: string): void {
+  outbox.value = out.without(outbox.value, client_message_id);
+  forgetSent(client_message_id);
+}
+
+/** Sends what can be sent now. Called whenever something is queued and whenever the connection is back. */
+export function work(): void {
+  if (link.value !== 'online') return;
+  for (const one of out.due(outbox.value, busy)) void deliver(one);
+}
+
+/** After a connect: no need to wait out what was for a server in trouble. */
+export function resume(): void {
+  attempts = 0;
+  work();
+}
+
+async function deliver(one: out.Outgoing): Promise<void> {
+  busy.add(one.chat_id);
+  const { client_message_id, chat_id, message, type, attachments, reply_to } = one;
+  try {
+    const payload = {
+      chat_id, message, type, client_message_id,
+      ...(attachments.length > 0 ? { attachments } : {}),
+      ...(reply_to ? { reply_to } : {}),
+    };
+    const answer = await ask<{ message_id: string; timestamp: string; duplicate?: boolean }>('send_message', payload);
+    attempts = 0;
+    outbox.value = out.without(outbox.value, client_message_id);
+    forgetSent(client_message_id);
+    apply('receive_message', out.asMessage(one, me.value, answer.message_id, answer.timestamp), false);
+  } catch (error) {
+    const code = error instanceof ApiError ? error.code : 'error';
+    if (error instanceof ApiError && (error.passing || passingCode(code))) {
+      attempts += 1;
+      later ??= setTimeout(() => {
+        later = null;
+        work();
+      }, out.backOff(attempts));
+      return;
+    }
+    const reason = strings.sendErrors[code] ?? (error instanceof ApiError && error.message ? error.message : strings.sendFailed);
+    outbox.value = out.failed(outbox.value, client_message_id, reason);
+    const kept = outbox.value.find((known) => known.client_message_id === client_message_id);
+    if (kept) keep(kept);
+  } finally {
+    busy.delete(chat_id);
+    if (!later) work();
+  }
+}
+
+/** Changes a message of one's own. */
+export async function edit(chat_id: string, message_id: string, message: string): Promise<void> {
+  await ask('edit_message', { chat_id, message_id, message });
+  const known = timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
+  if (known) apply('message_edited', { ...known, message, content: message, edited_at: new Date().toISOString() }, false);
+}
+
+/** Takes a message of one's own back. */
+export async function erase(chat_id: string, message_id: string): Promise<void> {
+  await ask('delete_message', { chat_id, message_id });
+  apply('message_deleted', { chat_id, message_id }, false);
+}

@@ -1,0 +1,75 @@
+// What the page shows, as signals. Only the modules beside this one change them, by the pure functions of `store`.
+import { computed, signal } from '@preact/signals';
+import type { Identity } from '../api/credentials';
+import type { Account } from '../api/types';
+import { sorted, unreadOf, type Chats } from '../store/chats';
+import type { Outbox } from '../store/outbox';
+import type { Timeline } from '../store/timeline';
+
+/** Who is logged in; `undefined` until the browser's store has been read, `null` when nobody is. */
+export const identity = signal<Identity | null | undefined>(undefined);
+export const account = signal<Account | null>(null);
+export const me = computed(() => identity.value?.user_id ?? '');
+
+/** Why the log-in page is shown although somebody was logged in. */
+export const endedReason = signal<'ended' | 'deleted' | null>(null);
+
+export type Link = 'connecting' | 'online' | 'offline';
+export const link = signal<Link>('connecting');
+/** Whether the list of chats has come from the server or the cache. */
+export const listed = signal(false);
+
+export const chats = signal<Chats>(new Map());
+export const chatList = computed(() => sorted(chats.value));
+export const unread = computed(() => unreadOf(chats.value));
+
+export const timelines = signal<ReadonlyMap<string, Timeline>>(new Map());
+export const outbox = signal<Outbox>([]);
+
+export type Status = 'online' | 'away' | 'offline';
+export interface Presence {
+  readonly status: Status;
+  readonly last_active: string | null;
+}
+export const presence = signal<ReadonlyMap<string, Presence>>(new Map());
+
+/** Chats whose other member is typing. */
+export const typing = signal<ReadonlySet<string>>(new Set());
+
+export const blocked = signal<ReadonlySet<string>>(new Set());
+
+/** The chat on screen, and up to which message its reader can see it. */
+export const current = signal<string | null>(null);
+export const visibleUpTo = signal<string | null>(null);
+/** Whether somebody can be looking at the page. */
+export const watching = signal(false);
+
+/** What this server has. Features are there until an answer says that they are not. */
+export const features = signal({ search: true, notifications: true, media: true, push: false });
+export const lacks = (feature: keyof typeof features.value): void => {
+  if (features.value[feature]) features.value = { ...features.value, [feature]: false };
+};
+
+/** Text that screen readers say when it changes. */
+export const announcement = signal('');
+
+export function setTimeline(chat_id: string, timeline: Timeline | null): void {
+  const next = new Map(timelines.value);
+  if (timeline) next.set(chat_id, timeline);
+  else next.delete(chat_id);
+  timelines.value = next;
+}
+
+/** Back to what a page is when it has just been opened. */
+export function reset(): void {
+  account.value = null;
+  listed.value = false;
+  chats.value = new Map();
+  timelines.value = new Map();
+  outbox.value = [];
+  presence.value = new Map();
+  typing.value = new Set();
+  blocked.value = new Set();
+  current.value = null;
+  visibleUpTo.value = null;
+}

@@ -1,0 +1,55 @@
+// Short news in a corner of the page.
+import { signal } from '@preact/signals';
+import type { Message } from '../api/types';
+import type { Chat } from '../store/chats';
+import { newId } from '../store/ids';
+import { strings } from '../i18n/en';
+import { current, watching } from './state';
+
+export interface Toast {
+  readonly id: string;
+  readonly kind: 'info' | 'message' | 'error';
+  readonly header: string;
+  readonly body: string;
+  readonly chat_id: string | null;
+  readonly message_id: string | null;
+}
+
+const SHOWN_MS = 7_000;
+const AT_ONCE = 3;
+
+export const toasts = signal<readonly Toast[]>([]);
+/** Whether the server itself tells of news, over `/notifications`. */
+export const serverTells = signal(false);
+
+const told = new Set<string>();
+
+export function toast(one: Partial<Toast> & { header: string }): void {
+  const made: Toast = { kind: 'info', body: '', chat_id: null, message_id: null, ...one, id: newId() };
+  toasts.value = [...toasts.value, made].slice(-AT_ONCE);
+  setTimeout(() => dismiss(made.id), SHOWN_MS);
+}
+
+export const dismiss = (id: string): void => {
+  toasts.value = toasts.value.filter((one) => one.id !== id);
+};
+
+/** The user is in this chat now: no need to hear of it. */
+export const dismissOf = (chat_id: string): void => {
+  if (toasts.value.some((one) => one.chat_id === chat_id)) toasts.value = toasts.value.filter((one) => one.chat_id !== chat_id);
+};
+
+/** A message came to a chat that is not on screen. The server tells of it if it has that feature. */
+export function localToast(chat: Chat, message: Message): void {
+  if (serverTells.value || chat.muted) return;
+  const body = message.message || (message.type === 'image' ? strings.aPicture : strings.aFile);
+  messageToast(chat.peer.display_name || chat.peer.username, body, message.chat_id, message.message_id);
+}
+
+/** News of one message, once, and not while its chat is being looked at. */
+export function messageToast(header: string, body: string, chat_id: string | null, message_id: string | null): void {
+  if (chat_id && chat_id === current.value && watching.value) return;
+  if (message_id && told.has(message_id)) return;
+  if (message_id) told.add(message_id);
+  toast({ kind: 'message', header, body, chat_id, message_id });
+}

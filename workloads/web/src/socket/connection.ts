@@ -1,0 +1,130 @@
+// The Socket.IO connection: keeps itself open, renews its token, and asks with acknowledgements.
+import { io, type Socket } from 'socket.io-client';
+import { base } from '../api/http';
+import { ApiError } from '../api/problem';
+import { token } from '../api/credentials';
+
+export interface Ready {
+  user_id: string;
+  session_id: string;
+  sync_token: string;
+  limits: { message_bytes: number };
+}
+
+export interface Listeners {
+  ready(ready: Ready): void;
+  lost(): void;
+  event(name: string, data: unknown): void;
+  /** The namespace `/notifications` said something. */
+  notification(name: string, data: unknown): void;
+  /** Whether `/notifications` is there. */
+  notifying(on: boolean): void;
+}
+
+const ANSWER_MS = 10_000;
+const RETRY_MS = 5_000;
+/** Refusals after which a new token helps. */
+const RENEWABLE = new Set(['token_expired', 'invalid_token', 'missing_token']);
+
+let chat: Socket | null = null;
+let notifications: Socket | null = null;
+let stale = false;
+
+/** Connects until `close` is called. */
+export function open(listeners: Listeners): void {
+  close();
+  const options = {
+    path: `${base.pathname}socket.io/`,
+    transports: ['websocket', 'polling'],
+    tryAllTransports: true,
+    reconnectionDelay: 500,
+    reconnectionDelayMax: 10_000,
+    auth: (give: (payload: object) => void) => {
+      // Without a token there is nothing to send: the server refuses, and we come back when there is a network.
+      token(stale).then((value) => { stale = false; give({ token: value }); }, () => give({}));
+    },
+  };
+  const socket = io(`${base.origin}/chat`, options);
+  chat = socket;
+  socket.on('ready', (ready: Ready) => listeners.ready(ready));
+  socket.on('connect_error', (error: Error & { data?: { code?: string } }) => {
+    listeners.lost();
+    if (socket.active) return;
+    const code = error.data?.code;
+    if (code && RENEWABLE.has(code)) stale = true;
+    if (code === 'session_ended') void token(true).catch(() => undefined);
+    again(socket);
+  });
+  socket.on('disconnect', (reason) => {
+    listeners.lost();
+    // The server ended it: the session may be over, which the next token tells.
+    if (reason === 'io server disconnect') {
+      stale = true;
+      again(socket, 200);
+    }
+  });
+  socket.on('token_expiring', () => {
+    token(true).then((value) => ask('reauthenticate', { token: value })).catch((error: unknown) => console.warn('the socket kept its old token', error));
+  });
+  socket.onAny((name: string, data: unknown) => listeners.event(name, data));
+
+  const second = io(`${base.origin}/notifications`, options);
+  notifications = second;
+  second.on('connect', () => listeners.notifying(true));
+  second.on('disconnect', (reason) => {
+    listeners.notifying(false);
+    if (reason === 'io server disconnect') again(second);
+  });
+  second.on('connect_error', (error: Error & { data?: { code?: string } }) => {
+    listeners.notifying(false);
+    const code = error.data?.code;
+    // Without a code it is the namespace that is not there.
+    if (!second.active && code) again(second);
+  });
+  second.onAny((name: string, data: unknown) => listeners.notification(name, data));
+}
+
+/** A stock client does not come back by itself once the server refused it. */
+function again(socket: Socket, delay = RETRY_MS): void {
+  setTimeout(() => {
+    if ((socket === chat || socket === notifications) && !socket.connected) socket.connect();
+  }, delay);
+}
+
+export function close(): void {
+  for (const socket of [chat, notifications]) {
+    socket?.removeAllListeners();
+    socket?.offAny();
+    socket?.disconnect();
+  }
+  chat = null;
+  notifications = null;
+}
+
+/** The network is back: no need to wait for the next try. */
+export function hurry(): void {
+  if (chat && !chat.connected) {
+    chat.io.engine?.close();
+    chat.connect();
+  }
+}
+
+export const connected = (): boolean => chat?.connected ?? false;
+
+/** Emits an event and gives its acknowledgement; a refusal, a lost connection or no answer is an `ApiError`. */
+export async function ask<T = object>(event: string, payload: object): Promise<T> {
+  if (!chat?.connected) throw new ApiError(0, 'not_connected', '');
+  let answer: { status: string; code?: string; detail?: string };
+  try {
+    answer = await chat.timeout(ANSWER_MS).emitWithAck(event, payload);
+  } catch {
+    throw new ApiError(0, 'timeout', '');
+  }
+  if (answer.status !== 'ok') throw new ApiError(400, answer.code ?? 'error', answer.detail ?? '');
+  return answer as T;
+}
+
+/** Emits what may get lost. */
+export function tell(event: string, payload: object): void {
+  if (chat?.connected) chat.emit(event, payload, () => undefined);
+}

@@ -1,0 +1,31 @@
+// The whole page: log-in, or the chats of who is logged in.
+import { useEffect } from 'preact/hooks';
+import { strings } from '../i18n/en';
+import { announcement, identity, unread } from '../session/state';
+import { AuthView } from './AuthView';
+import { Logo } from './icons';
+import { Shell } from './Shell';
+import { Toasts } from './Toasts';
+
+export function App() {
+  const who = identity.value;
+  const count = who ? unread.value : 0;
+  useEffect(() => {
+    document.title = strings.documentTitle(count);
+  }, [count]);
+  return (
+    <>
+      {who === undefined ? <Splash /> : who === null ? <AuthView /> : <Shell key={who.user_id} />}
+      <Toasts />
+      <div class="visually-hidden" aria-live="polite">{announcement.value}</div>
+    </>
+  );
+}
+
+function Splash() {
+  return (
+    <div class="splash" aria-busy="true" aria-label={strings.loading}>
+      <Logo />
+    </div>
+  );
+}

@@ -1,0 +1,81 @@
+// The chats, newest activity first.
+import { useRef, useState } from 'preact/hooks';
+import { briefOf, wholeOf } from '../i18n/times';
+import { strings } from '../i18n/en';
+import { chatList, current, listed, me, outbox, typing } from '../session/state';
+import { drafts } from '../session/drafts';
+import type { Chat } from '../store/chats';
+import { statusOf } from '../store/receipts';
+import { BellOffIcon } from './icons';
+import { Avatar, nameOf } from './people';
+import { rove } from './roving';
+import { Ticks } from './Ticks';
+
+export function ChatList() {
+  const list = useRef<HTMLUListElement>(null);
+  const [stop, setStop] = useState<string | null>(null);
+  const chats = chatList.value;
+  if (chats.length === 0) {
+    return (
+      <nav class="rows" aria-label={strings.chats}>
+        <ul role="list" aria-label={strings.chats} />
+        {listed.value
+          ? <div class="rows-empty"><strong>{strings.noChats}</strong><p>{strings.noChatsHint}</p></div>
+          : <div class="rows-empty" aria-busy="true"><p>{strings.loading}</p></div>}
+      </nav>
+    );
+  }
+  const tabStop = chats.some((chat) => chat.chat_id === stop) ? stop : (chats.find((chat) => chat.chat_id === current.value) ?? chats[0])!.chat_id;
+  return (
+    <nav class="rows" aria-label={strings.chats}>
+      <ul role="list" aria-label={strings.chats} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
+        {chats.map((chat) => <ChatRow key={chat.chat_id} chat={chat} tabStop={chat.chat_id === tabStop} onFocus={setStop} />)}
+      </ul>
+    </nav>
+  );
+}
+
+function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onFocus(id: string): void }) {
+  const here = current.value === chat.chat_id;
+  return (
+    <li>
+      <a class="row" href={`#/chats/${chat.chat_id}`} data-chat={chat.chat_id} data-testid="chat" aria-current={here ? 'page' : undefined} tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(chat.chat_id)}>
+        <Avatar person={chat.peer} dot />
+        <span class="row-main">
+          <span class="row-top">
+            <strong class="row-name" dir="auto">{nameOf(chat.peer)}</strong>
+            {chat.muted && <span class="row-muted" title={strings.muted}><BellOffIcon /><span class="visually-hidden">{strings.muted}</span></span>}
+            {chat.last && <time class="row-time" dateTime={chat.last.timestamp} title={wholeOf(chat.last.timestamp)}>{briefOf(chat.activity, Date.now())}</time>}
+          </span>
+          <span class="row-bottom">
+            <Preview chat={chat} open={here} />
+            {chat.unread > 0 && (
+              <span class={chat.muted ? 'badge badge-quiet' : 'badge'} data-testid="unread">
+                <span aria-hidden="true">{chat.unread > 99 ? '99+' : chat.unread}</span>
+                <span class="visually-hidden">{strings.unreadCount(chat.unread)}</span>
+              </span>
+            )}
+          </span>
+        </span>
+      </a>
+    </li>
+  );
+}
+
+function Preview({ chat, open }: { chat: Chat; open: boolean }) {
+  if (typing.value.has(chat.chat_id)) return <span class="row-text row-typing">{strings.typingShort}</span>;
+  const draft = drafts.value.get(chat.chat_id);
+  if (draft && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
+  const waiting = outbox.value.filter((one) => one.chat_id === chat.chat_id).at(-1);
+  if (waiting) return <span class="row-text" dir="auto"><Ticks status={waiting.state} />{waiting.message || strings.aFile}</span>;
+  const { last } = chat;
+  if (!last) return <span class="row-text row-faint">{strings.noMessages}</span>;
+  const own = last.sender_id === me.value;
+  const text = last.deleted ? strings.deletedMessage : last.message || (last.type === 'image' ? strings.aPicture : strings.aFile);
+  return (
+    <span class={last.deleted ? 'row-text row-faint' : 'row-text'} dir="auto">
+      {own && !last.deleted && chat.peer.user_id !== me.value && <Ticks status={statusOf(last, chat.theirs)} />}
+      {text}
+    </span>
+  );
+}

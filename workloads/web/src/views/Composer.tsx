@@ -1,0 +1,160 @@
+// The field to write in: answers, edits, files, emoji.
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { Message } from '../api/types';
+import { faultText } from '../i18n/faults';
+import { strings } from '../i18n/en';
+import { drafts, setDraft } from '../session/drafts';
+import { edit, send } from '../session/sending';
+import { features, me, timelines } from '../session/state';
+import { toast } from '../session/toasts';
+import { tellStopped, tellTyping } from '../session/typing';
+import { addFiles, takeUploads, uploads } from '../session/uploads';
+import type { Chat } from '../store/chats';
+import { bytesOf, BYTES_MAX } from '../store/text';
+import { EmojiPicker } from './EmojiPicker';
+import { AttachIcon, CloseIcon, SendIcon } from './icons';
+import { nameOf } from './people';
+import { PendingUploads } from './PendingUploads';
+
+export type Answering = { kind: 'reply' | 'edit'; message: Message } | null;
+
+interface ComposerProps {
+  chat: Chat;
+  answering: Answering;
+  setAnswering(to: Answering): void;
+  onSent(): void;
+}
+
+/** With a finger, Enter makes a new line: there is a button to send. */
+const coarse = matchMedia('(pointer: coarse)');
+
+export function Composer({ chat, answering, setAnswering, onSent }: ComposerProps) {
+  const { chat_id } = chat;
+  const field = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const [text, setText] = useState(drafts.value.get(chat_id) ?? '');
+  const files = uploads.value.get(chat_id) ?? [];
+  const editing = answering?.kind === 'edit' ? answering.message : null;
+  const excess = bytesOf(text) - BYTES_MAX;
+  const waiting = files.some((file) => file.state !== 'done');
+  const empty = text.trim() === '' && (editing !== null || files.length === 0);
+  const ready = !empty && excess <= 0 && (editing !== null || !waiting);
+
+  useEffect(() => { if (!coarse.matches) field.current?.focus(); }, []);
+  useEffect(() => {
+    if (!answering) return;
+    if (answering.kind === 'edit') setText(answering.message.message);
+    field.current?.focus();
+  }, [answering]);
+  useEffect(() => tellStopped, [chat_id]);
+  useLayoutEffect(() => {
+    const node = field.current;
+    if (!node || CSS.supports('field-sizing', 'content')) return;
+    node.style.height = 'auto';
+    node.style.height = `${node.scrollHeight}px`;
+  }, [text]);
+
+  function write(value: string) {
+    setText(value);
+    if (editing) return;
+    setDraft(chat_id, value);
+    if (value.trim() === '') tellStopped();
+    else if (chat.peer.user_id !== me.value) tellTyping(chat_id);
+  }
+
+  function leave() {
+    setAnswering(null);
+    if (editing) setText(drafts.value.get(chat_id) ?? '');
+    field.current?.focus();
+  }
+
+  function submit() {
+    if (!ready) return;
+    const message = text.trim();
+    if (editing) {
+      const { message_id } = editing;
+      if (message !== editing.message) {
+        edit(chat_id, message_id, message).catch((error: unknown) => toast({ kind: 'error', header: faultText(error) }));
+      }
+      leave();
+      return;
+    }
+    const media = takeUploads(chat_id);
+    const type = media.length === 0 ? 'text' : media.every((file) => file.kind === 'image') ? 'image' : 'file';
+    send({ chat_id, message, type, attachments: media.map((file) => file.media_id ?? ''), reply_to: answering?.message.message_id ?? null });
+    setText('');
+    setDraft(chat_id, '');
+    setAnswering(null);
+    onSent();
+    field.current?.focus();
+  }
+
+  function onKey(event: KeyboardEvent) {
+    if (event.isComposing) return;
+    if (event.key === 'Enter' && !event.shiftKey && !event.altKey && (!coarse.matches || event.ctrlKey)) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === 'Escape' && answering) {
+      event.preventDefault();
+      event.stopPropagation();
+      leave();
+    } else if (event.key === 'ArrowUp' && text === '' && !answering) {
+      const own = timelines.value.get(chat_id)?.messages.filter((one) => one.sender_id === me.value && !one.deleted && one.type === 'text').at(-1);
+      if (!own) return;
+      event.preventDefault();
+      setAnswering({ kind: 'edit', message: own });
+    }
+  }
+
+  function insert(emoji: string) {
+    const node = field.current;
+    if (!node) return;
+    const start = node.selectionStart;
+    write(text.slice(0, start) + emoji + text.slice(node.selectionEnd));
+    requestAnimationFrame(() => {
+      node.focus();
+      node.setSelectionRange(start + emoji.length, start + emoji.length);
+    });
+  }
+
+  const attachable = features.value.media && !editing;
+  const name = nameOf(chat.peer);
+  return (
+    <form class="composer" onSubmit={(event) => { event.preventDefault(); submit(); }}>
+      {answering && (
+        <div class="answering">
+          <div class="answering-text">
+            <strong dir="auto">{editing ? strings.editing : strings.replyingTo(answering.message.sender_id === me.value ? strings.you : name)}</strong>
+            <span dir="auto">{answering.message.message || strings.aFile}</span>
+          </div>
+          <button type="button" class="icon-button" aria-label={editing ? strings.cancelEdit : strings.cancelReply} onClick={leave}><CloseIcon /></button>
+        </div>
+      )}
+      {!editing && files.length > 0 && <PendingUploads chat_id={chat_id} files={files} />}
+      {excess > 0 && <p class="hint hint-bad" role="alert">{strings.tooLong(excess)}</p>}
+      <div class="composer-row">
+        {attachable && (
+          <>
+            <button type="button" class="icon-button" aria-label={strings.attach} title={strings.attach} onClick={() => picker.current?.click()}><AttachIcon /></button>
+            <input
+              ref={picker} type="file" multiple hidden data-testid="file"
+              onChange={(event) => { addFiles(chat_id, [...(event.currentTarget.files ?? [])]); event.currentTarget.value = ''; field.current?.focus(); }}
+            />
+          </>
+        )}
+        <textarea
+          ref={field} class="composer-field" rows={1} value={text} dir="auto" aria-label={strings.message} placeholder={strings.messageTo(name)} enterkeyhint={coarse.matches ? 'enter' : 'send'}
+          onInput={(event) => write(event.currentTarget.value)} onKeyDown={onKey} onBlur={tellStopped}
+          onPaste={(event) => {
+            const pasted = [...(event.clipboardData?.files ?? [])];
+            if (pasted.length === 0 || !attachable) return;
+            event.preventDefault();
+            addFiles(chat_id, pasted);
+          }}
+        />
+        <EmojiPicker onPick={insert} />
+        <button type="submit" class="send-button" aria-label={editing ? strings.save : strings.send} title={editing ? strings.save : strings.send} aria-disabled={!ready}><SendIcon /></button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,147 @@
+// One chat: who it is with, what was said, and the field to say more.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Message } from '../api/types';
+import { strings } from '../i18n/en';
+import { loadAround, loadNewest } from '../session/history';
+import { blocked, link, me, outbox, timelines, typing } from '../session/state';
+import { toast } from '../session/toasts';
+import { addFiles } from '../session/uploads';
+import type { Chat } from '../store/chats';
+import { rows } from '../store/rows';
+import { Composer, type Answering } from './Composer';
+import { ConversationHead } from './ConversationHead';
+import { DeleteDialog } from './DeleteDialog';
+import { DownIcon } from './icons';
+import { Log } from './Log';
+import { nameOf } from './people';
+import { SearchResultsList } from './SearchResultsList';
+import { useLog } from './useLog';
+
+export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | null }) {
+  const { chat_id } = chat;
+  const timeline = timelines.value.get(chat_id);
+  const outgoing = outbox.value.filter((one) => one.chat_id === chat_id);
+  const [mark, setMark] = useState<string | null | undefined>(chat.unread > 0 ? chat.mine.read : undefined);
+  const [jump, setJump] = useState<string | null>(wanted);
+  const [flash, setFlash] = useState<string | null>(null);
+  const [answering, setAnswering] = useState<Answering>(null);
+  const [deleting, setDeleting] = useState<Message | null>(null);
+  const [fault, setFault] = useState(false);
+  const [search, setSearch] = useState<string | null>(null);
+  const [over, setOver] = useState(false);
+
+  const shown = useMemo(
+    () => rows(timeline?.messages ?? [], timeline?.newer ? [] : outgoing, me.value, mark),
+    [timeline, outbox.value, mark],
+  );
+  const { log, atEnd, toEnd, fault: pageFault, again } = useLog({
+    chat_id, timeline, marked: mark !== undefined, jump,
+    onJumped: () => {
+      setFlash(jump);
+      setJump(null);
+    },
+  });
+
+  useEffect(() => {
+    if (link.value === 'offline' && timeline) return;
+    if (wanted) return;
+    loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
+  }, [chat_id, link.value]);
+
+  useEffect(() => {
+    if (wanted) void jumpTo(wanted);
+  }, [wanted]);
+
+  useEffect(() => {
+    if (!flash) return undefined;
+    const timer = setTimeout(() => setFlash(null), 2_200);
+    return () => clearTimeout(timer);
+  }, [flash]);
+
+  async function jumpTo(message_id: string) {
+    setJump(message_id);
+    try {
+      if (await loadAround(chat_id, message_id)) return;
+    } catch {
+      // Told below: without the server there is nothing to show.
+    }
+    setJump(null);
+    toast({ kind: 'error', header: strings.messageGone });
+    void loadNewest(chat_id, true).catch(() => setFault(true));
+  }
+
+  async function toLatest() {
+    if (timeline?.newer) await loadNewest(chat_id, true).catch(() => setFault(true));
+    toEnd();
+  }
+
+  function sent() {
+    setMark(undefined);
+    void toLatest();
+  }
+
+  const count = useRef(0);
+  count.current = chat.unread;
+  const name = nameOf(chat.peer);
+  const isBlocked = blocked.value.has(chat.peer.user_id);
+  const drag = (event: DragEvent) => {
+    if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
+    event.preventDefault();
+    setOver(event.type !== 'dragleave' && event.type !== 'drop');
+    if (event.type === 'drop') addFiles(chat_id, [...event.dataTransfer.files]);
+  };
+  return (
+    <section class="conversation" aria-label={strings.conversationWith(name)} onDragOver={drag} onDragLeave={drag} onDrop={drag}>
+      <ConversationHead chat={chat} searching={search !== null} onSearch={() => setSearch(search === null ? '' : null)} />
+      {search !== null && (
+        <ChatSearch chat_id={chat_id} name={name} text={search} onText={setSearch} onClose={() => setSearch(null)} />
+      )}
+      <Log
+        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault}
+        onAgain={() => { again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true)); }}
+        acts={{
+          onReply: (message) => setAnswering({ kind: 'reply', message }),
+          onEdit: (message) => setAnswering({ kind: 'edit', message }),
+          onDelete: setDeleting,
+          onJump: (message_id) => void jumpTo(message_id),
+        }}
+      />
+      <div class="under-log">
+        {!atEnd && timeline && (
+          <button type="button" class="to-end" aria-label={strings.jumpToLatest} title={strings.jumpToLatest} onClick={() => void toLatest()}>
+            <DownIcon />
+            {chat.unread > 0 && <span class="badge">{chat.unread > 99 ? '99+' : chat.unread}</span>}
+          </button>
+        )}
+        <p class="typing" data-testid={typing.value.has(chat_id) ? 'typing' : undefined} aria-live="polite">
+          {typing.value.has(chat_id) && <><span class="typing-dots" aria-hidden="true"><i /><i /><i /></span><span dir="auto">{name}</span> {strings.typing}</>}
+        </p>
+      </div>
+      {isBlocked
+        ? <p class="composer-blocked">{strings.blockedByYou}</p>
+        : <Composer chat={chat} answering={answering} setAnswering={setAnswering} onSent={sent} />}
+      {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
+      {deleting && <DeleteDialog message={deleting} onClose={() => setDeleting(null)} />}
+    </section>
+  );
+}
+
+interface ChatSearchProps {
+  chat_id: string;
+  name: string;
+  text: string;
+  onText(text: string): void;
+  onClose(): void;
+}
+
+/** Finds messages of this chat only. */
+function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchProps) {
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  return (
+    <div class="chat-search" role="search" onKeyDown={(event) => { if (event.key === 'Escape') { event.preventDefault(); event.stopPropagation(); onClose(); } }}>
+      <input ref={field} type="text" inputMode="search" aria-label={strings.searchHere} placeholder={strings.searchHere} value={text} autocomplete="off" dir="auto" onInput={(event) => onText(event.currentTarget.value)} />
+      {text !== '' && <SearchResultsList text={text} chat_id={chat_id} name={name} />}
+    </div>
+  );
+}

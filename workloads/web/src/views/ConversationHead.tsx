@@ -1,0 +1,80 @@
+// The head of a chat: the other member, its presence, and what can be done.
+import { block, unblock } from '../api/accounts';
+import { faultText } from '../i18n/faults';
+import { strings } from '../i18n/en';
+import { mediumOf } from '../i18n/times';
+import { muteChat } from '../session/preferences';
+import { blocked, features, me, presence } from '../session/state';
+import { toast } from '../session/toasts';
+import type { Chat } from '../store/chats';
+import { useState } from 'preact/hooks';
+import { ConfirmDialog } from './Dialog';
+import { BackIcon, BellIcon, BellOffIcon, MoreIcon, SearchIcon, ShieldIcon } from './icons';
+import { Menu, type MenuItem } from './Menu';
+import { Avatar, nameOf, statusOfUser } from './people';
+
+export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; searching: boolean; onSearch(): void }) {
+  const [asking, setAsking] = useState(false);
+  const { peer } = chat;
+  const name = nameOf(peer);
+  const self = peer.user_id === me.value;
+  const isBlocked = blocked.value.has(peer.user_id);
+
+  async function setBlock(on: boolean) {
+    setAsking(false);
+    try {
+      await (on ? block(peer.user_id) : unblock(peer.user_id));
+      const next = new Set(blocked.value);
+      if (on) next.add(peer.user_id);
+      else next.delete(peer.user_id);
+      blocked.value = next;
+      toast({ header: on ? strings.blockedNow(name) : strings.unblockedNow(name) });
+    } catch (error) {
+      toast({ kind: 'error', header: faultText(error) });
+    }
+  }
+  async function setMuted(on: boolean) {
+    try {
+      await muteChat(chat.chat_id, on);
+      toast({ header: on ? strings.mutedNow : strings.unmutedNow });
+    } catch (error) {
+      toast({ kind: 'error', header: faultText(error) });
+    }
+  }
+
+  const items: MenuItem[] = [];
+  if (features.value.notifications) {
+    items.push(chat.muted
+      ? { label: strings.unmute, icon: <BellIcon />, act: () => void setMuted(false) }
+      : { label: strings.mute, icon: <BellOffIcon />, act: () => void setMuted(true) });
+  }
+  if (!self) {
+    items.push(isBlocked
+      ? { label: strings.unblock, icon: <ShieldIcon />, act: () => void setBlock(false) }
+      : { label: strings.block, icon: <ShieldIcon />, danger: true, act: () => setAsking(true) });
+  }
+  return (
+    <header class="head">
+      <a class="icon-button head-back" href="#/" aria-label={strings.back} title={strings.back}><BackIcon /></a>
+      <Avatar person={peer} dot={!self} />
+      <div class="head-text">
+        <h2 dir="auto">{name}</h2>
+        <p class="head-status">{self ? strings.beginningSelf : presenceText(peer.user_id, peer.username)}</p>
+      </div>
+      {features.value.search && (
+        <button type="button" class="icon-button" aria-label={strings.searchHere} title={strings.searchHere} aria-expanded={searching} onClick={onSearch}><SearchIcon /></button>
+      )}
+      {items.length > 0 && <Menu label={strings.chatMenu} items={items}><MoreIcon /></Menu>}
+      {asking && (
+        <ConfirmDialog title={strings.blockTitle(name)} text={strings.blockText} action={strings.block} danger onYes={() => void setBlock(true)} onNo={() => setAsking(false)} />
+      )}
+    </header>
+  );
+}
+
+function presenceText(user_id: string, username: string): string {
+  const status = statusOfUser(user_id);
+  const seen = presence.value.get(user_id)?.last_active;
+  const text = status === 'offline' && seen ? strings.lastSeen(mediumOf(seen)) : strings.presence[status];
+  return `@${username} · ${text}`;
+}

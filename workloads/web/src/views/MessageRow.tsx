@@ -1,0 +1,99 @@
+// One message as it is shown.
+import type { Message, MessageStatus, Peer } from '../api/types';
+import { strings } from '../i18n/en';
+import { clockOf, mediumOf, wholeOf } from '../i18n/times';
+import { me } from '../session/state';
+import { toast } from '../session/toasts';
+import { onlyEmoji } from '../store/text';
+import { Attachments } from './Attachments';
+import { CopyIcon, EditIcon, ReplyIcon, TrashIcon } from './icons';
+import { memo } from './memo';
+import { MessageText } from './MessageText';
+import { nameOf } from './people';
+import { Ticks } from './Ticks';
+
+export interface MessageActs {
+  onReply(message: Message): void;
+  onEdit(message: Message): void;
+  onDelete(message: Message): void;
+  onJump(message_id: string): void;
+}
+
+interface MessageRowProps {
+  message: Message;
+  own: boolean;
+  /** Whether it begins, or ends, a group. */
+  first: boolean;
+  last: boolean;
+  status: MessageStatus;
+  peer: Peer;
+  replied: Message | undefined;
+  tabStop: boolean;
+  flash: boolean;
+  onFocus(key: string): void;
+  acts: MessageActs;
+}
+
+export const MessageRow = memo(({ message, own, first, last, status, peer, replied, tabStop, flash, onFocus, acts }: MessageRowProps) => {
+  const self = peer.user_id === me.value;
+  const author = own ? strings.you : nameOf(peer);
+  const large = !message.deleted && message.attachments.length === 0 && onlyEmoji(message.message);
+  const classes = ['message', own ? 'own' : 'theirs', first && 'first', last && 'last', flash && 'flash', large && 'large', message.deleted && 'gone'];
+  return (
+    <div
+      class={classes.filter(Boolean).join(' ')} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(message.message_id)}
+      data-testid="message" data-key={message.message_id} data-message={message.message_id} data-status={status} data-own={own}
+      aria-label={`${author}, ${clockOf(message.timestamp)}`} aria-description={strings.actions}
+    >
+      <div class="bubble-box">
+        <div class="bubble">
+          {message.reply_to && !message.deleted && <Quote replied={replied} peer={peer} onClick={() => acts.onJump(message.reply_to ?? '')} />}
+          {!message.deleted && message.attachments.length > 0 && <Attachments ids={message.attachments} />}
+          {message.deleted
+            ? <p class="text text-gone">{strings.deletedMessage}</p>
+            : message.message && <p class="text" dir="auto" data-testid="text"><MessageText text={message.message} /></p>}
+          <span class="meta">
+            {message.edited_at && !message.deleted && <span class="edited" title={strings.editedAt(wholeOf(message.edited_at))}>{strings.edited}</span>}
+            <time dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{clockOf(message.timestamp)}</time>
+            {own && !self && !message.deleted && <Ticks status={status} title={status === 'read' && message.seen_at ? strings.seenAt(mediumOf(message.seen_at)) : undefined} />}
+          </span>
+        </div>
+        {!message.deleted && <Acts message={message} own={own} acts={acts} />}
+      </div>
+    </div>
+  );
+});
+
+/** The beginning of the message that is answered; leads to it. */
+function Quote({ replied, peer, onClick }: { replied: Message | undefined; peer: Peer; onClick(): void }) {
+  return (
+    <button type="button" class="quote" title={strings.showReplied} onClick={onClick}>
+      {replied && <strong dir="auto">{replied.sender_id === me.value ? strings.you : nameOf(peer)}</strong>}
+      <span dir="auto">{!replied ? strings.repliedGone : replied.deleted ? strings.deletedMessage : replied.message || strings.aFile}</span>
+    </button>
+  );
+}
+
+function Acts({ message, own, acts }: { message: Message; own: boolean; acts: MessageActs }) {
+  return (
+    <div class="acts" role="toolbar" aria-label={strings.actions}>
+      <Act label={strings.reply} act={() => acts.onReply(message)}><ReplyIcon /></Act>
+      {message.message && <Act label={strings.copy} act={() => void copy(message.message)}><CopyIcon /></Act>}
+      {own && message.type === 'text' && <Act label={strings.edit} act={() => acts.onEdit(message)}><EditIcon /></Act>}
+      {own && <Act label={strings.remove} act={() => acts.onDelete(message)}><TrashIcon /></Act>}
+    </div>
+  );
+}
+
+function Act({ label, act, children }: { label: string; act(): void; children: preact.ComponentChildren }) {
+  return <button type="button" class="icon-button act" aria-label={label} title={label} onClick={act}>{children}</button>;
+}
+
+async function copy(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast({ header: strings.copied });
+  } catch {
+    toast({ kind: 'error', header: strings.faults.other });
+  }
+}

@@ -1,0 +1,63 @@
+// How the user is told of messages.
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError } from '../api/problem';
+import { strings } from '../i18n/en';
+import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
+import { subscribe, subscribed, unsubscribe } from '../session/push';
+import { chats, features } from '../session/state';
+import { minuteOf, localMinute, utcMinute, timeText } from '../store/minutes';
+import { Outcome } from './Outcome';
+import { Card } from './Page';
+import { nameOf } from './people';
+import { Switch } from './Switch';
+import { useAction } from './useAction';
+
+export function NotificationSettingsCard() {
+  const action = useAction();
+  const [pushing, setPushing] = useState(false);
+  useEffect(() => {
+    void action.run(loadPreferences);
+    void subscribed().then(setPushing, () => undefined);
+  }, []);
+  const now = preferences.value;
+  const push = (on: boolean) => action.run(async () => {
+    if (!on) await unsubscribe();
+    else if (!(await subscribe())) throw new ApiError(400, 'push_denied', strings.pushDenied);
+    setPushing(on);
+  });
+  if (!now) return <Card title={strings.notificationSettings}><Outcome action={action} text="" /></Card>;
+  const quiet = now.quiet_hours ?? null;
+  const offset = new Date().getTimezoneOffset();
+  const setQuiet = (hours: { from_minute: number; to_minute: number } | null) => void action.run(() => savePreferences((known) => ({ ...known, quiet_hours: hours })));
+  const changeQuiet = (name: 'from_minute' | 'to_minute') => (event: { currentTarget: HTMLInputElement }) => {
+    const minute = minuteOf(event.currentTarget.value);
+    if (quiet && minute !== null) setQuiet({ ...quiet, [name]: utcMinute(minute, offset) });
+  };
+  return (
+    <Card title={strings.notificationSettings}>
+      <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => void action.run(() => savePreferences((known) => ({ ...known, show_content: on })))} />
+      {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={(on) => void push(on)} />}
+      <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: utcMinute(22 * 60, offset), to_minute: utcMinute(7 * 60, offset) } : null)} />
+      {quiet && (
+        <div class="quiet">
+          <label>{strings.quietFrom} <input type="time" value={timeText(localMinute(quiet.from_minute, offset))} onChange={changeQuiet('from_minute')} /></label>
+          <label>{strings.quietTo} <input type="time" value={timeText(localMinute(quiet.to_minute, offset))} onChange={changeQuiet('to_minute')} /></label>
+        </div>
+      )}
+      <h4>{strings.mutedChats}</h4>
+      {(now.muted ?? []).length === 0 && <p class="hint">{strings.nothingMuted}</p>}
+      <ul class="entries" role="list" aria-label={strings.mutedChats}>
+        {(now.muted ?? []).map(({ chat_id }) => {
+          const chat = chats.value.get(chat_id);
+          return (
+            <li key={chat_id}>
+              <span class="entry-text"><strong dir="auto">{chat ? nameOf(chat.peer) : chat_id}</strong></span>
+              <button type="button" class="button" onClick={() => void action.run(() => muteChat(chat_id, false))}>{strings.unmute}</button>
+            </li>
+          );
+        })}
+      </ul>
+      <Outcome action={action} text="" />
+    </Card>
+  );
+}

@@ -1,0 +1,69 @@
+// What the server notified of and was not read yet.
+import { useEffect, useState } from 'preact/hooks';
+import { markRead, notifications } from '../api/notifications';
+import { ApiError } from '../api/problem';
+import type { NotificationEntry } from '../api/types';
+import { faultText } from '../i18n/faults';
+import { strings } from '../i18n/en';
+import { mediumOf, wholeOf } from '../i18n/times';
+import { chats, lacks, unread } from '../session/state';
+import { BellIcon } from './icons';
+import { Page } from './Page';
+import { Avatar, nameOf } from './people';
+
+export function NotificationsView() {
+  const [list, setList] = useState<readonly NotificationEntry[] | null>(null);
+  const [cursor, setCursor] = useState<string | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
+
+  async function load(from?: string) {
+    try {
+      const page = await notifications(from);
+      setList((before) => [...(from ? before ?? [] : []), ...page.notifications]);
+      setCursor(page.next_cursor ?? null);
+      setFault(null);
+    } catch (error) {
+      if (error instanceof ApiError && error.absent) {
+        lacks('notifications');
+        setFault(strings.notificationsAbsent);
+      } else setFault(faultText(error));
+    }
+  }
+  useEffect(() => void load(), [unread.value]);
+
+  async function read(one: NotificationEntry) {
+    try {
+      await markRead(one.notification_id);
+      setList((before) => before?.map((known) => (known === one ? { ...one, read: true } : known)) ?? null);
+    } catch (error) {
+      setFault(faultText(error));
+    }
+  }
+  return (
+    <Page title={strings.notifications}>
+      {fault && <p class="notice notice-bad" role="alert">{fault}</p>}
+      {list?.length === 0 && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
+      <ul class="notes" role="list" aria-label={strings.notifications}>
+        {list?.map((one) => <Note key={one.notification_id} one={one} onRead={() => void read(one)} />)}
+      </ul>
+      {cursor && <button type="button" class="button" onClick={() => void load(cursor)}>{strings.more}</button>}
+    </Page>
+  );
+}
+
+function Note({ one, onRead }: { one: NotificationEntry; onRead(): void }) {
+  const chat = one.chat_id ? chats.value.get(one.chat_id) : undefined;
+  return (
+    <li class={one.read ? 'note note-read' : 'note'} data-testid="notification">
+      {chat ? <Avatar person={chat.peer} /> : <span class="note-icon"><BellIcon /></span>}
+      <div class="note-text">
+        <strong dir="auto">{one.header}</strong>
+        {chat && <span dir="auto">{nameOf(chat.peer)}</span>}
+        {one.body && <span dir="auto">{one.body}</span>}
+        <time dateTime={one.created_at} title={wholeOf(one.created_at)}>{mediumOf(one.created_at)}</time>
+      </div>
+      {one.chat_id && <a class="button" href={`#/chats/${one.chat_id}${one.message_id ? `/at/${one.message_id}` : ''}`}>{strings.openChat}</a>}
+      {!one.read && <button type="button" class="button" onClick={onRead}>{strings.markRead}</button>}
+    </li>
+  );
+}

@@ -1,0 +1,44 @@
+// A message that the server does not have yet.
+import { strings } from '../i18n/en';
+import { clockOf, wholeOf } from '../i18n/times';
+import type { Row } from '../store/rows';
+import { Attachments } from './Attachments';
+import { MessageText } from './MessageText';
+import { Ticks } from './Ticks';
+
+interface OutgoingRowProps {
+  row: Extract<Row, { kind: 'outgoing' }>;
+  tabStop: boolean;
+  onFocus(key: string): void;
+  onRetry(client_message_id: string): void;
+  onDiscard(client_message_id: string): void;
+}
+
+export function OutgoingRow({ row, tabStop, onFocus, onRetry, onDiscard }: OutgoingRowProps) {
+  const { outgoing, first, last } = row;
+  const id = outgoing.client_message_id;
+  return (
+    <div
+      class={`message own ${outgoing.state} ${first ? 'first' : ''} ${last ? 'last' : ''}`} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(row.key)}
+      data-testid="message" data-key={row.key} data-status={outgoing.state} data-own="true" aria-label={`${strings.you}, ${clockOf(outgoing.created_at)}`}
+    >
+      <div class="bubble-box">
+        <div class="bubble">
+          {outgoing.attachments.length > 0 && <Attachments ids={outgoing.attachments} />}
+          {outgoing.message && <p class="text" dir="auto" data-testid="text"><MessageText text={outgoing.message} /></p>}
+          <span class="meta">
+            <time title={wholeOf(outgoing.created_at)}>{clockOf(outgoing.created_at)}</time>
+            <Ticks status={outgoing.state} title={outgoing.reason ?? undefined} />
+          </span>
+        </div>
+      </div>
+      {outgoing.state === 'failed' && (
+        <p class="failed-note" role="alert">
+          {outgoing.reason}{' '}
+          <button type="button" class="link-button" onClick={() => onRetry(id)}>{strings.retry}</button>{' '}
+          <button type="button" class="link-button" onClick={() => onDiscard(id)}>{strings.discard}</button>
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,34 @@
+// Files that will go with the next message, and how far they have got.
+import { strings } from '../i18n/en';
+import { sizeOf } from '../i18n/times';
+import { removeUpload, retryUpload, type Uploading } from '../session/uploads';
+import { CloseIcon, FileIcon, RetryIcon } from './icons';
+
+export function PendingUploads({ chat_id, files }: { chat_id: string; files: readonly Uploading[] }) {
+  return (
+    <ul class="uploads" role="list" aria-label={strings.attachments}>
+      {files.map((file) => (
+        <li key={file.id} class={`upload upload-${file.state}`} data-testid="upload" data-state={file.state}>
+          {file.preview ? <img class="upload-picture" src={file.preview} alt="" /> : <span class="upload-picture"><FileIcon /></span>}
+          <span class="upload-text">
+            <strong dir="auto">{file.name}</strong>
+            <UploadState file={file} />
+          </span>
+          {file.state === 'failed' && (
+            <button type="button" class="icon-button" aria-label={strings.tryAgain} title={strings.tryAgain} onClick={() => retryUpload(chat_id, file.id)}><RetryIcon /></button>
+          )}
+          <button type="button" class="icon-button" aria-label={strings.removeFile(file.name)} title={strings.removeFile(file.name)} onClick={() => removeUpload(chat_id, file.id)}><CloseIcon /></button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function UploadState({ file }: { file: Uploading }) {
+  switch (file.state) {
+    case 'failed': return <span class="upload-fault" role="alert">{file.fault ?? strings.uploadFailed}</span>;
+    case 'checking': return <span>{strings.uploadChecking}</span>;
+    case 'done': return <span>{sizeOf(file.size)}</span>;
+    default: return <progress max={1} value={file.part} aria-label={strings.uploadOf(file.name)}>{strings.uploading(Math.round(file.part * 100))}</progress>;
+  }
+}

@@ -1,0 +1,65 @@
+// People whose name begins with what was written.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { find } from '../api/accounts';
+import { ApiError } from '../api/problem';
+import type { Profile } from '../api/types';
+import { faultText } from '../i18n/faults';
+import { strings } from '../i18n/en';
+import { chatWith } from '../session/listing';
+import { me } from '../session/state';
+import { go } from '../session/route';
+import { Avatar, nameOf } from './people';
+import { rove } from './roving';
+
+const PAUSE_MS = 200;
+
+export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): void }) {
+  const [found, setFound] = useState<{ prefix: string; users: Profile[] } | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
+  const list = useRef<HTMLUListElement>(null);
+  const wanted = prefix.trim().replace(/^@/, '');
+  const enough = [...wanted].length >= 2;
+
+  useEffect(() => {
+    if (!enough) return undefined;
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      find(wanted, stop.signal).then(
+        (users) => { setFound({ prefix: wanted, users }); setFault(null); },
+        (error: unknown) => { if (!(error instanceof ApiError && error.code === 'aborted')) setFault(faultText(error)); },
+      );
+    }, PAUSE_MS);
+    return () => { clearTimeout(timer); stop.abort(); };
+  }, [wanted]);
+
+  async function open(person: Profile) {
+    try {
+      const chat_id = await chatWith(person);
+      onDone();
+      go({ view: 'chat', chat_id, message_id: null });
+    } catch (error) {
+      setFault(faultText(error));
+    }
+  }
+
+  const users = enough && found ? found.users : [];
+  const message = fault ?? (!enough ? strings.twoCharacters : found?.prefix === wanted && users.length === 0 ? strings.nobodyFound(wanted) : null);
+  return (
+    <section class="rows" aria-label={strings.people}>
+      {message && <p class="rows-note" aria-live="polite">{message}</p>}
+      <ul role="list" aria-label={strings.people} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'button')}>
+        {users.map((person) => (
+          <li key={person.user_id}>
+            <button type="button" class="row" data-testid="person" onClick={() => void open(person)}>
+              <Avatar person={person} />
+              <span class="row-main">
+                <strong class="row-name" dir="auto">{person.user_id === me.value ? `${person.display_name} (${strings.you})` : nameOf(person)}</strong>
+                <span class="row-text">@{person.username}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

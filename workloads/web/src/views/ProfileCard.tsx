@@ -1,0 +1,38 @@
+// The name that others see.
+import { useEffect, useState } from 'preact/hooks';
+import { me as fetchMe, rename } from '../api/accounts';
+import { strings } from '../i18n/en';
+import { account } from '../session/state';
+import { Field } from './AuthView';
+import { Outcome } from './Outcome';
+import { Card } from './Page';
+import { useAction } from './useAction';
+
+export function ProfileCard() {
+  const mine = account.value;
+  const [name, setName] = useState<string | null>(null);
+  const action = useAction();
+  useEffect(() => {
+    if (!account.value) fetchMe().then((known) => { account.value = known; }, () => undefined);
+  }, []);
+  const shown = name ?? mine?.display_name ?? '';
+  const save = (event: Event) => {
+    event.preventDefault();
+    void action.run(async () => {
+      account.value = await rename(shown.trim());
+      setName(null);
+    });
+  };
+  return (
+    <Card title={strings.profile}>
+      {mine && <p class="hint">@{mine.username} · {mine.email}</p>}
+      <form onSubmit={save}>
+        <Field name="display-name" label={strings.displayName} hint={strings.displayNameHint}>
+          <input id="display-name" value={shown} required maxLength={64} dir="auto" autocomplete="nickname" aria-describedby="display-name-hint" onInput={(event) => setName(event.currentTarget.value)} />
+        </Field>
+        <button type="submit" class="button" aria-disabled={action.busy}>{strings.save}</button>
+        <Outcome action={action} text={strings.saved} />
+      </form>
+    </Card>
+  );
+}

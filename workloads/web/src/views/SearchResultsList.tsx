@@ -1,0 +1,91 @@
+// Messages that a search found, in all chats or in one; each leads to its place.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { search } from '../api/messages';
+import { ApiError } from '../api/problem';
+import type { SearchResult } from '../api/types';
+import { faultText } from '../i18n/faults';
+import { strings } from '../i18n/en';
+import { briefOf, wholeOf } from '../i18n/times';
+import { chats, lacks, me } from '../session/state';
+import { go } from '../session/route';
+import { excerpt } from '../store/text';
+import { MessageText } from './MessageText';
+import { Avatar, nameOf } from './people';
+import { rove } from './roving';
+
+const PAUSE_MS = 250;
+const PAGE = 25;
+
+interface Found {
+  key: string;
+  hits: readonly SearchResult[];
+  cursor: string | null;
+}
+
+export function SearchResultsList({ text, chat_id, name }: { text: string; chat_id?: string; name?: string }) {
+  const q = text.trim();
+  const key = `${chat_id ?? ''} ${q}`;
+  const [found, setFound] = useState<Found | null>(null);
+  const [fault, setFault] = useState<string | null>(null);
+  const list = useRef<HTMLUListElement>(null);
+  const enough = q !== '';
+
+  async function fetchPage(before: Found | null, signal?: AbortSignal) {
+    try {
+      const page = await search({ q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) }, signal);
+      setFound({ key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null });
+      setFault(null);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'aborted') return;
+      if (error instanceof ApiError && error.absent) lacks('search');
+      setFault(faultText(error));
+    }
+  }
+
+  useEffect(() => {
+    if (!enough) return undefined;
+    const stop = new AbortController();
+    const timer = setTimeout(() => void fetchPage(null, stop.signal), PAUSE_MS);
+    return () => { clearTimeout(timer); stop.abort(); };
+  }, [key]);
+
+  const current = found?.key === key ? found : null;
+  const note = fault ?? (!enough ? strings.searchHint : current ? strings.results(current.hits.length, current.cursor !== null) : strings.searching);
+  return (
+    <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults}>
+      <p class="rows-note" aria-live="polite">{note}</p>
+      <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
+        {(enough ? (current ?? found)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} />)}
+      </ul>
+      {current?.cursor && <button type="button" class="button more" onClick={() => void fetchPage(current)}>{strings.more}</button>}
+    </section>
+  );
+}
+
+function Hit({ hit, inChat }: { hit: SearchResult; inChat: boolean }) {
+  const { message } = hit;
+  const chat = chats.value.get(message.chat_id);
+  const author = message.sender_id === me.value ? strings.you : chat ? nameOf(chat.peer) : '';
+  const shown = excerpt(message.message, hit.highlights);
+  const jump = (event: Event) => {
+    event.preventDefault();
+    go({ view: 'chat', chat_id: message.chat_id, message_id: message.message_id });
+  };
+  return (
+    <li>
+      <a class="row" href={`#/chats/${message.chat_id}/at/${message.message_id}`} data-testid="hit" onClick={jump}>
+        {!inChat && chat && <Avatar person={chat.peer} />}
+        <span class="row-main">
+          <span class="row-top">
+            <strong class="row-name" dir="auto">{inChat || !chat ? author : nameOf(chat.peer)}</strong>
+            <time class="row-time" dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{briefOf(Date.parse(message.timestamp), Date.now())}</time>
+          </span>
+          <span class="row-text hit-text" dir="auto">
+            {!inChat && message.sender_id === me.value && <em class="row-faint">{strings.you}: </em>}
+            <MessageText text={shown.text} ranges={shown.ranges} links={false} />
+          </span>
+        </span>
+      </a>
+    </li>
+  );
+}

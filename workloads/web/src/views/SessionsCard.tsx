@@ -1,0 +1,43 @@
+// Where the user is logged in.
+import { useEffect, useState } from 'preact/hooks';
+import { endSession, sessions } from '../api/accounts';
+import type { Session } from '../api/types';
+import { strings } from '../i18n/en';
+import { mediumOf } from '../i18n/times';
+import { Outcome } from './Outcome';
+import { Card } from './Page';
+import { useAction } from './useAction';
+
+export function SessionsCard() {
+  const [list, setList] = useState<readonly Session[]>([]);
+  const action = useAction();
+  const load = async () => setList(await sessions());
+  useEffect(() => void action.run(load), []);
+  const end = (session: Session) => action.run(async () => {
+    await endSession(session.id);
+    await load();
+  });
+  return (
+    <Card title={strings.sessions} hint={strings.sessionsHint}>
+      <ul class="entries" role="list" aria-label={strings.sessions}>
+        {list.map((session) => (
+          <li key={session.id} data-testid="session">
+            <span class="entry-text">
+              <strong dir="auto">{deviceOf(session.device)}{session.current ? ` (${strings.thisSession})` : ''}</strong>
+              <span class="hint" title={session.device}>{strings.sessionSince(mediumOf(session.created_at), mediumOf(session.refreshed_at))}</span>
+            </span>
+            {!session.current && <button type="button" class="button" aria-label={strings.endSessionOf(deviceOf(session.device))} onClick={() => void end(session)}>{strings.endSession}</button>}
+          </li>
+        ))}
+      </ul>
+      <Outcome action={action} text="" />
+    </Card>
+  );
+}
+
+/** A browser's long name of itself, in two words if it is one of the common ones. */
+function deviceOf(device: string): string {
+  const browser = /Edg\//.test(device) ? 'Edge' : /Firefox\//.test(device) ? 'Firefox' : /Chrome\//.test(device) ? 'Chrome' : /Safari\//.test(device) ? 'Safari' : null;
+  const system = /Android/.test(device) ? 'Android' : /iPhone|iPad/.test(device) ? 'iOS' : /Windows/.test(device) ? 'Windows' : /Mac OS/.test(device) ? 'macOS' : /Linux/.test(device) ? 'Linux' : null;
+  return browser && system ? `${browser}, ${system}` : device || '?';
+}

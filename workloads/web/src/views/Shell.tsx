@@ -1,0 +1,85 @@
+// Two panes on a wide screen; on a narrow one, the list or what was chosen from it.
+import { useEffect } from 'preact/hooks';
+import { strings } from '../i18n/en';
+import { chatList, chats, current, link, listed } from '../session/state';
+import { go, route } from '../session/route';
+import { dismissOf } from '../session/toasts';
+import { Conversation } from './Conversation';
+import { Logo } from './icons';
+import { NotificationsView } from './NotificationsView';
+import { SettingsView } from './SettingsView';
+import { Sidebar } from './Sidebar';
+
+export function Shell() {
+  const at = route.value;
+  const chat_id = at.view === 'chat' ? at.chat_id : null;
+  useEffect(() => {
+    current.value = chat_id;
+    if (chat_id) dismissOf(chat_id);
+    return () => { current.value = null; };
+  }, [chat_id]);
+  useEffect(() => {
+    document.addEventListener('keydown', shortcut);
+    return () => document.removeEventListener('keydown', shortcut);
+  }, []);
+  return (
+    <div class={`shell ${at.view === 'chats' || at.view === 'register' ? 'shows-list' : 'shows-detail'}`}>
+      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>{strings.skip}</a>
+      <Sidebar />
+      <main id="main" class="detail" tabIndex={-1}>
+        {link.value === 'offline' && <p class="banner" data-testid="offline">{strings.offline}</p>}
+        <Detail />
+      </main>
+    </div>
+  );
+}
+
+function Detail() {
+  const at = route.value;
+  if (at.view === 'settings') return <SettingsView />;
+  if (at.view === 'notifications') return <NotificationsView />;
+  if (at.view === 'chat') {
+    const chat = chats.value.get(at.chat_id);
+    if (chat) return <Conversation key={chat.chat_id} chat={chat} wanted={at.message_id} />;
+    if (!listed.value || link.value === 'connecting') return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
+  }
+  return (
+    <div class="empty">
+      <Logo />
+      <h2>{strings.nothingOpen}</h2>
+      <p>{strings.nothingOpenHint}</p>
+    </div>
+  );
+}
+
+/** Keys that work everywhere. */
+function shortcut(event: KeyboardEvent): void {
+  const command = event.ctrlKey || event.metaKey;
+  const key = event.key.toLowerCase();
+  if (command && !event.altKey && key === 'k') focusField(event, 'find-people');
+  else if (command && event.shiftKey && key === 'f') focusField(event, 'search-messages');
+  else if (event.altKey && !command && (key === 'arrowup' || key === 'arrowdown')) step(event, key === 'arrowup' ? -1 : 1);
+  else if (key === 'escape' && !event.defaultPrevented && route.value.view !== 'chats') {
+    const open = current.value;
+    go({ view: 'chats' });
+    // The way back leads to where one came from.
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(open ? `[data-chat="${open}"]` : '#find-people')?.focus());
+  }
+}
+
+function focusField(event: KeyboardEvent, id: string): void {
+  const field = document.getElementById(id);
+  if (!field) return;
+  event.preventDefault();
+  if (field.offsetParent === null) go({ view: 'chats' });
+  requestAnimationFrame(() => field.focus());
+}
+
+function step(event: KeyboardEvent, by: number): void {
+  const list = chatList.value;
+  if (list.length === 0) return;
+  event.preventDefault();
+  const index = list.findIndex((chat) => chat.chat_id === current.value);
+  const next = list[index === -1 ? 0 : Math.min(list.length - 1, Math.max(0, index + by))];
+  if (next) go({ view: 'chat', chat_id: next.chat_id, message_id: null });
+}
