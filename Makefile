@@ -22,7 +22,7 @@ down: build ## Take the cluster down and leave nothing behind
 status: build ## Show what runs
 	@$(E2E) status --name $(NAME)
 
-test: lint generated unit contract stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract, browser and end-to-end tests
+test: lint generated unit web contract browser stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract, browser and end-to-end tests
 
 lint: ## Check format and lints
 	cargo fmt --all --check

@@ -17,10 +17,10 @@ stop() {
 }
 trap 'stop; rm -rf "$work"' EXIT
 
-# A fresh process for each measurement, so that memory and caches of one do not colour the next.
+# start ARGUMENTS…: a fresh process for each measurement, so that memory and caches of one do not colour the next.
 start() {
   : >"$work/out"
-  taskset -c 0 target/release/sentinel standalone --listen 127.0.0.1:0 --data "$work/data" --limits tests --drain 0 \
+  taskset -c 0 target/release/sentinel standalone --listen 127.0.0.1:0 --data "$work/data" --limits tests --drain 0 "$@" \
     >"$work/out" 2>"$work/log" &
   server=$!
   url=
@@ -56,6 +56,16 @@ done
 # Two sizes: what the process needs anyway, and what it frees to make room, is in both and cancels out.
 load idle-1000 --clients 1000 --idle
 load idle-2000 --clients 2000 --idle
+
+# The web client in Chromium, on the core that the load has otherwise.
+echo "· web client" >&2
+web=$(target/release/sentinel-e2e web build | tail -n 1)
+CHROMIUM=$(target/release/sentinel-e2e web browser | tail -n 1)
+e2e/clients/install.sh browser >&2
+start --web "$web"
+SENTINEL_URL=$url CHROMIUM=$CHROMIUM taskset -c 1 node e2e/clients/browser/load.mjs >"$work/web.json"
+stop
+
 per_connection() { awk -v one="$(field idle-1000 memory_kib)" -v two="$(field idle-2000 memory_kib)" 'BEGIN { printf "%.1f", (two - one) / 1000 }'; }
 
 row() {
@@ -76,4 +86,6 @@ $(row '2,000 clients, all they can' full-2000)
 $(row '2,000 clients, half of that' half-2000)
 
 Memory of an idle authenticated connection, from 1,000 to 2,000 of them: $(per_connection) KiB
+
+Web client in Chromium, until one can log in: $(field web cold_ms) ms from nothing ($(field web cold_kib) KiB), $(field web warm_ms) ms again
 TABLE

@@ -33,10 +33,13 @@ kubectl wait schat chat -n chat --for condition=Ready --timeout 300s
 SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
 export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
+# In Chromium, what a gateway changes: pages and sockets through it, and its pods' end. The rest is `make browser`.
+SENTINEL_RESTART="kubectl delete pods -n chat -l app.kubernetes.io/component=gateway" \
+  PICTURES=$name e2e/browser.sh -g 'register, find each other|restart of the gateway'
 case $profile in
-  embedded) names=(chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
+  embedded) names=(bad_input chat_survives_pod_kill invalid_resources revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
-    names=(stock_clients many_replicas outages)
+    names=(stock_clients many_replicas wrong_credentials outages)
     export SENTINEL_PATIENCE_MS=30000
     ;;
 esac

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the contract tests of the store adapters against real engines on loopback, and stops those.
+# Runs the contract tests of the store adapters, and those of presence among several processes, against real engines on
+# loopback, and stops those.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${NAME:-contract}
@@ -14,3 +15,4 @@ trap finish EXIT
 "${stores[@]}" up --name "$name" --all
 eval "$("${stores[@]}" env --name "$name")"
 cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search --test s3
+cargo test --locked --workspace --test presence

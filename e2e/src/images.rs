@@ -89,8 +89,7 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
         images.extend(stores::images(report)?);
     }
     if let Selection::All(profile) | Selection::Distributed(profile) = selection {
-        let has_web = folders::repository()?.join("workloads/web/package.json").is_file();
-        let web = has_web.then(|| web::layer(&crate::web::build(report)?)).transpose()?;
+        let web = web::layer(&crate::web::build(report)?)?;
         report.note("cargo builds the binaries (several minutes the first time)");
         let built = report.step("binaries", || binaries::build(profile))?;
         let base = report.step("image base", base::sentinel)?;
@@ -98,7 +97,7 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
             images.push(report.step(&format!("image {image}"), || {
                 let mut layers = vec![base.clone(), binaries::layer(&built, binary, &base)?];
                 if image == "sentinel" {
-                    layers.extend(web.clone());
+                    layers.push(web.clone());
                 }
                 Ok(Image::new(image, layers, &sentinel_config(binary)))
             })?);

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, READY};
+use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, PROGRESSING, READY, SCALING_IN};
 
 /// Events for the step from `previous` to `next` conditions.
 pub fn transitions(previous: &[Condition], next: &[Condition]) -> Vec<Event> {
@@ -29,11 +29,26 @@ fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
         (ACCEPTED, "True") if was == Some("False") => {
             (EventType::Normal, "Accepted", "the resource can be carried out".to_owned())
         }
+        (PROGRESSING, "True")
+            if next.reason == SCALING_IN && previous.is_none_or(|previous| previous.message != next.message) =>
+        {
+            return Some(step(&next.message));
+        }
+        (PROGRESSING, _) if next.reason != SCALING_IN && previous.is_some_and(|p| p.reason == SCALING_IN) => {
+            (EventType::Normal, "ScaledIn", "the stores have as many nodes as they may have".to_owned())
+        }
         (PAUSED, "True") if was != Some("True") => (EventType::Normal, "Paused", next.message.clone()),
         (PAUSED, "False") if was == Some("True") => (EventType::Normal, "Resumed", "changes are made again".to_owned()),
         _ => return None,
     };
     Some(event(type_, reason, &note))
+}
+
+/// One step of a node that leaves. Events of one reason and action are counted and not told anew, so each step has an
+/// action of its own; how much is left is none.
+fn step(message: &str) -> Event {
+    let action = message.split(',').next().unwrap_or(message).chars().take(128).collect();
+    Event { action, ..event(EventType::Normal, SCALING_IN, message) }
 }
 
 /// An event about a reconcile.

@@ -104,6 +104,11 @@ impl Names {
         self.instance.clone()
     }
 
+    /// What the name of the Job begins with that looks at stores of somebody else.
+    pub fn check(&self) -> String {
+        self.with("check-")
+    }
+
     /// ConfigMap with the platform's configuration.
     pub fn config(&self) -> String {
         self.with("config")

@@ -41,7 +41,7 @@ pub const GRANTS: &[Grant] = &[
         group: "",
         resources: &["persistentvolumeclaims"],
         verbs: &["get", "list", "watch", "patch", "delete"],
-        why: "grow volumes; delete is for deletionPolicy Delete",
+        why: "grow volumes; delete is for deletionPolicy Delete and for nodes that have left their store",
     },
     Grant {
         group: "",

@@ -24,7 +24,9 @@ use crate::{
     settings::Settings,
     steps::{
         apply::{self, Failure},
-        dereference, finalize, observe, plan, probe, prune, repair, sequence,
+        dereference, finalize, leave, observe, plan, probe, prune, repair,
+        search_nodes::{self, Elasticsearch},
+        sequence,
         status::{self, Carried, Verdict},
         validate,
     },
@@ -38,6 +40,8 @@ pub type Guarded = DeserializeGuard<SentinelChat>;
 const RESYNC: Duration = Duration::from_mins(5);
 /// How often a resource is looked at that waits for something that is not watched.
 const WAITING: Duration = Duration::from_secs(30);
+/// How often a resource is looked at while a node of a store leaves.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -51,13 +55,22 @@ pub struct Context {
     pub backoff: Backoff,
     /// Growths that were refused.
     pub refusals: repair::Refusals,
+    /// Where Elasticsearch is, if not where the resource has it. For tests.
+    pub elasticsearch: Option<String>,
 }
 
 impl Context {
     /// A context without history.
     pub fn new(client: Client, settings: Settings) -> Self {
         let recorder = Recorder::new(client.clone(), Reporter::from(MANAGER));
-        Self { client, settings, recorder, backoff: Backoff::default(), refusals: repair::Refusals::default() }
+        Self {
+            client,
+            settings,
+            recorder,
+            backoff: Backoff::default(),
+            refusals: repair::Refusals::default(),
+            elasticsearch: None,
+        }
     }
 }
 
@@ -156,6 +169,10 @@ async fn carry_out(
     let namespace = valid.namespace.as_str();
     let mut observed = observe::observe(client, namespace, &valid.names).await?;
     observed.probes = probe::probe(valid).await;
+    let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
+    if providers::asks_elasticsearch(valid, &observed) {
+        observed.search_nodes = Some(search_nodes::ask(&elasticsearch).await);
+    }
     let refused = async |reason: &str, message: &str| {
         report(object, chat, context, Verdict::Refused { reason, message }).await?;
         Ok(Action::requeue(jitter(WAITING)))
@@ -171,12 +188,14 @@ async fn carry_out(
         Ok(children) => children,
         Err(error) => return refused("InvalidSpec", &describe(&error)).await,
     };
-    let previous = chat.status.as_ref().and_then(|status| status.migration.as_ref());
-    let sequence = sequence::judge(valid, &children, &observed, previous, Timestamp::now());
+    let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
     let (wanted, held) = sequence.part(children);
     let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
 
-    let mut failures = refusals(valid, &observed);
+    let scales = scales(valid, &observed);
+    let acts: Vec<providers::Act> = scales.iter().flat_map(|scale| scale.acts.clone()).collect();
+    let mut failures = told(&scales);
+    failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(repair::grow(client, namespace, &plan.grow, &context.refusals).await);
     for secret in &found.new_secrets {
         if let Err(failure) = apply::create_secret(client, namespace, secret).await {
@@ -194,16 +213,24 @@ async fn carry_out(
     report(object, chat, context, Verdict::Carried(carried)).await?;
     match failures.iter().find(|failure| failure.transient) {
         Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),
+        // What a node still holds is not watched.
+        None if scales.iter().any(|scale| scale.leaving.is_some()) => Ok(Action::requeue(jitter(LEAVING))),
         None => Ok(Action::requeue(look_again(valid, &sequence))),
     }
 }
 
-/// What the resource asks of its stores and would not be safe.
-fn refusals(valid: &validate::ValidChat, observed: &observe::Observed) -> Vec<Failure> {
+/// How many nodes each store that the operator runs may have.
+fn scales(valid: &validate::ValidChat, observed: &observe::Observed) -> Vec<providers::Scale> {
     let managed = Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some());
-    let refused = managed.filter_map(|store| providers::scale(valid, store, observed).refusal);
-    let failure = |message| Failure { stage: build::Stage::Extra, reason: "ScaleRefused", message, transient: false };
-    refused.map(failure).collect()
+    managed.map(|store| providers::scale(valid, store, observed)).collect()
+}
+
+/// What the resource asks of its stores and would not be safe, or does not come about.
+fn told(scales: &[providers::Scale]) -> Vec<Failure> {
+    let failure = |reason| move |message| Failure { stage: build::Stage::Extra, reason, message, transient: false };
+    let refused = scales.iter().filter_map(|scale| scale.refusal.clone()).map(failure("ScaleRefused"));
+    let failing = scales.iter().filter_map(|scale| scale.trouble.clone()).map(failure("ScaleInFailing"));
+    refused.chain(failing).collect()
 }
 
 /// When to look again if nothing is seen to change. Stores of somebody else are not watched.

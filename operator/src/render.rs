@@ -83,6 +83,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         ca_secret: tls.and_then(|tls| tls.ca_secret.as_ref()).map(|secret| secret.name.clone()),
         digest: "known in the cluster only".into(),
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
+        leaving: None,
     }
 }
 

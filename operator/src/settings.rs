@@ -2,9 +2,9 @@
 
 use crate::{
     api::{DependencyStatus, SentinelChat, Store},
-    build::{Kind, cluster_dns_of},
+    build::{Kind, cluster_dns_of, operator_namespace_of},
     cluster_dns::ClusterDns,
-    names::Names,
+    names::{Component, Names},
     steps::observe::Observed,
 };
 
@@ -19,6 +19,8 @@ pub struct Settings {
     pub store_images: StoreImages,
     /// How the gateway looks names up; nothing leaves that to its start.
     pub cluster_dns: Option<ClusterDns>,
+    /// Namespace that the operator runs in; stores let it in.
+    pub operator_namespace: String,
 }
 
 impl Settings {
@@ -34,6 +36,15 @@ impl Settings {
             gateway_image: status.gateway_image.unwrap_or(defaults.gateway_image),
             store_images: defaults.store_images.in_use(&status.dependencies),
             cluster_dns: config.and_then(cluster_dns_of),
+            operator_namespace: live
+                .metadata
+                .name
+                .clone()
+                .and_then(|name| {
+                    let policy = Names::new(name).component(Component::Elasticsearch);
+                    observed.get(Kind::NetworkPolicy, &policy).and_then(operator_namespace_of)
+                })
+                .unwrap_or(defaults.operator_namespace),
         }
     }
 }
@@ -45,6 +56,7 @@ impl Default for Settings {
             gateway_image: DEFAULT_GATEWAY_IMAGE.into(),
             store_images: StoreImages::default(),
             cluster_dns: None,
+            operator_namespace: DEFAULT_OPERATOR_NAMESPACE.into(),
         }
     }
 }
@@ -122,6 +134,8 @@ impl Default for StoreImages {
     }
 }
 
+/// Where the operator is taken to run when nothing else is said; as the chart's README has it.
+pub const DEFAULT_OPERATOR_NAMESPACE: &str = "sentinel-system";
 /// Image of the S3 server when nothing else is said; the project builds it.
 pub const DEFAULT_S3_IMAGE: &str = concat!("sentinel-s3:", env!("CARGO_PKG_VERSION"));
 /// Image of the platform when nothing else is said.

@@ -16,7 +16,7 @@
 - apiGroups: [""]
   resources: ["secrets"]
   verbs: ["get", "create", "delete"]
-# grow volumes; delete is for deletionPolicy Delete
+# grow volumes; delete is for deletionPolicy Delete and for nodes that have left their store
 - apiGroups: [""]
   resources: ["persistentvolumeclaims"]
   verbs: ["get", "list", "watch", "patch", "delete"]

@@ -102,6 +102,10 @@ pub struct DependencyStatus {
     pub ready: i32,
     /// Whether it can be used.
     pub reachable: bool,
+    /// What keeps it from being used, as the platform's own look at it found: Unreachable, Refused (credentials), TooOld or Failing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub problem: Option<String>,
     /// Version that runs, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

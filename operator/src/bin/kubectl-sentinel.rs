@@ -100,6 +100,7 @@ fn settings(args: &Args, defaults: Settings) -> Settings {
         } else {
             Some(ClusterDns { servers: args.cluster_dns.clone(), domain: args.cluster_domain.clone() })
         },
+        operator_namespace: defaults.operator_namespace,
     }
 }
 

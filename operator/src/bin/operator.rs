@@ -109,6 +109,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         gateway_image: args.gateway_image,
         store_images: args.store_images,
         cluster_dns,
+        operator_namespace: args.lease_namespace.clone(),
     };
     let context = Arc::new(Context::new(client.clone(), settings));
     let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));

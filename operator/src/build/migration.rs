@@ -1,5 +1,5 @@
-//! The Job that brings the stores to the schema of an image. It is named by what it does, so that another image or
-//! other stores make another Job.
+//! The Job that brings the stores to the schema of an image, and the one that looks at stores of somebody else now and
+//! then. Both are named by what they do, so that another image, other stores or other credentials make another Job.
 
 use k8s_openapi::{
     api::{
@@ -18,17 +18,48 @@ use super::{
 };
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
 
-/// Seconds after which a migration that does not end counts as failed.
-const DEADLINE: i64 = 3600;
+/// Where Kubernetes reads the last words of a container.
+const LAST_WORDS: &str = "/dev/termination-log";
 
-pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig) -> Result<Job, Error> {
+/// What a Job does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Looks at the stores and brings them to the schema.
+    Migrate,
+    /// Looks at the stores.
+    Check,
+}
+
+impl Task {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Check => "check-stores",
+        }
+    }
+
+    /// Seconds after which a Job that does not end counts as failed.
+    fn deadline(self) -> i64 {
+        match self {
+            Self::Migrate => 3600,
+            Self::Check => 180,
+        }
+    }
+}
+
+/// Whether an object is the Job that looks at stores.
+pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
+    child.kind == super::Kind::Job && child.name.starts_with(&chat.names.check())
+}
+
+pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig, task: Task) -> Result<Job, Error> {
     let (volumes, mounts) = distributed::mounted(chat, facts, &Store::ALL);
     let config = format!("{FOLDER}/{FILE}");
     let container = Container {
         name: Component::Migration.as_str().into(),
         image: Some(chat.sentinel_image.to_string()),
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
-        args: Some(["migrate", "--config", &config].map(String::from).to_vec()),
+        args: Some([task.command(), "--config", &config, "--report", LAST_WORDS].map(String::from).to_vec()),
         resources: Some(pod::resources(None, "50m", "64Mi", "256Mi")),
         security_context: Some(pod::container_security()),
         // What it says last is the reason that the condition tells.
@@ -43,17 +74,23 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig) -> Res
         volumes: Some(volumes),
         ..PodSpec::default()
     };
-    let hash = digest(&[&serde_json::to_vec(stores)?, &serde_json::to_vec(&spec)?]);
+    let (stores, template) = (serde_json::to_vec(stores)?, serde_json::to_vec(&spec)?);
+    let mut parts: Vec<&[u8]> = vec![&stores, &template];
+    parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
+    let hash = digest(&parts);
     let short = &hash[..8];
     Ok(Job {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{short}", chat.names.component(Component::Migration))),
+            name: Some(match task {
+                Task::Migrate => format!("{}-{short}", chat.names.component(Component::Migration)),
+                Task::Check => format!("{}{short}", chat.names.check()),
+            }),
             ..metadata(chat, String::new(), Some(Component::Migration))
         },
         spec: Some(JobSpec {
             // One try a Job: the operator tries again, with growing pauses, and tells why.
             backoff_limit: Some(0),
-            active_deadline_seconds: Some(DEADLINE),
+            active_deadline_seconds: Some(task.deadline()),
             template: pod::template(chat, Component::Migration, hash.clone(), None, spec),
             ..JobSpec::default()
         }),

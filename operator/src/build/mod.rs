@@ -28,10 +28,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use self::migration::Task;
 pub use self::{
     keys::{KeyError, credentials_metadata, generate as generate_keys, metadata as keys_metadata},
     kind::{Kind, Stage},
-    network::{Flow, Peer, flows},
+    migration::is_check,
+    network::{Flow, Peer, flows, operator_namespace_of},
     nginx::cluster_dns_of,
 };
 use crate::{
@@ -76,6 +78,8 @@ pub struct StoreFacts {
     pub digest: String,
     /// Nodes that a managed store is to have now: what the resource says, or fewer or more while that is not safe.
     pub replicas: i32,
+    /// Node of a managed store that is to leave.
+    pub leaving: Option<String>,
 }
 
 /// An object that should exist.
@@ -170,7 +174,10 @@ fn distributed_children(
         let budget = distributed::disruption_budget(chat, store.component(), known.replicas);
         children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
     }
-    children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores)?)?);
+    children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores, Task::Migrate)?)?);
+    if Store::ALL.into_iter().any(|store| chat.external(store).is_some()) {
+        children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores, Task::Check)?)?);
+    }
     children.extend(distributed::children(chat, facts, config)?);
     Ok(children.into_iter().partition(|child| child.kind.stage() != Stage::Workload))
 }

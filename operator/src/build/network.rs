@@ -13,6 +13,8 @@ use k8s_openapi::{
     },
 };
 
+use serde_json::Value;
+
 use super::{
     config::{ADMIN_PORT, PORT},
     metadata, nginx, services,
@@ -20,10 +22,13 @@ use super::{
 use crate::{
     api::{External, Store},
     endpoint::Endpoint,
-    names::Component,
+    names::{Component, MANAGER},
     providers,
     steps::validate::ValidChat,
 };
+
+/// Label that every namespace has its name in.
+const NAMESPACE: &str = "kubernetes.io/metadata.name";
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub enum Peer {
     Part(Component),
     /// The namespaces that may read metrics.
     Monitoring,
+    /// This operator.
+    Operator,
     /// Name resolution, wherever the cluster has it.
     Dns,
 }
@@ -47,6 +54,13 @@ pub struct Flow {
     pub to: Peer,
     /// At which port.
     pub port: i32,
+}
+
+/// The namespace of the operator that a live policy lets in.
+pub fn operator_namespace_of(policy: &Value) -> Option<String> {
+    let rules = policy.pointer("/spec/ingress")?.as_array()?;
+    let mut peers = rules.iter().filter_map(|rule| rule["from"].as_array()).flatten();
+    peers.find_map(|peer| peer["namespaceSelector"]["matchLabels"][NAMESPACE].as_str()).map(String::from)
 }
 
 /// All connections of a resource.
@@ -171,11 +185,22 @@ fn peers(chat: &ValidChat, peer: Peer) -> Option<Vec<NetworkPolicyPeer>> {
             pod_selector: Some(selector(chat, component)),
             ..NetworkPolicyPeer::default()
         }]),
+        Peer::Operator => Some(vec![NetworkPolicyPeer {
+            namespace_selector: Some(LabelSelector {
+                match_labels: Some(BTreeMap::from([(NAMESPACE.into(), chat.operator_namespace.clone())])),
+                ..LabelSelector::default()
+            }),
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(BTreeMap::from([("app.kubernetes.io/name".into(), MANAGER.into())])),
+                ..LabelSelector::default()
+            }),
+            ..NetworkPolicyPeer::default()
+        }]),
         Peer::Monitoring => Some(vec![NetworkPolicyPeer {
             namespace_selector: Some(LabelSelector {
                 match_labels: None::<BTreeMap<String, String>>,
                 match_expressions: Some(vec![LabelSelectorRequirement {
-                    key: "kubernetes.io/metadata.name".into(),
+                    key: NAMESPACE.into(),
                     operator: "In".into(),
                     values: Some(chat.spec.network_policy.monitoring_namespaces.clone()),
                 }]),

@@ -17,7 +17,7 @@ use crate::{
 const MESSAGE_MAX: usize = 1024;
 
 /// How `store` is doing; `scale` is how many nodes it may have.
-pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale: Scale) -> DependencyStatus {
+pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> DependencyStatus {
     let component = store.component();
     let workload = workload::assess(observed, &chat.names, Kind::StatefulSet, component, scale.replicas);
     let set = observed.get(Kind::StatefulSet, &chat.names.workload(component));
@@ -28,36 +28,35 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
             .unwrap_or(0)
     };
     let image = chat.store_images.get(&store);
-    let message = message(&workload, scale.refusal);
+    let message = message(&workload, scale);
     DependencyStatus {
         name: store.as_str().into(),
         provider: "managed".into(),
         desired: scale.replicas,
         ready: workload.ready,
-        reachable: is_usable(scale.replicas, number("/status/replicas"), number("/status/readyReplicas")),
+        reachable: is_usable(store, scale.replicas, number("/status/replicas"), number("/status/readyReplicas")),
         // While nodes of two images run there is no one version.
         version: image.filter(|_| workload.settled).map(|image| image.version().to_owned()),
         image: image.map(ToString::to_string),
+        problem: None,
         message: message.map(|text| text.chars().take(MESSAGE_MAX).collect()),
     }
 }
 
 /// What is wrong now comes before what was refused.
-fn message(workload: &Workload, refusal: Option<String>) -> Option<String> {
-    match (&workload.trouble, refusal) {
-        (Some(trouble), _) => Some(trouble.clone()),
-        (None, Some(refusal)) => Some(refusal),
-        (None, None) => {
-            workload.is_moving().then(|| format!("{} of {} nodes are ready", workload.ready, workload.desired))
-        }
-    }
+fn message(workload: &Workload, scale: &Scale) -> Option<String> {
+    let told = [&workload.trouble, &scale.trouble, &scale.refusal, &scale.progress];
+    told.into_iter()
+        .find_map(Clone::clone)
+        .or_else(|| workload.is_moving().then(|| format!("{} of {} nodes are ready", workload.ready, workload.desired)))
 }
 
 /// Whether reads and writes succeed: of three copies one may be missing. Also while nodes are changed one by one.
-fn is_usable(desired: i32, pods: i32, ready: i32) -> bool {
+fn is_usable(store: Store, desired: i32, pods: i32, ready: i32) -> bool {
+    let copies = scale::copies(store, desired);
     // Nodes that are yet to come hold nothing.
-    let members = desired.min(pods).max(scale::copies(desired));
-    let spare = i32::from(scale::copies(desired) >= 3);
+    let members = desired.min(pods).max(copies);
+    let spare = i32::from(copies >= 3 || (store == Store::Elasticsearch && desired >= 3));
     ready >= members - spare
 }
 
@@ -83,7 +82,7 @@ mod tests {
             (5, 4, 3, true),
             (5, 5, 3, false),
         ] {
-            assert_eq!(is_usable(desired, pods, ready), expected, "{ready} of {pods} of {desired}");
+            assert_eq!(is_usable(Store::Cassandra, desired, pods, ready), expected, "{ready} of {pods} of {desired}");
         }
     }
 }

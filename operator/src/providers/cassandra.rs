@@ -3,6 +3,9 @@
 //! A new ring has one role, `cassandra`, with the password `cassandra`. Only a client can change that, and images have
 //! none: `sentinel migrate` makes the role of the Secret and disables the default before the first service connects.
 //! Until then the NetworkPolicy alone keeps others away.
+//!
+//! A node leaves by itself, because its management port is open to nobody else: it watches the entry of its ConfigMap
+//! that names the node to leave, decommissions itself and says so as it ends.
 
 use super::node::{self, CONFIG, Node, Pace, RUN, set};
 use crate::{

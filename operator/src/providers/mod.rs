@@ -1,8 +1,9 @@
 //! Stores that the operator runs: what is made for each, and how it is doing.
 //!
 //! Everything here is pure. [`crate::steps`] reads the cluster, makes the Secrets of [`credentials`] once, asks
-//! [`scale`] how many nodes may run, applies what [`build`] gives, and reports what [`assess`] says. NetworkPolicies
-//! and disruption budgets of a store are not built here: the one table of flows takes [`client_port`] and [`flows`].
+//! [`scale`] how many nodes may run and what is to be done for that, applies what [`build`] gives, and reports what
+//! [`assess`] says. NetworkPolicies and disruption budgets of a store are not built here: the one table of flows takes
+//! [`client_port`] and [`flows`].
 
 mod assess;
 mod cassandra;
@@ -20,28 +21,57 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
-use sentinel_domain::config::Connection;
-use serde_json::Value;
-
 use crate::{
     api::{DependencyStatus, Store},
-    build::{self, Child, Flow, KeyError, Kind, Peer, StoreFacts},
+    build::{self, Child, Flow, KeyError, Peer, StoreFacts},
     steps::{observe::Observed, validate::ValidChat},
 };
+use k8s_openapi::ByteString;
+use sentinel_domain::config::Connection;
 
 /// Folder in pods of services below which credentials of stores are mounted: one folder a store.
 pub const CREDENTIALS: &str = "/etc/sentinel/credentials";
 /// Folder in pods of services below which authorities of stores are mounted: one folder a store, with `ca.crt`.
 pub const AUTHORITIES: &str = "/etc/sentinel/authorities";
 
+/// Entry of a store's ConfigMap that names the node that is to leave.
+pub const LEAVING: &str = "leaving";
+/// What a node of Cassandra says when it has given its data away and left.
+pub const LEFT: &str = "left the ring";
+
 /// How many nodes of a managed store are to run now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scale {
     /// Nodes.
     pub replicas: i32,
     /// Why these are not those that the resource asks for, and what to do.
     pub refusal: Option<String>,
+    /// Node that is to give its data away and leave, or that is not seen to be gone yet.
+    pub leaving: Option<String>,
+    /// How far a node is that leaves.
+    pub progress: Option<String>,
+    /// What keeps it from leaving.
+    pub trouble: Option<String>,
+    /// What is to be done now for it.
+    pub acts: Vec<Act>,
+}
+
+impl Scale {
+    /// That many nodes, and nothing to say.
+    fn of(replicas: i32) -> Self {
+        Self { replicas, ..Self::default() }
+    }
+}
+
+/// Something to do for a node that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Deletes the volume claim of that name: what it holds, others hold.
+    DeleteClaim(String),
+    /// Lets Elasticsearch give the shards and the vote of the node to others.
+    Exclude(String),
+    /// Lets Elasticsearch use a node of that name again.
+    Readmit(String),
 }
 
 /// Port that clients of a managed store connect to.
@@ -87,6 +117,12 @@ pub fn connection(chat: &ValidChat, store: Store) -> Connection {
 /// Connections between the nodes of a managed store, and those that it opens itself.
 pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
     let me = Peer::Part(store.component());
+    // Moves shards before it takes a node away.
+    let operator = (store == Store::Elasticsearch).then(|| Flow {
+        from: Peer::Operator,
+        to: me,
+        port: i32::from(client_port(store)),
+    });
     let ports: &[u16] = match store {
         Store::Cassandra => &[cassandra::PEER_PORT],
         Store::Kafka => &[client_port(Store::Kafka), kafka::CONTROLLER_PORT],
@@ -98,16 +134,21 @@ pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
         return Vec::new();
     }
     let peers = ports.iter().map(|port| Flow { from: me, to: me, port: i32::from(*port) });
-    peers.chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
+    peers.chain(operator).chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
 }
 
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.
 pub fn scale(chat: &ValidChat, store: Store, observed: &Observed) -> Scale {
-    let name = chat.names.workload(store.component());
-    let running = observed.get(Kind::StatefulSet, &name).and_then(|set| set.pointer("/spec/replicas"));
-    let running = running.and_then(Value::as_i64).and_then(|nodes| i32::try_from(nodes).ok());
+    let nodes = scale::Nodes::of(store, &chat.names, observed);
     let wanted = chat.managed(store).map_or(0, |managed| managed.replicas);
-    scale::decide(store, &name, running, wanted)
+    scale::decide(store, &chat.names.workload(store.component()), &nodes, wanted)
+}
+
+/// Whether Elasticsearch has to be asked what its nodes hold: one of them is to leave, or left and is still on record.
+pub fn asks_elasticsearch(chat: &ValidChat, observed: &Observed) -> bool {
+    let Some(managed) = chat.managed(Store::Elasticsearch) else { return false };
+    let nodes = scale::Nodes::of(Store::Elasticsearch, &chat.names, observed);
+    nodes.told.is_some() || nodes.running.is_some_and(|running| managed.replicas < running)
 }
 
 /// The objects of a managed store: ConfigMap, Services, StatefulSet. `facts.replicas` tells how many nodes.
@@ -126,5 +167,5 @@ pub fn build(chat: &ValidChat, store: Store, facts: &StoreFacts) -> Result<Vec<C
 
 /// How a managed store is doing.
 pub fn assess(chat: &ValidChat, store: Store, observed: &Observed) -> DependencyStatus {
-    assess::assess(chat, store, observed, scale(chat, store, observed))
+    assess::assess(chat, store, observed, &scale(chat, store, observed))
 }

@@ -91,8 +91,12 @@ pub(super) fn objects(
     let mut children = Vec::new();
     let mut content = String::new();
     if !node.start.is_empty() {
-        let map = config_map(chat, store, &node);
+        let mut map = config_map(chat, store, &node);
         content = serde_json::to_string(&map.data)?;
+        // After the hash is taken: pods read this while they run.
+        if let (Some(node), Some(data)) = (&facts.leaving, &mut map.data) {
+            data.insert(super::LEAVING.into(), node.clone());
+        }
         children.push(Child::new(Kind::ConfigMap, &map)?);
     }
     let secret = if node.needs_credentials { facts.digest.as_str() } else { "" };
@@ -257,6 +261,8 @@ fn container(
             &format!("{}Mi", node.limit),
         )),
         security_context: Some(pod::container_security()),
+        // The last words of a store that ends are the reason that the status tells.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }

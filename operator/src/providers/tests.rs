@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::Profile,
+    build::Kind,
     render,
     settings::{Settings, StoreImages},
     steps::validate::validate,
@@ -207,12 +208,20 @@ fn a_store_tells_how_many_nodes_serve_and_which_version() {
 }
 
 #[test]
-fn nodes_that_would_be_lost_are_kept_and_told_of() {
+fn a_node_that_is_to_go_is_named_to_its_pods_without_a_restart() {
     let chat = chat(3);
     let scale = scale(&chat, Store::Cassandra, &observed(5, 5));
-    assert_eq!(scale.replicas, 5);
+    assert_eq!((scale.replicas, scale.leaving.as_deref()), (5, Some("chat-cassandra-4")));
     let status = assess(&chat, Store::Cassandra, &observed(5, 5));
     assert_eq!((status.desired, status.ready, status.reachable), (5, 5, true));
-    assert_eq!(status.message, scale.refusal);
-    assert!(status.message.unwrap().contains("nodetool decommission"));
+    assert_eq!(status.message, scale.progress);
+
+    let before = facts(&chat, Store::Cassandra);
+    let after = StoreFacts { leaving: scale.leaving, ..before.clone() };
+    let made = |facts: &StoreFacts| build(&chat, Store::Cassandra, facts).unwrap();
+    let (before, after) = (made(&before), made(&after));
+    let config = |made: &[Child]| made.iter().find(|child| child.kind == Kind::ConfigMap).unwrap().value.clone();
+    assert_eq!(config(&after)["data"][LEAVING], "chat-cassandra-4");
+    assert!(config(&before)["data"].get(LEAVING).is_none());
+    assert_eq!(before.last(), after.last(), "the pods stay as they are");
 }

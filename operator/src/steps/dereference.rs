@@ -210,7 +210,7 @@ async fn managed_store(
     new_secrets: &mut Vec<Secret>,
 ) -> Result<StoreFacts, Error> {
     let scale = providers::scale(chat, store, observed);
-    let mut facts = StoreFacts { replicas: scale.replicas, ..StoreFacts::default() };
+    let mut facts = StoreFacts { replicas: scale.replicas, leaving: scale.leaving, ..StoreFacts::default() };
     if !providers::has_credentials(store) {
         return Ok(facts);
     }

@@ -1,5 +1,5 @@
-//! The reconcile pipeline: observe, probe, validate, dereference, build, sequence, plan, apply, prune, repair, status,
-//! finalize.
+//! The reconcile pipeline: observe, probe, validate, dereference, build, sequence, plan, leave, apply, prune, repair,
+//! status, finalize.
 //!
 //! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan and the
 //! assessment in status are pure, as is [`crate::build`].
@@ -7,11 +7,14 @@
 pub mod apply;
 pub mod dereference;
 pub mod finalize;
+pub mod findings;
+pub mod leave;
 pub mod observe;
 pub mod plan;
 pub mod probe;
 pub mod prune;
 pub mod repair;
+pub mod search_nodes;
 pub mod sequence;
 pub mod status;
 pub mod validate;

@@ -8,20 +8,25 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::{
+    findings,
     observe::Observed,
     plan,
     status::{dependencies, pods},
     validate::ValidChat,
 };
 use crate::{
-    api::{MigrationStatus, Store},
-    build::{Child, Kind, Stage, services},
+    api::{MigrationStatus, SentinelChatStatus, Store},
+    build::{Child, Kind, Stage, is_check, services},
 };
 
 /// Pause after the first failure; it doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// Longest pause when it was a store that could not be used: looking at it again costs little.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
+/// How often stores of somebody else are looked at while they can be used.
+const LOOKED_EVERY: Duration = Duration::from_mins(5);
 /// Longest explanation that is taken over from a migration.
 const WORDS_MAX: usize = 700;
 /// Lines of it.
@@ -51,6 +56,18 @@ pub enum Migration {
     Done,
 }
 
+/// How the look at stores of somebody else stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// It is not due, or there is nothing to look at.
+    #[default]
+    Rests,
+    /// It runs, or is about to.
+    Runs,
+    /// It has ended and is due again.
+    Again,
+}
+
 /// What may be applied now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
@@ -58,6 +75,10 @@ pub struct Sequence {
     pub migration: Migration,
     /// What is told of it.
     pub status: Option<MigrationStatus>,
+    /// How the look at stores of somebody else stands.
+    pub check: Check,
+    /// What the names of Jobs begin with that look at stores.
+    checks: String,
 }
 
 /// Judges how far the resource is.
@@ -65,11 +86,13 @@ pub fn judge(
     chat: &ValidChat,
     children: &[Child],
     observed: &Observed,
-    previous: Option<&MigrationStatus>,
+    previous: Option<&SentinelChatStatus>,
     now: Timestamp,
 ) -> Sequence {
-    let Some(job) = children.iter().find(|child| child.kind == Kind::Job) else { return Sequence::default() };
+    let is_migration = |child: &&Child| child.kind == Kind::Job && !is_check(chat, child);
+    let Some(job) = children.iter().find(is_migration) else { return Sequence::default() };
     let mut status = previous
+        .and_then(|status| status.migration.as_ref())
         .filter(|status| status.job == job.name)
         .cloned()
         .unwrap_or_else(|| MigrationStatus { job: job.name.clone(), ..MigrationStatus::default() });
@@ -82,14 +105,50 @@ pub fn judge(
             Migration::Done
         }
         Some(live) => match condition(live, "Failed") {
-            Some(failed) => after_failure(live, failed, observed, &mut status, now),
-            None => Migration::Runs { trouble: pods_of(observed, live).find_map(pods::trouble) },
+            Some(failed) => after_failure(chat, live, failed, observed, &mut status, now),
+            // A pod that has ended is told when its Job has ended, too.
+            None => Migration::Runs {
+                trouble: pods_of(observed, live).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble),
+            },
         },
     };
-    Sequence { migration, status: Some(status) }
+    let check = children.iter().find(|child| is_check(chat, child)).filter(|_| migration == Migration::Done);
+    let check = match (check, live.and_then(|live| condition(live, "Complete"))) {
+        (Some(check), Some(migrated)) => look(check, migrated, observed, previous, now),
+        _ => Check::Rests,
+    };
+    Sequence { migration, status: Some(status), check, checks: chat.names.check() }
+}
+
+/// When stores of somebody else are looked at: some time after the migration did, again and again, and sooner while one
+/// of them can't be used.
+fn look(
+    check: &Child,
+    migrated: &Value,
+    observed: &Observed,
+    previous: Option<&SentinelChatStatus>,
+    now: Timestamp,
+) -> Check {
+    let is_past = |ended: &Value, wait: Duration| {
+        let since: Option<Timestamp> = ended["lastTransitionTime"].as_str().and_then(|time| time.parse().ok());
+        since.is_none_or(|since| now.duration_since(since) >= SignedDuration::try_from(wait).unwrap_or_default())
+    };
+    let has_problem = previous.is_some_and(|status| {
+        status.dependencies.iter().any(|d| d.provider == dependencies::EXTERNAL && d.problem.is_some())
+    });
+    let Some(live) = observed.get(Kind::Job, &check.name) else {
+        return if has_problem || is_past(migrated, LOOKED_EVERY) { Check::Runs } else { Check::Rests };
+    };
+    let wait = if has_problem { LONGEST_LOOK } else { LOOKED_EVERY };
+    match condition(live, "Complete").or_else(|| condition(live, "Failed")) {
+        None => Check::Runs,
+        Some(ended) if is_past(ended, wait) => Check::Again,
+        Some(_) => Check::Rests,
+    }
 }
 
 fn after_failure(
+    chat: &ValidChat,
     live: &Value,
     failed: &Value,
     observed: &Observed,
@@ -100,13 +159,16 @@ fn after_failure(
     if status.failed_uid != uid {
         status.failures = status.failures.saturating_add(1);
         status.message = pods_of(observed, live)
-            .find_map(last_words)
+            .find_map(|pod| last_words(chat, pod))
             .or_else(|| failed["message"].as_str().map(String::from))
             .map(|words| shorten(&words));
         status.failed_uid = uid;
     }
     let doublings = u32::try_from(status.failures - 1).unwrap_or(0).min(16);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let found = pods_of(observed, live).find_map(findings::of_pod);
+    let is_of_store = found.is_some_and(|(_, found)| found.failure.is_none());
+    let longest = if is_of_store { LONGEST_LOOK } else { LONGEST_PAUSE };
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(longest);
     let since: Option<Timestamp> = failed["lastTransitionTime"].as_str().and_then(|time| time.parse().ok());
     let waited = since.map_or(SignedDuration::MAX, |since| now.duration_since(since));
     match pause.checked_sub(Duration::try_from(waited).unwrap_or_default()) {
@@ -129,7 +191,10 @@ fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a 
 }
 
 /// What the container wrote before it ended.
-fn last_words(pod: &Pod) -> Option<String> {
+fn last_words(chat: &ValidChat, pod: &Pod) -> Option<String> {
+    if let Some((_, found)) = findings::of_pod(pod) {
+        return findings::tell(chat, &found);
+    }
     let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
     containers.iter().find_map(|container| {
         let ended = container.state.as_ref()?.terminated.as_ref()?;
@@ -153,7 +218,7 @@ fn are_stores_ready(chat: &ValidChat, children: &[Child], observed: &Observed) -
         children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child)).cloned().collect();
     // What is observed may be about what the stores were before a change that is not applied yet.
     plan::plan(workloads, &[], observed, None).apply.is_empty()
-        && dependencies::assess(chat, observed).iter().all(dependencies::is_ready)
+        && dependencies::seen(chat, observed).iter().all(dependencies::is_ready)
 }
 
 impl Sequence {
@@ -177,6 +242,13 @@ impl Sequence {
     }
 
     fn place(&self, child: &Child) -> Place {
+        if child.kind == Kind::Job && child.name.starts_with(&self.checks) {
+            return match self.check {
+                Check::Rests => Place::Held,
+                Check::Runs => Place::Wanted,
+                Check::Again => Place::Pruned,
+            };
+        }
         if child.kind == Kind::Job {
             return match self.migration {
                 Migration::Waits | Migration::Failed { .. } => Place::Held,

@@ -74,6 +74,8 @@ pub struct ValidChat {
     pub upgrade_waits: bool,
     /// How the gateway looks names up.
     pub cluster_dns: Option<ClusterDns>,
+    /// Namespace that the operator runs in.
+    pub operator_namespace: String,
     /// Templates to use.
     pub template_revision: i32,
     /// Lifetime of access tokens.
@@ -147,6 +149,7 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
         gateway_image,
         store_images,
         cluster_dns: settings.cluster_dns.clone(),
+        operator_namespace: settings.operator_namespace.clone(),
         template_revision,
         access_token,
         refresh_token,

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use crate::world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World};
 
-const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+/// A time at which something ended.
+pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
-fn managed() -> Value {
+/// All stores run by the operator.
+pub fn managed() -> Value {
     json!({ "profile": "Distributed", "dependencies": {
         "postgres": { "managed": {} }, "cassandra": { "managed": {} }, "kafka": { "managed": {} },
         "redis": { "managed": {} }, "elasticsearch": { "managed": {} }, "s3": { "managed": {} },
@@ -15,7 +17,7 @@ fn managed() -> Value {
 }
 
 /// All stores at one address, which is a listener's.
-fn external(address: &str) -> Value {
+pub fn external(address: &str) -> Value {
     let hosts = json!({ "external": { "endpoints": [address] } });
     let urls = json!({ "external": { "endpoints": [format!("http://{address}")] } });
     json!({ "profile": "Distributed", "dependencies": {
@@ -23,7 +25,8 @@ fn external(address: &str) -> Value {
     } })
 }
 
-async fn running(spec: &Value) -> World {
+/// A cluster on which everything runs.
+pub async fn running(spec: &Value) -> World {
     let world = World::with(spec);
     world.settle().await;
     world.run_everything();
@@ -252,6 +255,9 @@ async fn a_secret_of_a_store_is_told_by_the_field_that_names_it() {
     };
     let (search, users) = (content("search"), content("users"));
     put("kafka", json!({ "username": "eA==", "password": "eQ==" }));
+    world.settle().await;
+    assert_eq!(content("search"), search, "first it is seen whether they are right");
+    world.end_job(None, LONG_AGO);
     world.settle().await;
     assert_ne!(content("search"), search, "changed credentials roll the pods that use them");
     assert_eq!(content("users"), users, "and no others");

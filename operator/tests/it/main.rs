@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value, clippy::doc_markdown)]
 
 mod api_server;
+mod bad_input;
 mod conditions;
 mod controller;
 mod deletion;
@@ -14,6 +15,7 @@ mod lease;
 mod lifecycle;
 mod nginx;
 mod samples;
+mod scale_in;
 mod storage;
 mod story;
 mod world;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
+use sentinel_domain::findings::Findings;
 use sentinel_operator::{
     api::SentinelChat,
     reconcile::{Context, Error, reconcile},
@@ -142,30 +143,50 @@ impl World {
         }
     }
 
-    /// Ends the only Job, with success or with `words` as the last ones of its pod, at `time`.
+    /// Ends the migration, with success or with `words` as the last ones of its pod, at `time`.
     pub fn end_job(&self, words: Option<&str>, time: &str) {
-        let names = self.server.names(JOBS, NS);
+        self.end(&self.migration(), words.is_none(), words, time);
+    }
+
+    /// Ends the migration with what it found of the stores, at `time`.
+    pub fn end_job_with(&self, findings: &Findings, time: &str) {
+        self.end_with(&self.migration(), findings, time);
+    }
+
+    /// Ends a Job with what it found of the stores, at `time`.
+    pub fn end_with(&self, job: &str, findings: &Findings, time: &str) {
+        self.end(job, findings.summary().is_none(), Some(&findings.to_last_words().unwrap()), time);
+    }
+
+    fn migration(&self) -> String {
+        let mut names = self.server.names(JOBS, NS);
+        names.retain(|name| name.starts_with("chat-migration-"));
         assert_eq!(names.len(), 1, "{names:?}");
-        let type_ = if words.is_some() { "Failed" } else { "Complete" };
-        self.server.edit(JOBS, NS, &names[0], |job| {
+        names.remove(0)
+    }
+
+    fn end(&self, name: &str, succeeds: bool, words: Option<&str>, time: &str) {
+        let type_ = if succeeds { "Complete" } else { "Failed" };
+        self.server.edit(JOBS, NS, name, |job| {
             job["status"] = json!({ "conditions": [{ "type": type_, "status": "True", "lastTransitionTime": time,
                 "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit" }] });
         });
         let Some(words) = words else { return };
-        let job = self.server.get(JOBS, NS, &names[0]).unwrap();
+        let job = self.server.get(JOBS, NS, name).unwrap();
         let labels = job["spec"]["template"]["metadata"]["labels"].clone();
-        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": names[0],
-            "uid": job["metadata"]["uid"] });
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"] });
+        let code = i32::from(!succeeds);
         self.server.put(
             PODS,
             NS,
             json!({
                 "apiVersion": "v1", "kind": "Pod",
-                "metadata": { "name": format!("{}-x", names[0]), "labels": labels, "ownerReferences": [owner] },
+                "metadata": { "name": format!("{name}-x"), "labels": labels, "ownerReferences": [owner] },
                 "spec": { "containers": [] },
-                "status": { "phase": "Failed", "containerStatuses": [{ "name": "migration", "image": "sentinel:1",
-                    "imageID": "", "ready": false, "restartCount": 0,
-                    "state": { "terminated": { "exitCode": 1, "message": words } } }] },
+                "status": { "phase": if succeeds { "Succeeded" } else { "Failed" }, "containerStatuses": [{
+                    "name": "migration", "image": "sentinel:1", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": { "terminated": { "exitCode": code, "message": words,
+                        "finishedAt": jiff::Timestamp::now().to_string() } } }] },
             }),
         );
     }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "redis/presence.rs"]
+mod presence;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -14,11 +17,10 @@ use async_trait::async_trait;
 use sentinel_adapters::redis::{Redis, RedisError};
 use sentinel_domain::{
     config::{Connection, RedisConfig, RedisMode},
-    event::{LiveEvent, Origin},
+    event::LiveEvent,
     ids::{ChatId, EventId, SessionId, UserId},
     nodes::{Contents, Letter, NodeId},
-    ports::{BusListener, NodeBus, PresenceListener, PresenceStore, Routes},
-    presence::PresenceStatus,
+    ports::{BusListener, NodeBus, Routes},
     time::Timestamp,
 };
 use tokio::{
@@ -340,68 +342,4 @@ async fn what_is_configured_wrongly_is_named() {
     let wrong = config_of(vec!["redis".into()], RedisMode::Single);
     assert!(matches!(Redis::connect(&wrong).await, Err(RedisError::Endpoint(endpoint)) if endpoint == "redis"));
     assert!(matches!(Redis::new(&config_of(vec![], RedisMode::Cluster)), Err(RedisError::NoEndpoints)));
-}
-
-struct Watcher(UnboundedSender<UserId>);
-
-impl PresenceListener for Watcher {
-    fn changed(&self, user: UserId) -> bool {
-        self.0.send(user).is_ok()
-    }
-
-    fn interrupted(&self) -> bool {
-        true
-    }
-}
-
-#[tokio::test]
-async fn a_user_is_as_present_as_the_most_present_device_and_only_changes_are_told() {
-    let redis = connect().await;
-    let (told, mut changes) = unbounded_channel();
-    redis.watch(Box::new(Watcher(told))).await;
-    let (ann, bob) = (user(), user());
-    let (phone, desk) = (Origin(1), Origin(u64::MAX));
-    let status = async |user| redis.presence(&[user]).await.unwrap()[0].status;
-    let last_active = async |user| redis.presence(&[user]).await.unwrap()[0].last_active;
-    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Offline, None));
-
-    redis.touch(ann, phone, false, Timestamp(1_000)).await.unwrap();
-    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Away, None));
-    redis.touch(ann, desk, true, Timestamp(2_000)).await.unwrap();
-    redis.touch(ann, desk, true, Timestamp(3_000)).await.unwrap();
-    redis.drop(ann, phone).await.unwrap();
-    redis.renew(&[(ann, desk, true)]).await.unwrap();
-    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Online, Some(Timestamp(3_000))));
-    redis.touch(ann, desk, false, Timestamp(4_000)).await.unwrap();
-    redis.drop(ann, desk).await.unwrap();
-    redis.drop(ann, desk).await.unwrap();
-    assert_eq!((status(ann).await, last_active(ann).await), (PresenceStatus::Offline, Some(Timestamp(3_000))));
-    redis.set_last_active(bob, Timestamp(5_000)).await.unwrap();
-    let both = redis.presence(&[bob, ann]).await.unwrap();
-    assert_eq!((both[0].user_id, both[0].last_active), (bob, Some(Timestamp(5_000))));
-    assert_eq!((both[1].user_id, both[1].last_active), (ann, Some(Timestamp(3_000))));
-    redis.forget(bob).await.unwrap();
-    assert_eq!(last_active(bob).await, None);
-
-    // Away, online, away, offline; then what was forgotten.
-    for expected in [ann, ann, ann, ann, bob] {
-        assert_eq!(timeout(PATIENCE, changes.recv()).await.unwrap().unwrap(), expected);
-    }
-    assert!(changes.is_empty());
-    redis.forget(ann).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_device_that_is_lost_goes_offline_by_itself() {
-    let redis = connect().await;
-    let ann = user();
-    redis.touch(ann, Origin(1), true, Timestamp(1_000)).await.unwrap();
-    let lease = u64::from(PresenceStore::lease_seconds(&redis));
-    tokio::time::sleep(Duration::from_secs(lease - 5)).await;
-    let presence = redis.presence(&[ann]).await.unwrap()[0];
-    assert_eq!(presence.status, PresenceStatus::Online);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let presence = redis.presence(&[ann]).await.unwrap()[0];
-    assert_eq!((presence.status, presence.last_active), (PresenceStatus::Offline, Some(Timestamp(1_000))));
-    redis.forget(ann).await.unwrap();
 }

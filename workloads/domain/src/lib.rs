@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod cursor;
 pub mod event;
+pub mod findings;
 pub mod ids;
 pub mod keyring;
 pub mod media;

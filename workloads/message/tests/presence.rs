@@ -5,14 +5,20 @@
 mod fleet;
 mod platform;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fleet::Fleet;
 use platform::{
-    Platform,
+    Foundation, Platform,
     client::{Client, SILENCE},
 };
-use sentinel_domain::ports::AccountStore;
+use sentinel_adapters::sqlite::Sqlite;
+use sentinel_domain::{clock::HybridClock, config::LimitsConfig, event::Nobody, ports::AccountStore};
+use sentinel_message::Hub;
 use serde_json::{Value, json};
 
 /// What the next so many `presence` events say.
@@ -146,4 +152,52 @@ async fn devices_on_another_node_count_and_a_block_made_there_hides_here() {
     fleet.act(1);
     fleet.nodes[1].store.block(bob.id, ann.id, platform::now()).await.unwrap();
     assert_eq!(statuses(&mut watcher, 1).await, ["offline"]);
+}
+
+/// A process over stores that others use too.
+async fn start(foundation: Arc<Foundation>, store: Sqlite) -> (Platform, SocketAddr) {
+    let accounts = Arc::new(store.clone());
+    let platform = foundation.process(store, accounts.clone(), accounts, Arc::new(Hub::new()), None);
+    let address = platform.listen().await;
+    (platform, address)
+}
+
+#[tokio::test]
+async fn users_of_a_killed_process_are_soon_offline_unless_they_are_elsewhere_too() {
+    if std::env::var_os("SENTINEL_TEST_REDIS").is_none() {
+        println!(
+            "skipped: there are several processes in profile Distributed only, and SENTINEL_TEST_REDIS is not set"
+        );
+        return;
+    }
+    let foundation = Arc::new(Foundation::new(LimitsConfig::default()));
+    let store = foundation.store(Arc::new(HybridClock::new()), Arc::new(Nobody));
+    let (living, address) = start(foundation.clone(), store.clone()).await;
+    // With its runtime, all of a process stops at once, and says nothing.
+    let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (_, other_address) = dying.spawn(start(foundation.clone(), store.clone())).await.unwrap();
+    let (ann, bob, eve) = (living.user("ann").await, living.user("bob").await, living.user("eve").await);
+    let _phones = [Client::of(other_address, &bob).await, Client::of(other_address, &eve).await];
+    let _desk = Client::of(address, &eve).await;
+    let mut watcher = Client::of(address, &ann).await;
+    let limit = Instant::now() + Duration::from_secs(20);
+    while watch(&mut watcher, &[&bob, &eve]).await.iter().any(|seen| seen["status"] != "online") {
+        assert!(Instant::now() < limit, "not all got online");
+        tokio::time::sleep(SILENCE).await;
+    }
+    while !watcher.no_event("presence").await {
+        watcher.event("presence").await;
+    }
+
+    dying.shutdown_background();
+    let killed = Instant::now();
+    while watcher.no_event("presence").await {
+        assert!(killed.elapsed() < Duration::from_secs(30), "a lease has to end for that");
+    }
+    println!("told after {:?}", killed.elapsed());
+    let told = watcher.event("presence").await;
+    assert_eq!((&told["user_id"], &told["status"]), (&json!(bob.id), &json!("offline")));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(watcher.no_event("presence").await, "eve has another device");
+    assert_eq!(watch(&mut watcher, &[&eve]).await[0]["status"], "online");
 }

@@ -26,7 +26,9 @@ pub enum Command {
     /// Serve everything in this process, with embedded stores and no cluster
     Standalone(Standalone),
     /// Make or change the tables, topics and indices of profile Distributed to what this version needs; safe to repeat
-    Migrate(ConfigFile),
+    Migrate(StoresCommand),
+    /// Look whether the stores of profile Distributed can be used, and tell their versions
+    CheckStores(StoresCommand),
     /// Build the search index of profile Distributed anew, while it is in use
     Reindex(ConfigFile),
     /// Manage keys
@@ -67,6 +69,15 @@ pub struct ConfigFile {
     /// The configuration, in JSON
     #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct StoresCommand {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Where to write what was found of the stores, in JSON; the operator reads it
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 impl ConfigFile {

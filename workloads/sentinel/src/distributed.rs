@@ -15,7 +15,7 @@ use sentinel_adapters::{
     keys,
     linked::LinkedAccounts,
     postgres::Postgres,
-    redis::Redis,
+    redis::{Redis, RedisPresence},
     s3::S3,
 };
 use sentinel_domain::{
@@ -79,12 +79,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let clock = Arc::new(HybridClock::new());
     let pod = std::env::var("POD_NAME").ok();
     let redis = Arc::new(Redis::new(&stores.redis)?);
-    let nodes = Nodes {
-        node: NodeId::started(pod.as_deref().unwrap_or("sentinel")),
-        routes: redis.clone(),
-        bus: redis.clone(),
-        clock: clock.clone(),
-    };
+    let node = NodeId::started(pod.as_deref().unwrap_or("sentinel"));
+    let presence = Arc::new(RedisPresence::new(Redis::clone(&redis), node.clone()));
+    let nodes = Nodes { node, routes: redis.clone(), bus: redis, clock: clock.clone() };
     let hub = serves(Role::Message).then(|| Arc::new(Hub::new()));
     let fanout = match &hub {
         Some(hub) => RoutedFanout::new(hub.clone(), nodes),
@@ -94,7 +91,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
-        .with_presence(redis.clone())
+        .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
     let mut process = Process {
         config: config.clone(),
@@ -102,7 +99,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         accounts: Arc::new(linked.clone()),
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
-        presence: redis,
+        presence,
         cassandra: cassandra.clone(),
         base,
         stop: CancellationToken::new(),

@@ -5,6 +5,7 @@ mod arguments;
 mod describe;
 mod distributed;
 mod embedded;
+mod inspect;
 mod logging;
 mod platform;
 mod routes;
@@ -50,10 +51,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 println!("Sentinel is ready at http://{address}  (API description: http://{address}/docs)");
             }))
         }
-        Command::Migrate(file) => {
+        Command::Migrate(command) => {
             logging::start_json();
-            let config = file.read()?;
-            runtime()?.block_on(distributed::migrate(shared_stores(&config)?))
+            let config = command.config.read()?;
+            let stores = shared_stores(&config)?;
+            let migrate = async || distributed::migrate(stores).await;
+            runtime()?.block_on(inspect::before(stores, command.report.as_deref(), migrate))
+        }
+        Command::CheckStores(command) => {
+            logging::start_json();
+            let config = command.config.read()?;
+            let stores = shared_stores(&config)?;
+            runtime()?.block_on(inspect::before(stores, command.report.as_deref(), async || Ok(())))
         }
         Command::Reindex(file) => {
             logging::start_plain();

@@ -10,7 +10,7 @@ self.addEventListener('push', (event) => {
   } catch {
     // A browser demands that something is shown for each push.
   }
-  const { header = 'Sentinel', body = '', chat_id = null } = pushed.notification ?? pushed;
+  const { header = 'Sentinel', body = '', chat_id = null } = pushed;
   event.waitUntil(
     self.clients.matchAll({ type: 'window' }).then((pages) => {
       // Whoever looks at the page is told there.

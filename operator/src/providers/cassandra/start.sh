@@ -1,4 +1,47 @@
 volume=/var/lib/cassandra
+
+# Whether this node is to leave the ring: the operator names it in a file that changes while the node runs.
+is_leaving() (
+  name=
+  if [ -f "$config/leaving" ]; then read -r name <"$config/leaving" || true; fi
+  [ "$name" = "$POD_NAME" ]
+)
+
+# Tells the operator, which reads what a container said last.
+tell() {
+  echo "$1"
+  printf '%s' "$1" >/dev/termination-log
+}
+
+# Leaves the ring when told to, and ends the node. Runs beside it.
+watch() {
+  tries=0
+  while sleep 5; do
+    if [ ! -f "$volume/joined" ] || ! is_leaving; then continue; fi
+    if words=$(/opt/cassandra/bin/nodetool decommission 2>&1); then
+      : >"$volume/left"
+      tell 'left the ring'
+    else
+      echo "$words"
+      tries=$((tries + 1))
+      if [ "$tries" -lt 3 ]; then continue; fi
+      # A node that failed half-way is whole again after a start.
+      tell "cannot leave the ring: $(printf '%s' "$words" | tr '\n' ' ' | cut -c 1-400)"
+    fi
+    kill "$$"
+    return
+  done
+}
+
+if [ -f "$volume/left" ]; then
+  if is_leaving; then
+    tell 'left the ring'
+    exit 0
+  fi
+  # Others have its data, and a ring takes no node back: it joins as a new one.
+  rm -rf "$volume/data" "$volume/commitlog" "$volume/hints" "$volume/saved_caches" "$volume/cdc_raw" "$volume/joined"
+  rm "$volume/left"
+fi
 need_space "$volume"
 
 # Which nodes are asked for the ring. Only a node that has joined names itself: one that does skips copying the data it
@@ -26,4 +69,5 @@ sed -e "s|@POD_IP@|$POD_IP|g" -e "s|@SEEDS@|$seeds|" "$config/cassandra.yaml" >"
 
 # Locked memory would count before it is used.
 ulimit -l 64 2>/dev/null || true
+watch &
 exec /opt/cassandra/bin/cassandra -f

@@ -1,11 +1,14 @@
 //! Conditions as other tools read them. Their names are frozen: health checks and alerts depend on them.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::{
+    api::core::v1::PersistentVolumeClaim,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 
 use super::{is_essential, workload::Workload};
 use crate::{
-    names::Component,
+    names::{COMPONENT, Component},
     steps::{
         apply::Failure,
         observe::{Observed, is_bound},
@@ -31,6 +34,9 @@ pub const UPGRADE: &str = "UpgradeAvailable";
 pub const DEPENDENCIES: &str = "DependenciesReady";
 /// The stores have the schema of the image in use.
 pub const MIGRATED: &str = "SchemaMigrated";
+
+/// Reason of Progressing while a node of a store leaves.
+pub const SCALING_IN: &str = "ScalingIn";
 
 /// How the scheduler calls what a pod waits for.
 const CLAIM: &str = "PersistentVolumeClaim";
@@ -75,7 +81,15 @@ impl Set {
     }
 
     /// Sets Ready, Progressing and Degraded from what was seen.
-    pub fn judge(&mut self, workloads: &[Workload], failures: &[Failure], blocked: &[Blocked], observed: &Observed) {
+    /// `moves` tells of nodes that leave while all pods serve.
+    pub fn judge(
+        &mut self,
+        workloads: &[Workload],
+        failures: &[Failure],
+        blocked: &[Blocked],
+        observed: &Observed,
+        moves: &[String],
+    ) {
         let troubles = troubles(workloads, failures, blocked, observed);
         let unready: Vec<&Workload> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
         let essential = failures.iter().find(|failure| is_essential(failure));
@@ -98,7 +112,9 @@ impl Set {
 
         let moving: Vec<String> =
             workloads.iter().filter(|workload| workload.is_moving()).map(Workload::progress).collect();
-        if moving.is_empty() {
+        if !moves.is_empty() {
+            self.set(PROGRESSING, true, SCALING_IN, &moves.join("; "));
+        } else if moving.is_empty() {
             self.set(PROGRESSING, false, "Settled", "");
         } else {
             self.set(PROGRESSING, true, "RollingOut", &moving.join("; "));
@@ -181,17 +197,16 @@ fn troubles(
     for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+        let asked = format!(
+            "it asks for {}, see {}: make that class, or delete the SentinelChat and the claim and name another one",
+            class.map_or_else(|| "the default storage class".into(), |class| format!("storage class {class}")),
+            storage_field(claim)
+        );
         if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
-            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}")));
+            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
             // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.
-            troubles.push((
-                "VolumePending",
-                format!(
-                    "volume claim {name} has no volume: is there a storage class {} that can make it? kubectl describe pvc {name}",
-                    class.unwrap_or("by default")
-                ),
-            ));
+            troubles.push(("VolumePending", format!("volume claim {name} has no volume; {asked}")));
         }
         // Otherwise the claim is only waiting for its pod or its provisioner.
     }
@@ -201,6 +216,17 @@ fn troubles(
             .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
     );
     troubles
+}
+
+/// The field that names the storage class of a claim.
+fn storage_field(claim: &PersistentVolumeClaim) -> String {
+    let part = claim.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
+    match part {
+        Some(part) if part != Component::Sentinel.as_str() => {
+            format!("dependencies.{part}.managed.storage.className")
+        }
+        _ => "storage.className".into(),
+    }
 }
 
 fn refusal(change: &Blocked) -> String {

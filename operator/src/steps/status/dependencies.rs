@@ -1,11 +1,18 @@
 //! How the stores of profile Distributed are doing.
 
+use sentinel_domain::findings::Finding;
+
 use super::workload::{self, Workload};
 use crate::{
     api::{DependencyStatus, Store},
     build::Kind,
     providers,
-    steps::{observe::Observed, validate::ValidChat},
+    steps::{
+        findings,
+        observe::Observed,
+        sequence::{Migration, Sequence},
+        validate::ValidChat,
+    },
 };
 
 /// What stores of the operator are called in the status.
@@ -13,8 +20,60 @@ pub const MANAGED: &str = "managed";
 /// What stores of somebody else are called in the status.
 pub const EXTERNAL: &str = "external";
 
-/// The stores of `chat`, in the order in which they are told.
-pub fn assess(chat: &ValidChat, observed: &Observed) -> Vec<DependencyStatus> {
+/// The stores of `chat`, in the order in which they are told: what is seen of them, and what the platform's own look at
+/// them found. What it found before, as `previous` has it, stands until there is a newer one.
+pub fn assess(
+    chat: &ValidChat,
+    observed: &Observed,
+    previous: &[DependencyStatus],
+    sequence: &Sequence,
+) -> Vec<DependencyStatus> {
+    let found = findings::newest(observed);
+    let mut all = seen(chat, observed);
+    for status in &mut all {
+        let Some(store) = Store::ALL.into_iter().find(|store| store.as_str() == status.name) else { continue };
+        let before = previous.iter().find(|before| before.name == status.name && before.provider == status.provider);
+        match found.as_ref().and_then(|found| found.stores.get(&status.name)) {
+            Some(finding) => add(chat, store, status, finding, sequence),
+            None => carry(status, before),
+        }
+    }
+    all
+}
+
+/// Adds what was found of a store to what is seen of it.
+fn add(chat: &ValidChat, store: Store, status: &mut DependencyStatus, finding: &Finding, sequence: &Sequence) {
+    // Of a store of the operator, its pods tell what comes later; nobody looks at it again.
+    let counts =
+        status.provider == EXTERNAL || matches!(sequence.migration, Migration::Failed { .. } | Migration::Again);
+    if status.provider == EXTERNAL || status.version.is_some() {
+        status.version = finding.version.clone().or(status.version.take());
+    }
+    if let Some(trouble) = finding.trouble.as_ref().filter(|_| counts && status.reachable) {
+        status.problem = Some(findings::problem(trouble.kind).into());
+        status.reachable = false;
+        status.message = Some(findings::advise(chat, store, trouble).chars().take(512).collect());
+    }
+    if status.message.is_none() {
+        status.message.clone_from(&finding.note);
+    }
+}
+
+/// Keeps what was found before.
+fn carry(status: &mut DependencyStatus, before: Option<&DependencyStatus>) {
+    let Some(before) = before else { return };
+    if status.provider == EXTERNAL || (status.version.is_some() && status.image == before.image) {
+        status.version = before.version.clone().or(status.version.take());
+    }
+    if status.provider == EXTERNAL && status.reachable && before.problem.is_some() {
+        status.problem.clone_from(&before.problem);
+        status.message.clone_from(&before.message);
+        status.reachable = false;
+    }
+}
+
+/// What is seen of the stores of `chat`: pods and connections.
+pub fn seen(chat: &ValidChat, observed: &Observed) -> Vec<DependencyStatus> {
     let one = |store: Store| {
         if chat.managed(store).is_some() {
             let image = chat.store_images.get(&store).map(ToString::to_string);
@@ -62,7 +121,7 @@ pub fn is_ready(dependency: &DependencyStatus) -> bool {
 
 /// A store as a part of the platform, for the conditions.
 pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Workload {
-    if dependency.provider == MANAGED {
+    if dependency.provider == MANAGED && dependency.problem.is_none() {
         return Workload {
             note: Some(format!("{} of {} nodes are ready", dependency.ready, dependency.desired)),
             exists: true,
@@ -76,8 +135,13 @@ pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &De
         ready: i32::from(is_ready),
         settled: is_ready,
         exists: true,
-        note: Some(format!("{} of {} endpoints answer", dependency.ready, dependency.desired)),
+        note: Some(format!(
+            "{} of {} {}",
+            dependency.ready,
+            dependency.desired,
+            if dependency.provider == MANAGED { "nodes are ready" } else { "endpoints answer" }
+        )),
         trouble: dependency.message.clone().filter(|_| !is_ready),
-        trouble_reason: "StoreUnreachable",
+        trouble_reason: findings::reason(dependency.problem.as_deref()),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
     build::{Kind, Stage, services},
     names::{Component, MANAGER},
+    providers,
 };
 
 /// What a reconcile came to.
@@ -93,7 +94,7 @@ fn carried_out(
 ) -> SentinelChatStatus {
     let Carried { valid, observed, failures, blocked, sequence } = carried;
     let workloads = workloads(valid, observed);
-    let dependencies = dependencies::assess(valid, observed);
+    let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
     let mut parts = stores(valid, observed, &dependencies);
     parts.extend(conditions::migration_part(sequence));
     if valid.is_distributed() {
@@ -104,7 +105,7 @@ fn carried_out(
     parts.extend(workloads.iter().filter(|part| are_stores_ready || part.exists).cloned());
     conditions.set(PAUSED, false, "Running", "");
     conditions.set(conditions::ACCEPTED, true, "Valid", "");
-    conditions.judge(&parts, failures, blocked, observed);
+    conditions.judge(&parts, failures, blocked, observed, &moves(valid, observed));
     conditions.set(
         UPGRADE,
         valid.upgrade_waits,
@@ -160,6 +161,14 @@ fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> 
 fn stores(valid: &ValidChat, observed: &Observed, dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
     let of = |store: Store| dependencies.iter().find(|dependency| dependency.name == store.as_str());
     Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(valid, observed, store, of(store)?))).collect()
+}
+
+/// How far nodes are that leave their stores.
+fn moves(valid: &ValidChat, observed: &Observed) -> Vec<String> {
+    let managed = Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some());
+    let tell =
+        |store: Store| Some(format!("{}: {}", store.as_str(), providers::scale(valid, store, observed).progress?));
+    managed.filter_map(tell).collect()
 }
 
 /// Whether failures keep the platform from being what the resource says.

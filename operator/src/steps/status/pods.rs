@@ -1,6 +1,11 @@
 //! What is wrong with a pod, in one sentence.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+
+use crate::{api::Store, names::COMPONENT, providers::LEFT};
+
+/// What is told of an image first.
+const CANNOT_PULL: &str = "cannot pull image";
 
 /// Restarts after which a container that is not ready counts as failing, also while it runs.
 const RESTARTS: i32 = 3;
@@ -15,8 +20,36 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
+/// What a container of the pod said when it ended last, whether it runs again or not.
+pub fn said_last(pod: &Pod) -> Option<&str> {
+    let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    containers.find_map(|container| words(container.state.as_ref()).or_else(|| words(container.last_state.as_ref())))
+}
+
+/// What a container of the pod said when it ended, unless it runs again.
+pub fn ended_with(pod: &Pod) -> Option<&str> {
+    let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    containers.find_map(|container| {
+        let state = container.state.as_ref()?;
+        if state.waiting.is_some() { words(container.last_state.as_ref()) } else { words(Some(state)) }
+    })
+}
+
+fn words(state: Option<&ContainerState>) -> Option<&str> {
+    state?.terminated.as_ref()?.message.as_deref().map(str::trim).filter(|words| !words.is_empty())
+}
+
+/// Whether the pod has come to its end, and not to a good one.
+pub fn has_failed(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed")
+}
+
 /// Why the pod will not become ready by waiting.
 pub fn trouble(pod: &Pod) -> Option<String> {
+    if ended_with(pod) == Some(LEFT) {
+        // It was told to leave, and it did.
+        return None;
+    }
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
     let stuck = status
@@ -26,9 +59,10 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         .chain(status.container_statuses.iter().flatten())
         .find_map(container_trouble);
     if let Some(stuck) = stuck {
-        return Some(format!("pod {name}: {stuck}"));
+        let field = if stuck.starts_with(CANNOT_PULL) { image_field(pod) } else { String::new() };
+        return Some(format!("pod {name}: {stuck}{field}"));
     }
-    if status.phase.as_deref() == Some("Failed") {
+    if has_failed(pod) {
         let why = status.message.as_deref().or(status.reason.as_deref()).unwrap_or("it failed");
         return Some(format!("pod {name}: {why}"));
     }
@@ -55,7 +89,7 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
         Some("CrashLoopBackOff" | "RunContainerError") => Some(ending(container)),
         Some("ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName") => {
             let detail = message.rsplit_once("ErrImagePull: ").map_or(message, |(_, detail)| detail);
-            Some(format!("cannot pull image {} of container {name}: {}", container.image, shorten(detail)))
+            Some(format!("{CANNOT_PULL} {} of container {name}: {}", container.image, shorten(detail)))
         }
         Some("CreateContainerConfigError" | "CreateContainerError") => {
             Some(format!("cannot make container {name}: {}", shorten(message)))
@@ -70,7 +104,7 @@ fn ending(container: &ContainerStatus) -> String {
     let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let Some(ended) = ended else { return format!("container {name} keeps ending: look at its log") };
     let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})"));
-    let message = ended.message.as_deref().map(|message| format!(": {}", shorten(message)));
+    let message = ended.message.as_deref().and_then(telling).map(|message| format!(": {}", shorten(message)));
     format!(
         "container {name} keeps ending, last with {}{}{}",
         ended.exit_code,
@@ -79,6 +113,39 @@ fn ending(container: &ContainerStatus) -> String {
     )
 }
 
+/// Which field names the image of a pod.
+fn image_field(pod: &Pod) -> String {
+    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
+    let field = match part {
+        Some("gateway") => "gateway.image".to_owned(),
+        Some(part) if Store::ALL.iter().any(|store| store.as_str() == part) => {
+            format!("dependencies.{part}.managed.image")
+        }
+        _ => "image".to_owned(),
+    };
+    format!("; correct {field}, or the operator's default")
+}
+
+/// The line of what was said that tells most: the last one that is no step of a Java stack trace.
+fn telling(message: &str) -> Option<&str> {
+    let is_step = |line: &str| line.starts_with("at ") || line.starts_with("...");
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.clone().rfind(|line| !is_step(line)).or_else(|| lines.next_back())
+}
+
 fn shorten(text: &str) -> String {
     text.trim().chars().take(DETAIL_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_told_and_not_the_way_to_it() {
+        let trace = "INFO starting\nException in thread main: no space left\n\tat a.B.c(B.java:1)\n\t... 3 more\n";
+        assert_eq!(telling(trace), Some("Exception in thread main: no space left"));
+        assert_eq!(telling("the volume is full"), Some("the volume is full"));
+        assert_eq!(telling(" \n"), None);
+    }
 }

@@ -139,7 +139,7 @@ fn check_names(config: &CassandraConfig) -> Result<(), CassandraError> {
     Ok(())
 }
 
-fn check_datacenter(config: &CassandraConfig, session: &Session) -> Result<(), CassandraError> {
+pub(super) fn check_datacenter(config: &CassandraConfig, session: &Session) -> Result<(), CassandraError> {
     let cluster = session.get_cluster_state();
     let mut found: Vec<String> = cluster.get_nodes_info().iter().filter_map(|node| node.datacenter.clone()).collect();
     found.sort();

@@ -15,6 +15,7 @@ mod error;
 mod history;
 mod inbox;
 mod inbox_bodies;
+mod inspect;
 mod links;
 mod list;
 mod media;

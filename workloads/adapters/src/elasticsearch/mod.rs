@@ -8,6 +8,7 @@ mod client;
 mod documents;
 mod error;
 mod index;
+mod inspect;
 mod query;
 mod rebuild;
 

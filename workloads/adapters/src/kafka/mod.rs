@@ -7,6 +7,7 @@ mod client;
 mod consumer;
 mod dead_letters;
 mod error;
+mod inspect;
 mod partitions;
 mod producer;
 mod topics;

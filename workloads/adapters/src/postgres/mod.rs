@@ -8,6 +8,7 @@ mod deletion;
 mod endpoints;
 mod error;
 mod failure;
+mod inspect;
 mod keeper;
 mod retention;
 mod rows;

@@ -5,6 +5,7 @@
 
 mod bus;
 mod connection;
+mod inspect;
 mod presence;
 mod routes;
 mod subscriber;
@@ -30,7 +31,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use self::connection::{Line, Opener};
 
-pub use self::connection::RedisError;
+pub use self::{connection::RedisError, presence::RedisPresence};
 
 /// Longest time of a call.
 const PATIENCE: Duration = Duration::from_secs(1);

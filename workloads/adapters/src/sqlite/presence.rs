@@ -11,7 +11,8 @@ use rusqlite::{OptionalExtension, params};
 use sentinel_domain::{
     event::Origin,
     ids::UserId,
-    ports::{PresenceListener, PresenceStore, StoreError},
+    nodes::NodeId,
+    ports::{PresenceListener, PresenceStore, RollCall, StoreError},
     presence::{DeviceLease, Presence, aggregate},
     time::Timestamp,
 };
@@ -146,6 +147,15 @@ impl PresenceStore for LocalPresence {
             here.devices.remove(&device);
         })
         .await
+    }
+
+    async fn beat(&self) -> Result<Option<RollCall>, StoreError> {
+        Ok(None)
+    }
+
+    async fn mark_gone(&self, _: &[NodeId]) -> Result<(), StoreError> {
+        // There are none but this process.
+        Ok(())
     }
 
     async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {

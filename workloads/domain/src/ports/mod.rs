@@ -15,7 +15,7 @@ pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inb
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
 pub use notifications::NotificationStore;
-pub use presence::{PresenceListener, PresenceStore};
+pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,

@@ -81,14 +81,21 @@ fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, Pictu
 
 /// The number of pixels, from the first bytes alone; refused when they are too many.
 pub(crate) fn pixels(bytes: &[u8], format: ImageFormat) -> Result<u64, PictureError> {
-    let (width, height) = decoder(bytes, format)?.dimensions();
+    count(&decoder(bytes, format)?)
+}
+
+fn count(decoder: &impl ImageDecoder) -> Result<u64, PictureError> {
+    let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > u64::from(MOST_PIXELS) { Err(PictureError::TooLarge) } else { Ok(pixels) }
+    // Decoders check what they need beside the pixels, not the pixels.
+    let fits = pixels <= u64::from(MOST_PIXELS) && decoder.total_bytes() <= MOST_MEMORY;
+    if fits { Ok(pixels) } else { Err(PictureError::TooLarge) }
 }
 
 /// Reads a picture whole and makes what is shown of it. Takes its time: not for a thread that serves others.
 pub(crate) fn prepare(bytes: &[u8], format: ImageFormat) -> Result<Prepared, PictureError> {
     let mut decoder = decoder(bytes, format)?;
+    count(&decoder)?;
     let orientation = decoder.orientation()?;
     let profile = decoder.icc_profile()?;
     let mut image = DynamicImage::from_decoder(decoder)?;

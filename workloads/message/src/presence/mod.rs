@@ -2,9 +2,12 @@
 //!
 //! A socket of `/chat` is a device. What it does goes into [`Devices`], and one task tells the store: no event waits for
 //! that. A socket may watch some users; another task looks at those whose aggregate changed and tells their watchers
-//! what is new to them. What is known of a user costs nobody but the watchers of that user.
+//! what is new to them. What is known of a user costs nobody but the watchers of that user. A third task notices when
+//! another process ends with all its devices.
 
+mod beats;
 mod devices;
+mod failure_detector;
 mod keeper;
 mod pushes;
 mod subscriptions;
@@ -51,7 +54,7 @@ pub(crate) struct Presences {
 }
 
 impl Presences {
-    /// Starts the two tasks, which end when this is gone, and tells the hub.
+    /// Starts the tasks, which end when this is gone, and tells the hub.
     pub fn start(store: Arc<dyn PresenceStore>, accounts: Arc<Accounts>, hub: &Arc<Hub>) -> Arc<Self> {
         let (news, to_show) = mpsc::unbounded_channel();
         let presences = Arc::new(Self {
@@ -66,6 +69,7 @@ impl Presences {
         hub.tell_presences(&presences);
         tokio::spawn(keeper::run(Arc::downgrade(&presences), presences.to_tell.clone()));
         tokio::spawn(pushes::run(Arc::downgrade(&presences), to_show));
+        tokio::spawn(beats::run(Arc::downgrade(&presences)));
         let (store, listener) = (presences.store.clone(), Listener(Arc::downgrade(&presences)));
         tokio::spawn(async move { store.watch(Box::new(listener)).await });
         presences

@@ -13,11 +13,13 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{LOOKUPS_AT_ONCE, Presences, subscriptions::Shown};
+use super::{LOOKUPS_AT_ONCE, Presences, failure_detector::BEAT, subscriptions::Shown};
 use crate::{live, socket::Session};
 
 /// How long changes are gathered: what flickers is looked at once.
 const GATHERED_FOR: Duration = Duration::from_millis(100);
+/// How long it takes until every process has told the store anew of its devices, or has heard whose count no more.
+const SETTLED_AFTER: Duration = BEAT.saturating_mul(2);
 /// Users that are looked at in one go.
 const BATCH: usize = 1000;
 
@@ -28,8 +30,10 @@ pub(super) enum News {
     Changed(UserId),
     /// Somebody whom this one concerns may see more or less of it now.
     BlockChanged(UserId),
-    /// Changes may have gone unheard.
+    /// Changes may have gone unheard, and the store may have lost devices.
     Interrupted,
+    /// A process is gone with its devices, or is back.
+    NodesChanged,
 }
 
 /// Who is to be looked at.
@@ -38,6 +42,8 @@ struct Gathered {
     /// Users, and whether their watchers' blocks are to be looked at even if the aggregate is as it was shown.
     users: HashMap<UserId, bool>,
     all: bool,
+    /// Whether all are to be looked at once everything has settled.
+    all_later: bool,
 }
 
 impl Gathered {
@@ -45,7 +51,8 @@ impl Gathered {
         match news {
             News::Changed(user) => drop(self.users.entry(user).or_default()),
             News::BlockChanged(user) => drop(self.users.insert(user, true)),
-            News::Interrupted => self.all = true,
+            News::Interrupted => self.all_later = true,
+            News::NodesChanged => (self.all, self.all_later) = (true, true),
         }
     }
 }
@@ -74,6 +81,9 @@ pub(super) async fn run(presences: Weak<Presences>, mut news: UnboundedReceiver<
             for user in presences.subscriptions().watched_users() {
                 gathered.users.entry(user).or_default();
             }
+        }
+        if gathered.all_later {
+            look_around = Instant::now() + SETTLED_AFTER;
         }
         let users: Vec<UserId> = gathered.users.keys().copied().collect();
         for users in users.chunks(BATCH) {

@@ -15,7 +15,7 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use sentinel_adapters::{
     keys,
-    redis::Redis,
+    redis::{Redis, RedisPresence},
     sqlite::{LocalPresence, Sqlite},
 };
 use sentinel_domain::{
@@ -25,6 +25,7 @@ use sentinel_domain::{
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
+    nodes::NodeId,
     ports::{AccountStore, ChatStore, NewAccount, PresenceStore, SessionStore},
     session::Session,
     time::Timestamp,
@@ -71,8 +72,10 @@ pub struct Foundation {
     pub folder: Arc<tempfile::TempDir>,
     pub config: Arc<PlatformConfig>,
     pub keyring: Arc<Keyring>,
-    /// One for all, as Redis is.
+    /// What profile Embedded has, one for all.
     presence: OnceLock<Arc<dyn PresenceStore>>,
+    /// Where the processes find each other's devices in Redis.
+    prefix: String,
 }
 
 impl Foundation {
@@ -95,17 +98,19 @@ impl Foundation {
             message_peers: None,
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
-        Self { folder: Arc::new(folder), config: Arc::new(config), keyring, presence: OnceLock::new() }
+        let prefix = format!("test-{}", Uuid::new_v4().simple());
+        Self { folder: Arc::new(folder), config: Arc::new(config), keyring, presence: OnceLock::new(), prefix }
     }
 
     pub fn store(&self, clock: Arc<HybridClock>, fanout: Arc<dyn Fanout>) -> Sqlite {
         Sqlite::open(&self.folder.path().join("test.db"), self.keyring.clone(), clock, fanout).unwrap()
     }
 
-    /// Redis when `SENTINEL_TEST_REDIS` names one as `redis://:password@host:port`, else what profile Embedded has.
+    /// Redis when `SENTINEL_TEST_REDIS` names one as `redis://:password@host:port`, where each process has devices of its
+    /// own; else what profile Embedded has.
     fn presence_store(&self, store: &Sqlite) -> Arc<dyn PresenceStore> {
         let Ok(address) = std::env::var("SENTINEL_TEST_REDIS") else {
-            return Arc::new(LocalPresence::new(store.clone()));
+            return self.presence.get_or_init(|| Arc::new(LocalPresence::new(store.clone()))).clone();
         };
         let (user, endpoint) = address.strip_prefix("redis://").and_then(|rest| rest.split_once('@')).unwrap();
         let credentials = self.folder.path().join("redis");
@@ -114,9 +119,10 @@ impl Foundation {
         std::fs::write(credentials.join("password"), user.trim_start_matches(':')).unwrap();
         let config = serde_json::json!({
             "connection": {"endpoints": [endpoint], "credentials": credentials},
-            "prefix": format!("test-{}", Uuid::new_v4().simple()),
+            "prefix": self.prefix,
         });
-        Arc::new(Redis::new(&serde_json::from_value(config).unwrap()).unwrap())
+        let redis = Redis::new(&serde_json::from_value(config).unwrap()).unwrap();
+        Arc::new(RedisPresence::new(redis, NodeId::started("test")))
     }
 
     /// A process over a store.
@@ -128,7 +134,7 @@ impl Foundation {
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
-        let presence = self.presence.get_or_init(|| self.presence_store(&store)).clone();
+        let presence = self.presence_store(&store);
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(

@@ -40,3 +40,18 @@ export const unblock = (id: string) => call<void>('DELETE', `/users/${id}/block`
 
 export const find = async (prefix: string, signal?: AbortSignal) =>
   (await call<{ users: Profile[] }>('GET', `/users/search${query({ prefix, limit: 20 })}`, signal ? { signal } : {})).users;
+
+/** Has a mail sent with a link to choose a new password, if there is such an account. */
+export const forgotPassword = (email: string) => send<void>('POST', '/password/forgot', { body: { email } });
+export const resetPassword = (token: string, new_password: string) => send<void>('POST', '/password/reset', { body: { token, new_password } });
+export const verifyEmail = (token: string) => send<void>('POST', '/email/verify', { body: { token } });
+export const sendVerification = () => call<void>('POST', '/email/verification');
+
+export const REASONS = ['spam', 'harassment', 'illegal', 'impersonation', 'other'] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** What is reported: somebody, or one message and who wrote it. */
+export type Reported = { user_id: string } | { chat_id: string; message_id: string; include_message: boolean };
+
+export const report = (what: Reported, reason: Reason, comment: string) =>
+  call<unknown>('POST', '/reports', { body: { ...what, reason, ...(comment === '' ? {} : { comment }) } });

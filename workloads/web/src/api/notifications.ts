@@ -8,8 +8,8 @@ export const notifications = (cursor?: string) =>
 
 export const markRead = (id: string) => call<void>('POST', `/notifications/${id}/read`);
 
-/** The public key for Web Push; a server without push answers 404. */
-export const pushKey = () => call<Record<string, unknown>>('GET', '/notifications/vapid');
+/** The public key for Web Push; there is none where it is not offered. */
+export const pushKey = () => call<{ public_key?: string | null }>('GET', '/notifications/vapid');
 
 export const addDevice = (device_id: string, subscription: PushSubscriptionJSON) =>
   call<void>('POST', '/notifications/devices', { body: { device_id, platform: 'webpush', subscription } });

@@ -6,7 +6,7 @@ export function faultText(error: unknown): string {
   if (!(error instanceof ApiError)) return strings.faults.other;
   if (error.status === 0) return strings.faults.network;
   if (error.status === 429) return strings.faults.tooMany(error.retryAfter);
-  if (error.code === 'invalid_credentials') return strings.wrongCredentials;
+  if (error.code === 'invalid_credentials') return error.status === 401 ? strings.wrongCredentials : strings.wrongPassword;
   if (error.status >= 500) return strings.faults.busy;
   if (error.message === '') return strings.faults.other;
   // The server's sentences begin in lower case.

@@ -29,6 +29,8 @@ function open(): Promise<IDBDatabase | null> {
         request.result.close();
         opening = null;
       };
+      // The user cleared the data of sites, or the disk is in trouble: opened anew when it is needed.
+      request.result.onclose = () => { opening = null; };
       resolve(request.result);
     };
     request.onerror = () => resolve(null);

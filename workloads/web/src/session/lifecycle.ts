@@ -3,6 +3,7 @@ import * as accounts from '../api/accounts';
 import { forget, onEnded, stored, type Identity } from '../api/credentials';
 import { detach } from './cache';
 import { start, stop } from './live';
+import { unsubscribe } from './push';
 import { account, endedReason, identity, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
@@ -38,6 +39,7 @@ export async function register(username: string, password: string, email: string
 
 export async function logout(): Promise<void> {
   stop();
+  await unsubscribe().catch(() => undefined);
   await accounts.logout();
   leave(null);
 }

@@ -9,6 +9,7 @@ import { apply } from './events';
 import { loadNewest } from './history';
 import { reload, reloadBlocks, reloadSoon } from './listing';
 import { loadPreferences } from './preferences';
+import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
@@ -44,7 +45,7 @@ export async function start(): Promise<void> {
   first = true;
   socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
   repair = setInterval(() => void catchUp(), REPAIR_MS);
-  window.addEventListener('online', socket.hurry);
+  window.addEventListener('online', back);
   window.addEventListener('offline', lost);
   document.addEventListener('visibilitychange', onVisible);
 }
@@ -54,7 +55,7 @@ export function stop(): void {
   if (repair !== null) clearInterval(repair);
   repair = null;
   since = null;
-  window.removeEventListener('online', socket.hurry);
+  window.removeEventListener('online', back);
   window.removeEventListener('offline', lost);
   document.removeEventListener('visibilitychange', onVisible);
   socket.close();
@@ -70,6 +71,14 @@ function happened(name: string, data: unknown): void {
     waiting = [];
     if (identity.value) batch(() => events.forEach(([event, payload]) => apply(event, payload, true)));
   }, 8);
+}
+
+/** The browser has a network again. The link may have outlived the time without one. */
+function back(): void {
+  if (!socket.connected()) return socket.hurry();
+  link.value = 'online';
+  void catchUp().then(resume);
+  void subscribe();
 }
 
 function onVisible(): void {
@@ -111,6 +120,7 @@ async function ready(hello: socket.Ready): Promise<void> {
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {
   loadPreferences().catch(() => undefined);
+  renewPush().catch(() => undefined);
   search({ q: 'aa', limit: 1 }).catch((error: unknown) => {
     if (error instanceof ApiError && error.absent) lacks('search');
   });

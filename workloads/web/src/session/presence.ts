@@ -6,6 +6,8 @@ import { chatList, link, me, presence, type Status } from './state';
 /** What the server allows a socket to watch. */
 const WATCHED_MAX = 200;
 const HEARTBEAT_MS = 60_000;
+/** Without a touch for so long, nobody sits there. */
+const IDLE_MS = 5 * 60_000;
 
 const watched = new Set<string>();
 
@@ -29,13 +31,28 @@ export function unwatched(): void {
   presence.value = new Map();
 }
 
-/** Says at once and then every minute whether the page is in front of somebody. */
+let touched = Date.now();
+let idle = false;
+
+/** Whether somebody is at the device: the page is in front, and was used not long ago. */
+export const heartbeat = (): void => tell('heartbeat', { active: document.visibilityState === 'visible' && !idle });
+
+/** Says at once when that changes, and every minute while the page is in front. */
 export function startHeartbeat(): void {
-  const beat = () => tell('heartbeat', { active: document.visibilityState === 'visible' });
-  document.addEventListener('visibilitychange', beat);
+  const used = () => {
+    touched = Date.now();
+    if (!idle) return;
+    idle = false;
+    heartbeat();
+  };
+  for (const name of ['pointerdown', 'pointermove', 'keydown', 'wheel', 'focus']) window.addEventListener(name, used, { passive: true });
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') used();
+    heartbeat();
+  });
   setInterval(() => {
-    if (document.visibilityState === 'visible') beat();
+    if (document.visibilityState !== 'visible') return;
+    idle = Date.now() - touched > IDLE_MS;
+    heartbeat();
   }, HEARTBEAT_MS);
 }
-
-export const heartbeat = (): void => tell('heartbeat', { active: document.visibilityState === 'visible' });

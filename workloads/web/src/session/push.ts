@@ -13,9 +13,7 @@ let key: string | null = null;
 export async function checkPush(): Promise<void> {
   if (!possible()) return;
   try {
-    const answer = await api.pushKey();
-    const given = answer.public_key ?? answer.key ?? answer.vapid_public_key;
-    key = typeof given === 'string' && given !== '' ? given : null;
+    key = (await api.pushKey()).public_key ?? null;
   } catch {
     key = null;
   }
@@ -26,6 +24,15 @@ export async function subscribed(): Promise<boolean> {
   if (!possible()) return false;
   const worker = await navigator.serviceWorker.getRegistration(base.href);
   return !!(await worker?.pushManager.getSubscription()) && !!(await database.get('meta', 'device_id'));
+}
+
+/** A subscription may have changed since the last time: the server gets it again. */
+export async function renewPush(): Promise<void> {
+  const device_id = possible() ? await database.get<string>('meta', 'device_id') : undefined;
+  if (!device_id) return;
+  const worker = await navigator.serviceWorker.getRegistration(base.href);
+  const subscription = await worker?.pushManager.getSubscription();
+  if (subscription) await api.addDevice(device_id, subscription.toJSON());
 }
 
 /** Gives whether the user allows it. */

@@ -6,14 +6,21 @@ export type Route =
   | { view: 'chat'; chat_id: string; message_id: string | null }
   | { view: 'settings' }
   | { view: 'notifications' }
-  | { view: 'register' };
+  | { view: 'register' }
+  | { view: 'forgot' }
+  /** What links in mails lead to. */
+  | { view: 'reset-password' | 'verify-email'; token: string };
+
+const MAILED = /^#(reset-password|verify-email)=(.+)$/;
 
 export function parse(hash: string): Route {
+  const mailed = MAILED.exec(hash);
+  if (mailed) return { view: mailed[1] as 'reset-password' | 'verify-email', token: mailed[2] ?? '' };
   const [first, second, third, fourth] = hash.replace(/^#\/?/, '').split('/');
   if (first === 'chats' && second) return { view: 'chat', chat_id: second, message_id: third === 'at' && fourth ? fourth : null };
   if (first === 'settings') return { view: 'settings' };
   if (first === 'notifications') return { view: 'notifications' };
-  if (first === 'register') return { view: 'register' };
+  if (first === 'register' || first === 'forgot') return { view: first };
   return { view: 'chats' };
 }
 
@@ -21,6 +28,8 @@ export function hashOf(route: Route): string {
   switch (route.view) {
     case 'chat': return `#/chats/${route.chat_id}${route.message_id ? `/at/${route.message_id}` : ''}`;
     case 'chats': return '#/';
+    case 'reset-password':
+    case 'verify-email': return `#${route.view}=${route.token}`;
     default: return `#/${route.view}`;
   }
 }

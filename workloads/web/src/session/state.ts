@@ -45,7 +45,7 @@ export const visibleUpTo = signal<string | null>(null);
 export const watching = signal(false);
 
 /** What this server has. Features are there until an answer says that they are not. */
-export const features = signal({ search: true, notifications: true, media: true, push: false });
+export const features = signal({ search: true, notifications: true, media: true, push: false, reports: true, mail: true });
 export const lacks = (feature: keyof typeof features.value): void => {
   if (features.value[feature]) features.value = { ...features.value, [feature]: false };
 };

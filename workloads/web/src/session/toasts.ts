@@ -4,6 +4,7 @@ import type { Message } from '../api/types';
 import type { Chat } from '../store/chats';
 import { newId } from '../store/ids';
 import { strings } from '../i18n/en';
+import { preferences } from './preferences';
 import { current, watching } from './state';
 
 export interface Toast {
@@ -26,7 +27,9 @@ const told = new Set<string>();
 
 export function toast(one: Partial<Toast> & { header: string }): void {
   const made: Toast = { kind: 'info', body: '', chat_id: null, message_id: null, ...one, id: newId() };
-  toasts.value = [...toasts.value, made].slice(-AT_ONCE);
+  // The newest of a chat stands for all of it.
+  const others = toasts.value.filter((known) => made.kind !== 'message' || known.chat_id !== made.chat_id);
+  toasts.value = [...others, made].slice(-AT_ONCE);
   setTimeout(() => dismiss(made.id), SHOWN_MS);
 }
 
@@ -42,6 +45,8 @@ export const dismissOf = (chat_id: string): void => {
 /** A message came to a chat that is not on screen. The server tells of it if it has that feature. */
 export function localToast(chat: Chat, message: Message): void {
   if (serverTells.value || chat.muted) return;
+  // The user may not want names and texts in news: then neither does the server tell them.
+  if (preferences.value && !preferences.value.show_content) return messageToast(strings.newMessage, '', message.chat_id, message.message_id);
   const body = message.message || (message.type === 'image' ? strings.aPicture : strings.aFile);
   messageToast(chat.peer.display_name || chat.peer.username, body, message.chat_id, message.message_id);
 }

@@ -21,6 +21,8 @@ export interface Uploading {
   readonly part: number;
   readonly media_id: string | null;
   readonly fault: string | null;
+  /** Whether another try may work. */
+  readonly again: boolean;
 }
 
 /** As many as go into one message. */
@@ -59,7 +61,7 @@ export function addFiles(chat_id: string, added: readonly File[]): void {
     files.set(id, file);
     set(chat_id, [...listOf(chat_id), {
       id, name: file.name || strings.aFile, size: file.size, kind, preview: kind === 'image' ? URL.createObjectURL(file) : null,
-      state: 'sending', part: 0, media_id: null, fault: null,
+      state: 'sending', part: 0, media_id: null, fault: null, again: false,
     }]);
     void run(chat_id, id, file);
   }
@@ -84,7 +86,7 @@ async function run(chat_id: string, id: string, file: File): Promise<void> {
       toast({ kind: 'error', header: strings.uploadGone });
       return;
     }
-    change(chat_id, id, { state: 'failed', fault: faultText(error) });
+    change(chat_id, id, { state: 'failed', fault: faultText(error), again: error instanceof ApiError && error.passing });
   } finally {
     stops.delete(id);
   }

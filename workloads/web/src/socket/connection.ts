@@ -1,5 +1,5 @@
 // The Socket.IO connection: keeps itself open, renews its token, and asks with acknowledgements.
-import { io, type Socket } from 'socket.io-client';
+import { Manager, type Socket } from 'socket.io-client';
 import { base } from '../api/http';
 import { ApiError } from '../api/problem';
 import { token } from '../api/credentials';
@@ -33,18 +33,20 @@ let stale = false;
 /** Connects until `close` is called. */
 export function open(listeners: Listeners): void {
   close();
-  const options = {
+  // One link carries both namespaces.
+  const manager = new Manager(base.origin, {
     path: `${base.pathname}socket.io/`,
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
     reconnectionDelay: 500,
     reconnectionDelayMax: 10_000,
-    auth: (give: (payload: object) => void) => {
-      // Without a token there is nothing to send: the server refuses, and we come back when there is a network.
-      token(stale).then((value) => { stale = false; give({ token: value }); }, () => give({}));
-    },
+    autoConnect: false,
+  });
+  const auth = (give: (payload: object) => void): void => {
+    // Without a token there is nothing to send: the server refuses, and we come back when there is a network.
+    token(stale).then((value) => { stale = false; give({ token: value }); }, () => give({}));
   };
-  const socket = io(`${base.origin}/chat`, options);
+  const socket = manager.socket('/chat', { auth });
   chat = socket;
   socket.on('ready', (ready: Ready) => listeners.ready(ready));
   socket.on('connect_error', (error: Error & { data?: { code?: string } }) => {
@@ -68,7 +70,7 @@ export function open(listeners: Listeners): void {
   });
   socket.onAny((name: string, data: unknown) => listeners.event(name, data));
 
-  const second = io(`${base.origin}/notifications`, options);
+  const second = manager.socket('/notifications', { auth });
   notifications = second;
   second.on('connect', () => listeners.notifying(true));
   second.on('disconnect', (reason) => {
@@ -82,6 +84,8 @@ export function open(listeners: Listeners): void {
     if (!second.active && code) again(second);
   });
   second.onAny((name: string, data: unknown) => listeners.notification(name, data));
+  socket.connect();
+  second.connect();
 }
 
 /** A stock client does not come back by itself once the server refused it. */
@@ -103,10 +107,11 @@ export function close(): void {
 
 /** The network is back: no need to wait for the next try. */
 export function hurry(): void {
-  if (chat && !chat.connected) {
-    chat.io.engine?.close();
-    chat.connect();
-  }
+  if (!chat || chat.connected) return;
+  const all = [chat, notifications].filter((socket) => socket !== null);
+  // A link that waits for its next try is given up: the new one does not wait.
+  for (const socket of all) socket.disconnect();
+  for (const socket of all) socket.connect();
 }
 
 export const connected = (): boolean => chat?.connected ?? false;

@@ -5,7 +5,7 @@ import { token } from '../api/credentials';
 import { problemOf } from '../api/problem';
 import { strings } from '../i18n/en';
 import { deleteAccount } from '../session/lifecycle';
-import { Field } from './AuthView';
+import { Field } from './Field';
 import { Dialog } from './Dialog';
 import { Outcome } from './Outcome';
 import { Card } from './Page';

@@ -2,6 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { announcement, identity, unread } from '../session/state';
+import { route } from '../session/route';
 import { AuthView } from './AuthView';
 import { Logo } from './icons';
 import { Shell } from './Shell';
@@ -9,13 +10,16 @@ import { Toasts } from './Toasts';
 
 export function App() {
   const who = identity.value;
+  const at = route.value.view;
+  // A link in a mail is for whoever opened it, logged in or not.
+  const mailed = at === 'reset-password' || at === 'verify-email';
   const count = who ? unread.value : 0;
   useEffect(() => {
     document.title = strings.documentTitle(count);
   }, [count]);
   return (
     <>
-      {who === undefined ? <Splash /> : who === null ? <AuthView /> : <Shell key={who.user_id} />}
+      {who === undefined ? <Splash /> : who === null || mailed ? <AuthView /> : <Shell key={who.user_id} />}
       <Toasts />
       <div class="visually-hidden" aria-live="polite">{announcement.value}</div>
     </>

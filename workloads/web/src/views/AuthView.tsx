@@ -6,11 +6,14 @@ import { strings } from '../i18n/en';
 import { login, register } from '../session/lifecycle';
 import { endedReason } from '../session/state';
 import { go, route } from '../session/route';
+import { Field } from './Field';
 import { EyeIcon, Logo } from './icons';
+import { ForgotForm, ResetForm, VerifyNotice } from './MailedViews';
 import { ThemeToggle } from './ThemeToggle';
 
 export function AuthView() {
-  const registering = route.value.view === 'register';
+  const at = route.value;
+  const registering = at.view === 'register';
   return (
     <div class="auth">
       <div class="auth-corner"><ThemeToggle /></div>
@@ -22,7 +25,10 @@ export function AuthView() {
             <p class="auth-tagline">{strings.tagline}</p>
           </div>
         </div>
-        <AuthForm key={String(registering)} registering={registering} />
+        {at.view === 'forgot' ? <ForgotForm />
+          : at.view === 'reset-password' ? <ResetForm token={at.token} />
+          : at.view === 'verify-email' ? <VerifyNotice token={at.token} />
+          : <AuthForm key={String(registering)} registering={registering} />}
       </main>
     </div>
   );
@@ -95,6 +101,7 @@ function AuthForm({ registering }: { registering: boolean }) {
         {registering ? strings.haveAccount : strings.noAccount}{' '}
         <a href={registering ? '#/' : '#/register'}>{registering ? strings.toLogIn : strings.toRegister}</a>
       </p>
+      {!registering && <p class="auth-switch"><a href="#/forgot">{strings.forgotPassword}</a></p>}
     </form>
   );
 }
@@ -103,22 +110,3 @@ const described = (name: string, fault: string | undefined) => ({
   'aria-describedby': `${name}-hint`,
   'aria-invalid': fault ? true : false,
 });
-
-interface FieldProps {
-  name: string;
-  label: string;
-  hint?: string | undefined;
-  fault?: string | undefined;
-  children: preact.ComponentChildren;
-}
-
-/** A labelled input with a hint, which gives way to what is wrong with it. */
-export function Field({ name, label, hint, fault, children }: FieldProps) {
-  return (
-    <div class="field">
-      <label for={name}>{label}</label>
-      {children}
-      <p id={`${name}-hint`} class={fault ? 'hint hint-bad' : 'hint'} role={fault ? 'alert' : undefined}>{fault || hint || ''}</p>
-    </div>
-  );
-}

@@ -8,13 +8,14 @@ import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
 import { rows } from '../store/rows';
+import { ChatSearch } from './ChatSearch';
 import { Composer, type Answering } from './Composer';
 import { ConversationHead } from './ConversationHead';
 import { DeleteDialog } from './DeleteDialog';
 import { DownIcon } from './icons';
 import { Log } from './Log';
 import { nameOf } from './people';
-import { SearchResultsList } from './SearchResultsList';
+import { ReportDialog } from './ReportDialog';
 import { useLog } from './useLog';
 
 export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | null }) {
@@ -26,6 +27,7 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
   const [flash, setFlash] = useState<string | null>(null);
   const [answering, setAnswering] = useState<Answering>(null);
   const [deleting, setDeleting] = useState<Message | null>(null);
+  const [reported, setReported] = useState<Message | null>(null);
   const [fault, setFault] = useState(false);
   const [search, setSearch] = useState<string | null>(null);
   const [over, setOver] = useState(false);
@@ -45,7 +47,8 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
   useEffect(() => {
     if (link.value === 'offline' && timeline) return;
     if (wanted) return;
-    loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
+    // What is kept is better than a fault: it is brought up to date when the connection is back.
+    loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
   }, [chat_id, link.value]);
 
   useEffect(() => {
@@ -104,6 +107,7 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
           onEdit: (message) => setAnswering({ kind: 'edit', message }),
           onDelete: setDeleting,
           onJump: (message_id) => void jumpTo(message_id),
+          onReport: setReported,
         }}
       />
       <div class="under-log">
@@ -121,27 +125,8 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
         ? <p class="composer-blocked">{strings.blockedByYou}</p>
         : <Composer chat={chat} answering={answering} setAnswering={setAnswering} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
+      {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}
       {deleting && <DeleteDialog message={deleting} onClose={() => setDeleting(null)} />}
     </section>
-  );
-}
-
-interface ChatSearchProps {
-  chat_id: string;
-  name: string;
-  text: string;
-  onText(text: string): void;
-  onClose(): void;
-}
-
-/** Finds messages of this chat only. */
-function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchProps) {
-  const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  return (
-    <div class="chat-search" role="search" onKeyDown={(event) => { if (event.key === 'Escape') { event.preventDefault(); event.stopPropagation(); onClose(); } }}>
-      <input ref={field} type="text" inputMode="search" aria-label={strings.searchHere} placeholder={strings.searchHere} value={text} autocomplete="off" dir="auto" onInput={(event) => onText(event.currentTarget.value)} />
-      {text !== '' && <SearchResultsList text={text} chat_id={chat_id} name={name} />}
-    </div>
   );
 }

@@ -4,17 +4,19 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf } from '../i18n/times';
 import { muteChat } from '../session/preferences';
-import { blocked, features, me, presence } from '../session/state';
+import { blocked, features, link, me, presence } from '../session/state';
 import { toast } from '../session/toasts';
 import type { Chat } from '../store/chats';
 import { useState } from 'preact/hooks';
 import { ConfirmDialog } from './Dialog';
-import { BackIcon, BellIcon, BellOffIcon, MoreIcon, SearchIcon, ShieldIcon } from './icons';
+import { BackIcon, BellIcon, BellOffIcon, FlagIcon, MoreIcon, SearchIcon, ShieldIcon } from './icons';
 import { Menu, type MenuItem } from './Menu';
 import { Avatar, nameOf, statusOfUser } from './people';
+import { ReportDialog } from './ReportDialog';
 
 export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; searching: boolean; onSearch(): void }) {
   const [asking, setAsking] = useState(false);
+  const [reporting, setReporting] = useState(false);
   const { peer } = chat;
   const name = nameOf(peer);
   const self = peer.user_id === me.value;
@@ -53,6 +55,7 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
       ? { label: strings.unblock, icon: <ShieldIcon />, act: () => void setBlock(false) }
       : { label: strings.block, icon: <ShieldIcon />, danger: true, act: () => setAsking(true) });
   }
+  if (!self && features.value.reports) items.push({ label: strings.report, icon: <FlagIcon />, danger: true, act: () => setReporting(true) });
   return (
     <header class="head">
       <a class="icon-button head-back" href="#/" aria-label={strings.back} title={strings.back}><BackIcon /></a>
@@ -65,6 +68,7 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
         <button type="button" class="icon-button" aria-label={strings.searchHere} title={strings.searchHere} aria-expanded={searching} onClick={onSearch}><SearchIcon /></button>
       )}
       {items.length > 0 && <Menu label={strings.chatMenu} items={items}><MoreIcon /></Menu>}
+      {reporting && <ReportDialog peer={peer} onClose={() => setReporting(false)} />}
       {asking && (
         <ConfirmDialog title={strings.blockTitle(name)} text={strings.blockText} action={strings.block} danger onYes={() => void setBlock(true)} onNo={() => setAsking(false)} />
       )}
@@ -73,6 +77,8 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
 }
 
 function presenceText(user_id: string, username: string): string {
+  // Without a connection nobody knows.
+  if (link.value !== 'online') return `@${username}`;
   const status = statusOfUser(user_id);
   const seen = presence.value.get(user_id)?.last_active;
   const text = status === 'offline' && seen ? strings.lastSeen(mediumOf(seen)) : strings.presence[status];

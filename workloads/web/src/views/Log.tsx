@@ -34,6 +34,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, acts }: 
     onEdit: (message) => latest.current.onEdit(message),
     onDelete: (message) => latest.current.onDelete(message),
     onJump: (message_id) => latest.current.onJump(message_id),
+    onReport: (message) => latest.current.onReport(message),
   }), []);
   const [stop, setStop] = useState<string | null>(null);
   const messages = rows.filter((row) => row.kind === 'message' || row.kind === 'outgoing');

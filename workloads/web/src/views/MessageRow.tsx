@@ -2,11 +2,11 @@
 import type { Message, MessageStatus, Peer } from '../api/types';
 import { strings } from '../i18n/en';
 import { clockOf, mediumOf, wholeOf } from '../i18n/times';
-import { me } from '../session/state';
+import { features, me } from '../session/state';
 import { toast } from '../session/toasts';
 import { onlyEmoji } from '../store/text';
 import { Attachments } from './Attachments';
-import { CopyIcon, EditIcon, ReplyIcon, TrashIcon } from './icons';
+import { CopyIcon, EditIcon, FlagIcon, ReplyIcon, TrashIcon } from './icons';
 import { memo } from './memo';
 import { MessageText } from './MessageText';
 import { nameOf } from './people';
@@ -17,6 +17,7 @@ export interface MessageActs {
   onEdit(message: Message): void;
   onDelete(message: Message): void;
   onJump(message_id: string): void;
+  onReport(message: Message): void;
 }
 
 interface MessageRowProps {
@@ -80,6 +81,7 @@ function Acts({ message, own, acts }: { message: Message; own: boolean; acts: Me
       <Act label={strings.reply} act={() => acts.onReply(message)}><ReplyIcon /></Act>
       {message.message && <Act label={strings.copy} act={() => void copy(message.message)}><CopyIcon /></Act>}
       {own && message.type === 'text' && <Act label={strings.edit} act={() => acts.onEdit(message)}><EditIcon /></Act>}
+      {!own && features.value.reports && <Act label={strings.report} act={() => acts.onReport(message)}><FlagIcon /></Act>}
       {own && <Act label={strings.remove} act={() => acts.onDelete(message)}><TrashIcon /></Act>}
     </div>
   );

@@ -7,6 +7,7 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf, wholeOf } from '../i18n/times';
 import { chats, lacks, unread } from '../session/state';
+import { reaches } from '../store/ids';
 import { BellIcon } from './icons';
 import { Page } from './Page';
 import { Avatar, nameOf } from './people';
@@ -39,12 +40,14 @@ export function NotificationsView() {
       setFault(faultText(error));
     }
   }
+  // What has been read here meanwhile is old news, whatever the server's list still says.
+  const shown = list?.filter((one) => !one.chat_id || !one.message_id || !reaches(chats.value.get(one.chat_id)?.mine.read, one.message_id)) ?? null;
   return (
     <Page title={strings.notifications}>
       {fault && <p class="notice notice-bad" role="alert">{fault}</p>}
-      {list?.length === 0 && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
+      {shown?.length === 0 && !cursor && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
       <ul class="notes" role="list" aria-label={strings.notifications}>
-        {list?.map((one) => <Note key={one.notification_id} one={one} onRead={() => void read(one)} />)}
+        {shown?.map((one) => <Note key={one.notification_id} one={one} onRead={() => void read(one)} />)}
       </ul>
       {cursor && <button type="button" class="button" onClick={() => void load(cursor)}>{strings.more}</button>}
     </Page>

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { changePassword } from '../api/accounts';
 import { strings } from '../i18n/en';
 import { identity } from '../session/state';
-import { Field } from './AuthView';
+import { Field } from './Field';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';

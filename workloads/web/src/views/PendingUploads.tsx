@@ -9,12 +9,12 @@ export function PendingUploads({ chat_id, files }: { chat_id: string; files: rea
     <ul class="uploads" role="list" aria-label={strings.attachments}>
       {files.map((file) => (
         <li key={file.id} class={`upload upload-${file.state}`} data-testid="upload" data-state={file.state}>
-          {file.preview ? <img class="upload-picture" src={file.preview} alt="" /> : <span class="upload-picture"><FileIcon /></span>}
+          {file.preview && file.state !== 'failed' ? <img class="upload-picture" src={file.preview} alt="" /> : <span class="upload-picture"><FileIcon /></span>}
           <span class="upload-text">
             <strong dir="auto">{file.name}</strong>
             <UploadState file={file} />
           </span>
-          {file.state === 'failed' && (
+          {file.state === 'failed' && file.again && (
             <button type="button" class="icon-button" aria-label={strings.tryAgain} title={strings.tryAgain} onClick={() => retryUpload(chat_id, file.id)}><RetryIcon /></button>
           )}
           <button type="button" class="icon-button" aria-label={strings.removeFile(file.name)} title={strings.removeFile(file.name)} onClick={() => removeUpload(chat_id, file.id)}><CloseIcon /></button>

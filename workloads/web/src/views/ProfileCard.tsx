@@ -1,9 +1,10 @@
 // The name that others see.
 import { useEffect, useState } from 'preact/hooks';
-import { me as fetchMe, rename } from '../api/accounts';
+import { me as fetchMe, rename, sendVerification } from '../api/accounts';
+import { ApiError } from '../api/problem';
 import { strings } from '../i18n/en';
-import { account } from '../session/state';
-import { Field } from './AuthView';
+import { account, features, lacks } from '../session/state';
+import { Field } from './Field';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';
@@ -26,6 +27,7 @@ export function ProfileCard() {
   return (
     <Card title={strings.profile}>
       {mine && <p class="hint">@{mine.username} · {mine.email}</p>}
+      {mine?.email_verified === false && features.value.mail && <Unverified />}
       <form onSubmit={save}>
         <Field name="display-name" label={strings.displayName} hint={strings.displayNameHint}>
           <input id="display-name" value={shown} required maxLength={64} dir="auto" autocomplete="nickname" aria-describedby="display-name-hint" onInput={(event) => setName(event.currentTarget.value)} />
@@ -34,5 +36,24 @@ export function ProfileCard() {
         <Outcome action={action} text={strings.saved} />
       </form>
     </Card>
+  );
+}
+
+/** Has the mail sent again whose link confirms the address. A server without mail confirms none. */
+function Unverified() {
+  const action = useAction();
+  const ask = () => action.run(async () => {
+    try {
+      await sendVerification();
+    } catch (error) {
+      if (error instanceof ApiError && (error.absent || error.code === 'mail_disabled')) lacks('mail');
+      throw error;
+    }
+  });
+  return (
+    <>
+      <p class="hint">{strings.notVerified} <button type="button" class="link-button" onClick={() => void ask()}>{strings.sendVerification}</button></p>
+      <Outcome action={action} text={strings.verificationSent} />
+    </>
   );
 }

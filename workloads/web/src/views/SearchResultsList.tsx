@@ -22,7 +22,15 @@ interface Found {
   cursor: string | null;
 }
 
-export function SearchResultsList({ text, chat_id, name }: { text: string; chat_id?: string; name?: string }) {
+interface SearchResultsProps {
+  text: string;
+  /** Only in this chat, with somebody of this name. */
+  chat_id?: string;
+  name?: string;
+  onChosen?(): void;
+}
+
+export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResultsProps) {
   const q = text.trim();
   const key = `${chat_id ?? ''} ${q}`;
   const [found, setFound] = useState<Found | null>(null);
@@ -55,20 +63,21 @@ export function SearchResultsList({ text, chat_id, name }: { text: string; chat_
     <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults}>
       <p class="rows-note" aria-live="polite">{note}</p>
       <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
-        {(enough ? (current ?? found)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} />)}
+        {(enough ? (current ?? found)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
       </ul>
       {current?.cursor && <button type="button" class="button more" onClick={() => void fetchPage(current)}>{strings.more}</button>}
     </section>
   );
 }
 
-function Hit({ hit, inChat }: { hit: SearchResult; inChat: boolean }) {
+function Hit({ hit, inChat, onChosen }: { hit: SearchResult; inChat: boolean; onChosen?: (() => void) | undefined }) {
   const { message } = hit;
   const chat = chats.value.get(message.chat_id);
   const author = message.sender_id === me.value ? strings.you : chat ? nameOf(chat.peer) : '';
   const shown = excerpt(message.message, hit.highlights);
   const jump = (event: Event) => {
     event.preventDefault();
+    onChosen?.();
     go({ view: 'chat', chat_id: message.chat_id, message_id: message.message_id });
   };
   return (

@@ -85,7 +85,7 @@ function Finder({ id, label, icon, value, onChange, onClear }: FinderProps) {
   return (
     <div class="finder">
       <label for={id} class="finder-icon">{icon}<span class="visually-hidden">{label}</span></label>
-      <input id={id} type="text" inputMode="search" enterkeyhint="search" placeholder={label} value={value} autocomplete="off" spellcheck={false} dir="auto" onInput={(event) => onChange(event.currentTarget.value)} onKeyDown={key} />
+      <input id={id} type="search" enterkeyhint="search" placeholder={label} value={value} autocomplete="off" spellcheck={false} dir="auto" onInput={(event) => onChange(event.currentTarget.value)} onKeyDown={key} />
       {value !== '' && <button type="button" class="icon-button" aria-label={strings.clear} onClick={() => { onClear(); document.getElementById(id)?.focus(); }}><CloseIcon /></button>}
     </div>
   );

@@ -41,6 +41,8 @@ export const EyeIcon = () => <Icon><path d="M2.5 12C5 7.5 8.3 5.5 12 5.5s7 2 9.5
 export const NoteIcon = () => <Icon><path d="M6 3.5h12v17l-6-4-6 4z" /></Icon>;
 export const ShieldIcon = () => <Icon><circle cx="12" cy="12" r="8.5" /><path d="M6 6l12 12" /></Icon>;
 
+export const FlagIcon = () => <Icon><path d="M5.5 21V4M5.5 4.5c4-2 8 2 13 0v9c-5 2-9-2-13 0" /></Icon>;
+
 /** Ticks of a message: one when the server has it, two when a device has it. */
 export const OneTick = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><path d="M5 7.5l3.5 3.5L15 3.5" /></svg>;
 export const TwoTicks = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><path d="M1.5 7.5L5 11l6.5-7.5M9.5 10.5l.6.5 7.4-7.5" /></svg>;

@@ -1,0 +1,59 @@
+// What was written before: paging back, and finding again.
+import { call, chatOf, expect, log, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+
+const NEEDLE = 'the password of the lighthouse is Käsekuchen';
+
+/** Two people with a long chat that she has read, one line of which is far back. */
+async function longChat(lines) {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  let last;
+  for (let line = 1; line <= lines; line += 1) {
+    last = await write(line % 3 === 0 ? bob : ann, chat, line === 5 ? NEEDLE : `line ${String(line).padStart(3, '0')}`);
+  }
+  await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: last.message_id } });
+  return { ann, bob };
+}
+
+test('what is searched for is marked, and a hit leads to its place', async ({ windows }) => {
+  await needs('/search/messages');
+  const { ann, bob } = await longChat(140);
+  const hers = await windowOf(windows, ann);
+  const hit = hers.getByTestId('hit');
+  await expect(async () => {
+    await hers.getByLabel('Search messages').fill('lighthouse kasekuch');
+    await expect(hit).toHaveCount(1, { timeout: 3_000 });
+  }).toPass();
+  await expect(hit).toContainText(bob.username);
+  await expect(hit.locator('mark')).toHaveText(['lighthouse', 'Käsekuch']);
+  await picture(hers, 'search');
+  await hit.click();
+  await expect(message(hers, 'Käsekuchen')).toBeInViewport();
+  await picture(hers, 'search-jump');
+  // Newer messages follow as one scrolls down, to the newest.
+  await log(hers).hover();
+  await expect(async () => {
+    await hers.mouse.wheel(0, 4000);
+    await expect(message(hers, 'line 140')).toBeInViewport({ timeout: 1_000 });
+  }).toPass({ timeout: 60_000 });
+});
+
+test('older messages come as one scrolls up, and the view stays where it was', async ({ windows }) => {
+  const { ann, bob } = await longChat(140);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await expect(message(hers, 'line 140')).toBeInViewport();
+  await expect(message(hers, 'line 001')).toHaveCount(0);
+  await log(hers).hover();
+  // Each turn of the wheel may fetch a page; the first message is there in the end.
+  await expect(async () => {
+    await hers.mouse.wheel(0, -4000);
+    await expect(message(hers, 'line 001')).toBeInViewport({ timeout: 1_000 });
+  }).toPass({ timeout: 60_000 });
+  await picture(hers, 'oldest');
+  const texts = await hers.getByTestId('message').allInnerTexts();
+  const lines = texts.map((text) => /line (\d{3})/.exec(text)?.[1]).filter(Boolean);
+  expect(lines).toEqual([...lines].sort());
+  expect(new Set(lines).size).toBe(lines.length);
+  expect(lines.length).toBe(139);
+});

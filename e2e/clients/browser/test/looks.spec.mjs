@@ -1,0 +1,100 @@
+// On a phone, in the dark, by keyboard only, and for everybody's eyes.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import {
+  PHONE, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
+} from '../people.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What of WCAG 2 AA can be told by looking at the page. */
+async function accessibilityFaults(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() =>
+    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }));
+  return found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ').slice(0, 400)}`);
+}
+
+async function talkativePair() {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  await write(bob, chat, 'Did you see the boat this morning?');
+  await write(ann, chat, 'Yes! Its sails were red ⛵');
+  await write(bob, chat, 'مرحبا بالعالم');
+  await write(ann, chat, 'A longer line, long enough that it does not fit into one line of a small screen, whatever its width may be today.');
+  return { ann, bob };
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`the ${colorScheme} page can be read by everybody`, async ({ windows }) => {
+    const { ann, bob } = await talkativePair();
+    const page = await windows.open({ colorScheme });
+    await page.goto('/');
+    await expect(page.getByLabel('Password', { exact: true })).toBeVisible();
+    expect(await accessibilityFaults(page)).toEqual([]);
+    const hers = await windowOf(windows, ann, { colorScheme });
+    await openChat(hers, bob);
+    await expect(message(hers, 'the boat')).toBeVisible();
+    expect(await accessibilityFaults(hers)).toEqual([]);
+    await picture(hers, `chat-${colorScheme}`);
+  });
+}
+
+test('dark mode can be chosen, and is kept', async ({ windows }) => {
+  const hers = await windowOf(windows, await person('ann'), { colorScheme: 'light' });
+  const background = () => hers.evaluate(() => {
+    const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
+    return (r + g + b) / 3 < 128 ? 'dark' : 'light';
+  });
+  expect(await background()).toBe('light');
+  await hers.getByRole('button', { name: 'Dark mode' }).click();
+  await expect.poll(background).toBe('dark');
+  await picture(hers, 'dark-chosen');
+  await hers.reload();
+  await expect(chats(hers)).toBeAttached();
+  await expect.poll(background).toBe('dark');
+});
+
+test('on a phone there is one pane at a time', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann, { viewport: PHONE, isMobile: true, hasTouch: true });
+  await picture(hers, 'phone-chats');
+  await expect(field(hers)).not.toBeVisible();
+  await openChat(hers, bob);
+  await expect(chats(hers)).not.toBeVisible();
+  await say(hers, 'from the tram');
+  await expect(message(hers, 'from the tram')).toHaveAttribute('data-status', 'sent');
+  await picture(hers, 'phone-chat');
+  const wide = await hers.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(wide, 'pixels that stick out').toBeLessThanOrEqual(0);
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await expect(chats(hers)).toBeVisible();
+});
+
+test('the keyboard is enough', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windows.open();
+  await hers.goto('/');
+  await expect(hers.getByLabel('Password', { exact: true })).toBeVisible();
+  const press = (key) => hers.keyboard.press(key);
+  const focused = (locator) => locator.evaluate((element) => element.contains(document.activeElement)).catch(() => false);
+  // Tab gets everywhere, in at most so many steps.
+  const tabTo = async (locator) => {
+    for (let step = 0; step < 40 && !(await focused(locator)); step += 1) await press('Tab');
+    expect(await focused(locator), 'Tab gets there').toBe(true);
+  };
+  await tabTo(hers.getByLabel('Username', { exact: true }));
+  await hers.keyboard.type(ann.username);
+  await tabTo(hers.getByLabel('Password', { exact: true }));
+  await hers.keyboard.type(ann.password);
+  await press('Enter');
+  await expect(chatWith(hers, bob)).toBeVisible();
+  await tabTo(chatWith(hers, bob));
+  await picture(hers, 'keyboard-focus');
+  await press('Enter');
+  await expect(field(hers)).toBeVisible();
+  await tabTo(field(hers));
+  await hers.keyboard.type('typed only');
+  await press('Enter');
+  await expect(message(hers, 'typed only')).toHaveAttribute('data-status', 'sent');
+});

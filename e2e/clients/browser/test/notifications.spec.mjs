@@ -1,0 +1,33 @@
+// Being told of what one is not looking at.
+import { chatOf, expect, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+
+test('who looks elsewhere is told, and led to the message', async ({ windows }) => {
+  const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
+  await chatOf(ann, bob);
+  const chat = await chatOf(ann, cat);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await write(cat, chat, 'are you there?');
+  const toast = hers.getByRole('status').filter({ hasText: /new message|cat_/i });
+  await expect(toast.first()).toBeVisible();
+  await picture(hers, 'notification');
+  await toast.first().getByRole('button').first().click();
+  await expect(message(hers, 'are you there?')).toBeVisible();
+});
+
+test('unread messages are listed, and are read with their chat', async ({ windows }) => {
+  await needs('/notifications');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  await write(bob, chat, 'call me');
+  const hers = await windowOf(windows, ann);
+  const listed = hers.getByTestId('notification').filter({ hasText: bob.username });
+  await hers.getByRole('link', { name: 'Notifications' }).click();
+  await expect(listed.getByRole('button', { name: 'Mark as read' })).toBeVisible();
+  await picture(hers, 'notifications');
+  await listed.getByRole('link', { name: 'Open the chat' }).click();
+  await expect(message(hers, 'call me')).toBeVisible();
+  await hers.getByRole('link', { name: 'Notifications' }).click();
+  await expect(listed.or(hers.getByText('Nothing new')).first()).toBeVisible();
+  await expect(listed.getByRole('button', { name: 'Mark as read' })).toHaveCount(0);
+});

@@ -1,0 +1,37 @@
+// Finds messages of one chat.
+import { useEffect, useRef } from 'preact/hooks';
+import { strings } from '../i18n/en';
+import { SearchResultsList } from './SearchResultsList';
+
+interface ChatSearchProps {
+  chat_id: string;
+  name: string;
+  text: string;
+  onText(text: string): void;
+  onClose(): void;
+}
+
+export function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === 'Escape') {
+      event.preventDefault();
+      event.stopPropagation();
+      onClose();
+    } else if (event.target === field.current && (event.key === 'ArrowDown' || event.key === 'Enter')) {
+      const hit = box.current?.querySelector<HTMLElement>('[data-testid=hit]');
+      if (!hit) return;
+      event.preventDefault();
+      if (event.key === 'Enter') hit.click();
+      else hit.focus();
+    }
+  };
+  return (
+    <div class="chat-search" role="search" ref={box} onKeyDown={onKey}>
+      <input ref={field} type="search" aria-label={strings.searchHere} placeholder={strings.searchHere} value={text} autocomplete="off" dir="auto" onInput={(event) => onText(event.currentTarget.value)} />
+      {text !== '' && <SearchResultsList text={text} chat_id={chat_id} name={name} onChosen={onClose} />}
+    </div>
+  );
+}

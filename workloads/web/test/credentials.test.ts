@@ -1,0 +1,80 @@
+import './page';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { adopt, call, forget, onEnded, stored, token } from '../src/api/credentials';
+import type { Tokens } from '../src/api/types';
+
+const tokens = (n: number, expires_in = 900): Tokens => ({
+  username: 'ann', user_id: 'a', access_token: `access-${n}`, refresh_token: `refresh-${n}`, token_type: 'Bearer', expires_in,
+});
+const answer = (body: unknown, status = 200) => new Response(JSON.stringify(body), { status });
+const server = vi.fn<typeof fetch>();
+vi.stubGlobal('fetch', server);
+/** What was asked of the server: method, path and token. */
+const asked = () => server.mock.calls.map(([url, init]) => {
+  const headers = init?.headers as Record<string, string>;
+  return [init?.method, new URL(String(url)).pathname, headers.Authorization ?? null].filter(Boolean).join(' ');
+});
+
+beforeEach(async () => {
+  server.mockReset();
+  await forget();
+});
+
+describe('the access token', () => {
+  test('is used until it is about to expire, then renewed once for all who ask at once', async () => {
+    await adopt(tokens(1));
+    expect(await token()).toBe('access-1');
+    await adopt(tokens(2, 10));
+    server.mockImplementation(async () => answer(tokens(3)));
+    expect(await Promise.all([token(), token(), token()])).toEqual(['access-3', 'access-3', 'access-3']);
+    expect(asked()).toEqual(['POST /token/refresh']);
+    expect(JSON.parse(String(server.mock.calls[0]![1]!.body))).toEqual({ refresh_token: 'refresh-2' });
+  });
+
+  test('that the server refuses is renewed, and the call made again', async () => {
+    await adopt(tokens(1));
+    server
+      .mockResolvedValueOnce(answer({ code: 'token_expired', detail: '' }, 401))
+      .mockResolvedValueOnce(answer(tokens(2)))
+      .mockResolvedValueOnce(answer({ fine: true }));
+    expect(await call('GET', '/me')).toEqual({ fine: true });
+    expect(asked()).toEqual(['GET /me Bearer access-1', 'POST /token/refresh', 'GET /me Bearer access-2']);
+  });
+
+  test('is not to blame for a wrong password', async () => {
+    await adopt(tokens(1));
+    server.mockResolvedValueOnce(answer({ code: 'invalid_credentials', detail: 'wrong' }, 401));
+    await expect(call('DELETE', '/me', { body: { password: 'x' } })).rejects.toMatchObject({ code: 'invalid_credentials' });
+    expect(server).toHaveBeenCalledOnce();
+  });
+});
+
+describe('the session', () => {
+  test('is over when the refresh token is refused, and everybody is told', async () => {
+    const ended = vi.fn();
+    onEnded(ended);
+    await adopt(tokens(1, 0));
+    server.mockResolvedValueOnce(answer({ code: 'invalid_refresh_token', detail: '' }, 401));
+    await expect(token()).rejects.toMatchObject({ status: 401 });
+    expect(ended).toHaveBeenCalledOnce();
+  });
+
+  test('outlives a server that is away', async () => {
+    const ended = vi.fn();
+    onEnded(ended);
+    await adopt(tokens(1, 0));
+    server.mockRejectedValueOnce(new TypeError('network')).mockResolvedValueOnce(new Response('<html>', { status: 502 }));
+    await expect(token()).rejects.toMatchObject({ status: 0 });
+    await expect(token()).rejects.toMatchObject({ status: 502 });
+    expect(ended).not.toHaveBeenCalled();
+    expect(await stored()).toEqual({ user_id: 'a', username: 'ann' });
+    server.mockResolvedValueOnce(answer(tokens(2)));
+    expect(await token()).toBe('access-2');
+  });
+
+  test('leaves nothing when it is forgotten', async () => {
+    await adopt(tokens(1));
+    await forget();
+    expect(await stored()).toBeNull();
+  });
+});

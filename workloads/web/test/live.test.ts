@@ -1,0 +1,108 @@
+import './page';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import * as database from '../src/idb/database';
+import { ApiError } from '../src/api/problem';
+import { start, stop } from '../src/session/live';
+import { chats, identity, link, reset, timelines } from '../src/session/state';
+import type { Listeners } from '../src/socket/connection';
+import { ANN, CHAT, entry, ids, idAt, message } from './sample';
+
+const { ask, server } = vi.hoisted(() => ({ ask: vi.fn(), server: { listeners: null as unknown, chats: vi.fn(), history: vi.fn() } }));
+vi.mock('../src/socket/connection', () => ({
+  ask, tell: () => undefined, connected: () => true, close: () => undefined, hurry: () => undefined,
+  open: (listeners: unknown) => { server.listeners = listeners; },
+}));
+vi.mock('../src/api/messages', () => ({ chats: server.chats, history: server.history, startChat: vi.fn(), search: async () => ({ hits: [] }) }));
+vi.mock('../src/api/accounts', () => ({ blocks: async () => [] }));
+vi.mock('../src/api/credentials', () => ({ call: async () => ({}) }));
+
+/** What was asked of `sync`. */
+const asked = () => ask.mock.calls.filter(([event]) => event === 'sync').map(([, payload]) => payload.since);
+const syncs = (...pages: (object | Error)[]) => ask.mockImplementation(async (event: string) => {
+  if (event === 'presence_subscribe') return { presence: [] };
+  if (event !== 'sync') return {};
+  const page = pages.shift() ?? { events: [], next: 'end', more: false, reset: false };
+  if (page instanceof Error) throw page;
+  return page;
+});
+const event = (name: string, data: object) => ({ event_id: 'e', event: name, data });
+async function connect(sync_token: string) {
+  await (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token, limits: { message_bytes: 16384 } });
+  await vi.waitFor(async () => expect(await database.get('meta', 'sync_token')).toBeDefined());
+}
+const keep = () => database.putAll('messages', [[CHAT, { chat_id: CHAT, messages: [message(1), message(2)], older: false }]]);
+
+beforeEach(async () => {
+  ask.mockReset();
+  server.chats.mockReset().mockResolvedValue([entry({ last_message: message(2) })]);
+  await database.clearAll();
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+});
+afterEach(stop);
+
+test('the first connect loads the list and begins at the token that it got', async () => {
+  syncs();
+  await start();
+  expect(link.value).toBe('connecting');
+  await connect('t0');
+  expect(link.value).toBe('online');
+  expect(asked()).toEqual(['t0']);
+  await vi.waitFor(() => expect(chats.value.get(CHAT)?.last?.message_id).toBe(idAt(2)));
+  expect(await database.get('meta', 'sync_token')).toBe('end');
+});
+
+test('what is kept is shown at once, and what happened since is added, page by page', async () => {
+  await keep();
+  await database.put('chats', CHAT, { ...chatOf(), activity: 1 });
+  await database.put('meta', 'sync_token', 't1');
+  syncs(
+    { events: [event('receive_message', message(3))], next: 't2', more: true, reset: false },
+    { events: [event('receive_message', message(4)), event('message_deleted', { chat_id: CHAT, message_id: idAt(1) })], next: 't3', more: false, reset: false },
+  );
+  await start();
+  expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([1, 2].map(idAt));
+  await connect('t9');
+  expect(asked()).toEqual(['t1', 't2']);
+  expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([1, 2, 3, 4].map(idAt));
+  expect(timelines.value.get(CHAT)!.messages[0]!.deleted).toBe(true);
+  expect(await database.get('meta', 'sync_token')).toBe('t3');
+  const kept = await database.get<{ messages: object[] }>('messages', CHAT);
+  expect(kept!.messages).toHaveLength(4);
+});
+
+test('a token that is too old drops what was kept', async () => {
+  await keep();
+  await database.put('meta', 'sync_token', 'old');
+  syncs({ events: [], next: 't5', more: false, reset: true });
+  await start();
+  await connect('t9');
+  expect(timelines.value.size).toBe(0);
+  expect(await database.get('messages', CHAT)).toBeUndefined();
+  expect(await database.get('meta', 'sync_token')).toBe('t5');
+});
+
+test('a token of another server does so too, and the connection’s own is used from then on', async () => {
+  await keep();
+  await database.put('meta', 'sync_token', 'foreign');
+  syncs(new ApiError(400, 'invalid_cursor', ''));
+  await start();
+  await connect('t9');
+  expect(asked()).toEqual(['foreign', 't9']);
+  expect(timelines.value.size).toBe(0);
+});
+
+test('a sync that fails keeps its token for the next connect', async () => {
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  await database.put('meta', 'sync_token', 't1');
+  syncs(new ApiError(0, 'timeout', ''));
+  await start();
+  await connect('t9');
+  expect(await database.get('meta', 'sync_token')).toBe('t1');
+  await connect('t10');
+  expect(asked()).toEqual(['t1', 't1']);
+});
+
+function chatOf() {
+  return { chat_id: CHAT, peer: entry().peer, last: message(2), unread: 0, mine: { delivered: null, read: null }, theirs: { delivered: null, read: null }, muted: false };
+}

@@ -1,0 +1,132 @@
+import './page';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
+import { reset, identity, link, outbox, chats, timelines } from '../src/session/state';
+import { discard, resume, retry, send } from '../src/session/sending';
+import { apply } from '../src/session/events';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
+
+const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
+vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
+vi.mock('../src/api/messages', () => ({ chats: async () => [], history: vi.fn(), startChat: vi.fn(), search: vi.fn() }));
+
+const OTHER = 'dddddddd-0000-5000-8000-000000000004';
+/** The sends that were asked of the server, by their texts. */
+const sent = () => ask.mock.calls.filter(([event]) => event === 'send_message').map(([, payload]) => payload.message);
+const idsSent = () => ask.mock.calls.map(([, payload]) => payload.client_message_id);
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 5, 12) });
+  ask.mockReset();
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+  link.value = 'online';
+  chats.value = loaded(new Map(), [entry(), entry({ chat_id: OTHER })], ANN, Date.now());
+  timelines.value = new Map([[CHAT, { messages: [message(1)], older: false, newer: false }]]);
+});
+
+describe('sending', () => {
+  test('is one by one within a chat, and side by side among chats', async () => {
+    const answers: (() => void)[] = [];
+    let n = 10;
+    ask.mockImplementation(() => new Promise((resolve) => answers.push(() => resolve({ status: 'ok', message_id: idAt((n += 1)), timestamp: message(n).timestamp }))));
+    send({ chat_id: CHAT, message: 'one' });
+    send({ chat_id: CHAT, message: 'two' });
+    send({ chat_id: OTHER, message: 'elsewhere' });
+    expect(sent()).toEqual(['one', 'elsewhere']);
+    answers[0]!();
+    await settle();
+    expect(sent()).toEqual(['one', 'elsewhere', 'two']);
+    answers[2]!();
+    await settle();
+    expect(outbox.value.map((one) => one.message)).toEqual(['elsewhere']);
+    expect(timelines.value.get(CHAT)!.messages.map((one) => one.message)).toEqual(['text 1', 'one', 'two']);
+  });
+
+  test('is tried again with the same id until the server answers', async () => {
+    ask.mockRejectedValueOnce(new ApiError(0, 'timeout', '')).mockRejectedValueOnce(new ApiError(400, 'unavailable', ''))
+      .mockResolvedValueOnce({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp, duplicate: true });
+    send({ chat_id: CHAT, message: 'hello' });
+    await settle();
+    expect(outbox.value[0]!.state).toBe('pending');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent()).toEqual(['hello', 'hello', 'hello']);
+    expect(new Set(idsSent()).size).toBe(1);
+    expect(outbox.value).toEqual([]);
+  });
+
+  test('waits for the connection, and goes on when it is there', async () => {
+    link.value = 'offline';
+    send({ chat_id: CHAT, message: 'later' });
+    expect(sent()).toEqual([]);
+    link.value = 'online';
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    resume();
+    await settle();
+    expect(sent()).toEqual(['later']);
+    expect(outbox.value).toEqual([]);
+  });
+
+  test('that the server refuses says why, does not hold up others, and can be tried again or given up', async () => {
+    ask.mockRejectedValueOnce(new ApiError(400, 'blocked', 'blocked'));
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    send({ chat_id: CHAT, message: 'refused' });
+    send({ chat_id: CHAT, message: 'fine' });
+    await vi.advanceTimersByTimeAsync(10);
+    expect(outbox.value).toMatchObject([{ message: 'refused', state: 'failed', reason: expect.stringContaining('blocked') }]);
+    retry(outbox.value[0]!.client_message_id);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(sent()).toEqual(['refused', 'fine', 'refused']);
+    expect(outbox.value).toEqual([]);
+    link.value = 'offline';
+    send({ chat_id: CHAT, message: 'given up' });
+    discard(outbox.value[0]!.client_message_id);
+    expect(outbox.value).toEqual([]);
+  });
+
+  test('is over when the message comes back before the acknowledgement does', async () => {
+    ask.mockImplementation(() => new Promise(() => undefined));
+    send({ chat_id: CHAT, message: 'quick' });
+    const { client_message_id } = outbox.value[0]!;
+    apply('receive_message', message(9, { sender_id: ANN, message: 'quick', client_message_id }), false);
+    expect(outbox.value).toEqual([]);
+    expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([idAt(1), idAt(9)]);
+  });
+});
+
+describe('what happens', () => {
+  test('live and again by sync counts once', () => {
+    for (const live of [true, false]) apply('receive_message', message(5), live);
+    expect(chats.value.get(CHAT)).toMatchObject({ unread: 1, last: { message_id: idAt(5) } });
+    expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([idAt(1), idAt(5)]);
+  });
+
+  test('to a message shows everywhere', () => {
+    apply('receive_message', message(5), true);
+    apply('message_edited', message(5, { message: 'better', edited_at: '2026-01-05T13:00:00.000Z' }), true);
+    expect(chats.value.get(CHAT)!.last!.message).toBe('better');
+    apply('message_deleted', { chat_id: CHAT, message_id: idAt(5) }, true);
+    expect(timelines.value.get(CHAT)!.messages.at(-1)).toMatchObject({ deleted: true, message: '' });
+    expect(chats.value.get(CHAT)!.last).toMatchObject({ deleted: true });
+  });
+
+  test('to the other member’s account takes the chat away', () => {
+    apply('chat_deleted', { chat_id: CHAT }, true);
+    expect([chats.value.has(CHAT), timelines.value.has(CHAT)]).toEqual([false, false]);
+  });
+
+  test('as receipts moves the ticks of own messages only', () => {
+    apply('receipt', { chat_id: CHAT, user_id: BOB, delivered_up_to: idAt(3), read_up_to: idAt(2) }, true);
+    expect(chats.value.get(CHAT)!.theirs).toEqual({ delivered: idAt(3), read: idAt(2) });
+    expect(chats.value.get(CHAT)!.mine).toEqual({ delivered: null, read: null });
+  });
+
+  test('as an event of a later server, or as nonsense, changes nothing', () => {
+    const before = chats.value;
+    apply('something_new', { chat_id: CHAT }, true);
+    apply('receive_message', null, true);
+    expect(chats.value).toBe(before);
+  });
+});
