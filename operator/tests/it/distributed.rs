@@ -154,7 +154,7 @@ async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_paus
     world.server.edit(JOBS, NS, &job[0], |job| job["status"] = json!({}));
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    assert_eq!(services(&world).len(), 4);
+    assert_eq!(services(&world).len(), 5);
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn stores_of_somebody_else_are_used_when_they_answer() {
     assert!(condition.starts_with("False/StoreUnreachable: postgres: "), "{condition}");
     assert!(condition.contains("correct dependencies.postgres.external.endpoints"), "{condition}");
     assert!(world.condition("Degraded").contains("StoreUnreachable"));
-    assert_eq!(services(&world).len(), 4, "services go on");
+    assert_eq!(services(&world).len(), 5, "services go on");
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
     world.settle().await;
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
