@@ -28,9 +28,10 @@ lint: ## Check format and lints
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-generate: build ## Write CRDs, charts, RBAC and OpenAPI from the code
+generate: build ## Write CRDs, charts, RBAC, OpenAPI and AsyncAPI from the code
 	@target/debug/crdgen
 	@target/debug/sentinel openapi > docs/reference/openapi.json
+	@target/debug/sentinel asyncapi > docs/reference/asyncapi.json
 
 generated: build ## Check that generated files are in step with the code
 	@e2e/check-generated.sh

@@ -10,7 +10,9 @@ export CHROMIUM
 e2e/clients/install.sh browser
 
 if [ -z "${SENTINEL_URL:-}" ]; then
-  web=$(target/debug/sentinel-e2e web build | tee /dev/stderr | tail -n 1)
+  built=$(target/debug/sentinel-e2e web build)
+  echo "$built"
+  web=${built##*$'\n'}
   work=$(mktemp -d)
   supervisor=
   finish() {

@@ -4,9 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target/debug/crdgen --check
 out=$(mktemp); trap 'rm -f "$out"' EXIT
-target/debug/sentinel openapi > "$out"
-if ! diff -u docs/reference/openapi.json "$out"; then
-  echo "docs/reference/openapi.json is not in step with the code: run 'make generate' and commit" >&2
-  exit 1
-fi
+for name in openapi asyncapi; do
+  target/debug/sentinel "$name" > "$out"
+  if ! diff -u "docs/reference/$name.json" "$out"; then
+    echo "docs/reference/$name.json is not in step with the code: run 'make generate' and commit" >&2
+    exit 1
+  fi
+done
 echo "generated files are in step with the code"

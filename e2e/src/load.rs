@@ -10,6 +10,7 @@ mod figures;
 mod idle;
 mod packet;
 mod process;
+mod search;
 mod target;
 mod wire;
 
@@ -59,6 +60,9 @@ pub struct LoadArgs {
     /// Only hold the connections, and measure the server's memory.
     #[arg(long, conflicts_with_all = ["rate", "window"], requires = "server_pid")]
     idle: bool,
+    /// Write so many messages, then measure search over them.
+    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["rate", "window", "idle"])]
+    search: Option<u64>,
     /// Bytes of text in a message.
     #[arg(long, default_value_t = 100)]
     bytes: usize,
@@ -85,6 +89,15 @@ pub async fn run(args: LoadArgs) -> Result<()> {
     process::raise_open_files(args.clients)?;
     let server = args.server_pid.map(Server::of);
     let accounts = accounts::prepare(target, args.clients, args.accounts.as_deref()).await?;
+    if let Some(messages) = args.search {
+        let report = search::measure(target, &accounts, messages.max(1)).await?;
+        if args.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            print!("{report}");
+        }
+        return Ok(());
+    }
     let report = LocalSet::new().run_until(measure(&args, target, server, accounts)).await?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);

@@ -1,5 +1,6 @@
 //! Two stock clients write to `sentinel standalone` while the process is killed under them. A pod's force-deletion
 //! still lets the process hear SIGTERM; SIGKILL does not. No cluster is needed.
+//! Search and notifications, which follow the messages, agree with history in the end too.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
 
@@ -62,5 +63,5 @@ async fn every_acknowledged_message_survives_sigkill_exactly_once() {
         server = start(&address, folder.path()).await;
     }
     conversation.acknowledged(BETWEEN_KILLS, PATIENCE).await;
-    conversation.check(KILLS).await;
+    conversation.check_with_consumers(KILLS, PATIENCE).await;
 }

@@ -68,8 +68,14 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
         key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
         keys_digest: "known in the cluster only".into(),
         tls_digest: Some("known in the cluster only".into()),
+        push_digest: names_push_secrets(chat).then(|| "known in the cluster only".into()),
+        mail_digest: chat.spec.mail.as_ref().map(|_| "known in the cluster only".into()),
         stores: Store::ALL.into_iter().map(|store| (store, unknown_store_facts(chat, store))).collect(),
     }
+}
+
+fn names_push_secrets(chat: &ValidChat) -> bool {
+    chat.spec.push.fcm.is_some() || chat.spec.push.web_push.key_secret.is_some()
 }
 
 fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
@@ -90,7 +96,8 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
 fn redacted_keys(chat: &ValidChat) -> Result<Value, build::Error> {
     let metadata = build::keys_metadata(chat);
     let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
-    value["stringData"] = json!({ "jwt-0001.pem": "(generated)", "kek-0001": "(generated)" });
+    value["stringData"] =
+        json!({ "jwt-0001.pem": "(generated)", "kek-0001": "(generated)", "vapid.pem": "(generated)" });
     Ok(value)
 }
 

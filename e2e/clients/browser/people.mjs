@@ -27,10 +27,16 @@ export async function call(method, path, { token, body } = {}) {
   return text ? JSON.parse(text) : undefined;
 }
 
+/** Skips the rest of a test unless it can be done here, and says why. */
+export function only(possible, otherwise) {
+  if (!possible) console.log(`skipped: ${otherwise}`);
+  test.skip(!possible, otherwise);
+}
+
 /** Skips the rest of a test where the server has no such route. */
 export async function needs(path) {
   const { paths } = await call('GET', '/openapi.json');
-  test.skip(!(path in paths), `this server has no ${path}`);
+  only(path in paths, `this server has no ${path}`);
 }
 
 /** A person with an account. */

@@ -1,12 +1,13 @@
 """The core of the contract with the stock Python client."""
 
 import itertools
+import time
 
 import pytest
 import requests
 import socketio
 
-from platform_client import BASE, Client, User, call
+from platform_client import BASE, PATIENCE, Client, User, call
 
 NOBODY = "0192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10"
 
@@ -212,3 +213,50 @@ def test_ids_of_other_peoples_chats_tell_nothing(people, chat):
 def test_the_description_is_served():
     answer = requests.get(f"{BASE}/openapi.json", timeout=10)
     assert answer.json()["openapi"].startswith("3.1")
+
+
+def until(look, right, patience=PATIENCE * 4):
+    """Looks again and again until what is seen is right: search and notifications follow a moment after a message."""
+    deadline = time.monotonic() + patience
+    while not right(seen := look()):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.1)
+    return seen
+
+
+def test_a_message_is_found_by_its_members_as_it_is_now(people, chat):
+    ann, bob = people
+    answer = call("POST", f"/users/chat/{chat}/messages", ann.token, json={"message": "😀 pangolín sighted at noon"})
+    assert answer.status_code == 201, answer.text
+    message = answer.json()
+
+    def found(user, q):
+        answer = call("GET", "/search/messages", user.token, params={"q": q})
+        assert answer.status_code == 200, answer.text
+        return [(hit["message"]["message_id"], hit["highlights"]) for hit in answer.json()["hits"]]
+
+    id = message["message_id"]
+    # The emoji has two UTF-16 code units.
+    assert until(lambda: found(bob, "PANGOLIN noo"), bool) == [(id, [[3, 11], [23, 26]])]
+    assert found(ann, '"sighted at"') == [(id, [[12, 22]])]
+    assert found(User("eve"), "pangolin") == []
+    edit = call("PATCH", f"/users/chat/{chat}/messages/{id}", ann.token, json={"message": "armadillo"})
+    assert edit.status_code == 200, edit.text
+    assert found(bob, "pangolin") == []
+    until(lambda: found(bob, "armadillo"), bool)
+
+
+def test_the_recipient_is_told_and_reading_the_chat_reads_it(people, chat):
+    ann, bob = people
+    message = call("POST", f"/users/chat/{chat}/messages", ann.token, json={"message": "told"}).json()
+
+    def seen():
+        answer = call("GET", "/notifications", bob.token)
+        assert answer.status_code == 200, answer.text
+        mine = [one for one in answer.json()["notifications"] if one["message_id"] == message["message_id"]]
+        return mine[0]["read"] if mine else None
+
+    until(seen, lambda read: read is False)
+    body = {"message_id": message["message_id"]}
+    assert call("POST", f"/users/chat/{chat}/read", bob.token, json=body).status_code == 204
+    until(seen, lambda read: read is True)

@@ -8,7 +8,9 @@
 
 mod dependencies;
 mod gateway;
+mod mail;
 mod platform;
+mod push;
 pub mod rules;
 pub mod schema;
 mod services;
@@ -26,7 +28,9 @@ pub use self::{
         ExternalRedis, ExternalS3, Managed, RedisMode, Store, StoreTls,
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
+    mail::{Mail, MailTls},
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
+    push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
@@ -99,6 +103,12 @@ pub struct SentinelChatSpec {
     /// What one caller can do.
     #[serde(default)]
     pub limits: Limits,
+    /// Pushes to devices whose app is not open.
+    #[serde(default)]
+    pub push: Push,
+    /// Mail to the owners of accounts; none is sent when this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// Seconds over which sockets are closed when a pod stops.
     #[serde(default = "default_drain_seconds")]
     #[schemars(range(min = 0, max = 600))]

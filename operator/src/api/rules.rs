@@ -99,12 +99,42 @@ pub const RULES: &[Rule] = &[
         "self.profile == oldSelf.profile",
         "profile cannot change: restore the old value; to use the other profile, create a second SentinelChat and move the data",
     ),
+    rule(
+        "spec.mail",
+        "self.host.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",
+        "mail.host: write the relay's name without scheme and port, for example smtp.example.com",
+    ),
+    rule(
+        "spec.mail",
+        "self.baseUrl.matches('^https?://[^/?# ]+(/[^?# ]*)?$')",
+        "mail.baseUrl: write where the web client is, for example https://chat.example.com",
+    ),
+    rule(
+        "spec.mail",
+        "self.from.contains('@')",
+        "mail.from: write an address, for example Sentinel <chat@example.com>",
+    ),
     rule("spec.image", REPOSITORY, REPOSITORY_MESSAGE),
     rule("spec.image", TAG, TAG_MESSAGE),
     rule("spec.image", DIGEST, DIGEST_MESSAGE),
     rule("spec.gateway.image", REPOSITORY, REPOSITORY_MESSAGE),
     rule("spec.gateway.image", TAG, TAG_MESSAGE),
     rule("spec.gateway.image", DIGEST, DIGEST_MESSAGE),
+    rule(
+        "spec.push.webPush",
+        "!has(self.subject) || self.subject.matches('^(mailto:[^@ ]+@[^@ ]+|https://[^ ]+)$')",
+        "push.webPush.subject: write mailto: and an address, or a page with https://, for example mailto:ops@example.com",
+    ),
+    rule(
+        "spec.push.webPush",
+        "self.allowedHosts.all(h, h.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'))",
+        "push.webPush.allowedHosts: write names in lower case without scheme, port and path, for example push.example.com",
+    ),
+    rule(
+        "spec.push.fcm",
+        "!has(self.baseUrl) || self.baseUrl.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?$')",
+        "push.fcm.baseUrl: write scheme, host and port without path, for example https://fcm.googleapis.com",
+    ),
     rule(
         "spec.gateway",
         "!has(self.host) || self.host.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",

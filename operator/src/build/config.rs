@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use k8s_openapi::api::core::v1::ConfigMap;
 use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
 
-use super::{Error, Facts, metadata, stores};
+use super::{Error, Facts, mail, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
 
 /// Port for clients.
@@ -65,9 +65,11 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
+        mail: mail::config(chat)?,
         web_dir: chat.spec.web.enabled.then(|| PathBuf::from(WEB)),
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
+        push: push::config(chat)?,
     })
 }
 

@@ -20,7 +20,7 @@ use k8s_openapi::{
 use super::{
     Child, Error, Facts, Kind,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
-    digest, metadata, pod,
+    digest, mail, metadata, pod, push,
     sentinel::{GRACE, USER, service_port},
     services::{self, Service},
 };
@@ -102,8 +102,20 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
     parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
     let (mut volumes, mut mounts) = mounted(chat, facts, service.stores);
+    if service.component == Component::Notification {
+        parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
+        let (secrets, folders) = push::mounted(chat);
+        volumes.extend(secrets);
+        mounts.extend(folders);
+    }
     volumes.push(secret_volume("keys", &facts.key_secret, None));
     mounts.push(read_only("keys", KEYS));
+    if service.component == Component::Users {
+        let (mail, mail_mounts) = mail::mounted(chat);
+        volumes.extend(mail);
+        mounts.extend(mail_mounts);
+        parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
+    }
     let spec = PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
@@ -163,7 +175,7 @@ pub(super) fn read_only(name: &str, path: &str) -> VolumeMount {
     VolumeMount { name: name.into(), mount_path: path.into(), read_only: Some(true), ..VolumeMount::default() }
 }
 
-fn secret_volume(name: &str, secret: &str, entry: Option<&str>) -> Volume {
+pub(super) fn secret_volume(name: &str, secret: &str, entry: Option<&str>) -> Volume {
     Volume {
         name: name.into(),
         secret: Some(SecretVolumeSource {

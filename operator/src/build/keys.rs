@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::{
     rand::{SecureRandom, SystemRandom},
-    signature::Ed25519KeyPair,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -44,11 +44,12 @@ pub fn credentials_metadata(chat: &ValidChat, store: Store) -> ObjectMeta {
     }
 }
 
-/// A Secret with one signing key and one key-encryption key.
+/// A Secret with one signing key, one key-encryption key and one key for Web Push.
 pub fn generate(chat: &ValidChat) -> Result<Secret, KeyError> {
     let data = BTreeMap::from([
         ("jwt-0001.pem".into(), ByteString(signing_key()?.into_bytes())),
         ("kek-0001".into(), ByteString(encryption_key()?.into_bytes())),
+        (super::push::VAPID.into(), ByteString(vapid_key()?.into_bytes())),
     ]);
     Ok(Secret { metadata: metadata(chat), type_: Some("Opaque".into()), data: Some(data), ..Secret::default() })
 }
@@ -58,9 +59,20 @@ fn signing_key() -> Result<String, KeyError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Generate)?;
     // Version 1 of the format, without the public key, is what every reader takes.
     let der = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
-    let body = STANDARD.encode(der.as_ref());
+    Ok(private_key_pem(der.as_ref()))
+}
+
+/// A P-256 key as PKCS#8 PEM.
+fn vapid_key() -> Result<String, KeyError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Generate)?;
+    let der = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
+    Ok(private_key_pem(der.as_ref()))
+}
+
+fn private_key_pem(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
     let lines: Vec<&str> = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")))
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
 /// 32 random bytes in base64.
@@ -82,6 +94,13 @@ mod tests {
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap();
         assert_eq!(pair.sign(b"x").as_ref().len(), 64);
         assert_ne!(pem, signing_key().unwrap());
+    }
+
+    #[test]
+    fn vapid_key_can_be_read_back() {
+        let pem = vapid_key().unwrap();
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &STANDARD.decode(body).unwrap()).unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod identity;
 mod ingress;
 mod keys;
 mod kind;
+mod mail;
 mod migration;
 mod monitoring;
 mod network;
@@ -14,6 +15,7 @@ mod nginx;
 mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
+pub(crate) mod push;
 mod sentinel;
 pub mod services;
 pub(crate) mod stores;
@@ -63,6 +65,10 @@ pub struct Facts {
     pub keys_digest: String,
     /// Hash of the gateway's certificate, when it terminates TLS itself.
     pub tls_digest: Option<String>,
+    /// Hash of the Secrets that pushes need, when the resource names some; pods that push roll when it changes.
+    pub push_digest: Option<String>,
+    /// Hash of what the mail relay is used with, when mail is sent; pods that send roll when it changes.
+    pub mail_digest: Option<String>,
     /// What is known of each store of profile Distributed.
     pub stores: BTreeMap<Store, StoreFacts>,
 }
@@ -134,7 +140,10 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     } else {
         children.push(Child::new(Kind::Service, &sentinel::pods_service(chat))?);
         children.push(Child::new(Kind::Service, &sentinel::service(chat))?);
-        let content = digest(&[&data, facts.keys_digest.as_bytes()]);
+        let mut parts: Vec<&[u8]> = vec![&data, facts.keys_digest.as_bytes()];
+        parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
+        parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
+        let content = digest(&parts);
         workloads.push(Child::new(Kind::StatefulSet, &sentinel::stateful_set(chat, facts, content))?);
     }
     children.push(Child::new(Kind::Service, &gateway::service(chat))?);

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     config::{ADMIN_PORT, PORT},
-    metadata, nginx, services,
+    metadata, nginx, push, services,
 };
 use crate::{
     api::{External, Store},
@@ -97,9 +97,12 @@ fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
         if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
             flows.push(Flow { from: Peer::Monitoring, to: me, port: i32::from(ADMIN_PORT) });
         }
+        if service.component == Component::Users {
+            flows.extend(mail_flow(chat, me));
+        }
         if service.component == Component::Notification {
             // Push services.
-            flows.push(Flow { from: me, to: Peer::Anyone, port: 443 });
+            flows.extend(push::ports(chat).into_iter().map(|port| Flow { from: me, to: Peer::Anyone, port }));
         }
         flows.push(Flow { from: me, to: Peer::Dns, port: 53 });
         flows.extend(service.stores.iter().flat_map(|store| store_flows(chat, me, *store)));
@@ -145,10 +148,18 @@ fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {
     if nginx::own_certificate(chat).is_some() {
         flows.push(Flow { from: Peer::Anyone, to: gateway, port: nginx::TLS_PORT });
     }
+    // Push services.
+    flows.extend(push::ports(chat).into_iter().map(|port| Flow { from: sentinel, to: Peer::Anyone, port }));
     if !chat.spec.network_policy.monitoring_namespaces.is_empty() {
         flows.push(Flow { from: Peer::Monitoring, to: sentinel, port: i32::from(ADMIN_PORT) });
     }
+    flows.extend(mail_flow(chat, sentinel));
     flows
+}
+
+/// The connection to the mail relay, wherever it is.
+fn mail_flow(chat: &ValidChat, from: Peer) -> Option<Flow> {
+    chat.spec.mail.as_ref().map(|mail| Flow { from, to: Peer::Anyone, port: mail.port })
 }
 
 /// The policy of one component: what the table allows it, and nothing else.

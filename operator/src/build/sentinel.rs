@@ -22,7 +22,7 @@ use k8s_openapi::{
 use super::{
     Facts,
     config::{ADMIN_PORT, DATA, FILE, FOLDER, KEYS, PORT},
-    metadata, pod,
+    mail, metadata, pod, push,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 
@@ -67,35 +67,44 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
 
 fn pod_spec(chat: &ValidChat, facts: &Facts) -> PodSpec {
     let (tmp, tmp_mount) = pod::tmp();
+    let (mail, mail_mounts) = mail::mounted(chat);
+    let (push, push_mounts) = push::mounted(chat);
     PodSpec {
         security_context: Some(pod::pod_security(USER)),
         termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
-        containers: vec![container(chat, tmp_mount)],
-        volumes: Some(vec![
-            Volume {
-                name: "config".into(),
-                config_map: Some(ConfigMapVolumeSource {
-                    name: chat.names.config(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            Volume {
-                name: "keys".into(),
-                secret: Some(SecretVolumeSource {
-                    secret_name: Some(facts.key_secret.clone()),
-                    default_mode: Some(0o440),
-                    ..SecretVolumeSource::default()
-                }),
-                ..Volume::default()
-            },
-            tmp,
-        ]),
+        containers: vec![container(chat, tmp_mount, [mail_mounts, push_mounts].concat())],
+        volumes: Some(
+            [
+                vec![
+                    Volume {
+                        name: "config".into(),
+                        config_map: Some(ConfigMapVolumeSource {
+                            name: chat.names.config(),
+                            ..ConfigMapVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    Volume {
+                        name: "keys".into(),
+                        secret: Some(SecretVolumeSource {
+                            secret_name: Some(facts.key_secret.clone()),
+                            default_mode: Some(0o440),
+                            ..SecretVolumeSource::default()
+                        }),
+                        ..Volume::default()
+                    },
+                    tmp,
+                ],
+                mail,
+                push,
+            ]
+            .concat(),
+        ),
         ..PodSpec::default()
     }
 }
 
-fn container(chat: &ValidChat, tmp: VolumeMount) -> Container {
+fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> Container {
     let overrides = chat.spec.services.sentinel.as_ref();
     let port = |name: &str, number: u16| ContainerPort {
         name: Some(name.into()),
@@ -122,12 +131,18 @@ fn container(chat: &ValidChat, tmp: VolumeMount) -> Container {
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
         resources: Some(pod::resources(overrides.and_then(|o| o.resources.as_ref()), "100m", "128Mi", "1Gi")),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(vec![
-            read_only("config", FOLDER),
-            read_only("keys", KEYS),
-            VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
-            tmp,
-        ]),
+        volume_mounts: Some(
+            [
+                vec![
+                    read_only("config", FOLDER),
+                    read_only("keys", KEYS),
+                    VolumeMount { name: "data".into(), mount_path: DATA.into(), ..VolumeMount::default() },
+                    tmp,
+                ],
+                secrets,
+            ]
+            .concat(),
+        ),
         ..Container::default()
     }
 }

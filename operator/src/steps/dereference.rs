@@ -11,7 +11,11 @@ use super::{observe::Observed, plan::is_claim_of, validate::ValidChat};
 use crate::{
     answer,
     api::Store,
-    build::{self, Facts, KeyError, StoreFacts, digest, stores::CA},
+    build::{
+        self, Facts, KeyError, StoreFacts, digest,
+        push::{SERVICE_ACCOUNT, VAPID},
+        stores::CA,
+    },
     names::{Component, MANAGER},
     providers,
 };
@@ -144,7 +148,10 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         }
         _ => None,
     };
-    let mut facts = Facts { key_secret, keys_digest: secret_digest(&keys), tls_digest, ..Facts::default() };
+    let push_digest = push(chat, &secrets).await?;
+    let mail_digest = mail_digest(chat, &secrets).await?;
+    let keys_digest = secret_digest(&keys);
+    let mut facts = Facts { key_secret, keys_digest, tls_digest, push_digest, mail_digest, ..Facts::default() };
     for store in Store::ALL.into_iter().filter(|_| chat.is_distributed()) {
         let found = if chat.external(store).is_some() {
             external_store(chat, store, &secrets).await?
@@ -174,6 +181,40 @@ impl Secrets<'_> {
             namespace: self.namespace.to_owned(),
         })
     }
+}
+
+/// The hash of the Secrets that the resource names for pushes; `None` when it names none.
+async fn push(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<String>, Error> {
+    let push = &chat.spec.push;
+    let fcm = push.fcm.as_ref().map(|fcm| ("push.fcm.credentialsSecret", &fcm.credentials_secret, SERVICE_ACCOUNT));
+    let vapid = push.web_push.key_secret.as_ref().map(|key| ("push.webPush.keySecret", key, VAPID));
+    let mut digests = Vec::new();
+    for (field, named, entry) in fcm.into_iter().chain(vapid) {
+        let secret = secrets.named(field, &named.name).await?;
+        require(&secret, field, entry, |found| found == entry)?;
+        digests.push(secret_digest(&secret));
+    }
+    let parts: Vec<&[u8]> = digests.iter().map(String::as_bytes).collect();
+    Ok((!parts.is_empty()).then(|| digest(&parts)))
+}
+
+/// Hash of what the resource names for the mail relay; none when no mail is sent.
+async fn mail_digest(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<String>, Error> {
+    let Some(mail) = &chat.spec.mail else { return Ok(None) };
+    let mut digests = Vec::new();
+    if let Some(named) = &mail.secret {
+        let secret = secrets.named("mail.secret", &named.name).await?;
+        for entry in ["username", "password"] {
+            require(&secret, "mail.secret", entry, |found| found == entry)?;
+        }
+        digests.push(secret_digest(&secret));
+    }
+    if let Some(named) = &mail.ca_secret {
+        let secret = secrets.named("mail.caSecret", &named.name).await?;
+        require(&secret, "mail.caSecret", CA, |entry| entry == CA)?;
+        digests.push(secret_digest(&secret));
+    }
+    Ok(Some(digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>())))
 }
 
 /// Credentials and authorities that the resource names.

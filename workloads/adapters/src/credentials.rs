@@ -39,8 +39,12 @@ pub enum CredentialsError {
 impl Credentials {
     /// Reads the files of a connection as they are now; `None` when it has no folder.
     pub fn read(connection: &Connection) -> Result<Option<Self>, CredentialsError> {
-        let Some(folder) = &connection.credentials else { return Ok(None) };
-        Ok(Some(Self { username: value(folder, "username")?, password: value(folder, "password")? }))
+        connection.credentials.as_deref().map(Self::of_folder).transpose()
+    }
+
+    /// Reads the files `username` and `password` of a folder.
+    pub fn of_folder(folder: &Path) -> Result<Self, CredentialsError> {
+        Ok(Self { username: value(folder, "username")?, password: value(folder, "password")? })
     }
 }
 

@@ -12,6 +12,8 @@ use aws_lc_rs::{encoding::AsDer, signature::Ed25519KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sentinel_domain::keyring::{KEY_BYTES, KeyError, Keyring, random_bytes};
 
+use crate::push::{VAPID_FILE, generate_key_pem};
+
 const KEK_PREFIX: &str = "kek-";
 const JWT_PREFIX: &str = "jwt-";
 const JWT_SUFFIX: &str = ".pem";
@@ -68,8 +70,8 @@ pub fn load_keyring(dir: &Path) -> Result<Keyring, KeyFileError> {
     Keyring::new(keys).map_err(|source| KeyFileError::Ring { path: dir.to_owned(), source })
 }
 
-/// Makes what a platform without an operator needs and does not have yet: the folder, `kek-0001`, and the signing key
-/// `jwt-0001.pem` (Ed25519, PKCS #8). Gives the files it made; an existing file is never touched.
+/// Makes what a platform without an operator needs and does not have yet: the folder, `kek-0001`, the signing key
+/// `jwt-0001.pem` (Ed25519, PKCS #8), and `vapid.pem` for Web Push. Gives the files it made; an existing file is never touched.
 pub fn create_missing(dir: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
     let failed = |source| KeyFileError::Write { path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
@@ -81,6 +83,10 @@ pub fn create_missing(dir: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
     }
     if !names.iter().any(|name| name.starts_with(JWT_PREFIX) && name.ends_with(JWT_SUFFIX)) {
         made.extend(create(dir, "jwt-0001.pem", &signing_key()?)?);
+    }
+    if !names.iter().any(|name| name == VAPID_FILE) {
+        let key = generate_key_pem().map_err(|_| KeyFileError::Generate)?;
+        made.extend(create(dir, VAPID_FILE, &key)?);
     }
     if !made.is_empty() {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
@@ -99,7 +105,12 @@ fn names(dir: &Path) -> Result<Vec<String>, KeyFileError> {
 fn signing_key() -> Result<String, KeyFileError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| KeyFileError::Generate)?;
     let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFileError::Generate)?;
-    let body = STANDARD.encode(der.as_ref());
+    Ok(private_key_pem(der.as_ref()))
+}
+
+/// A private key (PKCS #8) as PEM.
+pub(crate) fn private_key_pem(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
     // Base64 is ASCII, so every byte is a place to break the line.
     for line in body.as_bytes().chunks(PEM_LINE) {
@@ -107,7 +118,7 @@ fn signing_key() -> Result<String, KeyFileError> {
         pem.push('\n');
     }
     pem.push_str("-----END PRIVATE KEY-----\n");
-    Ok(pem)
+    pem
 }
 
 /// Makes a file with all its content at once; `None` when somebody else was faster.
@@ -143,12 +154,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keys = dir.path().join("keys");
         let made = create_missing(&keys).unwrap();
-        assert_eq!(made, [keys.join("kek-0001"), keys.join("jwt-0001.pem")]);
+        assert_eq!(made, [keys.join("kek-0001"), keys.join("jwt-0001.pem"), keys.join("vapid.pem")]);
         assert!(create_missing(&keys).unwrap().is_empty());
         for path in &made {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(fs::read_dir(&keys).unwrap().count(), 2, "drafts are removed");
+        assert_eq!(fs::read_dir(&keys).unwrap().count(), 3, "drafts are removed");
         assert_eq!(load_keyring(&keys).unwrap().newest(), "kek-0001");
     }
 

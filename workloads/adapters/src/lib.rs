@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod keys;
 pub mod linked;
 pub mod postgres;
+pub mod push;
 pub mod redis;
 pub mod s3;
 pub mod sqlite;

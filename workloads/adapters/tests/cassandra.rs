@@ -65,9 +65,14 @@ impl World {
         let accounts = Arc::new(Accounts { sqlite: self.sqlite.clone(), chats: Arc::new(cassandra.clone()) });
         let stores = Stores {
             accounts,
-            sessions: sqlite,
+            sessions: sqlite.clone(),
             chats: Arc::new(cassandra.clone()),
             media: Arc::new(cassandra.clone()),
+            devices: Arc::new(cassandra.clone()),
+            administration: sqlite.clone(),
+            reports: sqlite.clone(),
+            mail: sqlite,
+            notifications: Arc::new(cassandra.clone()),
             fanout: self.fanout.clone(),
             in_order: false,
             keep: Arc::new((self.keep.clone(), keyspace)),

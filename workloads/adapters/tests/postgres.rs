@@ -52,18 +52,24 @@ async fn fresh() -> Stores {
     let chats = Sqlite::open(&path, Arc::new(keyring), Arc::new(HybridClock::new()), fanout.clone()).unwrap();
     let postgres = Arc::new(postgres);
     let keep = Arc::new((folder, database));
+    let chats = Arc::new(chats);
     Stores {
         accounts: postgres.clone(),
-        sessions: postgres,
-        chats: Arc::new(chats.clone()),
-        media: Arc::new(chats),
+        sessions: postgres.clone(),
+        chats: chats.clone(),
+        media: chats.clone(),
+        devices: chats.clone(),
+        notifications: chats,
+        administration: postgres.clone(),
+        reports: postgres.clone(),
+        mail: postgres,
         fanout,
         in_order: true,
         keep,
     }
 }
 
-contract_tests!(crate::fresh; accounts, sessions);
+contract_tests!(crate::fresh; accounts, sessions, administration, mail);
 
 /// An error with all that is behind it, as logs show it.
 fn whole(error: &dyn Error) -> String {

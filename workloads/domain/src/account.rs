@@ -140,12 +140,23 @@ pub struct Account {
     pub username: Username,
     /// Its unique address; shown to its owner only.
     pub email: Email,
+    /// Whether its owner has shown that the address is theirs.
+    pub email_verified: bool,
     /// The name to show.
     pub display_name: String,
     /// Where its picture is.
     pub avatar_url: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What admins made of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is an admin.
+    pub admin: bool,
+    /// Since when it is disabled; it is not when there is nothing.
+    pub disabled_at: Option<Timestamp>,
 }
 
 /// What others see of an account.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Chat, Message},
+    notification::Shown,
     watermark::Watermarks,
 };
 
@@ -124,6 +125,13 @@ pub enum LiveEvent {
         /// Whose block it is, and whom it is about.
         between: [UserId; 2],
     },
+    /// A user is told of something, on sockets that ask for that.
+    Notification {
+        /// Whom it is for.
+        user_id: UserId,
+        /// What is shown.
+        shown: Shown,
+    },
     /// A session ended: its sockets must close and its tokens are no longer good.
     SessionEnded {
         /// Which one.
@@ -141,7 +149,9 @@ impl LiveEvent {
             | Self::Receipt { chat, blocked: false, .. }
             | Self::ChatStarted { chat, .. }
             | Self::ChatDeleted { chat } => chat.distinct_members(),
-            Self::Receipt { user_id, blocked: true, .. } => std::slice::from_ref(user_id),
+            Self::Receipt { user_id, blocked: true, .. } | Self::Notification { user_id, .. } => {
+                std::slice::from_ref(user_id)
+            }
             Self::Typing { peer, .. } => std::slice::from_ref(peer),
             Self::BlockChanged { between } => between,
             Self::SessionEnded { .. } => &[],
@@ -203,6 +213,17 @@ mod tests {
     #[test]
     fn an_event_is_the_same_on_another_node_and_is_not_written_to_logs() {
         let event = message_event();
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
+        assert!(json.contains("secret") && !format!("{event:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_notification_is_for_one_user_and_its_words_stay_out_of_logs() {
+        let LiveEvent::Message { chat, .. } = message_event() else { panic!("a message") };
+        let shown = Shown::of_message(MessageId(Uuid::from_u128(3)), chat.id, Some(("ann", "secret")));
+        let event = LiveEvent::Notification { user_id: chat.members[1], shown };
+        assert_eq!(event.audience(), [chat.members[1]]);
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
         assert!(json.contains("secret") && !format!("{event:?}").contains("secret"));

@@ -54,12 +54,12 @@ pub struct ChatKey {
     key: LessSafeKey,
 }
 
-/// A chat key as it is stored.
+/// A chat key, or something else that is encrypted by a key-encryption key, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedKey {
     /// Name of the key-encryption key.
     pub kek: String,
-    /// Nonce, encrypted key and tag.
+    /// Nonce, what is encrypted and tag.
     pub bytes: Vec<u8>,
 }
 
@@ -108,6 +108,18 @@ impl Keyring {
             return Ok(None);
         }
         self.wrap(chat, &self.raw(chat, wrapped)?).map(Some)
+    }
+
+    /// Encrypts something small for `purpose` under the newest key; `context` says where it belongs.
+    pub fn seal(&self, purpose: &'static str, context: &[u8], plain: &[u8]) -> Result<WrappedKey, KeyError> {
+        let key = aead_key(&subkey(&self.keys[&self.newest], purpose))?;
+        Ok(WrappedKey { kek: self.newest.clone(), bytes: seal(&key, context, plain)? })
+    }
+
+    /// Decrypts what [`Keyring::seal`] made for the same purpose and context.
+    pub fn open(&self, purpose: &'static str, context: &[u8], sealed: &WrappedKey) -> Result<Vec<u8>, KeyError> {
+        let key = self.keys.get(&sealed.kek).ok_or_else(|| KeyError::Missing(sealed.kek.clone()))?;
+        open(&aead_key(&subkey(key, purpose))?, context, &sealed.bytes)
     }
 
     fn wrap(&self, chat: ChatId, raw: &[u8; KEY_BYTES]) -> Result<WrappedKey, KeyError> {
@@ -221,6 +233,17 @@ mod tests {
         assert_eq!(key.open(chat, message, 1, &sealed), Err(KeyError::Corrupt));
         assert_eq!(key.open(ChatId(Uuid::from_u128(9)), message, 0, &sealed), Err(KeyError::Corrupt));
         assert_eq!(key.open(chat, message, 0, &sealed[..5]), Err(KeyError::Corrupt));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_and_context_only() {
+        let sealed = ring(&["kek-0001"]).seal("reports", b"here", b"hello").unwrap();
+        let later = ring(&["kek-0001", "kek-0002"]);
+        assert_eq!(later.open("reports", b"here", &sealed).unwrap(), b"hello");
+        assert_eq!(later.open("reports", b"there", &sealed), Err(KeyError::Corrupt));
+        assert_eq!(later.open("mail", b"here", &sealed), Err(KeyError::Corrupt));
+        let missing = ring(&["kek-0002"]).open("reports", b"here", &sealed);
+        assert_eq!(missing, Err(KeyError::Missing("kek-0001".into())));
     }
 
     #[test]

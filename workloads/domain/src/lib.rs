@@ -1,6 +1,7 @@
 //! Types, ids, rules and ports of the chat platform; no I/O.
 
 pub mod account;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod cursor;
@@ -8,6 +9,7 @@ pub mod event;
 pub mod findings;
 pub mod ids;
 pub mod keyring;
+pub mod mail;
 pub mod media;
 pub mod message;
 pub mod nodes;
@@ -16,6 +18,8 @@ pub mod outbox;
 pub mod place;
 pub mod ports;
 pub mod presence;
+pub mod push;
+pub mod report;
 pub mod search;
 pub mod session;
 pub mod time;

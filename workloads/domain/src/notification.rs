@@ -1,5 +1,7 @@
 //! Notifications: who is told of a message, and what of it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,6 +12,10 @@ use crate::{
 
 /// Most chats that one user may mute.
 pub const MUTED_CHATS: usize = 1000;
+/// Most minutes between UTC and a user's clock.
+pub const OFFSET_MINUTES: i16 = 14 * 60;
+/// Seconds after which nobody is pushed a message any more: a day.
+const OLD_SECONDS: i64 = 24 * 3600;
 /// Most characters of a message that a notification shows.
 pub const EXCERPT_CHARACTERS: usize = 120;
 
@@ -43,10 +49,13 @@ pub struct Preferences {
 /// A part of each day; it may go over midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuietHours {
-    /// First minute of the day, in UTC (0 to 1439).
+    /// First minute of the day (0 to 1439).
     pub from_minute: u16,
     /// The minute after the last (0 to 1439).
     pub to_minute: u16,
+    /// Minutes by which the user's clock is ahead of UTC, at most [`OFFSET_MINUTES`] either way.
+    #[serde(default)]
+    pub utc_offset_minutes: i16,
 }
 
 /// A chat of which a user hears nothing for a time.
@@ -67,8 +76,8 @@ impl Preferences {
     /// Whether nothing is pushed now.
     pub fn is_quiet(&self, now: Timestamp) -> bool {
         const MINUTES: i64 = 24 * 60;
-        let Some(QuietHours { from_minute, to_minute }) = self.quiet_hours else { return false };
-        let minute = now.seconds().div_euclid(60).rem_euclid(MINUTES);
+        let Some(QuietHours { from_minute, to_minute, utc_offset_minutes }) = self.quiet_hours else { return false };
+        let minute = (now.seconds().div_euclid(60) + i64::from(utc_offset_minutes)).rem_euclid(MINUTES);
         let (from, to) = (i64::from(from_minute), i64::from(to_minute));
         if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
     }
@@ -87,6 +96,12 @@ pub enum Silence {
     Muted,
     /// The members have blocked each other.
     Blocked,
+    /// It is a time at which the recipient wants no pushes.
+    Quiet,
+    /// The recipient's devices were told of it, or of a newer message of the chat.
+    Pushed,
+    /// It was written too long ago.
+    Old,
 }
 
 impl Silence {
@@ -98,6 +113,9 @@ impl Silence {
             Self::Read => "read",
             Self::Muted => "muted",
             Self::Blocked => "blocked",
+            Self::Quiet => "quiet_hours",
+            Self::Pushed => "pushed",
+            Self::Old => "old",
         }
     }
 }
@@ -129,6 +147,113 @@ pub fn decide(
             sender_id: message.sender_id,
             read: false,
         })
+    }
+}
+
+/// Whose devices are told of a message, as things are now. `pushed_up_to` is the newest message of the chat of which
+/// they were told.
+pub fn decide_push(
+    chat: &Chat,
+    message: &Message,
+    preferences: &Preferences,
+    blocked: bool,
+    pushed_up_to: Option<MessageId>,
+    now: Timestamp,
+) -> Result<Notification, Silence> {
+    let notification = decide(chat, message, preferences, blocked, now)?;
+    if pushed_up_to >= Some(message.id) {
+        Err(Silence::Pushed)
+    } else if preferences.is_quiet(now) {
+        Err(Silence::Quiet)
+    } else if message.id.timestamp().plus_seconds(OLD_SECONDS) < now {
+        Err(Silence::Old)
+    } else {
+        Ok(notification)
+    }
+}
+
+/// What a notification is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The account was made.
+    Welcome,
+    /// A message came.
+    NewMessage,
+}
+
+/// A notification as clients see it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its id.
+    pub notification_id: MessageId,
+    /// What it is about.
+    pub kind: Kind,
+    /// A line that says what it is about.
+    pub header: String,
+    /// The text below it.
+    pub body: String,
+    /// The message's chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<ChatId>,
+    /// The message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+impl Shown {
+    /// A notification of a message; `content` is who wrote and what, if that may be shown.
+    pub fn of_message(message: MessageId, chat: ChatId, content: Option<(&str, &str)>) -> Self {
+        let (header, body) = match content {
+            Some((from, text)) => (from.to_owned(), excerpt(text)),
+            None => ("New message".to_owned(), "You have a new message".to_owned()),
+        };
+        Self {
+            notification_id: message,
+            kind: Kind::NewMessage,
+            header,
+            body,
+            chat_id: Some(chat),
+            message_id: Some(message),
+            created_at: message.timestamp(),
+        }
+    }
+
+    /// The notification of a new account.
+    pub fn welcome(id: MessageId) -> Self {
+        Self {
+            notification_id: id,
+            kind: Kind::Welcome,
+            header: "Welcome".to_owned(),
+            body: "Your account is ready. Find somebody by name and say hello.".to_owned(),
+            chat_id: None,
+            message_id: None,
+            created_at: id.timestamp(),
+        }
+    }
+}
+
+// It may be what somebody wrote.
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown")
+            .field("notification_id", &self.notification_id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Notification {
+    /// That a new account is welcome. Nobody else writes to a user in that user's own name.
+    pub fn welcome(user_id: UserId, id: MessageId) -> Self {
+        Self { user_id, chat_id: ChatId::of_pair(user_id, user_id), message_id: id, sender_id: user_id, read: false }
+    }
+
+    /// Whether it is [`Self::welcome`].
+    pub fn is_welcome(&self) -> bool {
+        self.sender_id == self.user_id
     }
 }
 
@@ -214,10 +339,41 @@ mod tests {
     }
 
     #[test]
+    fn devices_are_told_once_not_at_night_and_not_of_what_is_old() {
+        let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let unread = chat(ann, bob, None);
+        let new = message(&unread, ann, 5);
+        let (open, now) = (Preferences::default(), new.id.timestamp().plus_seconds(3));
+        let push = |preferences: &Preferences, pushed, at| decide_push(&unread, &new, preferences, false, pushed, at);
+        let older = MessageId(Uuid::from_u128(new.id.0.as_u128() - 1));
+        assert!(push(&open, None, now).is_ok() && push(&open, Some(older), now).is_ok());
+        assert_eq!(push(&open, Some(new.id), now), Err(Silence::Pushed));
+        assert_eq!(push(&open, None, now.plus_seconds(OLD_SECONDS)), Err(Silence::Old));
+        let all_day = QuietHours { from_minute: 0, to_minute: 1439, utc_offset_minutes: 0 };
+        let night = Preferences { quiet_hours: Some(all_day), ..Preferences::default() };
+        assert_eq!(push(&night, None, now), Err(Silence::Quiet));
+        assert_eq!(
+            decide_push(&unread, &new, &open, true, None, now),
+            Err(Silence::Blocked),
+            "as for any notification"
+        );
+    }
+
+    #[test]
+    fn clients_see_whole_notifications_without_what_they_lack() {
+        let (id, chat) = (MessageId(Uuid::from_u128(3)), ChatId(Uuid::from_u128(4)));
+        let json = serde_json::to_value(Shown::of_message(id, chat, None)).unwrap();
+        assert_eq!((&json["kind"], &json["header"]), (&"new_message".into(), &"New message".into()));
+        assert_eq!((&json["chat_id"], &json["message_id"]), (&chat.to_string().into(), &id.to_string().into()));
+        let json = serde_json::to_value(Shown::welcome(id)).unwrap();
+        assert_eq!((&json["kind"], json.get("chat_id")), (&"welcome".into(), None));
+    }
+
+    #[test]
     fn quiet_hours_may_go_over_midnight() {
         let at = |minute: i64| Timestamp(minute * 60_000);
         let quiet = |from_minute, to_minute| Preferences {
-            quiet_hours: Some(QuietHours { from_minute, to_minute }),
+            quiet_hours: Some(QuietHours { from_minute, to_minute, utc_offset_minutes: 0 }),
             ..Preferences::default()
         };
         let night = quiet(22 * 60, 7 * 60);
@@ -226,6 +382,11 @@ mod tests {
         let noon = quiet(720, 780);
         assert!(noon.is_quiet(at(720)) && !noon.is_quiet(at(780)));
         assert!(!Preferences::default().is_quiet(at(0)));
+        // 22:00 in Kolkata is 16:30 in UTC.
+        let ahead = QuietHours { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: 330 };
+        let ahead = Preferences { quiet_hours: Some(ahead), ..Preferences::default() };
+        assert!(ahead.is_quiet(at(16 * 60 + 30)) && !ahead.is_quiet(at(16 * 60 + 29)));
+        assert!(ahead.is_quiet(at(89)) && !ahead.is_quiet(at(90)));
     }
 
     #[test]

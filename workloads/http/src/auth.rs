@@ -28,7 +28,15 @@ pub struct AuthUser {
     pub username: Username,
     /// When the token's time is over.
     pub expires_at: Timestamp,
+    /// Whether the token has the scope `admin`; see [`AdminCaller`].
+    pub admin: bool,
 }
+
+/// The authenticated caller, who is an admin: the token says so. Everybody else is refused with 403 `forbidden`.
+///
+/// Whoever stops being an admin loses all sessions, so such a token is refused within two seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminCaller(pub AuthUser);
 
 impl AuthUser {
     /// Refuses a request that speaks for somebody else.
@@ -44,6 +52,7 @@ impl From<Claims> for AuthUser {
             session_id: claims.session_id,
             username: claims.username,
             expires_at: claims.expires_at,
+            admin: claims.admin,
         }
     }
 }
@@ -73,6 +82,19 @@ where
             return Err(missing_token());
         };
         Ok(Arc::<Tokens>::from_ref(state).verify(token, Timestamp::now())?.into())
+    }
+}
+
+impl<S> FromRequestParts<S> for AdminCaller
+where
+    S: Send + Sync,
+    Arc<Tokens>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let user = AuthUser::from_request_parts(parts, state).await?;
+        if user.admin { Ok(Self(user)) } else { Err(Problem::forbidden("this is for admins")) }
     }
 }
 

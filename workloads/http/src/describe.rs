@@ -78,6 +78,24 @@ impl IntoResponses for NeedsToken {
     }
 }
 
+/// What a route for admins answers to others.
+pub struct NeedsAdmin;
+
+impl IntoResponses for NeedsAdmin {
+    fn responses() -> Answers {
+        answers([("403", problem("The token does not have the scope `admin` (`forbidden`)."))])
+    }
+}
+
+/// What a route that needs mail answers where none is sent.
+pub struct NeedsMail;
+
+impl IntoResponses for NeedsMail {
+    fn responses() -> Answers {
+        answers([("403", problem("This deployment sends no mail (`mail_disabled`)."))])
+    }
+}
+
 /// What a route with a JSON body answers to a bad one.
 pub struct TakesJson;
 

@@ -56,6 +56,16 @@ pub enum Action {
     Upload,
     /// Any event of a socket, per user.
     SocketEvent,
+    /// A report of abuse, per reporter.
+    Report,
+    /// A mail with a link, per account or receiver.
+    Mail,
+    /// A mail that somebody asks for without a token, per address.
+    MailAddress,
+    /// A use of a mailed link, per address.
+    UseLink,
+    /// An entry of the audit log about refused log-ins, per account.
+    AuditedLogin,
 }
 
 /// How often: `burst` at once, and all of them again in `period`.
@@ -86,6 +96,11 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         limit(Action::StartChat, 60, minute),
         limit(Action::Upload, config.uploads_per_minute, minute),
         limit(Action::Export, 4, 10 * minute),
+        limit(Action::Report, 20, 60 * minute),
+        limit(Action::Mail, 5, 60 * minute),
+        limit(Action::MailAddress, 20, 60 * minute),
+        limit(Action::UseLink, 30, 10 * minute),
+        limit(Action::AuditedLogin, 1, 10 * minute),
     ]
 }
 
@@ -169,6 +184,11 @@ impl Action {
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
             Self::SocketEvent => "socket_event",
+            Self::Report => "report",
+            Self::Mail => "mail",
+            Self::MailAddress => "mail_address",
+            Self::UseLink => "use_link",
+            Self::AuditedLogin => "audited_login",
         }
     }
 }
@@ -248,7 +268,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 13);
+        assert_eq!(limits.limiters.len(), 18);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -30,6 +30,8 @@ const CLOCK_SKEW_SECONDS: i64 = 10;
 /// `typ` of the header and of the claims.
 const HEADER_TYPE: &str = "at+jwt";
 const CLAIM_TYPE: &str = "access";
+/// `scope` of an admin's tokens; others have none.
+const ADMIN_SCOPE: &str = "admin";
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -94,6 +96,8 @@ pub struct Claims {
     pub expires_at: Timestamp,
     /// Its own id.
     pub jti: Uuid,
+    /// Whether it has the scope `admin`.
+    pub admin: bool,
 }
 
 /// A new token.
@@ -117,6 +121,8 @@ struct Payload {
     exp: i64,
     jti: Uuid,
     typ: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 /// Issues and verifies access tokens.
@@ -175,6 +181,28 @@ impl Tokens {
         username: &Username,
         now: Timestamp,
     ) -> Result<IssuedToken, TokenError> {
+        self.sign(user, session, username, None, now)
+    }
+
+    /// Makes a token with the scope `admin`.
+    pub fn issue_admin(
+        &self,
+        user: UserId,
+        session: SessionId,
+        username: &Username,
+        now: Timestamp,
+    ) -> Result<IssuedToken, TokenError> {
+        self.sign(user, session, username, Some(ADMIN_SCOPE.to_owned()), now)
+    }
+
+    fn sign(
+        &self,
+        user: UserId,
+        session: SessionId,
+        username: &Username,
+        scope: Option<String>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, TokenError> {
         let keys = self.keys();
         let key = keys.signing(now);
         let header =
@@ -191,6 +219,7 @@ impl Tokens {
             exp,
             jti: Uuid::new_v4(),
             typ: CLAIM_TYPE.into(),
+            scope,
         };
         let token = jsonwebtoken::encode(&header, &payload, &key.encoding).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "an access token could not be signed");
@@ -264,6 +293,7 @@ fn claims(payload: &Payload, now: Timestamp) -> Result<Claims, TokenError> {
         username: Username::parse(&payload.username).map_err(|_| TokenError::Malformed)?,
         expires_at: Timestamp(payload.exp.saturating_mul(1000)),
         jti: payload.jti,
+        admin: payload.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|scope| scope == ADMIN_SCOPE)),
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod attachments;
+mod described;
 mod http;
 mod hub;
 mod live;
@@ -18,6 +19,7 @@ mod sync;
 mod views;
 
 pub use self::{
+    described::asyncapi,
     http::{openapi, router},
     hub::Hub,
     nodes::{Nodes, RoutedFanout},

@@ -6,20 +6,21 @@ use sentinel_domain::{
     event::{LiveEvent, Origin},
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
+    notification::{Kind, Shown},
     time::Timestamp,
 };
 use sentinel_http::tokens::Tokens;
 use serde::Serialize;
-use serde_json::{
-    json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     hub::{Hub, Work},
     nodes::{Emitted, Key, Missed},
-    socket::{Ending, Session},
-    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},
+    socket::{Ending, Namespace, Session},
+    views::{
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, ReceiptView,
+        ReceivedView, TypingView,
+    },
 };
 
 /// Events of this many batches are handed out before other tasks get a turn.
@@ -105,11 +106,12 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
         LiveEvent::ChatDeleted { chat } => to.tell_members(chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
         LiveEvent::Typing { chat_id, user_id, peer, typing } => {
             let typing =
-                json!({"chat_id": chat_id, "user_id": user_id, "typing": typing, "expires_in": TYPING_SECONDS});
+                TypingView { chat_id: *chat_id, user_id: *user_id, typing: *typing, expires_in: TYPING_SECONDS };
             if let Some(typing) = raw(&typing) {
                 to.tell(*peer, "typing", &typing);
             }
         }
+        LiveEvent::Notification { user_id, shown } => deliver_notification(to, *user_id, shown),
         LiveEvent::BlockChanged { between } => {
             if let Some(presences) = to.hub.presences() {
                 presences.block_changed(*between);
@@ -162,9 +164,22 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
     }
 }
 
+/// Clients of the seed listen for `new_message`.
+fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
+    let Some(notification) = raw(&NotificationView::from(shown)) else { return };
+    let seed = NewMessageView { header: &shown.header, body: &shown.body };
+    let seed = (shown.kind == Kind::NewMessage).then(|| raw(&seed)).flatten();
+    for session in to.sockets_of(user_id) {
+        session.emit_in(Namespace::Notifications, to.hub, "notification", &notification);
+        if let Some(seed) = &seed {
+            session.emit_in(Namespace::Notifications, to.hub, "new_message", seed);
+        }
+    }
+}
+
 /// What clients of the seed get along with a peer's receipt.
 pub(crate) fn received(chat: ChatId, receiver: UserId, up_to: Option<MessageId>) -> Option<Box<RawValue>> {
-    raw(&json!({"chat_id": chat, "receiver_id": receiver, "message_id": up_to}))
+    raw(&ReceivedView { chat_id: chat, receiver_id: receiver, message_id: up_to })
 }
 
 /// Shows a user's sockets what they were not shown, unless their `ready` said to sync from after it.

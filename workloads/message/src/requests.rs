@@ -63,20 +63,32 @@ pub struct ReadUpTo {
 }
 
 /// `send_message`: a [`NewMessage`] with its chat. Repeated field by field because flattening costs a copy.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct SendMessage {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
+    /// What it says.
     #[serde(default)]
     pub message: String,
+    /// `text` (default), `image` or `file`.
     #[serde(default, rename = "type")]
+    #[schema(value_type = Option<String>, example = "text")]
     pub kind: Option<MessageKind>,
+    /// If given, it must be the caller.
     #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub sender_id: Option<UserId>,
+    /// The sender's own id of it, at most 128 printable ASCII characters: a repeat returns the first message.
     #[serde(default)]
     pub client_message_id: Option<String>,
+    /// Ids of completed uploads.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<uuid::Uuid>>)]
     pub attachments: Option<Vec<MediaId>>,
+    /// The message that it answers.
     #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub reply_to: Option<MessageId>,
 }
 
@@ -88,67 +100,96 @@ impl SendMessage {
 }
 
 /// `edit_message`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct EditMessage {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
+    /// The message.
+    #[schema(value_type = uuid::Uuid)]
     pub message_id: MessageId,
+    /// What it says from now on.
     #[serde(alias = "content")]
     pub message: String,
+    /// If given, it must be the caller.
     #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub sender_id: Option<UserId>,
 }
 
 /// `delete_message`, `message_delivered` and `message_read`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub(crate) struct OneMessage {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
+    /// The message.
+    #[schema(value_type = uuid::Uuid)]
     pub message_id: MessageId,
+    /// If given, it must be the caller.
     #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub sender_id: Option<UserId>,
 }
 
 /// The seed's `receive_message`: everything of this chat has been delivered.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct ReceivedAll {
+    /// Who wrote the messages.
+    #[schema(value_type = uuid::Uuid)]
     pub sender_id: UserId,
+    /// Who got them.
+    #[schema(value_type = uuid::Uuid)]
     pub receiver_id: UserId,
 }
 
 /// `typing`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub(crate) struct Typing {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
+    /// Whether the caller types.
     pub typing: bool,
+    /// If given, it must be the caller.
     #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub sender_id: Option<UserId>,
 }
 
 /// `sync`, and the query of `GET /sync`.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct SyncSince {
+    /// `next` of the page before, or the token of `ready`; without it, from the oldest event that is kept.
     #[serde(default)]
     pub since: Option<String>,
+    /// Events of a page, 1 to 100.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 100)]
     pub limit: Option<u32>,
 }
 
 /// `heartbeat`: whether somebody is at the device; that is so when nothing else is said.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct Heartbeat {
+    /// False: nobody is.
     #[serde(default)]
     pub active: Option<bool>,
 }
 
 /// `presence_subscribe` and `presence_unsubscribe`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct WatchedUsers {
+    /// Whom; at most 200 of a socket.
+    #[schema(value_type = Vec<uuid::Uuid>)]
     pub user_ids: Vec<UserId>,
 }
 
 /// `reauthenticate`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct Reauthenticate {
+    /// The new access token.
     pub token: String,
 }

@@ -2,8 +2,10 @@
 
 use sentinel_domain::{
     account::Profile,
-    ids::{ChatId, MediaId, MessageId, UserId},
+    ids::{ChatId, MediaId, MessageId, SessionId, UserId},
     message::{Chat, ClientMessageId, Message, MessageKind},
+    notification::{Kind, Shown},
+    presence::{Presence, PresenceStatus},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -209,6 +211,157 @@ pub struct ChatDeleted {
     /// The chat.
     #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
+}
+
+/// That the peer types, or does not any more.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TypingEvent)]
+pub(crate) struct TypingView {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Who.
+    #[schema(value_type = uuid::Uuid)]
+    pub user_id: UserId,
+    /// Whether.
+    pub typing: bool,
+    /// Seconds after which to forget it.
+    pub expires_in: u32,
+}
+
+/// What a user is told of.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Notification)]
+pub(crate) struct NotificationView<'a> {
+    /// Its id, the same as in `GET /notifications`.
+    #[schema(value_type = uuid::Uuid)]
+    pub notification_id: MessageId,
+    /// What it is about: `new_message` or `welcome`.
+    #[schema(value_type = String, example = "new_message")]
+    pub kind: Kind,
+    /// A line that says what it is about: who wrote, if the user wants that shown.
+    pub header: &'a str,
+    /// The beginning of the message, if the user wants it shown.
+    pub body: &'a str,
+    /// The message's chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub chat_id: Option<ChatId>,
+    /// The message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub message_id: Option<MessageId>,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl<'a> From<&'a Shown> for NotificationView<'a> {
+    fn from(shown: &'a Shown) -> Self {
+        Self {
+            notification_id: shown.notification_id,
+            kind: shown.kind,
+            header: &shown.header,
+            body: &shown.body,
+            chat_id: shown.chat_id,
+            message_id: shown.message_id,
+            created_at: shown.created_at,
+        }
+    }
+}
+
+/// A notification as clients of the seed get it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewMessage)]
+pub(crate) struct NewMessageView<'a> {
+    /// A line that says what it is about.
+    pub header: &'a str,
+    /// The text below it.
+    pub body: &'a str,
+}
+
+/// A peer's receipt as clients of the seed get it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Received)]
+#[expect(clippy::struct_field_names, reason = "the seed's names")]
+pub(crate) struct ReceivedView {
+    /// The chat.
+    #[schema(value_type = uuid::Uuid)]
+    pub chat_id: ChatId,
+    /// Who got the messages.
+    #[schema(value_type = uuid::Uuid)]
+    pub receiver_id: UserId,
+    /// The newest of them.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub message_id: Option<MessageId>,
+}
+
+/// That the socket's token is about to expire.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenExpiring {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// The presence of somebody, as the caller may see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Presence)]
+pub(crate) struct PresenceView {
+    /// Who.
+    #[schema(value_type = uuid::Uuid)]
+    pub user_id: UserId,
+    /// `online`: a device is in use; `away`: one is connected; `offline`: none is.
+    #[schema(value_type = String, example = "online")]
+    pub status: PresenceStatus,
+    /// When a device was last in use; `null` when that is unknown.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_active: Option<Timestamp>,
+}
+
+impl From<Presence> for PresenceView {
+    fn from(presence: Presence) -> Self {
+        let Presence { user_id, status, last_active } = presence;
+        Self { user_id, status, last_active }
+    }
+}
+
+/// The presence of those who are watched.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Presences)]
+pub(crate) struct PresencesView {
+    /// One for each of them.
+    pub presence: Vec<PresenceView>,
+}
+
+/// Told to a socket that has joined.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ready)]
+pub(crate) struct ReadyView {
+    /// Whose socket it is.
+    #[schema(value_type = uuid::Uuid)]
+    pub user_id: UserId,
+    /// In which session.
+    #[schema(value_type = uuid::Uuid)]
+    pub session_id: SessionId,
+    /// From where to sync; `null` while the store is away: then from the token that the client has.
+    pub sync_token: Option<String>,
+    /// What to keep to.
+    pub limits: LimitsView,
+}
+
+/// What a client should keep to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
+pub(crate) struct LimitsView {
+    /// Longest text of a message, in bytes of UTF-8.
+    pub message_bytes: u32,
+    /// Largest packet in bytes.
+    pub packet_bytes: u32,
+    /// Messages per second that may be kept up.
+    pub messages_per_second: u32,
+    /// Events that may wait for their acknowledgement.
+    pub queued_events: u32,
 }
 
 #[cfg(test)]

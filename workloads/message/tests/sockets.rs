@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use platform::{ORIGIN, Platform, client::Client, ids, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
+    event::{Fanout, LiveEvent},
+    ids::{ChatId, MessageId},
+    notification::Shown,
     ports::{AccountStore, SessionStore},
     time::Timestamp,
 };
@@ -399,4 +402,36 @@ async fn a_client_that_does_not_read_is_cut_off_and_syncs_when_it_is_back() {
     assert!(!bobs.end().await, "the transport broke");
     let mut back = Client::of(address, &bob).await;
     assert_eq!(back.ask("sync", json!({"limit": 1})).await["more"], true);
+}
+
+#[tokio::test]
+async fn notifications_come_in_their_namespace_to_the_user_concerned_until_the_session_ends() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut nobody = Client::open(address, None).await.unwrap().in_namespace("/notifications");
+    assert_eq!(nobody.join(json!({})).await.unwrap_err()["data"], json!({"code": "missing_token"}));
+
+    let mut anns = Client::open(address, None).await.unwrap().in_namespace("/notifications");
+    let mut bobs = Client::open(address, None).await.unwrap().in_namespace("/notifications");
+    anns.join(json!({"token": ann.token})).await.unwrap();
+    bobs.join(json!({"token": bob.token})).await.unwrap();
+    let mut chatting = Client::of(address, &bob).await;
+    let (id, chat) = (MessageId(uuid::Uuid::now_v7()), ChatId::of_pair(ann.id, bob.id));
+    let shown = Shown::of_message(id, chat, Some(("ann", "hello\nyou")));
+    platform.hub.publish(vec![LiveEvent::Notification { user_id: bob.id, shown }]);
+    assert_eq!(
+        bobs.event("notification").await,
+        json!({
+            "notification_id": id, "kind": "new_message", "header": "ann", "body": "hello you",
+            "chat_id": chat, "message_id": id, "created_at": id.timestamp(),
+        })
+    );
+    assert_eq!(bobs.event("new_message").await, json!({"header": "ann", "body": "hello you"}));
+    assert!(anns.no_event("notification").await && chatting.no_event("notification").await);
+    let refused = bobs.ask("send_message", json!({"chat_id": chat, "message": "no"})).await;
+    assert_eq!(refused["code"], "unknown_event");
+    assert_eq!(bobs.ask("reauthenticate", json!({"token": bob.token})).await["status"], "ok");
+    platform.store.end_session(bob.id, bob.session).await.unwrap();
+    assert!(bobs.end().await);
 }

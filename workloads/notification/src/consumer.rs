@@ -1,17 +1,21 @@
 //! What the service does about each platform event.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use sentinel_domain::{
+    event::LiveEvent,
     ids::{ChatId, MessageId, UserId},
-    notification::decide,
+    notification::{Notification, Shown, decide},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, HandlerError, StoreError},
     time::Timestamp,
 };
 
-use crate::service::NotificationService;
+use crate::{delay, service::NotificationService};
+
+/// Seconds for which a message is news to open sockets; what comes later is in the list.
+const NEWS_SECONDS: i64 = 60;
 
 /// Keeps notifications in step with messages. Everything is looked at as it is now, so an event that comes late or twice
 /// changes nothing.
@@ -20,6 +24,7 @@ pub struct Notifier(pub Arc<NotificationService>);
 #[async_trait]
 impl EventHandler for Notifier {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
+        delay::ripen(events, self.0.config.push.notify_delay_millis).await;
         for event in events {
             self.apply(event).await.map_err(|error| HandlerError::Unavailable(error.into()))?;
         }
@@ -53,29 +58,33 @@ impl Notifier {
 
     async fn written(&self, chat: ChatId, message: MessageId, sender: UserId) -> Result<(), StoreError> {
         let service = &self.0;
-        let found = async {
-            let chat = service.chats.chat(sender, chat).await?;
-            let message = service.chats.message(sender, chat.id, message).await?;
-            Ok((chat, message))
-        };
-        let (chat, message) = match found.await {
-            Ok(found) => found,
-            // Its chat is gone: an event of its own tells that.
-            Err(StoreError::NotFound) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
         let recipient = chat.peer_of(sender);
         let preferences = service.notifications.preferences(recipient).await?;
         let blocked = service.accounts.blocked_between(sender, recipient).await?;
-        match decide(&chat, &message, &preferences, blocked, Timestamp::now()) {
+        let now = Timestamp::now();
+        match decide(&chat, &message, &preferences, blocked, now) {
             Ok(notification) => {
                 service.notifications.add(notification).await?;
+                if message.id.timestamp().plus_seconds(NEWS_SECONDS) > now {
+                    self.show(&notification, &message.text, preferences.show_content).await?;
+                }
                 metrics::counter!("notifications_total").increment(1);
             }
             Err(silence) => {
                 metrics::counter!("notifications_withheld_total", "reason" => silence.as_str()).increment(1);
             }
         }
+        Ok(())
+    }
+
+    /// Tells the recipient's open sockets.
+    async fn show(&self, notification: &Notification, text: &str, content: bool) -> Result<(), StoreError> {
+        let Notification { user_id, chat_id, message_id, sender_id, .. } = *notification;
+        let names = if content { self.0.names(&[sender_id]).await? } else { HashMap::new() };
+        let content = names.get(&sender_id).map(|name| (name.as_str(), text));
+        let shown = Shown::of_message(message_id, chat_id, content);
+        self.0.fanout.publish(vec![LiveEvent::Notification { user_id, shown }]);
         Ok(())
     }
 }

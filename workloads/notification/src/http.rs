@@ -1,6 +1,6 @@
 //! The HTTP routes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
@@ -25,6 +25,7 @@ use utoipa::{IntoParams, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    devices,
     service::NotificationService,
     views::{NotificationPage, NotificationView, PreferencesView},
 };
@@ -33,7 +34,7 @@ const QUERY: &str = "notifications";
 const DEFAULT_NOTIFICATIONS: usize = 50;
 
 #[derive(Clone)]
-struct App(Arc<NotificationService>);
+pub(crate) struct App(pub Arc<NotificationService>);
 
 impl FromRef<App> for Arc<Tokens> {
     fn from_ref(app: &App) -> Self {
@@ -52,7 +53,13 @@ pub fn openapi() -> OpenApi {
 }
 
 fn described() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(preferences, set_preferences))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(preferences, set_preferences))
+        .routes(routes!(devices::register))
+        .routes(routes!(devices::remove))
+        .routes(routes!(devices::vapid))
 }
 
 /// Which notifications.
@@ -109,10 +116,13 @@ async fn views(
     let mut senders: Vec<UserId> = found.iter().map(|notification| notification.sender_id).collect();
     senders.sort();
     senders.dedup();
-    let names = service.accounts.profiles(&senders).await?;
-    let names: HashMap<_, _> = names.into_iter().map(|profile| (profile.user_id, profile.display_name)).collect();
+    let names = service.names(&senders).await?;
     let mut views = Vec::with_capacity(found.len());
     for notification in found {
+        if notification.is_welcome() {
+            views.push(NotificationView::new(notification, None));
+            continue;
+        }
         let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
             Ok(message) => Some(message.text),
             // Its chat went a moment ago.

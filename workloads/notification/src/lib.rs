@@ -1,15 +1,20 @@
 //! Notification service: consumes platform events and tells people of messages that they have not seen.
 //!
-//! [`Notifier`] is the consumer; [`router`] lets users see their notifications and say how they want them.
+//! [`Notifier`] is the consumer that keeps lists and tells open sockets, [`Pusher`] the one that pushes to devices;
+//! [`router`] lets users see their notifications and say how they want them.
 
 mod consumer;
+mod delay;
+mod devices;
 mod http;
+mod pusher;
 mod service;
 mod views;
 
 pub use self::{
     consumer::Notifier,
     http::{openapi, router},
+    pusher::Pusher,
     service::NotificationService,
 };
 

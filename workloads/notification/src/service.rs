@@ -1,23 +1,90 @@
 //! The service with what it depends on.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sentinel_domain::{
+    config::PlatformConfig,
+    event::Fanout,
+    ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, NotificationStore},
+    message::{Chat, Message},
+    ports::{AccountStore, ChatStore, NotificationStore, PushDevices, PushSender, SessionStore, StoreError},
+    push::Device,
+    time::Timestamp,
 };
 use sentinel_http::tokens::Tokens;
+
+/// Notifications that are looked through for those that are not read: more are not counted.
+const COUNTED: usize = 100;
 
 /// Notifications over the ports.
 pub struct NotificationService {
     /// Names and blocks.
     pub accounts: Arc<dyn AccountStore>,
+    /// Sessions, with whose end devices get nothing more.
+    pub sessions: Arc<dyn SessionStore>,
     /// Messages as they are now.
     pub chats: Arc<dyn ChatStore>,
     /// Notifications and preferences.
     pub notifications: Arc<dyn NotificationStore>,
+    /// Devices that want pushes.
+    pub devices: Arc<dyn PushDevices>,
+    /// How pushes are sent.
+    pub pushes: Arc<dyn PushSender>,
+    /// Where notifications for open sockets go.
+    pub fanout: Arc<dyn Fanout>,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Keys behind cursors.
     pub keyring: Arc<Keyring>,
+    /// The configuration.
+    pub config: Arc<PlatformConfig>,
+}
+
+impl NotificationService {
+    /// A chat and a message of it as they are now; `None` when the chat is gone, which an event of its own tells.
+    pub(crate) async fn current(
+        &self,
+        member: UserId,
+        chat: ChatId,
+        message: MessageId,
+    ) -> Result<Option<(Chat, Message)>, StoreError> {
+        let found = async {
+            let chat = self.chats.chat(member, chat).await?;
+            let message = self.chats.message(member, chat.id, message).await?;
+            Ok(Some((chat, message)))
+        };
+        match found.await {
+            Err(StoreError::NotFound) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// What these users are called.
+    pub(crate) async fn names(&self, users: &[UserId]) -> Result<HashMap<UserId, String>, StoreError> {
+        let profiles = self.accounts.profiles(users).await?;
+        Ok(profiles.into_iter().map(|profile| (profile.user_id, profile.display_name)).collect())
+    }
+
+    /// A user's devices whose sessions go on; the others are forgotten.
+    pub(crate) async fn devices_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Device>, StoreError> {
+        let mut devices = Vec::new();
+        for device in self.devices.devices(user).await? {
+            let session = self.sessions.session(device.session_id).await?;
+            let lifetime = i64::from(self.config.auth.refresh_token_seconds);
+            if session.is_some_and(|found| found.user_id == user && found.refreshed_at.plus_seconds(lifetime) > now) {
+                devices.push(device);
+            } else {
+                self.devices.forget(&device).await?;
+            }
+        }
+        Ok(devices)
+    }
+
+    /// How many messages a user was told of and has not read; counted up to a hundred.
+    pub(crate) async fn unread(&self, user: UserId) -> Result<u32, StoreError> {
+        let newest = self.notifications.list(user, None, COUNTED).await?;
+        let unread = newest.iter().filter(|one| !one.read && !one.is_welcome()).count();
+        Ok(u32::try_from(unread).unwrap_or(u32::MAX))
+    }
 }

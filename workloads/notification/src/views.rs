@@ -2,7 +2,7 @@
 
 use sentinel_domain::{
     ids::{ChatId, MessageId},
-    notification::{self, MUTED_CHATS, MutedChat, Notification, QuietHours},
+    notification::{self, Kind, MUTED_CHATS, MutedChat, Notification, OFFSET_MINUTES, QuietHours, Shown},
     time::Timestamp,
 };
 use sentinel_http::problem::Problem;
@@ -17,20 +17,22 @@ pub struct NotificationView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
     pub notification_id: MessageId,
-    /// `new_message`.
-    #[schema(example = "new_message")]
-    pub kind: &'static str,
+    /// What it is about: `new_message` or `welcome`.
+    #[schema(value_type = String, example = "new_message")]
+    pub kind: Kind,
     /// A line that says what it is about: who wrote, if the user wants that shown.
     pub header: String,
     /// The beginning of the message, if the user wants it shown.
     pub body: String,
-    /// The message's chat.
-    #[schema(value_type = uuid::Uuid)]
-    pub chat_id: ChatId,
+    /// The message's chat; none of what is not about a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub chat_id: Option<ChatId>,
     /// The message.
-    #[schema(value_type = uuid::Uuid)]
-    pub message_id: MessageId,
-    /// When the message was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub message_id: Option<MessageId>,
+    /// When it happened.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Whether it was read.
@@ -40,20 +42,13 @@ pub struct NotificationView {
 impl NotificationView {
     /// A notification; `content` is who wrote and what, if that may be shown.
     pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
-        let (header, body) = match content {
-            Some((from, text)) => (from.to_owned(), notification::excerpt(text)),
-            None => ("New message".to_owned(), "You have a new message".to_owned()),
+        let shown = if of.is_welcome() {
+            Shown::welcome(of.message_id)
+        } else {
+            Shown::of_message(of.message_id, of.chat_id, content)
         };
-        Self {
-            notification_id: of.message_id,
-            kind: "new_message",
-            header,
-            body,
-            chat_id: of.chat_id,
-            message_id: of.message_id,
-            created_at: of.message_id.timestamp(),
-            read: of.read,
-        }
+        let Shown { notification_id, kind, header, body, chat_id, message_id, created_at } = shown;
+        Self { notification_id, kind, header, body, chat_id, message_id, created_at, read: of.read }
     }
 }
 
@@ -81,7 +76,7 @@ pub struct PreferencesView {
     pub muted: Vec<MutedChatView>,
 }
 
-/// A part of each day, in UTC.
+/// A part of each day of the user.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct QuietHoursView {
     /// First minute of the day.
@@ -90,6 +85,10 @@ pub struct QuietHoursView {
     /// The minute after the last.
     #[schema(maximum = 1439)]
     pub to_minute: u16,
+    /// Minutes by which the user's clock is ahead of UTC (in a browser `-new Date().getTimezoneOffset()`); 0 by default.
+    #[serde(default)]
+    #[schema(minimum = -840, maximum = 840)]
+    pub utc_offset_minutes: i16,
 }
 
 /// A chat of which the caller hears nothing for a time.
@@ -127,7 +126,12 @@ impl QuietHoursView {
                 return Err(Problem::invalid(format!("quiet_hours.{field}"), "out_of_range", detail));
             }
         }
-        Ok(QuietHours { from_minute: self.from_minute, to_minute: self.to_minute })
+        if !(-OFFSET_MINUTES..=OFFSET_MINUTES).contains(&self.utc_offset_minutes) {
+            let detail = format!("utc_offset_minutes must be between -{OFFSET_MINUTES} and {OFFSET_MINUTES}");
+            return Err(Problem::invalid("quiet_hours.utc_offset_minutes", "out_of_range", detail));
+        }
+        let Self { from_minute, to_minute, utc_offset_minutes } = self;
+        Ok(QuietHours { from_minute, to_minute, utc_offset_minutes })
     }
 }
 
@@ -143,7 +147,10 @@ impl MutedChatView {
 
 impl From<notification::Preferences> for PreferencesView {
     fn from(preferences: notification::Preferences) -> Self {
-        let hours = |hours: QuietHours| QuietHoursView { from_minute: hours.from_minute, to_minute: hours.to_minute };
+        let hours = |hours: QuietHours| {
+            let QuietHours { from_minute, to_minute, utc_offset_minutes } = hours;
+            QuietHoursView { from_minute, to_minute, utc_offset_minutes }
+        };
         let muted = |chat: MutedChat| MutedChatView { chat_id: chat.chat_id, until: Timestamp(chat.until).to_string() };
         Self {
             show_content: preferences.show_content,

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
 
 use crate::web::Site;
 
@@ -29,13 +29,18 @@ pub enum Command {
     Migrate(StoresCommand),
     /// Look whether the stores of profile Distributed can be used, and tell their versions
     CheckStores(StoresCommand),
-    /// Build the search index of profile Distributed anew, while it is in use
-    Reindex(ConfigFile),
+    /// Build the search index anew, while the server runs or when it is stopped
+    Reindex(Installation),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Say who administers the platform
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
+    /// Print the description of the events of sockets (AsyncAPI 3.0)
+    Asyncapi,
 }
 
 /// A service of the platform.
@@ -154,9 +159,11 @@ impl Standalone {
             limits,
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
+            mail: None,
             web_dir: self.web.clone(),
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         })
     }
 }
@@ -172,12 +179,29 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
-    Rotate(Rotate),
+    Rotate(Installation),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make an account an admin: its tokens get the scope `admin`, and it has to log in again
+    Grant(OfAccount),
+    /// Make an admin an ordinary account again, and end its sessions
+    Revoke(OfAccount),
 }
 
 #[derive(Debug, Args)]
+pub struct OfAccount {
+    /// The account's name
+    pub username: String,
+    #[command(flatten)]
+    pub place: Installation,
+}
+
+/// Where a command finds keys and stores.
+#[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Rotate {
+pub struct Installation {
     /// The configuration of `serve`, in JSON
     #[arg(long, env = "SENTINEL_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -186,13 +210,13 @@ pub struct Rotate {
     data: Option<PathBuf>,
 }
 
-impl Rotate {
+impl Installation {
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {
             (Some(config), _) => ConfigFile { config: config.clone() }.read(),
             (None, Some(data)) => Ok(of_folder(data)),
-            (None, None) => bail!("say where the keys are: --config or --data"),
+            (None, None) => bail!("say where data and keys are: --config or --data"),
         }
     }
 }
@@ -208,9 +232,11 @@ fn of_folder(data: &Path) -> PlatformConfig {
         limits: LimitsConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
+        mail: None,
         web_dir: None,
         stores: None,
         message_peers: None,
+        push: PushConfig::default(),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The API description: OpenAPI at `/openapi.json`, browsable at `/docs`.
+//! The API descriptions: OpenAPI at `/openapi.json`, browsable at `/docs`, and `AsyncAPI` at `/asyncapi.json`.
 
+use serde_json::{Value, json};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,4 +31,14 @@ pub fn openapi(roles: &[Role]) -> OpenApi {
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
     api
+}
+
+/// The description of the events of sockets.
+pub fn asyncapi() -> Value {
+    sentinel_message::asyncapi(&json!({
+        "title": "Sentinel",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Events of Socket.IO (protocol 5, Engine.IO 4, path `/socket.io/`, polling and WebSocket).",
+        "license": { "name": "Apache-2.0" },
+    }))
 }

@@ -15,6 +15,7 @@ use sentinel_adapters::{
     keys,
     linked::LinkedAccounts,
     postgres::Postgres,
+    push::Pushes,
     redis::{Redis, RedisPresence},
     s3::S3,
 };
@@ -31,20 +32,22 @@ use sentinel_domain::{
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
-use sentinel_notification::{NotificationService, Notifier};
+use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, SearchService};
-use sentinel_users::UsersService;
+use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
 
 /// Consumer groups of the platform's events.
 const NOTIFICATION_GROUP: &str = "sentinel-notification";
+const PUSH_GROUP: &str = "sentinel-push";
 const SEARCH_GROUP: &str = "sentinel-search";
 /// How often what an interruption left of deletions and blocks is looked for.
 const RESUMED_EVERY: Duration = Duration::from_mins(1);
@@ -100,6 +103,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
         presence,
+        postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
         base,
         stop: CancellationToken::new(),
@@ -117,7 +121,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
-        let (routes, service) = process.messages(hub, fanout, pod.as_deref())?;
+        let (routes, service) = process.messages(hub, fanout.clone(), pod.as_deref())?;
         router = router.merge(routes);
         messages = Some(service);
     }
@@ -125,7 +129,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(process.presence());
     }
     if serves(Role::Notification) {
-        router = router.merge(process.notifications());
+        router = router.merge(process.notifications(fanout.clone())?);
     }
     if serves(Role::Search) {
         router = router.merge(process.search().await?);
@@ -150,6 +154,7 @@ struct Process<'a> {
     sessions: Arc<dyn SessionStore>,
     chats: Arc<dyn ChatStore>,
     presence: Arc<dyn PresenceStore>,
+    postgres: Arc<Postgres>,
     cassandra: Cassandra,
     base: Foundation,
     stop: CancellationToken,
@@ -178,18 +183,27 @@ impl Process<'_> {
         });
     }
 
-    fn users(&self) -> anyhow::Result<Router> {
+    fn users(&mut self) -> anyhow::Result<Router> {
         let Foundation { keyring, tokens, limits } = &self.base;
-        let service = UsersService::new(
-            self.accounts.clone(),
-            self.sessions.clone(),
-            self.chats.clone(),
+        let mut service = UsersService::new(
+            UserStores {
+                accounts: self.accounts.clone(),
+                sessions: self.sessions.clone(),
+                chats: self.chats.clone(),
+                administration: self.postgres.clone(),
+                reports: self.postgres.clone(),
+                mail: self.postgres.clone(),
+            },
             tokens.clone(),
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
-        )?;
-        Ok(sentinel_users::router(Arc::new(service)).into())
+        )?
+        .with_notifications(Arc::new(self.cassandra.clone()));
+        service.mail = mail::open(&self.config)?;
+        let service = Arc::new(service);
+        self.spawn(send_queued(service.clone()));
+        Ok(sentinel_users::router(service).into())
     }
 
     fn messages(
@@ -230,16 +244,22 @@ impl Process<'_> {
         sentinel_presence::router(Arc::new(service)).into()
     }
 
-    fn notifications(&mut self) -> Router {
+    fn notifications(&mut self, fanout: Arc<dyn Fanout>) -> anyhow::Result<Router> {
         let service = Arc::new(NotificationService {
             accounts: self.accounts.clone(),
+            sessions: self.sessions.clone(),
             chats: self.chats.clone(),
             notifications: Arc::new(self.cassandra.clone()),
+            devices: Arc::new(self.cassandra.clone()),
+            pushes: Arc::new(Pushes::load(&self.config)?),
+            fanout,
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),
+            config: self.config.clone(),
         });
         self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())));
-        sentinel_notification::router(service).into()
+        self.consume(PUSH_GROUP, Arc::new(Pusher(service.clone())));
+        Ok(sentinel_notification::router(service).into())
     }
 
     async fn search(&mut self) -> anyhow::Result<Router> {
@@ -320,6 +340,11 @@ pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::
     let rebuilt = index.rebuild(&source).await?;
     postgres.close().await;
     Ok(rebuilt.entries)
+}
+
+/// The accounts, for a command beside the services.
+pub async fn administered(stores: &StoresConfig) -> anyhow::Result<Postgres> {
+    Ok(Postgres::connect(&stores.postgres, Arc::new(Nobody)).await?)
 }
 
 /// The chats, for a command that nobody chats through.

@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use sentinel_adapters::{
     files::LocalFiles,
     keys,
-    sqlite::{LocalPresence, Sqlite},
+    push::Pushes,
+    sqlite::{Begin, LocalPresence, SearchDatabase, Sqlite},
 };
 use sentinel_domain::{
     clock::HybridClock,
@@ -19,21 +20,27 @@ use sentinel_domain::{
     event::{Fanout, Nobody},
     keyring::Keyring,
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SessionStore},
+    search::SearchKeys,
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
+use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_users::UsersService;
-use tokio::task::AbortHandle;
+use sentinel_search::{Indexer, SearchService};
+use sentinel_users::{UserStores, UsersService, mail::send_queued};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
 
 const DATABASE: &str = "sentinel.db";
+const SEARCH_DATABASE: &str = "search.db";
 /// Folder of uploaded files.
 const MEDIA: &str = "media";
 const LOCK: &str = "sentinel.lock";
@@ -41,13 +48,24 @@ const LOCK: &str = "sentinel.lock";
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const LOCK_RETRIED_EVERY: Duration = Duration::from_millis(100);
 
-/// Roles that this profile serves: all that have embedded stores.
-pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::Media];
+/// Consumers of the platform's events.
+const NOTIFICATION_CONSUMER: &str = "notification";
+const PUSH_CONSUMER: &str = "push";
+const SEARCH_CONSUMER: &str = "search";
+/// Chats whose notifications are made at the same time: each waits for the disk.
+const NOTIFICATIONS_AT_ONCE: usize = 16;
+/// How long background work may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The embedded stores: the database, and what keeps other servers off its folder.
+/// Roles that this profile serves: all that have embedded stores.
+pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::Notification, Role::Search, Role::Media];
+
+/// The embedded stores: the databases, the work in the background, and what keeps other servers off the folder.
 pub struct EmbeddedStores {
     sqlite: Sqlite,
-    collecting: AbortHandle,
+    search: SearchDatabase,
+    stop: CancellationToken,
+    work: JoinSet<()>,
     _lock: File,
 }
 
@@ -57,14 +75,21 @@ impl EmbeddedStores {
         self.sqlite.check().await
     }
 
-    /// Writes out what waits and closes the database.
-    pub fn close(&self) {
-        self.collecting.abort();
-        self.sqlite.close();
+    /// Ends the work in the background, writes out what waits and closes the databases.
+    pub async fn close(mut self) {
+        self.stop.cancel();
+        let ended = async { while self.work.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            tracing::warn!("some work in the background did not end in time");
+        }
+        tokio::task::block_in_place(|| {
+            self.search.close();
+            self.sqlite.close();
+        });
     }
 }
 
-/// Opens the database and builds the services.
+/// Opens the databases and builds the services.
 pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let base = Foundation::load(&config)?;
     let hub = Arc::new(Hub::new());
@@ -73,34 +98,73 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
-    let media: Arc<dyn MediaStore> = Arc::new(store.clone());
     let presence: Arc<dyn PresenceStore> = Arc::new(LocalPresence::new(store.clone()));
 
     // Access tokens of sessions that ended before a restart must stay refused until they expire.
     let mut ended = EndedSessions::new(sessions.clone(), base.tokens.clone());
     ended.ask().await.context("reading ended sessions")?;
+    // Commands such as `sentinel admin revoke` end sessions from another process.
+    let watch = ended.watch(Some(hub.clone()));
 
     let Foundation { keyring, tokens, limits } = base;
-    let users = UsersService::new(
-        accounts.clone(),
-        sessions.clone(),
-        chats.clone(),
+    let (stop, mut work) = (CancellationToken::new(), JoinSet::new());
+    let notifications = Arc::new(NotificationService {
+        accounts: accounts.clone(),
+        sessions: sessions.clone(),
+        chats: chats.clone(),
+        notifications: Arc::new(store.clone()),
+        devices: Arc::new(store.clone()),
+        pushes: Arc::new(Pushes::load(&config)?),
+        fanout: hub.clone(),
+        tokens: tokens.clone(),
+        keyring: keyring.clone(),
+        config: config.clone(),
+    });
+    // Nobody wants to be told of what was before there were notifications.
+    let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
+    work.spawn(consumer.run(Arc::new(Notifier(notifications.clone())), stop.clone()));
+    let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
+    work.spawn(consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone()));
+    let search = open_search(&config.data_dir)?;
+    let search_keys = Arc::new(SearchKeys::new(&keyring));
+    let index = Arc::new(search.clone());
+    let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
+    let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
+    work.spawn(consumer.run(indexer.clone(), stop.clone()));
+    let renewal = renew_terms(search.clone(), store.clone(), indexer, search_keys.clone());
+    work.spawn(until(stop.clone(), renewal));
+    work.spawn(until(stop.clone(), watch));
+    let searches = SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone());
+    let mut users = UsersService::new(
+        UserStores {
+            accounts: accounts.clone(),
+            sessions: sessions.clone(),
+            chats: chats.clone(),
+            administration: Arc::new(store.clone()),
+            reports: Arc::new(store.clone()),
+            mail: Arc::new(store.clone()),
+        },
         tokens.clone(),
         keyring.clone(),
         limits.clone(),
         config.clone(),
-    )?;
+    )?
+    .with_notifications(Arc::new(store.clone()));
+    users.mail = mail::open(&config)?;
+    let users = Arc::new(users);
+    work.spawn(until(stop.clone(), send_queued(users.clone())));
     let presences = PresenceService {
         accounts: accounts.clone(),
         presence: presence.clone(),
         tokens: tokens.clone(),
         limits: limits.clone(),
     };
+    let media: Arc<dyn MediaStore> = Arc::new(store.clone());
     let folder = config.data_dir.join(MEDIA);
     let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
     let files = Arc::new(files);
     let collector = Collector { media: media.clone(), blobs: files.clone() };
-    let collecting = tokio::spawn(sentinel_media::collect(collector)).abort_handle();
+    work.spawn(until(stop.clone(), sentinel_media::collect(collector)));
     let medias = Arc::new(MediaService::new(
         chats.clone(),
         media.clone(),
@@ -124,16 +188,18 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         None,
         Some(presence),
     );
-    let router = sentinel_users::router(Arc::new(users))
+    let router = sentinel_users::router(users)
         .merge(sentinel_message::router(messages.clone()))
         .merge(sentinel_presence::router(Arc::new(presences)))
+        .merge(sentinel_notification::router(notifications))
+        .merge(sentinel_search::router(Arc::new(searches)))
         .merge(sentinel_media::router(medias.clone()))
         .into();
     let router = routes::with_description(router, ROLES)?
         .merge(sentinel_message::socket_router(&messages, None))
         .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, collecting, _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, stop, work, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 
@@ -176,6 +242,53 @@ fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -
         .with_context(|| format!("opening {}", path.display()))
 }
 
+fn open_search(data_dir: &Path) -> anyhow::Result<SearchDatabase> {
+    let path = data_dir.join(SEARCH_DATABASE);
+    SearchDatabase::open(&path).with_context(|| {
+        format!("opening {}; without this file, the next start makes a new one from the messages", path.display())
+    })
+}
+
+/// Does something until it is told to stop.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()> + Send) {
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Makes the terms of the search index anew when the newest key is another one than they were written with.
+async fn renew_terms(search: SearchDatabase, store: Sqlite, source: Arc<Indexer>, keys: Arc<SearchKeys>) {
+    let renewed = async {
+        match search.written_with().await? {
+            Some(mark) if mark == keys.mark() => return Ok(()),
+            Some(_) => {
+                let count = search.rebuild(&store, source.as_ref()).await?;
+                tracing::info!(count, "the search index is written with the newest key");
+            }
+            None => {}
+        }
+        search.set_written_with(keys.mark()).await
+    };
+    if let Err(error) = renewed.await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "the search index keeps terms of an older key until the next start");
+    }
+}
+
+/// Writes the search index anew from the messages as they are now; returns their number. A server may run meanwhile.
+pub async fn reindex(config: &PlatformConfig) -> anyhow::Result<u64> {
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+    let store = open_store(&config.data_dir, keyring.clone(), Arc::new(Nobody))?;
+    let search = open_search(&config.data_dir)?;
+    let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+    let source = Indexer::new(chats, Arc::new(search.clone()), Arc::new(SearchKeys::new(&keyring)));
+    let count = search.rebuild(&store, &source).await?;
+    search.close();
+    store.close();
+    Ok(count)
+}
+
 /// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
 pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
@@ -183,6 +296,12 @@ pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let count = store.rewrap_keys().await?;
     store.close();
     Ok(count)
+}
+
+/// The accounts, for a command beside the server.
+pub fn administered(config: &PlatformConfig) -> anyhow::Result<Sqlite> {
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
+    open_store(&config.data_dir, keyring, Arc::new(Nobody))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The one binary of the chat platform: every service is a role of it.
 
 mod admin;
+mod administer;
 mod arguments;
 mod describe;
 mod distributed;
 mod embedded;
 mod inspect;
 mod logging;
+mod mail;
 mod platform;
 mod routes;
 mod serve;
@@ -18,7 +20,7 @@ use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
 use sentinel_domain::config::{PlatformConfig, StoresConfig};
 
-use crate::arguments::{Arguments, Command, KeysCommand, Role};
+use crate::arguments::{AdminCommand, Arguments, Command, KeysCommand, Role};
 
 // Password hashing takes 19 MiB at a time on changing threads, which the system's allocator keeps for each of them.
 #[global_allocator]
@@ -64,10 +66,16 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let stores = shared_stores(&config)?;
             runtime()?.block_on(inspect::before(stores, command.report.as_deref(), async || Ok(())))
         }
-        Command::Reindex(file) => {
+        Command::Reindex(installation) => {
             logging::start_plain();
-            let config = file.read()?;
-            let count = runtime()?.block_on(distributed::reindex(&config, shared_stores(&config)?))?;
+            let config = installation.config()?;
+            let rebuilt = async {
+                match &config.stores {
+                    Some(stores) => Box::pin(distributed::reindex(&config, stores)).await,
+                    None => embedded::reindex(&config).await,
+                }
+            };
+            let count = runtime()?.block_on(rebuilt).context("building the search index anew")?;
             println!("{count} messages indexed anew");
             Ok(())
         }
@@ -84,8 +92,23 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
             Ok(())
         }
+        Command::Admin(command) => {
+            logging::start_plain();
+            let (grant, of) = match command {
+                AdminCommand::Grant(of) => (true, of),
+                AdminCommand::Revoke(of) => (false, of),
+            };
+            runtime()?.block_on(administer::set_admin(&of.place.config()?, &of.username, grant))?;
+            let became = if grant { "is an admin now" } else { "is no admin any more" };
+            println!("{} {became}; the account has to log in again", of.username);
+            Ok(())
+        }
         Command::Openapi => {
             println!("{}", describe::openapi(Role::value_variants()).to_pretty_json()?);
+            Ok(())
+        }
+        Command::Asyncapi => {
+            println!("{}", serde_json::to_string_pretty(&describe::asyncapi())?);
             Ok(())
         }
     }

@@ -42,7 +42,7 @@ impl Platform {
         let config = Arc::new(config);
         let mut platform = match &config.stores {
             None => embedded::open(config.clone()).await?,
-            Some(stores) => distributed::open(config.clone(), stores, roles).await?,
+            Some(stores) => Box::pin(distributed::open(config.clone(), stores, roles)).await?,
         };
         // The gateway sends to `users` whatever belongs to no other service.
         if roles.contains(&Role::Users) {
@@ -76,7 +76,7 @@ impl Stores {
     /// Closes everything, once no request is left.
     pub async fn close(self) {
         match self {
-            Self::Embedded(stores) => tokio::task::block_in_place(|| stores.close()),
+            Self::Embedded(stores) => stores.close().await,
             Self::Distributed(stores) => stores.close().await,
         }
     }

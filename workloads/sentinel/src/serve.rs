@@ -49,7 +49,7 @@ pub async fn until_stopped(
     tokio::spawn(fold_samples(metrics.clone()));
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
-    let Platform { router, messages, stores } = Platform::open(config, roles).await?;
+    let Platform { router, messages, stores } = Box::pin(Platform::open(config, roles)).await?;
     let stores = Arc::new(stores);
 
     let listener = bind(listen).await?;

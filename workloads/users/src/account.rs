@@ -1,9 +1,10 @@
 //! The caller's own account: `GET /me` (and `/protected`), `PATCH /me`, `DELETE /me`.
 
 use axum::{extract::State, http::StatusCode};
-use sentinel_domain::time::Timestamp;
+use sentinel_domain::audit::{AuditAction, AuditEntry};
 use sentinel_http::{
     auth::AuthUser,
+    client::ClientAddress,
     describe::{Any, NeedsToken, TakesJson},
     extract::Json,
     problem::{Problem, ProblemBody},
@@ -69,15 +70,15 @@ pub(crate) struct Deletion {
 pub(crate) async fn delete_me(
     State(users): State<Users>,
     user: AuthUser,
+    client: ClientAddress,
     Json(deletion): Json<Deletion>,
 ) -> Result<StatusCode, Problem> {
     users.confirm_password(&user, deletion.password).await?;
     let sessions = users.sessions.sessions(user.user_id).await?;
     users.accounts.delete_account(user.user_id).await?;
-    let now = Timestamp::now();
-    for session in sessions {
-        users.tokens.revoke_session(session.id, now);
-    }
+    users.revoke(sessions.into_iter().map(|session| session.id));
+    let entry = AuditEntry::now(AuditAction::AccountDeleted, Some(user.user_id), Some(user.user_id));
+    users.audit(entry.from_address(client.0.to_string())).await;
     tracing::info!(user_id = %user.user_id, "an account was deleted");
     Ok(StatusCode::NO_CONTENT)
 }

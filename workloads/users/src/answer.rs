@@ -83,6 +83,8 @@ pub(crate) struct AccountAnswer {
     pub logged_in_as: String,
     /// Its address.
     pub email: String,
+    /// Whether its owner has shown, by a mailed link, that the address is theirs.
+    pub email_verified: bool,
     /// The name to show.
     pub display_name: String,
     /// Where the picture is.
@@ -99,6 +101,7 @@ impl From<Account> for AccountAnswer {
             username: account.username.to_string(),
             logged_in_as: account.username.to_string(),
             email: account.email.as_str().to_owned(),
+            email_verified: account.email_verified,
             display_name: account.display_name,
             avatar_url: account.avatar_url,
             created_at: account.created_at,

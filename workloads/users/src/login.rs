@@ -5,7 +5,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use sentinel_domain::{
-    account::{Email, Username},
+    account::{Email, Standing, Username},
+    audit::{AuditAction, AuditEntry},
     ids::UserId,
     ports::{Credentials, StoreError},
 };
@@ -39,32 +40,42 @@ pub(crate) struct Login {
         (status = 200, description = "Logged in; a new session.", body = TokenAnswer),
         (status = 401, description = "No such account or a wrong password; the answers are the same \
             (`invalid_credentials`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The password is right and the account disabled (`account_disabled`).",
+            body = ProblemBody, content_type = "application/problem+json"),
         TakesJson, Any,
     )
 )]
 pub(crate) async fn login(
     State(users): State<Users>,
-    address: ClientAddress,
+    client: ClientAddress,
     headers: HeaderMap,
     Json(login): Json<Login>,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    let address = address.rate_key();
+    let address = client.rate_key();
     users.limits.check(Action::LoginAddress, &address)?;
     let folded = fold(&login.username);
     let credentials = match &folded {
         Some(folded) => users.accounts.credentials_by_login(folded).await?,
         None => None,
     };
-    throttle(&users.limits, &account_key(folded, credentials.as_ref()), &address)?;
+    if let Err(problem) = throttle(&users.limits, &account_key(folded, credentials.as_ref()), &address) {
+        if let Some(credentials) = &credentials {
+            note_throttled(&users, credentials.account.id, &client).await;
+        }
+        return Err(problem);
+    }
     let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
     let verdict = users.passwords.verify(login.password.clone(), stored).await?;
-    let Some(Credentials { account, password_hash }) = credentials.filter(|_| verdict.matches) else {
+    let Some(Credentials { account, password_hash, standing }) = credentials.filter(|_| verdict.matches) else {
         metrics::counter!("logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     };
+    if standing.disabled_at.is_some() {
+        return Err(disabled(&users, account.id, &client).await);
+    }
     let better = if verdict.outdated { Some(users.passwords.hash(login.password.clone()).await?) } else { None };
-    let (session, answer) = users.begin_session(&account, device::name(&headers)).await?;
-    if !still_good(&users, account.id, password_hash, login.password).await? {
+    let (session, answer) = users.begin_session(&account, standing, device::name(&headers)).await?;
+    if !still_good(&users, account.id, standing, password_hash, login.password).await? {
         match users.sessions.end_session(account.id, session).await {
             // The change of password may have ended it already.
             Ok(()) | Err(StoreError::NotFound) => {}
@@ -80,12 +91,41 @@ pub(crate) async fn login(
     Ok(Json(answer))
 }
 
-/// Whether the password is still the account's. Changing it ends the sessions there are; one that begins meanwhile
-/// with the password until then must not stay, so this is asked when it has begun.
-async fn still_good(users: &Users, id: UserId, hash: String, password: String) -> Result<bool, Problem> {
+/// Whether the password is still the account's, and the account what it was. Changing either ends the sessions there are;
+/// one that begins meanwhile must not stay, so this is asked when it has begun.
+async fn still_good(
+    users: &Users,
+    id: UserId,
+    standing: Standing,
+    hash: String,
+    password: String,
+) -> Result<bool, Problem> {
     let Some(now) = users.accounts.credentials(id).await? else { return Ok(false) };
+    if now.standing != standing {
+        return Ok(false);
+    }
     // Another log-in may have replaced an outdated hash of the same password.
     Ok(now.password_hash == hash || users.passwords.verify(password, Some(now.password_hash)).await?.matches)
+}
+
+/// What somebody hears who knows the password of a disabled account; nobody else learns that it is disabled.
+async fn disabled(users: &Users, id: UserId, client: &ClientAddress) -> Problem {
+    metrics::counter!("logins_total", "result" => "disabled").increment(1);
+    if users.limits.check(Action::AuditedLogin, &format!("disabled {id}")).is_ok() {
+        users
+            .audit(AuditEntry::now(AuditAction::DisabledLogin, None, Some(id)).from_address(client.0.to_string()))
+            .await;
+    }
+    let detail = "this account was disabled by an administrator";
+    Problem::new(StatusCode::FORBIDDEN, "account_disabled", detail)
+}
+
+/// Notes that an account is under attack, now and then.
+async fn note_throttled(users: &Users, id: UserId, client: &ClientAddress) {
+    if users.limits.check(Action::AuditedLogin, &format!("throttled {id}")).is_ok() {
+        let entry = AuditEntry::now(AuditAction::LoginsThrottled, None, Some(id));
+        users.audit(entry.from_address(client.0.to_string())).await;
+    }
 }
 
 /// The name or address as accounts are found by it; `None` when no account can have it.

@@ -5,6 +5,7 @@ use axum::{
     http::{StatusCode, header},
 };
 use sentinel_domain::{
+    ports::Credentials,
     session::{Rotation, Session, read_refresh_token},
     time::Timestamp,
 };
@@ -55,8 +56,9 @@ pub(crate) async fn refresh(
     let lifetime = users.config.auth.refresh_token_seconds;
     let rotated = users.sessions.rotate_session(id, generation, now, lifetime).await?;
     let (session, generation) = next_generation(rotated).inspect_err(|_| users.tokens.revoke_session(id, now))?;
-    let account = users.accounts.account(session.user_id).await?.ok_or_else(invalid)?;
-    Ok(Json(users.token_answer(account.id, &account.username, session.id, generation, now)?))
+    let Credentials { account, standing, .. } =
+        users.accounts.credentials(session.user_id).await?.ok_or_else(invalid)?;
+    Ok(Json(users.token_answer(&account, standing, session.id, generation, now)?))
 }
 
 /// The generation whose tokens to give.

@@ -1,14 +1,18 @@
 //! `POST /register`.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
 use sentinel_domain::{
-    account::{Email, InvalidAccount, Username, check_password},
+    account::{Email, InvalidAccount, Standing, Username, check_password},
     config::Access,
-    ids::UserId,
-    ports::NewAccount,
+    ids::{MessageId, UserId},
+    mail::LinkPurpose,
+    notification::Notification,
+    ports::{NewAccount, NotificationStore},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -65,8 +69,24 @@ pub(crate) async fn register(
     let password_hash = users.passwords.hash(registration.password).await?;
     let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
     let account = users.accounts.create_account(new).await?;
-    let (_, answer) = users.begin_session(&account, device::name(&headers)).await?;
+    if let Some(notifications) = &users.notifications {
+        tokio::spawn(welcome(notifications.clone(), account.id));
+    }
+    if users.mail.is_some()
+        && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
+    {
+        // The account is there, and its owner can ask for another mail.
+        tracing::error!(code = problem.code(), "the mail to a new account was not queued");
+    }
+    let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Nobody waits for it, and nobody misses it.
+async fn welcome(notifications: Arc<dyn NotificationStore>, user: UserId) {
+    if let Err(error) = notifications.add(Notification::welcome(user, MessageId(Uuid::now_v7()))).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a new account is not told that it is welcome");
+    }
 }
 
 /// The name and address, or a problem that names every field that is wrong.

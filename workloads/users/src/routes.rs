@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    account, blocks, export, login, lookup, refresh, register,
+    account, administration, blocks, email, export, login, lookup, refresh, register, reports,
     service::{Users, UsersService},
     sessions,
 };
@@ -36,6 +36,10 @@ fn described() -> OpenApiRouter<Users> {
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::end_session))
         .routes(routes!(sessions::change_password))
+        .routes(routes!(email::send_verification))
+        .routes(routes!(email::verify))
+        .routes(routes!(email::forgot))
+        .routes(routes!(email::reset))
         .routes(routes!(lookup::show))
         .routes(routes!(lookup::show_by_name))
         .routes(routes!(lookup::show_by_id))
@@ -45,6 +49,16 @@ fn described() -> OpenApiRouter<Users> {
         .routes(routes!(export::export))
         .routes(routes!(blocks::block, blocks::unblock))
         .routes(routes!(blocks::list_blocks))
+        .routes(routes!(reports::report))
+        .routes(routes!(administration::users::list))
+        .routes(routes!(administration::users::show))
+        .routes(routes!(administration::users::disable))
+        .routes(routes!(administration::users::enable))
+        .routes(routes!(administration::users::end_sessions))
+        .routes(routes!(administration::statistics))
+        .routes(routes!(administration::audit::list))
+        .routes(routes!(administration::reports::list))
+        .routes(routes!(administration::reports::resolve))
         .routes(routes!(jwks))
 }
 

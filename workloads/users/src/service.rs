@@ -4,11 +4,12 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
 use sentinel_domain::{
-    account::{Account, Username},
+    account::{Account, Standing},
+    audit::AuditEntry,
     config::PlatformConfig,
-    ids::{SessionId, UserId},
+    ids::SessionId,
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, SessionStore},
+    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, NotificationStore, ReportStore, SessionStore},
     session::{Session, refresh_token},
     time::Timestamp,
 };
@@ -18,21 +19,36 @@ use sentinel_http::{
     rate::{Action, RateLimits},
     tokens::{TokenError, Tokens},
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
     answer::TokenAnswer,
+    mail::Mail,
     password::{PasswordError, Passwords},
 };
 
-/// Accounts, sessions, tokens, look-ups and blocks over the ports.
-pub struct UsersService {
+/// The stores that the service needs.
+#[derive(Clone)]
+pub struct UserStores {
     /// Accounts and blocks.
     pub accounts: Arc<dyn AccountStore>,
     /// Sessions.
     pub sessions: Arc<dyn SessionStore>,
-    /// Chats, for the export of one's own data.
+    /// Chats, for the export of one's own data and for reports of messages.
     pub chats: Arc<dyn ChatStore>,
+    /// What admins do, and the audit log.
+    pub administration: Arc<dyn AdministrationStore>,
+    /// Reports of abuse.
+    pub reports: Arc<dyn ReportStore>,
+    /// Mailed links, and the queue of mail.
+    pub mail: Arc<dyn MailStore>,
+}
+
+/// Accounts, sessions, tokens, look-ups, blocks, reports and their administration over the ports.
+pub struct UsersService {
+    /// What is stored.
+    pub stores: UserStores,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Keys behind refresh tokens and cursors.
@@ -43,27 +59,40 @@ pub struct UsersService {
     pub config: Arc<PlatformConfig>,
     /// Password hashing.
     pub passwords: Passwords,
+    /// Where new accounts find that they are welcome.
+    pub notifications: Option<Arc<dyn NotificationStore>>,
+    /// What mail is sent with; none where it is not configured.
+    pub mail: Option<Mail>,
+    /// Told when mail was queued here.
+    pub(crate) mail_waits: Notify,
 }
 
 impl UsersService {
     /// A service over these stores. Hashes one password, so that logging in as nobody takes as long as as somebody.
     pub fn new(
-        accounts: Arc<dyn AccountStore>,
-        sessions: Arc<dyn SessionStore>,
-        chats: Arc<dyn ChatStore>,
+        stores: UserStores,
         tokens: Arc<Tokens>,
         keyring: Arc<Keyring>,
         limits: Arc<RateLimits>,
         config: Arc<PlatformConfig>,
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new()?;
-        Ok(Self { accounts, sessions, chats, tokens, keyring, limits, config, passwords })
+        let mail_waits = Notify::new();
+        let notifications = None;
+        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits, notifications })
+    }
+
+    /// The same, with a notification for each new account.
+    #[must_use]
+    pub fn with_notifications(self, notifications: Arc<dyn NotificationStore>) -> Self {
+        Self { notifications: Some(notifications), ..self }
     }
 
     /// Begins a session and gives its first tokens.
     pub(crate) async fn begin_session(
         &self,
         account: &Account,
+        standing: Standing,
         device: String,
     ) -> Result<(SessionId, TokenAnswer), Problem> {
         let now = Timestamp::now();
@@ -77,22 +106,27 @@ impl UsersService {
         };
         let id = session.id;
         self.sessions.create_session(session).await?;
-        Ok((id, self.token_answer(account.id, &account.username, id, 0, now)?))
+        Ok((id, self.token_answer(account, standing, id, 0, now)?))
     }
 
     /// The tokens of a session's generation.
     pub(crate) fn token_answer(
         &self,
-        user_id: UserId,
-        username: &Username,
+        account: &Account,
+        standing: Standing,
         session: SessionId,
         generation: u32,
         now: Timestamp,
     ) -> Result<TokenAnswer, TokenError> {
+        let issued = if standing.admin {
+            self.tokens.issue_admin(account.id, session, &account.username, now)?
+        } else {
+            self.tokens.issue(account.id, session, &account.username, now)?
+        };
         Ok(TokenAnswer {
-            username: username.to_string(),
-            user_id,
-            access_token: self.tokens.issue(user_id, session, username, now)?.token,
+            username: account.username.to_string(),
+            user_id: account.id,
+            access_token: issued.token,
             refresh_token: refresh_token(&self.keyring, session, generation),
             token_type: "Bearer",
             expires_in: self.tokens.lifetime_seconds(),
@@ -112,9 +146,33 @@ impl UsersService {
         }
     }
 
+    /// Stores an entry of something that has happened; what happened stays so when the log can't be written.
+    pub(crate) async fn audit(&self, entry: AuditEntry) {
+        let action = entry.action.as_str();
+        if let Err(error) = self.administration.record(entry).await {
+            tracing::error!(action, error = &error as &dyn std::error::Error, "the audit log was not written");
+        }
+    }
+
+    /// Refuses the access tokens of sessions that have ended.
+    pub(crate) fn revoke(&self, sessions: impl IntoIterator<Item = SessionId>) {
+        let now = Timestamp::now();
+        for session in sessions {
+            self.tokens.revoke_session(session, now);
+        }
+    }
+
     /// The caller's account.
     pub(crate) async fn own_account(&self, user: &AuthUser) -> Result<Account, Problem> {
         Ok(self.accounts.account(user.user_id).await?.ok_or(TokenError::SessionEnded)?)
+    }
+}
+
+impl Deref for UsersService {
+    type Target = UserStores;
+
+    fn deref(&self) -> &UserStores {
+        &self.stores
     }
 }
 

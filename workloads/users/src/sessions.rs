@@ -1,9 +1,16 @@
 //! `POST /logout`, `GET /sessions`, `DELETE /sessions/{id}`, `POST /password`.
 
 use axum::{extract::State, http::StatusCode};
-use sentinel_domain::{account::check_password, ids::SessionId, ports::StoreError, time::Timestamp};
+use sentinel_domain::{
+    account::check_password,
+    audit::{AuditAction, AuditEntry},
+    ids::SessionId,
+    ports::StoreError,
+    time::Timestamp,
+};
 use sentinel_http::{
     auth::AuthUser,
+    client::ClientAddress,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
     problem::{Problem, ProblemBody},
@@ -86,6 +93,7 @@ pub(crate) struct PasswordChange {
 pub(crate) async fn change_password(
     State(users): State<Users>,
     user: AuthUser,
+    client: ClientAddress,
     Json(change): Json<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
     check_password(&change.new_password)
@@ -95,9 +103,8 @@ pub(crate) async fn change_password(
     users.accounts.set_password_hash(user.user_id, hash).await?;
     let others = users.sessions.sessions(user.user_id).await?;
     users.sessions.end_other_sessions(user.user_id, user.session_id).await?;
-    let now = Timestamp::now();
-    for session in others.iter().filter(|session| session.id != user.session_id) {
-        users.tokens.revoke_session(session.id, now);
-    }
+    users.revoke(others.into_iter().map(|session| session.id).filter(|id| *id != user.session_id));
+    let entry = AuditEntry::now(AuditAction::PasswordChanged, Some(user.user_id), Some(user.user_id));
+    users.audit(entry.from_address(client.0.to_string())).await;
     Ok(StatusCode::NO_CONTENT)
 }

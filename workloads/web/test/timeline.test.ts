@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { arrived, changed, deleted, extended, newerOf, refreshed, union, type Timeline } from '../src/store/timeline';
+import { arrived, changed, deleted, extended, left, newerOf, refreshed, union, type Timeline } from '../src/store/timeline';
 import { ids, idAt, message } from './sample';
 
 const timeline = (from: number, to: number, ends: Partial<Timeline> = {}): Timeline => ({
@@ -82,4 +82,13 @@ test('edits and deletions of what is not there change nothing', () => {
   const known = timeline(0, 2);
   expect(changed(known, message(7))).toBe(known);
   expect(deleted(known, idAt(7))).toBe(known);
+});
+
+test('of a chat that is left the newest messages stay, and nothing of a jump into the past', () => {
+  expect(left(timeline(0, 3, { newer: true }), 2)).toBeNull();
+  const short = timeline(0, 2);
+  expect(left(short, 2)).toBe(short);
+  const kept = left(timeline(0, 5), 2)!;
+  expect(ids(kept.messages)).toEqual([3, 4].map(idAt));
+  expect(kept.older).toBe(true);
 });

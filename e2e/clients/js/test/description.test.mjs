@@ -12,8 +12,13 @@ const ROUTES = [
   'POST /users/chat', 'GET /users/chat', 'GET /users/chat/{}', 'POST /users/chat/{}',
   'POST /users/chat/{}/messages', 'PATCH /users/chat/{}/messages/{}', 'DELETE /users/chat/{}/messages/{}',
   'POST /users/chat/{}/read', 'GET /sync',
+  'POST /email/verification', 'POST /email/verify', 'POST /password/forgot', 'POST /password/reset', 'POST /reports', 'GET /admin/users', 'GET /admin/users/{}', 'POST /admin/users/{}/disable',
+  'POST /admin/users/{}/enable', 'DELETE /admin/users/{}/sessions', 'GET /admin/stats', 'GET /admin/audit',
+  'GET /admin/reports', 'POST /admin/reports/{}/resolve',
   'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
   'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
+  'GET /search/messages', 'GET /notifications', 'POST /notifications/{}/read', 'GET /notifications/preferences',
+  'PUT /notifications/preferences',
 ];
 
 test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {
@@ -27,6 +32,21 @@ test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {
   assert.deepEqual(ROUTES.filter((route) => !routes.includes(route)), []);
   const ids = Object.values(document.paths).flatMap((item) => Object.values(item).map((one) => one.operationId));
   assert.equal(new Set(ids).size, ids.length, 'operation ids repeat');
+});
+
+test('/asyncapi.json describes the events of sockets', async () => {
+  const document = ok(await call('GET', '/asyncapi.json'));
+  assert.equal(document.asyncapi, '3.0.0');
+  const sent = Object.keys(document.operations).filter((name) => name.startsWith('client.'));
+  const got = Object.keys(document.operations).filter((name) => name.startsWith('server.'));
+  for (const name of ['send_message', 'sync', 'typing', 'message_read']) assert.ok(sent.includes(`client.${name}`), name);
+  for (const name of ['ready', 'receive_message', 'receipt', 'notification']) assert.ok(got.includes(`server.${name}`), name);
+  for (const operation of Object.values(document.operations)) {
+    for (const { $ref } of operation.messages) {
+      const [, , channel, , name] = $ref.split('/');
+      assert.ok(document.channels[channel].messages[name], $ref);
+    }
+  }
 });
 
 test('/docs shows it in a browser', async () => {

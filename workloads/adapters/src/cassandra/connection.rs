@@ -1,15 +1,12 @@
 //! How Cassandra is reached: contact points, credentials, encryption, and what holds for every statement.
 
 use std::{
-    path::{Path, PathBuf},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore};
 use scylla::{
     client::{execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder},
     frame::types::{Consistency, SerialConsistency},
@@ -29,9 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one node has to answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(500);
-/// Where systems keep the certificates of authorities that they trust.
-const SYSTEM_AUTHORITIES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 const LONGEST_NAME: usize = 48;
 
 /// What a session is for.
@@ -152,31 +146,26 @@ pub(super) fn check_datacenter(config: &CassandraConfig, session: &Session) -> R
 
 /// Nodes are known by their addresses, so their certificates must name those.
 fn client_config(tls: &TlsConfig) -> Result<Arc<ClientConfig>, CassandraError> {
-    let path = tls.ca.clone().unwrap_or_else(system_authorities);
+    let found = match &tls.ca {
+        Some(ca) => rustls_native_certs::load_certs_from_paths(Some(ca), None),
+        None => rustls_native_certs::load_native_certs(),
+    };
+    let invalid = |source| CassandraError::Authorities { file: tls.ca.clone(), source };
     let mut roots = RootCertStore::empty();
-    let unreadable = |source| CassandraError::Authorities { path: path.clone(), source };
-    let certificates = std::fs::read(&path).map_err(unreadable)?;
-    for certificate in CertificateDer::pem_slice_iter(&certificates) {
-        // A bundle of a system may have a certificate that this library does not take; the others are as good.
-        if let Ok(certificate) = certificate
-            && let Err(error) = roots.add(certificate)
-        {
-            tracing::debug!(%error, path = %path.display(), "a certificate is left out");
-        }
+    // A bundle of a system may have a certificate that this library does not take; the others are as good.
+    let (_, ignored) = roots.add_parsable_certificates(found.certs);
+    if ignored > 0 || !found.errors.is_empty() {
+        tracing::debug!(ignored, errors = ?found.errors, "certificates of authorities are left out");
     }
     if roots.is_empty() {
-        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, "no certificate in it")));
+        let why =
+            found.errors.into_iter().next().map_or_else(|| io::Error::other("no certificate in it"), io::Error::other);
+        return Err(invalid(why));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = versions.map_err(|error| unreadable(std::io::Error::other(error)))?;
+    let config = versions.map_err(|error| invalid(io::Error::other(error)))?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
-}
-
-fn system_authorities() -> PathBuf {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let known = || SYSTEM_AUTHORITIES.into_iter().map(PathBuf::from).find(|path| Path::exists(path));
-    named.or_else(known).unwrap_or_else(|| PathBuf::from(SYSTEM_AUTHORITIES[0]))
 }
 
 #[cfg(test)]

@@ -27,10 +27,13 @@ pub enum CassandraError {
     #[error("`stores.cassandra.connection.credentials`")]
     Credentials(#[from] CredentialsError),
     /// The authorities' certificates can't be read.
-    #[error("no certificates of authorities in {}; correct `stores.cassandra.connection.tls.ca`", path.display())]
+    #[error(
+        "no certificates of authorities in {}; correct `stores.cassandra.connection.tls.ca`",
+        file.as_ref().map_or("the system's own store".into(), |file| file.display().to_string())
+    )]
     Authorities {
-        /// Which file.
-        path: PathBuf,
+        /// Which file; none for those that the system trusts.
+        file: Option<PathBuf>,
         /// Why.
         #[source]
         source: io::Error,

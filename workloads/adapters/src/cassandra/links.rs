@@ -44,6 +44,7 @@ impl Shared {
             .try_collect::<()>()
             .await?;
         self.forget_notifications(user).await?;
+        self.forget_devices(user).await?;
         let buckets = self.inbox_bucket_numbers(user).await?;
         let at = final_write_time(self.order.clock().tick(Timestamp::now()));
         for some in buckets.chunks(PARTITIONS) {

@@ -24,6 +24,7 @@ mod notifications;
 mod order;
 mod outbox;
 mod partitions;
+mod push;
 mod receipts;
 mod rewrap;
 mod role;

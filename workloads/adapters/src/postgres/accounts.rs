@@ -15,12 +15,12 @@ use super::{Postgres, blocks, deletion, failure::Failure, rows};
 
 const INSERT_ACCOUNT: &str = "INSERT INTO accounts (id, username, email, display_name, password_hash, created_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
-const ACCOUNT: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-    FROM accounts WHERE id = $1";
-const ACCOUNT_BY_USERNAME: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-    FROM accounts WHERE username = $1";
-const ACCOUNT_BY_EMAIL: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-    FROM accounts WHERE email = $1";
+const ACCOUNT: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash,
+    email_verified_at, admin, disabled_at FROM accounts WHERE id = $1";
+const ACCOUNT_BY_USERNAME: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash,
+    email_verified_at, admin, disabled_at FROM accounts WHERE username = $1";
+const ACCOUNT_BY_EMAIL: &str = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash,
+    email_verified_at, admin, disabled_at FROM accounts WHERE email = $1";
 const PROFILE_BY_USERNAME: &str = "SELECT id, username, display_name, avatar_url FROM accounts WHERE username = $1";
 const PROFILES: &str = "SELECT id, username, display_name, avatar_url
     FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, place) JOIN accounts USING (id) ORDER BY place";
@@ -30,11 +30,11 @@ const PROFILES_AFTER: &str = "SELECT id, username, display_name, avatar_url
     FROM accounts WHERE username > $1 ORDER BY username LIMIT $2";
 const SET_PROFILE: &str = "UPDATE accounts
     SET display_name = coalesce($2, display_name), avatar_url = CASE WHEN $3 THEN $4 ELSE avatar_url END
-    WHERE id = $1 RETURNING id, username, email, display_name, avatar_url, created_at";
-const SET_PASSWORD_HASH: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1";
+    WHERE id = $1 RETURNING id, username, email, display_name, avatar_url, created_at, email_verified_at";
+pub(super) const SET_PASSWORD_HASH: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1";
 
 /// Sorts after every character of a user name.
-const AFTER_ALL_NAMES: char = '\u{7f}';
+pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
 
 #[async_trait]
 impl AccountStore for Postgres {
@@ -171,7 +171,7 @@ impl AccountStore for Postgres {
 }
 
 /// A limit as SQL takes it.
-fn row_limit(limit: usize) -> i64 {
+pub(super) fn row_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -187,5 +187,5 @@ async fn create(db: &mut PgConnection, new: NewAccount) -> Result<Account, Failu
         .bind(created_at.0)
         .execute(db)
         .await?;
-    Ok(Account { id, username, email, display_name, avatar_url: None, created_at })
+    Ok(Account { id, username, email, email_verified: false, display_name, avatar_url: None, created_at })
 }

@@ -3,6 +3,7 @@
 //! What concerns the chats of an account is only noted here; [`crate::linked`] carries it to the chat store.
 
 mod accounts;
+mod administration;
 mod blocks;
 mod deletion;
 mod endpoints;
@@ -10,6 +11,8 @@ mod error;
 mod failure;
 mod inspect;
 mod keeper;
+mod mail;
+mod reports;
 mod retention;
 mod rows;
 mod schema;

@@ -9,13 +9,16 @@ use std::{
     time::Duration,
 };
 
-use sentinel_domain::{ports::StoreError, time::Timestamp};
+use sentinel_domain::{clock, ports::StoreError, time::Timestamp};
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use super::{Postgres, bounded, failure::Failure, keeper::Link};
 
 /// How long an ended session is remembered; longer than any access token lives.
 const ENDED_SECONDS: i64 = 35 * 24 * 3600;
+/// How long the audit log keeps entries.
+const AUDIT_SECONDS: i64 = 400 * 24 * 3600;
 /// Rows of one piece.
 const PIECE: u16 = 500;
 /// Pieces of one sweep of one table; what is left is for the next sweep.
@@ -28,6 +31,8 @@ const LOCK: i64 = 0x5e17_19e1_5eee;
 const TRY_LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
 const FORGET_ENDED: &str = "DELETE FROM ended_sessions WHERE (ended_at, id) IN
     (SELECT ended_at, id FROM ended_sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+const FORGET_AUDIT: &str = "DELETE FROM audit_log WHERE id IN
+    (SELECT id FROM audit_log WHERE id < $1 ORDER BY id LIMIT $2)";
 const END_STALE: &str = "WITH stale AS (DELETE FROM sessions WHERE id IN
         (SELECT id FROM sessions WHERE refreshed_at < $1 ORDER BY refreshed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
         RETURNING id)
@@ -50,6 +55,7 @@ impl SessionLifetime {
 #[derive(Clone, Copy)]
 enum Piece {
     Ended { before: Timestamp },
+    Audit { before: Timestamp },
     Stale { before: Timestamp, now: Timestamp },
 }
 
@@ -62,6 +68,7 @@ impl Postgres {
 
 pub(super) async fn sweep(link: &Link, now: Timestamp) -> Result<u64, Failure> {
     let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SECONDS) }).await?;
+    total += all_pieces(link, Piece::Audit { before: now.plus_seconds(-AUDIT_SECONDS) }).await?;
     if let Some(lifetime) = link.lifetime.get() {
         total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime), now }).await?;
     }
@@ -89,9 +96,15 @@ async fn remove(db: &mut PgConnection, piece: Piece) -> Result<u64, Failure> {
     }
     let statement = match piece {
         Piece::Ended { before } => sqlx::query(FORGET_ENDED).bind(before.0).bind(i64::from(PIECE)),
+        Piece::Audit { before } => sqlx::query(FORGET_AUDIT).bind(first_id(before)).bind(i64::from(PIECE)),
         Piece::Stale { before, now } => sqlx::query(END_STALE).bind(before.0).bind(i64::from(PIECE)).bind(now.0),
     };
     let removed = statement.execute(&mut *step).await?.rows_affected();
     step.commit().await?;
     Ok(removed)
+}
+
+/// Sorts before every id of this millisecond.
+fn first_id(at: Timestamp) -> Uuid {
+    clock::Instant { millis: u64::try_from(at.0).unwrap_or(0), counter: 0 }.id(0)
 }

@@ -1,7 +1,7 @@
 //! Rows as values of the domain.
 
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
     ids::{SessionId, UserId},
     ports::Credentials,
     session::Session,
@@ -10,7 +10,7 @@ use sentinel_domain::{
 use sqlx::{Error, Row, postgres::PgRow};
 
 /// A value that no writer of this schema stores.
-fn malformed(column: &'static str) -> Error {
+pub(super) fn malformed(column: &'static str) -> Error {
     Error::Decode(format!("a malformed value in column {column}").into())
 }
 
@@ -18,23 +18,30 @@ fn username(row: &PgRow) -> Result<Username, Error> {
     Username::parse(row.try_get("username")?).map_err(|_| malformed("username"))
 }
 
-/// A row of `id, username, email, display_name, avatar_url, created_at`.
+/// A row of `id, username, email, display_name, avatar_url, created_at, email_verified_at`.
 #[allow(clippy::needless_pass_by_value)] // as queries map their rows
 pub(super) fn account(row: PgRow) -> Result<Account, Error> {
     Ok(Account {
         id: UserId(row.try_get("id")?),
         username: username(&row)?,
         email: Email::parse(row.try_get("email")?).map_err(|_| malformed("email"))?,
+        email_verified: row.try_get::<Option<i64>, _>("email_verified_at")?.is_some(),
         display_name: row.try_get("display_name")?,
         avatar_url: row.try_get("avatar_url")?,
         created_at: Timestamp(row.try_get("created_at")?),
     })
 }
 
-/// The same with `password_hash`.
+/// The same with `password_hash, admin, disabled_at`.
 pub(super) fn credentials(row: PgRow) -> Result<Credentials, Error> {
-    let password_hash = row.try_get("password_hash")?;
-    Ok(Credentials { account: account(row)?, password_hash })
+    let (password_hash, standing) = (row.try_get("password_hash")?, standing(&row)?);
+    Ok(Credentials { account: account(row)?, password_hash, standing })
+}
+
+/// `admin, disabled_at` of a row.
+pub(super) fn standing(row: &PgRow) -> Result<Standing, Error> {
+    let disabled_at: Option<i64> = row.try_get("disabled_at")?;
+    Ok(Standing { admin: row.try_get("admin")?, disabled_at: disabled_at.map(Timestamp) })
 }
 
 /// A row of `id, username, display_name, avatar_url`.

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Sorts after every character of a user name.
-const AFTER_ALL_NAMES: char = '\u{7f}';
+pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
 
 #[async_trait]
 impl AccountStore for Sqlite {
@@ -162,7 +162,7 @@ fn create(batch: &mut Batch<'_>, new: NewAccount) -> Result<Account, Failure> {
     let display_name = username.as_str().to_owned();
     let values = params![id.as_bytes(), username.as_str(), email.as_str(), display_name, password_hash, created_at.0];
     execute(batch.db, INSERT_ACCOUNT, values)?;
-    Ok(Account { id, username, email, display_name, avatar_url: None, created_at })
+    Ok(Account { id, username, email, email_verified: false, display_name, avatar_url: None, created_at })
 }
 
 fn change_profile(batch: &mut Batch<'_>, id: UserId, change: ProfileChange) -> Result<Account, Failure> {

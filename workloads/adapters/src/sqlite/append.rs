@@ -6,6 +6,7 @@ use sentinel_domain::{
     event::{LiveEvent, Origin},
     ids::{ChatId, MessageId},
     message::{ClientMessageId, Draft, Message},
+    outbox::{Change, PlatformEvent},
     ports::{Appended, StoreError},
     time::Timestamp,
 };
@@ -62,6 +63,12 @@ pub(super) fn append(
 
     let chat = state.chat.clone();
     let message = draft.into_message(id);
+    batch.changes.push(PlatformEvent {
+        event_id: id.into(),
+        chat_id,
+        members: chat.members,
+        change: Change::Written { message_id: id, sender_id },
+    });
     batch.events.push(LiveEvent::Message { chat, message: message.clone(), origin });
     Ok(Appended { message, duplicate: false })
 }

@@ -5,6 +5,7 @@ use sentinel_domain::{
     clock::HybridClock,
     event::LiveEvent,
     ids::{ChatId, EventId, MessageId, UserId},
+    outbox::PlatformEvent,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -70,6 +71,8 @@ pub(super) struct Batch<'a> {
     pub(super) sent: &'a mut Sent,
     /// What sockets hear of once this is durable.
     pub(super) events: Vec<LiveEvent>,
+    /// What consumers hear of once this is durable, in the order of ids.
+    pub(super) changes: Vec<PlatformEvent>,
     /// Chats whose keys must leave memory once this is durable.
     pub(super) destroyed: Vec<ChatId>,
     clock: &'a HybridClock,
@@ -84,7 +87,17 @@ impl<'a> Batch<'a> {
         sent: &'a mut Sent,
         clock: &'a HybridClock,
     ) -> Self {
-        Self { db, keys, chats, sent, clock, events: Vec::new(), destroyed: Vec::new(), newest: None }
+        Self {
+            db,
+            keys,
+            chats,
+            sent,
+            clock,
+            events: Vec::new(),
+            changes: Vec::new(),
+            destroyed: Vec::new(),
+            newest: None,
+        }
     }
 
     /// The next message's id. Ids are given here only, so ids rise in the order of commits.

@@ -100,6 +100,11 @@ impl ChatStore for Sqlite {
         self.read(move |db| inbox::page(db, &keys, caller, since.as_ref(), limit)).await
     }
 
+    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
+        let keys = Arc::clone(&self.shared.keys);
+        self.read(move |db| history::one(db, &keys, caller, chat, message)).await
+    }
+
     async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
         self.read(inbox::head).await.map(InboxPlace::exactly)
     }

@@ -4,6 +4,7 @@ use rusqlite::params;
 use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, UserId},
+    outbox::{Change, PlatformEvent},
     time::Timestamp,
 };
 
@@ -13,10 +14,12 @@ use super::{
     failure::Failure,
     media::condemn_all,
     rows::{self, execute},
+    scan,
     sessions::{end, sessions_of},
     statements::{
         CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_LAST_ACTIVE,
-        DELETE_MEMBER, DELETE_MESSAGES_OF,
+        DELETE_LINKS_OF, DELETE_MAIL_OF, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_NOTIFICATIONS, DELETE_PREFERENCES,
+        DELETE_PUSH_DEVICES, DELETE_PUSHED, DELETE_REPORTS_BY, DELETE_REPORTS_OF,
     },
 };
 
@@ -34,7 +37,22 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
     for session in sessions_of(batch.db, id)? {
         end(batch, session.id, now)?;
     }
-    for sql in [DELETE_INBOX, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_LAST_ACTIVE, DELETE_ACCOUNT] {
+    let own = [
+        DELETE_INBOX,
+        DELETE_BLOCKS_BY,
+        DELETE_BLOCKS_OF,
+        DELETE_LAST_ACTIVE,
+        DELETE_NOTIFICATIONS,
+        DELETE_PREFERENCES,
+        DELETE_PUSH_DEVICES,
+        DELETE_PUSHED,
+        DELETE_REPORTS_BY,
+        DELETE_REPORTS_OF,
+        DELETE_LINKS_OF,
+        DELETE_MAIL_OF,
+        DELETE_ACCOUNT,
+    ];
+    for sql in own {
         execute(batch.db, sql, [id.as_bytes()])?;
     }
     Ok(())
@@ -55,6 +73,7 @@ fn delete_chat(batch: &mut Batch<'_>, leaver: UserId, id: ChatId, now: Timestamp
         }
     }
     execute(batch.db, DELETE_MESSAGES_OF, [id.as_bytes()])?;
+    let members = row.chat.members;
     batch.events.push(LiveEvent::ChatDeleted { chat: row.chat });
-    Ok(())
+    scan::record(batch, PlatformEvent { event_id: event, chat_id: id, members, change: Change::ChatDeleted })
 }

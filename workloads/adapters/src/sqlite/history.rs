@@ -57,6 +57,20 @@ pub(super) fn page(
     }
 }
 
+/// One message.
+pub(super) fn one(
+    db: &Connection,
+    keys: &KeyCache,
+    caller: UserId,
+    chat: ChatId,
+    message: MessageId,
+) -> Result<Message, Failure> {
+    let row = chat_of(db, caller, chat)?;
+    let key = keys.open(chat, &row.key)?;
+    let found = rows::message_of(db, &row.chat, &key, message)?;
+    Ok(found.ok_or(StoreError::NotFound)?.message)
+}
+
 /// The row of a chat of this caller.
 pub(super) fn chat_of(db: &Connection, caller: UserId, chat: ChatId) -> Result<ChatRow, Failure> {
     let row = rows::chat(db, chat)?.filter(|row| row.chat.has(caller));

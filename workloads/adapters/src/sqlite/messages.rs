@@ -5,6 +5,7 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
+    outbox::{Change, PlatformEvent},
     ports::StoreError,
     time::Timestamp,
 };
@@ -15,6 +16,7 @@ use super::{
     batch::{Batch, Event, EventKind},
     failure::Failure,
     rows::{self, MessageRow, execute},
+    scan,
     statements::{DELETE_MESSAGE, EDIT_MESSAGE},
 };
 
@@ -39,7 +41,7 @@ pub(super) fn edit(
     execute(batch.db, EDIT_MESSAGE, params![chat_id.as_bytes(), id.as_bytes(), version, now.0, sealed])?;
     message.text = text;
     message.edited_at = Some(now);
-    notify_all(batch, &chat, EventKind::Edited, id, now)?;
+    notify_all(batch, &chat, EventKind::Edited, caller, id, now)?;
     batch.events.push(LiveEvent::Edited { chat, message: message.clone() });
     Ok(message)
 }
@@ -57,7 +59,7 @@ pub(super) fn delete(
         return Ok(());
     }
     execute(batch.db, DELETE_MESSAGE, params![chat_id.as_bytes(), id.as_bytes(), version.saturating_add(1)])?;
-    notify_all(batch, &chat, EventKind::Deleted, id, now)?;
+    notify_all(batch, &chat, EventKind::Deleted, caller, id, now)?;
     batch.events.push(LiveEvent::Deleted { chat, message_id: id });
     Ok(())
 }
@@ -84,6 +86,7 @@ fn notify_all(
     batch: &mut Batch<'_>,
     chat: &Chat,
     kind: EventKind,
+    author: UserId,
     message: MessageId,
     now: Timestamp,
 ) -> Result<(), Failure> {
@@ -91,5 +94,9 @@ fn notify_all(
     for member in chat.distinct_members() {
         event.insert(batch.db, *member)?;
     }
-    Ok(())
+    let change = match kind {
+        EventKind::Deleted => Change::Deleted { message_id: message, sender_id: author },
+        _ => Change::Edited { message_id: message, sender_id: author },
+    };
+    scan::record(batch, PlatformEvent { event_id: event.id, chat_id: chat.id, members: chat.members, change })
 }

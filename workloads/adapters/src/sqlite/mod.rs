@@ -4,23 +4,32 @@
 //! What messages say is encrypted with their chat's key, which is stored wrapped by a key-encryption key.
 
 mod accounts;
+mod administration;
 mod append;
 mod batch;
 mod chat_cache;
 mod chats;
+mod consumer;
 mod deletion;
 mod failure;
+mod feed;
 mod history;
 mod inbox;
+mod mail;
 mod media;
 mod messages;
+mod notifications;
 mod presence;
+mod push;
 mod readers;
 mod receipts;
+mod reports;
 mod retention;
 mod rewrap;
 mod rows;
+mod scan;
 mod schema;
+mod search;
 mod sent;
 mod sessions;
 mod statements;
@@ -30,7 +39,10 @@ use std::{
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -45,12 +57,17 @@ use sentinel_domain::{
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-pub use self::presence::LocalPresence;
+pub use self::{
+    consumer::{Begin, Consumer},
+    presence::LocalPresence,
+    search::SearchDatabase,
+};
 use crate::chat_keys::KeyCache;
 
 use self::{
     batch::Batch,
     failure::{Failure, Interrupted},
+    feed::Feed,
     readers::Readers,
     retention::{Retention, SessionLifetime},
     sent::Sent,
@@ -98,6 +115,8 @@ struct Shared {
     readers: Readers,
     keys: Arc<KeyCache>,
     lifetime: SessionLifetime,
+    feed: Arc<Feed>,
+    busy: Arc<AtomicBool>,
 }
 
 impl Sqlite {
@@ -128,8 +147,17 @@ impl Sqlite {
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
         let retention = Retention::new(lifetime.clone());
-        let (queue, thread) = writer::start(Writer { db, keys: Arc::clone(&keys), clock, fanout, retention }, sent)
-            .map_err(OpenError::Thread)?;
+        let (feed, busy) = (Arc::new(Feed::default()), Arc::new(AtomicBool::new(false)));
+        let writer = Writer {
+            db,
+            keys: Arc::clone(&keys),
+            clock,
+            fanout,
+            feed: Arc::clone(&feed),
+            retention,
+            busy: Arc::clone(&busy),
+        };
+        let (queue, thread) = writer::start(writer, sent).map_err(OpenError::Thread)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 queue,
@@ -138,6 +166,8 @@ impl Sqlite {
                 readers,
                 keys,
                 lifetime,
+                feed,
+                busy,
             }),
         })
     }
@@ -172,6 +202,11 @@ impl Sqlite {
             Ok(())
         })
         .await
+    }
+
+    /// Whether so many callers write that work in the background should take little.
+    pub fn is_busy(&self) -> bool {
+        self.shared.busy.load(Ordering::Relaxed)
     }
 
     /// Ends the writer after what was asked of it before, and waits for that. Later writes are refused.

@@ -4,6 +4,7 @@ use rusqlite::params;
 use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, EventId, MessageId, UserId},
+    outbox::{Change, PlatformEvent},
     ports::StoreError,
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -58,6 +59,11 @@ pub(super) fn advance(
     execute(db, sql, params![id, delivered, read, event.as_bytes(), shown_delivered, shown_read, shown])?;
     let live = LiveEvent::Receipt { chat: state.chat.clone(), user_id: caller, blocked: state.blocked };
     batch.events.push(live);
+    if let Some(message_id) = watermarks.read_up_to.filter(|read| before.read_up_to < Some(*read)) {
+        let members = state.chat.members;
+        let change = Change::Read { message_id, user_id: caller };
+        batch.changes.push(PlatformEvent { event_id: event, chat_id, members, change });
+    }
     Ok(watermarks)
 }
 

@@ -15,18 +15,20 @@ use super::{
     rows::{self, execute},
     sessions,
     statements::{
-        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_ENDED, PRUNE_INBOX, PRUNE_SENT,
-        SET_INBOX_PRUNED, STALE_SESSIONS,
+        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_ENDED, PRUNE_INBOX,
+        PRUNE_NOTIFICATIONS, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
     },
 };
 
 const DAY_SECONDS: i64 = 24 * 3600;
-/// How long inboxes keep events.
+/// How long inboxes keep events, and how long notifications are kept.
 pub(super) const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
 /// How long a client message id is remembered.
 pub(super) const SENT_SECONDS: i64 = 7 * DAY_SECONDS;
 /// How long an ended session is remembered; longer than any access token lives.
 const ENDED_SECONDS: i64 = 35 * DAY_SECONDS;
+/// How long the audit log keeps entries.
+const AUDIT_SECONDS: i64 = 400 * DAY_SECONDS;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_hours(1);
 /// Before the first round, so that a server that often restarts gets to it.
@@ -128,6 +130,7 @@ fn first_id(at: Timestamp) -> EventId {
 
 fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
     execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SECONDS).0])?;
+    execute(step, PRUNE_AUDIT, [first_id(now.plus_seconds(-AUDIT_SECONDS)).as_bytes()])?;
     let Some(lifetime) = lifetime else { return Ok(Stage::Inboxes { after: [0; 16] }) };
     let mut select = step.prepare_cached(STALE_SESSIONS)?;
     let stale: Vec<[u8; 16]> =
@@ -145,6 +148,7 @@ fn prune_inboxes(step: &Transaction<'_>, after: [u8; 16], horizon: EventId) -> r
     let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
     let ids: Vec<[u8; 16]> = accounts.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for id in &ids {
+        execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
         let up_to: Option<EventId> = step
             .prepare_cached(PRUNABLE_UP_TO)?
             .query_row(params![id, horizon.as_bytes(), budget], |row| rows::event_id(row, 0))?;

@@ -5,7 +5,7 @@ use rusqlite::{
     types::{FromSqlError, Type},
 };
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::WrappedKey,
     message::{Chat, ClientMessageId, Message},
@@ -31,18 +31,21 @@ fn username(row: &Row<'_>, column: usize) -> rusqlite::Result<Username> {
     Username::parse(row.get_ref(column)?.as_str()?).map_err(|_| malformed(column, Type::Text))
 }
 
-/// A row of `id, username, email, display_name, avatar_url, created_at, password_hash`.
+/// A row of `id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+/// email_verified_at, …`.
 pub(super) fn credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials {
         account: Account {
             id: UserId::from_bytes(row.get(0)?),
             username: username(row, 1)?,
             email: Email::parse(row.get_ref(2)?.as_str()?).map_err(|_| malformed(2, Type::Text))?,
+            email_verified: row.get::<_, Option<i64>>(9)?.is_some(),
             display_name: row.get(3)?,
             avatar_url: row.get(4)?,
             created_at: Timestamp(row.get(5)?),
         },
         password_hash: row.get(6)?,
+        standing: Standing { admin: row.get(7)?, disabled_at: row.get::<_, Option<i64>>(8)?.map(Timestamp) },
     })
 }
 

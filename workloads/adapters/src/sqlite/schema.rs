@@ -6,7 +6,11 @@ use rusqlite_migration::{M, Migrations};
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0001_initial.sql")),
     M::up(include_str!("schema/0002_last_active.sql")),
-    M::up(include_str!("schema/0003_media.sql")),
+    M::up(include_str!("schema/0003_consumers.sql")),
+    M::up(include_str!("schema/0004_administration.sql")),
+    M::up(include_str!("schema/0005_mail.sql")),
+    M::up(include_str!("schema/0006_push.sql")),
+    M::up(include_str!("schema/0007_media.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

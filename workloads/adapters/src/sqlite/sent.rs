@@ -2,7 +2,7 @@
 //!
 //! Client ids are random, so an index of them by value would cost a page of the log for each message. Instead, each
 //! batch writes one row with all of its own, and the writer has the newest in memory, where it looks them up. When
-//! they are too many, the oldest move to an index in the database, many at a time.
+//! they are too many, each batch moves some of the oldest to an index in the database.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -20,8 +20,9 @@ use super::{
 
 /// Entries in memory before some move; about 80 bytes each.
 const KEPT: usize = 500_000;
-/// Entries that move at a time: enough that neighbours share pages, few enough that nobody waits long.
-const MOVED: usize = 4096;
+/// Entries that a batch moves for each one that it adds. Each entry takes a page of the index, so thousands at once would
+/// hold up all callers for as long as many batches take; and large batches, of many callers, still share pages.
+const MOVED_FOR_NEW: usize = 2;
 
 const ENTRY_BYTES: usize = 40;
 
@@ -44,8 +45,9 @@ impl Fingerprint {
 type Place = (ChatId, MessageId);
 
 /// What was sent under client ids, the current batch's included.
-#[derive(Default)]
 pub(super) struct Sent {
+    /// Entries in memory before some move.
+    most: usize,
     kept: HashMap<Fingerprint, Place>,
     /// Batches in memory, oldest first: their keys and their entries' fingerprints.
     batches: VecDeque<([u8; 16], Vec<Fingerprint>)>,
@@ -53,6 +55,12 @@ pub(super) struct Sent {
     new: Vec<Fingerprint>,
     /// How many of the oldest batches the current one moves to the index.
     moving: usize,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { most: KEPT, kept: HashMap::new(), batches: VecDeque::new(), new: Vec::new(), moving: 0 }
+    }
 }
 
 impl Sent {
@@ -92,8 +100,8 @@ impl Sent {
         let Some((_, (_, first))) = entries.first() else { return Ok(()) };
         let bytes: Vec<u8> = entries.iter().flat_map(entry_bytes).collect();
         execute(db, INSERT_SENT, params![first.as_bytes(), bytes])?;
-        if self.kept.len() > KEPT {
-            self.move_some(db, MOVED)?;
+        if self.kept.len() > self.most {
+            self.move_some(db, entries.len() * MOVED_FOR_NEW)?;
         }
         Ok(())
     }
@@ -199,6 +207,25 @@ mod tests {
             }
             assert_eq!(sent.find(&db, fingerprint(200)).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_batch_moves_about_as_many_as_it_adds_once_there_are_too_many() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let mut sent = Sent { most: 1000, ..Sent::default() };
+        for batch in 0..200 {
+            let before = sent.kept.len();
+            for number in 0..10 {
+                add(&mut sent, batch * 10 + number);
+            }
+            sent.write(&db).unwrap();
+            sent.committed();
+            let moved = before + 10 - sent.kept.len();
+            assert!(moved <= 20 && sent.kept.len() <= 1000, "{moved} moved, {} kept", sent.kept.len());
+        }
+        let indexed: u32 = db.query_row("SELECT count(*) FROM sent_earlier", [], |row| row.get(0)).unwrap();
+        assert_eq!(indexed as usize + sent.kept.len(), 2000);
     }
 
     #[test]

@@ -15,12 +15,12 @@ statements! {
     USERNAME_EXISTS = "SELECT 1 FROM accounts WHERE username = ?1";
     EMAIL_EXISTS = "SELECT 1 FROM accounts WHERE email = ?1";
     ACCOUNT_EXISTS = "SELECT 1 FROM accounts WHERE id = ?1";
-    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-        FROM accounts WHERE id = ?1";
-    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-        FROM accounts WHERE username = ?1";
-    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash
-        FROM accounts WHERE email = ?1";
+    ACCOUNT = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE id = ?1";
+    ACCOUNT_BY_USERNAME = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE username = ?1";
+    ACCOUNT_BY_EMAIL = "SELECT id, username, email, display_name, avatar_url, created_at, password_hash, admin, disabled_at,
+        email_verified_at FROM accounts WHERE email = ?1";
     PROFILES_FROM = "SELECT id, username, display_name, avatar_url
         FROM accounts WHERE username >= ?1 AND username < ?2 ORDER BY username LIMIT ?3";
     PROFILES_AFTER = "SELECT id, username, display_name, avatar_url
@@ -30,6 +30,48 @@ statements! {
     SET_PROFILE = "UPDATE accounts SET display_name = ?2, avatar_url = ?3 WHERE id = ?1";
     SET_PASSWORD_HASH = "UPDATE accounts SET password_hash = ?2 WHERE id = ?1";
     DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?1";
+
+    // Administration
+    SET_ADMIN = "UPDATE accounts SET admin = ?2 WHERE id = ?1";
+    SET_DISABLED = "UPDATE accounts SET disabled_at = ?2 WHERE id = ?1";
+    ACCOUNT_RECORD = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
+        email_verified_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts WHERE id = ?1";
+    ACCOUNT_RECORDS = "SELECT id, username, email, display_name, avatar_url, created_at, '', admin, disabled_at,
+        email_verified_at, (SELECT count(*) FROM sessions WHERE user_id = accounts.id) FROM accounts
+        WHERE username >= ?1 AND username < ?2 AND username > ?3
+        AND (NOT ?4 OR admin) AND (NOT ?5 OR disabled_at IS NOT NULL) ORDER BY username LIMIT ?6";
+    INSERT_AUDIT = "INSERT INTO audit_log (id, at, actor, action, subject, address, note)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    AUDIT_LOG = "SELECT id, at, actor, action, subject, address, note FROM audit_log
+        WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_LOG_ABOUT = "SELECT id, at, actor, action, subject, address, note FROM audit_log
+        WHERE subject = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2";
+    PRUNE_AUDIT = "DELETE FROM audit_log WHERE id < ?1";
+    INSERT_REPORT = "INSERT INTO reports
+        (id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    REPORTS = "SELECT id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at,
+        resolved_by, resolved_at, resolution FROM reports
+        WHERE (resolved_at IS NULL) = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    REPORT_OPEN = "SELECT resolved_at IS NULL FROM reports WHERE id = ?1";
+    RESOLVE_REPORT = "UPDATE reports SET resolved_by = ?2, resolved_at = ?3, resolution = ?4 WHERE id = ?1";
+    DELETE_REPORTS_BY = "DELETE FROM reports WHERE reporter = ?1";
+    DELETE_REPORTS_OF = "DELETE FROM reports WHERE reported = ?1";
+
+    // Mail
+    INSERT_LINK = "INSERT OR REPLACE INTO links (user_id, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)";
+    LINK_OWNER = "SELECT user_id FROM links WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    DELETE_LINK = "DELETE FROM links WHERE hash = ?1";
+    DELETE_LINKS_OF = "DELETE FROM links WHERE user_id = ?1";
+    SET_EMAIL_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, ?2) WHERE id = ?1";
+    INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    DUE_MAIL = "SELECT id, kek, sealed, expires_at, attempts FROM mail_queue
+        WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+    TAKE_MAIL = "UPDATE mail_queue SET due_at = ?2, attempts = ?3 WHERE id = ?1";
+    POSTPONE_MAIL = "UPDATE mail_queue SET due_at = ?2 WHERE id = ?1";
+    REMOVE_MAIL = "DELETE FROM mail_queue WHERE id = ?1";
+    DELETE_MAIL_OF = "DELETE FROM mail_queue WHERE user_id = ?1";
 
     // Blocks
     INSERT_BLOCK = "INSERT OR IGNORE INTO blocks (blocker, blocked, created_at) VALUES (?1, ?2, ?3)";
@@ -153,11 +195,63 @@ statements! {
     MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 ORDER BY at, media_id LIMIT ?2";
     SETTLE_MEDIA = "DELETE FROM media_due WHERE at = ?1 AND media_id = ?2";
 
+    // Pushes
+    PUSH_DEVICES = "SELECT device_id, session_id, registered_at, address FROM push_devices WHERE user_id = ?1";
+    INSERT_PUSH_DEVICE = "INSERT OR REPLACE INTO push_devices
+        (user_id, device_id, session_id, registered_at, fingerprint, address) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    DELETE_PUSH_DEVICE = "DELETE FROM push_devices WHERE user_id = ?1 AND device_id = ?2";
+    FORGET_PUSH_DEVICE = "DELETE FROM push_devices WHERE user_id = ?1 AND device_id = ?2 AND fingerprint = ?3";
+    DELETE_PUSH_ADDRESS = "DELETE FROM push_devices WHERE fingerprint = ?1";
+    DELETE_PUSH_DEVICES = "DELETE FROM push_devices WHERE user_id = ?1";
+    PUSHED = "SELECT message_id FROM pushed WHERE user_id = ?1 AND chat_id = ?2";
+    SET_PUSHED = "INSERT INTO pushed (user_id, chat_id, message_id) VALUES (?1, ?2, ?3)
+        ON CONFLICT (user_id, chat_id) DO UPDATE SET message_id = max(message_id, excluded.message_id)";
+    CLEAR_PUSHED = "DELETE FROM pushed WHERE user_id = ?1 AND chat_id = ?2 AND message_id <= ?3";
+    DELETE_PUSHED = "DELETE FROM pushed WHERE user_id = ?1";
+
+    // Events and their consumers
+    INSERT_OUTBOX = "INSERT INTO outbox (event_id, event) VALUES (?1, ?2)";
+    OUTBOX_BETWEEN = "SELECT event_id, event FROM outbox
+        WHERE event_id > ?1 AND event_id <= ?2 ORDER BY event_id LIMIT ?3";
+    PRUNE_OUTBOX = "DELETE FROM outbox WHERE event_id <= (SELECT min(position) FROM consumers)";
+    CHATS_FROM = "SELECT id, low, high, low_receipt, low_read, high_receipt, high_read
+        FROM chats WHERE id >= ?1 ORDER BY id LIMIT ?2";
+    MESSAGES_BETWEEN = "SELECT message_id, sender FROM messages
+        WHERE chat_id = ?1 AND message_id > ?2 AND message_id <= ?3 ORDER BY message_id LIMIT ?4";
+    CONSUMER = "SELECT target, position, scan_to, scan_chat, scan_message FROM consumers WHERE name = ?1";
+    SET_CONSUMER = "INSERT OR REPLACE INTO consumers (name, target, position, scan_to, scan_chat, scan_message)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT_DEAD_LETTER = "INSERT OR REPLACE INTO dead_letters (consumer, event_id, event, why, at)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+
+    // Notifications
+    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications (user_id, message_id, chat_id, sender_id, read)
+        SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1";
+    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read FROM notifications
+        WHERE user_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
+    NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
+    READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";
+    READ_NOTIFICATIONS_OF_CHAT = "UPDATE notifications SET read = 1
+        WHERE user_id = ?1 AND chat_id = ?2 AND message_id <= ?3 AND read = 0";
+    DELETE_NOTIFICATION = "DELETE FROM notifications WHERE user_id = ?1 AND message_id = ?2";
+    DELETE_NOTIFICATIONS_OF_CHAT = "DELETE FROM notifications WHERE user_id = ?1 AND chat_id = ?2";
+    DELETE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1";
+    PRUNE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1 AND message_id < ?2";
+    PREFERENCES = "SELECT preferences FROM notification_preferences WHERE user_id = ?1";
+    SET_PREFERENCES = "INSERT OR REPLACE INTO notification_preferences (user_id, preferences)
+        SELECT id, ?2 FROM accounts WHERE id = ?1";
+    DELETE_PREFERENCES = "DELETE FROM notification_preferences WHERE user_id = ?1";
+
     // Clock
     CLOCK = "SELECT newest FROM clock WHERE only = 0";
     SET_CLOCK = "INSERT INTO clock (only, newest) VALUES (0, ?1)
         ON CONFLICT (only) DO UPDATE SET newest = max(newest, excluded.newest)";
 }
+
+/// Counts whole tables, so it has no index to go by. Asked for by admins only.
+pub(super) const STATISTICS: &str = "SELECT (SELECT count(*) FROM accounts),
+    (SELECT count(*) FROM accounts WHERE disabled_at IS NOT NULL), (SELECT count(*) FROM accounts WHERE admin),
+    (SELECT count(*) FROM sessions), (SELECT count(*) FROM reports WHERE resolved_at IS NULL)";
 
 #[cfg(test)]
 mod tests {

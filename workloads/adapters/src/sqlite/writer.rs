@@ -4,7 +4,10 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -19,6 +22,7 @@ use super::{
     batch::Batch,
     chat_cache::ChatCache,
     failure::{Failure, Interrupted},
+    feed::Feed,
     retention::Retention,
     sent::Sent,
 };
@@ -30,6 +34,8 @@ const BATCH: usize = 512;
 const COMPANY: Duration = Duration::from_millis(3);
 /// Commands in the last batch that tell of many callers: one alone must not wait.
 const MANY: usize = 4;
+/// Commands in the last batch from which on those who can wait should.
+const BUSY: usize = 32;
 
 /// A command of one caller.
 type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Done + Send>;
@@ -87,7 +93,10 @@ pub(super) struct Writer {
     pub(super) keys: Arc<KeyCache>,
     pub(super) clock: Arc<HybridClock>,
     pub(super) fanout: Arc<dyn Fanout>,
+    pub(super) feed: Arc<Feed>,
     pub(super) retention: Retention,
+    /// Whether many callers write.
+    pub(super) busy: Arc<AtomicBool>,
 }
 
 /// Starts the writer's thread.
@@ -134,6 +143,9 @@ impl Thread {
     /// Waits for a command, then takes what else is there. `false`: there will be nothing more.
     fn gather(&mut self) -> bool {
         if self.waiting.is_empty() && self.open {
+            if self.receiver.is_empty() {
+                self.writer.busy.store(false, Ordering::Relaxed);
+            }
             let first = self.receiver.blocking_recv();
             self.take(first);
             if self.open && self.last >= MANY && self.receiver.len() < BATCH {
@@ -147,6 +159,7 @@ impl Thread {
             }
         }
         self.last = self.waiting.len();
+        self.writer.busy.store(self.last >= BUSY, Ordering::Relaxed);
         !self.waiting.is_empty()
     }
 
@@ -159,7 +172,7 @@ impl Thread {
 
     fn carry_out(&mut self) {
         let began = Instant::now();
-        let Writer { db, keys, clock, fanout, .. } = &self.writer;
+        let Writer { db, keys, clock, fanout, feed, .. } = &self.writer;
         if let Err(error) = run(db, "BEGIN IMMEDIATE") {
             tracing::error!(%error, "the database can't be written");
             self.waiting.clear();
@@ -185,12 +198,13 @@ impl Thread {
                 .and_then(|()| run(db, "COMMIT").map_err(StoreError::unavailable))
                 .inspect_err(|error| tracing::error!(?error, "a batch can't be committed"))
                 .is_ok();
-        let Batch { events, destroyed, .. } = batch;
+        let Batch { events, changes, destroyed, .. } = batch;
         if committed {
             self.sent.committed();
             for chat in &destroyed {
                 keys.forget(*chat);
             }
+            feed.committed(&changes);
             if !events.is_empty() {
                 // Before the answers: whoever has an acknowledgement knows that the event is on its way.
                 let publish = || fanout.publish(events);

@@ -2,12 +2,16 @@
 //! to [`contract_tests!`]. Accounts are random, so a suite can run on a database that others use.
 
 pub mod accounts;
+pub mod administration;
 pub mod chats;
 pub mod deletion;
 pub mod history;
 pub mod inbox;
+pub mod mail;
 pub mod media;
 pub mod messages;
+pub mod notifications;
+pub mod push;
 pub mod receipts;
 pub mod sessions;
 
@@ -19,7 +23,10 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
-    ports::{AccountStore, ChatStore, MediaStore, NewAccount, SessionStore, StoreError},
+    ports::{
+        AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NewAccount, NotificationStore,
+        PushDevices, ReportStore, SessionStore, StoreError,
+    },
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -48,6 +55,11 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
     pub media: Arc<dyn MediaStore>,
+    pub devices: Arc<dyn PushDevices>,
+    pub administration: Arc<dyn AdministrationStore>,
+    pub reports: Arc<dyn ReportStore>,
+    pub mail: Arc<dyn MailStore>,
+    pub notifications: Arc<dyn NotificationStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
@@ -173,6 +185,16 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; sessions: sessions_are_listed_and_end,
             a_session_moves_once_per_generation, a_reused_or_expired_session_ends, all_others_end }
     };
+    (@module administration $factory:path) => {
+        $crate::contract_tests! { @tests $factory; administration: a_disabled_account_has_no_sessions,
+            an_admin_is_made_and_unmade, accounts_are_listed_for_admins, the_audit_log_is_paged_and_outlives_accounts,
+            reports_are_kept_and_resolved_once, reports_go_with_either_account }
+    };
+    (@module mail $factory:path) => {
+        $crate::contract_tests! { @tests $factory; mail: a_link_is_good_once_and_for_its_purpose,
+            a_newer_link_replaces_an_older_one, a_reset_changes_the_password_and_ends_sessions,
+            mail_is_taken_by_one_at_a_time_until_it_is_removed, links_and_mail_go_with_the_account }
+    };
     (@module chats $factory:path) => {
         $crate::contract_tests! { @tests $factory; chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself,
             unknown_and_foreign_chats_are_the_same, a_block_cuts_new_chats_and_messages,
@@ -206,6 +228,17 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
     };
+    (@module push $factory:path) => {
+        $crate::contract_tests! { @tests $factory; push: devices_are_kept_as_they_were_registered,
+            an_address_has_one_owner_who_registered_it_last, a_device_is_removed_or_forgotten_as_it_was,
+            one_user_has_a_bounded_number_of_devices, what_was_pushed_is_remembered_and_never_goes_back,
+            devices_go_with_their_account }
+    };
+    (@module notifications $factory:path) => {
+        $crate::contract_tests! { @tests $factory; notifications: notifications_are_listed_newest_first_and_paged,
+            what_was_read_stays_read_however_often_it_is_added, reading_a_chat_reads_its_notifications_up_to_there,
+            what_is_withdrawn_is_gone, preferences_are_kept_whole, a_deleted_account_leaves_none }
+    };
     (@tests $factory:path; $module:ident: $($name:ident),+) => {
         mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -217,6 +250,8 @@ macro_rules! contract_tests {
     ($factory:path) => {
         $crate::contract_tests! {
             $factory; accounts, sessions, chats, messages, history, receipts, inbox, media, deletion
+            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion,
+            notifications, push
         }
     };
     ($factory:path; $($module:ident),+) => {

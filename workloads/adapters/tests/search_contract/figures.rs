@@ -1,4 +1,5 @@
-//! How fast it is. Printed, never asserted: `cargo test --test search -- --ignored --nocapture figures`.
+//! How fast it is. Printed, never asserted: `cargo test --test sqlite_search -- --ignored --nocapture figures`, or
+//! `--test search` for the engines.
 
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,8 @@ pub async fn figures(engine: Engine) {
     report("one message", rare);
 
     let mut searchable = Vec::new();
-    for n in 0..40 {
-        let (us, id) = (&pairs[n], message(NOW + MESSAGES + n as u64));
+    for (n, us) in pairs.iter().enumerate().take(40) {
+        let id = message(NOW + MESSAGES + n as u64);
         engine.index.put(vec![us.says(&engine.keys, id, &format!("fresh{n}"))]).await.unwrap();
         let begun = Instant::now();
         let query = engine.query(us.ann, &format!("fresh{n}"));

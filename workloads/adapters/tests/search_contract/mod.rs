@@ -6,8 +6,13 @@ pub mod operations;
 pub mod rebuilding;
 pub mod versions;
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use futures::future::BoxFuture;
 use sentinel_adapters::elasticsearch::Elasticsearch;
 use sentinel_domain::{
     clock::Instant as Tick,
@@ -26,12 +31,35 @@ pub const NOW: u64 = 1_750_000_000_000;
 /// What is indexed is found within this time.
 pub const FOUND_WITHIN: Duration = Duration::from_secs(2);
 
-/// An index of its own on an engine.
+/// An index of its own, whatever it is in.
 #[derive(Clone)]
 pub struct Engine {
+    pub index: Arc<dyn SearchIndex>,
+    pub keys: Arc<SearchKeys>,
+    /// Makes all that was written so far visible.
+    pub refresh: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+/// An index of its own in Elasticsearch or OpenSearch, with what only these have.
+#[derive(Clone)]
+pub struct Elastic {
+    engine: Engine,
     pub index: Elasticsearch,
     pub config: ElasticsearchConfig,
-    pub keys: std::sync::Arc<SearchKeys>,
+}
+
+impl Deref for Elastic {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl From<Elastic> for Engine {
+    fn from(elastic: Elastic) -> Self {
+        elastic.engine
+    }
 }
 
 /// Two accounts and their chat.
@@ -57,12 +85,17 @@ pub fn config(variable: &str) -> ElasticsearchConfig {
 }
 
 /// Runs a test on an index of its own, which is deleted however the test ends.
-pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(variable: &str, test: impl FnOnce(Engine) -> F) {
+pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(variable: &str, test: impl FnOnce(Elastic) -> F) {
     let config = config(variable);
     Elasticsearch::migrate(&config).await.unwrap();
     let index = Elasticsearch::connect(&config).await.unwrap();
-    let engine = Engine { index, config: config.clone(), keys: std::sync::Arc::new(keys()) };
-    let outcome = tokio::spawn(test(engine)).await;
+    let url = format!("{}/{}-messages-read/_refresh", config.connection.endpoints[0], config.prefix);
+    let refresh = move || -> BoxFuture<'static, ()> {
+        let request = reqwest::Client::new().post(url.clone());
+        Box::pin(async move { drop(request.send().await.unwrap().error_for_status().unwrap()) })
+    };
+    let engine = Engine { index: Arc::new(index.clone()), keys: Arc::new(keys()), refresh: Arc::new(refresh) };
+    let outcome = tokio::spawn(test(Elastic { engine, index, config: config.clone() })).await;
     Elasticsearch::drop_all(&config).await.unwrap();
     outcome.unwrap();
 }
@@ -133,9 +166,11 @@ impl Engine {
 
     /// Makes all that was written so far visible.
     pub async fn refresh(&self) {
-        self.raw("POST", &format!("/{}-messages-read/_refresh", self.config.prefix), "").await;
+        (self.refresh)().await;
     }
+}
 
+impl Elastic {
     /// What the engine itself answers.
     pub async fn raw(&self, method: &str, path: &str, body: &str) -> Value {
         let url = format!("{}{path}", self.config.connection.endpoints[0]);
@@ -147,33 +182,46 @@ impl Engine {
     }
 }
 
-/// Defines the suite's tests for an engine.
+/// Defines the suite's tests for an engine that a variable names; `@port` those that hold for every index, with a function
+/// that runs a test on an index of its own.
 #[macro_export]
 macro_rules! search_tests {
     ($engine:ident: $variable:literal) => {
         mod $engine {
-            $crate::search_tests! { @tests $variable;
-                finding: messages_are_found_newest_first_by_their_members_only, conditions_narrow_and_never_widen,
-                    messages_of_one_millisecond_page_without_gap_or_repeat, a_large_batch_is_indexed_whole;
-                versions: what_comes_late_changes_nothing, what_is_removed_stays_removed,
-                    a_chat_is_removed_with_all_its_messages;
+            async fn on<F: Future<Output = ()> + Send + 'static>(
+                test: impl FnOnce($crate::search_contract::Elastic) -> F,
+            ) {
+                $crate::search_contract::on_engine($variable, test).await;
+            }
+
+            $crate::search_tests! { @port on }
+            $crate::search_tests! { @tests on;
                 operations: the_index_has_no_text, migrating_again_and_at_once_changes_nothing,
                     an_index_that_is_missing_is_not_guessed, a_newer_schema_is_refused,
                     an_endpoint_that_is_away_is_passed_over;
                 rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on;
             }
 
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "prints figures"]
-            async fn figures() {
-                $crate::search_contract::on_engine($variable, $crate::search_contract::figures::figures).await;
-            }
         }
     };
-    (@tests $variable:literal; $($module:ident: $($name:ident),+;)+) => {
+    (@port $on:path) => {
+        $crate::search_tests! { @tests $on;
+            finding: messages_are_found_newest_first_by_their_members_only, conditions_narrow_and_never_widen,
+                messages_of_one_millisecond_page_without_gap_or_repeat, a_large_batch_is_indexed_whole;
+            versions: what_comes_late_changes_nothing, what_is_removed_stays_removed,
+                a_chat_is_removed_with_all_its_messages;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "prints figures"]
+        async fn figures() {
+            $on(|engine| $crate::search_contract::figures::figures(engine.into())).await;
+        }
+    };
+    (@tests $on:path; $($module:ident: $($name:ident),+;)+) => {
         $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            $crate::search_contract::on_engine($variable, $crate::search_contract::$module::$name).await;
+            $on(|engine| $crate::search_contract::$module::$name(engine.into())).await;
         })+)+
     };
 }

@@ -3,9 +3,9 @@
 use sentinel_adapters::elasticsearch::{Elasticsearch, ElasticsearchError};
 use sentinel_domain::ports::SearchIndex;
 
-use super::{Engine, NOW, message, pair};
+use super::{Elastic, NOW, message, pair};
 
-pub async fn the_index_has_no_text(engine: Engine) {
+pub async fn the_index_has_no_text(engine: Elastic) {
     let us = pair();
     let id = message(NOW);
     engine.index.put(vec![us.says(&engine.keys, id, "attack at dawn 暁")]).await.unwrap();
@@ -19,7 +19,7 @@ pub async fn the_index_has_no_text(engine: Engine) {
     }
 }
 
-pub async fn migrating_again_and_at_once_changes_nothing(engine: Engine) {
+pub async fn migrating_again_and_at_once_changes_nothing(engine: Elastic) {
     let us = pair();
     let id = message(NOW);
     engine.index.put(vec![us.says(&engine.keys, id, "still here")]).await.unwrap();
@@ -42,7 +42,7 @@ pub async fn migrating_again_and_at_once_changes_nothing(engine: Engine) {
     Elasticsearch::drop_all(&fresh).await.unwrap();
 }
 
-pub async fn an_index_that_is_missing_is_not_guessed(engine: Engine) {
+pub async fn an_index_that_is_missing_is_not_guessed(engine: Elastic) {
     let mut never = engine.config.clone();
     never.prefix.push_str("-never");
     let error = Elasticsearch::connect(&never).await.unwrap_err();
@@ -58,7 +58,7 @@ pub async fn an_index_that_is_missing_is_not_guessed(engine: Engine) {
     engine.index.query(&engine.query(us.ann, "lost")).await.unwrap_err();
 }
 
-pub async fn a_newer_schema_is_refused(engine: Engine) {
+pub async fn a_newer_schema_is_refused(engine: Elastic) {
     let mapping = r#"{"_meta": {"schema": 99}}"#;
     engine.raw("PUT", &format!("/{}-messages-write/_mapping", engine.config.prefix), mapping).await;
     for error in [
@@ -69,7 +69,7 @@ pub async fn a_newer_schema_is_refused(engine: Engine) {
     }
 }
 
-pub async fn an_endpoint_that_is_away_is_passed_over(engine: Engine) {
+pub async fn an_endpoint_that_is_away_is_passed_over(engine: Elastic) {
     let mut several = engine.config.clone();
     several.connection.endpoints.insert(0, "http://127.0.0.1:1".into());
     let index = Elasticsearch::connect(&several).await.unwrap();

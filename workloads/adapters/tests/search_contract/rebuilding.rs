@@ -18,7 +18,7 @@ use sentinel_domain::{
     search::SearchKeys,
 };
 
-use super::{Engine, NOW, Pair, message, pair, version};
+use super::{Elastic, NOW, Pair, message, pair, version};
 
 /// Messages as they are now, indexed with the newest of two keys.
 struct Messages {
@@ -54,7 +54,7 @@ fn new_key() -> SearchKeys {
 }
 
 /// An index with `count` messages, one of them removed, of which the store has forgotten another.
-async fn filled(engine: &Engine, count: u64) -> (Pair, Vec<MessageId>, Messages) {
+async fn filled(engine: &Elastic, count: u64) -> (Pair, Vec<MessageId>, Messages) {
     let us = pair();
     let ids: Vec<MessageId> = (0..count).map(|n| message(NOW + n)).collect();
     let documents = ids.iter().map(|id| us.says(&engine.keys, *id, "before")).collect();
@@ -65,12 +65,12 @@ async fn filled(engine: &Engine, count: u64) -> (Pair, Vec<MessageId>, Messages)
     (us, ids, Messages { pair: us, keys: both_keys(), texts, readable })
 }
 
-async fn indices(engine: &Engine, alias: &str) -> Vec<String> {
+async fn indices(engine: &Elastic, alias: &str) -> Vec<String> {
     let answer = engine.raw("GET", &format!("/_alias/{}-messages-{alias}", engine.config.prefix), "").await;
     answer.as_object().unwrap().keys().map(|name| name.rsplit('-').next().unwrap().to_owned()).collect()
 }
 
-pub async fn an_index_is_rebuilt_while_it_is_used(engine: Engine) {
+pub async fn an_index_is_rebuilt_while_it_is_used(engine: Elastic) {
     let (us, ids, source) = filled(&engine, 1_100).await;
     let stop = Arc::new(tokio::sync::Notify::new());
     let writer = tokio::spawn({
@@ -143,7 +143,7 @@ impl DocumentSource for Known {
     }
 }
 
-pub async fn an_interrupted_rebuild_goes_on(engine: Engine) {
+pub async fn an_interrupted_rebuild_goes_on(engine: Elastic) {
     let (us, ids, source) = filled(&engine, 600).await;
     engine.refresh().await;
     let settling = Duration::from_millis(10);

@@ -20,7 +20,7 @@ pub async fn what_comes_late_changes_nothing(engine: Engine) {
     new.terms = engine.keys.terms("third draft");
     engine.index.put(vec![new.clone()]).await.unwrap();
     engine.index.put(vec![new]).await.unwrap();
-    engine.gives(&engine.query(us.bob, "draft third"), &[]).await;
+    engine.gives(&engine.query(us.bob, "draft second"), &[]).await;
     engine.gives(&engine.query(us.bob, "third draft"), &[id]).await;
     engine.gives(&engine.query(us.bob, "second"), &[]).await;
 }

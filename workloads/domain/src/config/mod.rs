@@ -3,15 +3,21 @@
 //! The operator renders it as JSON into a `ConfigMap`; `sentinel standalone` fills it from flags.
 //! It never holds a secret: keys are read from the files in [`PlatformConfig::keys_dir`], credentials from files too.
 
+mod mail;
+mod push;
 mod stores;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::stores::{
-    CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode, S3Config,
-    StoresConfig, TlsConfig,
+pub use self::{
+    mail::{MailConfig, MailTls},
+    push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
+    stores::{
+        CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
+        S3Config, StoresConfig, TlsConfig,
+    },
 };
 
 /// Everything a role needs to know before it can serve.
@@ -39,6 +45,9 @@ pub struct PlatformConfig {
     /// Address ranges of proxies whose `X-Forwarded-For` is believed, in CIDR notation.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    /// How mail is sent to the owners of accounts. None: it is not, and links that need it are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Box<MailConfig>>,
     /// Folder of the built web client, served at `/`. None: a page that says what this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_dir: Option<PathBuf>,
@@ -49,6 +58,9 @@ pub struct PlatformConfig {
     /// the number at the end of a pod's name. The own name is in the environment variable `POD_NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_peers: Option<String>,
+    /// Pushes to devices.
+    #[serde(default, skip_serializing_if = "PushConfig::is_default")]
+    pub push: PushConfig,
 }
 
 fn default_drain_seconds() -> u16 {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
     ids::UserId,
     time::Timestamp,
 };
@@ -29,6 +29,8 @@ pub struct Credentials {
     pub account: Account,
     /// The password's hash in PHC form.
     pub password_hash: String,
+    /// What admins made of the account.
+    pub standing: Standing,
 }
 
 /// A change to a profile; `None` leaves a field as it is.

@@ -1,21 +1,27 @@
 //! The ports: what services need of stores. Adapters implement them; one contract-test suite holds for all.
 
 mod accounts;
+mod administration;
 mod chats;
 mod events;
+mod mail;
 mod media;
 mod notifications;
 mod presence;
+mod push;
 mod routes;
 mod search;
 mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
+pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use mail::MailStore;
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore, RollCall};
+pub use push::{PushDevices, PushSender, UnfitAddress};
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,

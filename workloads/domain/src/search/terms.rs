@@ -57,6 +57,11 @@ impl SearchKeys {
         Self { newest: key(&newest), older: older.iter().map(|raw| key(raw)).collect() }
     }
 
+    /// Tells whether terms are written with the same key as before: a term that no text has.
+    pub fn mark(&self) -> BlindTerm {
+        blind(&self.newest, "mark:")
+    }
+
     /// The terms of a text, each once.
     pub fn terms(&self, text: &str) -> Vec<BlindTerm> {
         plain_terms(&tokens(text)).iter().map(|term| blind(&self.newest, term)).collect()

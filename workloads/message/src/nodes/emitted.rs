@@ -30,6 +30,8 @@ impl Key {
             LiveEvent::Receipt { chat, user_id, .. } => Self::receipt(chat.id, *user_id, chat.watermarks_of(*user_id)),
             LiveEvent::ChatStarted { chat, by } => Self::hashed("started", (chat.id, by)),
             LiveEvent::ChatDeleted { chat } => Self::hashed("gone", chat.id),
+            // An event that is handled twice is shown once.
+            LiveEvent::Notification { shown, .. } => Self::hashed("notification", shown.notification_id),
             LiveEvent::Typing { .. } | LiveEvent::BlockChanged { .. } | LiveEvent::SessionEnded { .. } => return None,
         })
     }

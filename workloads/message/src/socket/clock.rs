@@ -7,10 +7,9 @@ use std::{
 };
 
 use sentinel_domain::time::Timestamp;
-use serde_json::json;
 
-use super::{Connections, Ending, Session};
-use crate::{hub::Hub, live};
+use super::{Connections, Ending, Namespace, Session};
+use crate::{hub::Hub, live, views::TokenExpiring};
 
 /// How long before its token's end a client is warned.
 const WARNING_MILLIS: i64 = 60_000;
@@ -71,9 +70,12 @@ fn look(hub: &Arc<Hub>, now: Timestamp) {
         }
         if expires_at.0 - now.0 <= WARNING_MILLIS
             && !session.warned.swap(true, Ordering::Relaxed)
-            && let Some(warning) = live::raw(&json!({"expires_at": expires_at}))
+            && let Some(warning) = live::raw(&TokenExpiring { expires_at })
         {
-            session.emit(hub, "token_expiring", &warning);
+            let namespace = session.namespace();
+            if namespace != Namespace::Root {
+                session.emit_in(namespace, hub, "token_expiring", &warning);
+            }
         }
         hub.deadlines.watch(&session);
     }

@@ -3,7 +3,7 @@
 use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use socketioxide::{
     adapter::LocalAdapter,
     handler::{ConnectHandler, DisconnectHandler, Value},
@@ -11,7 +11,13 @@ use socketioxide::{
 };
 
 use super::{Ending, Namespace, Session, events::Inlet, refusal::Refusal, session::NewSession};
-use crate::{hub::Hub, live, service::MessageService, sync};
+use crate::{
+    hub::Hub,
+    live,
+    service::MessageService,
+    sync,
+    views::{LimitsView, ReadyView},
+};
 
 type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
 
@@ -29,24 +35,6 @@ pub(super) struct Gate {
 #[derive(Deserialize)]
 struct Credentials {
     token: Option<String>,
-}
-
-/// Told to a socket that has joined.
-#[derive(Serialize)]
-struct Ready {
-    user_id: String,
-    session_id: String,
-    sync_token: Option<String>,
-    limits: Limits,
-}
-
-/// What a client should keep to.
-#[derive(Serialize)]
-struct Limits {
-    message_bytes: u32,
-    packet_bytes: u32,
-    messages_per_second: u32,
-    queued_events: u32,
 }
 
 // Both are called inline, in the order of packets: what is set up in the first is there before the client can know
@@ -136,11 +124,11 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
     if let (Some(head), Some(_)) = (head, &service.routed) {
         session.sync_from(head);
     }
-    let ready = Ready {
-        user_id: session.user_id.to_string(),
-        session_id: session.session_id().to_string(),
+    let ready = ReadyView {
+        user_id: session.user_id,
+        session_id: session.session_id(),
         sync_token,
-        limits: Limits {
+        limits: LimitsView {
             message_bytes: limits.message_bytes,
             packet_bytes: limits.body_bytes,
             messages_per_second: limits.messages_per_second,

@@ -26,6 +26,7 @@ use super::{
     session::{Accepted, Inbound},
 };
 use crate::{
+    described::{Reauthenticated, Refused, Sent},
     presence::Presences,
     requests::{
         EditMessage, Heartbeat, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing,
@@ -33,6 +34,7 @@ use crate::{
     },
     service::{MessageService, speaks_for_itself},
     sync,
+    views::{PresenceView, PresencesView},
 };
 
 /// Messages of one socket that may be on their way to the store at once.
@@ -176,6 +178,15 @@ impl Event {
         )
     }
 
+    /// Whether clients may send it in a namespace.
+    fn is_of(self, namespace: Namespace) -> bool {
+        match namespace {
+            Namespace::Chat => self != Self::Unknown,
+            Namespace::Notifications => self == Self::Reauthenticate,
+            Namespace::Root => false,
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::StartPrivateChat => "start_private_chat",
@@ -198,16 +209,6 @@ impl Event {
 
 type Answer = Result<Box<RawValue>, Problem>;
 
-/// The acknowledgement of `send_message`.
-#[derive(Serialize)]
-struct Sent<'a> {
-    status: &'static str,
-    message_id: sentinel_domain::ids::MessageId,
-    timestamp: Timestamp,
-    client_message_id: Option<&'a sentinel_domain::message::ClientMessageId>,
-    duplicate: bool,
-}
-
 async fn handle(
     service: &Arc<MessageService>,
     session: &Arc<Session>,
@@ -215,7 +216,7 @@ async fn handle(
     packet: Option<&Packet<'_>>,
 ) -> Answer {
     let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
-    if event == Event::Unknown || session.namespace() != Namespace::Chat {
+    if !event.is_of(session.namespace()) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
     }
     let caller = session.user_id;
@@ -283,11 +284,11 @@ async fn handle(
         Event::PresenceSubscribe => {
             let users = packet.payload::<WatchedUsers>()?.user_ids;
             let presence = presences(service)?.subscribe(session, users).await?;
-            return ok(&json!({"presence": presence}));
+            return ok(&PresencesView { presence: presence.into_iter().map(PresenceView::from).collect() });
         }
         Event::PresenceUnsubscribe => {
             presences(service)?.unsubscribe(session, &packet.payload::<WatchedUsers>()?.user_ids);
-            return ok(&json!({"presence": []}));
+            return ok(&PresencesView { presence: Vec::new() });
         }
         Event::Unknown => {}
     }
@@ -324,7 +325,7 @@ fn reauthenticate(service: &MessageService, session: &Arc<Session>, asked: &Reau
     }
     session.renew(claims.session_id, claims.expires_at);
     service.hub.deadlines.watch(session);
-    ok(&json!({"expires_at": claims.expires_at}))
+    ok(&Reauthenticated { expires_at: claims.expires_at })
 }
 
 fn ok(body: &impl Serialize) -> Answer {
@@ -343,14 +344,6 @@ fn json(value: &impl Serialize) -> Answer {
 
 /// The acknowledgement of what was refused.
 fn refusal(problem: Problem) -> Box<RawValue> {
-    #[derive(Serialize)]
-    struct Refused<'a> {
-        status: &'static str,
-        code: &'static str,
-        detail: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retry_after: Option<u64>,
-    }
     let (code, detail) = (problem.code(), problem.detail().to_owned());
     let retry_after = match problem.status() {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(problem),
@@ -367,6 +360,15 @@ fn retry_after(problem: Problem) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_event_that_clients_send_is_described_and_no_other() {
+        let mut described = crate::described::Description::new().sent_names();
+        let mut handled: Vec<_> = Event::ALL.into_iter().map(Event::label).collect();
+        described.sort_unstable();
+        handled.sort_unstable();
+        assert_eq!(described, handled);
+    }
 
     #[test]
     fn each_event_is_found_by_its_name_and_no_other_gets_into_metrics() {

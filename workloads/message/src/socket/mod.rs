@@ -39,8 +39,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ESCAPED: usize = 6;
 /// Room for the rest of a packet around its text.
 const ENVELOPE: usize = 4096;
-/// First read buffer of a WebSocket; it grows with what comes.
-const READ_BUFFER: usize = 1024;
+/// First read buffer of a WebSocket; it grows with what comes. Reading a frame takes twice its length at times, so this
+/// is what a CONNECT with a token needs for the buffer of an idle socket not to have grown.
+const READ_BUFFER: usize = 1280;
 /// Packets that may wait for a client to read them beyond the answers to its own events.
 const LIVE_PACKETS: usize = 256;
 
@@ -67,6 +68,7 @@ pub fn socket_router(service: &Arc<MessageService>, replica: Option<Replica>) ->
         .with_parser(parser)
         .build_with_inner_svc(Nowhere);
     io.ns("/chat", Gate { service: service.clone(), namespace: Namespace::Chat });
+    io.ns("/notifications", Gate { service: service.clone(), namespace: Namespace::Notifications });
     io.ns("/", Gate { service: service.clone(), namespace: Namespace::Root });
     let origins = service.config.auth.cors_origins.iter().map(|origin| origin.trim_end_matches('/').to_owned());
     let edge = Edge {

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Stands for a quote: DEL, which JSON does not escape and no text of ours has.
 const QUOTE: u8 = 0x7f;
-const BEGINNINGS: [&[u8]; 2] = [b"44/chat,{\"message\":\"", b"44{\"message\":\""];
+const BEGINNINGS: [&[u8]; 3] = [b"44/chat,{\"message\":\"", b"44/notifications,{\"message\":\"", b"44{\"message\":\""];
 const END: &[u8] = b"\x7f\"}";
 
 /// Why a socket is refused.
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_refusal_leaves_as_an_object_of_the_same_length() {
         let refusal = Refusal { code: "token_expired", message: "the access token has expired".into() };
-        for namespace in ["", "/chat,"] {
+        for namespace in ["", "/chat,", "/notifications,"] {
             let sent = packet(namespace, &refusal);
             let restored = restored(&sent).unwrap();
             assert_eq!(restored.len(), sent.len());

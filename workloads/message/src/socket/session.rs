@@ -43,6 +43,8 @@ pub(crate) enum Namespace {
     Root,
     /// `/chat`.
     Chat,
+    /// `/notifications`: what a user is told of; clients send nothing but `reauthenticate`.
+    Notifications,
 }
 
 /// Why a socket ends.
@@ -191,9 +193,20 @@ impl Session {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Hands a live event to the client; tells whether it was. A client that does not read is cut off.
+    /// Hands a live event of `/chat` to the client; tells whether it was. A client that does not read is cut off.
     pub fn emit(self: &Arc<Self>, hub: &Arc<Hub>, event: &'static str, payload: &RawValue) -> bool {
-        if self.namespace != Namespace::Chat || self.has_ended() {
+        self.emit_in(Namespace::Chat, hub, event, payload)
+    }
+
+    /// The same in another namespace; nothing happens when the socket is not in it.
+    pub fn emit_in(
+        self: &Arc<Self>,
+        namespace: Namespace,
+        hub: &Arc<Hub>,
+        event: &'static str,
+        payload: &RawValue,
+    ) -> bool {
+        if self.namespace != namespace || self.has_ended() {
             return false;
         }
         let Some(socket) = self.socket.upgrade() else { return false };

@@ -19,6 +19,7 @@ pub const SILENCE: Duration = Duration::from_millis(150);
 
 /// A connection with its events that nobody has asked for yet.
 pub struct Client {
+    namespace: &'static str,
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     events: VecDeque<(String, Value)>,
     acks: VecDeque<(u64, Value)>,
@@ -27,7 +28,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the transport.
+    /// Opens the transport, for `/chat`.
     pub async fn open(address: SocketAddr, origin: Option<&str>) -> Result<Self, u16> {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let mut request = url.into_client_request().unwrap();
@@ -37,22 +38,28 @@ impl Client {
         match connect_async(request).await {
             Ok((stream, _)) => {
                 let (events, acks) = (VecDeque::new(), VecDeque::new());
-                Ok(Self { stream, events, acks, ended: false, next_ack: 0 })
+                Ok(Self { namespace: "/chat", stream, events, acks, ended: false, next_ack: 0 })
             }
             Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
     }
 
-    /// Joins `/chat`; the refusal if there is one.
+    /// The same for another namespace.
+    pub fn in_namespace(self, namespace: &'static str) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// Joins the namespace; the refusal if there is one.
     pub async fn join(&mut self, auth: Value) -> Result<(), Value> {
-        self.send(&format!("40/chat,{auth}")).await;
+        let namespace = self.namespace;
+        self.send(&format!("40{namespace},{auth}")).await;
         loop {
             let packet = self.packet().await.expect("an answer to the CONNECT");
-            if let Some(refusal) = packet.strip_prefix("44/chat,") {
+            if let Some(refusal) = packet.strip_prefix(&format!("44{namespace},")) {
                 return Err(serde_json::from_str(refusal).unwrap());
             }
-            if packet.starts_with("40/chat,") {
+            if packet.starts_with(&format!("40{namespace},")) {
                 return Ok(());
             }
         }
@@ -78,7 +85,7 @@ impl Client {
     pub async fn emit(&mut self, arguments: Value) -> u64 {
         self.next_ack += 1;
         let id = self.next_ack;
-        self.send(&format!("42/chat,{id}{arguments}")).await;
+        self.send(&format!("42{},{id}{arguments}", self.namespace)).await;
         id
     }
 
@@ -131,14 +138,15 @@ impl Client {
 
     async fn read(&mut self) -> Option<()> {
         let packet = self.packet().await?;
+        let namespace = self.namespace;
         if packet == "2" {
             self.send("3").await;
-        } else if packet == "41/chat," {
+        } else if packet == format!("41{namespace},") {
             self.ended = true;
-        } else if let Some(event) = packet.strip_prefix("42/chat,") {
+        } else if let Some(event) = packet.strip_prefix(&format!("42{namespace},")) {
             let event: Value = serde_json::from_str(event).unwrap();
             self.events.push_back((event[0].as_str().unwrap().to_owned(), event[1].clone()));
-        } else if let Some(ack) = packet.strip_prefix("43/chat,") {
+        } else if let Some(ack) = packet.strip_prefix(&format!("43{namespace},")) {
             let (id, arguments) = ack.split_at(ack.find('[').unwrap());
             let arguments: Value = serde_json::from_str(arguments).unwrap();
             assert_eq!(arguments.as_array().unwrap().len(), 1, "one object per acknowledgement");

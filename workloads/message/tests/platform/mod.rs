@@ -21,7 +21,7 @@ use sentinel_adapters::{
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
@@ -42,6 +42,7 @@ pub const ORIGIN: &str = "https://chat.example.com";
 /// A running service.
 pub struct Platform {
     pub service: Arc<MessageService>,
+    pub hub: Arc<Hub>,
     pub store: Sqlite,
     pub tokens: Arc<Tokens>,
     pub router: Router,
@@ -93,9 +94,11 @@ impl Foundation {
             limits,
             drain_seconds: 1,
             trusted_proxies: vec![],
+            mail: None,
             web_dir: None,
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let prefix = format!("test-{}", Uuid::new_v4().simple());
@@ -146,12 +149,12 @@ impl Foundation {
             self.keyring.clone(),
             limits,
             self.config.clone(),
-            hub,
+            hub.clone(),
             routed,
             Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Platform { service, store, tokens, router, folder: self.folder.clone() }
+        Platform { service, hub, store, tokens, router, folder: self.folder.clone() }
     }
 }
 

@@ -11,7 +11,7 @@ use sentinel_adapters::{keys, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
     event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Draft, Message, MessageKind},
@@ -61,9 +61,11 @@ impl Platform {
             limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
             drain_seconds: 1,
             trusted_proxies: vec![],
+            mail: None,
             web_dir: None,
             stores: None,
             message_peers: None,
+            push: PushConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());

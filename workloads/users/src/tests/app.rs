@@ -11,7 +11,12 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request},
 };
-use sentinel_domain::{config::PlatformConfig, keyring::Keyring};
+use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
+    config::PlatformConfig,
+    keyring::Keyring,
+    ports::AdministrationStore,
+};
 use sentinel_http::{
     layers,
     rate::RateLimits,
@@ -22,7 +27,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::stores::Memory;
-use crate::{UsersService, router};
+use crate::{UserStores, UsersService, mail::Mail, router};
 
 pub const PASSWORD: &str = "correct horse";
 
@@ -61,9 +66,22 @@ impl App {
     }
 
     pub fn with(auth: &Value, limits: &Value) -> Self {
+        Self::with_mail(auth, limits, None)
+    }
+
+    /// With mail through a relay at this port of loopback.
+    pub fn mailing(port: u16) -> Self {
+        let mail = json!({
+            "host": "127.0.0.1", "port": port, "tls": "Off", "from": "Chat <chat@example.com>",
+            "baseUrl": "https://chat.example.com/",
+        });
+        Self::with_mail(&json!({}), &json!({ "loginsPerMinute": 1000 }), Some(&mail))
+    }
+
+    fn with_mail(auth: &Value, limits: &Value, mail: Option<&Value>) -> Self {
         let config: PlatformConfig = serde_json::from_value(json!({
             "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "dataDir": "/d", "keysDir": "/k",
-            "auth": auth, "limits": limits,
+            "auth": auth, "limits": limits, "mail": mail,
         }))
         .unwrap();
         let config = Arc::new(config);
@@ -71,16 +89,22 @@ impl App {
         let tokens = Arc::new(Tokens::load(KEYS.path(), &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
-        let service = UsersService::new(
-            memory.clone(),
-            memory.clone(),
-            memory.clone(),
+        let mut service = UsersService::new(
+            UserStores {
+                accounts: memory.clone(),
+                sessions: memory.clone(),
+                chats: memory.clone(),
+                administration: memory.clone(),
+                reports: memory.clone(),
+                mail: memory.clone(),
+            },
             Arc::clone(&tokens),
             keyring,
             Arc::clone(&limits),
             Arc::clone(&config),
         )
         .unwrap();
+        service.mail = config.mail.as_deref().map(|mail| Mail::new(mail, None, None).unwrap());
         let service = Arc::new(service);
         let (routes, _) = router(Arc::clone(&service)).split_for_parts();
         let router = layers::apply(routes, &config, tokens, limits);
@@ -133,6 +157,14 @@ impl App {
         let answer = self.post("/register", body).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.client()
+    }
+
+    /// An account that is an admin, logged in as such.
+    pub async fn admin(&self, name: &str) -> Client {
+        let id = self.register(name).await.id.parse().unwrap();
+        let entry = AuditEntry::now(AuditAction::AdminGranted, None, Some(id));
+        self.memory.set_admin(id, true, entry).await.unwrap();
+        self.login(name).await
     }
 
     pub async fn login(&self, name: &str) -> Client {

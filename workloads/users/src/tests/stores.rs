@@ -10,15 +10,18 @@ use std::{
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    account::{Account, Email, Profile, Username},
+    account::{Account, Email, Profile, Standing, Username},
+    audit::AuditEntry,
     event::Origin,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    mail::{NewLink, QueuedMail},
     message::{Chat, Draft, Message},
     place::InboxPlace,
     ports::{
         AccountStore, Appended, ChatStore, ChatSummary, Credentials, HistoryPage, HistoryQuery, Inbox, NewAccount,
         ProfileChange, SessionStore, StoreError, TakenField,
     },
+    report::Report,
     session::{Rotation, Session, rotate},
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -36,6 +39,12 @@ pub struct Data {
     pub sessions: BTreeMap<SessionId, Session>,
     pub blocks: Vec<(UserId, UserId, Timestamp)>,
     pub chats: Vec<(Chat, Vec<Message>)>,
+    pub standings: BTreeMap<UserId, Standing>,
+    pub audit: Vec<AuditEntry>,
+    pub reports: Vec<Report>,
+    pub links: Vec<NewLink>,
+    /// With when it is due.
+    pub mail: Vec<(QueuedMail, Timestamp)>,
 }
 
 impl Memory {
@@ -43,7 +52,7 @@ impl Memory {
         self.data.lock().unwrap()
     }
 
-    fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
+    pub(super) fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
         if self.down.load(Ordering::Relaxed) {
             return Err(StoreError::unavailable("driver text: connection to 10.0.0.7 refused"));
         }
@@ -69,7 +78,8 @@ impl Data {
 
     fn credentials(&self, which: impl Fn(&Account) -> bool) -> Option<Credentials> {
         let (account, hash) = self.accounts.values().find(|(account, _)| which(account))?;
-        Some(Credentials { account: account.clone(), password_hash: hash.clone() })
+        let standing = self.standings.get(&account.id).copied().unwrap_or_default();
+        Some(Credentials { account: account.clone(), password_hash: hash.clone(), standing })
     }
 }
 
@@ -88,6 +98,7 @@ impl AccountStore for Memory {
             display_name: new.username.to_string(),
             username: new.username,
             email: new.email,
+            email_verified: false,
             avatar_url: None,
             created_at: new.created_at,
         };

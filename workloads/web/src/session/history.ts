@@ -3,11 +3,13 @@ import { history } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { Message } from '../api/types';
 import { advanceBy } from '../store/receipts';
-import { extended, refreshed, union } from '../store/timeline';
+import { extended, left, refreshed, union } from '../store/timeline';
 import { touch } from './cache';
 import { chats, me, setTimeline, timelines } from './state';
 
 const PAGE = 50;
+/** Messages of a chat that stay in memory when it is left. */
+const KEPT = 100;
 
 /** One load of a kind at a time for each chat. */
 const loading = new Map<string, Promise<void>>();
@@ -88,4 +90,12 @@ export async function loadAround(chat_id: string, message_id: string): Promise<b
   });
   learn(chat_id, page.messages);
   return page.messages.some((message) => message.message_id === message_id);
+}
+
+/** The chat is no longer on screen. */
+export function leave(chat_id: string): void {
+  const timeline = timelines.value.get(chat_id);
+  if (!timeline) return;
+  const kept = left(timeline, KEPT);
+  if (kept !== timeline) setTimeline(chat_id, kept);
 }

@@ -84,3 +84,10 @@ export function deleted(timeline: Timeline, message_id: string): Timeline {
   const known = timeline.messages.find((one) => one.message_id === message_id);
   return known ? changed(timeline, tombstone(known)) : timeline;
 }
+
+/** What is kept of a chat that is left: its newest messages. A part of the past is nothing to come back to. */
+export function left(timeline: Timeline, size: number): Timeline | null {
+  if (timeline.newer) return null;
+  if (timeline.messages.length <= size) return timeline;
+  return { messages: timeline.messages.slice(-size), older: true, newer: false };
+}

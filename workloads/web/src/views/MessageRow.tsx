@@ -2,6 +2,7 @@
 import type { Message, MessageStatus, Peer } from '../api/types';
 import { strings } from '../i18n/en';
 import { clockOf, mediumOf, wholeOf } from '../i18n/times';
+import { found } from '../session/found';
 import { features, me } from '../session/state';
 import { toast } from '../session/toasts';
 import { onlyEmoji } from '../store/text';
@@ -37,6 +38,9 @@ interface MessageRowProps {
 
 export const MessageRow = memo(({ message, own, first, last, status, peer, replied, tabStop, flash, onFocus, acts }: MessageRowProps) => {
   const self = peer.user_id === me.value;
+  const hit = found.value;
+  // An edit since then moves the words.
+  const ranges = hit?.message_id === message.message_id && hit.text === message.message ? hit.ranges : undefined;
   const author = own ? strings.you : nameOf(peer);
   const large = !message.deleted && message.attachments.length === 0 && onlyEmoji(message.message);
   const classes = ['message', own ? 'own' : 'theirs', first && 'first', last && 'last', flash && 'flash', large && 'large', message.deleted && 'gone'];
@@ -52,7 +56,7 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
           {!message.deleted && message.attachments.length > 0 && <Attachments ids={message.attachments} />}
           {message.deleted
             ? <p class="text text-gone">{strings.deletedMessage}</p>
-            : message.message && <p class="text" dir="auto" data-testid="text"><MessageText text={message.message} /></p>}
+            : message.message && <p class="text" dir="auto" data-testid="text"><MessageText text={message.message} ranges={ranges} /></p>}
           <span class="meta">
             {message.edited_at && !message.deleted && <span class="edited" title={strings.editedAt(wholeOf(message.edited_at))}>{strings.edited}</span>}
             <time dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{clockOf(message.timestamp)}</time>

@@ -1,7 +1,7 @@
 // A text with its web addresses as links and what a search found marked.
 import { pieces } from '../store/text';
 
-export function MessageText({ text, ranges, links = true }: { text: string; ranges?: readonly (readonly number[])[]; links?: boolean }) {
+export function MessageText({ text, ranges, links = true }: { text: string; ranges?: readonly (readonly number[])[] | undefined; links?: boolean }) {
   return (
     <>
       {pieces(text, ranges).map((piece, index) => {

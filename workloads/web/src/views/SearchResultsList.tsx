@@ -6,6 +6,7 @@ import type { SearchResult } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { briefOf, wholeOf } from '../i18n/times';
+import { showFound } from '../session/found';
 import { chats, lacks, me } from '../session/state';
 import { go } from '../session/route';
 import { excerpt } from '../store/text';
@@ -33,7 +34,7 @@ interface SearchResultsProps {
 export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResultsProps) {
   const q = text.trim();
   const key = `${chat_id ?? ''} ${q}`;
-  const [found, setFound] = useState<Found | null>(null);
+  const [shown, setShown] = useState<Found | null>(null);
   const [fault, setFault] = useState<string | null>(null);
   const list = useRef<HTMLUListElement>(null);
   const enough = q !== '';
@@ -41,7 +42,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   async function fetchPage(before: Found | null, signal?: AbortSignal) {
     try {
       const page = await search({ q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) }, signal);
-      setFound({ key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null });
+      setShown({ key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null });
       setFault(null);
     } catch (error) {
       if (error instanceof ApiError && error.code === 'aborted') return;
@@ -57,13 +58,13 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
     return () => { clearTimeout(timer); stop.abort(); };
   }, [key]);
 
-  const current = found?.key === key ? found : null;
+  const current = shown?.key === key ? shown : null;
   const note = fault ?? (!enough ? strings.searchHint : current ? strings.results(current.hits.length, current.cursor !== null) : strings.searching);
   return (
     <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults}>
       <p class="rows-note" aria-live="polite">{note}</p>
       <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
-        {(enough ? (current ?? found)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
+        {(enough ? (current ?? shown)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
       </ul>
       {current?.cursor && <button type="button" class="button more" onClick={() => void fetchPage(current)}>{strings.more}</button>}
     </section>
@@ -74,10 +75,11 @@ function Hit({ hit, inChat, onChosen }: { hit: SearchResult; inChat: boolean; on
   const { message } = hit;
   const chat = chats.value.get(message.chat_id);
   const author = message.sender_id === me.value ? strings.you : chat ? nameOf(chat.peer) : '';
-  const shown = excerpt(message.message, hit.highlights);
+  const cut = excerpt(message.message, hit.highlights);
   const jump = (event: Event) => {
     event.preventDefault();
     onChosen?.();
+    showFound({ message_id: message.message_id, text: message.message, ranges: hit.highlights });
     go({ view: 'chat', chat_id: message.chat_id, message_id: message.message_id });
   };
   return (
@@ -91,7 +93,7 @@ function Hit({ hit, inChat, onChosen }: { hit: SearchResult; inChat: boolean; on
           </span>
           <span class="row-text hit-text" dir="auto">
             {!inChat && message.sender_id === me.value && <em class="row-faint">{strings.you}: </em>}
-            <MessageText text={shown.text} ranges={shown.ranges} links={false} />
+            <MessageText text={cut.text} ranges={cut.ranges} links={false} />
           </span>
         </span>
       </a>

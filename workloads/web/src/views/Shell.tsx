@@ -1,6 +1,7 @@
 // Two panes on a wide screen; on a narrow one, the list or what was chosen from it.
 import { useEffect } from 'preact/hooks';
 import { strings } from '../i18n/en';
+import { leave } from '../session/history';
 import { chatList, chats, current, link, listed } from '../session/state';
 import { go, route } from '../session/route';
 import { dismissOf } from '../session/toasts';
@@ -16,7 +17,10 @@ export function Shell() {
   useEffect(() => {
     current.value = chat_id;
     if (chat_id) dismissOf(chat_id);
-    return () => { current.value = null; };
+    return () => {
+      current.value = null;
+      if (chat_id) leave(chat_id);
+    };
   }, [chat_id]);
   useEffect(() => {
     document.addEventListener('keydown', shortcut);

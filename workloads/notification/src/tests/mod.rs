@@ -1,5 +1,8 @@
 //! The consumer and the routes over a real chat store, with notifications in memory.
 
+mod devices;
+mod pushes;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
@@ -12,13 +15,18 @@ use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
     config::PlatformConfig,
-    event::Nobody,
+    event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::Keyring,
     message::{Chat, Draft, Message, MessageKind},
-    notification::{Notification, Preferences},
+    notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
-    ports::{AccountStore, ChatStore, EventHandler, NewAccount, NotificationStore, StoreError},
+    ports::{
+        AccountStore, ChatStore, EventHandler, NewAccount, NotificationStore, PushSender, SessionStore, StoreError,
+        UnfitAddress,
+    },
+    push::{Push, PushAddress, Pushed},
+    session::Session,
     time::Timestamp,
     watermark::Progress,
 };
@@ -31,7 +39,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::{NotificationService, Notifier, router};
+use crate::{NotificationService, Notifier, Pusher, router};
 
 #[derive(Default)]
 struct Memory {
@@ -90,10 +98,67 @@ impl NotificationStore for Memory {
     }
 }
 
+/// Keeps what is pushed and shown. A token that is `gone` is none any more; one that begins with `bad` never was.
+#[derive(Default)]
+struct Recorder {
+    pushed: Mutex<Vec<(String, Push)>>,
+    shown: Mutex<Vec<(UserId, Shown)>>,
+}
+
+impl Recorder {
+    /// Which tokens were pushed to since the last call, and what.
+    fn pushed(&self) -> Vec<(String, Push)> {
+        let mut pushed = std::mem::take(&mut *self.pushed.lock().unwrap());
+        pushed.sort_by(|a, b| a.0.cmp(&b.0));
+        pushed
+    }
+
+    fn shown(&self) -> Vec<(UserId, Shown)> {
+        std::mem::take(&mut self.shown.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl PushSender for Recorder {
+    fn web_push_key(&self) -> Option<String> {
+        Some("the-key".into())
+    }
+
+    fn check(&self, address: &PushAddress) -> Result<(), UnfitAddress> {
+        match address {
+            PushAddress::Fcm { token } if token.starts_with("bad") => {
+                Err(UnfitAddress::Malformed { field: "token", detail: "must be good" })
+            }
+            PushAddress::Fcm { .. } => Ok(()),
+            PushAddress::WebPush { endpoint, .. } if endpoint.starts_with("https://push.example/") => Ok(()),
+            PushAddress::WebPush { .. } => Err(UnfitAddress::Endpoint),
+        }
+    }
+
+    async fn push(&self, address: &PushAddress, push: &Push) -> Pushed {
+        let PushAddress::Fcm { token } = address else { panic!("browsers are not tested here") };
+        self.pushed.lock().unwrap().push((token.clone(), push.clone()));
+        if token == "gone" { Pushed::AddressGone } else { Pushed::Accepted }
+    }
+}
+
+impl Fanout for Recorder {
+    fn publish(&self, events: Vec<LiveEvent>) {
+        for event in events {
+            let LiveEvent::Notification { user_id, shown } = event else { panic!("{event:?}") };
+            self.shown.lock().unwrap().push((user_id, shown));
+        }
+    }
+}
+
 /// Ann and Bob, their chat, and the service.
 struct World {
     service: Arc<NotificationService>,
     notifier: Notifier,
+    pusher: Pusher,
+    recorder: Arc<Recorder>,
+    store: Arc<Sqlite>,
+    sessions: HashMap<UserId, SessionId>,
     router: Router,
     chat: Chat,
     ann: UserId,
@@ -103,6 +168,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(&json!({})).await
+    }
+
+    /// With settings of pushes other than their defaults, apart from delays.
+    async fn with(push: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
@@ -123,22 +193,39 @@ impl World {
         let (ann, bob) = (members[0], members[1]);
         let (chat, _) = store.start_chat(ann, bob, Timestamp::now()).await.unwrap();
         let config: PlatformConfig = serde_json::from_value(json!({
-            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(),
+            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(), "push": push,
         }))
         .unwrap();
+        let mut config = config;
+        (config.push.delay_millis, config.push.notify_delay_millis) = (0, 0);
         let config = Arc::new(config);
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
+        let recorder = Arc::new(Recorder::default());
+        let mut sessions = HashMap::new();
+        for &user_id in &members {
+            let (id, now) = (SessionId(Uuid::new_v4()), Timestamp::now());
+            let session =
+                Session { id, user_id, device: "test".into(), created_at: now, refreshed_at: now, generation: 0 };
+            store.create_session(session).await.unwrap();
+            sessions.insert(user_id, id);
+        }
         let service = Arc::new(NotificationService {
             accounts: store.clone(),
-            chats: store,
+            sessions: store.clone(),
+            chats: store.clone(),
             notifications: Arc::new(Memory::default()),
+            devices: store.clone(),
+            pushes: recorder.clone(),
+            fanout: recorder.clone(),
             tokens: tokens.clone(),
             keyring,
+            config: config.clone(),
         });
         let (routes, _) = router(service.clone()).split_for_parts();
         let limits = Arc::new(RateLimits::new(&config.limits));
         let router = layers::apply(routes, &config, tokens, limits);
-        Self { notifier: Notifier(service.clone()), service, router, chat, ann, bob, _folder: folder }
+        let (notifier, pusher) = (Notifier(service.clone()), Pusher(service.clone()));
+        Self { service, notifier, pusher, recorder, store, sessions, router, chat, ann, bob, _folder: folder }
     }
 
     async fn send(&self, sender_id: UserId, text: &str) -> Message {
@@ -161,7 +248,8 @@ impl World {
             members: self.chat.members,
             change,
         };
-        self.notifier.handle(&[event]).await.unwrap();
+        self.notifier.handle(std::slice::from_ref(&event)).await.unwrap();
+        self.pusher.handle(&[event]).await.unwrap();
     }
 
     async fn written(&self, message: &Message) {
@@ -175,7 +263,7 @@ impl World {
 
     async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let name = Username::parse("someone").unwrap();
-        let session = SessionId(Uuid::new_v4());
+        let session = self.sessions[&user];
         let token = self.service.tokens.issue(user, session, &name, Timestamp::now()).unwrap().token;
         let mut request =
             Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));

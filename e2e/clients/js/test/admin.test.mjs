@@ -1,0 +1,84 @@
+// Administration: an account that the command line made an admin, and what it can do while the server runs.
+// SENTINEL_DATA: the folder of the server's data; without it there is no way to make an admin from here.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { claims, login, newPair, newUser, post } from '../accounts.mjs';
+import { call, ok, problem } from '../http.mjs';
+import { closeAll, connect } from '../socket.mjs';
+
+const data = process.env.SENTINEL_DATA;
+const skip = !data && 'SENTINEL_DATA is not set';
+const program = process.env.SENTINEL_PROGRAM ?? 'sentinel';
+const admin = (what, name) => promisify(execFile)(program, ['admin', what, name, '--data', data], { timeout: 60_000 });
+
+/** Calls until the answer is this problem; bounded. */
+async function until(status, code, ask) {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const answer = await ask();
+    if (answer.status === status) return problem(answer, status, code);
+    assert.ok(Date.now() < deadline, `still ${answer.status}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+let root;
+after(closeAll);
+before(async () => {
+  if (skip) return;
+  const user = await newUser('root');
+  problem(await call('GET', '/admin/stats', { token: user.token }), 403, 'forbidden');
+  await admin('grant', user.username);
+  // The server learns from its store that the session has ended.
+  await until(401, 'session_ended', () => call('GET', '/me', { token: user.token }));
+  root = await login(user);
+});
+
+test('an admin has the scope and gets in', { skip }, async () => {
+  assert.equal(claims(root.token).scope, 'admin');
+  const stats = ok(await call('GET', '/admin/stats', { token: root.token }));
+  assert.ok(stats.users > 0 && stats.admins > 0 && stats.sessions > 0, JSON.stringify(stats));
+});
+
+test('a disabled account loses its sockets and tokens and cannot log in until enabled', { skip }, async () => {
+  const eve = await newUser('eve');
+  const client = await connect(eve);
+  const path = `/admin/users/${eve.user_id}`;
+  ok(await call('POST', `${path}/disable`, { token: root.token, body: { reason: 'spam' } }), 204);
+  await client.next('disconnect');
+  problem(await call('GET', '/me', { token: eve.token }), 401, 'session_ended');
+  const body = { username: eve.username, password: eve.password };
+  problem(await call('POST', '/login', { body }), 403, 'account_disabled');
+  ok(await call('POST', `${path}/enable`, { token: root.token }), 204);
+  await login(eve);
+  const log = ok(await call('GET', `/admin/audit?user_id=${eve.user_id}`, { token: root.token }));
+  assert.deepEqual(log.entries.map((one) => one.action), ['user_enabled', 'disabled_login', 'user_disabled']);
+});
+
+test('a report reaches the admins, the text only if it was included', { skip }, async () => {
+  const { ann, bob, chat } = await newPair();
+  const { message_id } = await post(bob, chat, 'buy my watches');
+  const report = { chat_id: chat, message_id, reason: 'spam' };
+  ok(await call('POST', '/reports', { token: ann.token, body: report }), 201);
+  const taken = await call('POST', '/reports', { token: ann.token, body: { ...report, include_message: true } });
+  const { report_id } = ok(taken, 201);
+  const { reports } = ok(await call('GET', '/admin/reports', { token: root.token }));
+  const about = reports.filter((one) => one.user_id === bob.user_id);
+  assert.deepEqual(about.map((one) => one.message), ['buy my watches', null]);
+  const path = `/admin/reports/${report_id}/resolve`;
+  ok(await call('POST', path, { token: root.token, body: { resolution: 'warned' } }), 204);
+});
+
+test('an admin whose right is taken away is out', { skip }, async () => {
+  const user = await newUser('former');
+  await admin('grant', user.username);
+  await until(401, 'session_ended', () => call('GET', '/me', { token: user.token }));
+  const former = await login(user);
+  ok(await call('GET', '/admin/stats', { token: former.token }));
+  await admin('revoke', user.username);
+  await until(401, 'session_ended', () => call('GET', '/admin/stats', { token: former.token }));
+  const ordinary = await login(user);
+  problem(await call('GET', '/admin/stats', { token: ordinary.token }), 403, 'forbidden');
+});

@@ -1,0 +1,60 @@
+//! Pushes to devices: their configuration, and the Secrets that the pod which sends them reads.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use k8s_openapi::api::core::v1::{Volume, VolumeMount};
+use sentinel_domain::config::{FcmConfig, PushConfig, WebPushConfig};
+
+use super::{
+    Error,
+    distributed::{read_only, secret_volume},
+};
+use crate::{endpoint::Endpoint, steps::validate::ValidChat};
+
+/// Entry of the Secret with the service account.
+pub(crate) const SERVICE_ACCOUNT: &str = "service-account.json";
+/// Entry with the VAPID key, of a Secret of its own or of that with the other keys.
+pub(crate) const VAPID: &str = "vapid.pem";
+const FCM_FOLDER: &str = "/etc/sentinel/push/fcm";
+const VAPID_FOLDER: &str = "/etc/sentinel/push/vapid";
+/// Where push services listen.
+const HTTPS: i32 = 443;
+
+pub(super) fn config(chat: &ValidChat) -> Result<PushConfig, Error> {
+    let push = &chat.spec.push;
+    let defaults = PushConfig::default();
+    let delay_millis = u32::try_from(push.delay_seconds).ok().and_then(|seconds| seconds.checked_mul(1000));
+    let web = &push.web_push;
+    Ok(PushConfig {
+        fcm: push.fcm.as_ref().map(|fcm| FcmConfig {
+            credentials: PathBuf::from(FCM_FOLDER).join(SERVICE_ACCOUNT),
+            base_url: fcm.base_url.clone().unwrap_or_else(|| "https://fcm.googleapis.com".into()),
+        }),
+        web_push: WebPushConfig {
+            key: web.key_secret.as_ref().map(|_| PathBuf::from(VAPID_FOLDER).join(VAPID)),
+            subject: web.subject.clone().unwrap_or(defaults.web_push.subject),
+            allowed_hosts: web.allowed_hosts.clone(),
+            allow_loopback: false,
+        },
+        delay_millis: delay_millis.ok_or(Error::Range("push.delaySeconds"))?,
+        show_content: push.show_content,
+        notify_delay_millis: defaults.notify_delay_millis,
+    })
+}
+
+/// The Secrets of the pod that sends pushes.
+pub(super) fn mounted(chat: &ValidChat) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let push = &chat.spec.push;
+    let fcm = push.fcm.as_ref().map(|fcm| ("push-fcm", &fcm.credentials_secret.name, SERVICE_ACCOUNT, FCM_FOLDER));
+    let vapid = push.web_push.key_secret.as_ref().map(|key| ("push-vapid", &key.name, VAPID, VAPID_FOLDER));
+    fcm.into_iter()
+        .chain(vapid)
+        .map(|(name, secret, entry, folder)| (secret_volume(name, secret, Some(entry)), read_only(name, folder)))
+        .unzip()
+}
+
+/// Ports at which push services listen.
+pub(super) fn ports(chat: &ValidChat) -> BTreeSet<i32> {
+    let own = chat.spec.push.fcm.as_ref().and_then(|fcm| fcm.base_url.as_deref()).and_then(Endpoint::parse);
+    own.map(|endpoint| i32::from(endpoint.port)).into_iter().chain([HTTPS]).collect()
+}

@@ -1,0 +1,98 @@
+//! Reports of abuse.
+
+use async_trait::async_trait;
+use sentinel_domain::{
+    audit::AuditEntry,
+    ids::{ChatId, MessageId, UserId},
+    keyring::WrappedKey,
+    ports::{ReportStore, StoreError},
+    report::{Report, ReportReason, Resolution},
+    time::Timestamp,
+};
+use sqlx::{Error, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{Postgres, accounts::row_limit, administration, rows::malformed};
+
+const INSERT_REPORT: &str = "INSERT INTO reports
+    (id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const REPORTS: &str = "SELECT id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at,
+    resolved_by, resolved_at, resolution FROM reports
+    WHERE (resolved_at IS NULL) = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+const REPORT_OPEN: &str = "SELECT resolved_at IS NULL FROM reports WHERE id = $1 FOR UPDATE";
+const RESOLVE_REPORT: &str = "UPDATE reports SET resolved_by = $2, resolved_at = $3, resolution = $4 WHERE id = $1";
+
+#[async_trait]
+impl ReportStore for Postgres {
+    async fn create_report(&self, report: Report) -> Result<(), StoreError> {
+        self.run(move |db| {
+            Box::pin(async move {
+                let (chat, message) = report.message.unzip();
+                let (kek, evidence) = report.evidence.map(|sealed| (sealed.kek, sealed.bytes)).unzip();
+                sqlx::query(INSERT_REPORT)
+                    .bind(report.id)
+                    .bind(report.reporter.0)
+                    .bind(report.reported.0)
+                    .bind(chat.map(|id| id.0))
+                    .bind(message.map(|id| id.0))
+                    .bind(report.reason.as_str())
+                    .bind(report.comment)
+                    .bind(kek)
+                    .bind(evidence)
+                    .bind(report.created_at.0)
+                    .execute(db)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn reports(&self, open: bool, before: Option<Uuid>, limit: usize) -> Result<Vec<Report>, StoreError> {
+        let (before, limit) = (before.unwrap_or(Uuid::max()), row_limit(limit));
+        self.run(move |db| {
+            Box::pin(async move {
+                let select = sqlx::query(REPORTS).bind(open).bind(before).bind(limit);
+                Ok(select.try_map(report).fetch_all(db).await?)
+            })
+        })
+        .await
+    }
+
+    async fn resolve_report(&self, id: Uuid, resolution: Resolution, entry: AuditEntry) -> Result<bool, StoreError> {
+        self.transact(move |db| {
+            Box::pin(async move {
+                let open: Option<bool> = sqlx::query_scalar(REPORT_OPEN).bind(id).fetch_optional(&mut *db).await?;
+                if !open.ok_or(StoreError::NotFound)? {
+                    return Ok((false, Vec::new()));
+                }
+                let Resolution { by, at, note } = resolution;
+                sqlx::query(RESOLVE_REPORT).bind(id).bind(by.0).bind(at.0).bind(note).execute(&mut *db).await?;
+                administration::insert(db, entry).await?;
+                Ok((true, Vec::new()))
+            })
+        })
+        .await
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // as queries map their rows
+fn report(row: PgRow) -> Result<Report, Error> {
+    let id = |column| row.try_get::<Option<Uuid>, _>(column);
+    let sealed = row.try_get::<Option<String>, _>("kek")?.zip(row.try_get::<Option<Vec<u8>>, _>("evidence")?);
+    let resolved = id("resolved_by")?
+        .zip(row.try_get::<Option<i64>, _>("resolved_at")?)
+        .zip(row.try_get::<Option<String>, _>("resolution")?);
+    Ok(Report {
+        id: row.try_get("id")?,
+        reporter: UserId(row.try_get("reporter")?),
+        reported: UserId(row.try_get("reported")?),
+        message: id("chat_id")?.map(ChatId).zip(id("message_id")?.map(MessageId)),
+        reason: ReportReason::parse(row.try_get("reason")?).ok_or_else(|| malformed("reason"))?,
+        comment: row.try_get("comment")?,
+        evidence: sealed.map(|(kek, bytes)| WrappedKey { kek, bytes }),
+        created_at: Timestamp(row.try_get("created_at")?),
+        resolution: resolved.map(|((by, at), note)| Resolution { by: UserId(by), at: Timestamp(at), note }),
+    })
+}

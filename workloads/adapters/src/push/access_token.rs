@@ -1,0 +1,87 @@
+//! The access token for FCM: asked for once however many need it, kept until shortly before its end.
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use sentinel_domain::time::Timestamp;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::{
+    service_account::ServiceAccount,
+    verdict::{Verdict, retry_after},
+};
+
+/// A token is asked for anew when less than this is left of it.
+const RENEWED_BEFORE_SECONDS: i64 = 60;
+/// What a request for a token says it is (RFC 7523), encoded as in a form.
+const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
+
+#[derive(Clone)]
+struct Token {
+    text: String,
+    until: i64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    expires_in: i64,
+}
+
+/// The token that all pushes share.
+#[derive(Default)]
+pub(super) struct AccessToken {
+    // Held while it is asked for: others wait for the same answer.
+    current: Mutex<Option<Token>>,
+}
+
+impl AccessToken {
+    /// A token that is good now. `refused` is one that FCM just did not take: if it is still the current one, it is
+    /// asked for anew.
+    pub async fn get(
+        &self,
+        http: &reqwest::Client,
+        account: &ServiceAccount,
+        refused: Option<&str>,
+    ) -> Result<String, Verdict> {
+        let mut current = self.current.lock().await;
+        let now = Timestamp::now().seconds();
+        if let Some(token) = &*current
+            && token.until - RENEWED_BEFORE_SECONDS > now
+            && refused != Some(&token.text)
+        {
+            return Ok(token.text.clone());
+        }
+        *current = None;
+        let token = ask(http, account, now).await?;
+        let text = token.text.clone();
+        *current = Some(token);
+        Ok(text)
+    }
+}
+
+async fn ask(http: &reqwest::Client, account: &ServiceAccount, now: i64) -> Result<Token, Verdict> {
+    let assertion = account.assertion(now).ok_or(Verdict::Refused("credentials"))?;
+    // A signed token has no character that a form would encode.
+    let request = http
+        .post(&account.token_url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(format!("{GRANT}&assertion={assertion}"));
+    let answer = request.send().await.map_err(|error| {
+        tracing::warn!(error = %error.without_url(), "no access token for FCM");
+        Verdict::Later(None, "no_access_token")
+    })?;
+    let status = answer.status().as_u16();
+    let retry = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    match status {
+        200 => {
+            let answer: Answer = answer.json().await.map_err(|_| Verdict::Later(None, "no_access_token"))?;
+            metrics::counter!("push_access_tokens_total").increment(1);
+            Ok(Token { text: answer.access_token, until: now + answer.expires_in })
+        }
+        400..=403 => {
+            tracing::error!(status, "FCM's token service refuses the service account");
+            Err(Verdict::Refused("credentials"))
+        }
+        _ => Err(Verdict::Later(retry_after(retry.as_deref()), "no_access_token")),
+    }
+}

@@ -1,0 +1,112 @@
+//! Notifications and how users want them.
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+use sentinel_domain::{
+    ids::{ChatId, MessageId, UserId},
+    notification::{Notification, Preferences},
+    ports::{NotificationStore, StoreError},
+};
+
+use super::{
+    Sqlite,
+    accounts::row_limit,
+    rows::{execute, exists},
+    statements::{
+        DELETE_NOTIFICATION, DELETE_NOTIFICATIONS_OF_CHAT, INSERT_NOTIFICATION, NOTIFICATION_EXISTS,
+        NOTIFICATIONS_BEFORE, PREFERENCES, READ_NOTIFICATION, READ_NOTIFICATIONS_OF_CHAT, SET_PREFERENCES,
+    },
+};
+
+/// Sorts after every message.
+const LAST_ID: [u8; 16] = [0xff; 16];
+
+#[async_trait]
+impl NotificationStore for Sqlite {
+    async fn add(&self, notification: Notification) -> Result<(), StoreError> {
+        let Notification { user_id, chat_id, message_id, sender_id, read } = notification;
+        self.write(move |batch| {
+            let (user, message) = (user_id.as_bytes(), message_id.as_bytes());
+            let values = params![user, message, chat_id.as_bytes(), sender_id.as_bytes(), read];
+            execute(batch.db, INSERT_NOTIFICATION, values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StoreError> {
+        self.read(move |db| {
+            let before = before.map_or(LAST_ID, |before| *before.as_bytes());
+            let mut select = db.prepare_cached(NOTIFICATIONS_BEFORE)?;
+            let found = select.query_map(params![user.as_bytes(), before, row_limit(limit)], |row| {
+                Ok(Notification {
+                    user_id: user,
+                    message_id: MessageId::from_bytes(row.get(0)?),
+                    chat_id: ChatId::from_bytes(row.get(1)?),
+                    sender_id: UserId::from_bytes(row.get(2)?),
+                    read: row.get(3)?,
+                })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            let values = params![user.as_bytes(), message.as_bytes()];
+            if !exists(batch.db, NOTIFICATION_EXISTS, values)? {
+                return Err(StoreError::NotFound.into());
+            }
+            execute(batch.db, READ_NOTIFICATION, params![user.as_bytes(), message.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
+        self.change(READ_NOTIFICATIONS_OF_CHAT, vec![*user.as_bytes(), *chat.as_bytes(), *up_to.as_bytes()]).await
+    }
+
+    async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
+        self.change(DELETE_NOTIFICATION, vec![*user.as_bytes(), *message.as_bytes()]).await
+    }
+
+    async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
+        self.change(DELETE_NOTIFICATIONS_OF_CHAT, vec![*user.as_bytes(), *chat.as_bytes()]).await
+    }
+
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        let found: Option<String> = self
+            .read(move |db| {
+                Ok(db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
+            })
+            .await?;
+        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unavailable))
+    }
+
+    async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
+        let json = serde_json::to_string(preferences).map_err(StoreError::unavailable)?;
+        self.write(move |batch| {
+            execute(batch.db, SET_PREFERENCES, params![user.as_bytes(), json])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Sqlite {
+    /// Runs a statement about these ids.
+    async fn change(&self, sql: &'static str, ids: Vec<[u8; 16]>) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            execute(batch.db, sql, rusqlite::params_from_iter(ids))?;
+            Ok(())
+        })
+        .await
+    }
+}

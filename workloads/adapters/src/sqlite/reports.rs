@@ -1,0 +1,91 @@
+//! Reports of abuse.
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Row, params, types::Type};
+use sentinel_domain::{
+    audit::AuditEntry,
+    ids::{ChatId, MessageId, UserId},
+    keyring::WrappedKey,
+    ports::{ReportStore, StoreError},
+    report::{Report, ReportReason, Resolution},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{
+    Sqlite,
+    accounts::{require_account, row_limit},
+    administration,
+    rows::{execute, malformed},
+    statements::{INSERT_REPORT, REPORT_OPEN, REPORTS, RESOLVE_REPORT},
+};
+
+#[async_trait]
+impl ReportStore for Sqlite {
+    async fn create_report(&self, report: Report) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            for account in [report.reporter, report.reported] {
+                require_account(batch, account)?;
+            }
+            let (chat, message) = report.message.unzip();
+            let (kek, evidence) = report.evidence.as_ref().map(|sealed| (&sealed.kek, &sealed.bytes)).unzip();
+            let values = params![
+                report.id.as_bytes(),
+                report.reporter.as_bytes(),
+                report.reported.as_bytes(),
+                chat.as_ref().map(ChatId::as_bytes),
+                message.as_ref().map(MessageId::as_bytes),
+                report.reason.as_str(),
+                report.comment,
+                kek,
+                evidence,
+                report.created_at.0,
+            ];
+            execute(batch.db, INSERT_REPORT, values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn reports(&self, open: bool, before: Option<Uuid>, limit: usize) -> Result<Vec<Report>, StoreError> {
+        let before = *before.unwrap_or(Uuid::max()).as_bytes();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(REPORTS)?;
+            Ok(select.query_map(params![open, before, row_limit(limit)], report)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn resolve_report(&self, id: Uuid, resolution: Resolution, entry: AuditEntry) -> Result<bool, StoreError> {
+        self.write(move |batch| {
+            let open = batch.db.prepare_cached(REPORT_OPEN)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+            if !open.ok_or(StoreError::NotFound)? {
+                return Ok(false);
+            }
+            let Resolution { by, at, note } = resolution;
+            execute(batch.db, RESOLVE_REPORT, params![id.as_bytes(), by.as_bytes(), at.0, note])?;
+            administration::insert(batch.db, &entry)?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// A row of `id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at, resolved_by,
+/// resolved_at, resolution`.
+fn report(row: &Row<'_>) -> rusqlite::Result<Report> {
+    let id = |column| row.get::<_, Option<[u8; 16]>>(column);
+    let sealed = row.get::<_, Option<String>>(7)?.zip(row.get::<_, Option<Vec<u8>>>(8)?);
+    let resolved = id(10)?.zip(row.get::<_, Option<i64>>(11)?).zip(row.get::<_, Option<String>>(12)?);
+    Ok(Report {
+        id: Uuid::from_bytes(row.get(0)?),
+        reporter: UserId::from_bytes(row.get(1)?),
+        reported: UserId::from_bytes(row.get(2)?),
+        message: id(3)?.map(ChatId::from_bytes).zip(id(4)?.map(MessageId::from_bytes)),
+        reason: ReportReason::parse(row.get_ref(5)?.as_str()?).ok_or_else(|| malformed(5, Type::Text))?,
+        comment: row.get(6)?,
+        evidence: sealed.map(|(kek, bytes)| WrappedKey { kek, bytes }),
+        created_at: Timestamp(row.get(9)?),
+        resolution: resolved.map(|((by, at), note)| Resolution { by: UserId::from_bytes(by), at: Timestamp(at), note }),
+    })
+}

@@ -1,0 +1,143 @@
+//! The search index of the embedded profile, in a database file of its own.
+//!
+//! A message has some fifty terms, so the index is larger than what it is about and costs more to write. In its own file
+//! it shares neither lock nor log nor flush with the messages: a send never waits for it. When the file is lost or put
+//! aside, a new one is filled from the messages.
+
+mod entries;
+mod find;
+mod rebuild;
+mod statements;
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite_migration::{M, Migrations};
+use sentinel_domain::{
+    ids::ChatId,
+    ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+    search::BlindTerm,
+};
+use uuid::Uuid;
+
+use self::statements::{ABOUT, INSERT_ABOUT, SET_WRITTEN_WITH};
+use super::{
+    CACHED_STATEMENTS, OpenError, PATIENCE,
+    failure::{Failure, Interrupted},
+    readers::Readers,
+    rows::execute,
+};
+
+const STEPS: &[M<'static>] = &[M::up(include_str!("search/schema.sql"))];
+/// Terms of one transaction, about; a tenth of a second of work.
+const PIECE: usize = 20_000;
+/// Pages of the log before it is copied into the database.
+const CHECKPOINT_PAGES: u32 = 4096;
+
+/// The search index; cheap to clone.
+#[derive(Clone)]
+pub struct SearchDatabase {
+    db: Arc<Mutex<Option<Connection>>>,
+    readers: Readers,
+    id: Uuid,
+}
+
+impl SearchDatabase {
+    /// Opens the index at `path`, making it if need be.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(OpenError::File)?;
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(PATIENCE)?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        // A consumer's progress is noted elsewhere: what it has written must not be lost after that.
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "secure_delete", true)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "cache_size", -32 * 1024)?;
+        db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        Migrations::from_slice(STEPS).to_latest(&mut db)?;
+        execute(&db, INSERT_ABOUT, params![Uuid::new_v4().as_bytes()])?;
+        let id = db.query_row(ABOUT, [], |row| row.get(0).map(Uuid::from_bytes))?;
+        let readers = Readers::open(path)?;
+        Ok(Self { db: Arc::new(Mutex::new(Some(db))), readers, id })
+    }
+
+    /// Which index this is: a new file is another one.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The mark of the key that all terms were written with, when that was noted.
+    pub async fn written_with(&self) -> Result<Option<BlindTerm>, StoreError> {
+        let read = |db: &Connection| Ok(db.query_row(ABOUT, [], |row| row.get::<_, Option<[u8; 8]>>(1))?);
+        Ok(self.readers.run(read).await?.map(BlindTerm))
+    }
+
+    /// Notes that.
+    pub async fn set_written_with(&self, key: BlindTerm) -> Result<(), StoreError> {
+        self.write(move |db| Ok(execute(db, SET_WRITTEN_WITH, [key.0])?)).await.map(drop)
+    }
+
+    /// Copies the log into the file and closes it. Later writes are refused.
+    pub fn close(&self) {
+        let Some(db) = self.db.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if let Err(error) = super::checkpoint(&db) {
+            tracing::warn!(%error, "the search index's log was left for the next start");
+        }
+    }
+
+    /// Runs one transaction on a thread that may block.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = move || {
+            // After a panic the transaction was rolled back on the way out.
+            let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
+            let db = db.as_mut().ok_or(StoreError::unavailable(Interrupted::Closed))?;
+            let transaction =
+                db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::unavailable)?;
+            let value = write(&transaction)?;
+            transaction.commit().map_err(StoreError::unavailable)?;
+            Ok(value)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::unavailable(Interrupted::RolledBack))?
+    }
+}
+
+#[async_trait]
+impl SearchIndex for SearchDatabase {
+    async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError> {
+        let (mut piece, mut terms) = (Vec::new(), 0);
+        for document in documents {
+            terms += document.terms.len();
+            piece.push(document);
+            if terms >= PIECE {
+                let full = std::mem::take(&mut piece);
+                terms = 0;
+                self.write(move |db| entries::put(db, &full)).await?;
+            }
+        }
+        if piece.is_empty() { Ok(()) } else { self.write(move |db| entries::put(db, &piece)).await }
+    }
+
+    async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
+        if removals.is_empty() { Ok(()) } else { self.write(move |db| entries::remove(db, &removals)).await }
+    }
+
+    async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
+        self.write(move |db| entries::remove_chat(db, chat, version)).await
+    }
+
+    async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
+        let query = query.clone();
+        self.readers.run(move |db| find::page(db, &query)).await
+    }
+}

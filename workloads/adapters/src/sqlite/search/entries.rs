@@ -1,0 +1,162 @@
+//! Writing entries. An entry is replaced only by one that is not older; a removed message leaves its version behind, and
+//! a removed chat one for all of its messages.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sentinel_domain::{
+    ids::{ChatId, UserId},
+    message::MessageKind,
+    ports::{Removal, SearchDocument, Version},
+    search::{BlindTerm, TERM_BYTES},
+};
+
+use super::{
+    super::{failure::Failure, rows::execute},
+    statements::{
+        CHAT, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_TERM, DELETE_TERMS_OF, INSERT_CHAT, INSERT_MEMBER, INSERT_TERM,
+        MESSAGE, SET_MEMBERS, SET_MESSAGE, SET_REMOVED,
+    },
+};
+use crate::content::kind_code;
+
+/// A chat as the index knows it.
+struct Known {
+    number: i64,
+    members: Option<[UserId; 2]>,
+    removed: Option<Version>,
+}
+
+/// An entry that is there.
+struct There {
+    version: Version,
+    terms: Vec<i64>,
+}
+
+/// The number of a term in a row.
+pub(super) fn number(term: BlindTerm) -> i64 {
+    i64::from_be_bytes(term.0)
+}
+
+/// What a row says of a message besides its terms: the kind, and whether the chat's higher member wrote it.
+pub(super) fn label(kind: MessageKind, high: bool) -> u8 {
+    kind_code(kind) * 2 + u8::from(high)
+}
+
+/// Puts messages in, but for those of which something newer is there.
+pub(super) fn put(db: &Connection, documents: &[SearchDocument]) -> Result<(), Failure> {
+    for document in documents {
+        put_one(db, document)?;
+    }
+    Ok(())
+}
+
+fn put_one(db: &Connection, document: &SearchDocument) -> Result<(), Failure> {
+    let SearchDocument { message_id, chat_id, members, sender_id, kind, terms, version } = document;
+    let chat = known_or_new(db, *chat_id)?;
+    if chat.removed.is_some_and(|removed| removed >= *version) {
+        return Ok(());
+    }
+    let there = there(db, chat.number, message_id.as_bytes())?;
+    if there.as_ref().is_some_and(|there| there.version > *version) {
+        return Ok(());
+    }
+    if chat.members != Some(*members) {
+        let [low, high] = members;
+        execute(db, SET_MEMBERS, params![chat.number, low.as_bytes(), high.as_bytes()])?;
+        for member in members {
+            execute(db, INSERT_MEMBER, params![member.as_bytes(), chat.number])?;
+        }
+    }
+    let mut new: Vec<i64> = terms.iter().map(|term| number(*term)).collect();
+    new.sort_unstable();
+    new.dedup();
+    let old = there.map(|there| there.terms).unwrap_or_default();
+    let label = label(*kind, *sender_id == members[1]);
+    change_terms(db, chat.number, message_id.as_bytes(), label, &old, &new)?;
+    let bytes: Vec<u8> = new.iter().flat_map(|term| term.to_be_bytes()).collect();
+    execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, label, bytes])?;
+    Ok(())
+}
+
+/// Takes messages out, but for those of which something newer is there.
+pub(super) fn remove(db: &Connection, removals: &[Removal]) -> Result<(), Failure> {
+    for Removal { message_id, chat_id, version } in removals {
+        let chat = known_or_new(db, *chat_id)?;
+        if chat.removed.is_some_and(|removed| removed >= *version) {
+            continue;
+        }
+        let there = there(db, chat.number, message_id.as_bytes())?;
+        if there.as_ref().is_some_and(|there| there.version > *version) {
+            continue;
+        }
+        let old = there.map(|there| there.terms).unwrap_or_default();
+        change_terms(db, chat.number, message_id.as_bytes(), 0, &old, &[])?;
+        let gone: Option<Vec<u8>> = None;
+        execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, 0, gone])?;
+    }
+    Ok(())
+}
+
+/// Takes a chat out with all its messages.
+pub(super) fn remove_chat(db: &Connection, id: ChatId, version: Version) -> Result<(), Failure> {
+    let chat = known_or_new(db, id)?;
+    execute(db, SET_REMOVED, params![chat.number, chat.removed.map_or(version, |before| before.max(version)).0])?;
+    for member in chat.members.into_iter().flatten() {
+        execute(db, DELETE_MEMBER, params![member.as_bytes(), chat.number])?;
+    }
+    execute(db, DELETE_TERMS_OF, [chat.number])?;
+    execute(db, DELETE_MESSAGES_OF, [chat.number])?;
+    Ok(())
+}
+
+/// The version of an entry, removed or not.
+pub(super) fn version_of(db: &Connection, chat: ChatId, message: &[u8; 16]) -> Result<Option<Version>, Failure> {
+    let Some(chat) = db.prepare_cached(CHAT)?.query_row([chat.as_bytes()], known).optional()? else { return Ok(None) };
+    Ok(there(db, chat.number, message)?.map(|there| there.version))
+}
+
+fn known_or_new(db: &Connection, id: ChatId) -> Result<Known, Failure> {
+    if let Some(known) = db.prepare_cached(CHAT)?.query_row([id.as_bytes()], known).optional()? {
+        return Ok(known);
+    }
+    execute(db, INSERT_CHAT, [id.as_bytes()])?;
+    Ok(Known { number: db.last_insert_rowid(), members: None, removed: None })
+}
+
+/// A row of `number, low, high, removed`.
+fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
+    let low = row.get::<_, Option<[u8; 16]>>(1)?.map(UserId::from_bytes);
+    let high = row.get::<_, Option<[u8; 16]>>(2)?.map(UserId::from_bytes);
+    Ok(Known {
+        number: row.get(0)?,
+        members: low.zip(high).map(<[UserId; 2]>::from),
+        removed: row.get::<_, Option<i64>>(3)?.map(Version),
+    })
+}
+
+fn there(db: &Connection, chat: i64, message: &[u8; 16]) -> Result<Option<There>, Failure> {
+    let mut select = db.prepare_cached(MESSAGE)?;
+    let found = select.query_row(params![chat, message], |row| {
+        let bytes = row.get_ref(1)?.as_blob_or_null()?.unwrap_or_default();
+        let (terms, _) = bytes.as_chunks::<TERM_BYTES>();
+        Ok(There { version: Version(row.get(0)?), terms: terms.iter().map(|term| i64::from_be_bytes(*term)).collect() })
+    });
+    Ok(found.optional()?)
+}
+
+/// Writes the difference of two sorted lists of terms.
+fn change_terms(
+    db: &Connection,
+    chat: i64,
+    message: &[u8; 16],
+    label: u8,
+    old: &[i64],
+    new: &[i64],
+) -> Result<(), Failure> {
+    for term in old.iter().filter(|term| new.binary_search(term).is_err()) {
+        execute(db, DELETE_TERM, params![chat, term, message])?;
+    }
+    for term in new.iter().filter(|term| old.binary_search(term).is_err()) {
+        execute(db, INSERT_TERM, params![chat, term, message, label])?;
+    }
+    Ok(())
+}

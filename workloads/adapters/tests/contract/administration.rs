@@ -1,0 +1,182 @@
+use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
+    event::LiveEvent,
+    ids::{ChatId, MessageId, SessionId, UserId},
+    keyring::WrappedKey,
+    ports::AccountFilter,
+    report::{Report, ReportReason, Resolution},
+    session::Session,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{NOW, Stores, is_not_found, new_account};
+
+fn entry(action: AuditAction, subject: UserId) -> AuditEntry {
+    AuditEntry::now(action, None, Some(subject)).from_address("192.0.2.1").with_note(Some("why".into()))
+}
+
+async fn session(stores: &Stores, user_id: UserId) -> SessionId {
+    let id = SessionId(Uuid::new_v4());
+    let session = Session { id, user_id, device: "test".into(), created_at: NOW, refreshed_at: NOW, generation: 0 };
+    stores.sessions.create_session(session).await.unwrap();
+    id
+}
+
+/// Whether the sessions ended, were published and are remembered.
+async fn ended(stores: &Stores, told: Vec<SessionId>, expected: SessionId) {
+    assert_eq!(told, [expected]);
+    assert_eq!(stores.fanout.take(), [LiveEvent::SessionEnded { session_id: expected }]);
+    assert_eq!(stores.sessions.session(expected).await.unwrap(), None);
+    assert!(stores.sessions.ended_since(NOW).await.unwrap().contains(&expected));
+}
+
+pub async fn a_disabled_account_has_no_sessions(stores: &Stores) {
+    let (ann, bob) = (stores.user().await, stores.user().await);
+    let (its, other) = (session(stores, ann).await, session(stores, bob).await);
+    stores.fanout.take();
+    let disabling = entry(AuditAction::UserDisabled, ann);
+    let told = stores.administration.set_disabled(ann, true, disabling.clone()).await.unwrap();
+    ended(stores, told, its).await;
+    let standing = stores.accounts.credentials(ann).await.unwrap().unwrap().standing;
+    assert_eq!(standing.disabled_at, Some(disabling.at));
+    assert_eq!(stores.administration.account_record(ann).await.unwrap().unwrap().standing, standing);
+    assert!(stores.sessions.session(other).await.unwrap().is_some());
+
+    let enabling = entry(AuditAction::UserEnabled, ann);
+    let told = stores.administration.set_disabled(ann, false, enabling.clone()).await.unwrap();
+    assert!(told.is_empty());
+    assert_eq!(stores.accounts.credentials(ann).await.unwrap().unwrap().standing.disabled_at, None);
+    assert_eq!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap(), [enabling, disabling]);
+
+    let nobody = UserId(Uuid::new_v4());
+    let refused = stores.administration.set_disabled(nobody, true, entry(AuditAction::UserDisabled, nobody)).await;
+    assert!(is_not_found(refused));
+    assert!(stores.administration.audit_log(Some(nobody), None, 10).await.unwrap().is_empty());
+}
+
+pub async fn an_admin_is_made_and_unmade(stores: &Stores) {
+    let ann = stores.account().await;
+    let first = session(stores, ann.id).await;
+    stores.fanout.take();
+    let granted = entry(AuditAction::AdminGranted, ann.id);
+    ended(stores, stores.administration.set_admin(ann.id, true, granted).await.unwrap(), first).await;
+    let by_login = stores.accounts.credentials_by_login(ann.username.as_str()).await.unwrap().unwrap();
+    assert!(by_login.standing.admin && by_login.standing.disabled_at.is_none());
+    let second = session(stores, ann.id).await;
+    let revoked = entry(AuditAction::AdminRevoked, ann.id);
+    ended(stores, stores.administration.set_admin(ann.id, false, revoked).await.unwrap(), second).await;
+    assert!(!stores.accounts.credentials(ann.id).await.unwrap().unwrap().standing.admin);
+    let third = session(stores, ann.id).await;
+    let ending = entry(AuditAction::SessionsEnded, ann.id);
+    ended(stores, stores.administration.end_all_sessions(ann.id, ending).await.unwrap(), third).await;
+}
+
+pub async fn accounts_are_listed_for_admins(stores: &Stores) {
+    let prefix = format!("l{}_", &Uuid::new_v4().simple().to_string()[..12]);
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let new = new_account(&format!("{prefix}{name}"), &format!("{prefix}{name}@example.com"));
+        ids.push(stores.accounts.create_account(new).await.unwrap().id);
+    }
+    session(stores, ids[1]).await;
+    session(stores, ids[1]).await;
+    let list = |filter, after: Option<&'static str>, limit| {
+        let (store, prefix) = (stores.administration.clone(), prefix.clone());
+        async move {
+            let after = after.map(|after| format!("{prefix}{after}"));
+            let found = store.account_records(&prefix, filter, after.as_deref(), limit).await.unwrap();
+            found.into_iter().map(|record| (record.account.id, record.sessions)).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(list(AccountFilter::All, None, 10).await, [(ids[0], 0), (ids[1], 2), (ids[2], 0)]);
+    assert_eq!(list(AccountFilter::All, None, 2).await.len(), 2);
+    assert_eq!(list(AccountFilter::All, Some("b"), 10).await, [(ids[2], 0)]);
+    assert!(list(AccountFilter::Disabled, None, 10).await.is_empty());
+    let disabling = entry(AuditAction::UserDisabled, ids[0]);
+    stores.administration.set_disabled(ids[0], true, disabling).await.unwrap();
+    stores.administration.set_admin(ids[2], true, entry(AuditAction::AdminGranted, ids[2])).await.unwrap();
+    assert_eq!(list(AccountFilter::Disabled, None, 10).await, [(ids[0], 0)]);
+    assert_eq!(list(AccountFilter::Admins, None, 10).await, [(ids[2], 0)]);
+    let all = stores.administration.account_records("", AccountFilter::All, None, 3).await.unwrap();
+    assert_eq!(all.len(), 3);
+
+    let statistics = stores.administration.statistics().await.unwrap();
+    assert!(statistics.users >= 3 && statistics.disabled >= 1 && statistics.admins >= 1, "{statistics:?}");
+    assert!(statistics.sessions >= 2, "{statistics:?}");
+}
+
+pub async fn the_audit_log_is_paged_and_outlives_accounts(stores: &Stores) {
+    let ann = stores.user().await;
+    let mut entries = Vec::new();
+    for number in 0..5 {
+        let entry = AuditEntry {
+            actor: Some(ann),
+            ..entry(AuditAction::PasswordChanged, ann).with_note(Some(number.to_string()))
+        };
+        stores.administration.record(entry.clone()).await.unwrap();
+        entries.insert(0, entry);
+    }
+    let first = stores.administration.audit_log(Some(ann), None, 3).await.unwrap();
+    assert_eq!(first, entries[..3]);
+    let next = stores.administration.audit_log(Some(ann), Some(first[2].id), 3).await.unwrap();
+    assert_eq!(next, entries[3..]);
+    assert_eq!(stores.administration.audit_log(None, None, 2).await.unwrap().len(), 2);
+    stores.accounts.delete_account(ann).await.unwrap();
+    assert_eq!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap(), entries);
+}
+
+fn report(reporter: UserId, reported: UserId) -> Report {
+    Report {
+        id: Uuid::now_v7(),
+        reporter,
+        reported,
+        message: Some((ChatId::of_pair(reporter, reported), MessageId(Uuid::now_v7()))),
+        reason: ReportReason::Harassment,
+        comment: Some("again".into()),
+        evidence: Some(WrappedKey { kek: "kek-0001".into(), bytes: vec![1, 2, 3] }),
+        created_at: NOW,
+        resolution: None,
+    }
+}
+
+async fn about(stores: &Stores, open: bool, reported: UserId) -> Vec<Report> {
+    let mut found = stores.reports.reports(open, None, 100).await.unwrap();
+    found.retain(|report| report.reported == reported);
+    found
+}
+
+pub async fn reports_are_kept_and_resolved_once(stores: &Stores) {
+    let (ann, eve, root) = (stores.user().await, stores.user().await, stores.user().await);
+    let first = report(ann, eve);
+    let bare = Report { message: None, comment: None, evidence: None, ..report(ann, eve) };
+    for report in [&first, &bare] {
+        stores.reports.create_report(report.clone()).await.unwrap();
+    }
+    assert_eq!(about(stores, true, eve).await, [bare.clone(), first.clone()]);
+    let older = stores.reports.reports(true, Some(bare.id), 100).await.unwrap();
+    assert!(older.contains(&first) && !older.contains(&bare));
+
+    let resolution = Resolution { by: root, at: Timestamp(NOW.0 + 1), note: "warned".into() };
+    let done = AuditEntry { actor: Some(root), ..entry(AuditAction::ReportResolved, root) };
+    assert!(stores.reports.resolve_report(first.id, resolution.clone(), done.clone()).await.unwrap());
+    let again = entry(AuditAction::ReportResolved, root);
+    assert!(!stores.reports.resolve_report(first.id, resolution.clone(), again.clone()).await.unwrap());
+    assert!(is_not_found(stores.reports.resolve_report(Uuid::new_v4(), resolution.clone(), again).await));
+    assert_eq!(about(stores, true, eve).await, [bare]);
+    assert_eq!(about(stores, false, eve).await, [Report { resolution: Some(resolution), ..first }]);
+    assert_eq!(stores.administration.audit_log(Some(root), None, 10).await.unwrap(), [done]);
+    let nobody = UserId(Uuid::new_v4());
+    assert!(is_not_found(stores.reports.create_report(report(ann, nobody)).await));
+}
+
+pub async fn reports_go_with_either_account(stores: &Stores) {
+    let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    for report in [report(ann, eve), report(bob, eve), report(eve, bob)] {
+        stores.reports.create_report(report).await.unwrap();
+    }
+    stores.accounts.delete_account(ann).await.unwrap();
+    assert_eq!(about(stores, true, eve).await.len(), 1);
+    stores.accounts.delete_account(eve).await.unwrap();
+    assert!(about(stores, true, eve).await.is_empty() && about(stores, true, bob).await.is_empty());
+}

@@ -1,0 +1,112 @@
+//! Notifications and preferences.
+
+use sentinel_domain::{
+    ids::{ChatId, MessageId, UserId},
+    notification::{MutedChat, Notification, Preferences, QuietHours},
+};
+
+use super::{NOW, Stores, is_not_found};
+
+/// Ann's messages to Bob, each with a notification for him; oldest first.
+async fn told(stores: &Stores, count: usize) -> (UserId, UserId, ChatId, Vec<MessageId>) {
+    let (ann, bob, chat) = stores.pair().await;
+    let mut messages = Vec::new();
+    for number in 0..count {
+        let message = stores.send(chat.id, ann, &number.to_string()).await;
+        stores.notifications.add(notification(bob, ann, chat.id, message.id)).await.unwrap();
+        messages.push(message.id);
+    }
+    (ann, bob, chat.id, messages)
+}
+
+fn notification(user_id: UserId, sender_id: UserId, chat_id: ChatId, message_id: MessageId) -> Notification {
+    Notification { user_id, chat_id, message_id, sender_id, read: false }
+}
+
+async fn list(stores: &Stores, user: UserId) -> Vec<(MessageId, bool)> {
+    let list = stores.notifications.list(user, None, 100).await.unwrap();
+    list.into_iter().map(|one| (one.message_id, one.read)).collect()
+}
+
+pub async fn notifications_are_listed_newest_first_and_paged(stores: &Stores) {
+    let (ann, bob, chat, messages) = told(stores, 7).await;
+    let whole = stores.notifications.list(bob, None, 100).await.unwrap();
+    let expected: Vec<_> = messages.iter().rev().map(|id| notification(bob, ann, chat, *id)).collect();
+    assert_eq!(whole, expected);
+    let (mut before, mut read) = (None, Vec::new());
+    loop {
+        let page = stores.notifications.list(bob, before, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.message_id);
+        read.extend(page);
+    }
+    assert_eq!(read, expected);
+    assert!(list(stores, ann).await.is_empty());
+}
+
+pub async fn what_was_read_stays_read_however_often_it_is_added(stores: &Stores) {
+    let (ann, bob, chat, messages) = told(stores, 3).await;
+    let notifications = &stores.notifications;
+    notifications.mark_read(bob, messages[1]).await.unwrap();
+    notifications.mark_read(bob, messages[1]).await.unwrap();
+    for message in &messages {
+        notifications.add(notification(bob, ann, chat, *message)).await.unwrap();
+    }
+    assert_eq!(list(stores, bob).await, [(messages[2], false), (messages[1], true), (messages[0], false)]);
+    assert!(is_not_found(notifications.mark_read(ann, messages[1]).await), "it is another's");
+    assert_eq!(list(stores, ann).await, []);
+}
+
+pub async fn reading_a_chat_reads_its_notifications_up_to_there(stores: &Stores) {
+    let (_, bob, chat, messages) = told(stores, 3).await;
+    let eve = stores.user().await;
+    let (other, _) = stores.chats.start_chat(eve, bob, NOW).await.unwrap();
+    let elsewhere = stores.send(other.id, eve, "elsewhere").await.id;
+    stores.notifications.add(notification(bob, eve, other.id, elsewhere)).await.unwrap();
+    stores.notifications.mark_chat_read(bob, chat, messages[1]).await.unwrap();
+    let read = [(elsewhere, false), (messages[2], false), (messages[1], true), (messages[0], true)];
+    assert_eq!(list(stores, bob).await, read);
+    // One that comes late is no less read: nothing goes back.
+    stores.notifications.mark_chat_read(bob, chat, messages[0]).await.unwrap();
+    assert_eq!(list(stores, bob).await, read);
+}
+
+pub async fn what_is_withdrawn_is_gone(stores: &Stores) {
+    let (ann, bob, chat, messages) = told(stores, 3).await;
+    let notifications = &stores.notifications;
+    notifications.withdraw(bob, messages[1]).await.unwrap();
+    notifications.withdraw(bob, messages[1]).await.unwrap();
+    notifications.withdraw(ann, messages[0]).await.unwrap();
+    assert_eq!(list(stores, bob).await, [(messages[2], false), (messages[0], false)]);
+    assert!(is_not_found(notifications.mark_read(bob, messages[1]).await));
+    let (other, _) = stores.chats.start_chat(bob, bob, NOW).await.unwrap();
+    notifications.withdraw_chat(bob, other.id).await.unwrap();
+    notifications.withdraw_chat(bob, chat).await.unwrap();
+    assert_eq!(list(stores, bob).await, []);
+}
+
+pub async fn preferences_are_kept_whole(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let notifications = &stores.notifications;
+    assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
+    let wanted = Preferences {
+        show_content: true,
+        quiet_hours: Some(QuietHours { from_minute: 1300, to_minute: 400, utc_offset_minutes: 60 }),
+        muted: vec![MutedChat { chat_id: chat.id, until: NOW.0 }],
+    };
+    notifications.set_preferences(ann, &wanted).await.unwrap();
+    assert_eq!(notifications.preferences(ann).await.unwrap(), wanted);
+    assert_eq!(notifications.preferences(bob).await.unwrap(), Preferences::default());
+    notifications.set_preferences(ann, &Preferences::default()).await.unwrap();
+    assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
+}
+
+pub async fn a_deleted_account_leaves_none(stores: &Stores) {
+    let (_, bob, _, messages) = told(stores, 2).await;
+    let wanted = Preferences { show_content: true, ..Preferences::default() };
+    stores.notifications.set_preferences(bob, &wanted).await.unwrap();
+    assert_eq!(list(stores, bob).await.len(), messages.len());
+    stores.accounts.delete_account(bob).await.unwrap();
+    assert_eq!(list(stores, bob).await, []);
+    assert_eq!(stores.notifications.preferences(bob).await.unwrap(), Preferences::default());
+}

@@ -1,0 +1,96 @@
+//! Reports of abuse.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    ids::{ChatId, MessageId, UserId},
+    keyring::WrappedKey,
+    time::Timestamp,
+};
+
+/// Longest comment of a reporter or note of an admin, in characters.
+pub const REPORT_TEXT_CHARACTERS: usize = 1000;
+
+/// Why something is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportReason {
+    /// Unwanted advertising.
+    Spam,
+    /// Harassment or threats.
+    Harassment,
+    /// Content that is against the law.
+    Illegal,
+    /// An account that pretends to be somebody else.
+    Impersonation,
+    /// Anything else; the comment tells.
+    Other,
+}
+
+impl ReportReason {
+    const ALL: [Self; 5] = [Self::Spam, Self::Harassment, Self::Illegal, Self::Impersonation, Self::Other];
+
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spam => "spam",
+            Self::Harassment => "harassment",
+            Self::Illegal => "illegal",
+            Self::Impersonation => "impersonation",
+            Self::Other => "other",
+        }
+    }
+
+    /// The reason of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// What an admin made of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Who.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// What was done, for other admins.
+    pub note: String,
+}
+
+/// A report of an account, or of one of its messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its id (`UUIDv7`), which sorts by time.
+    pub id: Uuid,
+    /// Who reports.
+    pub reporter: UserId,
+    /// Who is reported.
+    pub reported: UserId,
+    /// The chat and message that it is about.
+    pub message: Option<(ChatId, MessageId)>,
+    /// Why.
+    pub reason: ReportReason,
+    /// What the reporter wrote.
+    pub comment: Option<String>,
+    /// What the message said, sealed by [`crate::keyring::Keyring::seal`]; only when the reporter chose so.
+    pub evidence: Option<WrappedKey>,
+    /// When.
+    pub created_at: Timestamp,
+    /// What became of it; nothing yet when there is none.
+    pub resolution: Option<Resolution>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_one_name() {
+        for reason in ReportReason::ALL {
+            assert_eq!(ReportReason::parse(reason.as_str()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the service pushes to devices about each platform event.
+//!
+//! It is a consumer of its own, apart from [`crate::Notifier`]: it waits longer, and a push service that is away holds
+//! up nobody's list of notifications. An event is done once its pushes are; one that comes again finds by what was
+//! pushed that nothing is left to do.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, future::join_all, stream};
+use sentinel_domain::{
+    ids::{ChatId, MessageId, UserId},
+    notification::{Notification, Preferences, Shown, decide_push},
+    outbox::{Change, PlatformEvent},
+    ports::{EventHandler, HandlerError, StoreError},
+    push::{Alert, Device, Push, PushAddress, Pushed},
+    time::Timestamp,
+};
+
+use crate::{delay, service::NotificationService};
+
+/// Chats whose devices are pushed to at the same time.
+const AT_ONCE: usize = 16;
+
+/// Pushes to devices what their users have not seen.
+pub struct Pusher(pub Arc<NotificationService>);
+
+/// What is left to do about a batch of events.
+#[derive(Default)]
+struct Batch {
+    /// The newest message of each chat and sender: it takes the place of those before it.
+    written: HashMap<(ChatId, UserId), MessageId>,
+    /// How far each chat was read by whom.
+    read: HashMap<(ChatId, UserId), MessageId>,
+}
+
+impl Batch {
+    fn of(events: &[PlatformEvent]) -> Self {
+        let mut batch = Self::default();
+        let note = |all: &mut HashMap<_, MessageId>, key, id: MessageId| {
+            let newest = all.entry(key).or_insert(id);
+            *newest = id.max(*newest);
+        };
+        for event in events {
+            match event.change {
+                Change::Written { message_id, sender_id } => {
+                    note(&mut batch.written, (event.chat_id, sender_id), message_id);
+                }
+                Change::Read { message_id, user_id } => note(&mut batch.read, (event.chat_id, user_id), message_id),
+                Change::Edited { .. } | Change::Deleted { .. } | Change::ChatDeleted => {}
+            }
+        }
+        batch
+    }
+}
+
+#[async_trait]
+impl EventHandler for Pusher {
+    async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
+        delay::ripen(events, self.0.config.push.delay_millis).await;
+        let Batch { written, read } = Batch::of(events);
+        let pushed = stream::iter(written)
+            .map(|((chat, sender), message)| self.written(chat, sender, message))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await;
+        pushed.map_err(unavailable)?;
+        let cleared = stream::iter(read)
+            .map(|((chat, reader), message)| self.read(chat, reader, message))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await;
+        cleared.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: StoreError) -> HandlerError {
+    HandlerError::Unavailable(error.into())
+}
+
+impl Pusher {
+    async fn written(&self, chat: ChatId, sender: UserId, message: MessageId) -> Result<(), StoreError> {
+        let (service, now) = (&self.0, Timestamp::now());
+        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
+        let recipient = chat.peer_of(sender);
+        let devices = service.devices_of(recipient, now).await?;
+        if devices.is_empty() {
+            return Ok(());
+        }
+        let preferences = service.notifications.preferences(recipient).await?;
+        let blocked = service.accounts.blocked_between(sender, recipient).await?;
+        let pushed = service.devices.pushed_up_to(recipient, chat.id).await?;
+        match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
+            Ok(notification) => {
+                let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
+                let badge = service.unread(recipient).await?.max(1);
+                self.push(&devices, &about(chat.id, message.id, badge, alert)).await?;
+                service.devices.set_pushed(recipient, chat.id, message.id).await
+            }
+            Err(silence) => {
+                metrics::counter!("pushes_withheld_total", "reason" => silence.as_str()).increment(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// What was pushed has been read, perhaps on another device: badges go down.
+    async fn read(&self, chat: ChatId, reader: UserId, up_to: MessageId) -> Result<(), StoreError> {
+        let service = &self.0;
+        let Some(pushed) = service.devices.pushed_up_to(reader, chat).await?.filter(|pushed| *pushed <= up_to) else {
+            return Ok(());
+        };
+        let mut devices = service.devices_of(reader, Timestamp::now()).await?;
+        // A browser can't be told in silence.
+        devices.retain(|device| matches!(device.address, PushAddress::Fcm { .. }));
+        let badge = service.unread(reader).await?;
+        self.push(&devices, &about(chat, pushed, badge, None)).await?;
+        service.devices.clear_pushed(reader, chat, up_to).await
+    }
+
+    /// What is shown: who wrote and what, if both the user and the deployment want that.
+    async fn alert(
+        &self,
+        notification: &Notification,
+        text: &str,
+        preferences: &Preferences,
+    ) -> Result<Alert, StoreError> {
+        let Notification { message_id, chat_id, sender_id, .. } = *notification;
+        let names = if preferences.show_content && self.0.config.push.show_content {
+            self.0.names(&[sender_id]).await?
+        } else {
+            HashMap::new()
+        };
+        let content = names.get(&sender_id).map(|name| (name.as_str(), text));
+        let Shown { header, body, .. } = Shown::of_message(message_id, chat_id, content);
+        Ok(Alert { header, body })
+    }
+
+    /// Pushes to all devices at once, and forgets those that are none any more.
+    async fn push(&self, devices: &[Device], push: &Push) -> Result<(), StoreError> {
+        let pushed = join_all(devices.iter().map(|device| self.0.pushes.push(&device.address, push))).await;
+        for (device, _) in devices.iter().zip(pushed).filter(|(_, pushed)| *pushed == Pushed::AddressGone) {
+            self.0.devices.forget(device).await?;
+        }
+        Ok(())
+    }
+}
+
+fn about(chat_id: ChatId, message_id: MessageId, badge: u32, alert: Option<Alert>) -> Push {
+    Push { message_id, chat_id, created_at: message_id.timestamp(), badge, alert }
+}

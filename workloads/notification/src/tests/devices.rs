@@ -1,0 +1,58 @@
+//! Registering devices.
+
+use super::*;
+
+fn fcm(id: &str, token: &str) -> Option<Value> {
+    Some(json!({"device_id": id, "platform": "fcm", "token": token}))
+}
+
+#[tokio::test]
+async fn devices_are_registered_moved_and_removed() {
+    let world = World::new().await;
+    let devices = "/notifications/devices";
+    let count = async |user| world.service.devices.devices(user).await.unwrap().len();
+    assert_eq!(world.call(world.bob, "POST", devices, fcm("phone", "t1")).await.0, 204);
+    let browser = json!({"device_id": "firefox", "platform": "webpush", "subscription": {
+        "endpoint": "https://push.example/1", "expirationTime": null, "keys": {"p256dh": "k", "auth": "a"},
+    }});
+    assert_eq!(world.call(world.bob, "POST", devices, Some(browser)).await.0, 204);
+    assert_eq!(count(world.bob).await, 2);
+    // Somebody else logs in on the phone.
+    assert_eq!(world.call(world.ann, "POST", devices, fcm("phone", "t1")).await.0, 204);
+    assert_eq!((count(world.bob).await, count(world.ann).await), (1, 1));
+    assert_eq!(world.call(world.bob, "DELETE", "/notifications/devices/phone", None).await.0, 204);
+    assert_eq!(count(world.ann).await, 1, "it is hers now");
+    for _ in 0..2 {
+        assert_eq!(world.call(world.ann, "DELETE", "/notifications/devices/phone", None).await.0, 204);
+    }
+    assert_eq!(count(world.ann).await, 0);
+    let (status, key) = world.call(world.ann, "GET", "/notifications/vapid", None).await;
+    assert_eq!((status, key), (200, json!({"public_key": "the-key"})));
+}
+
+#[tokio::test]
+async fn what_cannot_be_pushed_to_is_refused_by_field() {
+    let world = World::new().await;
+    let webpush = |subscription: Value| json!({"device_id": "d", "platform": "webpush", "subscription": subscription});
+    let cases = [
+        (json!({"device_id": "a b", "platform": "fcm", "token": "t"}), "device_id", "malformed"),
+        (json!({"device_id": "d", "platform": "fcm"}), "token", "missing"),
+        (json!({"device_id": "d", "platform": "fcm", "token": "bad"}), "token", "malformed"),
+        (json!({"device_id": "d", "platform": "webpush"}), "subscription", "missing"),
+        (
+            webpush(json!({"endpoint": "https://10.0.0.1/", "keys": {"p256dh": "k", "auth": "a"}})),
+            "subscription.endpoint",
+            "endpoint_not_allowed",
+        ),
+    ];
+    for (body, field, code) in cases {
+        let (status, problem) = world.call(world.bob, "POST", "/notifications/devices", Some(body)).await;
+        assert_eq!(status, 422, "{problem}");
+        assert_eq!((&problem["errors"][0]["field"], &problem["errors"][0]["code"]), (&json!(field), &json!(code)));
+    }
+    for body in [json!({"device_id": "d", "platform": "pigeon"}), json!({"platform": "fcm"})] {
+        let status = world.call(world.bob, "POST", "/notifications/devices", Some(body)).await.0;
+        assert!((400..500).contains(&status));
+    }
+    assert_eq!(world.service.devices.devices(world.bob).await.unwrap().len(), 0);
+}

@@ -1,0 +1,163 @@
+//! What reaches devices and open sockets.
+
+use sentinel_domain::{
+    notification::Kind,
+    ports::SessionStore,
+    push::{Device, DeviceId},
+};
+
+use super::*;
+
+impl World {
+    async fn device(&self, user_id: UserId, token: &str) {
+        let device = Device {
+            user_id,
+            device_id: DeviceId::parse(token).unwrap(),
+            session_id: self.sessions[&user_id],
+            address: PushAddress::Fcm { token: token.into() },
+            registered_at: Timestamp::now(),
+        };
+        self.service.devices.register(device).await.unwrap();
+    }
+
+    async fn devices(&self, user: UserId) -> usize {
+        self.service.devices.devices(user).await.unwrap().len()
+    }
+
+    fn pushed_to(&self) -> Vec<String> {
+        self.recorder.pushed().into_iter().map(|(token, _)| token).collect()
+    }
+
+    async fn read(&self, message: &Message) {
+        let now = Timestamp::now();
+        self.service.chats.advance(self.bob, self.chat.id, Progress::Read, message.id, now).await.unwrap();
+        self.tell(Change::Read { message_id: message.id, user_id: self.bob }).await;
+    }
+}
+
+#[tokio::test]
+async fn every_device_of_the_recipient_is_told_once_however_often_the_event_comes() {
+    let world = World::new().await;
+    for (user, token) in [(world.bob, "phone"), (world.bob, "tablet"), (world.ann, "own")] {
+        world.device(user, token).await;
+    }
+    let message = world.send(world.ann, "secret").await;
+    world.written(&message).await;
+    let pushed = world.recorder.pushed();
+    assert_eq!(pushed.iter().map(|(token, _)| token.as_str()).collect::<Vec<_>>(), ["phone", "tablet"]);
+    let push = &pushed[0].1;
+    assert_eq!((push.message_id, push.chat_id, push.badge), (message.id, world.chat.id, 1));
+    let alert = push.alert.as_ref().unwrap();
+    assert_eq!((alert.header.as_str(), alert.body.as_str()), ("New message", "You have a new message"));
+    world.written(&message).await;
+    assert_eq!(world.pushed_to(), [""; 0]);
+    world.written(&world.send(world.ann, "next").await).await;
+    assert_eq!(world.recorder.pushed()[0].1.badge, 2);
+}
+
+#[tokio::test]
+async fn content_needs_the_users_wish_and_the_deployments_leave() {
+    for (leave, wish, expected) in
+        [(false, true, "New message"), (true, false, "New message"), (true, true, "ann"), (false, false, "New message")]
+    {
+        let world = World::with(&json!({"showContent": leave})).await;
+        world.device(world.bob, "phone").await;
+        world.call(world.bob, "PUT", "/notifications/preferences", Some(json!({"show_content": wish}))).await;
+        world.written(&world.send(world.ann, "the text").await).await;
+        let alert = world.recorder.pushed().remove(0).1.alert.unwrap();
+        assert_eq!(alert.header, expected);
+        assert_eq!(alert.body == "the text", leave && wish);
+    }
+}
+
+#[tokio::test]
+async fn who_has_read_or_wants_no_push_gets_none() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let read = world.send(world.ann, "read within the delay").await;
+    world.service.chats.advance(world.bob, world.chat.id, Progress::Read, read.id, Timestamp::now()).await.unwrap();
+    world.written(&read).await;
+    assert_eq!(world.pushed_to(), [""; 0]);
+
+    let night = json!({"quiet_hours": {"from_minute": 0, "to_minute": 1439, "utc_offset_minutes": 0}});
+    let early = json!({"quiet_hours": {"from_minute": 1439, "to_minute": 1438}});
+    let now = Timestamp::now().seconds().rem_euclid(86_400) / 60;
+    let quiet = if now == 1439 { early } else { night };
+    assert_eq!(world.call(world.bob, "PUT", "/notifications/preferences", Some(quiet)).await.0, 200);
+    let late = world.send(world.ann, "at night").await;
+    world.written(&late).await;
+    assert_eq!(world.pushed_to(), [""; 0]);
+    assert_eq!(world.kept(world.bob).await, [(late.id, false)], "the list has it all the same");
+
+    world.call(world.bob, "PUT", "/notifications/preferences", Some(json!({}))).await;
+    world.service.accounts.block(world.bob, world.ann, Timestamp::now()).await.unwrap();
+    world.written(&late).await;
+    assert_eq!(world.pushed_to(), [""; 0]);
+}
+
+#[tokio::test]
+async fn many_messages_at_once_make_one_push_of_the_newest() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let mut events = Vec::new();
+    for number in 0..5 {
+        let message = world.send(world.ann, &number.to_string()).await;
+        events.push(PlatformEvent {
+            event_id: EventId(message.id.0),
+            chat_id: world.chat.id,
+            members: world.chat.members,
+            change: Change::Written { message_id: message.id, sender_id: world.ann },
+        });
+    }
+    world.notifier.handle(&events).await.unwrap();
+    world.pusher.handle(&events).await.unwrap();
+    let pushed = world.recorder.pushed();
+    assert_eq!((pushed.len(), pushed[0].1.badge), (1, 5));
+    assert_eq!(EventId::from(pushed[0].1.message_id), events[4].event_id);
+}
+
+#[tokio::test]
+async fn badges_go_down_when_what_was_pushed_is_read() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let (first, second) = (world.send(world.ann, "1").await, world.send(world.ann, "2").await);
+    world.written(&first).await;
+    world.written(&second).await;
+    world.recorder.pushed();
+    world.read(&first).await;
+    assert_eq!(world.pushed_to(), [""; 0], "there is more to read");
+    world.read(&second).await;
+    let pushed = world.recorder.pushed();
+    assert_eq!((pushed.len(), pushed[0].1.badge, pushed[0].1.alert.clone()), (1, 0, None));
+    let third = world.send(world.ann, "3").await;
+    world.read(&third).await;
+    assert_eq!(world.pushed_to(), [""; 0], "of that nobody was told");
+}
+
+#[tokio::test]
+async fn a_device_goes_with_its_session_and_with_its_token() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    world.device(world.bob, "gone").await;
+    world.written(&world.send(world.ann, "1").await).await;
+    assert_eq!(world.pushed_to(), ["gone", "phone"]);
+    assert_eq!(world.devices(world.bob).await, 1, "the push service said that it is none");
+    world.store.end_session(world.bob, world.sessions[&world.bob]).await.unwrap();
+    world.written(&world.send(world.ann, "2").await).await;
+    assert_eq!((world.pushed_to(), world.devices(world.bob).await), (vec![], 0));
+}
+
+#[tokio::test]
+async fn open_sockets_of_the_recipient_are_told() {
+    let world = World::new().await;
+    let message = world.send(world.ann, "the text").await;
+    world.written(&message).await;
+    let shown = world.recorder.shown();
+    let [(user, shown)] = &shown[..] else { panic!("one notification") };
+    assert_eq!((*user, shown.kind, shown.header.as_str()), (world.bob, Kind::NewMessage, "New message"));
+    assert_eq!((shown.message_id, shown.chat_id), (Some(message.id), Some(world.chat.id)));
+    world.call(world.bob, "PUT", "/notifications/preferences", Some(json!({"show_content": true}))).await;
+    world.written(&world.send(world.ann, "the text").await).await;
+    let shown = world.recorder.shown().remove(0).1;
+    assert_eq!((shown.header.as_str(), shown.body.as_str()), ("ann", "the text"));
+}

@@ -1,0 +1,74 @@
+//! What mails say: plain text in short sentences, the link on a line of its own.
+
+use lettre::{
+    Message,
+    message::{Mailbox, header::ContentType},
+};
+use sentinel_domain::mail::LinkPurpose;
+use uuid::Uuid;
+
+use super::MailError;
+
+/// A mail's subject and text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    subject: &'static str,
+    text: String,
+}
+
+impl Letter {
+    /// The mail with a link. The token stands behind a `#`, which browsers send to no server.
+    pub fn of(purpose: LinkPurpose, username: &str, base_url: &str, token: &str) -> Self {
+        match purpose {
+            LinkPurpose::VerifyEmail => Self {
+                subject: "Confirm your address",
+                text: format!(
+                    "Hello {username},\n\nopen this link within 24 hours to confirm that this address is yours:\n\n\
+                     {base_url}/#verify-email={token}\n\nIf you did not register, ignore this mail.\n"
+                ),
+            },
+            LinkPurpose::ResetPassword => Self {
+                subject: "Choose a new password",
+                text: format!(
+                    "Hello {username},\n\nopen this link within one hour to choose a new password:\n\n\
+                     {base_url}/#reset-password={token}\n\nIf you did not ask for this, ignore this mail: your \
+                     password stays as it is.\n"
+                ),
+            },
+        }
+    }
+
+    pub fn to_message(&self, from: Mailbox, to: Mailbox, id: Uuid) -> Result<Message, MailError> {
+        let domain = from.email.domain().to_owned();
+        Message::builder()
+            .from(from)
+            .to(to)
+            .subject(self.subject)
+            // The same for every attempt, so that a receiver can tell that it has it already.
+            .message_id(Some(format!("<{id}@{domain}>")))
+            .header(ContentType::TEXT_PLAIN)
+            .body(self.text.clone())
+            .map_err(MailError::Letter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_has_its_link_on_one_line() {
+        let token = "x".repeat(43);
+        for (purpose, place) in
+            [(LinkPurpose::VerifyEmail, "verify-email"), (LinkPurpose::ResetPassword, "reset-password")]
+        {
+            let letter = Letter::of(purpose, "ann", "https://chat.example.com", &token);
+            let link = format!("https://chat.example.com/#{place}={token}");
+            assert!(letter.text.lines().any(|line| line == link), "{}", letter.text);
+            let (from, to) = ("Chat <chat@example.com>".parse().unwrap(), "ann@example.com".parse().unwrap());
+            let sent = String::from_utf8(letter.to_message(from, to, Uuid::nil()).unwrap().formatted()).unwrap();
+            assert!(sent.contains("Message-ID: <00000000-0000-0000-0000-000000000000@example.com>"), "{sent}");
+            assert!(sent.contains(&link), "{sent}");
+        }
+    }
+}

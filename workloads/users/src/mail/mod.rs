@@ -1,0 +1,141 @@
+//! Mail to the owners of accounts: links that confirm an address or set a new password.
+//!
+//! A mail is written into a queue of the store in one step with its link, and a worker sends it: an outage of the relay
+//! delays it and loses nothing, as long as its link is good.
+
+mod letter;
+mod smtp;
+mod worker;
+
+use lettre::message::Mailbox;
+use sentinel_domain::{
+    account::Account,
+    audit::AuditEntry,
+    config::MailConfig,
+    keyring::Keyring,
+    mail::{LinkPurpose, LinkToken, NewLink, QueuedMail},
+    time::Timestamp,
+};
+use sentinel_http::{client::ClientAddress, problem::Problem};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use self::{letter::Letter, smtp::Relay};
+pub use self::{smtp::SmtpLogin, worker::send_queued};
+use crate::service::UsersService;
+
+/// What queued mail is sealed for.
+const PURPOSE: &str = "mail";
+
+/// Why mail can't be sent as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The sender is no address.
+    #[error("`mail.from` is not an address such as `Sentinel <chat@example.com>`")]
+    From(#[source] lettre::address::AddressError),
+    /// The link's base is no address of the web.
+    #[error("`mail.baseUrl` must begin with https:// or http://")]
+    BaseUrl,
+    /// The relay can't be used as configured.
+    #[error("the mail relay of `mail` can't be set up")]
+    Relay(#[source] lettre::transport::smtp::Error),
+    /// A mail could not be written.
+    #[error("a mail could not be written")]
+    Letter(#[source] lettre::error::Error),
+    /// What was queued can't be read.
+    #[error("queued mail can't be opened")]
+    Sealed(#[from] sentinel_domain::keyring::KeyError),
+    /// What was queued can't be read.
+    #[error("queued mail can't be read")]
+    Queued(#[from] serde_json::Error),
+    /// The receiver is no address that mail can be sent to.
+    #[error("the receiver's address can't be used")]
+    Receiver(#[source] lettre::address::AddressError),
+    /// The relay did not take it.
+    #[error("the mail relay did not take the mail")]
+    Refused(#[source] lettre::transport::smtp::Error),
+}
+
+/// What mail is sent with.
+pub struct Mail {
+    relay: Relay,
+    from: Mailbox,
+    base_url: String,
+}
+
+/// What a queued mail says; sealed in the queue.
+#[derive(Serialize, Deserialize)]
+struct Queued {
+    to: String,
+    username: String,
+    purpose: LinkPurpose,
+    token: String,
+}
+
+impl Mail {
+    /// Mail through the configured relay. `login` and `authorities` (PEM) are the contents of the configured files.
+    pub fn new(config: &MailConfig, login: Option<SmtpLogin>, authorities: Option<&[u8]>) -> Result<Self, MailError> {
+        if !["https://", "http://"].iter().any(|scheme| config.base_url.starts_with(scheme)) {
+            return Err(MailError::BaseUrl);
+        }
+        Ok(Self {
+            relay: Relay::new(config, login, authorities)?,
+            from: config.from.parse().map_err(MailError::From)?,
+            base_url: config.base_url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    async fn send(&self, keyring: &Keyring, mail: &QueuedMail) -> Result<(), MailError> {
+        let queued: Queued = serde_json::from_slice(&keyring.open(PURPOSE, mail.id.as_bytes(), &mail.sealed)?)?;
+        let letter = Letter::of(queued.purpose, &queued.username, &self.base_url, &queued.token);
+        let to = Mailbox::new(None, queued.to.parse().map_err(MailError::Receiver)?);
+        self.relay.send(letter.to_message(self.from.clone(), to, mail.id)?).await
+    }
+}
+
+impl UsersService {
+    /// Refuses what needs mail where there is none.
+    pub(crate) fn require_mail(&self) -> Result<(), Problem> {
+        if self.mail.is_some() {
+            return Ok(());
+        }
+        let detail = "this deployment sends no mail; ask its administrators";
+        Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "mail_disabled", detail))
+    }
+
+    /// Queues a mail with a new link; earlier links for the same purpose are good no more.
+    pub(crate) async fn mail_link(&self, account: &Account, purpose: LinkPurpose) -> Result<(), Problem> {
+        let now = Timestamp::now();
+        let expires_at = now.plus_seconds(purpose.lifetime_seconds());
+        let id = Uuid::now_v7();
+        let (token, sealed) = LinkToken::random()
+            .map_err(MailError::from)
+            .and_then(|token| {
+                let queued = Queued {
+                    to: account.email.as_str().to_owned(),
+                    username: account.username.to_string(),
+                    purpose,
+                    token: token.to_text(),
+                };
+                let sealed = self.keyring.seal(PURPOSE, id.as_bytes(), &serde_json::to_vec(&queued)?)?;
+                Ok((token, sealed))
+            })
+            .map_err(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "a link could not be made");
+                Problem::internal()
+            })?;
+        let mail = QueuedMail { id, sealed, expires_at, attempts: 0 };
+        self.stores
+            .mail
+            .queue_link(NewLink { hash: token.hash(), purpose, user: account.id, expires_at, mail })
+            .await?;
+        metrics::counter!("mails_queued_total", "purpose" => purpose.as_str()).increment(1);
+        self.mail_waits.notify_one();
+        Ok(())
+    }
+}
+
+/// An entry as of now, from where the request came; the store adds whose account it is.
+pub(crate) fn entry(action: sentinel_domain::audit::AuditAction, client: &ClientAddress) -> AuditEntry {
+    AuditEntry::now(action, None, None).from_address(client.0.to_string())
+}

@@ -1,0 +1,158 @@
+//! Confirmation of addresses and forgotten passwords, through a relay on loopback.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use sentinel_domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    app::{App, Client, PASSWORD},
+    relay::{SmtpServer, Taken},
+};
+use crate::mail::send_queued;
+
+/// An app whose mail is sent, and the relay.
+async fn mailing() -> (App, SmtpServer) {
+    let server = SmtpServer::start().await;
+    let app = App::mailing(server.port);
+    tokio::spawn(send_queued(app.service.clone()));
+    (app, server)
+}
+
+/// The token behind `#place=` of a mail's link, which is on a line of its own.
+fn token(mail: &Taken, place: &str) -> String {
+    let link = format!("https://chat.example.com/#{place}=");
+    let found = mail.text.lines().find_map(|line| line.strip_prefix(&link));
+    found.unwrap_or_else(|| panic!("no link: {}", mail.text)).trim_end().to_owned()
+}
+
+async fn verified(app: &App, client: &Client) -> Value {
+    app.get("/me", client).await.body["email_verified"].clone()
+}
+
+#[tokio::test]
+async fn an_address_is_confirmed_by_its_link_once() {
+    let (app, server) = mailing().await;
+    let ann = app.register("ann").await;
+    assert_eq!(verified(&app, &ann).await, false);
+    let mails = server.mails(1).await;
+    assert_eq!(mails[0].to, "ann@example.com");
+    let first = token(&mails[0], "verify-email");
+    assert!(!format!("{:?}", app.memory.data().links).contains(&first), "tokens are not stored");
+
+    let again = app.call("POST", "/email/verification", Some(&ann.access), None).await;
+    assert_eq!(again.status, 202);
+    let second = token(&server.mails(2).await[1], "verify-email");
+    let verify = |token: &str| app.post("/email/verify", json!({ "token": token }));
+    assert_eq!(verify(&first).await.code(), (400, "invalid_link"), "replaced by the newer one");
+    assert_eq!(verify(&second).await.status, 204);
+    assert_eq!(verify(&second).await.code(), (400, "invalid_link"), "used");
+    for wrong in ["", "AAAA", "not a token"] {
+        assert_eq!(verify(wrong).await.code(), (400, "invalid_link"));
+    }
+    assert_eq!(verified(&app, &ann).await, true);
+    let third = app.call("POST", "/email/verification", Some(&ann.access), None).await;
+    assert_eq!(third.code(), (409, "already_verified"));
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_set_anew_and_ends_all_sessions() {
+    let (app, server) = mailing().await;
+    let ann = app.register("ann").await;
+    server.mails(1).await;
+    let forgot = app.post("/password/forgot", json!({ "email": "Ann@Example.com" })).await;
+    assert_eq!(forgot.status, 202);
+    let link = token(&server.mails(2).await[1], "reset-password");
+    let reset =
+        |token: &str, password: &str| app.post("/password/reset", json!({ "token": token, "new_password": password }));
+    assert_eq!(reset(&link, "short").await.code(), (422, "invalid_password"), "and the link is still good");
+    assert_eq!(app.post("/email/verify", json!({ "token": link })).await.code(), (400, "invalid_link"));
+    assert_eq!(reset(&link, "a new horse").await.status, 204);
+    assert_eq!(reset(&link, "another horse").await.code(), (400, "invalid_link"));
+    assert_eq!(app.get("/me", &ann).await.code(), (401, "session_ended"));
+    let old = app.post("/login", json!({ "username": "ann", "password": PASSWORD })).await;
+    assert_eq!(old.code(), (401, "invalid_credentials"));
+    let new = app.post("/login", json!({ "username": "ann", "password": "a new horse" })).await;
+    assert_eq!(new.status, 200);
+    // Whoever has the mail has the address.
+    assert_eq!(verified(&app, &new.client()).await, true);
+    let actions: Vec<_> = app.memory.data().audit.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["password_reset"]);
+}
+
+#[tokio::test]
+async fn a_strangers_address_gets_the_same_answer_and_no_mail() {
+    let (app, server) = mailing().await;
+    app.register("ann").await;
+    server.mails(1).await;
+    let known = app.post("/password/forgot", json!({ "email": "ann@example.com" })).await;
+    let unknown = app.post("/password/forgot", json!({ "email": "nobody@example.com" })).await;
+    assert_eq!((known.status, known.anonymous()), (unknown.status, unknown.anonymous()));
+    let mails = server.mails(2).await;
+    assert_eq!(mails[1].to, "ann@example.com");
+    let malformed = app.post("/password/forgot", json!({ "email": "nowhere" })).await;
+    assert_eq!(malformed.code(), (422, "invalid_email"));
+}
+
+#[tokio::test]
+async fn mail_that_the_relay_does_not_take_is_sent_later() {
+    let (app, server) = mailing().await;
+    server.refuse(true);
+    app.register("ann").await;
+    let delayed =
+        async {
+            while !app.memory.data().mail.iter().any(|(mail, due)| {
+                mail.attempts == 1 && *due > Timestamp(0) && *due < Timestamp::now().plus_seconds(60)
+            }) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+    tokio::time::timeout(Duration::from_mins(1), delayed).await.expect("the attempt fails");
+    server.refuse(false);
+    // As if the time had come.
+    app.memory.data().mail[0].1 = Timestamp(0);
+    app.service.mail_waits.notify_one();
+    token(&server.mails(1).await[0], "verify-email");
+    let gone = async {
+        while !app.memory.data().mail.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), gone).await.expect("what was sent leaves the queue");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_store_is_survived_by_the_worker() {
+    let (app, server) = mailing().await;
+    app.memory.down.store(true, Ordering::Relaxed);
+    app.service.mail_waits.notify_one();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    app.memory.down.store(false, Ordering::Relaxed);
+    app.register("ann").await;
+    server.mails(1).await;
+}
+
+#[tokio::test]
+async fn without_mail_its_routes_say_so_and_registration_works() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let asked = app.call("POST", "/email/verification", Some(&ann.access), None).await;
+    assert_eq!(asked.code(), (403, "mail_disabled"));
+    let forgot = app.post("/password/forgot", json!({ "email": "ann@example.com" })).await;
+    assert_eq!(forgot.code(), (403, "mail_disabled"));
+    let token = "A".repeat(43);
+    let reset = app.post("/password/reset", json!({ "token": token, "new_password": "a new horse" })).await;
+    assert_eq!(reset.code(), (400, "invalid_link"));
+}
+
+#[tokio::test]
+async fn mails_are_limited_per_receiver() {
+    let (app, _server) = mailing().await;
+    app.register("ann").await;
+    let forgot = |email: &'static str| app.post("/password/forgot", json!({ "email": email }));
+    for _ in 0..5 {
+        assert_eq!(forgot("ann@example.com").await.status, 202);
+    }
+    assert_eq!(forgot("ann@example.com").await.code(), (429, "rate_limited"));
+    assert_eq!(forgot("bob@example.com").await.status, 202);
+}
