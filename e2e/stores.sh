@@ -14,5 +14,5 @@ trap finish EXIT
 
 "${stores[@]}" up --name "$name" --all
 eval "$("${stores[@]}" env --name "$name")"
-cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search
+cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search --test s3
 cargo test --locked --workspace --test presence

@@ -150,7 +150,8 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
         Ok(valid) => valid,
         Err(error) => {
             let message = error.to_string();
-            report(object, chat, context, Verdict::Refused { reason: error.reason(), message: &message }).await?;
+            report(object, chat, context, Verdict::Refused { reason: validate::Error::REASON, message: &message })
+                .await?;
             return Ok(Action::await_change());
         }
     };

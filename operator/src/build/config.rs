@@ -60,6 +60,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
             logins_per_minute: number("limits.loginsPerMinute", limits.logins_per_minute)?,
             socket_queue: number("limits.socketQueue", limits.socket_queue)?,
             sockets_per_user: number("limits.socketsPerUser", limits.sockets_per_user)?,
+            ..LimitsConfig::default()
         },
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.

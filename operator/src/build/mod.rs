@@ -12,6 +12,7 @@ mod migration;
 mod monitoring;
 mod network;
 mod nginx;
+mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
 pub(crate) mod push;
@@ -36,7 +37,6 @@ pub use self::{
     migration::is_check,
     network::{Flow, Peer, flows, operator_namespace_of},
     nginx::cluster_dns_of,
-    services::serves,
 };
 use crate::{
     api::Store,

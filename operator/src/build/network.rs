@@ -107,6 +107,10 @@ fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
         flows.push(Flow { from: me, to: Peer::Dns, port: 53 });
         flows.extend(service.stores.iter().flat_map(|store| store_flows(chat, me, *store)));
     }
+    if chat.managed(Store::S3).is_some() {
+        // Files go between clients and the bucket by signed links.
+        flows.extend(store_flows(chat, gateway, Store::S3));
+    }
     let migration = Peer::Part(Component::Migration);
     flows.push(Flow { from: migration, to: Peer::Dns, port: 53 });
     for store in Store::ALL {

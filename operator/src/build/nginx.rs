@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{config::PORT as PLATFORM_PORT, metadata, nginx_routes};
+use super::{config::PORT as PLATFORM_PORT, metadata, nginx_files, nginx_routes};
 use crate::{cluster_dns::ClusterDns, names::Component, steps::validate::ValidChat};
 
 /// Port for HTTP.
@@ -102,6 +102,7 @@ fn render(chat: &ValidChat) -> String {
     format!("{template}{servers}}}\n")
         .replace("@SOCKET@", socket)
         .replace("@LOCATIONS@", locations)
+        .replace("@STORED_FILES@", &nginx_files::locations(chat))
         .replace("@PASS@", pass)
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
@@ -262,7 +263,7 @@ const ROUTES: &str = r#"
     location /socket.io/ {
       proxy_buffering off;
 @SOCKET@    }
-@LOCATIONS@
+@LOCATIONS@@STORED_FILES@
     location / {
       proxy_pass @PASS@;
     }

@@ -6,6 +6,7 @@
 
 use super::{
     config::PORT,
+    nginx_files,
     services::{self, Path},
 };
 use crate::{names::Component, steps::validate::ValidChat};
@@ -58,6 +59,8 @@ pub(super) fn upstreams(chat: &ValidChat) -> String {
         format!("  map $uri $platform {{\n    default {users};\n"),
         routes.collect(),
         "  }\n".into(),
+        nginx_files::upstream(chat),
+        nginx_files::origins(chat),
         // A map, because only a variable is looked up when it is needed.
         format!("  map $host $message {{\n    default {message};\n  }}\n"),
         format!("  map $arg_sid $socket_server {{\n    default {message};\n{}  }}\n", pod(chat)),
@@ -70,9 +73,15 @@ pub(super) fn upstreams(chat: &ValidChat) -> String {
 /// What `proxy_pass` calls a service.
 fn target(chat: &ValidChat, component: Component) -> String {
     match &chat.cluster_dns {
-        Some(dns) => format!("{}.{}:{PORT}", service(chat, component), dns.domain),
+        Some(dns) => in_domain(&format!("{}:{PORT}", service(chat, component)), &dns.domain),
         None => component.as_str().to_owned(),
     }
+}
+
+/// A Service's `name:port` with the cluster's domain, which NGINX does not add when it looks names up.
+pub(super) fn in_domain(address: &str, domain: &str) -> String {
+    let (host, port) = address.split_once(':').unwrap_or((address, "80"));
+    format!("{host}.{domain}:{port}")
 }
 
 fn service(chat: &ValidChat, component: Component) -> String {

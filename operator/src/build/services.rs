@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 use Path::{Below, Exact};
-use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis};
+use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
 
 /// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra), and rate limits and
 /// revocations (Redis).
@@ -100,6 +100,17 @@ pub const SERVICES: &[Service] = &[
         memory: "48Mi",
         limit: "256Mi",
     },
+    Service {
+        component: Component::Media,
+        role: "media",
+        stores: &[Postgres, Cassandra, Redis, S3],
+        paths: &[Below("/media")],
+        replicas: 1,
+        cpu: "50m",
+        memory: "64Mi",
+        // A picture of 40 million pixels takes up to 320 MiB while it is turned, beside the uploads that are looked at.
+        limit: "512Mi",
+    },
 ];
 
 impl Service {
@@ -126,11 +137,6 @@ impl Service {
     pub fn has_named_pods(self) -> bool {
         self.component == Component::Message
     }
-}
-
-/// Whether the platform has a service of this role.
-pub fn serves(role: &str) -> bool {
-    SERVICES.iter().any(|service| service.role == role)
 }
 
 /// The services that a resource has: none of profile Embedded.

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) const CA: &str = "ca.crt";
 /// What the platform calls its database, keyspace, indices and keys unless told otherwise.
 const SENTINEL: &str = "sentinel";
+/// Bucket of the managed S3, which is also its path at the gateway.
+pub(super) const BUCKET: &str = "sentinel-media";
 /// Copies of what must survive the loss of a node.
 const COPIES: i32 = 3;
 
@@ -127,9 +129,13 @@ fn s3(chat: &ValidChat, dependencies: &Dependencies) -> S3Config {
     let external = dependencies.s3.external.as_ref();
     S3Config {
         connection: connection(chat, Store::S3),
-        bucket: external.map_or_else(|| "sentinel-media".into(), |external| external.bucket.clone()),
+        bucket: external.map_or_else(|| BUCKET.into(), |external| external.bucket.clone()),
         region: external.map_or_else(|| "us-east-1".into(), |external| external.region.clone()),
         path_style: external.is_none_or(|external| external.path_style),
-        public_endpoint: external.and_then(|external| external.public_endpoint.clone()),
+        // Clients reach somebody else's as the platform does, and the operator's own through the gateway.
+        public_endpoint: external.and_then(|external| {
+            external.public_endpoint.clone().or_else(|| external.access.endpoints.first().cloned())
+        }),
+        cdn_base_url: None,
     }
 }

@@ -11,7 +11,6 @@ use thiserror::Error;
 
 use crate::{
     api::{External, Image, Managed, Profile, SentinelChat, SentinelChatSpec, Store, Upgrades, rules},
-    build,
     cluster_dns::ClusterDns,
     image::{self, ImageRef},
     names::Names,
@@ -30,9 +29,6 @@ pub enum Error {
         "dependencies: write postgres, cassandra, kafka, redis, elasticsearch and s3; profile Distributed needs them"
     )]
     NoDependencies,
-    /// The schema has the service, the platform does not yet.
-    #[error("services.{0}: leave it out; this version of the platform has no such service yet")]
-    NoService(&'static str),
     /// The object is not one that the API server would give out.
     #[error("metadata.{0} is missing")]
     Metadata(&'static str),
@@ -54,9 +50,7 @@ pub enum Error {
 
 impl Error {
     /// Reason for the condition.
-    pub fn reason(&self) -> &'static str {
-        if matches!(self, Self::NoService(_)) { "NotSupported" } else { "InvalidSpec" }
-    }
+    pub const REASON: &'static str = "InvalidSpec";
 }
 
 /// A resource that can be built.
@@ -116,11 +110,6 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
     let spec = chat.spec.clone();
     if spec.profile == Profile::Distributed && spec.dependencies.is_none() {
         return Err(Error::NoDependencies);
-    }
-    for (name, wanted) in [("presence", &spec.services.presence), ("media", &spec.services.media)] {
-        if wanted.is_some() && !build::serves(name) {
-            return Err(Error::NoService(name));
-        }
     }
     let access_token = time("auth.accessTokenLifetime", &spec.auth.access_token_lifetime)?;
     let refresh_token = time("auth.refreshTokenLifetime", &spec.auth.refresh_token_lifetime)?;

@@ -71,7 +71,7 @@ async fn stores_come_first_then_the_migration_then_services() {
 
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    let names = ["chat-notification", "chat-presence", "chat-search", "chat-users"];
+    let names = ["chat-media", "chat-notification", "chat-presence", "chat-search", "chat-users"];
     assert_eq!(services(&world), names);
     let message = world.server.get(SETS, NS, "chat-message").unwrap();
     assert_eq!(message["spec"]["podManagementPolicy"], "Parallel");
@@ -84,7 +84,7 @@ async fn stores_come_first_then_the_migration_then_services() {
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
     let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
     assert_eq!(status["version"], "1");
-    assert_eq!(status["services"].as_array().unwrap().len(), 6);
+    assert_eq!(status["services"].as_array().unwrap().len(), 7);
     let cassandra = &status["dependencies"][1];
     assert_eq!(cassandra["name"], "cassandra");
     assert_eq!((&cassandra["ready"], &cassandra["reachable"]), (&json!(1), &json!(true)));
@@ -154,7 +154,7 @@ async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_paus
     world.server.edit(JOBS, NS, &job[0], |job| job["status"] = json!({}));
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    assert_eq!(services(&world).len(), 4);
+    assert_eq!(services(&world).len(), 5);
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn stores_of_somebody_else_are_used_when_they_answer() {
     assert!(condition.starts_with("False/StoreUnreachable: postgres: "), "{condition}");
     assert!(condition.contains("correct dependencies.postgres.external.endpoints"), "{condition}");
     assert!(world.condition("Degraded").contains("StoreUnreachable"));
-    assert_eq!(services(&world).len(), 4, "services go on");
+    assert_eq!(services(&world).len(), 5, "services go on");
     let _listener = tokio::net::TcpListener::bind(address).await.unwrap();
     world.settle().await;
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));

@@ -118,6 +118,7 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
         "\"~^/users/last_active(/|$)\" chat-presence.team.svc.cluster.local:8080;",
         "/send_notification chat-notification.team.svc.cluster.local:8080;",
         "\"~^/search(/|$)\" chat-search.team.svc.cluster.local:8080;",
+        "\"~^/media(/|$)\" chat-media.team.svc.cluster.local:8080;",
         "\"~^(?<pod>0|[1-9][0-9]{0,2})[.]\" chat-message-$pod.chat-message-pods.team.svc.cluster.local:8080;",
         "proxy_pass http://$socket_server;",
         r#"return 400 '{"code":1,"message":"Session ID unknown"}';"#,
@@ -134,6 +135,33 @@ fn without_a_name_server_sessions_go_to_any_replica_which_passes_them_on() {
     assert!(config.contains("server chat-message.team.svc:8080 max_fails=0;") && !config.contains("resolver"));
     assert!(config.contains("map $arg_sid $socket_server {\n    default message;\n  }"), "{config}");
     assert_eq!(config.matches('{').count(), config.matches('}').count());
+}
+
+#[test]
+fn files_go_to_where_they_are_kept_by_the_name_that_the_client_used() {
+    let embedded = config("{}");
+    let files = &embedded[embedded.find("location /media/files/ {").unwrap()..];
+    assert!(files.contains("client_max_body_size 26214400;") && files.contains("proxy_pass http://sentinel;"));
+    let distributed =
+        config(&DISTRIBUTED.replacen("profile", "auth: {corsOrigins: [\"https://a.example.com\"]}, profile", 1));
+    let bucket = &distributed[distributed.find("location /sentinel-media/ {").unwrap()..];
+    for line in [
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header Authorization \"\";",
+        "proxy_request_buffering off;",
+        "client_max_body_size 26214400;",
+        "set $files files;",
+    ] {
+        assert!(bucket.contains(line), "{line} is not in {bucket}");
+    }
+    assert!(distributed.contains("server chat-s3.team.svc:"), "{distributed}");
+    assert!(distributed.contains("    \"https://a.example.com\" $http_origin;"), "{distributed}");
+    let dns = ClusterDns { servers: vec!["10.96.0.10".parse().unwrap()], domain: "cluster.local".into() };
+    let looked_up = config_with(DISTRIBUTED, &Settings { cluster_dns: Some(dns), ..Settings::default() });
+    assert!(looked_up.contains("set $files chat-s3.team.svc.cluster.local:"), "{looked_up}");
+    let own = "s3: {external: {endpoints: [\"https://s3.example.com\"], secret: {name: s3}}}";
+    let external = config(&DISTRIBUTED.replace("s3: {managed: {}}", own));
+    assert!(!external.contains("sentinel-media") && !external.contains("@STORED"), "{external}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::UserId,
-    ports::{AccountStore, Credentials, NewAccount, PresenceStore, ProfileChange, StoreError},
+    ports::{AccountStore, Credentials, MediaStore, NewAccount, PresenceStore, ProfileChange, StoreError},
     time::Timestamp,
 };
 
@@ -38,12 +38,13 @@ pub struct LinkedAccounts {
     postgres: Postgres,
     chats: Arc<dyn ChatLinks>,
     presence: Option<Arc<dyn PresenceStore>>,
+    media: Option<Arc<dyn MediaStore>>,
 }
 
 impl LinkedAccounts {
     /// Links the two.
     pub fn new(postgres: Postgres, chats: Arc<dyn ChatLinks>) -> Self {
-        Self { postgres, chats, presence: None }
+        Self { postgres, chats, presence: None, media: None }
     }
 
     /// Has the presence of deleted accounts forgotten, too.
@@ -52,9 +53,18 @@ impl LinkedAccounts {
         Self { presence: Some(presence), ..self }
     }
 
+    /// Has the files of deleted accounts destroyed, too.
+    #[must_use]
+    pub fn with_media(self, media: Arc<dyn MediaStore>) -> Self {
+        Self { media: Some(media), ..self }
+    }
+
     /// Erases what is kept of a deleted account elsewhere.
     async fn erase(&self, user: UserId) -> Result<(), StoreError> {
         let chats = self.chats.erase_user(user).await;
+        if let Some(media) = &self.media {
+            media.condemn_all(user, Timestamp::now()).await?;
+        }
         if let Some(presence) = &self.presence {
             presence.forget(user).await?;
         }

@@ -67,6 +67,7 @@ impl World {
             accounts,
             sessions: sqlite.clone(),
             chats: Arc::new(cassandra.clone()),
+            media: Arc::new(cassandra.clone()),
             devices: Arc::new(cassandra.clone()),
             administration: sqlite.clone(),
             reports: sqlite.clone(),

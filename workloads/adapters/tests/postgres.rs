@@ -57,6 +57,7 @@ async fn fresh() -> Stores {
         accounts: postgres.clone(),
         sessions: postgres.clone(),
         chats: chats.clone(),
+        media: chats.clone(),
         devices: chats.clone(),
         notifications: chats,
         administration: postgres.clone(),

@@ -15,7 +15,9 @@ use sentinel_adapters::sqlite::{OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
     keyring::{KeyError, Keyring},
+    media::MediaState,
     ports::HistoryQuery,
+    time::Timestamp,
 };
 
 fn keyring(names: &[&str]) -> Arc<Keyring> {
@@ -34,6 +36,7 @@ fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + 
         accounts: sqlite.clone(),
         sessions: sqlite.clone(),
         chats: sqlite.clone(),
+        media: sqlite.clone(),
         devices: sqlite.clone(),
         administration: sqlite.clone(),
         reports: sqlite.clone(),
@@ -199,6 +202,19 @@ async fn a_deleted_chats_key_is_gone_from_the_files() {
     stores.accounts.delete_account(ann).await.unwrap();
     sqlite.close();
     assert!(!holds());
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_files_are_condemned_with_it() {
+    let stores = fresh().await;
+    let ann = stores.user().await;
+    let media = contract::media::upload(ann, 10);
+    stores.media.create(media.clone()).await.unwrap();
+    stores.accounts.delete_account(ann).await.unwrap();
+    let found = stores.media.media(media.id).await.unwrap().unwrap();
+    assert_eq!(found.state, MediaState::Condemned);
+    let due = stores.media.due(Timestamp::now(), 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [media.id]);
 }
 
 #[tokio::test]

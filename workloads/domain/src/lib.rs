@@ -10,6 +10,7 @@ pub mod findings;
 pub mod ids;
 pub mod keyring;
 pub mod mail;
+pub mod media;
 pub mod message;
 pub mod nodes;
 pub mod notification;

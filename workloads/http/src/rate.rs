@@ -52,6 +52,8 @@ pub enum Action {
     Message,
     /// Starting a chat, per caller.
     StartChat,
+    /// The beginning of an upload, per user.
+    Upload,
     /// Any event of a socket, per user.
     SocketEvent,
     /// A report of abuse, per reporter.
@@ -92,6 +94,7 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         limit(Action::Refresh, config.logins_per_minute.saturating_mul(6), minute),
         limit(Action::Password, config.logins_per_minute, minute),
         limit(Action::StartChat, 60, minute),
+        limit(Action::Upload, config.uploads_per_minute, minute),
         limit(Action::Export, 4, 10 * minute),
         limit(Action::Report, 20, 60 * minute),
         limit(Action::Mail, 5, 60 * minute),
@@ -179,6 +182,7 @@ impl Action {
             Self::Export => "export",
             Self::Message => "message",
             Self::StartChat => "start_chat",
+            Self::Upload => "upload",
             Self::SocketEvent => "socket_event",
             Self::Report => "report",
             Self::Mail => "mail",
@@ -264,7 +268,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 17);
+        assert_eq!(limits.limiters.len(), 18);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -4,6 +4,7 @@
 //! [`router`] and [`socket_router`] are its two faces.
 
 mod accounts;
+mod attachments;
 mod described;
 mod http;
 mod hub;

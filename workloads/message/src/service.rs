@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
-    ports::{AccountStore, Appended, ChatStore, HistoryQuery, PresenceStore, SessionStore},
+    ports::{AccountStore, Appended, ChatStore, HistoryQuery, MediaStore, PresenceStore, SessionStore},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -21,6 +21,7 @@ use sentinel_http::{
 
 use crate::{
     accounts::Accounts,
+    attachments,
     hub::Hub,
     live,
     nodes::{Emitted, RoutedFanout},
@@ -35,6 +36,7 @@ pub struct MessageService {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) chats: Arc<dyn ChatStore>,
+    pub(crate) media: Arc<dyn MediaStore>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Arc<RateLimits>,
@@ -56,6 +58,7 @@ impl MessageService {
         accounts: Arc<dyn AccountStore>,
         sessions: Arc<dyn SessionStore>,
         chats: Arc<dyn ChatStore>,
+        media: Arc<dyn MediaStore>,
         tokens: Arc<Tokens>,
         keyring: Arc<Keyring>,
         limits: Arc<RateLimits>,
@@ -73,6 +76,7 @@ impl MessageService {
             accounts,
             sessions,
             chats,
+            media,
             tokens,
             keyring,
             limits,
@@ -114,24 +118,24 @@ impl MessageService {
     ) -> Result<Appended, Problem> {
         speaks_for_itself(caller, new.sender_id)?;
         self.limits.check(Action::Message, &caller.to_string())?;
-        if new.attachments.is_some_and(|attachments| !attachments.is_empty()) {
-            return Err(Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload"));
-        }
-        self.check_text(&new.message)?;
+        let attachments = new.attachments.unwrap_or_default();
+        self.check_text(&new.message, attachments.len())?;
         let client_message_id = match new.client_message_id {
             None => None,
             Some(id) => Some(ClientMessageId::parse(id).map_err(|error| refused(&error))?),
         };
+        let now = Timestamp::now();
+        let kind = attachments::attach(self, caller, chat_id, new.kind, &attachments, now).await?;
         let draft = Draft {
             chat_id,
             sender_id: caller,
-            kind: new.kind.unwrap_or_default(),
+            kind,
             text: new.message,
-            attachments: Vec::new(),
+            attachments,
             reply_to: new.reply_to,
             client_message_id,
         };
-        let appended = self.chats.append(draft, origin, Timestamp::now()).await?;
+        let appended = self.chats.append(draft, origin, now).await?;
         if !appended.duplicate {
             metrics::counter!("messages_appended_total").increment(1);
         }
@@ -147,13 +151,16 @@ impl MessageService {
         text: String,
     ) -> Result<Message, Problem> {
         self.limits.check(Action::Message, &caller.to_string())?;
-        self.check_text(&text)?;
+        self.check_text(&text, 0)?;
         Ok(self.chats.edit(caller, chat, message, text, Timestamp::now()).await?)
     }
 
     /// Deletes a message, leaving a tombstone.
     pub(crate) async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<(), Problem> {
         self.limits.check(Action::Message, &caller.to_string())?;
+        let shown = attachments::of(self, caller, chat, message).await?;
+        // Files first: a repeat finds what an interruption left of the message, but not what it showed.
+        attachments::release(self, chat, &shown, Timestamp::now()).await?;
         Ok(self.chats.delete(caller, chat, message, Timestamp::now()).await?)
     }
 
@@ -183,9 +190,9 @@ impl MessageService {
         Ok(self.chats.chat(caller, chat).await?)
     }
 
-    fn check_text(&self, text: &str) -> Result<(), Problem> {
+    fn check_text(&self, text: &str, attachments: usize) -> Result<(), Problem> {
         let limit = usize::try_from(self.config.limits.message_bytes).unwrap_or(usize::MAX);
-        check_text(text, 0, limit).map_err(|error| refused(&error))
+        check_text(text, attachments, limit).map_err(|error| refused(&error))
     }
 }
 

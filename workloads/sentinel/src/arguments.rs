@@ -56,6 +56,8 @@ pub enum Role {
     Notification,
     /// Finding messages
     Search,
+    /// Uploaded files
+    Media,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +140,7 @@ impl Standalone {
                 messages_per_second: 1_000_000,
                 requests_per_second: 1_000_000,
                 logins_per_minute: 1_000_000,
+                uploads_per_minute: 1_000_000,
                 ..LimitsConfig::default()
             },
         };

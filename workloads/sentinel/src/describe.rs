@@ -17,6 +17,7 @@ pub fn openapi(roles: &[Role]) -> OpenApi {
             Role::Presence => sentinel_presence::openapi(),
             Role::Notification => sentinel_notification::openapi(),
             Role::Search => sentinel_search::openapi(),
+            Role::Media => sentinel_media::openapi(),
         });
     }
     api.info = InfoBuilder::new()

@@ -17,6 +17,7 @@ use sentinel_adapters::{
     postgres::Postgres,
     push::Pushes,
     redis::{Redis, RedisPresence},
+    s3::S3,
 };
 use sentinel_domain::{
     clock::HybridClock,
@@ -29,6 +30,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
@@ -91,7 +93,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
-    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone())).with_presence(presence.clone());
+    let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
+        .with_presence(presence.clone())
+        .with_media(Arc::new(cassandra.clone()));
     let mut process = Process {
         config: config.clone(),
         stores,
@@ -129,6 +133,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     }
     if serves(Role::Search) {
         router = router.merge(process.search().await?);
+    }
+    if serves(Role::Media) {
+        router = router.merge(process.media()?);
     }
     let Process { base, stop, work, .. } = process;
     let router = layers::apply(router, &config, base.tokens, base.limits);
@@ -211,6 +218,7 @@ impl Process<'_> {
             self.accounts.clone(),
             self.sessions.clone(),
             self.chats.clone(),
+            Arc::new(self.cassandra.clone()),
             tokens.clone(),
             keyring.clone(),
             limits.clone(),
@@ -263,6 +271,24 @@ impl Process<'_> {
         self.consume(SEARCH_GROUP, Arc::new(Indexer::new(self.chats.clone(), index, keys)));
         Ok(sentinel_search::router(Arc::new(service)).into())
     }
+
+    fn media(&mut self) -> anyhow::Result<Router> {
+        let blobs = Arc::new(S3::new(&self.stores.s3)?);
+        let media = Arc::new(self.cassandra.clone());
+        self.spawn(sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }));
+        let Foundation { keyring, tokens, limits } = &self.base;
+        let service = MediaService::new(
+            self.chats.clone(),
+            media,
+            blobs,
+            None,
+            tokens.clone(),
+            keyring.clone(),
+            limits.clone(),
+            self.config.clone(),
+        );
+        Ok(sentinel_media::router(Arc::new(service)).into())
+    }
 }
 
 /// Finishes deletions and blocks that an interruption left half done.
@@ -291,6 +317,8 @@ pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
     tracing::info!("kafka has its topics");
     Elasticsearch::migrate(&stores.elasticsearch).await?;
     tracing::info!("elasticsearch has its index");
+    S3::migrate(&stores.s3).await?;
+    tracing::info!("s3 has its bucket");
     Ok(())
 }
 

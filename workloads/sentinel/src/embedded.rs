@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use sentinel_adapters::{
+    files::LocalFiles,
     keys,
     push::Pushes,
     sqlite::{Begin, LocalPresence, SearchDatabase, Sqlite},
@@ -18,10 +19,11 @@ use sentinel_domain::{
     config::PlatformConfig,
     event::{Fanout, Nobody},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, PresenceStore, SessionStore},
+    ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SessionStore},
     search::SearchKeys,
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
@@ -39,6 +41,8 @@ use crate::{
 
 const DATABASE: &str = "sentinel.db";
 const SEARCH_DATABASE: &str = "search.db";
+/// Folder of uploaded files.
+const MEDIA: &str = "media";
 const LOCK: &str = "sentinel.lock";
 /// A server that was told to stop is gone before that.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,7 +58,7 @@ const NOTIFICATIONS_AT_ONCE: usize = 16;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Roles that this profile serves: all that have embedded stores.
-pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::Notification, Role::Search];
+pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::Notification, Role::Search, Role::Media];
 
 /// The embedded stores: the databases, the work in the background, and what keeps other servers off the folder.
 pub struct EmbeddedStores {
@@ -155,10 +159,27 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         tokens: tokens.clone(),
         limits: limits.clone(),
     };
+    let media: Arc<dyn MediaStore> = Arc::new(store.clone());
+    let folder = config.data_dir.join(MEDIA);
+    let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
+    let files = Arc::new(files);
+    let collector = Collector { media: media.clone(), blobs: files.clone() };
+    work.spawn(until(stop.clone(), sentinel_media::collect(collector)));
+    let medias = Arc::new(MediaService::new(
+        chats.clone(),
+        media.clone(),
+        files.clone(),
+        Some(files),
+        tokens.clone(),
+        keyring.clone(),
+        limits.clone(),
+        config.clone(),
+    ));
     let messages = MessageService::new(
         accounts,
         sessions,
         chats,
+        media,
         tokens.clone(),
         keyring,
         limits.clone(),
@@ -172,8 +193,11 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .merge(sentinel_presence::router(Arc::new(presences)))
         .merge(sentinel_notification::router(notifications))
         .merge(sentinel_search::router(Arc::new(searches)))
+        .merge(sentinel_media::router(medias.clone()))
         .into();
-    let router = routes::with_description(router, ROLES)?.merge(sentinel_message::socket_router(&messages, None));
+    let router = routes::with_description(router, ROLES)?
+        .merge(sentinel_message::socket_router(&messages, None))
+        .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);
     let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, stop, work, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })

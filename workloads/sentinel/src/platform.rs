@@ -56,7 +56,8 @@ impl Platform {
 /// same.
 fn site(config: &PlatformConfig) -> Site {
     let Some(folder) = &config.web_dir else { return Site::start_page() };
-    Site::read(folder, &[]).unwrap_or_else(|error| {
+    let media = config.stores.as_ref().map(|stores| stores.s3.origins()).unwrap_or_default();
+    Site::read(folder, &media).unwrap_or_else(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "there is no web client to serve");
         Site::start_page()
     })

@@ -18,6 +18,7 @@ mod inbox_bodies;
 mod inspect;
 mod links;
 mod list;
+mod media;
 mod messages;
 mod notifications;
 mod order;
@@ -53,6 +54,7 @@ pub use self::error::CassandraError;
 use self::{
     batch::Writes,
     connection::Purpose,
+    media::DueFrom,
     order::{Order, Turns},
     partitions::Listed,
     statements::Statements,
@@ -67,12 +69,13 @@ pub struct Cassandra {
 
 struct Shared {
     session: Session,
-    statements: Statements,
+    statements: Box<Statements>,
     keys: KeyCache,
     order: Arc<Order>,
     turns: Turns,
     starts: Turns,
     listed: Listed,
+    due_from: DueFrom,
     accounts: Arc<dyn AccountStore>,
     closed: AtomicBool,
 }
@@ -115,6 +118,7 @@ impl Cassandra {
             turns: Turns::new(),
             starts: Turns::new(),
             listed: Listed::new(),
+            due_from: DueFrom::new(),
             accounts,
             closed: AtomicBool::new(false),
         };

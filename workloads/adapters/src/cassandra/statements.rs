@@ -31,9 +31,9 @@ macro_rules! statements {
 
         impl Statements {
             /// Prepares all of them.
-            pub(super) async fn prepare(session: &Session) -> Result<Self, PrepareError> {
+            pub(super) async fn prepare(session: &Session) -> Result<Box<Self>, PrepareError> {
                 let reads = reads(session);
-                Ok(Self { $($name: prepare(session, &reads, $cql, Kind::$kind).await?,)+ })
+                Ok(Box::new(Self { $($name: prepare(session, &reads, $cql, Kind::$kind).await?,)+ }))
             }
         }
     };
@@ -142,6 +142,27 @@ statements! {
         ORDER BY event_id DESC LIMIT ?";
     bury_event: Write = "DELETE FROM inbox USING TIMESTAMP ? WHERE user_id = ? AND bucket = ? AND event_id = ?";
     delete_events: Write = "DELETE FROM inbox USING TIMESTAMP ? WHERE user_id = ? AND bucket = ?";
+
+    // Files
+    insert_media: Decide = "INSERT INTO media (media_id, owner, filename, content_type, size, sha256, state)
+        VALUES (?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS";
+    media: Read = "SELECT media_id, owner, filename, content_type, size, sha256, state, shown_size, width, height
+        FROM media WHERE media_id = ?";
+    complete_media: Decide = "UPDATE media SET state = 1, shown_size = ?, width = ?, height = ? WHERE media_id = ?
+        IF state = 0";
+    condemn_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF EXISTS";
+    delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
+    insert_owned: Write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, ?) USING TIMESTAMP ?";
+    owned_media: Read = "SELECT media_id FROM media_of_owner WHERE owner = ?";
+    media_usage: Read = "SELECT count(*), sum(size) FROM media_of_owner WHERE owner = ?";
+    delete_owned: Write = "DELETE FROM media_of_owner USING TIMESTAMP ? WHERE owner = ? AND media_id = ?";
+    attach_media: Write = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?) USING TIMESTAMP ?";
+    chats_of_media: Read = "SELECT chat_id FROM media_chats WHERE media_id = ?";
+    detach_media: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";
+    delete_media_chats: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ?";
+    insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";
+    media_due: Read = "SELECT at, media_id FROM media_due WHERE hour = ? AND at <= ?";
+    delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";
 
     // Outbox
     insert_outbox: Write = "INSERT INTO outbox (shard, minute, event_id, chat_id, low, high, kind, subject, actor)

@@ -12,6 +12,7 @@ use super::{
     accounts::require_account,
     batch::{Batch, Event, EventKind},
     failure::Failure,
+    media::condemn_all,
     rows::{self, execute},
     scan,
     sessions::{end, sessions_of},
@@ -32,6 +33,7 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
     for chat in chats {
         delete_chat(batch, id, chat, now)?;
     }
+    condemn_all(batch.db, id, now)?;
     for session in sessions_of(batch.db, id)? {
         end(batch, session.id, now)?;
     }

@@ -16,6 +16,7 @@ mod feed;
 mod history;
 mod inbox;
 mod mail;
+mod media;
 mod messages;
 mod notifications;
 mod presence;

@@ -175,6 +175,26 @@ statements! {
     PRUNE_INBOX = "DELETE FROM inbox WHERE user_id = ?1 AND event_id <= ?2";
     SET_INBOX_PRUNED = "UPDATE accounts SET inbox_pruned = ?2 WHERE id = ?1";
 
+    // Files
+    INSERT_MEDIA = "INSERT INTO media (id, owner, filename, content_type, size, sha256, state)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    MEDIA = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
+        FROM media WHERE id = ?1";
+    COMPLETE_MEDIA = "UPDATE media SET state = ?3, shown_size = ?4, width = ?5, height = ?6
+        WHERE id = ?1 AND state = ?2";
+    CONDEMN_MEDIA = "UPDATE media SET state = ?2 WHERE id = ?1";
+    CONDEMN_MEDIA_OF = "UPDATE media SET state = ?2 WHERE owner = ?1";
+    MEDIA_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM media WHERE owner = ?1 AND state < ?2";
+    DELETE_MEDIA = "DELETE FROM media WHERE id = ?1";
+    ATTACH_MEDIA = "INSERT OR IGNORE INTO media_chats (media_id, chat_id) VALUES (?1, ?2)";
+    DETACH_MEDIA = "DELETE FROM media_chats WHERE media_id = ?1 AND chat_id = ?2";
+    DELETE_MEDIA_CHATS = "DELETE FROM media_chats WHERE media_id = ?1";
+    CHATS_OF_MEDIA = "SELECT chat_id FROM media_chats WHERE media_id = ?1";
+    INSERT_DUE = "INSERT OR IGNORE INTO media_due (at, media_id) VALUES (?1, ?2)";
+    INSERT_DUE_OF = "INSERT OR IGNORE INTO media_due (at, media_id) SELECT ?2, id FROM media WHERE owner = ?1";
+    MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 ORDER BY at, media_id LIMIT ?2";
+    SETTLE_MEDIA = "DELETE FROM media_due WHERE at = ?1 AND media_id = ?2";
+
     // Pushes
     PUSH_DEVICES = "SELECT device_id, session_id, registered_at, address FROM push_devices WHERE user_id = ?1";
     INSERT_PUSH_DEVICE = "INSERT OR REPLACE INTO push_devices

@@ -8,6 +8,7 @@ pub mod deletion;
 pub mod history;
 pub mod inbox;
 pub mod mail;
+pub mod media;
 pub mod messages;
 pub mod notifications;
 pub mod push;
@@ -23,8 +24,8 @@ use sentinel_domain::{
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
     ports::{
-        AccountStore, AdministrationStore, ChatStore, MailStore, NewAccount, NotificationStore, PushDevices,
-        ReportStore, SessionStore, StoreError,
+        AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NewAccount, NotificationStore,
+        PushDevices, ReportStore, SessionStore, StoreError,
     },
     time::Timestamp,
 };
@@ -53,6 +54,7 @@ pub struct Stores {
     pub accounts: Arc<dyn AccountStore>,
     pub sessions: Arc<dyn SessionStore>,
     pub chats: Arc<dyn ChatStore>,
+    pub media: Arc<dyn MediaStore>,
     pub devices: Arc<dyn PushDevices>,
     pub administration: Arc<dyn AdministrationStore>,
     pub reports: Arc<dyn ReportStore>,
@@ -217,6 +219,11 @@ macro_rules! contract_tests {
             what_happened_is_told_as_it_is_now, a_client_that_is_up_to_date_misses_nothing, an_empty_inbox_has_a_head,
             inboxes_page_evenly }
     };
+    (@module media $factory:path) => {
+        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
+            a_file_is_shown_in_chats_until_it_is_taken_away, what_is_not_used_is_due,
+            an_owners_files_count_and_go_together }
+    };
     (@module deletion $factory:path) => {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
             the_peer_hears_of_it, a_name_is_free_again }
@@ -242,6 +249,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
+            $factory; accounts, sessions, chats, messages, history, receipts, inbox, media, deletion
             $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion,
             notifications, push
         }

@@ -128,6 +128,12 @@ pub struct LimitsConfig {
     pub socket_queue: u32,
     /// Open sockets of one user.
     pub sockets_per_user: u32,
+    /// Largest file in bytes.
+    pub media_bytes: u32,
+    /// Bytes that all files of one user may take.
+    pub media_quota_bytes: u64,
+    /// Uploads per minute that one user may begin.
+    pub uploads_per_minute: u32,
 }
 
 impl Default for LimitsConfig {
@@ -140,6 +146,9 @@ impl Default for LimitsConfig {
             logins_per_minute: 10,
             socket_queue: 1024,
             sockets_per_user: 32,
+            media_bytes: 25 * 1024 * 1024,
+            media_quota_bytes: 1024 * 1024 * 1024,
+            uploads_per_minute: 30,
         }
     }
 }

@@ -163,6 +163,25 @@ pub struct S3Config {
     /// How clients reach it, if not as services do: `https://media.example.com`.
     #[serde(default)]
     pub public_endpoint: Option<String>,
+    /// What stands before the bucket's objects for whoever looks at them, if not the endpoint: the base URL of a content
+    /// delivery network that asks the endpoint with the same path and query.
+    #[serde(default)]
+    pub cdn_base_url: Option<String>,
+}
+
+impl S3Config {
+    /// Origins other than the platform's own that clients exchange files with.
+    pub fn origins(&self) -> Vec<String> {
+        let origin = |url: &String| {
+            let (scheme, rest) = url.split_once("://")?;
+            Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
+        };
+        let endpoint = self.public_endpoint.as_ref().and_then(origin).map(|(scheme, host)| {
+            if self.path_style { format!("{scheme}://{host}") } else { format!("{scheme}://{}.{host}", self.bucket) }
+        });
+        let cdn = self.cdn_base_url.as_ref().and_then(origin).map(|(scheme, host)| format!("{scheme}://{host}"));
+        endpoint.into_iter().chain(cdn).collect()
+    }
 }
 
 fn sentinel() -> String {
@@ -230,6 +249,18 @@ mod tests {
         assert_eq!(stores.kafka.topic, "received_message");
         assert_eq!(stores.redis.mode, RedisMode::Single);
         assert!(stores.s3.path_style);
+    }
+
+    #[test]
+    fn files_may_come_from_where_clients_reach_them() {
+        let json = r#"{"connection":{"endpoints":["http://s:9000"]},"bucket":"b"}"#;
+        let mut s3: S3Config = serde_json::from_str(json).unwrap();
+        assert!(s3.origins().is_empty());
+        s3.public_endpoint = Some("https://s3.example.com:9000/".into());
+        s3.cdn_base_url = Some("https://cdn.example.com/files".into());
+        assert_eq!(s3.origins(), ["https://s3.example.com:9000", "https://cdn.example.com"]);
+        s3.path_style = false;
+        assert_eq!(s3.origins()[0], "https://b.s3.example.com:9000");
     }
 
     #[test]

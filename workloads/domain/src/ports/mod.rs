@@ -5,6 +5,7 @@ mod administration;
 mod chats;
 mod events;
 mod mail;
+mod media;
 mod notifications;
 mod presence;
 mod push;
@@ -17,6 +18,7 @@ pub use administration::{AccountFilter, AccountRecord, AdministrationStore, Repo
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use mail::MailStore;
+pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{PushDevices, PushSender, UnfitAddress};

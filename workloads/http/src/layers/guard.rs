@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use sentinel_domain::time::Timestamp;
 
-use super::REQUEST_TIMEOUT;
+use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT};
 use crate::{
     auth::{Verified, bearer_token},
     client::TrustedProxies,
@@ -18,6 +18,9 @@ use crate::{
     rate::{Action, RateLimits},
     tokens::Tokens,
 };
+
+/// Where the bytes of files come in.
+const UPLOADS: &str = "/media/files/";
 
 pub(super) struct Guard {
     pub tokens: Arc<Tokens>,
@@ -52,9 +55,11 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request,
     response
 }
 
-/// Gives up on a handler that takes too long. Bodies that stream, and sockets, are not cut.
+/// Gives up on a handler that takes too long. Bodies that stream out, and sockets, are not cut.
 pub(super) async fn limit_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    let uploads = request.method() == Method::PUT && request.uri().path().starts_with(UPLOADS);
+    let patience = if uploads { UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long").into_response(),
     }

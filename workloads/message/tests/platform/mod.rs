@@ -144,6 +144,7 @@ impl Foundation {
             accounts,
             sessions,
             Arc::new(store.clone()) as Arc<dyn ChatStore>,
+            Arc::new(store.clone()),
             tokens.clone(),
             self.keyring.clone(),
             limits,

@@ -1,0 +1,195 @@
+//! What is known of uploaded files. What decides over a file is written by light-weight transactions: of completing and
+//! condemning it at the same time, one comes first.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use scylla::{DeserializeRow, value::MaybeUnset};
+use sentinel_domain::{
+    ids::{ChatId, MediaId, UserId},
+    media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
+    ports::{MediaStore, StoreError},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{Cassandra, Shared};
+
+const HOUR_MILLIS: i64 = 3600 * 1000;
+const MICROS: i64 = 1000;
+/// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
+const LOOKED_BACK: i64 = 14 * 24;
+/// Hours for which something may still become due that lie in the past: clocks differ.
+const LATE_HOURS: i64 = 2;
+
+/// The first hour that a process has not seen empty after its time was over.
+pub(super) struct DueFrom(AtomicI64);
+
+impl DueFrom {
+    pub(super) fn new() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+#[derive(DeserializeRow)]
+struct Row {
+    media_id: Uuid,
+    owner: Uuid,
+    filename: String,
+    content_type: String,
+    size: i64,
+    sha256: Option<Vec<u8>>,
+    state: i8,
+    shown_size: Option<i64>,
+    width: Option<i32>,
+    height: Option<i32>,
+}
+
+impl Row {
+    fn media(self) -> Result<Media, StoreError> {
+        let malformed = || StoreError::unavailable("a row of media is malformed");
+        let picture = match (self.width, self.height) {
+            (Some(width), Some(height)) => Some(Picture { width: width.unsigned_abs(), height: height.unsigned_abs() }),
+            _ => None,
+        };
+        Ok(Media {
+            id: MediaId(self.media_id),
+            owner: UserId(self.owner),
+            filename: self.filename,
+            content_type: ContentType::parse(&self.content_type).ok_or_else(malformed)?,
+            size: self.size.unsigned_abs(),
+            sha256: self.sha256.map(<[u8; 32]>::try_from).transpose().map_err(|_| malformed())?,
+            state: match self.state {
+                0 => MediaState::Pending,
+                1 => MediaState::Ready,
+                _ => MediaState::Condemned,
+            },
+            shown: self.shown_size.map(|size| Shown { size: size.unsigned_abs(), picture }),
+        })
+    }
+}
+
+fn big(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn micros(now: Timestamp) -> i64 {
+    now.0.saturating_mul(MICROS)
+}
+
+#[async_trait]
+impl MediaStore for Cassandra {
+    async fn create(&self, media: Media) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        if shared.accounts.profiles(&[media.owner]).await?.is_empty() {
+            return Err(StoreError::NotFound);
+        }
+        // An interruption leaves at most something that is looked at and not found.
+        shared.note_due(Due { at: media.unused_until(), media: media.id }).await?;
+        let (id, owner, size) = (media.id.0, media.owner.0, big(media.size));
+        let sha256 = MaybeUnset::from_option(media.sha256.map(Vec::from));
+        let values = (id, owner, media.filename, media.content_type.as_str(), size, sha256);
+        shared.decide(&shared.statements.insert_media, values).await?;
+        shared.write(&shared.statements.insert_owned, (owner, id, size, micros(Timestamp::now()))).await
+    }
+
+    async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
+        let rows: Vec<Row> = self.shared.rows(&self.shared.statements.media, (id.0,)).await?;
+        rows.into_iter().next().map(Row::media).transpose()
+    }
+
+    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
+        let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
+        let (width, height) = shown.picture.map(|picture| (side(picture.width), side(picture.height))).unzip();
+        let values = (big(shown.size), MaybeUnset::from_option(width), MaybeUnset::from_option(height), id.0);
+        if self.shared.decide(&self.shared.statements.complete_media, values).await? {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound)
+        }
+    }
+
+    async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError> {
+        let values = (id.0, chat.0, micros(Timestamp::now()));
+        self.shared.write(&self.shared.statements.attach_media, values).await
+    }
+
+    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+        let rows: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.chats_of_media, (id.0,)).await?;
+        Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
+    }
+
+    async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
+        if !self.chats_of(id).await?.contains(&chat) {
+            return Ok(());
+        }
+        self.shared.note_due(Due { at: now, media: id }).await?;
+        let values = (micros(Timestamp::now()), id.0, chat.0);
+        self.shared.write(&self.shared.statements.detach_media, values).await
+    }
+
+    async fn usage(&self, owner: UserId) -> Result<Usage, StoreError> {
+        let rows: Vec<(i64, Option<i64>)> = self.shared.rows(&self.shared.statements.media_usage, (owner.0,)).await?;
+        let (files, bytes) = rows.first().copied().unwrap_or_default();
+        Ok(Usage { files: files.unsigned_abs(), bytes: bytes.unwrap_or_default().unsigned_abs() })
+    }
+
+    async fn condemn(&self, id: MediaId) -> Result<(), StoreError> {
+        let Some(media) = self.media(id).await? else { return Ok(()) };
+        self.shared.condemn(media.owner, id).await
+    }
+
+    async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError> {
+        let owned: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.owned_media, (owner.0,)).await?;
+        for (id,) in owned {
+            self.shared.note_due(Due { at: now, media: MediaId(id) }).await?;
+            self.shared.condemn(owner, MediaId(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let last = now.0.div_euclid(HOUR_MILLIS);
+        let from = &self.shared.due_from.0;
+        let first = from.load(Ordering::Relaxed).max(last - LOOKED_BACK);
+        let (mut found, mut all_empty) = (Vec::new(), true);
+        for hour in first..=last {
+            let rows: Vec<(i64, Uuid)> = self.shared.rows(&self.shared.statements.media_due, (hour, now.0)).await?;
+            all_empty &= rows.is_empty();
+            if all_empty && hour < last - LATE_HOURS {
+                from.fetch_max(hour + 1, Ordering::Relaxed);
+            }
+            found.extend(rows.into_iter().map(|(at, id)| Due { at: Timestamp(at), media: MediaId(id) }));
+            if found.len() >= limit {
+                found.truncate(limit);
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn settle(&self, due: Due) -> Result<(), StoreError> {
+        let values = (micros(Timestamp::now()), due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0);
+        self.shared.write(&self.shared.statements.delete_due, values).await
+    }
+
+    async fn forget(&self, id: MediaId) -> Result<(), StoreError> {
+        let at = micros(Timestamp::now());
+        self.shared.write(&self.shared.statements.delete_media_chats, (at, id.0)).await?;
+        self.shared.decide(&self.shared.statements.delete_media, (id.0,)).await.map(|_| ())
+    }
+}
+
+impl Shared {
+    async fn note_due(&self, due: Due) -> Result<(), StoreError> {
+        let values = (due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0, micros(Timestamp::now()));
+        self.write(&self.statements.insert_due, values).await
+    }
+
+    /// Hides a file; it leaves its owner's list last.
+    async fn condemn(&self, owner: UserId, id: MediaId) -> Result<(), StoreError> {
+        self.decide(&self.statements.condemn_media, (id.0,)).await?;
+        let values = (micros(Timestamp::now()), owner.0, id.0);
+        self.write(&self.statements.delete_owned, values).await
+    }
+}

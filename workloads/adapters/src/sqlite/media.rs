@@ -1,0 +1,184 @@
+//! What is known of uploaded files.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sentinel_domain::{
+    ids::{ChatId, MediaId, UserId},
+    media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
+    ports::{MediaStore, StoreError},
+    time::Timestamp,
+};
+
+use super::{
+    Sqlite,
+    accounts::require_account,
+    failure::Failure,
+    rows::{self, execute},
+    statements::{
+        ATTACH_MEDIA, CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA,
+        DELETE_MEDIA_CHATS, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_USAGE,
+        SETTLE_MEDIA,
+    },
+};
+
+/// The number of a state in the table.
+fn code(state: MediaState) -> u8 {
+    match state {
+        MediaState::Pending => 0,
+        MediaState::Ready => 1,
+        MediaState::Condemned => 2,
+    }
+}
+
+/// Numbers that no file reaches are kept as the greatest that the table can have.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.unsigned_abs())
+}
+
+/// A row of `id, owner, filename, content_type, size, sha256, state, shown_size, width, height`.
+fn media(row: &Row<'_>) -> rusqlite::Result<Media> {
+    let picture = match (row.get(8)?, row.get(9)?) {
+        (Some(width), Some(height)) => Some(Picture { width, height }),
+        _ => None,
+    };
+    let shown_size: Option<i64> = row.get(7)?;
+    Ok(Media {
+        id: MediaId::from_bytes(row.get(0)?),
+        owner: UserId::from_bytes(row.get(1)?),
+        filename: row.get(2)?,
+        content_type: ContentType::parse(row.get_ref(3)?.as_str()?)
+            .ok_or_else(|| rows::malformed(3, rusqlite::types::Type::Text))?,
+        size: count(row, 4)?,
+        sha256: row.get(5)?,
+        state: match row.get::<_, u8>(6)? {
+            0 => MediaState::Pending,
+            1 => MediaState::Ready,
+            _ => MediaState::Condemned,
+        },
+        shown: shown_size.map(|size| Shown { size: size.unsigned_abs(), picture }),
+    })
+}
+
+/// Hides all files of an owner and has them looked at again.
+pub(super) fn condemn_all(db: &Connection, owner: UserId, now: Timestamp) -> Result<(), Failure> {
+    execute(db, INSERT_DUE_OF, params![owner.as_bytes(), now.0])?;
+    execute(db, CONDEMN_MEDIA_OF, params![owner.as_bytes(), code(MediaState::Condemned)])?;
+    Ok(())
+}
+
+#[async_trait]
+impl MediaStore for Sqlite {
+    async fn create(&self, media: Media) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            require_account(batch, media.owner)?;
+            let (id, owner) = (media.id.as_bytes(), media.owner.as_bytes());
+            let state = code(media.state);
+            let content_type = media.content_type.as_str();
+            let values = params![id, owner, media.filename, content_type, number(media.size), media.sha256, state];
+            execute(batch.db, INSERT_MEDIA, values)?;
+            execute(batch.db, INSERT_DUE, params![media.unused_until().0, id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
+        self.read(move |db| Ok(db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()?)).await
+    }
+
+    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            let extent = shown.picture.map(|Picture { width, height }| (width, height)).unzip();
+            let (from, to) = (code(MediaState::Pending), code(MediaState::Ready));
+            let values = params![id.as_bytes(), from, to, number(shown.size), extent.0, extent.1];
+            match execute(batch.db, COMPLETE_MEDIA, values)? {
+                0 => Err(StoreError::NotFound.into()),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            execute(batch.db, ATTACH_MEDIA, params![id.as_bytes(), chat.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
+            let chats = select.query_map([id.as_bytes()], |row| row.get(0).map(ChatId::from_bytes))?;
+            Ok(chats.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            if execute(batch.db, DETACH_MEDIA, params![id.as_bytes(), chat.as_bytes()])? > 0 {
+                execute(batch.db, INSERT_DUE, params![now.0, id.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn usage(&self, owner: UserId) -> Result<Usage, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(MEDIA_USAGE)?;
+            let usage = select.query_row(params![owner.as_bytes(), code(MediaState::Condemned)], |row| {
+                Ok(Usage { files: count(row, 0)?, bytes: count(row, 1)? })
+            })?;
+            Ok(usage)
+        })
+        .await
+    }
+
+    async fn condemn(&self, id: MediaId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            execute(batch.db, CONDEMN_MEDIA, params![id.as_bytes(), code(MediaState::Condemned)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |batch| condemn_all(batch.db, owner, now)).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(MEDIA_DUE)?;
+            let due = select.query_map(params![now.0, number(limit as u64)], |row| {
+                Ok(Due { at: Timestamp(row.get(0)?), media: MediaId::from_bytes(row.get(1)?) })
+            })?;
+            Ok(due.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn settle(&self, due: Due) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            execute(batch.db, SETTLE_MEDIA, params![due.at.0, due.media.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn forget(&self, id: MediaId) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            for sql in [DELETE_MEDIA_CHATS, DELETE_MEDIA] {
+                execute(batch.db, sql, [id.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

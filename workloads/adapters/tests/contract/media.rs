@@ -1,0 +1,136 @@
+use sentinel_domain::{
+    ids::{MediaId, UserId},
+    media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use super::{Stores, all, is_not_found};
+
+const SHOWN: Shown = Shown { size: 7, picture: Some(Picture { width: 4000, height: 3000 }) };
+
+pub fn upload(owner: UserId, size: u64) -> Media {
+    Media {
+        id: MediaId(Uuid::now_v7()),
+        owner,
+        filename: "été \"1\".png".into(),
+        content_type: ContentType::parse("image/png").unwrap(),
+        size,
+        sha256: Some([200; 32]),
+        state: MediaState::Pending,
+        shown: None,
+    }
+}
+
+impl Stores {
+    async fn upload(&self, owner: UserId, size: u64) -> Media {
+        let media = upload(owner, size);
+        self.media.create(media.clone()).await.unwrap();
+        media
+    }
+
+    async fn found(&self, id: MediaId) -> Media {
+        self.media.media(id).await.unwrap().unwrap()
+    }
+
+    /// What is due of some files; others may share the database.
+    async fn due_of(&self, ids: &[MediaId], now: Timestamp) -> Vec<Due> {
+        let due = self.media.due(now, 10_000).await.unwrap();
+        due.into_iter().filter(|due| ids.contains(&due.media)).collect()
+    }
+}
+
+pub async fn an_upload_is_ready_once(stores: &Stores) {
+    let owner = stores.user().await;
+    assert!(is_not_found(stores.media.create(upload(UserId(Uuid::new_v4()), 1)).await));
+    let media = stores.upload(owner, 10).await;
+    assert_eq!(stores.found(media.id).await, media);
+    let plain = Media { sha256: None, ..upload(owner, 3_000_000_000) };
+    stores.media.create(plain.clone()).await.unwrap();
+    assert_eq!(stores.found(plain.id).await, plain);
+
+    let racing = all((0..8).map(|_| {
+        let (stores, id) = (stores.clone(), media.id);
+        async move { stores.media.complete(id, SHOWN).await }
+    }));
+    assert_eq!(racing.await.iter().filter(|done| done.is_ok()).count(), 1);
+    assert!(is_not_found(stores.media.complete(media.id, SHOWN).await));
+    assert!(is_not_found(stores.media.complete(MediaId(Uuid::now_v7()), SHOWN).await));
+    assert_eq!(stores.found(media.id).await, Media { state: MediaState::Ready, shown: Some(SHOWN), ..media.clone() });
+    let file = Shown { size: 3_000_000_000, picture: None };
+    stores.media.complete(plain.id, file).await.unwrap();
+    assert_eq!(stores.found(plain.id).await.shown, Some(file));
+
+    for _ in 0..2 {
+        stores.media.condemn(media.id).await.unwrap();
+        assert_eq!(stores.found(media.id).await.state, MediaState::Condemned);
+        assert_eq!(stores.found(media.id).await.shown(), None);
+    }
+    assert!(is_not_found(stores.media.complete(media.id, SHOWN).await));
+    for _ in 0..2 {
+        stores.media.forget(media.id).await.unwrap();
+        assert_eq!(stores.media.media(media.id).await.unwrap(), None);
+        stores.media.condemn(media.id).await.unwrap();
+    }
+    assert_eq!(stores.media.media(media.id).await.unwrap(), None, "what is gone does not come back");
+}
+
+pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
+    let (ann, _, chat) = stores.pair().await;
+    let (notes, _) = stores.chats.start_chat(ann, ann, super::NOW).await.unwrap();
+    let media = stores.upload(ann, 10).await;
+    assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+    for chat in [chat.id, notes.id, chat.id] {
+        stores.media.attach(media.id, chat).await.unwrap();
+    }
+    let mut both = [chat.id, notes.id];
+    both.sort();
+    assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both);
+    let now = Timestamp::now();
+    assert!(stores.due_of(&[media.id], now).await.is_empty());
+    for _ in 0..2 {
+        stores.media.detach(media.id, chat.id, now).await.unwrap();
+        assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
+        assert_eq!(stores.due_of(&[media.id], now).await, [Due { at: now, media: media.id }]);
+    }
+    stores.media.settle(Due { at: now, media: media.id }).await.unwrap();
+    stores.media.detach(media.id, chat.id, now.plus_seconds(1)).await.unwrap();
+    assert!(stores.due_of(&[media.id], now.plus_seconds(1)).await.is_empty(), "a repeat changes nothing");
+    stores.media.forget(media.id).await.unwrap();
+    assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+}
+
+pub async fn what_is_not_used_is_due(stores: &Stores) {
+    let owner = stores.user().await;
+    let media = stores.upload(owner, 10).await;
+    let at = media.unused_until();
+    assert!(stores.due_of(&[media.id], Timestamp(at.0 - 1)).await.is_empty());
+    let due = Due { at, media: media.id };
+    assert_eq!(stores.due_of(&[media.id], at).await, [due]);
+    assert_eq!(stores.due_of(&[media.id], at.plus_seconds(7200)).await, [due]);
+    stores.media.settle(due).await.unwrap();
+    assert!(stores.due_of(&[media.id], at.plus_seconds(7200)).await.is_empty());
+}
+
+pub async fn an_owners_files_count_and_go_together(stores: &Stores) {
+    let (ann, bob) = (stores.user().await, stores.user().await);
+    let usage = async |owner| stores.media.usage(owner).await.unwrap();
+    assert_eq!(usage(ann).await, Usage::default());
+    let media = [stores.upload(ann, 10).await, stores.upload(ann, 3_000_000_000).await, stores.upload(ann, 5).await];
+    let other = stores.upload(bob, 1).await;
+    assert_eq!(usage(ann).await, Usage { files: 3, bytes: 3_000_000_015 });
+    stores.media.condemn(media[2].id).await.unwrap();
+    assert_eq!(usage(ann).await, Usage { files: 2, bytes: 3_000_000_010 });
+    let now = Timestamp::now();
+    for _ in 0..2 {
+        stores.media.condemn_all(ann, now).await.unwrap();
+        for one in &media {
+            assert_eq!(stores.found(one.id).await.state, MediaState::Condemned);
+        }
+        assert_eq!(usage(ann).await, Usage::default());
+    }
+    for one in &media[..2] {
+        assert_eq!(stores.due_of(&[one.id], now).await, [Due { at: now, media: one.id }]);
+    }
+    assert_eq!((stores.found(other.id).await, usage(bob).await), (other, Usage { files: 1, bytes: 1 }));
+}

@@ -1,0 +1,93 @@
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    ids::{ChatId, MediaId, UserId},
+    media::{BlobKey, Due, Media, Shown, Usage},
+    time::Timestamp,
+};
+
+/// What is known of uploaded files. Whatever is written is durable when the call returns.
+#[async_trait]
+pub trait MediaStore: Send + Sync {
+    /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
+    /// [`StoreError::NotFound`] when its owner is gone, where that is known.
+    async fn create(&self, media: Media) -> Result<(), StoreError>;
+    /// A file, in whatever state.
+    async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError>;
+    /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
+    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
+    /// Lets the members of a chat see a file. A repeat changes nothing.
+    async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError>;
+    /// The chats whose members may see a file.
+    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
+    /// Takes a file away from a chat and has it looked at again at `now`. A repeat changes nothing.
+    async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
+    /// What an owner's files take, condemned ones left out.
+    async fn usage(&self, owner: UserId) -> Result<Usage, StoreError>;
+    /// Hides a file from everybody. A repeat, or a file that is gone, changes nothing.
+    async fn condemn(&self, id: MediaId) -> Result<(), StoreError>;
+    /// Hides all files of an owner and has them looked at again at `now`.
+    async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError>;
+    /// What has to be looked at by `now`, the longest due first.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+    /// Notes that what was due was looked at.
+    async fn settle(&self, due: Due) -> Result<(), StoreError>;
+    /// Forgets a condemned file. A file that is gone changes nothing.
+    async fn forget(&self, id: MediaId) -> Result<(), StoreError>;
+}
+
+/// Where and how a client puts the bytes of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadLink {
+    /// Where.
+    pub url: String,
+    /// Headers that the client must send as they are.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// How an object is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Its `Content-Type`.
+    pub content_type: String,
+    /// Its `Content-Disposition`.
+    pub disposition: String,
+}
+
+/// The bytes of files.
+///
+/// `base` is how the client reaches the platform, scheme and host: `https://chat.example.com`.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// A link for putting the bytes of an upload, all of them at once and no other number.
+    fn put_link(&self, base: &str, upload: &Media, now: Timestamp) -> Result<UploadLink, StoreError>;
+    /// A link for getting an object until `until`. Links that are asked for with the same `now` are the same.
+    fn get_link(&self, base: &str, key: BlobKey, now: Timestamp, until: Timestamp) -> Result<String, StoreError>;
+    /// The size of an object; `None` when it is not there.
+    async fn size(&self, key: BlobKey) -> Result<Option<u64>, StoreError>;
+    /// All bytes of an object.
+    async fn get(&self, key: BlobKey) -> Result<Vec<u8>, StoreError>;
+    /// Writes an object, in place of what is there; durable when this returns.
+    async fn put(&self, key: BlobKey, bytes: Vec<u8>, served: &Served) -> Result<(), StoreError>;
+    /// Destroys an object; nothing happens when it is not there.
+    async fn delete(&self, key: BlobKey) -> Result<(), StoreError>;
+}
+
+/// Objects that are files of this process, whose links the platform itself serves.
+#[async_trait]
+pub trait BlobFiles: Send + Sync {
+    /// Opens an object for reading.
+    async fn open(&self, key: BlobKey) -> Result<std::fs::File, StoreError>;
+    /// Begins to write an object.
+    async fn begin(&self, key: BlobKey) -> Result<Box<dyn BlobWriter>, StoreError>;
+}
+
+/// An object that is being written. Dropped before its end, nothing is left of it.
+#[async_trait]
+pub trait BlobWriter: Send {
+    /// Adds bytes.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+    /// Puts the object in place; durable when this returns.
+    async fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,105 @@
+//! Whether what was uploaded is what was announced, and what is shown of it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::http::StatusCode;
+use sentinel_domain::media::{Media, fits};
+use sentinel_http::problem::Problem;
+
+use crate::{
+    picture::{self, PictureError, Prepared},
+    service::MediaService,
+};
+
+/// Bytes from the beginning that tell what a file is.
+const TELLING_BYTES: usize = 8192;
+
+/// An upload that is not what was announced.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// It is longer or shorter.
+    #[error("{found} bytes were uploaded, {announced} were announced; upload it again")]
+    Size {
+        /// Bytes that are there.
+        found: u64,
+        /// Bytes that should be.
+        announced: u64,
+    },
+    /// It is another file, or was damaged on the way.
+    #[error("the SHA-256 of what was uploaded is not the one that was announced; upload it again")]
+    Hash,
+    /// It is something else.
+    #[error("what was uploaded is not {0}")]
+    Kind(String),
+    /// It is a picture that can't be shown.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A fault of ours.
+    #[error("a thread that read a picture ended")]
+    Interrupted,
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::Size { .. } => Self::invalid("size", "wrong_size", detail),
+            Refused::Hash => Self::invalid("sha256", "wrong_hash", detail),
+            Refused::Kind(_) => Self::invalid("content_type", "wrong_content_type", detail),
+            Refused::Picture(PictureError::Broken(source)) => {
+                tracing::debug!(error = source.as_ref().map(|error| error as &dyn std::error::Error), "broken picture");
+                Self::invalid("content_type", "broken_picture", detail)
+            }
+            Refused::Picture(PictureError::TooLarge) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "picture_too_large", detail)
+            }
+            Refused::Interrupted => {
+                tracing::error!("{detail}");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// What to keep of an upload.
+pub(crate) enum Checked {
+    /// The bytes as they are.
+    File(Vec<u8>),
+    /// A picture, cleaned.
+    Picture(Prepared),
+}
+
+impl MediaService {
+    /// Checks an upload's bytes and makes what is shown of them.
+    pub(crate) async fn check(&self, media: &Media, bytes: Vec<u8>) -> Result<Checked, Refused> {
+        if bytes.len() as u64 != media.size {
+            return Err(Refused::Size { found: bytes.len() as u64, announced: media.size });
+        }
+        let found = infer::get(&bytes[..bytes.len().min(TELLING_BYTES)]).map(|kind| kind.mime_type());
+        if !fits(&media.content_type, found) {
+            return Err(Refused::Kind(media.content_type.to_string()));
+        }
+        let bytes = Arc::new(bytes);
+        if let Some(expected) = media.sha256 {
+            let hashed = bytes.clone();
+            let hash = blocking(move || digest::digest(&digest::SHA256, &hashed)).await?;
+            if hash.as_ref() != expected {
+                return Err(Refused::Hash);
+            }
+        }
+        let Some(format) = picture::format_of(media.content_type.as_str()) else {
+            return Ok(Checked::File(Arc::unwrap_or_clone(bytes)));
+        };
+        let pixels = picture::pixels(&bytes, format)?;
+        let _permit = self.pixels.take(pixels, 1000).await.ok_or(Refused::Interrupted)?;
+        let begun = std::time::Instant::now();
+        let prepared = blocking(move || picture::prepare(&bytes, format)).await??;
+        metrics::histogram!("media_picture_seconds").record(begun.elapsed().as_secs_f64());
+        Ok(Checked::Picture(prepared))
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Interrupted)
+}

@@ -1,0 +1,197 @@
+//! Destroys what nobody uses: uploads that were not completed or not sent, files of deleted messages and accounts.
+//!
+//! Any number of processes may do this at the same time: each step may be repeated.
+
+use std::{sync::Arc, time::Duration};
+
+use sentinel_domain::{
+    media::{BlobKey, BlobPart, Due, MediaState},
+    ports::{Blobs, MediaStore, StoreError},
+    time::Timestamp,
+};
+
+/// How often it is looked for what is due.
+const EVERY: Duration = Duration::from_mins(1);
+/// What is looked at before the next look for what is due.
+const ROUND: usize = 100;
+
+/// What [`collect`] works with.
+#[derive(Clone)]
+pub struct Collector {
+    /// What is known of files.
+    pub media: Arc<dyn MediaStore>,
+    /// Their bytes.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+/// Destroys what is due, again and again. Ends when it is dropped.
+pub async fn collect(collector: Collector) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match collector.round(Timestamp::now()).await {
+            Ok(0) => {}
+            Ok(destroyed) => tracing::info!(destroyed, "files that nobody uses are gone"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "files that nobody uses are destroyed later");
+            }
+        }
+    }
+}
+
+impl Collector {
+    /// Looks at everything that is due; gives how many files it destroyed. An error ends the round, the next goes on.
+    pub async fn round(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut destroyed = 0;
+        loop {
+            let due = self.media.due(now, ROUND).await?;
+            for one in &due {
+                destroyed += usize::from(self.look_at(*one).await?);
+            }
+            if due.len() < ROUND {
+                return Ok(destroyed);
+            }
+        }
+    }
+
+    async fn look_at(&self, due: Due) -> Result<bool, StoreError> {
+        let id = due.media;
+        let media = self.media.media(id).await?;
+        let in_use = match &media {
+            Some(media) if media.state == MediaState::Ready => {
+                // A file that a message lost may not have been sent to anybody else yet.
+                !self.media.chats_of(id).await?.is_empty()
+            }
+            _ => false,
+        };
+        if in_use {
+            // Its link for uploading was good for a while after it was completed.
+            self.blobs.delete(BlobKey::new(id, BlobPart::Upload)).await?;
+        } else {
+            self.media.condemn(id).await?;
+            for part in BlobPart::ALL {
+                self.blobs.delete(BlobKey::new(id, part)).await?;
+            }
+            self.media.forget(id).await?;
+        }
+        self.media.settle(due).await?;
+        Ok(!in_use && media.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_adapters::{files::LocalFiles, sqlite::Sqlite};
+    use sentinel_domain::{
+        account::{Email, Username},
+        clock::HybridClock,
+        event::Nobody,
+        ids::{ChatId, MediaId, UserId},
+        keyring::Keyring,
+        media::{ContentType, Media, Shown},
+        ports::{AccountStore, NewAccount, Served},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    struct World {
+        collector: Collector,
+        accounts: Arc<dyn AccountStore>,
+        owner: UserId,
+        _folder: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
+            let (path, clock) = (folder.path().join("db"), Arc::new(HybridClock::new()));
+            let store = Arc::new(Sqlite::open(&path, keyring.clone(), clock, Arc::new(Nobody)).unwrap());
+            let blobs = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring).unwrap());
+            let owner = UserId(Uuid::new_v4());
+            let account = NewAccount {
+                id: owner,
+                username: Username::parse("ann").unwrap(),
+                email: Email::parse("ann@example.com").unwrap(),
+                password_hash: "$argon2id$".into(),
+                created_at: Timestamp(0),
+            };
+            store.create_account(account).await.unwrap();
+            Self { collector: Collector { media: store.clone(), blobs }, accounts: store, owner, _folder: folder }
+        }
+
+        /// A file with its bytes, which is ready when `ready`.
+        async fn file(&self, ready: bool) -> MediaId {
+            let media = Media {
+                id: MediaId(Uuid::now_v7()),
+                owner: self.owner,
+                filename: "a".into(),
+                content_type: ContentType::parse("text/plain").unwrap(),
+                size: 1,
+                sha256: None,
+                state: MediaState::Pending,
+                shown: None,
+            };
+            let id = media.id;
+            self.collector.media.create(media).await.unwrap();
+            let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
+            for part in BlobPart::ALL {
+                self.collector.blobs.put(BlobKey::new(id, part), vec![1], &served).await.unwrap();
+            }
+            if ready {
+                self.collector.media.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+            }
+            id
+        }
+
+        async fn parts(&self, id: MediaId) -> usize {
+            let mut parts = 0;
+            for part in BlobPart::ALL {
+                parts += usize::from(self.collector.blobs.size(BlobKey::new(id, part)).await.unwrap().is_some());
+            }
+            parts
+        }
+    }
+
+    const CHAT: ChatId = ChatId(Uuid::nil());
+
+    #[tokio::test]
+    async fn what_is_not_sent_in_a_day_is_destroyed_and_what_is_stays() {
+        let world = World::new().await;
+        let (unfinished, unsent, sent) = (world.file(false).await, world.file(true).await, world.file(true).await);
+        world.collector.media.attach(sent, CHAT).await.unwrap();
+        let now = Timestamp::now();
+        assert_eq!(world.collector.round(now.plus_seconds(23 * 3600)).await.unwrap(), 0);
+        assert_eq!(world.parts(unfinished).await, 3);
+        assert_eq!(world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap(), 2);
+        for gone in [unfinished, unsent] {
+            assert_eq!(world.parts(gone).await, 0);
+            assert_eq!(world.collector.media.media(gone).await.unwrap(), None);
+        }
+        assert_eq!(world.parts(sent).await, 2, "the upload itself is not needed");
+        assert_eq!(world.collector.round(now.plus_seconds(50 * 3600)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_with_the_last_message_that_showed_it_and_with_its_owner() {
+        let world = World::new().await;
+        let (shown, owned) = (world.file(true).await, world.file(true).await);
+        let other = ChatId(Uuid::from_u128(1));
+        for chat in [CHAT, other] {
+            world.collector.media.attach(shown, chat).await.unwrap();
+            world.collector.media.attach(owned, chat).await.unwrap();
+        }
+        let now = Timestamp::now();
+        world.collector.media.detach(shown, CHAT, now).await.unwrap();
+        assert_eq!(world.collector.round(now).await.unwrap(), 0);
+        assert_eq!(world.parts(shown).await, 2);
+        world.collector.media.detach(shown, other, now).await.unwrap();
+        assert_eq!(world.collector.round(now).await.unwrap(), 1);
+        assert_eq!((world.parts(shown).await, world.parts(owned).await), (0, 3));
+        world.accounts.delete_account(world.owner).await.unwrap();
+        assert_eq!(world.collector.round(Timestamp::now()).await.unwrap(), 1);
+        assert_eq!(world.parts(owned).await, 0);
+    }
+}

@@ -1,0 +1,187 @@
+//! Serves the links to files of this process: whoever has a link may put or get one object.
+
+use std::{
+    io::{Read as _, Seek as _, SeekFrom},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use sentinel_domain::{
+    ids::MediaId,
+    media::{BlobKey, BlobPart, FileLink, disposition},
+    ports::{BlobFiles, StoreError},
+    time::Timestamp,
+};
+use sentinel_http::{
+    extract::{Path, Query},
+    problem::Problem,
+};
+use serde::Deserialize;
+
+use crate::{
+    range::{Part, part},
+    service::MediaService,
+};
+
+/// Bytes that are read from a file at once.
+const CHUNK: usize = 128 * 1024;
+/// What a page may do that somebody opens from a link: nothing.
+const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+/// A link is good for about as long, and what it leads to never changes.
+const CACHE: &str = "private, max-age=3600, immutable";
+
+#[derive(Clone)]
+struct Files {
+    service: Arc<MediaService>,
+    files: Arc<dyn BlobFiles>,
+}
+
+/// The routes behind the links, if the blobs are files of this process. They are no part of the description: links are
+/// used as they are.
+pub fn files_router(service: &Arc<MediaService>) -> Router {
+    let Some(files) = service.files.clone() else { return Router::new() };
+    Router::new()
+        .route("/media/files/{id}/{part}", get(send).put(receive))
+        .with_state(Files { service: service.clone(), files })
+}
+
+/// What a link says beside its object.
+#[derive(Deserialize)]
+struct Terms {
+    expires: i64,
+    size: Option<u64>,
+    signature: String,
+}
+
+impl Files {
+    fn good(&self, (id, part): (MediaId, String), terms: &Terms) -> Result<FileLink, Problem> {
+        let part = part.parse::<BlobPart>().map_err(|()| Problem::not_found())?;
+        let link = FileLink { key: BlobKey::new(id, part), size: terms.size, expires: terms.expires };
+        if link.is_good(&self.service.keyring, &terms.signature, Timestamp::now()) {
+            return Ok(link);
+        }
+        let detail = "the link is wrong or its time is over; ask for a new one";
+        Err(Problem::new(StatusCode::FORBIDDEN, "invalid_link", detail))
+    }
+}
+
+async fn receive(
+    State(files): State<Files>,
+    Path(path): Path<(MediaId, String)>,
+    Query(terms): Query<Terms>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let link = files.good(path, &terms)?;
+    let size = link.size.ok_or_else(Problem::not_found)?;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: u64| announced != size) {
+        return Err(wrong_size(size));
+    }
+    let mut writer = files.files.begin(link.key).await?;
+    let mut body = request.into_body().into_data_stream();
+    let mut received = 0;
+    while let Some(chunk) = body.next().await {
+        let chunk =
+            chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off"))?;
+        received += chunk.len() as u64;
+        if received > size {
+            return Err(wrong_size(size));
+        }
+        writer.write(&chunk).await?;
+    }
+    if received != size {
+        return Err(wrong_size(size));
+    }
+    // Who was refused or deleted meanwhile leaves nothing.
+    let media = files.service.media.media(link.key.media).await?.ok_or(StoreError::NotFound)?;
+    if !media.can_be_completed(Timestamp::now()) {
+        return Err(Problem::not_found());
+    }
+    writer.finish().await?;
+    Ok(StatusCode::OK)
+}
+
+fn wrong_size(size: u64) -> Problem {
+    let detail = format!("the link takes exactly {size} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "wrong_size", detail)
+}
+
+async fn send(
+    State(files): State<Files>,
+    Path(path): Path<(MediaId, String)>,
+    Query(terms): Query<Terms>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let link = files.good(path, &terms)?;
+    if link.size.is_some() {
+        return Err(Problem::not_found());
+    }
+    let media = files.service.media.media(link.key.media).await?.ok_or(StoreError::NotFound)?;
+    if media.shown().is_none() {
+        return Err(Problem::not_found());
+    }
+    let mut file = files.files.open(link.key).await?;
+    let (kind, disposition) = match link.key.part {
+        BlobPart::Thumbnail => (thumbnail_type(&mut file)?, "inline".to_owned()),
+        _ => (media.content_type.served().to_owned(), disposition(&media)),
+    };
+    let size = file.metadata().map_err(StoreError::unavailable)?.len();
+    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let (status, first, length) = match part(asked, size) {
+        Part::Whole => (StatusCode::OK, 0, size),
+        Part::Some { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
+        Part::None => {
+            let detail = format!("the file has {size} bytes");
+            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", detail);
+            return Err(problem.with_header(header::CONTENT_RANGE, format!("bytes */{size}")));
+        }
+    };
+    file.seek(SeekFrom::Start(first)).map_err(StoreError::unavailable)?;
+    let mut response = (status, Body::from_stream(contents(file, length))).into_response();
+    let answer = response.headers_mut();
+    for (name, value) in [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)] {
+        answer.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::internal())?);
+    }
+    answer.insert(header::CONTENT_LENGTH, length.into());
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE));
+    answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {first}-{}/{size}", first + length - 1);
+        answer.insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).map_err(|_| Problem::internal())?);
+    }
+    Ok(response)
+}
+
+/// A thumbnail is one of the two that [`crate::picture`] makes.
+fn thumbnail_type(file: &mut std::fs::File) -> Result<String, StoreError> {
+    let mut first = [0; 1];
+    file.read_exact(&mut first).map_err(StoreError::unavailable)?;
+    Ok(if first[0] == 0xff { "image/jpeg" } else { "image/png" }.to_owned())
+}
+
+/// The next `length` bytes of a file, read on threads that may wait.
+fn contents(file: std::fs::File, length: u64) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+    stream::try_unfold((file, length), |(mut file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
+            file.read_exact(&mut chunk)?;
+            Ok::<_, std::io::Error>((file, chunk))
+        });
+        let (file, chunk) = read.await.map_err(std::io::Error::other)??;
+        let left = left - chunk.len() as u64;
+        Ok(Some((Bytes::from(chunk), (file, left))))
+    })
+}

@@ -1,0 +1,184 @@
+//! The HTTP routes.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sentinel_domain::{ids::MediaId, media::BlobPart, time::Timestamp};
+use sentinel_http::{
+    auth::AuthUser,
+    describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
+    extract::{Json, Path},
+    problem::{Problem, ProblemBody},
+    tokens::Tokens,
+};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    base::BaseUrl,
+    service::MediaService,
+    views::{AnnouncedUpload, BegunUpload, CompletedView, DetailsView},
+};
+
+#[derive(Clone)]
+struct App(Arc<MediaService>);
+
+impl FromRef<App> for Arc<Tokens> {
+    fn from_ref(app: &App) -> Self {
+        app.0.tokens.clone()
+    }
+}
+
+/// The routes with their description.
+pub fn router(service: Arc<MediaService>) -> OpenApiRouter {
+    described().with_state(App(service))
+}
+
+/// The description of the routes.
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(begin))
+        .routes(routes!(complete))
+        .routes(routes!(details))
+        .routes(routes!(file))
+        .routes(routes!(thumbnail))
+}
+
+/// Begin an upload
+///
+/// Send the bytes to `upload.url` with `upload.method` and `upload.headers`, without a token and within the hour. Then
+/// complete the upload, and name its id in `attachments` of a message, within the day.
+#[utoipa::path(
+    post, path = "/media/uploads", tag = "media", operation_id = "begin_upload",
+    security(("bearer" = [])), request_body = AnnouncedUpload,
+    responses(
+        (status = 201, description = "Where to put the bytes", body = BegunUpload),
+        (
+            status = 403, description = "The caller's files take too much room (`quota_exceeded`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesJson, MayBeMissing, NeedsToken, Any,
+    )
+)]
+async fn begin(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Json(announced): Json<AnnouncedUpload>,
+) -> Result<Response, Problem> {
+    let begun = service.begin(user.user_id, announced, &base).await?;
+    Ok((StatusCode::CREATED, Json(begun)).into_response())
+}
+
+/// Complete an upload
+///
+/// Checks size, hash and content, takes metadata out of pictures, and makes a small one. A repeat answers the same. After a
+/// refusal the bytes may be sent again to the same link.
+#[utoipa::path(
+    post, path = "/media/uploads/{id}/complete", tag = "media", operation_id = "complete_upload",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (status = 200, description = "The file as it is shown", body = CompletedView),
+        (
+            status = 409, description = "Nothing has been uploaded yet (`upload_missing`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 413, description = "The picture has too many pixels (`picture_too_large`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422,
+            description = "It is not what was announced (`wrong_size`, `wrong_hash`, `wrong_content_type`, `broken_picture`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn complete(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Path(id): Path<MediaId>,
+) -> Result<Json<CompletedView>, Problem> {
+    let (media, shown) = service.complete(user.user_id, id).await?;
+    Ok(Json(service.links(&base, Timestamp::now()).of(&media, &shown)?))
+}
+
+/// Details of a file
+///
+/// For its owner, and for the members of a chat where a message shows it.
+#[utoipa::path(
+    get, path = "/media/{id}/details", tag = "media", operation_id = "media_details",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (status = 200, description = "The file with links to it", body = DetailsView),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn details(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Path(id): Path<MediaId>,
+) -> Result<Json<DetailsView>, Problem> {
+    let (media, shown) = service.visible(user.user_id, id).await?;
+    Ok(Json(service.links(&base, Timestamp::now()).details(&media, &shown)?))
+}
+
+/// Get a file
+///
+/// Leads to a link that needs no token. What a browser could run is served as an attachment of no particular type.
+#[utoipa::path(
+    get, path = "/media/{id}", tag = "media", operation_id = "get_media",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (status = 302, description = "Where it is", headers(("Location" = String, description = "A link to it"))),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn file(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Path(id): Path<MediaId>,
+) -> Result<Response, Problem> {
+    let (media, _) = service.visible(user.user_id, id).await?;
+    Ok(found(service.links(&base, Timestamp::now()).to(media.id, BlobPart::Shown)?))
+}
+
+/// Get a small picture of a file
+///
+/// At most 320 pixels on a side. Only pictures have one.
+#[utoipa::path(
+    get, path = "/media/{id}/thumbnail", tag = "media", operation_id = "get_media_thumbnail",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (status = 302, description = "Where it is", headers(("Location" = String, description = "A link to it"))),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn thumbnail(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Path(id): Path<MediaId>,
+) -> Result<Response, Problem> {
+    let (media, shown) = service.visible(user.user_id, id).await?;
+    if shown.picture.is_none() {
+        return Err(Problem::not_found());
+    }
+    Ok(found(service.links(&base, Timestamp::now()).to(media.id, BlobPart::Thumbnail)?))
+}
+
+fn found(link: String) -> Response {
+    (StatusCode::FOUND, [(header::LOCATION, link)]).into_response()
+}

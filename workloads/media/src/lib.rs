@@ -1,0 +1,24 @@
+//! Media service: takes files in, checks them, and hands them out to members of their chats.
+//!
+//! [`router`] announces uploads, checks them and gives links; [`files_router`] serves the links where the bytes are files
+//! of this process; [`collect`] destroys what nobody uses.
+
+mod access;
+mod base;
+mod check;
+mod collect;
+mod files;
+mod http;
+mod links;
+mod picture;
+mod range;
+mod service;
+mod upload;
+mod views;
+
+pub use self::{
+    collect::{Collector, collect},
+    files::files_router,
+    http::{openapi, router},
+    service::MediaService,
+};

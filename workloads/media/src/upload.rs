@@ -1,0 +1,135 @@
+//! Announcing and completing uploads.
+
+use axum::http::StatusCode;
+use sentinel_domain::{
+    ids::{MediaId, UserId},
+    media::{BlobKey, BlobPart, InvalidMedia, Media, MediaState, NewUpload, Shown, UPLOAD_SECONDS, disposition},
+    ports::{Served, StoreError},
+    time::Timestamp,
+};
+use sentinel_http::{problem::Problem, rate::Action};
+use uuid::Uuid;
+
+use crate::{
+    base::BaseUrl,
+    check::{Checked, Refused},
+    service::MediaService,
+    views::{AnnouncedUpload, BegunUpload, UploadLinkView},
+};
+
+impl MediaService {
+    /// Notes an upload and says where to put its bytes.
+    pub(crate) async fn begin(
+        &self,
+        caller: UserId,
+        announced: AnnouncedUpload,
+        base: &BaseUrl,
+    ) -> Result<BegunUpload, Problem> {
+        self.limits.check(Action::Upload, &caller.to_string())?;
+        let AnnouncedUpload { filename, content_type, size, sha256 } = announced;
+        let limits = &self.config.limits;
+        let new = NewUpload::check(&filename, &content_type, size, sha256.as_deref(), limits)
+            .map_err(|error| refused(&error))?;
+        new.check_quota(self.media.usage(caller).await?, limits).map_err(|error| refused(&error))?;
+        let NewUpload { filename, content_type, size, sha256 } = new;
+        let media = Media {
+            id: MediaId(Uuid::now_v7()),
+            owner: caller,
+            filename,
+            content_type,
+            size,
+            sha256,
+            state: MediaState::Pending,
+            shown: None,
+        };
+        let now = Timestamp::now();
+        let link = self.blobs.put_link(&base.0, &media, now)?;
+        let media_id = media.id;
+        self.media.create(media).await?;
+        metrics::counter!("media_uploads_total").increment(1);
+        let expires_at = now.plus_seconds(UPLOAD_SECONDS);
+        let headers = link.headers.into_iter().collect();
+        Ok(BegunUpload { media_id, upload: UploadLinkView { method: "PUT", url: link.url, headers, expires_at } })
+    }
+
+    /// Checks what was uploaded and makes what is shown. A repeat gives the same.
+    pub(crate) async fn complete(&self, caller: UserId, id: MediaId) -> Result<(Media, Shown), Problem> {
+        let media = self.own(caller, id).await?;
+        if let Some(shown) = media.shown().copied() {
+            return Ok((media, shown));
+        }
+        if !media.can_be_completed(Timestamp::now()) {
+            return Err(Problem::not_found());
+        }
+        let upload = BlobKey::new(id, BlobPart::Upload);
+        // What was taken is what is checked and kept, whatever is put there meanwhile.
+        let _permit = self.memory.take(media.size, 1024).await.ok_or_else(Problem::unavailable)?;
+        let checked = match self.blobs.size(upload).await? {
+            None => {
+                let detail = "nothing has been uploaded yet; put the bytes where you were told, then complete";
+                return Err(Problem::new(StatusCode::CONFLICT, "upload_missing", detail));
+            }
+            // What is too long is not even looked at.
+            Some(found) if found != media.size => Err(Refused::Size { found, announced: media.size }),
+            Some(_) => self.check(&media, self.blobs.get(upload).await?).await,
+        };
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                // The link is still good: a better upload may follow.
+                self.blobs.delete(upload).await?;
+                metrics::counter!("media_refused_total").increment(1);
+                return Err(refusal.into());
+            }
+        };
+        let shown = self.keep(&media, checked).await?;
+        match self.media.complete(id, shown).await {
+            Ok(()) => {}
+            // Somebody else completed it, or its owner is gone.
+            Err(StoreError::NotFound) => {
+                let media = self.own(caller, id).await?;
+                let shown = *media.shown().ok_or(StoreError::NotFound)?;
+                return Ok((media, shown));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.blobs.delete(upload).await?;
+        metrics::counter!("media_completed_total").increment(1);
+        Ok((Media { state: MediaState::Ready, shown: Some(shown), ..media }, shown))
+    }
+
+    /// Writes what is shown.
+    async fn keep(&self, media: &Media, checked: Checked) -> Result<Shown, StoreError> {
+        let key = |part| BlobKey::new(media.id, part);
+        let served = Served { content_type: media.content_type.served().to_owned(), disposition: disposition(media) };
+        match checked {
+            Checked::File(bytes) => {
+                let size = bytes.len() as u64;
+                self.blobs.put(key(BlobPart::Shown), bytes, &served).await?;
+                Ok(Shown { size, picture: None })
+            }
+            Checked::Picture(prepared) => {
+                let size = prepared.shown.len() as u64;
+                self.blobs.put(key(BlobPart::Shown), prepared.shown, &served).await?;
+                let small =
+                    Served { content_type: prepared.thumbnail_type.to_owned(), disposition: "inline".to_owned() };
+                self.blobs.put(key(BlobPart::Thumbnail), prepared.thumbnail, &small).await?;
+                Ok(Shown { size, picture: Some(prepared.picture) })
+            }
+        }
+    }
+}
+
+fn refused(error: &InvalidMedia) -> Problem {
+    let detail = error.to_string();
+    match error {
+        InvalidMedia::Filename => Problem::invalid("filename", "invalid_filename", detail),
+        InvalidMedia::ContentType => Problem::invalid("content_type", "invalid_content_type", detail),
+        InvalidMedia::Empty => Problem::invalid("size", "empty_file", detail),
+        InvalidMedia::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail.clone())
+            .with_field("size", "file_too_large", detail),
+        InvalidMedia::Quota(_) => Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail),
+        InvalidMedia::Sha256 => Problem::invalid("sha256", "invalid_sha256", detail),
+        InvalidMedia::Kind | InvalidMedia::Attachments => Problem::invalid("type", "wrong_type", detail),
+    }
+}

@@ -1,0 +1,79 @@
+//! Files that messages show. A file is let into the chat before the message is written, so no member ever sees a message
+//! whose file is not to be had; a file without its message harms nobody and goes away by itself.
+
+use std::collections::BTreeSet;
+
+use sentinel_domain::{
+    ids::{ChatId, MediaId, MessageId, UserId},
+    media::{ATTACHMENTS_PER_MESSAGE, InvalidMedia, kind_of_message},
+    message::MessageKind,
+    ports::StoreError,
+    time::Timestamp,
+};
+use sentinel_http::problem::Problem;
+
+use crate::service::MessageService;
+
+/// Lets the members of a chat see the caller's files, and tells what kind of message shows them.
+pub(crate) async fn attach(
+    service: &MessageService,
+    caller: UserId,
+    chat: ChatId,
+    said: Option<MessageKind>,
+    attachments: &[MediaId],
+    now: Timestamp,
+) -> Result<MessageKind, Problem> {
+    let each_once = attachments.iter().collect::<BTreeSet<_>>().len() == attachments.len();
+    if attachments.len() > ATTACHMENTS_PER_MESSAGE || !each_once {
+        let detail = InvalidMedia::Attachments.to_string();
+        return Err(Problem::invalid("attachments", "too_many_attachments", detail));
+    }
+    let mut types = Vec::with_capacity(attachments.len());
+    if !attachments.is_empty() {
+        service.chats.chat(caller, chat).await?;
+    }
+    for id in attachments {
+        let media = service.media.media(*id).await?.filter(|media| media.owner == caller);
+        let attached = !service.media.chats_of(*id).await?.is_empty();
+        let media = media.filter(|media| media.can_be_sent(attached, now)).ok_or_else(unknown)?;
+        types.push(media.content_type);
+    }
+    let kind =
+        kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))?;
+    for id in attachments {
+        service.media.attach(*id, chat).await?;
+    }
+    Ok(kind)
+}
+
+fn unknown() -> Problem {
+    Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours")
+}
+
+/// The files that a message of the caller shows.
+pub(crate) async fn of(
+    service: &MessageService,
+    caller: UserId,
+    chat: ChatId,
+    message: MessageId,
+) -> Result<Vec<MediaId>, Problem> {
+    match service.chats.message(caller, chat, message).await {
+        Ok(message) if message.sender_id == caller => Ok(message.attachments),
+        // Whether it may be deleted is not decided here.
+        Ok(_) | Err(StoreError::NotFound) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the files of a deleted message away from its chat; one that no other chat shows is destroyed.
+pub(crate) async fn release(
+    service: &MessageService,
+    chat: ChatId,
+    attachments: &[MediaId],
+    now: Timestamp,
+) -> Result<(), Problem> {
+    for id in attachments {
+        service.media.detach(*id, chat, now).await?;
+    }
+    Ok(())
+}
