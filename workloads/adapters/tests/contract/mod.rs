@@ -249,8 +249,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, chats, messages, history, receipts, inbox, media, deletion
-            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, deletion,
+            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, media, deletion,
             notifications, push
         }
     };

@@ -10,7 +10,7 @@ import { touch } from './cache';
 import { announcement, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
 import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
-import { reloadSoon } from './listing';
+import { reloadFor, reloadSoon } from './listing';
 import { forgetSent } from './sending';
 import { localToast } from './toasts';
 
@@ -54,7 +54,7 @@ export function message(message: Message, live: boolean): void {
   }
   if (message.sender_id === me.value) return;
   stopped(message.chat_id);
-  if (!chat) return reloadSoon();
+  if (!chat) return live ? reloadFor(message) : reloadSoon();
   confirmSoon();
   if (!live || !fresh) return;
   if (current.value === message.chat_id) announcement.value = strings.announce(nameOf(chat), message.message || strings.aFile);

@@ -2,12 +2,13 @@
 import { blocks } from '../api/accounts';
 import { chats as fetchChats, startChat } from '../api/messages';
 import { ApiError } from '../api/problem';
-import type { Profile } from '../api/types';
+import type { Message, Profile } from '../api/types';
 import { loaded, opened } from '../store/chats';
 import { touch } from './cache';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
-import { blocked, chats, identity, listed, me } from './state';
+import { blocked, chats, current, identity, listed, me } from './state';
+import { localToast } from './toasts';
 
 let soon: ReturnType<typeof setTimeout> | null = null;
 
@@ -21,6 +22,19 @@ export async function reload(): Promise<void> {
   touch();
   confirmSoon();
   void subscribe();
+  for (const message of newcomers.splice(0)) {
+    const chat = chats.value.get(message.chat_id);
+    if (chat && current.value !== message.chat_id) localToast(chat, message);
+  }
+}
+
+/** Messages of chats that were not in the list yet: who wrote them is known when it has been loaded. */
+const newcomers: Message[] = [];
+
+/** Loads the list because of a message of a chat that is not in it, and tells of the message then. */
+export function reloadFor(message: Message): void {
+  newcomers.push(message);
+  reloadSoon();
 }
 
 /** Loads the list, once for all who ask within a short time, and again later if it can't be had now. */
