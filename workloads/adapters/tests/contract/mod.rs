@@ -249,8 +249,8 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, media, deletion,
-            notifications, push
+            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, media,
+            deletion, notifications, push
         }
     };
     ($factory:path; $($module:ident),+) => {
