@@ -76,7 +76,9 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         if in_data {
             if line == "." {
                 in_data = false;
-                shared.taken.lock().unwrap().push(Taken { to: to.clone(), text: std::mem::take(&mut text) });
+                // As a reader shows it: quoted-printable (RFC 2045) undone.
+                let shown = std::mem::take(&mut text).replace("=\n", "").replace("=3D", "=");
+                shared.taken.lock().unwrap().push(Taken { to: to.clone(), text: shown });
                 shared.news.notify_waiters();
                 write.write_all(b"250 taken\r\n").await?;
             } else {
