@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn fcm(id: &str, token: &str) -> Option<Value> {
-    Some(json!({"device_id": id, "platform": "fcm", "token": token}))
+fn fcm(id: &str, token: &str) -> Value {
+    json!({"device_id": id, "platform": "fcm", "token": token})
 }
 
 #[tokio::test]
@@ -11,14 +11,14 @@ async fn devices_are_registered_moved_and_removed() {
     let world = World::new().await;
     let devices = "/notifications/devices";
     let count = async |user| world.service.devices.devices(user).await.unwrap().len();
-    assert_eq!(world.call(world.bob, "POST", devices, fcm("phone", "t1")).await.0, 204);
+    assert_eq!(world.call(world.bob, "POST", devices, Some(fcm("phone", "t1"))).await.0, 204);
     let browser = json!({"device_id": "firefox", "platform": "webpush", "subscription": {
         "endpoint": "https://push.example/1", "expirationTime": null, "keys": {"p256dh": "k", "auth": "a"},
     }});
     assert_eq!(world.call(world.bob, "POST", devices, Some(browser)).await.0, 204);
     assert_eq!(count(world.bob).await, 2);
     // Somebody else logs in on the phone.
-    assert_eq!(world.call(world.ann, "POST", devices, fcm("phone", "t1")).await.0, 204);
+    assert_eq!(world.call(world.ann, "POST", devices, Some(fcm("phone", "t1"))).await.0, 204);
     assert_eq!((count(world.bob).await, count(world.ann).await), (1, 1));
     assert_eq!(world.call(world.bob, "DELETE", "/notifications/devices/phone", None).await.0, 204);
     assert_eq!(count(world.ann).await, 1, "it is hers now");
