@@ -118,6 +118,10 @@ pub struct DependencyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+    /// When the platform's own look at it ended whose findings are told here; RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub looked_at: Option<String>,
 }
 
 /// How the migration of the stores stands.

@@ -39,6 +39,7 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
         version: image.filter(|_| workload.settled).map(|image| image.version().to_owned()),
         image: image.map(ToString::to_string),
         problem: None,
+        looked_at: None,
         message: message.map(|text| text.chars().take(MESSAGE_MAX).collect()),
     }
 }

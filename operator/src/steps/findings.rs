@@ -10,14 +10,14 @@ use crate::{
     names::{COMPONENT, Component},
 };
 
-/// The newest findings of all Jobs whose pods are still there.
-pub fn newest(observed: &Observed) -> Option<Findings> {
+/// The newest findings of all Jobs whose pods are still there, and when that one ended.
+pub fn newest(observed: &Observed) -> Option<(Timestamp, Findings)> {
     let is_job = |pod: &&Pod| {
         let labels = pod.metadata.labels.as_ref();
         labels.and_then(|labels| labels.get(COMPONENT)).is_some_and(|part| part == Component::Migration.as_str())
     };
     let found = observed.pods.iter().filter(is_job).filter_map(of_pod);
-    found.max_by_key(|(time, _)| *time).map(|(_, findings)| findings)
+    found.max_by_key(|(time, _)| *time)
 }
 
 /// What the pod of a Job found, and when it ended.

@@ -1,5 +1,6 @@
 //! How the stores of profile Distributed are doing.
 
+use jiff::Timestamp;
 use sentinel_domain::findings::Finding;
 
 use super::workload::{self, Workload};
@@ -33,8 +34,17 @@ pub fn assess(
     for status in &mut all {
         let Some(store) = Store::ALL.into_iter().find(|store| store.as_str() == status.name) else { continue };
         let before = previous.iter().find(|before| before.name == status.name && before.provider == status.provider);
-        match found.as_ref().and_then(|found| found.stores.get(&status.name)) {
-            Some(finding) => add(chat, store, status, finding, sequence),
+        // The pod of a later look may be gone while that of an earlier one is there, as of the migration.
+        let is_newer = |time: &Timestamp| {
+            let known = before.and_then(|before| before.looked_at.as_deref()?.parse::<Timestamp>().ok());
+            known.is_none_or(|known| *time >= known)
+        };
+        let newer = found.as_ref().filter(|(time, _)| is_newer(time));
+        match newer.and_then(|(time, found)| Some((time, found.stores.get(&status.name)?))) {
+            Some((time, finding)) => {
+                add(chat, store, status, finding, sequence);
+                status.looked_at = Some(time.to_string());
+            }
             None => carry(status, before),
         }
     }
@@ -62,6 +72,7 @@ fn add(chat: &ValidChat, store: Store, status: &mut DependencyStatus, finding: &
 /// Keeps what was found before.
 fn carry(status: &mut DependencyStatus, before: Option<&DependencyStatus>) {
     let Some(before) = before else { return };
+    status.looked_at.clone_from(&before.looked_at);
     if status.provider == EXTERNAL || (status.version.is_some() && status.image == before.image) {
         status.version = before.version.clone().or(status.version.take());
     }

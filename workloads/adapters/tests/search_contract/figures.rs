@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use sentinel_domain::ports::{SearchIndex, SearchQuery};
+use sentinel_domain::ports::SearchQuery;
 
 use super::{Engine, NOW, message, pair};
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::MessageKind,
-    ports::{SearchIndex, SearchQuery},
+    ports::SearchQuery,
     time::Timestamp,
 };
 use uuid::Uuid;

@@ -1,7 +1,5 @@
 //! Events are handled late, twice and out of order.
 
-use sentinel_domain::ports::SearchIndex;
-
 use super::{Engine, NOW, message, pair, version};
 
 pub async fn what_comes_late_changes_nothing(engine: Engine) {
