@@ -253,7 +253,7 @@ def test_the_recipient_is_told_and_reading_the_chat_reads_it(people, chat):
     def seen():
         answer = call("GET", "/notifications", bob.token)
         assert answer.status_code == 200, answer.text
-        mine = [one for one in answer.json()["notifications"] if one["message_id"] == message["message_id"]]
+        mine = [one for one in answer.json()["notifications"] if one.get("message_id") == message["message_id"]]
         return mine[0]["read"] if mine else None
 
     until(seen, lambda read: read is False)

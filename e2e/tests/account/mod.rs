@@ -87,19 +87,20 @@ impl Account {
         self.paged(&path, "hits", |hit| hit["message"]["message_id"].clone()).await
     }
 
-    /// Ids of the messages that the account was notified of, oldest first.
+    /// Ids of the messages that the account was notified of, oldest first; not every notification is about one.
     pub async fn notified(&self) -> Vec<String> {
         self.paged("/notifications?limit=100", "notifications", |one| one["message_id"].clone()).await
     }
 
-    /// A text of each entry of a list that comes newest first, in pages.
+    /// A text of each entry that has it, of a list that comes newest first, in pages.
     async fn paged(&self, path: &str, list: &str, text: impl Fn(&Value) -> Value) -> Vec<String> {
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {
             let page = self.call(Method::GET, &format!("{path}{cursor}"), None).await;
             let entries = page[list].as_array().expect("a list");
-            all.extend(entries.iter().map(|entry| text(entry).as_str().expect("a text").to_owned()));
+            let texts = entries.iter().map(&text).filter(|text| !text.is_null());
+            all.extend(texts.map(|text| text.as_str().expect("a text").to_owned()));
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => break,
