@@ -1,8 +1,9 @@
 //! What the service does about each platform event.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, MessageId, UserId},
@@ -17,6 +18,13 @@ use crate::{delay, service::NotificationService};
 /// Seconds for which a message is news to open sockets; what comes later is in the list.
 const NEWS_SECONDS: i64 = 60;
 
+/// Chats whose events are worked off at the same time; those of one chat stay in order.
+const AT_ONCE: usize = 16;
+/// How often an event is tried before the whole batch is given back to be tried again: most outages are short, and what
+/// was done need not be done twice.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
 /// Keeps notifications in step with messages. Everything is looked at as it is now, so an event that comes late or twice
 /// changes nothing.
 pub struct Notifier(pub Arc<NotificationService>);
@@ -25,14 +33,33 @@ pub struct Notifier(pub Arc<NotificationService>);
 impl EventHandler for Notifier {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
         delay::ripen(events, self.0.config.push.notify_delay_millis).await;
+        let mut chats: HashMap<ChatId, Vec<&PlatformEvent>> = HashMap::new();
         for event in events {
-            self.apply(event).await.map_err(|error| HandlerError::Unavailable(error.into()))?;
+            chats.entry(event.chat_id).or_default().push(event);
         }
-        Ok(())
+        let done = stream::iter(chats.into_values())
+            .map(|events| self.apply_in_order(events))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>();
+        done.await.map_err(|error| HandlerError::Unavailable(error.into()))
     }
 }
 
 impl Notifier {
+    async fn apply_in_order(&self, events: Vec<&PlatformEvent>) -> Result<(), StoreError> {
+        for event in events {
+            let mut tries = 1;
+            while let Err(error) = self.apply(event).await {
+                if tries == TRIES {
+                    return Err(error);
+                }
+                tokio::time::sleep(FIRST_PAUSE * (1 << tries)).await;
+                tries += 1;
+            }
+        }
+        Ok(())
+    }
+
     async fn apply(&self, event: &PlatformEvent) -> Result<(), StoreError> {
         let notifications = &self.0.notifications;
         match event.change {
