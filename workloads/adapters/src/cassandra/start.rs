@@ -14,12 +14,12 @@ use sentinel_domain::{
     time::Timestamp,
 };
 
+use super::{Shared, batch::Writes, chat::KnownChat, detached, inbox::EventKind, order::Place, times::write_time};
+
 /// For how long a start that many race for is tried.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The longest pause before another try; a random part of it, so that those who collided do not do so again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-
-use super::{Shared, batch::Writes, chat::KnownChat, detached, inbox::EventKind, order::Place, times::write_time};
 
 impl Shared {
     /// The one chat of two accounts, and whether this made it.
