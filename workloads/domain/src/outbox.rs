@@ -21,6 +21,14 @@ pub struct PlatformEvent {
     pub change: Change,
 }
 
+impl PlatformEvent {
+    /// The chat's other member; in a chat with oneself, oneself.
+    pub fn peer_of(&self, member: UserId) -> UserId {
+        let [low, high] = self.members;
+        if low == member { high } else { low }
+    }
+}
+
 /// What happened to a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

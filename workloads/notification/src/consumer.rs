@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, MessageId, UserId},
@@ -63,13 +63,13 @@ impl Notifier {
     async fn apply(&self, event: &PlatformEvent) -> Result<(), StoreError> {
         let notifications = &self.0.notifications;
         match event.change {
-            Change::Written { message_id, sender_id } => self.written(event.chat_id, message_id, sender_id).await,
+            Change::Written { message_id, sender_id } => {
+                self.written(event.chat_id, message_id, sender_id, event.peer_of(sender_id)).await
+            }
             // A notification shows the text as it is when it is looked at.
             Change::Edited { .. } => Ok(()),
             Change::Deleted { message_id, sender_id } => {
-                let [low, high] = event.members;
-                let recipient = if low == sender_id { high } else { low };
-                notifications.withdraw(recipient, message_id).await
+                notifications.withdraw(event.peer_of(sender_id), message_id).await
             }
             Change::Read { message_id, user_id } => {
                 notifications.mark_chat_read(user_id, event.chat_id, message_id).await
@@ -83,12 +83,20 @@ impl Notifier {
         }
     }
 
-    async fn written(&self, chat: ChatId, message: MessageId, sender: UserId) -> Result<(), StoreError> {
+    async fn written(
+        &self,
+        chat: ChatId,
+        message: MessageId,
+        sender: UserId,
+        recipient: UserId,
+    ) -> Result<(), StoreError> {
         let service = &self.0;
-        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
-        let recipient = chat.peer_of(sender);
-        let preferences = service.notifications.preferences(recipient).await?;
-        let blocked = service.accounts.blocked_between(sender, recipient).await?;
+        let (current, preferences, blocked) = try_join!(
+            service.current(sender, chat, message),
+            service.notifications.preferences(recipient),
+            service.accounts.blocked_between(sender, recipient),
+        )?;
+        let Some((chat, message)) = current else { return Ok(()) };
         let now = Timestamp::now();
         match decide(&chat, &message, &preferences, blocked, now) {
             Ok(notification) => {

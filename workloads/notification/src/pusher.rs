@@ -4,7 +4,7 @@
 //! up nobody's list of notifications. An event is done once its pushes are; one that comes again finds by what was
 //! pushed that nothing is left to do.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
@@ -28,8 +28,8 @@ pub struct Pusher(pub Arc<NotificationService>);
 /// What is left to do about a batch of events.
 #[derive(Default)]
 struct Batch {
-    /// The newest message of each chat and sender: it takes the place of those before it.
-    written: HashMap<(ChatId, UserId), MessageId>,
+    /// The newest message of each chat, sender and recipient: it takes the place of those before it.
+    written: HashMap<(ChatId, UserId, UserId), MessageId>,
     /// How far each chat was read by whom.
     read: HashMap<(ChatId, UserId), MessageId>,
 }
@@ -37,21 +37,23 @@ struct Batch {
 impl Batch {
     fn of(events: &[PlatformEvent]) -> Self {
         let mut batch = Self::default();
-        let note = |all: &mut HashMap<_, MessageId>, key, id: MessageId| {
-            let newest = all.entry(key).or_insert(id);
-            *newest = id.max(*newest);
-        };
         for event in events {
             match event.change {
                 Change::Written { message_id, sender_id } => {
-                    note(&mut batch.written, (event.chat_id, sender_id), message_id);
+                    let key = (event.chat_id, sender_id, event.peer_of(sender_id));
+                    raise(&mut batch.written, key, message_id);
                 }
-                Change::Read { message_id, user_id } => note(&mut batch.read, (event.chat_id, user_id), message_id),
+                Change::Read { message_id, user_id } => raise(&mut batch.read, (event.chat_id, user_id), message_id),
                 Change::Edited { .. } | Change::Deleted { .. } | Change::ChatDeleted => {}
             }
         }
         batch
     }
+}
+
+fn raise<K: Eq + Hash>(newest: &mut HashMap<K, MessageId>, key: K, id: MessageId) {
+    let newest = newest.entry(key).or_insert(id);
+    *newest = id.max(*newest);
 }
 
 #[async_trait]
@@ -60,7 +62,7 @@ impl EventHandler for Pusher {
         delay::ripen(events, self.0.config.push.delay_millis).await;
         let Batch { written, read } = Batch::of(events);
         let pushed = stream::iter(written)
-            .map(|((chat, sender), message)| self.written(chat, sender, message))
+            .map(|((chat, sender, recipient), message)| self.written(chat, message, sender, recipient))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await;
@@ -79,14 +81,20 @@ fn unavailable(error: StoreError) -> HandlerError {
 }
 
 impl Pusher {
-    async fn written(&self, chat: ChatId, sender: UserId, message: MessageId) -> Result<(), StoreError> {
+    async fn written(
+        &self,
+        chat: ChatId,
+        message: MessageId,
+        sender: UserId,
+        recipient: UserId,
+    ) -> Result<(), StoreError> {
         let (service, now) = (&self.0, Timestamp::now());
-        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
-        let recipient = chat.peer_of(sender);
+        // First what is cheap and mostly ends it: many have no device.
         let devices = service.devices_of(recipient, now).await?;
         if devices.is_empty() {
             return Ok(());
         }
+        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
         let preferences = service.notifications.preferences(recipient).await?;
         let blocked = service.accounts.blocked_between(sender, recipient).await?;
         let pushed = service.devices.pushed_up_to(recipient, chat.id).await?;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures::try_join;
 use sentinel_domain::{
     config::PlatformConfig,
     event::Fanout,
@@ -49,14 +50,10 @@ impl NotificationService {
         chat: ChatId,
         message: MessageId,
     ) -> Result<Option<(Chat, Message)>, StoreError> {
-        let found = async {
-            let chat = self.chats.chat(member, chat).await?;
-            let message = self.chats.message(member, chat.id, message).await?;
-            Ok(Some((chat, message)))
-        };
-        match found.await {
+        match try_join!(self.chats.chat(member, chat), self.chats.message(member, chat, message)) {
+            Ok(found) => Ok(Some(found)),
             Err(StoreError::NotFound) => Ok(None),
-            found => found,
+            Err(error) => Err(error),
         }
     }
 

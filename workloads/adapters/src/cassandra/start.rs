@@ -30,7 +30,10 @@ impl Shared {
         now: Timestamp,
     ) -> Result<(Chat, bool), StoreError> {
         let id = ChatId::of_pair(caller, peer);
-        // Those of this process take turns: transactions of one row that overlap disturb one another.
+        if let Some(known) = self.known(id).await?.chat {
+            return Ok((self.repaired(caller, known).await?.chat, false));
+        }
+        // Those of this process that make one take turns: transactions of one row that overlap disturb one another.
         let turn = self.starts.wait(id).await;
         let known = self.known(id).await?;
         if let Some(known) = known.chat {

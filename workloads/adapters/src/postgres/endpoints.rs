@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 /// How long one endpoint has to answer.
 const PROBE: Duration = Duration::from_secs(2);
 /// How long a program that starts waits for a server.
-const START: Duration = Duration::from_secs(10);
+pub(super) const START: Duration = Duration::from_secs(10);
 /// Between two looks at all endpoints while starting.
 const PAUSE: Duration = Duration::from_millis(250);
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ACQUIRE, IDLE_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, PostgresError, STATEMENT_TIMEOUT,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, START},
     retention::{self, SessionLifetime},
 };
 
@@ -70,6 +70,20 @@ impl Link {
             self.suspect();
         }
         result
+    }
+
+    /// The first connection of a program that starts, with the patience that [`Self::open`] has: on a machine on which
+    /// everything starts at once, a server that answered a moment ago may not answer in time.
+    pub(super) async fn first(&self) -> Result<PoolConnection<sqlx::Postgres>, PostgresError> {
+        let deadline = tokio::time::Instant::now() + START;
+        loop {
+            match self.acquire().await {
+                Err(sqlx::Error::PoolTimedOut) if tokio::time::Instant::now() < deadline => {
+                    tracing::debug!("waiting for a first connection to postgres");
+                }
+                result => return result.map_err(|source| self.endpoints.classify(self.current(), source)),
+            }
+        }
     }
 
     /// Asks for a look at the endpoints.

@@ -59,7 +59,7 @@ impl Postgres {
     pub async fn connect(config: &PostgresConfig, fanout: Arc<dyn Fanout>) -> Result<Self, PostgresError> {
         let endpoints = Endpoints::new(config.clone())?;
         let link = Arc::new(Link::open(endpoints).await?);
-        let mut connection = link.acquire().await.map_err(|source| link.endpoints.classify(link.current(), source))?;
+        let mut connection = link.first().await?;
         schema::check(&mut connection).await?;
         drop(connection);
         let stop = CancellationToken::new();
