@@ -252,6 +252,7 @@ impl Process<'_> {
             notifications: Arc::new(self.cassandra.clone()),
             devices: Arc::new(self.cassandra.clone()),
             pushes: Arc::new(Pushes::load(&self.config)?),
+            administration: self.postgres.clone(),
             fanout,
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),

@@ -115,6 +115,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         notifications: Arc::new(store.clone()),
         devices: Arc::new(store.clone()),
         pushes: Arc::new(Pushes::load(&config)?),
+        administration: Arc::new(store.clone()),
         fanout: hub.clone(),
         tokens: tokens.clone(),
         keyring: keyring.clone(),

@@ -186,6 +186,11 @@ statements! {
     set_notification_read: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET read = true
         WHERE user_id = ? AND message_id = ?";
     delete_notification: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ? AND message_id = ?";
+    insert_notice: Write = "INSERT INTO notices (user_id, message_id, header, body) VALUES (?, ?, ?, ?)
+        USING TIMESTAMP ? AND TTL ?";
+    notices: Read = "SELECT message_id, header, body FROM notices
+        WHERE user_id = ? AND message_id >= ? AND message_id <= ?";
+    delete_notices: Write = "DELETE FROM notices USING TIMESTAMP ? WHERE user_id = ?";
     delete_notifications: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ?";
     preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
     set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";

@@ -11,6 +11,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0005_mail.sql")),
     M::up(include_str!("schema/0006_push.sql")),
     M::up(include_str!("schema/0007_media.sql")),
+    M::up(include_str!("schema/0008_notices.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

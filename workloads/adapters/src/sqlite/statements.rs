@@ -225,9 +225,10 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5)";
 
     // Notifications
-    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications (user_id, message_id, chat_id, sender_id, read)
-        SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1";
-    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read FROM notifications
+    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications
+        (user_id, message_id, chat_id, sender_id, read, header, body)
+        SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM accounts WHERE id = ?1";
+    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read, header, body FROM notifications
         WHERE user_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
     NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";
