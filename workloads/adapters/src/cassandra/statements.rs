@@ -154,6 +154,7 @@ statements! {
     delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
     insert_owned: Write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, ?) USING TIMESTAMP ?";
     owned_media: Read = "SELECT media_id FROM media_of_owner WHERE owner = ?";
+    owned_media_after: Read = "SELECT media_id FROM media_of_owner WHERE owner = ? AND media_id > ? LIMIT ?";
     media_usage: Read = "SELECT count(*), sum(size) FROM media_of_owner WHERE owner = ?";
     delete_owned: Write = "DELETE FROM media_of_owner USING TIMESTAMP ? WHERE owner = ? AND media_id = ?";
     attach_media: Write = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?) USING TIMESTAMP ?";

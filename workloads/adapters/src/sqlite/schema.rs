@@ -12,6 +12,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0006_push.sql")),
     M::up(include_str!("schema/0007_media.sql")),
     M::up(include_str!("schema/0008_notices.sql")),
+    M::up(include_str!("schema/0009_media_of_owner.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

@@ -185,6 +185,8 @@ statements! {
     CONDEMN_MEDIA = "UPDATE media SET state = ?2 WHERE id = ?1";
     CONDEMN_MEDIA_OF = "UPDATE media SET state = ?2 WHERE owner = ?1";
     MEDIA_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM media WHERE owner = ?1 AND state < ?2";
+    MEDIA_OF_OWNER = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
+        FROM media WHERE owner = ?1 AND id > ?2 AND +state < ?3 ORDER BY id LIMIT ?4";
     DELETE_MEDIA = "DELETE FROM media WHERE id = ?1";
     ATTACH_MEDIA = "INSERT OR IGNORE INTO media_chats (media_id, chat_id) VALUES (?1, ?2)";
     DETACH_MEDIA = "DELETE FROM media_chats WHERE media_id = ?1 AND chat_id = ?2";
