@@ -225,6 +225,7 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     INSERT_DEAD_LETTER = "INSERT OR REPLACE INTO dead_letters (consumer, event_id, event, why, at)
         VALUES (?1, ?2, ?3, ?4, ?5)";
+    PRUNE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE at < ?1";
 
     // Notifications
     INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications
