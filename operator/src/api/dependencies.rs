@@ -233,7 +233,7 @@ pub struct ExternalKafka {
     #[serde(default = "topic")]
     #[schemars(length(min = 1, max = 249))]
     pub topic: String,
-    /// Topic of events that could not be handled.
+    /// Topic of events that could not be handled; made to keep them for 30 days.
     #[serde(default = "dead_letters")]
     #[schemars(length(min = 1, max = 249))]
     pub dead_letter_topic: String,

@@ -9,6 +9,7 @@
 mod dependencies;
 mod gateway;
 mod mail;
+mod media;
 mod platform;
 mod push;
 pub mod rules;
@@ -29,6 +30,7 @@ pub use self::{
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     mail::{Mail, MailTls},
+    media::Media,
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
     push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
@@ -103,6 +105,9 @@ pub struct SentinelChatSpec {
     /// What one caller can do.
     #[serde(default)]
     pub limits: Limits,
+    /// Files that users send each other.
+    #[serde(default)]
+    pub media: Media,
     /// Pushes to devices whose app is not open.
     #[serde(default)]
     pub push: Push,

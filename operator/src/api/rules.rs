@@ -100,6 +100,16 @@ pub const RULES: &[Rule] = &[
         "profile cannot change: restore the old value; to use the other profile, create a second SentinelChat and move the data",
     ),
     rule(
+        "spec",
+        "self.profile != 'Embedded' || !has(self.media.cdnBaseUrl)",
+        "media.cdnBaseUrl: leave it out; profile Embedded serves files itself",
+    ),
+    rule(
+        "spec.media",
+        "!has(self.cdnBaseUrl) || self.cdnBaseUrl.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')",
+        "media.cdnBaseUrl: write scheme, host and, if need be, a path, for example https://cdn.example.com",
+    ),
+    rule(
         "spec.mail",
         "self.host.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",
         "mail.host: write the relay's name without scheme and port, for example smtp.example.com",

@@ -136,6 +136,6 @@ fn s3(chat: &ValidChat, dependencies: &Dependencies) -> S3Config {
         public_endpoint: external.and_then(|external| {
             external.public_endpoint.clone().or_else(|| external.access.endpoints.first().cloned())
         }),
-        cdn_base_url: None,
+        cdn_base_url: chat.spec.media.cdn_base_url.clone(),
     }
 }

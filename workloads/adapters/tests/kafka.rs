@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use rdkafka::{
     ClientConfig, Message,
-    admin::{AdminClient, AdminOptions},
+    admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
     message::Headers,
@@ -277,6 +277,26 @@ async fn what_can_not_be_handled_is_kept_aside_with_the_reason() {
     assert_eq!(garbage, b"no event");
     assert!(why["error"].contains("not an event"), "{why:?}");
     ended(consumer).await;
+    topics.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_aside_is_kept_for_thirty_days() {
+    let topics = Topics::make(1).await;
+    let admin: AdminClient<DefaultClientContext> = topics.plain().create().unwrap();
+    let dead = ResourceSpecifier::Topic(&topics.config.dead_letters);
+    let until = Instant::now() + PATIENCE;
+    let days = loop {
+        let described = admin.describe_configs([&dead], &AdminOptions::new()).await.unwrap().remove(0);
+        // The topic may be younger than what the broker that is asked knows of.
+        if let Ok(found) = described {
+            let value = found.get("retention.ms").and_then(|entry| entry.value.clone()).unwrap();
+            break value.parse::<u64>().unwrap() / (24 * 3600 * 1000);
+        }
+        assert!(Instant::now() < until, "the topic is not described");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(days, 30);
     topics.remove().await;
 }
 

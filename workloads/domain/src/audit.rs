@@ -20,6 +20,8 @@ pub enum AuditAction {
     SessionsEnded,
     /// An admin closed a report.
     ReportResolved,
+    /// An admin sent a notice to a user or to all.
+    NoticeSent,
     /// Somebody changed the own password.
     PasswordChanged,
     /// A password was set anew by a mailed link.
@@ -36,13 +38,14 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AdminGranted,
         Self::AdminRevoked,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::SessionsEnded,
         Self::ReportResolved,
+        Self::NoticeSent,
         Self::PasswordChanged,
         Self::PasswordReset,
         Self::EmailVerified,
@@ -60,6 +63,7 @@ impl AuditAction {
             Self::UserEnabled => "user_enabled",
             Self::SessionsEnded => "sessions_ended",
             Self::ReportResolved => "report_resolved",
+            Self::NoticeSent => "notice_sent",
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
             Self::EmailVerified => "email_verified",

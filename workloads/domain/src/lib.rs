@@ -13,6 +13,7 @@ pub mod mail;
 pub mod media;
 pub mod message;
 pub mod nodes;
+pub mod notice;
 pub mod notification;
 pub mod outbox;
 pub mod place;

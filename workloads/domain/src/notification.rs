@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
+    notice::Notice,
     time::Timestamp,
 };
 
@@ -19,8 +20,9 @@ const OLD_SECONDS: i64 = 24 * 3600;
 /// Most characters of a message that a notification shows.
 pub const EXCERPT_CHARACTERS: usize = 120;
 
-/// A notification of a new message. Its id is the message's, since a message has one recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A notification of a new message, or of what is not about one. Its id is the message's, since a message has one
+/// recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Whom it is for.
     pub user_id: UserId,
@@ -32,6 +34,8 @@ pub struct Notification {
     pub sender_id: UserId,
     /// Whether it was read, by itself or with its chat.
     pub read: bool,
+    /// What an operator says, in place of a message.
+    pub notice: Option<Notice>,
 }
 
 /// How a user wants to be notified.
@@ -146,6 +150,7 @@ pub fn decide(
             message_id: message.id,
             sender_id: message.sender_id,
             read: false,
+            notice: None,
         })
     }
 }
@@ -180,6 +185,8 @@ pub enum Kind {
     Welcome,
     /// A message came.
     NewMessage,
+    /// An operator has something to say.
+    Notice,
 }
 
 /// A notification as clients see it.
@@ -248,12 +255,18 @@ impl fmt::Debug for Shown {
 impl Notification {
     /// That a new account is welcome. Nobody else writes to a user in that user's own name.
     pub fn welcome(user_id: UserId, id: MessageId) -> Self {
-        Self { user_id, chat_id: ChatId::of_pair(user_id, user_id), message_id: id, sender_id: user_id, read: false }
+        let chat_id = ChatId::of_pair(user_id, user_id);
+        Self { user_id, chat_id, message_id: id, sender_id: user_id, read: false, notice: None }
+    }
+
+    /// Whether it is about a message.
+    pub fn is_of_message(&self) -> bool {
+        self.sender_id != self.user_id
     }
 
     /// Whether it is [`Self::welcome`].
     pub fn is_welcome(&self) -> bool {
-        self.sender_id == self.user_id
+        self.sender_id == self.user_id && self.notice.is_none()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     ids::{ChatId, MessageId, SessionId, UserId},
@@ -109,16 +110,32 @@ pub struct Device {
 /// What a device is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// The message that it is about; also the notification's id.
+    /// The message that it is about; also the notification's id, and the only one of a notice.
     pub message_id: MessageId,
-    /// The message's chat: a newer push about it takes the place of the one before.
-    pub chat_id: ChatId,
-    /// When the message was written.
+    /// The message's chat: a newer push about it takes the place of the one before. None of a notice.
+    pub chat_id: Option<ChatId>,
+    /// When the message or notice was written.
     pub created_at: Timestamp,
     /// How many notifications the user has not read.
     pub badge: u32,
     /// What is shown; none for a push that only changes the badge.
     pub alert: Option<Alert>,
+}
+
+impl Push {
+    /// What a newer push takes the place of this one by: the chat, and by nothing else a notice.
+    pub fn topic(&self) -> Uuid {
+        self.chat_id.map_or(self.message_id.0, |chat| chat.0)
+    }
+
+    /// What it is about, as clients are told.
+    pub fn kind(&self) -> &'static str {
+        match (&self.alert, self.chat_id) {
+            (None, _) => "badge",
+            (Some(_), Some(_)) => "new_message",
+            (Some(_), None) => "notice",
+        }
+    }
 }
 
 /// What a push shows.

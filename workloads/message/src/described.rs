@@ -169,7 +169,7 @@ impl Description {
         let summary = "The user is told of something; best effort, `GET /notifications` lists all.";
         self.gets.push(Gets { name: "notification", summary, channel: NOTIFICATIONS, payload });
         let payload = self.refer::<NewMessageView<'_>>();
-        let summary = "The same of a message, for clients of the seed.";
+        let summary = "The same of a message or a notice, for clients of the seed.";
         self.gets.push(Gets { name: "new_message", summary, channel: NOTIFICATIONS, payload });
     }
 

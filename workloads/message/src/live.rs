@@ -168,7 +168,7 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
 fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
     let Some(notification) = raw(&NotificationView::from(shown)) else { return };
     let seed = NewMessageView { header: &shown.header, body: &shown.body };
-    let seed = (shown.kind == Kind::NewMessage).then(|| raw(&seed)).flatten();
+    let seed = matches!(shown.kind, Kind::NewMessage | Kind::Notice).then(|| raw(&seed)).flatten();
     for session in to.sockets_of(user_id) {
         session.emit_in(Namespace::Notifications, to.hub, "notification", &notification);
         if let Some(seed) = &seed {

@@ -236,12 +236,12 @@ pub(crate) struct NotificationView<'a> {
     /// Its id, the same as in `GET /notifications`.
     #[schema(value_type = uuid::Uuid)]
     pub notification_id: MessageId,
-    /// What it is about: `new_message` or `welcome`.
+    /// What it is about: `new_message`, `welcome` or `notice` (of whoever runs the deployment).
     #[schema(value_type = String, example = "new_message")]
     pub kind: Kind,
     /// A line that says what it is about: who wrote, if the user wants that shown.
     pub header: &'a str,
-    /// The beginning of the message, if the user wants it shown.
+    /// The beginning of the message, if the user wants it shown; all of a notice.
     pub body: &'a str,
     /// The message's chat.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -100,7 +100,7 @@ impl Notifier {
         let now = Timestamp::now();
         match decide(&chat, &message, &preferences, blocked, now) {
             Ok(notification) => {
-                service.notifications.add(notification).await?;
+                service.notifications.add(notification.clone()).await?;
                 if message.id.timestamp().plus_seconds(NEWS_SECONDS) > now {
                     self.show(&notification, &message.text, preferences.show_content).await?;
                 }

@@ -25,7 +25,7 @@ use utoipa::{IntoParams, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    devices,
+    devices, notices,
     service::NotificationService,
     views::{NotificationPage, NotificationView, PreferencesView},
 };
@@ -60,6 +60,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(devices::register))
         .routes(routes!(devices::remove))
         .routes(routes!(devices::vapid))
+        .routes(routes!(notices::send))
 }
 
 /// Which notifications.
@@ -119,7 +120,7 @@ async fn views(
     let names = service.names(&senders).await?;
     let mut views = Vec::with_capacity(found.len());
     for notification in found {
-        if notification.is_welcome() {
+        if !notification.is_of_message() {
             views.push(NotificationView::new(notification, None));
             continue;
         }

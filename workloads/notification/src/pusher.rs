@@ -7,13 +7,13 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, future::join_all, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences, Shown, decide_push},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, HandlerError, StoreError},
-    push::{Alert, Device, Push, PushAddress, Pushed},
+    push::{Alert, Push, PushAddress},
     time::Timestamp,
 };
 
@@ -102,7 +102,7 @@ impl Pusher {
             Ok(notification) => {
                 let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
                 let badge = service.unread(recipient).await?.max(1);
-                self.push(&devices, &about(chat.id, message.id, badge, alert)).await?;
+                service.push(&devices, &about(chat.id, message.id, badge, alert)).await?;
                 service.devices.set_pushed(recipient, chat.id, message.id).await
             }
             Err(silence) => {
@@ -122,7 +122,7 @@ impl Pusher {
         // A browser can't be told in silence.
         devices.retain(|device| matches!(device.address, PushAddress::Fcm { .. }));
         let badge = service.unread(reader).await?;
-        self.push(&devices, &about(chat, pushed, badge, None)).await?;
+        service.push(&devices, &about(chat, pushed, badge, None)).await?;
         service.devices.clear_pushed(reader, chat, up_to).await
     }
 
@@ -143,17 +143,8 @@ impl Pusher {
         let Shown { header, body, .. } = Shown::of_message(message_id, chat_id, content);
         Ok(Alert { header, body })
     }
-
-    /// Pushes to all devices at once, and forgets those that are none any more.
-    async fn push(&self, devices: &[Device], push: &Push) -> Result<(), StoreError> {
-        let pushed = join_all(devices.iter().map(|device| self.0.pushes.push(&device.address, push))).await;
-        for (device, _) in devices.iter().zip(pushed).filter(|(_, pushed)| *pushed == Pushed::AddressGone) {
-            self.0.devices.forget(device).await?;
-        }
-        Ok(())
-    }
 }
 
 fn about(chat_id: ChatId, message_id: MessageId, badge: u32, alert: Option<Alert>) -> Push {
-    Push { message_id, chat_id, created_at: message_id.timestamp(), badge, alert }
+    Push { message_id, chat_id: Some(chat_id), created_at: message_id.timestamp(), badge, alert }
 }

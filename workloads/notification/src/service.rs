@@ -2,15 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures::try_join;
+use futures::{future::join_all, try_join};
 use sentinel_domain::{
     config::PlatformConfig,
     event::Fanout,
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, Message},
-    ports::{AccountStore, ChatStore, NotificationStore, PushDevices, PushSender, SessionStore, StoreError},
-    push::Device,
+    ports::{
+        AccountStore, AdministrationStore, ChatStore, NotificationStore, PushDevices, PushSender, SessionStore,
+        StoreError,
+    },
+    push::{Device, Push, Pushed},
     time::Timestamp,
 };
 use sentinel_http::tokens::Tokens;
@@ -32,6 +35,8 @@ pub struct NotificationService {
     pub devices: Arc<dyn PushDevices>,
     /// How pushes are sent.
     pub pushes: Arc<dyn PushSender>,
+    /// The audit log of what admins do.
+    pub administration: Arc<dyn AdministrationStore>,
     /// Where notifications for open sockets go.
     pub fanout: Arc<dyn Fanout>,
     /// Access tokens.
@@ -78,7 +83,16 @@ impl NotificationService {
         Ok(devices)
     }
 
-    /// How many messages a user was told of and has not read; counted up to a hundred.
+    /// Pushes to all devices at once, and forgets those that are none any more.
+    pub(crate) async fn push(&self, devices: &[Device], push: &Push) -> Result<(), StoreError> {
+        let pushed = join_all(devices.iter().map(|device| self.pushes.push(&device.address, push))).await;
+        for (device, _) in devices.iter().zip(pushed).filter(|(_, pushed)| *pushed == Pushed::AddressGone) {
+            self.devices.forget(device).await?;
+        }
+        Ok(())
+    }
+
+    /// How much a user was told of and has not read; counted up to a hundred.
     pub(crate) async fn unread(&self, user: UserId) -> Result<u32, StoreError> {
         let newest = self.notifications.list(user, None, COUNTED).await?;
         let unread = newest.iter().filter(|one| !one.read && !one.is_welcome()).count();

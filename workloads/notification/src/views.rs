@@ -17,12 +17,12 @@ pub struct NotificationView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
     pub notification_id: MessageId,
-    /// What it is about: `new_message` or `welcome`.
+    /// What it is about: `new_message`, `welcome` or `notice` (of whoever runs the deployment).
     #[schema(value_type = String, example = "new_message")]
     pub kind: Kind,
     /// A line that says what it is about: who wrote, if the user wants that shown.
     pub header: String,
-    /// The beginning of the message, if the user wants it shown.
+    /// The beginning of the message, if the user wants it shown; all of a notice.
     pub body: String,
     /// The message's chat; none of what is not about a message.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,10 +42,10 @@ pub struct NotificationView {
 impl NotificationView {
     /// A notification; `content` is who wrote and what, if that may be shown.
     pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
-        let shown = if of.is_welcome() {
-            Shown::welcome(of.message_id)
-        } else {
-            Shown::of_message(of.message_id, of.chat_id, content)
+        let shown = match &of.notice {
+            Some(notice) => Shown::of_notice(of.message_id, notice),
+            None if of.is_welcome() => Shown::welcome(of.message_id),
+            None => Shown::of_message(of.message_id, of.chat_id, content),
         };
         let Shown { notification_id, kind, header, body, chat_id, message_id, created_at } = shown;
         Self { notification_id, kind, header, body, chat_id, message_id, created_at, read: of.read }

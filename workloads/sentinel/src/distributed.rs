@@ -190,6 +190,9 @@ impl Process<'_> {
                 accounts: self.accounts.clone(),
                 sessions: self.sessions.clone(),
                 chats: self.chats.clone(),
+                media: Arc::new(self.cassandra.clone()),
+                devices: Arc::new(self.cassandra.clone()),
+                notifications: Arc::new(self.cassandra.clone()),
                 administration: self.postgres.clone(),
                 reports: self.postgres.clone(),
                 mail: self.postgres.clone(),
@@ -198,8 +201,7 @@ impl Process<'_> {
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
-        )?
-        .with_notifications(Arc::new(self.cassandra.clone()));
+        )?;
         service.mail = mail::open(&self.config)?;
         let service = Arc::new(service);
         self.spawn(send_queued(service.clone()));
@@ -252,6 +254,7 @@ impl Process<'_> {
             notifications: Arc::new(self.cassandra.clone()),
             devices: Arc::new(self.cassandra.clone()),
             pushes: Arc::new(Pushes::load(&self.config)?),
+            administration: self.postgres.clone(),
             fanout,
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),

@@ -115,6 +115,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         notifications: Arc::new(store.clone()),
         devices: Arc::new(store.clone()),
         pushes: Arc::new(Pushes::load(&config)?),
+        administration: Arc::new(store.clone()),
         fanout: hub.clone(),
         tokens: tokens.clone(),
         keyring: keyring.clone(),
@@ -140,6 +141,9 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
             accounts: accounts.clone(),
             sessions: sessions.clone(),
             chats: chats.clone(),
+            media: Arc::new(store.clone()),
+            devices: Arc::new(store.clone()),
+            notifications: Arc::new(store.clone()),
             administration: Arc::new(store.clone()),
             reports: Arc::new(store.clone()),
             mail: Arc::new(store.clone()),
@@ -148,8 +152,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         keyring.clone(),
         limits.clone(),
         config.clone(),
-    )?
-    .with_notifications(Arc::new(store.clone()));
+    )?;
     users.mail = mail::open(&config)?;
     let users = Arc::new(users);
     work.spawn(until(stop.clone(), send_queued(users.clone())));

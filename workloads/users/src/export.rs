@@ -48,8 +48,9 @@ type Chunks = mpsc::Sender<Result<Bytes, ExportError>>;
 
 /// Everything about the caller.
 ///
-/// One JSON object a line: `{"record":"account",…}`, then `session`, `block`, `chat` each followed by its `message`s
-/// (newest first), and at last `{"record":"end",…}`. Without the last line the export broke off.
+/// One JSON object a line: `{"record":"account",…}`, then `session`, `push_device`, `notification_preferences`, `block`,
+/// `media` (uploaded files, without their bytes), `chat` each followed by its `message`s (newest first), and at last
+/// `{"record":"end",…}`. Without the last line the export broke off.
 #[utoipa::path(
     get, path = "/me/export", tag = "account", security(("bearer" = [])),
     responses(
@@ -84,10 +85,15 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
     for session in users.sessions.sessions(user).await? {
         head.append(&mut line(&Record::session(&session))?);
     }
+    for device in users.devices.devices(user).await? {
+        head.append(&mut line(&Record::push_device(&device))?);
+    }
+    head.append(&mut line(&Record::preferences(&users.notifications.preferences(user).await?))?);
     for (profile, since) in users.accounts.blocks(user).await? {
         head.append(&mut line(&Record::block(&profile, since))?);
     }
     chunks.send(Ok(head.into())).await?;
+    let media = write_media(users, user, chunks).await?;
     let (mut chats, mut messages) = (0, 0);
     let mut before: Option<EventId> = None;
     loop {
@@ -99,8 +105,24 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
             messages += write_chat(users, user, &summary.chat, chunks).await?;
         }
     }
-    chunks.send(Ok(line(&Record::End { chats, messages })?.into())).await?;
+    chunks.send(Ok(line(&Record::End { media, chats, messages })?.into())).await?;
     Ok(())
+}
+
+/// Writes what the user has uploaded; returns how many files there were.
+async fn write_media(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<u64, ExportError> {
+    let (mut written, mut after) = (0, None);
+    loop {
+        let page = users.media.owned(user, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(written) };
+        after = Some(last.id);
+        let mut lines = Vec::new();
+        for media in &page {
+            lines.append(&mut line(&Record::media(media))?);
+            written += 1;
+        }
+        chunks.send(Ok(lines.into())).await?;
+    }
 }
 
 /// Writes a chat with its messages; returns how many there were.

@@ -69,9 +69,7 @@ pub(crate) async fn register(
     let password_hash = users.passwords.hash(registration.password).await?;
     let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
     let account = users.accounts.create_account(new).await?;
-    if let Some(notifications) = &users.notifications {
-        tokio::spawn(welcome(notifications.clone(), account.id));
-    }
+    tokio::spawn(welcome(users.notifications.clone(), account.id));
     if users.mail.is_some()
         && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
     {

@@ -9,7 +9,10 @@ use sentinel_domain::{
     config::PlatformConfig,
     ids::SessionId,
     keyring::Keyring,
-    ports::{AccountStore, AdministrationStore, ChatStore, MailStore, NotificationStore, ReportStore, SessionStore},
+    ports::{
+        AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NotificationStore, PushDevices,
+        ReportStore, SessionStore,
+    },
     session::{Session, refresh_token},
     time::Timestamp,
 };
@@ -37,6 +40,12 @@ pub struct UserStores {
     pub sessions: Arc<dyn SessionStore>,
     /// Chats, for the export of one's own data and for reports of messages.
     pub chats: Arc<dyn ChatStore>,
+    /// Uploaded files, for the export.
+    pub media: Arc<dyn MediaStore>,
+    /// Devices that want pushes, for the export.
+    pub devices: Arc<dyn PushDevices>,
+    /// Preferences, for the export, and where new accounts find that they are welcome.
+    pub notifications: Arc<dyn NotificationStore>,
     /// What admins do, and the audit log.
     pub administration: Arc<dyn AdministrationStore>,
     /// Reports of abuse.
@@ -59,8 +68,6 @@ pub struct UsersService {
     pub config: Arc<PlatformConfig>,
     /// Password hashing.
     pub passwords: Passwords,
-    /// Where new accounts find that they are welcome.
-    pub notifications: Option<Arc<dyn NotificationStore>>,
     /// What mail is sent with; none where it is not configured.
     pub mail: Option<Mail>,
     /// Told when mail was queued here.
@@ -78,14 +85,7 @@ impl UsersService {
     ) -> Result<Self, PasswordError> {
         let passwords = Passwords::new()?;
         let mail_waits = Notify::new();
-        let notifications = None;
-        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits, notifications })
-    }
-
-    /// The same, with a notification for each new account.
-    #[must_use]
-    pub fn with_notifications(self, notifications: Arc<dyn NotificationStore>) -> Self {
-        Self { notifications: Some(notifications), ..self }
+        Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits })
     }
 
     /// Begins a session and gives its first tokens.

@@ -10,14 +10,14 @@ self.addEventListener('push', (event) => {
   } catch {
     // A browser demands that something is shown for each push.
   }
-  const { header = 'Sentinel', body = '', chat_id = null } = pushed;
+  const { header = 'Sentinel', body = '', chat_id = null, notification_id = null } = pushed;
   event.waitUntil(
     self.clients.matchAll({ type: 'window' }).then((pages) => {
       // Whoever looks at the page is told there.
       if (pages.some((page) => page.focused)) return undefined;
       return self.registration.showNotification(header, {
         body,
-        tag: chat_id ?? 'sentinel',
+        tag: chat_id ?? notification_id ?? 'sentinel',
         icon: 'icon.svg',
         data: { chat_id },
       });

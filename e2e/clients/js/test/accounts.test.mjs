@@ -1,10 +1,10 @@
 // Registration, log-in, refresh, look-ups and the account's own page.
 import assert from 'node:assert/strict';
-import { createPublicKey, verify } from 'node:crypto';
+import { createECDH, createPublicKey, randomBytes, verify } from 'node:crypto';
 import { request } from 'node:http';
 import { before, test } from 'node:test';
 import { claims, freshName, login, newUser } from '../accounts.mjs';
-import { NOBODY, UUID, anonymous, base, call, invalid, ok, problem } from '../http.mjs';
+import { NOBODY, TIME, UUID, anonymous, base, call, invalid, ok, problem } from '../http.mjs';
 
 let ann;
 let bob;
@@ -253,4 +253,36 @@ test('the export is one JSON value a line and has the account and its messages',
   assert.ok(lines.length >= 2);
   assert.ok(answer.text.includes(ann.email) && answer.text.includes('exported words'));
   assert.ok(!answer.text.includes('argon2'), 'the password hash is exported');
+});
+
+test('the export has files, devices and preferences, and no secrets', async () => {
+  const eve = await newUser('eve');
+  const { token } = eve;
+  const upload = { filename: 'été.txt', content_type: 'text/plain', size: 5 };
+  const { media_id } = ok(await call('POST', '/media/uploads', { token, body: upload }), 201);
+  const key = createECDH('prime256v1');
+  key.generateKeys();
+  const keys = { p256dh: key.getPublicKey('base64url'), auth: randomBytes(16).toString('base64url') };
+  const endpoint = 'https://updates.push.services.mozilla.com/wpush/v2/exported-secret';
+  const device = { device_id: 'firefox', platform: 'webpush', subscription: { endpoint, keys } };
+  ok(await call('POST', '/notifications/devices', { token, body: device }), 204);
+  const quiet_hours = { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60 };
+  const preferences = { show_content: true, quiet_hours, muted: [] };
+  ok(await call('PUT', '/notifications/preferences', { token, body: preferences }));
+  const answer = await call('GET', '/me/export', { token });
+  assert.equal(answer.status, 200, answer.text);
+  const lines = answer.text.trim().split('\n').map((line) => JSON.parse(line));
+  const of = (kind) => lines.filter((line) => line.record === kind);
+  const [file] = of('media');
+  assert.match(file.created_at, TIME);
+  assert.deepEqual(of('media'), [{ record: 'media', media_id, ...upload, complete: false, created_at: file.created_at }]);
+  const [phone] = of('push_device');
+  assert.match(phone.registered_at, TIME);
+  const { session_id, registered_at } = phone;
+  assert.equal(session_id, of('session')[0].id);
+  const expected = { record: 'push_device', device_id: 'firefox', platform: 'webpush', session_id, registered_at };
+  assert.deepEqual(of('push_device'), [expected]);
+  assert.deepEqual(of('notification_preferences'), [{ record: 'notification_preferences', ...preferences }]);
+  assert.deepEqual(lines.at(-1), { record: 'end', media: 1, chats: 0, messages: 0 });
+  for (const secret of ['exported-secret', keys.p256dh, keys.auth]) assert.ok(!answer.text.includes(secret));
 });

@@ -5,8 +5,8 @@ import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { claims, login, newPair, newUser, post } from '../accounts.mjs';
-import { call, ok, problem } from '../http.mjs';
-import { closeAll, connect } from '../socket.mjs';
+import { NOBODY, TIME, call, invalid, ok, problem } from '../http.mjs';
+import { closeAll, connect, dial } from '../socket.mjs';
 
 const data = process.env.SENTINEL_DATA;
 const skip = !data && 'SENTINEL_DATA is not set';
@@ -69,6 +69,67 @@ test('a report reaches the admins, the text only if it was included', { skip }, 
   assert.deepEqual(about.map((one) => one.message), ['buy my watches', null]);
   const path = `/admin/reports/${report_id}/resolve`;
   ok(await call('POST', path, { token: root.token, body: { resolution: 'warned' } }), 204);
+});
+
+test('a notice reaches one user, in the list and on sockets', { skip }, async () => {
+  const { ann, bob } = await newPair();
+  const client = dial(bob.token, { namespace: '/notifications' });
+  await client.next('connect');
+  const body = { header: 'Quota', body: 'Your files\nare too many.', user_id: bob.user_id };
+  problem(await call('POST', '/send_notification', { token: bob.token, body }), 403, 'forbidden');
+  problem(await call('POST', '/send_notification', { body }), 401);
+  const answer = ok(await call('POST', '/send_notification', { token: root.token, body }));
+  assert.deepEqual(answer, { notification_id: answer.notification_id, recipients: 1, next_cursor: null });
+  const told = await client.next('notification', (one) => one.notification_id === answer.notification_id);
+  assert.match(told.created_at, TIME);
+  const { notification_id, created_at } = told;
+  assert.deepEqual(told, { notification_id, kind: 'notice', header: body.header, body: body.body, created_at });
+  assert.deepEqual(await client.next('new_message'), { header: body.header, body: body.body });
+  const notices = async (user) => {
+    const { notifications } = ok(await call('GET', '/notifications', { token: user.token }));
+    return notifications.filter((one) => one.kind === 'notice');
+  };
+  assert.deepEqual(await notices(bob), [{ ...told, read: false }]);
+  assert.deepEqual(await notices(ann), []);
+  ok(await call('POST', `/notifications/${notification_id}/read`, { token: bob.token }), 204);
+  assert.deepEqual(await notices(bob), [{ ...told, read: true }]);
+  const log = ok(await call('GET', `/admin/audit?user_id=${bob.user_id}`, { token: root.token }));
+  const [entry] = log.entries;
+  assert.deepEqual([entry.action, entry.actor, entry.note], ['notice_sent', root.user_id, notification_id]);
+});
+
+test('a notice without a user reaches everybody, in steps', { skip }, async () => {
+  const { ann, bob } = await newPair();
+  const body = { header: 'Maintenance', body: 'Tonight at ten.' };
+  const ids = new Set();
+  let told = 0;
+  for (let cursor; cursor !== null; ) {
+    const answer = ok(await call('POST', '/send_notification', { token: root.token, body: { ...body, cursor } }));
+    assert.ok(answer.recipients <= 500);
+    told += answer.recipients;
+    ids.add(answer.notification_id);
+    cursor = answer.next_cursor;
+  }
+  const { users } = ok(await call('GET', '/admin/stats', { token: root.token }));
+  assert.equal(told, users);
+  assert.equal(ids.size, 1, 'one notification for all');
+  for (const user of [ann, bob, root]) {
+    const { notifications } = ok(await call('GET', '/notifications', { token: user.token }));
+    assert.ok(notifications.some((one) => ids.has(one.notification_id) && one.body === body.body));
+  }
+});
+
+test('a wrong notice is refused by field', { skip }, async () => {
+  const send = (body) => call('POST', '/send_notification', { token: root.token, body });
+  const good = { header: 'h', body: 'b', user_id: root.user_id };
+  const wrong = [
+    ['header', { ...good, header: ' ' }], ['header', { ...good, header: 'x'.repeat(101) }],
+    ['header', { ...good, header: 'two\nlines' }], ['body', { ...good, body: 'x'.repeat(1001) }],
+    ['body', { header: 'h' }], ['user_id', { ...good, user_id: 'x' }], ['cursor', { ...good, cursor: 'x' }],
+  ];
+  for (const [field, body] of wrong) invalid(await send(body), field);
+  problem(await send({ header: 'h', body: 'b', cursor: 'x' }), 400, 'invalid_cursor');
+  problem(await send({ ...good, user_id: NOBODY }), 404, 'not_found');
 });
 
 test('an admin whose right is taken away is out', { skip }, async () => {

@@ -18,7 +18,7 @@ const ROUTES = [
   'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
   'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
   'GET /search/messages', 'GET /notifications', 'POST /notifications/{}/read', 'GET /notifications/preferences',
-  'PUT /notifications/preferences',
+  'PUT /notifications/preferences', 'POST /send_notification',
 ];
 
 test('/openapi.json is valid OpenAPI 3.1 and lists every route', async () => {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use scylla::{DeserializeRow, value::MaybeUnset};
 use sentinel_domain::{
     ids::{ChatId, MediaId, UserId},
@@ -126,6 +127,20 @@ impl MediaStore for Cassandra {
         self.shared.note_due(Due { at: now, media: id }).await?;
         let values = (micros(Timestamp::now()), id.0, chat.0);
         self.shared.write(&self.shared.statements.detach_media, values).await
+    }
+
+    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), after.map_or(Uuid::nil(), |after| after.0));
+        while found.len() < limit {
+            let values = (owner.0, after, i32::try_from(limit - found.len()).unwrap_or(i32::MAX));
+            let ids: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.owned_media_after, values).await?;
+            let Some((last,)) = ids.last() else { break };
+            after = *last;
+            let page = try_join_all(ids.iter().map(|(id,)| self.media(MediaId(*id)))).await?;
+            // It leaves its owner's list a moment after it was condemned.
+            found.extend(page.into_iter().flatten().filter(|media| media.state != MediaState::Condemned));
+        }
+        Ok(found)
     }
 
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError> {

@@ -1,10 +1,13 @@
 //! Notifications, which end by themselves, and how users want them.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use scylla::DeserializeRow;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, MessageId, UserId},
+    notice::{NO_CHAT, Notice},
     notification::{Notification, Preferences},
     ports::{NotificationStore, StoreError},
     time::Timestamp,
@@ -33,6 +36,7 @@ struct Row {
 }
 
 impl Row {
+    /// Without the text of a notice.
     fn notification(&self, user_id: UserId) -> Option<Notification> {
         Some(Notification {
             user_id,
@@ -40,17 +44,31 @@ impl Row {
             message_id: MessageId(self.message_id),
             sender_id: UserId(self.sender?),
             read: self.read.unwrap_or(false),
+            notice: None,
         })
     }
+}
+
+#[derive(DeserializeRow)]
+struct NoticeRow {
+    message_id: Uuid,
+    header: Option<String>,
+    body: Option<String>,
 }
 
 #[async_trait]
 impl NotificationStore for Cassandra {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
-        let Notification { user_id, chat_id, message_id, sender_id, .. } = notification;
+        let Notification { user_id, chat_id, message_id, sender_id, notice, .. } = notification;
+        let statements = &self.shared.statements;
         let at = write_time(message_id.0);
         let values = (user_id.0, message_id.0, chat_id.0, sender_id.0, at, KEPT_SECONDS);
-        self.shared.write(&self.shared.statements.insert_notification, values).await
+        let Some(notice) = notice else { return self.shared.write(&statements.insert_notification, values).await };
+        let mut writes = Writes::new();
+        let (header, body) = (notice.header().to_owned(), notice.body().to_owned());
+        writes.add(&statements.insert_notice, (user_id.0, message_id.0, header, body, at, KEPT_SECONDS));
+        writes.add(&statements.insert_notification, values);
+        self.shared.put(&writes).await
     }
 
     async fn list(
@@ -60,7 +78,8 @@ impl NotificationStore for Cassandra {
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        self.shared.notifications(user, before, limit).await
+        let found = self.shared.notifications(user, before, limit).await?;
+        self.shared.with_notices(user, found).await
     }
 
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
@@ -130,6 +149,23 @@ impl Shared {
         Ok(rows.iter().filter_map(|row| row.notification(user)).collect())
     }
 
+    /// Adds the texts of notices. One whose text is not visible yet is left out: it becomes so at once.
+    async fn with_notices(&self, user: UserId, found: Vec<Notification>) -> Result<Vec<Notification>, StoreError> {
+        let mut notices = found.iter().filter(|one| one.chat_id == NO_CHAT).map(|one| one.message_id.0);
+        let Some(newest) = notices.next() else { return Ok(found) };
+        let oldest = notices.next_back().unwrap_or(newest);
+        let rows: Vec<NoticeRow> = self.rows(&self.statements.notices, (user.0, oldest, newest)).await?;
+        let text = |row: NoticeRow| Some((MessageId(row.message_id), Notice::kept(row.header?, row.body?)));
+        let mut texts: HashMap<MessageId, Notice> = rows.into_iter().filter_map(text).collect();
+        let whole = |one: Notification| {
+            if one.chat_id != NO_CHAT {
+                return Some(one);
+            }
+            texts.remove(&one.message_id).map(|notice| Notification { notice: Some(notice), ..one })
+        };
+        Ok(found.into_iter().filter_map(whole).collect())
+    }
+
     async fn notifications_of_chat(&self, user: UserId, chat: ChatId) -> Result<Vec<Notification>, StoreError> {
         let mut found = self.notifications(user, None, LOOKED_THROUGH).await?;
         found.retain(|notification| notification.chat_id == chat);
@@ -141,6 +177,7 @@ impl Shared {
         let mut writes = Writes::new();
         let at = Timestamp::now().0 * MICROS;
         writes.add(&self.statements.delete_notifications, (at, user.0));
+        writes.add(&self.statements.delete_notices, (at, user.0));
         writes.add(&self.statements.delete_preferences, (at, user.0));
         self.put(&writes).await
     }

@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::{CassandraError, outbox};
 
 /// What each version adds.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
+    include_str!("schema/0004_notices.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -181,7 +182,7 @@ mod tests {
         let all: Vec<String> = STEPS.iter().flat_map(|step| statements(step)).collect();
         assert!(all.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{all:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 20);
+        assert_eq!(all.len(), 21);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 }

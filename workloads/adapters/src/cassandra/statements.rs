@@ -154,6 +154,7 @@ statements! {
     delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
     insert_owned: Write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, ?) USING TIMESTAMP ?";
     owned_media: Read = "SELECT media_id FROM media_of_owner WHERE owner = ?";
+    owned_media_after: Read = "SELECT media_id FROM media_of_owner WHERE owner = ? AND media_id > ? LIMIT ?";
     media_usage: Read = "SELECT count(*), sum(size) FROM media_of_owner WHERE owner = ?";
     delete_owned: Write = "DELETE FROM media_of_owner USING TIMESTAMP ? WHERE owner = ? AND media_id = ?";
     attach_media: Write = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?) USING TIMESTAMP ?";
@@ -186,6 +187,11 @@ statements! {
     set_notification_read: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET read = true
         WHERE user_id = ? AND message_id = ?";
     delete_notification: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ? AND message_id = ?";
+    insert_notice: Write = "INSERT INTO notices (user_id, message_id, header, body) VALUES (?, ?, ?, ?)
+        USING TIMESTAMP ? AND TTL ?";
+    notices: Read = "SELECT message_id, header, body FROM notices
+        WHERE user_id = ? AND message_id >= ? AND message_id <= ?";
+    delete_notices: Write = "DELETE FROM notices USING TIMESTAMP ? WHERE user_id = ?";
     delete_notifications: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ?";
     preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
     set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";

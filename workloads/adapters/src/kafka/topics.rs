@@ -19,15 +19,15 @@ use super::{
 /// How long brokers have to make topics.
 const MAKING: Duration = Duration::from_secs(20);
 
+/// How long events that can't be handled are kept, in milliseconds: 30 days, whatever the brokers do by default.
+const DEAD_LETTER_MILLIS: &str = "2592000000";
+
 /// Makes the topics that are not there. Those that are stay as they are.
 pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
     let complaints = Complaints::default();
     let admin: AdminClient<Complaints> = AdminClient::from_config_and_context(&settings(config)?, complaints.clone())
         .map_err(KafkaError::Configuration)?;
-    let partitions = i32::try_from(config.partitions.max(1)).unwrap_or(i32::MAX);
-    let copies = i32::try_from(config.replication_factor.max(1)).unwrap_or(i32::MAX);
-    let topics = [&config.topic, &config.dead_letters]
-        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies)));
+    let topics = wanted(config);
     let options = AdminOptions::new().request_timeout(Some(MAKING)).operation_timeout(Some(MAKING));
     let made = admin.create_topics(&topics, &options).await.map_err(|source| KafkaError::Unreachable {
         endpoints: endpoints(config),
@@ -45,6 +45,15 @@ pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
         }
     }
     Ok(())
+}
+
+/// The topics as they are made.
+fn wanted(config: &KafkaConfig) -> [NewTopic<'_>; 2] {
+    let partitions = i32::try_from(config.partitions.max(1)).unwrap_or(i32::MAX);
+    let copies = i32::try_from(config.replication_factor.max(1)).unwrap_or(i32::MAX);
+    let [events, dead_letters] = [&config.topic, &config.dead_letters]
+        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies)));
+    [events, dead_letters.set("cleanup.policy", "delete").set("retention.ms", DEAD_LETTER_MILLIS)]
 }
 
 /// Whether brokers answer and have the topic. Blocks for up to `patience`.

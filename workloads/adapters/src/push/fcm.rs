@@ -86,15 +86,17 @@ pub(super) fn unanswered(error: reqwest::Error) -> Verdict {
 
 /// The request. Newer pushes about a chat take the place of older ones, on the way and on the device.
 fn message(token: &str, push: &Push) -> Value {
-    let chat = push.chat_id.to_string();
-    let data = json!({
-        "kind": if push.alert.is_some() { "new_message" } else { "badge" },
+    let chat = push.topic().to_string();
+    let mut data = json!({
+        "kind": push.kind(),
         "notification_id": push.message_id,
-        "message_id": push.message_id,
-        "chat_id": chat,
         "created_at": push.created_at,
         "badge": push.badge.to_string(),
     });
+    if let Some(chat_id) = push.chat_id {
+        data["message_id"] = json!(push.message_id);
+        data["chat_id"] = json!(chat_id);
+    }
     let android = json!({"collapse_key": chat, "ttl": format!("{KEPT_SECONDS}s")});
     let mut message = json!({"token": token, "data": data, "android": android, "apns": {
         "headers": {"apns-collapse-id": chat},

@@ -119,10 +119,14 @@ impl Browser {
     }
 }
 
+fn chat() -> ChatId {
+    ChatId(Uuid::from_u128(2))
+}
+
 fn push() -> Push {
     Push {
         message_id: MessageId(Uuid::from_u128(1)),
-        chat_id: ChatId(Uuid::from_u128(2)),
+        chat_id: Some(chat()),
         created_at: Timestamp(1_750_000_000_000),
         badge: 3,
         alert: Some(Alert { header: "New message".into(), body: "You have a new message".into() }),
@@ -139,7 +143,7 @@ async fn fcm_gets_a_message_that_collapses_by_chat() {
     let message = serde_json::from_slice::<Value>(&seen.body).unwrap()["message"].take();
     assert_eq!(message["token"], "token-1");
     assert_eq!(message["notification"], json!({"title": "New message", "body": "You have a new message"}));
-    assert_eq!(message["android"]["collapse_key"], push().chat_id.to_string());
+    assert_eq!(message["android"]["collapse_key"], chat().to_string());
     assert_eq!(message["apns"]["payload"]["aps"]["badge"], 3);
     assert!(message["data"].as_object().unwrap().values().all(Value::is_string), "FCM takes texts only");
 
@@ -147,6 +151,25 @@ async fn fcm_gets_a_message_that_collapses_by_chat() {
     world.pushes.push(&PushAddress::Fcm { token: "token-1".into() }, &badge).await;
     let message = serde_json::from_slice::<Value>(&world.service.pushes()[1].body).unwrap()["message"].take();
     assert_eq!((&message["notification"], &message["data"]["kind"]), (&Value::Null, &json!("badge")));
+}
+
+#[tokio::test]
+async fn a_notice_is_pushed_as_what_it_is_and_collapses_with_nothing_else() {
+    let notice = Push { chat_id: None, ..push() };
+    let world = World::new([]).await;
+    world.pushes.push(&PushAddress::Fcm { token: "token-1".into() }, &notice).await;
+    let message = serde_json::from_slice::<Value>(&world.service.pushes()[0].body).unwrap()["message"].take();
+    let data = &message["data"];
+    assert_eq!((&data["kind"], &data["notification_id"]), (&json!("notice"), &json!(notice.message_id)));
+    assert_eq!((data.get("chat_id"), data.get("message_id")), (None, None));
+    assert_eq!(message["android"]["collapse_key"], notice.message_id.to_string());
+
+    let world = World::new([Step::plain(201)]).await;
+    let browser = Browser::new();
+    assert_eq!(world.pushes.push(&world.browser(&browser.key(), &browser.auth()), &notice).await, Pushed::Accepted);
+    let body = &world.service.pushes()[0].body;
+    let text: Value = serde_json::from_slice(&decrypt(body, &browser.private, &browser.recipient)).unwrap();
+    assert_eq!((&text["kind"], text.get("chat_id")), (&json!("notice"), None));
 }
 
 #[tokio::test]
@@ -258,7 +281,7 @@ async fn a_browser_can_read_what_its_push_service_cannot() {
     assert!(authorization.ends_with(&format!(", k={}", world.pushes.web_push_key().unwrap())));
     let text: Value = serde_json::from_slice(&decrypt(&seen.body, &browser.private, &browser.recipient)).unwrap();
     assert_eq!((&text["header"], &text["badge"]), (&json!("New message"), &json!(3)));
-    assert_eq!(text["chat_id"], push().chat_id.to_string());
+    assert_eq!((&text["chat_id"], &text["kind"]), (&json!(chat()), &json!("new_message")));
 
     let badge = Push { alert: None, ..push() };
     assert_eq!(world.pushes.push(&address, &badge).await, Pushed::Accepted);

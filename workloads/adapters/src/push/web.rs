@@ -77,17 +77,19 @@ impl WebPush {
         let Some(alert) = &push.alert else { return Verdict::Accepted };
         let Some(url) = self.endpoints.allowed(endpoint) else { return Verdict::Refused("not_allowed") };
         let Ok(recipient) = recipient(p256dh, auth) else { return Verdict::Refused("malformed_keys") };
-        let text = json!({
-            "kind": "new_message",
+        let mut text = json!({
+            "kind": push.kind(),
             "notification_id": push.message_id,
-            "message_id": push.message_id,
-            "chat_id": push.chat_id,
             "created_at": push.created_at,
             "badge": push.badge,
             "header": alert.header,
             "body": alert.body,
-        })
-        .to_string();
+        });
+        if let Some(chat_id) = push.chat_id {
+            text["message_id"] = json!(push.message_id);
+            text["chat_id"] = json!(chat_id);
+        }
+        let text = text.to_string();
         if text.len() > LONGEST_TEXT {
             return Verdict::Refused("too_large");
         }
@@ -128,7 +130,7 @@ fn recipient(p256dh: &str, auth: &str) -> Result<Recipient, UnfitAddress> {
 
 /// Pushes about one chat that a device has not had yet replace each other.
 fn topic(push: &Push) -> String {
-    let mut topic = URL_SAFE_NO_PAD.encode(push.chat_id.as_bytes());
+    let mut topic = URL_SAFE_NO_PAD.encode(push.topic().as_bytes());
     topic.truncate(TOPIC);
     topic
 }

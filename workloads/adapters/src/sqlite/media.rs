@@ -16,8 +16,8 @@ use super::{
     rows::{self, execute},
     statements::{
         ATTACH_MEDIA, CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA,
-        DELETE_MEDIA_CHATS, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_USAGE,
-        SETTLE_MEDIA,
+        DELETE_MEDIA_CHATS, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER,
+        MEDIA_USAGE, SETTLE_MEDIA,
     },
 };
 
@@ -126,6 +126,16 @@ impl MediaStore for Sqlite {
                 execute(batch.db, INSERT_DUE, params![now.0, id.as_bytes()])?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
+        self.read(move |db| {
+            let after = after.map_or([0; 16], |after| *after.as_bytes());
+            let mut select = db.prepare_cached(MEDIA_OF_OWNER)?;
+            let values = params![owner.as_bytes(), after, code(MediaState::Condemned), number(limit as u64)];
+            Ok(select.query_map(values, media)?.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
+    notice::Notice,
     notification::{Notification, Preferences},
     ports::{NotificationStore, StoreError},
 };
@@ -24,10 +25,11 @@ const LAST_ID: [u8; 16] = [0xff; 16];
 #[async_trait]
 impl NotificationStore for Sqlite {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
-        let Notification { user_id, chat_id, message_id, sender_id, read } = notification;
+        let Notification { user_id, chat_id, message_id, sender_id, read, notice } = notification;
         self.write(move |batch| {
             let (user, message) = (user_id.as_bytes(), message_id.as_bytes());
-            let values = params![user, message, chat_id.as_bytes(), sender_id.as_bytes(), read];
+            let (header, body) = (notice.as_ref().map(Notice::header), notice.as_ref().map(Notice::body));
+            let values = params![user, message, chat_id.as_bytes(), sender_id.as_bytes(), read, header, body];
             execute(batch.db, INSERT_NOTIFICATION, values)?;
             Ok(())
         })
@@ -50,6 +52,10 @@ impl NotificationStore for Sqlite {
                     chat_id: ChatId::from_bytes(row.get(1)?),
                     sender_id: UserId::from_bytes(row.get(2)?),
                     read: row.get(3)?,
+                    notice: row
+                        .get::<_, Option<String>>(4)?
+                        .zip(row.get(5)?)
+                        .map(|(header, body)| Notice::kept(header, body)),
                 })
             })?;
             Ok(found.collect::<Result<_, _>>()?)

@@ -15,8 +15,8 @@ use super::{
     rows::{self, execute},
     sessions,
     statements::{
-        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_ENDED, PRUNE_INBOX,
-        PRUNE_NOTIFICATIONS, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
+        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_DEAD_LETTERS, PRUNE_ENDED,
+        PRUNE_INBOX, PRUNE_NOTIFICATIONS, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
     },
 };
 
@@ -27,6 +27,8 @@ pub(super) const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
 pub(super) const SENT_SECONDS: i64 = 7 * DAY_SECONDS;
 /// How long an ended session is remembered; longer than any access token lives.
 const ENDED_SECONDS: i64 = 35 * DAY_SECONDS;
+/// How long events that a consumer gave up are kept for somebody to look at.
+const DEAD_LETTER_SECONDS: i64 = 30 * DAY_SECONDS;
 /// How long the audit log keeps entries.
 const AUDIT_SECONDS: i64 = 400 * DAY_SECONDS;
 /// Between two rounds.
@@ -131,6 +133,7 @@ fn first_id(at: Timestamp) -> EventId {
 fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
     execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SECONDS).0])?;
     execute(step, PRUNE_AUDIT, [first_id(now.plus_seconds(-AUDIT_SECONDS)).as_bytes()])?;
+    execute(step, PRUNE_DEAD_LETTERS, [now.plus_seconds(-DEAD_LETTER_SECONDS).0])?;
     let Some(lifetime) = lifetime else { return Ok(Stage::Inboxes { after: [0; 16] }) };
     let mut select = step.prepare_cached(STALE_SESSIONS)?;
     let stale: Vec<[u8; 16]> =
@@ -195,7 +198,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::sqlite::{Sqlite, tests::open};
+    use crate::sqlite::{Sqlite, statements::INSERT_DEAD_LETTER, tests::open};
 
     const START: Timestamp = Timestamp(1_750_000_000_000);
 
@@ -277,5 +280,25 @@ mod tests {
         let emptied = sqlite.inbox_head(bob, later).await.unwrap();
         let inbox = sqlite.inbox(bob, Some(emptied), 10).await.unwrap();
         assert!(inbox.events.is_empty() && !inbox.reset);
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_kept_for_thirty_days() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let sqlite = open(&path);
+        for (id, days) in [(1_u128, 0), (2, 10)] {
+            let (id, at) = (*Uuid::from_u128(id).as_bytes(), START.plus_seconds(days * DAY_SECONDS).0);
+            let written = sqlite.write(move |batch| {
+                Ok(execute(batch.db, INSERT_DEAD_LETTER, params!["search", id, "{}", "poison", at])?)
+            });
+            written.await.unwrap();
+        }
+        let mut db = Connection::open(&path).unwrap();
+        let mut kept_after = |days: i64| {
+            round(&mut db, None, START.plus_seconds(days * DAY_SECONDS)).unwrap();
+            db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0)).unwrap()
+        };
+        assert_eq!([29, 30, 31, 40, 41].map(&mut kept_after), [2, 2, 1, 1, 0]);
     }
 }

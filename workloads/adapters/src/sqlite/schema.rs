@@ -11,6 +11,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0005_mail.sql")),
     M::up(include_str!("schema/0006_push.sql")),
     M::up(include_str!("schema/0007_media.sql")),
+    M::up(include_str!("schema/0008_notices.sql")),
+    M::up(include_str!("schema/0009_media_of_owner.sql")),
+    M::up(include_str!("schema/0010_dead_letters.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

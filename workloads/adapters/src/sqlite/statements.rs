@@ -185,6 +185,8 @@ statements! {
     CONDEMN_MEDIA = "UPDATE media SET state = ?2 WHERE id = ?1";
     CONDEMN_MEDIA_OF = "UPDATE media SET state = ?2 WHERE owner = ?1";
     MEDIA_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM media WHERE owner = ?1 AND state < ?2";
+    MEDIA_OF_OWNER = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
+        FROM media WHERE owner = ?1 AND id > ?2 AND +state < ?3 ORDER BY id LIMIT ?4";
     DELETE_MEDIA = "DELETE FROM media WHERE id = ?1";
     ATTACH_MEDIA = "INSERT OR IGNORE INTO media_chats (media_id, chat_id) VALUES (?1, ?2)";
     DETACH_MEDIA = "DELETE FROM media_chats WHERE media_id = ?1 AND chat_id = ?2";
@@ -223,11 +225,13 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     INSERT_DEAD_LETTER = "INSERT OR REPLACE INTO dead_letters (consumer, event_id, event, why, at)
         VALUES (?1, ?2, ?3, ?4, ?5)";
+    PRUNE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE at < ?1";
 
     // Notifications
-    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications (user_id, message_id, chat_id, sender_id, read)
-        SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1";
-    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read FROM notifications
+    INSERT_NOTIFICATION = "INSERT OR IGNORE INTO notifications
+        (user_id, message_id, chat_id, sender_id, read, header, body)
+        SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM accounts WHERE id = ?1";
+    NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read, header, body FROM notifications
         WHERE user_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
     NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";

@@ -119,7 +119,17 @@ pub async fn an_owners_files_count_and_go_together(stores: &Stores) {
     let media = [stores.upload(ann, 10).await, stores.upload(ann, 3_000_000_000).await, stores.upload(ann, 5).await];
     let other = stores.upload(bob, 1).await;
     assert_eq!(usage(ann).await, Usage { files: 3, bytes: 3_000_000_015 });
+    let owned =
+        async |after: Option<&Media>, limit| stores.media.owned(ann, after.map(|it| it.id), limit).await.unwrap();
+    assert_eq!(owned(None, 100).await, media);
+    assert_eq!(owned(None, 2).await, media[..2]);
+    assert_eq!(owned(Some(&media[1]), 2).await, media[2..]);
+    stores.media.condemn(media[0].id).await.unwrap();
+    assert_eq!(owned(None, 2).await, media[1..]);
+    stores.media.forget(media[0].id).await.unwrap();
+    let media = [media[1].clone(), stores.upload(ann, 10).await, media[2].clone()];
     stores.media.condemn(media[2].id).await.unwrap();
+    assert_eq!(owned(None, 100).await, media[..2]);
     assert_eq!(usage(ann).await, Usage { files: 2, bytes: 3_000_000_010 });
     let now = Timestamp::now();
     for _ in 0..2 {
@@ -128,6 +138,7 @@ pub async fn an_owners_files_count_and_go_together(stores: &Stores) {
             assert_eq!(stores.found(one.id).await.state, MediaState::Condemned);
         }
         assert_eq!(usage(ann).await, Usage::default());
+        assert_eq!(owned(None, 100).await, []);
     }
     for one in &media[..2] {
         assert_eq!(stores.due_of(&[one.id], now).await, [Due { at: now, media: one.id }]);

@@ -2,6 +2,7 @@
 
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
+    notice::Notice,
     notification::{MutedChat, Notification, Preferences, QuietHours},
 };
 
@@ -20,7 +21,7 @@ async fn told(stores: &Stores, count: usize) -> (UserId, UserId, ChatId, Vec<Mes
 }
 
 fn notification(user_id: UserId, sender_id: UserId, chat_id: ChatId, message_id: MessageId) -> Notification {
-    Notification { user_id, chat_id, message_id, sender_id, read: false }
+    Notification { user_id, chat_id, message_id, sender_id, read: false, notice: None }
 }
 
 async fn list(stores: &Stores, user: UserId) -> Vec<(MessageId, bool)> {
@@ -82,6 +83,36 @@ pub async fn what_is_withdrawn_is_gone(stores: &Stores) {
     let (other, _) = stores.chats.start_chat(bob, bob, NOW).await.unwrap();
     notifications.withdraw_chat(bob, other.id).await.unwrap();
     notifications.withdraw_chat(bob, chat).await.unwrap();
+    assert_eq!(list(stores, bob).await, []);
+}
+
+pub async fn notices_are_kept_with_their_text_among_the_others(stores: &Stores) {
+    let (ann, bob, chat, messages) = told(stores, 2).await;
+    let notices = [("Maintenance", "Tonight,\nfrom ten."), ("Done", "Thank you \u{1f64f}")];
+    let notices = notices.map(|(header, body)| {
+        Notification::of_notice(bob, MessageId(uuid::Uuid::now_v7()), Notice::new(header, body).unwrap())
+    });
+    for notice in &notices {
+        stores.notifications.add(notice.clone()).await.unwrap();
+    }
+    let mut expected = vec![notification(bob, ann, chat, messages[0]), notification(bob, ann, chat, messages[1])];
+    expected.extend(notices.clone());
+    expected.sort_by_key(|one| std::cmp::Reverse(one.message_id));
+    assert_eq!(stores.notifications.list(bob, None, 100).await.unwrap(), expected);
+    let [first, second] = &notices;
+    let after_first = expected.iter().skip_while(|one| one.message_id >= first.message_id).cloned().collect::<Vec<_>>();
+    assert_eq!(stores.notifications.list(bob, Some(first.message_id), 100).await.unwrap(), after_first);
+
+    // No chat is theirs: they are read by themselves, once, and stay when chats go.
+    let notes = stores.chats.start_chat(bob, bob, NOW).await.unwrap().0;
+    stores.notifications.mark_chat_read(bob, notes.id, second.message_id).await.unwrap();
+    stores.notifications.withdraw_chat(bob, chat).await.unwrap();
+    stores.notifications.mark_read(bob, first.message_id).await.unwrap();
+    stores.notifications.add(first.clone()).await.unwrap();
+    let kept = [second.clone(), Notification { read: true, ..first.clone() }];
+    assert_eq!(stores.notifications.list(bob, None, 100).await.unwrap(), kept);
+    assert_eq!(list(stores, ann).await, []);
+    stores.accounts.delete_account(bob).await.unwrap();
     assert_eq!(list(stores, bob).await, []);
 }
 

@@ -23,6 +23,8 @@ pub trait MediaStore: Send + Sync {
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
     /// Takes a file away from a chat and has it looked at again at `now`. A repeat changes nothing.
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
+    /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
+    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
     /// What an owner's files take, condemned ones left out.
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError>;
     /// Hides a file from everybody. A repeat, or a file that is gone, changes nothing.

@@ -1,6 +1,7 @@
 //! The consumer and the routes over a real chat store, with notifications in memory.
 
 mod devices;
+mod notices;
 mod pushes;
 
 use std::{
@@ -63,7 +64,7 @@ impl NotificationStore for Memory {
     ) -> Result<Vec<Notification>, StoreError> {
         let kept = self.kept.lock().unwrap();
         let mine = kept.values().rev().filter(|one| one.user_id == user);
-        Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).copied().collect())
+        Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).cloned().collect())
     }
 
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
@@ -216,6 +217,7 @@ impl World {
             notifications: Arc::new(Memory::default()),
             devices: store.clone(),
             pushes: recorder.clone(),
+            administration: store.clone(),
             fanout: recorder.clone(),
             tokens: tokens.clone(),
             keyring,
@@ -263,8 +265,11 @@ impl World {
 
     async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let name = Username::parse("someone").unwrap();
-        let session = self.sessions[&user];
-        let token = self.service.tokens.issue(user, session, &name, Timestamp::now()).unwrap().token;
+        let issued = self.service.tokens.issue(user, self.sessions[&user], &name, Timestamp::now());
+        self.request(&issued.unwrap().token, method, path, body).await
+    }
+
+    async fn request(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request =
             Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
         if body.is_some() {

@@ -3,7 +3,10 @@
 use sentinel_domain::{
     account::{Account, Profile},
     ids::{ChatId, MediaId, MessageId, SessionId, UserId},
+    media::{Media, MediaState},
     message::{Chat, ClientMessageId, Message, MessageKind},
+    notification::{MutedChat, Preferences, QuietHours},
+    push::Device,
     session::Session,
     time::Timestamp,
     watermark::Watermarks,
@@ -27,6 +30,31 @@ pub(super) enum Record<'a> {
         device: &'a str,
         created_at: Timestamp,
         refreshed_at: Timestamp,
+    },
+    PushDevice {
+        device_id: &'a str,
+        platform: &'static str,
+        session_id: SessionId,
+        registered_at: Timestamp,
+    },
+    NotificationPreferences {
+        show_content: bool,
+        quiet_hours: Option<QuietHours>,
+        muted: Vec<Muted>,
+    },
+    Media {
+        media_id: MediaId,
+        filename: &'a str,
+        content_type: &'a str,
+        /// As uploaded.
+        size: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        width: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        height: Option<u32>,
+        /// Whether it was checked and can be sent and shown.
+        complete: bool,
+        created_at: Timestamp,
     },
     Block {
         user_id: UserId,
@@ -53,9 +81,17 @@ pub(super) enum Record<'a> {
         client_message_id: Option<&'a str>,
     },
     End {
+        media: u64,
         chats: u64,
         messages: u64,
     },
+}
+
+/// A chat of which the user hears nothing for a time.
+#[derive(Serialize)]
+pub(super) struct Muted {
+    chat_id: ChatId,
+    until: Timestamp,
 }
 
 impl<'a> Record<'a> {
@@ -76,6 +112,39 @@ impl<'a> Record<'a> {
             device: &session.device,
             created_at: session.created_at,
             refreshed_at: session.refreshed_at,
+        }
+    }
+
+    /// A device without its address: whoever has that can disturb it.
+    pub fn push_device(device: &'a Device) -> Self {
+        Self::PushDevice {
+            device_id: device.device_id.as_str(),
+            platform: device.address.platform(),
+            session_id: device.session_id,
+            registered_at: device.registered_at,
+        }
+    }
+
+    pub fn preferences(preferences: &Preferences) -> Self {
+        let muted = |chat: &MutedChat| Muted { chat_id: chat.chat_id, until: Timestamp(chat.until) };
+        Self::NotificationPreferences {
+            show_content: preferences.show_content,
+            quiet_hours: preferences.quiet_hours,
+            muted: preferences.muted.iter().map(muted).collect(),
+        }
+    }
+
+    pub fn media(media: &'a Media) -> Self {
+        let picture = media.shown().and_then(|shown| shown.picture);
+        Self::Media {
+            media_id: media.id,
+            filename: &media.filename,
+            content_type: media.content_type.as_str(),
+            size: media.size,
+            width: picture.map(|picture| picture.width),
+            height: picture.map(|picture| picture.height),
+            complete: media.state == MediaState::Ready,
+            created_at: media.created_at(),
         }
     }
 

@@ -5,8 +5,12 @@ use std::sync::atomic::Ordering;
 use axum::{body::Body, http::Request};
 use futures::StreamExt;
 use sentinel_domain::{
-    ids::{ChatId, MessageId, UserId},
+    clock::Instant,
+    ids::{ChatId, MediaId, MessageId, SessionId, UserId},
+    media::{ContentType, Media, MediaState, Picture, Shown},
     message::{Chat, Message, MessageKind},
+    notification::{MutedChat, Preferences, QuietHours},
+    push::{Device, DeviceId, PushAddress},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -62,8 +66,74 @@ async fn everything_about_the_caller_and_nothing_else_is_exported() {
     );
     assert_eq!(messages[0]["type"], "text");
     assert!(messages[0]["message"].as_str().unwrap().contains("second line"));
-    assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "chats": 2, "messages": 350 }));
+    assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "media": 0, "chats": 2, "messages": 350 }));
     assert!(!answer.text.contains("argon2"));
+}
+
+#[tokio::test]
+async fn files_devices_and_preferences_are_exported_without_secrets() {
+    let app = App::new();
+    let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+    let id = |client: &super::app::Client| client.id.parse::<UserId>().unwrap();
+    let media = |owner, n: usize| {
+        let at = Instant { millis: 1_750_000_000_000 + n as u64, counter: 0 };
+        let picture = Some(Picture { width: 40, height: 30 });
+        Media {
+            id: MediaId(at.id(0)),
+            owner,
+            filename: format!("file {n}.png"),
+            content_type: ContentType::parse("image/png").unwrap(),
+            size: 1000,
+            sha256: Some([7; 32]),
+            state: if n == 0 { MediaState::Ready } else { MediaState::Pending },
+            shown: (n == 0).then_some(Shown { size: 900, picture }),
+        }
+    };
+    let device = |user_id, token: &str| Device {
+        user_id,
+        device_id: DeviceId::parse("phone").unwrap(),
+        session_id: SessionId(Uuid::from_u128(9)),
+        address: PushAddress::Fcm { token: token.into() },
+        registered_at: Timestamp(1_750_000_000_000),
+    };
+    let chat_id = ChatId::of_pair(id(&ann), id(&bob));
+    {
+        let mut data = app.memory.data();
+        data.media = (0..250).map(|n| media(id(&ann), n)).chain([media(id(&bob), 250)]).collect();
+        data.devices = vec![device(id(&ann), "secret-token"), device(id(&bob), "another")];
+        let preferences = Preferences {
+            show_content: true,
+            quiet_hours: Some(QuietHours { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60 }),
+            muted: vec![MutedChat { chat_id, until: 1_750_000_000_007 }],
+        };
+        data.preferences.insert(id(&ann), preferences);
+    }
+    let answer = app.get("/me/export", &ann).await;
+    let lines = lines(&answer.text);
+    let of = |kind: &str| lines.iter().filter(|line| line["record"] == kind).cloned().collect::<Vec<_>>();
+    let files = of("media");
+    assert_eq!(files.len(), 250);
+    let at = "2025-06-15T15:06:40.000Z";
+    assert_eq!(
+        files[0],
+        json!({
+            "record": "media", "media_id": media(id(&ann), 0).id, "filename": "file 0.png", "content_type": "image/png",
+            "size": 1000, "width": 40, "height": 30, "complete": true, "created_at": at,
+        })
+    );
+    assert_eq!((&files[1]["complete"], files[1].get("width")), (&json!(false), None));
+    let session_id = Uuid::from_u128(9);
+    let phone = json!({ "record": "push_device", "device_id": "phone", "platform": "fcm", "session_id": session_id,
+        "registered_at": at });
+    assert_eq!(of("push_device"), [phone]);
+    let preferences = json!({
+        "record": "notification_preferences", "show_content": true,
+        "quiet_hours": { "from_minute": 1320, "to_minute": 420, "utc_offset_minutes": 60 },
+        "muted": [{ "chat_id": chat_id, "until": "2025-06-15T15:06:40.007Z" }],
+    });
+    assert_eq!(of("notification_preferences"), [preferences]);
+    assert_eq!(of("end")[0]["media"], 250);
+    assert!(!answer.text.contains("secret-token"));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod export;
 mod lookup;
 mod mail;
 mod mail_store;
+mod owned_stores;
 mod relay;
 mod reports;
 mod sessions;
