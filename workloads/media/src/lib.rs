@@ -5,6 +5,7 @@
 
 mod access;
 mod base;
+mod budget;
 mod check;
 mod collect;
 mod files;

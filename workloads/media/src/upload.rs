@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     base::BaseUrl,
     check::{Checked, Refused},
-    service::MediaService,
+    service::{COPIES, MediaService},
     views::{AnnouncedUpload, BegunUpload, UploadLinkView},
 };
 
@@ -61,9 +61,10 @@ impl MediaService {
         if !media.can_be_completed(Timestamp::now()) {
             return Err(Problem::not_found());
         }
+        self.limits.check(Action::CompleteUpload, &caller.to_string())?;
         let upload = BlobKey::new(id, BlobPart::Upload);
         // What was taken is what is checked and kept, whatever is put there meanwhile.
-        let _permit = self.memory.take(media.size, 1024).await.ok_or_else(Problem::unavailable)?;
+        let memory = self.memory.take(media.size.saturating_mul(COPIES)).await.ok_or_else(Problem::unavailable)?;
         let checked = match self.blobs.size(upload).await? {
             None => {
                 let detail = "nothing has been uploaded yet; put the bytes where you were told, then complete";
@@ -71,7 +72,7 @@ impl MediaService {
             }
             // What is too long is not even looked at.
             Some(found) if found != media.size => Err(Refused::Size { found, announced: media.size }),
-            Some(_) => self.check(&media, self.blobs.get(upload).await?).await,
+            Some(_) => self.check(&media, self.blobs.get(upload).await?, &memory).await,
         };
         let checked = match checked {
             Ok(checked) => checked,
