@@ -22,6 +22,9 @@ pub fn upload(owner: UserId, size: u64) -> Media {
     }
 }
 
+/// Seconds in which a store may have a file looked at that is not used any more.
+const SOON: i64 = 120;
+
 impl Stores {
     async fn upload(&self, owner: UserId, size: u64) -> Media {
         let media = upload(owner, size);
@@ -98,6 +101,27 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     assert!(stores.due_of(&[media.id], now.plus_seconds(1)).await.is_empty(), "a repeat changes nothing");
     stores.media.forget(media.id).await.unwrap();
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+}
+
+pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let (notes, _) = stores.chats.start_chat(bob, bob, super::NOW).await.unwrap();
+    let (sent, kept, gone) = (stores.upload(bob, 1).await, stores.upload(bob, 1).await, stores.upload(bob, 1).await);
+    let (sent, kept, gone, other) = (sent.id, kept.id, gone.id, stores.upload(bob, 1).await.id);
+    for id in [sent, kept, gone] {
+        stores.media.attach(id, chat.id).await.unwrap();
+    }
+    for id in [kept, other] {
+        stores.media.attach(id, notes.id).await.unwrap();
+    }
+    stores.media.forget(gone).await.unwrap();
+    stores.accounts.delete_account(ann).await.unwrap();
+    let soon = Timestamp::now().plus_seconds(SOON);
+    let expected = [(sent, vec![], 1), (kept, vec![notes.id], 1), (gone, vec![], 0), (other, vec![notes.id], 0)];
+    for (id, chats, due) in expected {
+        assert_eq!(stores.media.chats_of(id).await.unwrap(), chats);
+        assert_eq!(stores.due_of(&[id], soon).await.len(), due);
+    }
 }
 
 pub async fn what_is_not_used_is_due(stores: &Stores) {

@@ -221,7 +221,7 @@ macro_rules! contract_tests {
     };
     (@module media $factory:path) => {
         $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
-            a_file_is_shown_in_chats_until_it_is_taken_away, what_is_not_used_is_due,
+            a_file_is_shown_in_chats_until_it_is_taken_away, files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due,
             an_owners_files_count_and_go_together }
     };
     (@module deletion $factory:path) => {
