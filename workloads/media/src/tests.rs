@@ -153,6 +153,30 @@ async fn one_body_at_a_time_is_taken_by_a_link() {
 }
 
 #[tokio::test]
+async fn all_who_complete_an_upload_at_once_get_the_same() {
+    let world = Arc::new(World::new().await);
+    // So large that one is checked after the other.
+    let size = 20 * 1024 * 1024;
+    let upload = world.begin(size).await;
+    assert_eq!(world.put(&upload, Body::from(vec![0; usize::try_from(size).unwrap()])).await, (200, None));
+    let held = world.service.memory.take(u64::MAX).await.unwrap();
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let (world, id) = (world.clone(), upload.media_id);
+            tokio::spawn(async move { world.complete(id).await })
+        })
+        .collect();
+    // Each has found it pending before the first completes it.
+    for _ in 0..20 {
+        world.service.own(world.owner, upload.media_id).await.unwrap();
+    }
+    drop(held);
+    for one in all {
+        assert_eq!(one.await.unwrap(), Ok(size));
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_frees_its_link() {
     let world = Arc::new(World::new().await);
     let upload = Arc::new(world.begin(4).await);
