@@ -18,8 +18,8 @@ use super::{Cassandra, Shared};
 
 const HOUR_MILLIS: i64 = 3600 * 1000;
 const MICROS: i64 = 1000;
-/// When to look at a file that is about to lose a chat: noted before, so that an interruption leaves it to be looked at, and
-/// not at once, so that nobody looks and settles it before the chat is lost.
+/// When to look at a file that is about to lose a chat or its owner: noted before, so that an interruption leaves it to be
+/// looked at, and not at once, so that nobody looks and settles it before that.
 const SOON_SECONDS: i64 = 60;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
 const LOOKED_BACK: i64 = 14 * 24;
@@ -129,7 +129,7 @@ impl MediaStore for Cassandra {
         if !self.chats_of(id).await?.contains(&chat) {
             return Ok(());
         }
-        self.shared.note_due(Due { at: now, media: id }).await?;
+        self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
         self.shared.take_away(id, chat, micros(Timestamp::now())).await
     }
 
@@ -161,7 +161,7 @@ impl MediaStore for Cassandra {
     async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError> {
         let owned: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.owned_media, (owner.0,)).await?;
         for (id,) in owned {
-            self.shared.note_due(Due { at: now, media: MediaId(id) }).await?;
+            self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: MediaId(id) }).await?;
             self.shared.condemn(owner, MediaId(id)).await?;
         }
         Ok(())
