@@ -64,5 +64,5 @@ e2e-distributed: build ## Run the end-to-end tests of profile Distributed on a c
 images: build ## Build the container images into one archive
 	@$(E2E) images build
 
-bench: ## Print figures of a release build (loopback, never asserted)
-	@e2e/bench.sh
+bench: ## Print figures, which are never asserted: of a release build on loopback; PROFILE=distributed: of a cluster of its own
+	@e2e/$(if $(filter distributed,$(PROFILE)),bench-distributed.sh,bench.sh)

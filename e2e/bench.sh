@@ -2,7 +2,8 @@
 # Prints figures of a release build: `sentinel standalone` on core 0, the load generator on core 1, over loopback.
 # Figures are printed and never asserted; only a broken guarantee (order, loss, repeats) fails.
 # SECONDS_EACH: length of each measurement (20). WINDOW_200, WINDOW_2000: messages in flight per client.
-# SEARCH_MESSAGES: how many messages are searched (100000).
+# SEARCH_MESSAGES: how many messages are searched (100000). PHOTOS: how many photos are uploaded (100).
+# PROFILE=distributed has figures of its own, of a cluster: e2e/bench-distributed.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 each=${SECONDS_EACH:-20}
@@ -55,6 +56,8 @@ for clients in 200 2000; do
   load "half-$clients" --clients "$clients" --rate "$(half "full-$clients")"
 done
 load search --clients 200 --search "${SEARCH_MESSAGES:-100000}"
+load presence --clients 1000 --presence 50
+load thumbnails --clients 2 --thumbnails "${PHOTOS:-100}"
 # Two sizes: what the process needs anyway, and what it frees to make room, is in both and cancels out.
 load idle-1000 --clients 1000 --idle
 load idle-2000 --clients 2000 --idle
@@ -76,7 +79,8 @@ row() {
     "$(field "$2" delivery_p50_ms)" "$(field "$2" delivery_p99_ms)" \
     "$(field "$2" out_of_order)" "$(field "$2" cpu_ms_per_1000)"
 }
-milliseconds() { printf 'p50 %.1f ms, p99 %.1f ms' "$(field search "$1_p50_ms")" "$(field search "$1_p99_ms")"; }
+# milliseconds NAME FIELD: both quantiles of a measurement.
+milliseconds() { printf 'p50 %.1f ms, p99 %.1f ms' "$(field "$1" "$2_p50_ms")" "$(field "$1" "$2_p99_ms")"; }
 cat <<TABLE
 
 $(uname -m), $(sed -nE 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), server on one core, $each s each
@@ -88,8 +92,13 @@ $(row '200 clients, half of that' half-200)
 $(row '2,000 clients, all they can' full-2000)
 $(row '2,000 clients, half of that' half-2000)
 
-Search over ${SEARCH_MESSAGES:-100000} messages in 100 chats, the request included: $(milliseconds common) for two common
-words, $(milliseconds rare) for one message; from the acknowledgement to being found $(milliseconds searchable).
+Search over ${SEARCH_MESSAGES:-100000} messages in 100 chats, the request included: $(milliseconds search common) for two common
+words, $(milliseconds search rare) for one message; from the acknowledgement to being found $(milliseconds search searchable).
+
+Presence of 1,000 users who watch 50 others each, $(field presence changes) changes: from a change to one who watches
+$(milliseconds presence presence)
+
+Photos of 12 million pixels, $(field thumbnails photo_kib) KiB: from the end of the upload until the thumbnail is there $(milliseconds thumbnails thumbnail)
 
 Memory of an idle authenticated connection, from 1,000 to 2,000 of them: $(per_connection) KiB
 

@@ -11,7 +11,7 @@ use crate::cluster::{Choice, Provider, Service, State};
 use crate::host::log;
 use crate::images::binaries::Profile;
 use crate::images::{self, Selection};
-use crate::load::{self, LoadArgs};
+use crate::load::{self, LoadArgs, cluster::ClusterArgs};
 use crate::report::Report;
 use crate::say;
 use crate::stores::cli::StoresCommand;
@@ -95,6 +95,13 @@ enum Command {
     },
     /// Puts load on a server on this machine and prints figures.
     Bench(LoadArgs),
+    /// Measures the chat of profile Distributed on a cluster, from being applied to what its clients see.
+    BenchCluster {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        args: ClusterArgs,
+    },
     /// Runs a part of a local cluster (used by this program itself).
     #[command(hide = true)]
     InternalLaunch {
@@ -222,6 +229,7 @@ impl Cli {
             Command::Stores { command } => command.run(),
             Command::Web { command } => command.run(),
             Command::Bench(args) => bench(args),
+            Command::BenchCluster { which, args } => load::cluster::run(&*which.running()?, &args),
             Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
             Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),
         }

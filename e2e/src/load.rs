@@ -2,39 +2,37 @@
 //!
 //! It speaks Engine.IO 4 and Socket.IO 5 over WebSocket with as little work per message as it can, so that the server
 //! on one core is the limit and not the generator on the other. All clients share one thread: run it on a
-//! current-thread runtime.
+//! current-thread runtime. [`cluster`] puts it on a chat on a cluster, and measures what else there is to measure there.
 
 mod accounts;
+mod api;
 mod client;
+pub mod cluster;
+mod consumers;
 mod figures;
 mod idle;
+mod latency;
 mod packet;
+mod presence;
 mod process;
 mod search;
 mod target;
+mod throughput;
+mod thumbnails;
 mod wire;
 
-use std::{
-    path::PathBuf,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Display, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::task::{JoinSet, LocalSet};
+use serde::Serialize;
+use tokio::task::LocalSet;
 
-use self::{
-    accounts::Account,
-    client::{Pace, Pair, Plan},
-    figures::{Figures, Report},
-    process::Server,
-    target::Target,
-};
+use self::{client::Pace, process::Server, target::Target, throughput::Settings};
 
-/// Clients that may connect at the same time.
-const CONNECTING: usize = 32;
 /// Longest measurement.
 const LONGEST: u64 = 600;
+/// Changes of presence per second of all users together, unless another rate is asked for.
+const CHANGES_PER_SECOND: f64 = 20.0;
 
 /// Puts load on a server on this machine and prints figures.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,7 +52,7 @@ pub struct LoadArgs {
     /// Closed loop: messages that each client has in flight.
     #[arg(long, default_value_t = 4)]
     window: usize,
-    /// Open loop: messages per second of all clients together.
+    /// Open loop: messages (with --presence, changes) per second of all clients together.
     #[arg(long, conflicts_with = "window")]
     rate: Option<f64>,
     /// Only hold the connections, and measure the server's memory.
@@ -63,6 +61,15 @@ pub struct LoadArgs {
     /// Write so many messages, then measure search over them.
     #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["rate", "window", "idle"])]
     search: Option<u64>,
+    /// Each client watches so many others, and the way of a change of presence to those who watch is measured.
+    #[arg(long, value_name = "USERS", conflicts_with_all = ["window", "idle", "search"])]
+    presence: Option<usize>,
+    /// Upload so many photos, and measure how long it takes until their thumbnails are served.
+    #[arg(long, value_name = "PHOTOS", conflicts_with_all = ["rate", "window", "idle", "search", "presence"])]
+    thumbnails: Option<u64>,
+    /// Follow so many messages from their acknowledgement into search and to their recipient's notification.
+    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["rate", "window", "idle", "search", "presence", "thumbnails"])]
+    consumers: Option<u64>,
     /// Bytes of text in a message.
     #[arg(long, default_value_t = 100)]
     bytes: usize,
@@ -85,69 +92,48 @@ pub async fn run(args: LoadArgs) -> Result<()> {
     if args.seconds == 0 || args.seconds > LONGEST {
         bail!("--seconds must be between 1 and {LONGEST}");
     }
+    if args.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        bail!("--rate must be above 0");
+    }
+    LocalSet::new().run_until(measure(&args)).await
+}
+
+async fn measure(args: &LoadArgs) -> Result<()> {
     let target = Target::parse(&args.url)?;
     process::raise_open_files(args.clients)?;
     let server = args.server_pid.map(Server::of);
     let accounts = accounts::prepare(target, args.clients, args.accounts.as_deref()).await?;
     if let Some(messages) = args.search {
-        let report = search::measure(target, &accounts, messages.max(1)).await?;
-        if args.json {
-            println!("{}", serde_json::to_string(&report)?);
-        } else {
-            print!("{report}");
-        }
-        return Ok(());
+        return print(args, &search::measure(target, &accounts, messages.max(1)).await?);
     }
-    let report = LocalSet::new().run_until(measure(&args, target, server, accounts)).await?;
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        print!("{report}");
+    if let Some(photos) = args.thumbnails {
+        return print(args, &thumbnails::measure(target, &accounts, photos.max(1)).await?);
     }
-    report.verdict()
-}
-
-async fn measure(args: &LoadArgs, target: Target, server: Option<Server>, accounts: Vec<Account>) -> Result<Report> {
-    let memory_before = server.map(Server::resident_kib).transpose()?;
-    let sockets = connect_all(target, &accounts).await?;
-    if args.idle {
+    if let Some(messages) = args.consumers {
+        return print(args, &consumers::measure(target, &accounts, messages.max(1)).await?);
+    }
+    if let Some(watched) = args.presence {
+        let rate = args.rate.unwrap_or(CHANGES_PER_SECOND);
+        let report = presence::measure(target, &accounts, watched, rate, args.seconds).await?;
+        print(args, &report)?;
+        return report.verdict();
+    }
+    let report = if args.idle {
         let server = server.context("--idle needs --server-pid")?;
-        return idle::hold(sockets, server, memory_before.unwrap_or(0), args.seconds).await;
-    }
-
-    let warm = Duration::from_secs(args.warmup);
-    let start = Instant::now() + Duration::from_millis(200);
-    let plan = Rc::new(Plan {
-        epoch: Instant::now(),
-        start,
-        measure_from: start + warm,
-        measure_until: start + warm + Duration::from_secs(args.seconds),
-        pace: pace(args),
-        clients: args.clients,
-        text: "x".repeat(args.bytes),
-        // A repeat of an earlier run's client message ids would be answered without a write.
-        run: uuid::Uuid::new_v4().simple().to_string(),
-    });
-    let figures = Rc::new(Figures::new()?);
-    let mut tasks = JoinSet::new();
-    let mut sockets = sockets.into_iter().zip(accounts).enumerate();
-    while let (Some((at, one)), Some((_, other))) = (sockets.next(), sockets.next()) {
-        let pair = Rc::new(Pair::default());
-        for (side, (socket, account)) in [one, other].into_iter().enumerate() {
-            let (plan, figures, pair) = (plan.clone(), figures.clone(), pair.clone());
-            tasks.spawn_local(client::drive(socket, account, at + side, side, plan, figures, pair));
-        }
-    }
-
-    tokio::time::sleep_until(plan.measure_from.into()).await;
-    let cpu_before = server.map(Server::cpu_seconds).transpose()?;
-    tokio::time::sleep_until(plan.measure_until.into()).await;
-    let cpu_after = server.map(Server::cpu_seconds).transpose()?;
-    let memory = server.map(Server::resident_kib).transpose()?;
-    while let Some(done) = tasks.join_next().await {
-        done.context("a client panicked")??;
-    }
-    Ok(figures.report(args.clients, args.seconds, cpu_before.zip(cpu_after).map(|(from, to)| to - from), memory))
+        let memory_before = server.resident_kib()?;
+        let sockets = client::connect_all(target, &accounts).await?;
+        idle::hold(sockets, server, memory_before, args.seconds).await?
+    } else {
+        let settings = Settings {
+            pace: pace(args),
+            warmup: Duration::from_secs(args.warmup),
+            seconds: args.seconds,
+            bytes: args.bytes,
+        };
+        throughput::measure(target, &accounts, settings, server).await?
+    };
+    print(args, &report)?;
+    report.verdict()
 }
 
 fn pace(args: &LoadArgs) -> Pace {
@@ -157,12 +143,11 @@ fn pace(args: &LoadArgs) -> Pace {
     }
 }
 
-/// Connects all clients, some at a time, in the order of their accounts.
-async fn connect_all(target: Target, accounts: &[Account]) -> Result<Vec<wire::Socket>> {
-    use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-    stream::iter(accounts.iter().map(|account| client::connect(target, &account.token)))
-        .buffered(CONNECTING)
-        .try_collect()
-        .await
-        .context("connecting the clients")
+fn print(args: &LoadArgs, report: &(impl Serialize + Display)) -> Result<()> {
+    if args.json {
+        println!("{}", serde_json::to_string(report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
 }

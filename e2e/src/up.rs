@@ -1,6 +1,6 @@
 //! `up`: from nothing to a chat on 127.0.0.1.
 
-mod answers;
+pub mod answers;
 mod guide;
 mod release;
 mod sample;

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
+use super::{api::answer, target::Target};
 
 /// Registrations at the same time; hashing passwords keeps the server's core busy with one.
 const REGISTERING: usize = 4;
@@ -80,14 +80,4 @@ async fn register(http: &reqwest::Client, target: Target) -> Result<Registered> 
         "username": name, "password": "load generator", "email": format!("{name}@example.com"),
     });
     answer(http.post(target.url("/register")).json(&body), "registering").await
-}
-
-async fn answer<T: for<'de> Deserialize<'de>>(request: reqwest::RequestBuilder, what: &str) -> Result<T> {
-    let answer = request.send().await.with_context(|| what.to_owned())?;
-    let status = answer.status();
-    let body = answer.bytes().await?;
-    if !status.is_success() {
-        bail!("{what}: {status} {}", String::from_utf8_lossy(&body));
-    }
-    serde_json::from_slice(&body).with_context(|| what.to_owned())
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{
     accounts::Account,
@@ -18,6 +19,8 @@ use super::{
 };
 
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
+/// Clients that may connect at the same time.
+const CONNECTING: usize = 32;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after the last send acknowledgements and deliveries may still come.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -69,27 +72,51 @@ pub struct Pair {
     failed: RefCell<Option<String>>,
 }
 
-/// Connects, authenticates and waits for `ready`.
+/// Connects to `/chat`, authenticates and waits for `ready`.
 pub async fn connect(target: Target, token: &str) -> Result<Socket> {
-    let connecting = async {
+    join(target, "chat", token, "42/chat,[\"ready\"").await
+}
+
+/// Connects to `/notifications` and authenticates.
+pub async fn listen(target: Target, token: &str) -> Result<Socket> {
+    join(target, "notifications", token, "40/notifications,").await
+}
+
+/// Joins a namespace and waits for the frame that begins with `joined`.
+async fn join(target: Target, namespace: &str, token: &str, joined: &str) -> Result<Socket> {
+    let joining = async {
         let mut socket = Socket::open(target, PATH).await?;
         let open = socket.receive().await?;
         if !open.starts_with('0') {
             bail!("expected the Engine.IO handshake, got {open}");
         }
-        socket.queue(&[format!("40/chat,{{\"token\":\"{token}\"}}").as_bytes()]);
+        socket.queue(&[format!("40/{namespace},{{\"token\":\"{token}\"}}").as_bytes()]);
         socket.flush().await?;
         loop {
             let frame = socket.receive().await?;
-            if frame.starts_with("42/chat,[\"ready\"") {
+            if frame.starts_with(joined) {
                 return Ok(socket);
+            }
+            // The first one comes at once; who does not answer it is cut off 20 seconds later.
+            if packet::read(frame.as_bytes()) == Packet::Ping {
+                socket.queue(&[b"3"]);
+                socket.flush().await?;
             }
             if frame.starts_with("44") {
                 bail!("the connection was refused: {frame}");
             }
         }
     };
-    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.context("no `ready` in time")?
+    tokio::time::timeout(CONNECT_TIMEOUT, joining).await.with_context(|| format!("not in /{namespace} in time"))?
+}
+
+/// Connects a client for each account, some at a time, in their order.
+pub async fn connect_all(target: Target, accounts: &[Account]) -> Result<Vec<Socket>> {
+    stream::iter(accounts.iter().map(|account| connect(target, &account.token)))
+        .buffered(CONNECTING)
+        .try_collect()
+        .await
+        .context("connecting the clients")
 }
 
 struct Client {

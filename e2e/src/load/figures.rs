@@ -3,19 +3,17 @@
 use std::{cell::RefCell, collections::BTreeMap, fmt, time::Duration};
 
 use anyhow::{Result, bail};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-const LONGEST_MICROS: u64 = 120_000_000;
+use super::latency::Latencies;
 
 /// Counts of a run, shared by its clients (all on one thread).
 pub struct Figures(RefCell<Counts>);
 
 struct Counts {
     acked: u64,
-    measured: u64,
-    acks: Histogram<u64>,
-    deliveries: Histogram<u64>,
+    acks: Latencies,
+    deliveries: Latencies,
     out_of_order: u64,
     duplicates: u64,
     missing: u64,
@@ -23,19 +21,13 @@ struct Counts {
     refused: BTreeMap<String, u64>,
 }
 
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS)
-}
-
 impl Figures {
     /// Nothing yet.
     pub fn new() -> Result<Self> {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_MICROS, 3)?;
         Ok(Self(RefCell::new(Counts {
             acked: 0,
-            measured: 0,
-            acks: histogram.clone(),
-            deliveries: histogram,
+            acks: Latencies::new()?,
+            deliveries: Latencies::new()?,
             out_of_order: 0,
             duplicates: 0,
             missing: 0,
@@ -49,8 +41,7 @@ impl Figures {
         let mut counts = self.0.borrow_mut();
         counts.acked += 1;
         if let Some(took) = took {
-            counts.measured += 1;
-            counts.acks.saturating_record(micros(took));
+            counts.acks.record(took);
         }
     }
 
@@ -60,7 +51,7 @@ impl Figures {
         counts.out_of_order += u64::from(late);
         counts.duplicates += u64::from(duplicate);
         if let Some(took) = took {
-            counts.deliveries.saturating_record(micros(took));
+            counts.deliveries.record(took);
         }
     }
 
@@ -83,22 +74,22 @@ impl Figures {
     #[allow(clippy::cast_precision_loss)] // counts are far below 2^52
     pub fn report(&self, clients: usize, seconds: u64, cpu: Option<f64>, memory_kib: Option<u64>) -> Report {
         let counts = self.0.borrow();
-        let millis = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        let measured = counts.acks.count();
         Report {
             clients,
             seconds,
             acked: counts.acked,
-            acked_per_second: counts.measured as f64 / seconds as f64,
-            ack_p50_ms: millis(&counts.acks, 0.5),
-            ack_p99_ms: millis(&counts.acks, 0.99),
-            delivery_p50_ms: millis(&counts.deliveries, 0.5),
-            delivery_p99_ms: millis(&counts.deliveries, 0.99),
+            acked_per_second: measured as f64 / seconds as f64,
+            ack_p50_ms: counts.acks.p50_ms(),
+            ack_p99_ms: counts.acks.p99_ms(),
+            delivery_p50_ms: counts.deliveries.p50_ms(),
+            delivery_p99_ms: counts.deliveries.p99_ms(),
             out_of_order: counts.out_of_order,
             duplicates: counts.duplicates,
             missing: counts.missing,
             unacknowledged: counts.unacknowledged,
             refused: counts.refused.clone(),
-            cpu_ms_per_1000: cpu.filter(|_| counts.measured > 0).map(|cpu| cpu * 1e6 / counts.measured as f64),
+            cpu_ms_per_1000: cpu.filter(|_| measured > 0).map(|cpu| cpu * 1e6 / measured as f64),
             memory_kib,
             kib_per_connection: None,
         }
@@ -111,7 +102,8 @@ pub struct Report {
     clients: usize,
     seconds: u64,
     acked: u64,
-    acked_per_second: f64,
+    /// Acknowledged messages per second of the measurement.
+    pub acked_per_second: f64,
     ack_p50_ms: f64,
     ack_p99_ms: f64,
     delivery_p50_ms: f64,
@@ -149,6 +141,19 @@ impl Report {
             memory_kib: Some(after_kib),
             kib_per_connection: Some(after_kib.saturating_sub(before_kib) as f64 / connections as f64),
         }
+    }
+
+    /// Cells of a table: acknowledged per second, quantiles of acknowledgement and delivery, messages out of order.
+    pub fn row(&self) -> String {
+        format!(
+            "{:.0} | {:.0} / {:.0} | {:.0} / {:.0} | {}",
+            self.acked_per_second,
+            self.ack_p50_ms,
+            self.ack_p99_ms,
+            self.delivery_p50_ms,
+            self.delivery_p99_ms,
+            self.out_of_order
+        )
     }
 
     /// An error when a guarantee of the contract did not hold; slowness is none.

@@ -5,13 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use hdrhistogram::Histogram;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::{accounts::Account, target::Target};
+use super::{accounts::Account, api::Api, latency::Latencies, target::Target};
 
 /// Messages that are sent at the same time.
 const SENDING: usize = 64;
@@ -24,7 +22,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_mins(10);
 const WORDS_OF_A_MESSAGE: u64 = 9;
 const VOCABULARY: u64 = 4_000;
-const LONGEST_MICROS: u64 = 600_000_000;
 
 /// The figures of a run.
 #[derive(Debug, Serialize)]
@@ -53,109 +50,77 @@ impl fmt::Display for Report {
 
 /// Writes messages as these accounts, then searches.
 pub async fn measure(target: Target, accounts: &[Account], messages: u64) -> Result<Report> {
-    let clients = Clients { http: reqwest::Client::builder().no_proxy().build()?, target, run: run_word() };
+    let (api, run) = (Api::new(target)?, run_word());
     eprintln!("writing {messages} messages");
     let of = |n: u64| &accounts[usize::try_from(n).unwrap_or(0) % accounts.len()];
+    let quoted = |n: u64| format!("\"{}\"", mark(&run, n));
     stream::iter(0..messages)
-        .map(|n| clients.send(of(n), clients.text(n)))
+        .map(|n| {
+            let (api, from, text) = (&api, of(n), text(&run, n));
+            async move { api.send(from, &text).await.map(drop) }
+        })
         .buffer_unordered(SENDING)
         .try_collect::<()>()
         .await?;
     let written = Instant::now();
     for back in 0..messages.min(accounts.len() as u64) {
-        clients.wait_for(of(messages - 1 - back), messages - 1 - back, written).await?;
+        let number = messages - 1 - back;
+        api.found(of(number), &quoted(number), written, LOOK_AGAIN, PATIENCE).await?;
     }
     let behind = written.elapsed();
 
-    let (mut common, mut rare, mut searchable) = (histogram()?, histogram()?, histogram()?);
+    let (mut common, mut rare, mut searchable) = (Latencies::new()?, Latencies::new()?, Latencies::new()?);
     for n in 0..QUESTIONS {
         let asked = Instant::now();
-        clients.search(of(n), &format!("{} {}", word(n % 20), word(n % 7))).await?;
-        common.saturating_record(micros(asked.elapsed()));
+        api.hits(of(n), &format!("{} {}", word(n % 20), word(n % 7))).await?;
+        common.record(asked.elapsed());
         let number = n * (messages / QUESTIONS).max(1) % messages;
         let asked = Instant::now();
-        let hits = clients.search(of(number), &format!("\"{}\"", clients.mark(number))).await?;
-        rare.saturating_record(micros(asked.elapsed()));
+        let hits = api.hits(of(number), &quoted(number)).await?;
+        rare.record(asked.elapsed());
         if hits != 1 {
             bail!("message {number} is found {hits} times");
         }
     }
     for n in messages..messages + FOLLOWED {
-        clients.send(of(n), clients.text(n)).await?;
+        api.send(of(n), &text(&run, n)).await?;
         let sent = Instant::now();
-        clients.wait_for(of(n), n, sent).await?;
-        searchable.saturating_record(micros(sent.elapsed()));
+        api.found(of(n), &quoted(n), sent, LOOK_AGAIN, PATIENCE).await?;
+        searchable.record(sent.elapsed());
     }
     Ok(Report {
         messages,
         chats: accounts.len() / 2,
         behind_seconds: behind.as_secs_f64(),
-        common_p50_ms: millis(&common, 0.5),
-        common_p99_ms: millis(&common, 0.99),
-        rare_p50_ms: millis(&rare, 0.5),
-        rare_p99_ms: millis(&rare, 0.99),
-        searchable_p50_ms: millis(&searchable, 0.5),
-        searchable_p99_ms: millis(&searchable, 0.99),
+        common_p50_ms: common.p50_ms(),
+        common_p99_ms: common.p99_ms(),
+        rare_p50_ms: rare.p50_ms(),
+        rare_p99_ms: rare.p99_ms(),
+        searchable_p50_ms: searchable.p50_ms(),
+        searchable_p99_ms: searchable.p99_ms(),
     })
 }
 
-struct Clients {
-    http: reqwest::Client,
-    target: Target,
-    /// Makes marks of this run unique.
-    run: String,
+/// A word that only this message of this run has.
+pub fn mark(run: &str, number: u64) -> String {
+    format!("{run}{number}")
 }
 
-impl Clients {
-    /// A word that only this message has.
-    fn mark(&self, number: u64) -> String {
-        format!("{}{number}", self.run)
+/// Words of which few are frequent and many are rare, and the message's mark.
+fn text(run: &str, number: u64) -> String {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut text = String::new();
+    for _ in 0..WORDS_OF_A_MESSAGE {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = state >> 33;
+        text.push_str(&word((random % VOCABULARY).min((random >> 12) % VOCABULARY) % (1 + (random >> 7) % VOCABULARY)));
+        text.push(' ');
     }
-
-    /// Words of which few are frequent and many are rare, and the message's mark.
-    fn text(&self, number: u64) -> String {
-        let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut text = String::new();
-        for _ in 0..WORDS_OF_A_MESSAGE {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let random = state >> 33;
-            text.push_str(&word(
-                (random % VOCABULARY).min((random >> 12) % VOCABULARY) % (1 + (random >> 7) % VOCABULARY),
-            ));
-            text.push(' ');
-        }
-        text + &self.mark(number)
-    }
-
-    async fn send(&self, from: &Account, text: String) -> Result<()> {
-        let url = self.target.url(&format!("/users/chat/{}/messages", from.chat_id));
-        let request = self.http.post(url).bearer_auth(&from.token).json(&json!({ "message": text }));
-        request.send().await?.error_for_status().context("sending")?;
-        Ok(())
-    }
-
-    /// How many messages of the first page match.
-    async fn search(&self, who: &Account, q: &str) -> Result<usize> {
-        // Words of this generator have nothing else to escape.
-        let q = q.replace(' ', "%20").replace('"', "%22");
-        let request = self.http.get(self.target.url(&format!("/search/messages?q={q}"))).bearer_auth(&who.token);
-        let page: Value = request.send().await?.error_for_status().context("searching")?.json().await?;
-        page["hits"].as_array().map(Vec::len).context("the answer has no hits")
-    }
-
-    async fn wait_for(&self, who: &Account, number: u64, since: Instant) -> Result<()> {
-        while self.search(who, &format!("\"{}\"", self.mark(number))).await? == 0 {
-            if since.elapsed() > PATIENCE {
-                bail!("message {number} is not found after {PATIENCE:?}");
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
-    }
+    text + &mark(run, number)
 }
 
-/// Some letters that no word has.
-fn run_word() -> String {
+/// Letters that no word has, another each time: makes the marks of a run unique.
+pub fn run_word() -> String {
     format!("run{}x", &uuid::Uuid::new_v4().simple().to_string()[..8])
 }
 
@@ -170,17 +135,4 @@ fn word(number: u64) -> String {
         rest /= 16;
     }
     word
-}
-
-fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, LONGEST_MICROS, 3)?)
-}
-
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS)
-}
-
-#[allow(clippy::cast_precision_loss)] // microseconds are far below 2^52
-fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
-    histogram.value_at_quantile(quantile) as f64 / 1000.0
 }

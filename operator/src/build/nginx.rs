@@ -268,6 +268,16 @@ const ROUTES: &str = r#"
       proxy_pass @PASS@;
     }
 
+    # TRACE, which the gateway refuses by itself.
+    error_page 405 @not_allowed;
+    location @not_allowed {
+      internal;
+      default_type application/problem+json;
+      add_header Allow "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" always;
+      add_header X-Content-Type-Options nosniff always;
+      return 405 '{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed","detail":"this path does not take this method","error":"this path does not take this method"}';
+    }
+
     error_page 413 @too_large;
     location @too_large {
       internal;

@@ -270,6 +270,8 @@ test('the export has files, devices and preferences, and no secrets', async () =
   const preferences = { show_content: true, quiet_hours, muted: [] };
   ok(await call('PUT', '/notifications/preferences', { token, body: preferences }));
   const answer = await call('GET', '/me/export', { token });
+  // No push service shall be called from here.
+  ok(await call('DELETE', '/notifications/devices/firefox', { token }), 204);
   assert.equal(answer.status, 200, answer.text);
   const lines = answer.text.trim().split('\n').map((line) => JSON.parse(line));
   const of = (kind) => lines.filter((line) => line.record === kind);
