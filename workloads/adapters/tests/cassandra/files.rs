@@ -17,16 +17,17 @@ async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
         let due = cassandra.due(now, 10_000).await.unwrap();
         due.into_iter().filter(|due| due.media == media.id).map(|due| due.at).collect()
     };
-    let now = Timestamp::now();
+    let (lost, deleted) = (Timestamp::now(), Timestamp::now().plus_seconds(1));
     cassandra.attach(media.id, chat.id).await.unwrap();
-    cassandra.detach(media.id, chat.id, now).await.unwrap();
+    cassandra.detach(media.id, chat.id, lost).await.unwrap();
     // Whoever looked now might still have found it in the chat, and would not have looked again.
-    assert_eq!(due(now).await, []);
-    let later = now.plus_seconds(60);
+    assert_eq!(due(lost).await, []);
+    let later = lost.plus_seconds(60);
     assert_eq!(due(later).await, [later]);
     cassandra.settle(Due { at: later, media: media.id }).await.unwrap();
-    cassandra.condemn_all(ann, now).await.unwrap();
-    assert_eq!(due(now).await, []);
+    cassandra.condemn_all(ann, deleted).await.unwrap();
+    assert_eq!(due(deleted).await, []);
+    let later = deleted.plus_seconds(60);
     assert_eq!(due(later).await, [later]);
 }
 
