@@ -65,7 +65,11 @@ impl Attached {
     pub(crate) async fn settle(self, service: &MessageService, outcome: &Result<Appended, StoreError>, now: Timestamp) {
         let unshown: Vec<MediaId> = match outcome {
             Ok(appended) if !appended.duplicate => return,
-            Ok(appended) => self.new.into_iter().filter(|id| !appended.message.attachments.contains(id)).collect(),
+            // The first message may be in another chat.
+            Ok(Appended { message, .. }) if message.chat_id == self.chat => {
+                self.new.into_iter().filter(|id| !message.attachments.contains(id)).collect()
+            }
+            Ok(_) => self.new,
             // It may have been written.
             Err(StoreError::Unavailable(_)) => return,
             Err(_) => self.new,
