@@ -13,8 +13,8 @@ use crate::{budget::Budget, picture::MOST_MEMORY};
 
 /// Memory in bytes that checks of uploads may take at the same time, beside the decoding of pictures.
 const CHECKED_AT_ONCE: u64 = 96 * 1024 * 1024;
-/// How often the bytes of an upload are in memory while it is checked: as they were put, a decoder's copy, what is shown.
-pub(crate) const COPIES: u64 = 3;
+/// How often the bytes of a picture are in memory while it is checked: as they were put, a decoder's copy, what is shown.
+pub(crate) const PICTURE_COPIES: u64 = 3;
 
 /// Files over the ports.
 pub struct MediaService {
@@ -46,7 +46,7 @@ impl MediaService {
         config: Arc<PlatformConfig>,
     ) -> Self {
         // One upload of the largest size always fits.
-        let memory = CHECKED_AT_ONCE.max(u64::from(config.limits.media_bytes) * COPIES);
+        let memory = CHECKED_AT_ONCE.max(u64::from(config.limits.media_bytes) * PICTURE_COPIES);
         Self {
             chats,
             media,

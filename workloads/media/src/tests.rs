@@ -155,8 +155,8 @@ async fn one_body_at_a_time_is_taken_by_a_link() {
 #[tokio::test]
 async fn all_who_complete_an_upload_at_once_get_the_same() {
     let world = Arc::new(World::new().await);
-    // So large that one is checked after the other.
-    let size = 20 * 1024 * 1024;
+    // So large that not all are checked at once.
+    let size = 25 * 1024 * 1024;
     let upload = world.begin(size).await;
     assert_eq!(world.put(&upload, Body::from(vec![0; usize::try_from(size).unwrap()])).await, (200, None));
     let held = world.service.memory.take(u64::MAX).await.unwrap();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     base::BaseUrl,
     check::{Checked, Refused},
-    service::{COPIES, MediaService},
+    service::{MediaService, PICTURE_COPIES},
     views::{AnnouncedUpload, BegunUpload, UploadLinkView},
 };
 
@@ -74,7 +74,8 @@ impl MediaService {
         self.limits.check(Action::CompleteUpload, &caller.to_string())?;
         let upload = BlobKey::new(id, BlobPart::Upload);
         // What was taken is what is checked and kept, whatever is put there meanwhile.
-        let memory = self.memory.take(media.size.saturating_mul(COPIES)).await.ok_or_else(Problem::unavailable)?;
+        let copies = if media.content_type.is_picture() { PICTURE_COPIES } else { 1 };
+        let memory = self.memory.take(media.size.saturating_mul(copies)).await.ok_or_else(Problem::unavailable)?;
         // A call before this one may have completed it while this one waited.
         if let Some(done) = self.completed(caller, id).await? {
             return Ok(done);
