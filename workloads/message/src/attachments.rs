@@ -65,14 +65,13 @@ impl Attached {
     pub(crate) async fn settle(self, service: &MessageService, outcome: &Result<Appended, StoreError>, now: Timestamp) {
         let unshown: Vec<MediaId> = match outcome {
             Ok(appended) if !appended.duplicate => return,
-            // The first message may be in another chat.
+            // It may have been written.
+            Err(StoreError::Unavailable(_)) => return,
             Ok(Appended { message, .. }) if message.chat_id == self.chat => {
                 self.new.into_iter().filter(|id| !message.attachments.contains(id)).collect()
             }
-            Ok(_) => self.new,
-            // It may have been written.
-            Err(StoreError::Unavailable(_)) => return,
-            Err(_) => self.new,
+            // The first message may be in another chat.
+            Ok(_) | Err(_) => self.new,
         };
         for id in unshown {
             if let Err(error) = service.media.detach(id, self.chat, now).await {
