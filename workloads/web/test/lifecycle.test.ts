@@ -1,0 +1,87 @@
+import './page';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { adopt, forget, token } from '../src/api/credentials';
+import * as database from '../src/idb/database';
+import { begin, login, logout } from '../src/session/lifecycle';
+import { stop } from '../src/session/live';
+import { send } from '../src/session/sending';
+import { endedReason, identity, link, outbox } from '../src/session/state';
+import { ANN, BOB, CHAT } from './sample';
+
+vi.mock('../src/socket/connection', () => ({
+  ask: vi.fn(), tell: () => undefined, connected: () => false, open: () => undefined, close: () => undefined, hurry: () => undefined,
+}));
+vi.stubGlobal('location', { hash: '' });
+
+const USERS: Record<string, string> = { ann: ANN, bob: BOB };
+const tokensOf = (username: string) => ({
+  username, user_id: USERS[username]!, access_token: `access-${username}`, refresh_token: `refresh-${username}`, token_type: 'Bearer', expires_in: 900,
+});
+/** What a refresh is answered with. */
+let refresh: () => Response;
+const over = () => new Response(JSON.stringify({ code: 'invalid_refresh_token', detail: '' }), { status: 401 });
+
+vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
+  const path = new URL(url).pathname;
+  if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
+  if (path === '/token/refresh') return refresh();
+  return path === '/logout' ? new Response('{"code":"session_ended","detail":""}', { status: 401 }) : new Response('{}');
+}));
+
+const texts = () => outbox.value.map((one) => one.message);
+/** Ann has written something that could not be sent. */
+async function annWroteOffline() {
+  await adopt(tokensOf('ann'));
+  await begin();
+  link.value = 'offline';
+  send({ chat_id: CHAT, message: 'from a tunnel' });
+  await vi.waitFor(async () => expect(await database.all('outbox')).toHaveLength(1));
+}
+async function sessionEnds() {
+  refresh = over;
+  await expect(token(true)).rejects.toMatchObject({ code: 'invalid_refresh_token' });
+  await vi.waitFor(() => expect(identity.value).toBeNull());
+}
+
+beforeEach(async () => {
+  await forget();
+  identity.value = undefined;
+});
+afterEach(stop);
+
+test('a page of a network in place of an answer logs nobody out', async () => {
+  await annWroteOffline();
+  refresh = () => new Response('<html>Welcome to our network</html>', { status: 403 });
+  await expect(token(true)).rejects.toMatchObject({ status: 403 });
+  expect(identity.value?.user_id).toBe(ANN);
+  expect(texts()).toEqual(['from a tunnel']);
+  expect(await database.all('outbox')).toHaveLength(1);
+});
+
+test('a session that ends by itself leaves what was not sent to the same user', async () => {
+  await annWroteOffline();
+  await database.put('messages', CHAT, { chat_id: CHAT, messages: [], older: false });
+  await sessionEnds();
+  expect(endedReason.value).toBe('ended');
+  expect(texts()).toEqual([]);
+  expect(await database.all('messages')).toEqual([]);
+  expect(JSON.stringify(await database.all('session'))).not.toContain('refresh-ann');
+  await login('ann', 'secret');
+  expect(texts()).toEqual(['from a tunnel']);
+});
+
+test('nobody else gets what was not sent', async () => {
+  await annWroteOffline();
+  await sessionEnds();
+  await login('bob', 'secret');
+  expect(texts()).toEqual([]);
+  expect(await database.all('outbox')).toEqual([]);
+});
+
+test('logging out leaves nothing, also when the session was over already', async () => {
+  await annWroteOffline();
+  refresh = over;
+  await logout();
+  expect([identity.value, endedReason.value]).toEqual([null, null]);
+  for (const store of ['session', 'chats', 'messages', 'outbox', 'meta'] as const) expect(await database.all(store)).toEqual([]);
+});
