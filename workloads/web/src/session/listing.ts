@@ -15,9 +15,10 @@ let soon: ReturnType<typeof setTimeout> | null = null;
 /** Loads the list. */
 export async function reload(): Promise<void> {
   const owner = me.value;
+  const before = chats.value;
   const entries = await fetchChats();
   if (me.value !== owner) return;
-  chats.value = loaded(chats.value, entries, me.value, Date.now());
+  chats.value = loaded(chats.value, entries, me.value, Date.now(), before);
   listed.value = true;
   touch();
   confirmSoon();
