@@ -2,11 +2,19 @@ import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { adopt, forget, token } from '../src/api/credentials';
 import * as database from '../src/idb/database';
+import { drafts, setDraft } from '../src/session/drafts';
+import { apply } from '../src/session/events';
+import { found, showFound } from '../src/session/found';
 import { begin, login, logout } from '../src/session/lifecycle';
 import { stop } from '../src/session/live';
+import { learn, media, want } from '../src/session/media';
+import { loadPreferences, preferences } from '../src/session/preferences';
 import { send } from '../src/session/sending';
-import { endedReason, identity, link, outbox } from '../src/session/state';
-import { ANN, BOB, CHAT } from './sample';
+import { announcement, chats, current, endedReason, identity, link, outbox } from '../src/session/state';
+import { messageToast, toasts } from '../src/session/toasts';
+import { addFiles, uploads } from '../src/session/uploads';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 vi.mock('../src/socket/connection', () => ({
   ask: vi.fn(), tell: () => undefined, connected: () => false, open: () => undefined, close: () => undefined, hurry: () => undefined,
@@ -21,10 +29,23 @@ const tokensOf = (username: string) => ({
 let refresh: () => Response;
 const over = () => new Response(JSON.stringify({ code: 'invalid_refresh_token', detail: '' }), { status: 401 });
 
+/** What was asked, and what was given up. */
+const asked: string[] = [];
+const aborted: string[] = [];
+/** The answer to the details of a file. */
+let details: Promise<Response>;
+
 vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
   const path = new URL(url).pathname;
+  asked.push(path);
   if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
   if (path === '/token/refresh') return refresh();
+  if (path === '/media/late/details') return details;
+  if (path === '/media/uploads') {
+    return new Promise<Response>((_, reject) => {
+      init.signal!.addEventListener('abort', () => { aborted.push(path); reject(init.signal!.reason); });
+    });
+  }
   return path === '/logout' ? new Response('{"code":"session_ended","detail":""}', { status: 401 }) : new Response('{}');
 }));
 
@@ -84,4 +105,37 @@ test('logging out leaves nothing, also when the session was over already', async
   await logout();
   expect([identity.value, endedReason.value]).toEqual([null, null]);
   for (const store of ['session', 'chats', 'messages', 'outbox', 'meta'] as const) expect(await database.all(store)).toEqual([]);
+});
+
+test('the next user of the tab finds nothing of the last one', async () => {
+  const file = { media_id: 'f', content_type: 'text/plain', size: 3, url: '/f', filename: 'hers.txt' };
+  refresh = over;
+  await adopt(tokensOf('ann'));
+  await begin();
+  chats.value = loaded(new Map(), [entry()], ANN, Date.now());
+  current.value = CHAT;
+  setDraft(CHAT, 'half a sentence');
+  addFiles(CHAT, [new File(['abc'], 'hers.txt', { type: 'text/plain' })]);
+  learn(file);
+  let answer = (_: Response) => undefined as void;
+  details = new Promise((resolve) => { answer = resolve; });
+  want('late');
+  await loadPreferences();
+  apply('receive_message', message(1), true);
+  messageToast('Bob', 'for Ann only', CHAT, idAt(2));
+  showFound({ message_id: idAt(1), text: 'for Ann only', ranges: [] });
+  await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(['/media/uploads', '/media/late/details'])));
+  const left = () => [drafts, uploads, media, preferences, toasts, announcement, found].map(({ value }) => (value instanceof Map ? value.size : Array.isArray(value) ? value.length : value || null));
+  expect(left()).toEqual([1, 1, 1, {}, 1, expect.stringContaining('text 1'), expect.anything()]);
+  await logout();
+  await login('bob', 'secret');
+  const late = new Response(JSON.stringify({ ...file, media_id: 'late' }));
+  answer(late);
+  await vi.waitFor(() => expect(late.bodyUsed).toBe(true));
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(aborted).toEqual(['/media/uploads']);
+  expect(left()).toEqual([0, 0, 0, null, 0, null, null]);
+  // Bob has this chat, too, and hears of the same message.
+  messageToast('Ann', 'for Bob', CHAT, idAt(2));
+  expect(toasts.value).toMatchObject([{ body: 'for Bob' }]);
 });

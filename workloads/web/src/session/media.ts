@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { details } from '../api/media';
 import type { Media } from '../api/types';
+import { me, onReset } from './state';
 
 export type Shown = Media | 'loading' | 'gone';
 
@@ -10,6 +11,10 @@ const MARGIN_MS = 30_000;
 
 export const media = signal<ReadonlyMap<string, Shown>>(new Map());
 const asked = new Set<string>();
+onReset(() => {
+  media.value = new Map();
+  asked.clear();
+});
 
 export function learn(one: Media): void {
   media.value = new Map(media.value).set(one.media_id, one);
@@ -23,9 +28,10 @@ export function want(media_id: string, force = false): void {
   if (!force && typeof known === 'object' && fresh(known)) return;
   if (asked.has(media_id)) return;
   asked.add(media_id);
+  const owner = me.value;
   details(media_id)
-    .then(learn, () => {
-      if (typeof media.value.get(media_id) !== 'object') media.value = new Map(media.value).set(media_id, 'gone');
+    .then((one) => { if (me.value === owner) learn(one); }, () => {
+      if (me.value === owner && typeof media.value.get(media_id) !== 'object') media.value = new Map(media.value).set(media_id, 'gone');
     })
     .finally(() => asked.delete(media_id));
 }
