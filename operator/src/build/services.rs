@@ -108,7 +108,7 @@ pub const SERVICES: &[Service] = &[
         replicas: 1,
         cpu: "50m",
         memory: "64Mi",
-        // A picture of 40 million pixels takes up to 320 MiB while it is turned, beside the uploads that are looked at.
+        // Pictures take up to 256 MiB while they are read and turned, the uploads that are checked 96 MiB.
         limit: "512Mi",
     },
 ];

@@ -7,6 +7,8 @@
 
 mod contract;
 
+#[path = "cassandra/files.rs"]
+mod files;
 #[path = "cassandra/keyspace.rs"]
 mod keyspace;
 #[path = "cassandra/linked.rs"]

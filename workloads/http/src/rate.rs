@@ -54,6 +54,8 @@ pub enum Action {
     StartChat,
     /// The beginning of an upload, per user.
     Upload,
+    /// The end of an upload, which checks what was put, per user.
+    CompleteUpload,
     /// Any event of a socket, per user.
     SocketEvent,
     /// A report of abuse, per reporter.
@@ -95,6 +97,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         limit(Action::Password, config.logins_per_minute, minute),
         limit(Action::StartChat, 60, minute),
         limit(Action::Upload, config.uploads_per_minute, minute),
+        // A client that lost an answer, or that was refused, completes again.
+        limit(Action::CompleteUpload, config.uploads_per_minute.saturating_mul(2), minute),
         limit(Action::Export, 4, 10 * minute),
         limit(Action::Report, 20, 60 * minute),
         limit(Action::Mail, 5, 60 * minute),
@@ -183,6 +187,7 @@ impl Action {
             Self::Message => "message",
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
+            Self::CompleteUpload => "complete_upload",
             Self::SocketEvent => "socket_event",
             Self::Report => "report",
             Self::Mail => "mail",
@@ -268,7 +273,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 18);
+        assert_eq!(limits.limiters.len(), 19);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

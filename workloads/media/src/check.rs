@@ -8,6 +8,7 @@ use sentinel_domain::media::{Media, fits};
 use sentinel_http::problem::Problem;
 
 use crate::{
+    budget::{Share, blocking},
     picture::{self, PictureError, Prepared},
     service::MediaService,
 };
@@ -38,6 +39,12 @@ pub(crate) enum Refused {
     /// A fault of ours.
     #[error("a thread that read a picture ended")]
     Interrupted,
+}
+
+impl From<tokio::task::JoinError> for Refused {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::Interrupted
+    }
 }
 
 impl From<Refused> for Problem {
@@ -71,8 +78,8 @@ pub(crate) enum Checked {
 }
 
 impl MediaService {
-    /// Checks an upload's bytes and makes what is shown of them.
-    pub(crate) async fn check(&self, media: &Media, bytes: Vec<u8>) -> Result<Checked, Refused> {
+    /// Checks an upload's bytes and makes what is shown of them. `memory` is what these take.
+    pub(crate) async fn check(&self, media: &Media, bytes: Vec<u8>, memory: &Share) -> Result<Checked, Refused> {
         if bytes.len() as u64 != media.size {
             return Err(Refused::Size { found: bytes.len() as u64, announced: media.size });
         }
@@ -83,7 +90,7 @@ impl MediaService {
         let bytes = Arc::new(bytes);
         if let Some(expected) = media.sha256 {
             let hashed = bytes.clone();
-            let hash = blocking(move || digest::digest(&digest::SHA256, &hashed)).await?;
+            let hash = blocking(memory.clone(), move || digest::digest(&digest::SHA256, &hashed)).await?;
             if hash.as_ref() != expected {
                 return Err(Refused::Hash);
             }
@@ -91,15 +98,11 @@ impl MediaService {
         let Some(format) = picture::format_of(media.content_type.as_str()) else {
             return Ok(Checked::File(Arc::unwrap_or_clone(bytes)));
         };
-        let pixels = picture::pixels(&bytes, format)?;
-        let _permit = self.pixels.take(pixels, 1000).await.ok_or(Refused::Interrupted)?;
+        let needed = picture::memory(&bytes, format)?;
+        let held = (memory.clone(), self.decoding.take(needed).await.ok_or(Refused::Interrupted)?);
         let begun = std::time::Instant::now();
-        let prepared = blocking(move || picture::prepare(&bytes, format)).await??;
+        let prepared = blocking(held, move || picture::prepare(&bytes, format)).await??;
         metrics::histogram!("media_picture_seconds").record(begun.elapsed().as_secs_f64());
         Ok(Checked::Picture(prepared))
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Interrupted)
 }

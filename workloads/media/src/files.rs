@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use sentinel_domain::{
     ids::MediaId,
-    media::{BlobKey, BlobPart, FileLink, disposition},
+    media::{BlobKey, BlobPart, FileLink, Media, disposition},
     ports::{BlobFiles, StoreError},
     time::Timestamp,
 };
@@ -29,6 +29,7 @@ use serde::Deserialize;
 
 use crate::{
     range::{Part, part},
+    receiving::Receiving,
     service::MediaService,
 };
 
@@ -40,18 +41,21 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 const CACHE: &str = "private, max-age=3600, immutable";
 
 #[derive(Clone)]
-struct Files {
+struct Routes {
     service: Arc<MediaService>,
     files: Arc<dyn BlobFiles>,
+    receiving: Receiving,
 }
 
 /// The routes behind the links, if the blobs are files of this process. They are no part of the description: links are
 /// used as they are.
 pub fn files_router(service: &Arc<MediaService>) -> Router {
     let Some(files) = service.files.clone() else { return Router::new() };
-    Router::new()
-        .route("/media/files/{id}/{part}", get(send).put(receive))
-        .with_state(Files { service: service.clone(), files })
+    Router::new().route("/media/files/{id}/{part}", get(send).put(receive)).with_state(Routes {
+        service: service.clone(),
+        files,
+        receiving: Receiving::default(),
+    })
 }
 
 /// What a link says beside its object.
@@ -62,7 +66,7 @@ struct Terms {
     signature: String,
 }
 
-impl Files {
+impl Routes {
     fn good(&self, (id, part): (MediaId, String), terms: &Terms) -> Result<FileLink, Problem> {
         let part = part.parse::<BlobPart>().map_err(|()| Problem::not_found())?;
         let link = FileLink { key: BlobKey::new(id, part), size: terms.size, expires: terms.expires };
@@ -72,10 +76,16 @@ impl Files {
         let detail = "the link is wrong or its time is over; ask for a new one";
         Err(Problem::new(StatusCode::FORBIDDEN, "invalid_link", detail))
     }
+
+    /// A file whose bytes may still be put.
+    async fn awaited(&self, id: MediaId) -> Result<Media, Problem> {
+        let media = self.service.media.media(id).await?;
+        media.filter(|media| media.can_be_completed(Timestamp::now())).ok_or_else(Problem::not_found)
+    }
 }
 
 async fn receive(
-    State(files): State<Files>,
+    State(files): State<Routes>,
     Path(path): Path<(MediaId, String)>,
     Query(terms): Query<Terms>,
     request: Request,
@@ -86,6 +96,8 @@ async fn receive(
     if announced.is_some_and(|announced: u64| announced != size) {
         return Err(wrong_size(size));
     }
+    let owner = files.awaited(link.key.media).await?.owner;
+    let _place = files.receiving.begin(link.key, owner)?;
     let mut writer = files.files.begin(link.key).await?;
     let mut body = request.into_body().into_data_stream();
     let mut received = 0;
@@ -102,10 +114,7 @@ async fn receive(
         return Err(wrong_size(size));
     }
     // Who was refused or deleted meanwhile leaves nothing.
-    let media = files.service.media.media(link.key.media).await?.ok_or(StoreError::NotFound)?;
-    if !media.can_be_completed(Timestamp::now()) {
-        return Err(Problem::not_found());
-    }
+    files.awaited(link.key.media).await?;
     writer.finish().await?;
     Ok(StatusCode::OK)
 }
@@ -116,7 +125,7 @@ fn wrong_size(size: u64) -> Problem {
 }
 
 async fn send(
-    State(files): State<Files>,
+    State(files): State<Routes>,
     Path(path): Path<(MediaId, String)>,
     Query(terms): Query<Terms>,
     headers: HeaderMap,

@@ -92,7 +92,7 @@ async fn begin(
             content_type = "application/problem+json", body = ProblemBody,
         ),
         (
-            status = 413, description = "The picture has too many pixels (`picture_too_large`)",
+            status = 413, description = "The picture has too many pixels, or takes too much memory (`picture_too_large`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         (

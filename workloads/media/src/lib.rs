@@ -5,6 +5,7 @@
 
 mod access;
 mod base;
+mod budget;
 mod check;
 mod collect;
 mod files;
@@ -12,9 +13,13 @@ mod http;
 mod links;
 mod picture;
 mod range;
+mod receiving;
 mod service;
 mod upload;
 mod views;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     collect::{Collector, collect},

@@ -8,14 +8,13 @@ use sentinel_domain::{
     ports::{BlobFiles, Blobs, ChatStore, MediaStore},
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
-use tokio::sync::Semaphore;
 
-use crate::picture::MOST_PIXELS;
+use crate::{budget::Budget, picture::MOST_MEMORY};
 
-/// Kibibytes of uploads that are looked at at the same time.
-const KIBIBYTES_AT_ONCE: u32 = 64 * 1024;
-/// Kilopixels that are decoded at the same time: as many as the largest picture has.
-const KILOPIXELS_AT_ONCE: usize = MOST_PIXELS.div_ceil(1000) as usize;
+/// Memory in bytes that checks of uploads may take at the same time, beside the decoding of pictures.
+const CHECKED_AT_ONCE: u64 = 96 * 1024 * 1024;
+/// How often the bytes of an upload are in memory while it is checked: as they were put, a decoder's copy, what is shown.
+pub(crate) const COPIES: u64 = 3;
 
 /// Files over the ports.
 pub struct MediaService {
@@ -27,8 +26,10 @@ pub struct MediaService {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Arc<RateLimits>,
     pub(crate) config: Arc<PlatformConfig>,
+    /// For the bytes of uploads that are checked.
     pub(crate) memory: Budget,
-    pub(crate) pixels: Budget,
+    /// For decoding: enough for the largest picture.
+    pub(crate) decoding: Budget,
 }
 
 impl MediaService {
@@ -45,7 +46,7 @@ impl MediaService {
         config: Arc<PlatformConfig>,
     ) -> Self {
         // One upload of the largest size always fits.
-        let memory = KIBIBYTES_AT_ONCE.max(config.limits.media_bytes.div_ceil(1024)) as usize;
+        let memory = CHECKED_AT_ONCE.max(u64::from(config.limits.media_bytes) * COPIES);
         Self {
             chats,
             media,
@@ -56,22 +57,7 @@ impl MediaService {
             limits,
             config,
             memory: Budget::new(memory),
-            pixels: Budget::new(KILOPIXELS_AT_ONCE),
+            decoding: Budget::new(MOST_MEMORY),
         }
-    }
-}
-
-/// An amount of something that many share; whoever wants more than is left waits.
-pub(crate) struct Budget(Semaphore);
-
-impl Budget {
-    fn new(amount: usize) -> Self {
-        Self(Semaphore::new(amount))
-    }
-
-    /// Takes thousands (or kibis) of something until the permit is dropped; `None` only when the budget is gone.
-    pub(crate) async fn take(&self, amount: u64, thousand: u64) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        let amount = u32::try_from(amount.div_ceil(thousand).max(1)).unwrap_or(u32::MAX);
-        self.0.acquire_many(amount).await.ok()
     }
 }

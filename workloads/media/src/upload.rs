@@ -13,9 +13,19 @@ use uuid::Uuid;
 use crate::{
     base::BaseUrl,
     check::{Checked, Refused},
-    service::MediaService,
+    service::{COPIES, MediaService},
     views::{AnnouncedUpload, BegunUpload, UploadLinkView},
 };
+
+/// What is there of an upload.
+enum Put {
+    /// It was not put yet, or is gone again.
+    Nothing,
+    /// So many bytes, which are not as many as were announced.
+    Other(u64),
+    /// All bytes.
+    Bytes(Vec<u8>),
+}
 
 impl MediaService {
     /// Notes an upload and says where to put its bytes.
@@ -61,17 +71,23 @@ impl MediaService {
         if !media.can_be_completed(Timestamp::now()) {
             return Err(Problem::not_found());
         }
+        self.limits.check(Action::CompleteUpload, &caller.to_string())?;
         let upload = BlobKey::new(id, BlobPart::Upload);
         // What was taken is what is checked and kept, whatever is put there meanwhile.
-        let _permit = self.memory.take(media.size, 1024).await.ok_or_else(Problem::unavailable)?;
-        let checked = match self.blobs.size(upload).await? {
-            None => {
+        let memory = self.memory.take(media.size.saturating_mul(COPIES)).await.ok_or_else(Problem::unavailable)?;
+        // A call before this one may have completed it while this one waited.
+        if let Some(done) = self.completed(caller, id).await? {
+            return Ok(done);
+        }
+        let checked = match self.put(upload, media.size).await? {
+            Put::Nothing => {
+                // Or since, as that takes away what was put.
                 let detail = "nothing has been uploaded yet; put the bytes where you were told, then complete";
-                return Err(Problem::new(StatusCode::CONFLICT, "upload_missing", detail));
+                let missing = || Problem::new(StatusCode::CONFLICT, "upload_missing", detail);
+                return self.completed(caller, id).await?.ok_or_else(missing);
             }
-            // What is too long is not even looked at.
-            Some(found) if found != media.size => Err(Refused::Size { found, announced: media.size }),
-            Some(_) => self.check(&media, self.blobs.get(upload).await?).await,
+            Put::Other(found) => Err(Refused::Size { found, announced: media.size }),
+            Put::Bytes(bytes) => self.check(&media, bytes, &memory).await,
         };
         let checked = match checked {
             Ok(checked) => checked,
@@ -86,16 +102,32 @@ impl MediaService {
         match self.media.complete(id, shown).await {
             Ok(()) => {}
             // Somebody else completed it, or its owner is gone.
-            Err(StoreError::NotFound) => {
-                let media = self.own(caller, id).await?;
-                let shown = *media.shown().ok_or(StoreError::NotFound)?;
-                return Ok((media, shown));
-            }
+            Err(StoreError::NotFound) => return self.completed(caller, id).await?.ok_or_else(Problem::not_found),
             Err(error) => return Err(error.into()),
         }
         self.blobs.delete(upload).await?;
         metrics::counter!("media_completed_total").increment(1);
         Ok((Media { state: MediaState::Ready, shown: Some(shown), ..media }, shown))
+    }
+
+    /// A file of the caller's and what is shown of it; `None` when it is not complete.
+    async fn completed(&self, caller: UserId, id: MediaId) -> Result<Option<(Media, Shown)>, StoreError> {
+        let media = self.own(caller, id).await?;
+        let shown = media.shown().copied();
+        Ok(shown.map(|shown| (media, shown)))
+    }
+
+    /// What was put. What is not of the announced size is not even looked at.
+    async fn put(&self, upload: BlobKey, announced: u64) -> Result<Put, StoreError> {
+        match self.blobs.size(upload).await? {
+            None => Ok(Put::Nothing),
+            Some(found) if found != announced => Ok(Put::Other(found)),
+            Some(_) => match self.blobs.get(upload).await {
+                Ok(bytes) => Ok(Put::Bytes(bytes)),
+                Err(StoreError::NotFound) => Ok(Put::Nothing),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// Writes what is shown.

@@ -1,5 +1,6 @@
 //! Files that messages show. A file is let into the chat before the message is written, so no member ever sees a message
-//! whose file is not to be had; a file without its message harms nobody and goes away by itself.
+//! whose file is not to be had; it is taken back when the message is not written. Only a send of which nobody knows whether
+//! it was written leaves it there, for the client to send again.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +8,23 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ATTACHMENTS_PER_MESSAGE, InvalidMedia, kind_of_message},
     message::MessageKind,
-    ports::StoreError,
+    ports::{Appended, StoreError},
     time::Timestamp,
 };
 use sentinel_http::problem::Problem;
 
 use crate::service::MessageService;
 
-/// Lets the members of a chat see the caller's files, and tells what kind of message shows them.
+/// What was attached for a message that is about to be written.
+pub(crate) struct Attached {
+    /// What kind of message shows the files.
+    pub kind: MessageKind,
+    chat: ChatId,
+    /// The files that no message of the chat showed before.
+    new: Vec<MediaId>,
+}
+
+/// Lets the members of a chat see the caller's files.
 pub(crate) async fn attach(
     service: &MessageService,
     caller: UserId,
@@ -22,20 +32,23 @@ pub(crate) async fn attach(
     said: Option<MessageKind>,
     attachments: &[MediaId],
     now: Timestamp,
-) -> Result<MessageKind, Problem> {
+) -> Result<Attached, Problem> {
     let each_once = attachments.iter().collect::<BTreeSet<_>>().len() == attachments.len();
     if attachments.len() > ATTACHMENTS_PER_MESSAGE || !each_once {
         let detail = InvalidMedia::Attachments.to_string();
         return Err(Problem::invalid("attachments", "too_many_attachments", detail));
     }
-    let mut types = Vec::with_capacity(attachments.len());
+    let (mut types, mut new) = (Vec::with_capacity(attachments.len()), Vec::new());
     if !attachments.is_empty() {
         service.chats.chat(caller, chat).await?;
     }
     for id in attachments {
         let media = service.media.media(*id).await?.filter(|media| media.owner == caller);
-        let attached = !service.media.chats_of(*id).await?.is_empty();
-        let media = media.filter(|media| media.can_be_sent(attached, now)).ok_or_else(unknown)?;
+        let chats = service.media.chats_of(*id).await?;
+        let media = media.filter(|media| media.can_be_sent(!chats.is_empty(), now)).ok_or_else(unknown)?;
+        if !chats.contains(&chat) {
+            new.push(*id);
+        }
         types.push(media.content_type);
     }
     let kind =
@@ -43,7 +56,26 @@ pub(crate) async fn attach(
     for id in attachments {
         service.media.attach(*id, chat).await?;
     }
-    Ok(kind)
+    Ok(Attached { kind, chat, new })
+}
+
+impl Attached {
+    /// Takes the new files away from the chat again if nothing came of the message, or another one that was there before.
+    /// The caller is answered what the store said, also when this fails.
+    pub(crate) async fn settle(self, service: &MessageService, outcome: &Result<Appended, StoreError>, now: Timestamp) {
+        let unshown: Vec<MediaId> = match outcome {
+            Ok(appended) if !appended.duplicate => return,
+            Ok(appended) => self.new.into_iter().filter(|id| !appended.message.attachments.contains(id)).collect(),
+            // It may have been written.
+            Err(StoreError::Unavailable(_)) => return,
+            Err(_) => self.new,
+        };
+        for id in unshown {
+            if let Err(error) = service.media.detach(id, self.chat, now).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, media = %id, "a file that no message shows stays");
+            }
+        }
+    }
 }
 
 fn unknown() -> Problem {

@@ -124,18 +124,27 @@ impl MessageService {
             None => None,
             Some(id) => Some(ClientMessageId::parse(id).map_err(|error| refused(&error))?),
         };
+        // A repeat shows what the first one did, whatever became of its files since.
+        if !attachments.is_empty()
+            && let Some(id) = &client_message_id
+            && let Some(message) = self.chats.sent(caller, chat_id, id.clone()).await?
+        {
+            return Ok(Appended { message, duplicate: true });
+        }
         let now = Timestamp::now();
-        let kind = attachments::attach(self, caller, chat_id, new.kind, &attachments, now).await?;
+        let attached = attachments::attach(self, caller, chat_id, new.kind, &attachments, now).await?;
         let draft = Draft {
             chat_id,
             sender_id: caller,
-            kind,
+            kind: attached.kind,
             text: new.message,
             attachments,
             reply_to: new.reply_to,
             client_message_id,
         };
-        let appended = self.chats.append(draft, origin, now).await?;
+        let appended = self.chats.append(draft, origin, now).await;
+        attached.settle(self, &appended, now).await;
+        let appended = appended?;
         if !appended.duplicate {
             metrics::counter!("messages_appended_total").increment(1);
         }

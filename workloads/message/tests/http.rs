@@ -5,8 +5,14 @@
 mod platform;
 
 use platform::{Platform, User, ids, now, without};
-use sentinel_domain::{config::LimitsConfig, ports::AccountStore};
+use sentinel_domain::{
+    config::LimitsConfig,
+    ids::MediaId,
+    media::{ContentType, Media, MediaState, Shown},
+    ports::{AccountStore, MediaStore},
+};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Two users with a chat, and one who is not in it.
 async fn people(platform: &Platform) -> (User, User, User, String) {
@@ -219,6 +225,73 @@ async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
     ] {
         let (got, problem) = platform.post(user, &path, body).await;
         assert_eq!((got, &problem["code"]), (status, &json!(code)));
+    }
+}
+
+/// A completed upload.
+async fn upload(platform: &Platform, owner: &User) -> MediaId {
+    let media = Media {
+        id: MediaId(Uuid::now_v7()),
+        owner: owner.id,
+        filename: "a.txt".into(),
+        content_type: ContentType::parse("text/plain").unwrap(),
+        size: 1,
+        sha256: None,
+        state: MediaState::Pending,
+        shown: None,
+    };
+    let id = media.id;
+    platform.store.create(media).await.unwrap();
+    platform.store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_refused_message_leaves_no_file_in_the_chat() {
+    let platform = Platform::new();
+    let (ann, bob, _, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    let (shown, file) = (upload(&platform, &ann).await, upload(&platform, &ann).await);
+    assert_eq!(platform.post(&ann, &path, json!({"message": "", "attachments": [shown]})).await.0, 201);
+    let both = json!([shown, file]);
+    let refusals = [(json!({"attachments": both, "reply_to": bob.id}), 422), (json!({"attachments": both}), 403)];
+    for (body, status) in refusals {
+        if status == 403 {
+            platform.store.block(bob.id, ann.id, now()).await.unwrap();
+        }
+        assert_eq!(platform.post(&ann, &path, body).await.0, status);
+        assert!(platform.store.chats_of(file).await.unwrap().is_empty(), "{status}");
+        assert_eq!(platform.store.chats_of(shown).await.unwrap().len(), 1, "a message still shows it");
+        let due = platform.store.due(now(), 100).await.unwrap();
+        assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [file], "it is looked at again");
+        platform.store.settle(due[0]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_shows_what_the_first_message_did_and_attaches_nothing() {
+    let platform = Platform::new();
+    let (ann, _, _, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    let (file, other) = (upload(&platform, &ann).await, upload(&platform, &ann).await);
+    let body = |file: MediaId| json!({"message": "", "attachments": [file], "client_message_id": "c1"});
+    let (status, message) = platform.post(&ann, &path, body(file)).await;
+    assert_eq!((status, &message["attachments"]), (201, &json!([file])));
+    for repeated in [file, other] {
+        assert_eq!(platform.post(&ann, &path, body(repeated)).await, (200, message.clone()));
+    }
+    assert!(platform.store.chats_of(other).await.unwrap().is_empty());
+
+    let one = format!("{path}/{}", message["message_id"].as_str().unwrap());
+    assert_eq!(platform.call(&ann, "DELETE", &one, None).await.0, 204);
+    for collected in [false, true] {
+        if collected {
+            platform.store.condemn(file).await.unwrap();
+            platform.store.forget(file).await.unwrap();
+        }
+        let (status, repeat) = platform.post(&ann, &path, body(file)).await;
+        assert_eq!((status, &repeat["message_id"], &repeat["deleted"]), (200, &message["message_id"], &json!(true)));
+        assert!(platform.store.chats_of(file).await.unwrap().is_empty());
     }
 }
 

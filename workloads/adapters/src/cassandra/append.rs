@@ -6,8 +6,8 @@ use futures::future;
 use scylla::value::MaybeUnset;
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::{ChatId, MessageId},
-    message::{Draft, Message},
+    ids::{ChatId, MessageId, UserId},
+    message::{ClientMessageId, Draft, Message},
     outbox::Change,
     ports::{Appended, StoreError},
     time::Timestamp,
@@ -15,7 +15,7 @@ use sentinel_domain::{
 
 use super::{
     Shared,
-    attempts::{Attempt, Verdict},
+    attempts::{Attempt, Verdict, written_first},
     batch::{Writes, optional},
     chat::KnownChat,
     detached,
@@ -78,6 +78,20 @@ impl Shared {
         let place = self.order.take(chat, now);
         drop(turn);
         detached(async move { shared.first(Sending { known, draft, origin, now }, place, stale).await }).await
+    }
+
+    /// The message that is known to be written under a client id. Whoever finds none appends, which waits for others.
+    pub(super) async fn sent(
+        &self,
+        sender: UserId,
+        chat: ChatId,
+        client: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        let (_, (attempts, _)) = futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
+        match written_first(&attempts) {
+            Some(attempt) => self.written(attempt).await,
+            None => Ok(None),
+        }
     }
 
     /// Sends what nobody sent before.

@@ -108,13 +108,19 @@ pub(super) enum Verdict {
     TakeOver(Attempt),
 }
 
+/// The lowest of the attempts whose message is written.
+pub(super) fn written_first(attempts: &[Attempt]) -> Option<Attempt> {
+    lowest(attempts, Some(Mark::Written))
+}
+
+fn lowest(attempts: &[Attempt], mark: Option<Mark>) -> Option<Attempt> {
+    attempts.iter().filter(|attempt| attempt.mark == mark).min_by_key(|attempt| attempt.message).copied()
+}
+
 /// What follows from the attempts as they are; `None` when it is not known yet. `mine` is an attempt that yielded.
 fn verdict(attempts: &[Attempt], mine: Option<MessageId>, out_of_patience: bool) -> Option<Verdict> {
-    let lowest = |mark: Option<Mark>| {
-        let marked = attempts.iter().filter(|attempt| attempt.mark == mark);
-        marked.min_by_key(|attempt| attempt.message).copied()
-    };
-    if let Some(written) = lowest(Some(Mark::Written)) {
+    let lowest = |mark| lowest(attempts, mark);
+    if let Some(written) = written_first(attempts) {
         return Some(Verdict::Repeat(written));
     }
     if let Some(unknown) = lowest(Some(Mark::Unknown)) {

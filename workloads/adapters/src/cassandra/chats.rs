@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sentinel_domain::{
     event::Origin,
     ids::{ChatId, EventId, MessageId, UserId},
-    message::{Chat, Draft, Message},
+    message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
     ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
     time::Timestamp,
@@ -34,6 +34,15 @@ impl ChatStore for Cassandra {
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
         self.shared.append(draft, origin, now).await
+    }
+
+    async fn sent(
+        &self,
+        sender: UserId,
+        chat: ChatId,
+        client_message_id: ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.shared.sent(sender, chat, &client_message_id).await
     }
 
     async fn edit(

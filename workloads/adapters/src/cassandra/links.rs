@@ -79,6 +79,9 @@ impl Shared {
         }
         self.listed.forget(&buckets.iter().map(|bucket| (id.0, *bucket)).collect::<Vec<Partition>>());
 
+        // The other's files too: no message shows them any more.
+        self.leave_chat(id, Timestamp::now(), at).await?;
+
         // A row without a peer is what a late write left in the list.
         let chat = known.map(|known| known.chat).or_else(|| Some(remains(id, leaver, UserId(row.peer?))));
         let mut writes = Writes::new();

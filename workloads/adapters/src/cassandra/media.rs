@@ -18,6 +18,9 @@ use super::{Cassandra, Shared};
 
 const HOUR_MILLIS: i64 = 3600 * 1000;
 const MICROS: i64 = 1000;
+/// When to look at a file that is about to lose a chat or its owner: noted before, so that an interruption leaves it to be
+/// looked at, and not at once, so that nobody looks and settles it before that.
+const SOON_SECONDS: i64 = 60;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
 const LOOKED_BACK: i64 = 14 * 24;
 /// Hours for which something may still become due that lie in the past: clocks differ.
@@ -111,8 +114,10 @@ impl MediaStore for Cassandra {
     }
 
     async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError> {
-        let values = (id.0, chat.0, micros(Timestamp::now()));
-        self.shared.write(&self.shared.statements.attach_media, values).await
+        let (shared, at) = (&self.shared, micros(Timestamp::now()));
+        // The chat's list first: what is in it only is harmless.
+        shared.write(&shared.statements.insert_chat_media, (chat.0, id.0, at)).await?;
+        shared.write(&shared.statements.attach_media, (id.0, chat.0, at)).await
     }
 
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
@@ -124,9 +129,8 @@ impl MediaStore for Cassandra {
         if !self.chats_of(id).await?.contains(&chat) {
             return Ok(());
         }
-        self.shared.note_due(Due { at: now, media: id }).await?;
-        let values = (micros(Timestamp::now()), id.0, chat.0);
-        self.shared.write(&self.shared.statements.detach_media, values).await
+        self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
+        self.shared.take_away(id, chat, micros(Timestamp::now())).await
     }
 
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
@@ -157,7 +161,7 @@ impl MediaStore for Cassandra {
     async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError> {
         let owned: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.owned_media, (owner.0,)).await?;
         for (id,) in owned {
-            self.shared.note_due(Due { at: now, media: MediaId(id) }).await?;
+            self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: MediaId(id) }).await?;
             self.shared.condemn(owner, MediaId(id)).await?;
         }
         Ok(())
@@ -190,6 +194,9 @@ impl MediaStore for Cassandra {
 
     async fn forget(&self, id: MediaId) -> Result<(), StoreError> {
         let at = micros(Timestamp::now());
+        for chat in self.chats_of(id).await? {
+            self.shared.write(&self.shared.statements.delete_chat_media, (at, chat.0, id.0)).await?;
+        }
         self.shared.write(&self.shared.statements.delete_media_chats, (at, id.0)).await?;
         self.shared.decide(&self.shared.statements.delete_media, (id.0,)).await.map(|_| ())
     }
@@ -199,6 +206,21 @@ impl Shared {
     async fn note_due(&self, due: Due) -> Result<(), StoreError> {
         let values = (due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0, micros(Timestamp::now()));
         self.write(&self.statements.insert_due, values).await
+    }
+
+    async fn take_away(&self, id: MediaId, chat: ChatId, at: i64) -> Result<(), StoreError> {
+        self.write(&self.statements.detach_media, (at, id.0, chat.0)).await?;
+        self.write(&self.statements.delete_chat_media, (at, chat.0, id.0)).await
+    }
+
+    /// Takes all files away from a chat, with the write time `at`, and has them looked at again.
+    pub(super) async fn leave_chat(&self, chat: ChatId, now: Timestamp, at: i64) -> Result<(), StoreError> {
+        let files: Vec<(Uuid,)> = self.rows(&self.statements.media_of_chat, (chat.0,)).await?;
+        for (id,) in files {
+            self.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: MediaId(id) }).await?;
+            self.take_away(MediaId(id), chat, at).await?;
+        }
+        self.write(&self.statements.delete_media_of_chat, (at, chat.0)).await
     }
 
     /// Hides a file; it leaves its owner's list last.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use scylla::{client::session::Session, errors::ExecutionError, statement::unprepared::Statement, value::Row};
 use sentinel_domain::{config::CassandraConfig, time::Timestamp};
 use uuid::Uuid;
@@ -9,14 +10,15 @@ use uuid::Uuid;
 use super::{CassandraError, outbox};
 
 /// What each version adds.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
     include_str!("schema/0004_notices.cql"),
+    include_str!("schema/0005_chat_media.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 4;
+const VERSION: i32 = 5;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,6 +35,11 @@ const RENEW_LOCK: &str = "UPDATE schema_lock USING TTL ? SET holder = ? WHERE on
 const RELEASE_LOCK: &str = "DELETE holder FROM schema_lock WHERE only = 0 IF holder = ?";
 const READ_VERSION: &str = "SELECT version FROM schema_version WHERE only = 0 LIMIT 1";
 const SET_VERSION: &str = "INSERT INTO schema_version (only, version) VALUES (0, ?)";
+const ALL_MEDIA_CHATS: &str = "SELECT media_id, chat_id FROM media_chats";
+/// Whatever is written about the file and the chat meanwhile is later.
+const INSERT_CHAT_MEDIA: &str = "INSERT INTO chat_media (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP 1";
+/// Rows that are written at the same time.
+const LISTED_AT_ONCE: usize = 64;
 const FIRST_PROGRESS: &str = "INSERT INTO outbox_progress (shard, next_minute) VALUES (?, ?) USING TIMESTAMP ?";
 
 /// Makes the keyspace if need be and brings its tables to this version.
@@ -85,10 +92,30 @@ async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) ->
                 session.query_unpaged(FIRST_PROGRESS, values).await.map_err(failed)?;
             }
         }
+        if version == 5 {
+            list_media_of_chats(session).await?;
+        }
         session.query_unpaged(SET_VERSION, (version,)).await.map_err(failed)?;
         tracing::info!(keyspace, version, "the tables are of a new version");
     }
     Ok(())
+}
+
+/// Files that were sent before there was a list of them by chat.
+async fn list_media_of_chats(session: &Session) -> Result<(), CassandraError> {
+    let failed = CassandraError::Answer;
+    let insert = session.prepare(INSERT_CHAT_MEDIA).await.map_err(|error| failed(error.into()))?;
+    let pager = session.query_iter(ALL_MEDIA_CHATS, ()).await.map_err(|error| failed(error.into()))?;
+    let rows = pager.rows_stream::<(Uuid, Uuid)>().map_err(|error| failed(error.into()))?;
+    rows.map_err(|error| failed(error.into()))
+        .try_for_each_concurrent(LISTED_AT_ONCE, |(media, chat)| {
+            let insert = &insert;
+            async move {
+                let done = session.execute_unpaged(insert, (chat, media)).await;
+                done.map(|_| ()).map_err(|error| failed(error.into()))
+            }
+        })
+        .await
 }
 
 /// Runs a statement that may run elsewhere too.
@@ -182,7 +209,7 @@ mod tests {
         let all: Vec<String> = STEPS.iter().flat_map(|step| statements(step)).collect();
         assert!(all.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{all:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 22);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 }

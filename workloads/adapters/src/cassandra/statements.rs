@@ -161,6 +161,10 @@ statements! {
     chats_of_media: Read = "SELECT chat_id FROM media_chats WHERE media_id = ?";
     detach_media: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";
     delete_media_chats: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ?";
+    insert_chat_media: Write = "INSERT INTO chat_media (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP ?";
+    media_of_chat: Read = "SELECT media_id FROM chat_media WHERE chat_id = ?";
+    delete_chat_media: Write = "DELETE FROM chat_media USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
+    delete_media_of_chat: Write = "DELETE FROM chat_media USING TIMESTAMP ? WHERE chat_id = ?";
     insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";
     media_due: Read = "SELECT at, media_id FROM media_due WHERE hour = ? AND at <= ?";
     delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";

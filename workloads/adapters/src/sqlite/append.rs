@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::{ChatId, MessageId},
+    ids::{ChatId, MessageId, UserId},
     message::{ClientMessageId, Draft, Message},
     outbox::{Change, PlatformEvent},
     ports::{Appended, StoreError},
@@ -17,7 +17,7 @@ use super::{
     batch::Batch,
     failure::Failure,
     rows::{self, execute, exists},
-    sent::Fingerprint,
+    sent::{Fingerprint, Sent},
     statements::{INSERT_MESSAGE, MESSAGE_EXISTS},
 };
 
@@ -32,10 +32,8 @@ pub(super) fn append(
     let (chat_id, sender_id) = (draft.chat_id, draft.sender_id);
     let state = batch.chats.of_caller(db, keys, sender_id, chat_id)?;
     let fingerprint = draft.client_message_id.as_ref().map(|id| Fingerprint::of(sender_id, id));
-    if let Some(fingerprint) = fingerprint
-        && let Some(place) = batch.sent.find(db, fingerprint)?
-        && let Some(message) = message_at(db, keys, place)?
-        && (message.sender_id, &message.client_message_id) == (sender_id, &draft.client_message_id)
+    if let Some(id) = &draft.client_message_id
+        && let Some(message) = written(db, keys, batch.sent, sender_id, id)?
     {
         return Ok(Appended { message, duplicate: true });
     }
@@ -71,6 +69,30 @@ pub(super) fn append(
     });
     batch.events.push(LiveEvent::Message { chat, message: message.clone(), origin });
     Ok(Appended { message, duplicate: false })
+}
+
+/// The message that the sender wrote under a client id, for one who would send it to `chat`.
+pub(super) fn sent(
+    batch: &mut Batch<'_>,
+    sender: UserId,
+    chat: ChatId,
+    id: &ClientMessageId,
+) -> Result<Option<Message>, Failure> {
+    let Batch { db, keys, .. } = *batch;
+    batch.chats.of_caller(db, keys, sender, chat)?;
+    written(db, keys, batch.sent, sender, id)
+}
+
+fn written(
+    db: &Connection,
+    keys: &KeyCache,
+    sent: &Sent,
+    sender: UserId,
+    id: &ClientMessageId,
+) -> Result<Option<Message>, Failure> {
+    let Some(place) = sent.find(db, Fingerprint::of(sender, id))? else { return Ok(None) };
+    let message = message_at(db, keys, place)?;
+    Ok(message.filter(|message| message.sender_id == sender && message.client_message_id.as_ref() == Some(id)))
 }
 
 /// A message in whatever chat; `None` when it or its chat is gone.

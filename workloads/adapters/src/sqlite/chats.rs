@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use sentinel_domain::{
     event::{LiveEvent, Origin},
     ids::{ChatId, EventId, MessageId, UserId},
-    message::{Chat, Draft, Message},
+    message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
     ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
     time::Timestamp,
@@ -56,6 +56,15 @@ impl ChatStore for Sqlite {
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
         self.write(move |batch| append::append(batch, draft, origin, now)).await
+    }
+
+    async fn sent(
+        &self,
+        sender: UserId,
+        chat: ChatId,
+        client_message_id: ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.write(move |batch| append::sent(batch, sender, chat, &client_message_id)).await
     }
 
     async fn edit(

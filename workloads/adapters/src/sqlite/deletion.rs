@@ -12,7 +12,7 @@ use super::{
     accounts::require_account,
     batch::{Batch, Event, EventKind},
     failure::Failure,
-    media::condemn_all,
+    media::{condemn_all, leave_chat},
     rows::{self, execute},
     scan,
     sessions::{end, sessions_of},
@@ -73,6 +73,8 @@ fn delete_chat(batch: &mut Batch<'_>, leaver: UserId, id: ChatId, now: Timestamp
         }
     }
     execute(batch.db, DELETE_MESSAGES_OF, [id.as_bytes()])?;
+    // The other's files too: no message shows them any more.
+    leave_chat(batch.db, id, now)?;
     let members = row.chat.members;
     batch.events.push(LiveEvent::ChatDeleted { chat: row.chat });
     scan::record(batch, PlatformEvent { event_id: event, chat_id: id, members, change: Change::ChatDeleted })

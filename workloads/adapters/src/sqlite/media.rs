@@ -16,8 +16,8 @@ use super::{
     rows::{self, execute},
     statements::{
         ATTACH_MEDIA, CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA,
-        DELETE_MEDIA_CHATS, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER,
-        MEDIA_USAGE, SETTLE_MEDIA,
+        DELETE_MEDIA_CHATS, DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
+        INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, SETTLE_MEDIA,
     },
 };
 
@@ -67,6 +67,13 @@ fn media(row: &Row<'_>) -> rusqlite::Result<Media> {
 pub(super) fn condemn_all(db: &Connection, owner: UserId, now: Timestamp) -> Result<(), Failure> {
     execute(db, INSERT_DUE_OF, params![owner.as_bytes(), now.0])?;
     execute(db, CONDEMN_MEDIA_OF, params![owner.as_bytes(), code(MediaState::Condemned)])?;
+    Ok(())
+}
+
+/// Takes all files away from a chat and has them looked at again.
+pub(super) fn leave_chat(db: &Connection, chat: ChatId, now: Timestamp) -> Result<(), Failure> {
+    execute(db, INSERT_DUE_OF_CHAT, params![chat.as_bytes(), now.0])?;
+    execute(db, DELETE_MEDIA_OF_CHAT, [chat.as_bytes()])?;
     Ok(())
 }
 

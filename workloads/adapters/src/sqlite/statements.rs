@@ -194,6 +194,9 @@ statements! {
     CHATS_OF_MEDIA = "SELECT chat_id FROM media_chats WHERE media_id = ?1";
     INSERT_DUE = "INSERT OR IGNORE INTO media_due (at, media_id) VALUES (?1, ?2)";
     INSERT_DUE_OF = "INSERT OR IGNORE INTO media_due (at, media_id) SELECT ?2, id FROM media WHERE owner = ?1";
+    INSERT_DUE_OF_CHAT = "INSERT OR IGNORE INTO media_due (at, media_id)
+        SELECT ?2, media_id FROM media_chats WHERE chat_id = ?1";
+    DELETE_MEDIA_OF_CHAT = "DELETE FROM media_chats WHERE chat_id = ?1";
     MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 ORDER BY at, media_id LIMIT ?2";
     SETTLE_MEDIA = "DELETE FROM media_due WHERE at = ?1 AND media_id = ?2";
 

@@ -22,6 +22,9 @@ pub fn upload(owner: UserId, size: u64) -> Media {
     }
 }
 
+/// Seconds in which a store may have a file looked at that is not used any more.
+const SOON: i64 = 120;
+
 impl Stores {
     async fn upload(&self, owner: UserId, size: u64) -> Media {
         let media = upload(owner, size);
@@ -37,6 +40,13 @@ impl Stores {
     async fn due_of(&self, ids: &[MediaId], now: Timestamp) -> Vec<Due> {
         let due = self.media.due(now, 10_000).await.unwrap();
         due.into_iter().filter(|due| ids.contains(&due.media)).collect()
+    }
+
+    /// The one time at which a file is due soon after `now`.
+    async fn due_soon(&self, id: MediaId, now: Timestamp) -> Due {
+        let due = self.due_of(&[id], now.plus_seconds(SOON)).await;
+        assert!(due.len() == 1 && due[0].at >= now, "{due:?}");
+        due[0]
     }
 }
 
@@ -87,17 +97,38 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     both.sort();
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both);
     let now = Timestamp::now();
-    assert!(stores.due_of(&[media.id], now).await.is_empty());
+    assert!(stores.due_of(&[media.id], now.plus_seconds(SOON)).await.is_empty());
     for _ in 0..2 {
         stores.media.detach(media.id, chat.id, now).await.unwrap();
         assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
-        assert_eq!(stores.due_of(&[media.id], now).await, [Due { at: now, media: media.id }]);
+        stores.due_soon(media.id, now).await;
     }
-    stores.media.settle(Due { at: now, media: media.id }).await.unwrap();
+    stores.media.settle(stores.due_soon(media.id, now).await).await.unwrap();
     stores.media.detach(media.id, chat.id, now.plus_seconds(1)).await.unwrap();
-    assert!(stores.due_of(&[media.id], now.plus_seconds(1)).await.is_empty(), "a repeat changes nothing");
+    assert!(stores.due_of(&[media.id], now.plus_seconds(1 + SOON)).await.is_empty(), "a repeat changes nothing");
     stores.media.forget(media.id).await.unwrap();
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+}
+
+pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let (notes, _) = stores.chats.start_chat(bob, bob, super::NOW).await.unwrap();
+    let (sent, kept, gone) = (stores.upload(bob, 1).await, stores.upload(bob, 1).await, stores.upload(bob, 1).await);
+    let (sent, kept, gone, other) = (sent.id, kept.id, gone.id, stores.upload(bob, 1).await.id);
+    for id in [sent, kept, gone] {
+        stores.media.attach(id, chat.id).await.unwrap();
+    }
+    for id in [kept, other] {
+        stores.media.attach(id, notes.id).await.unwrap();
+    }
+    stores.media.forget(gone).await.unwrap();
+    stores.accounts.delete_account(ann).await.unwrap();
+    let soon = Timestamp::now().plus_seconds(SOON);
+    let expected = [(sent, vec![], 1), (kept, vec![notes.id], 1), (gone, vec![], 0), (other, vec![notes.id], 0)];
+    for (id, chats, due) in expected {
+        assert_eq!(stores.media.chats_of(id).await.unwrap(), chats);
+        assert_eq!(stores.due_of(&[id], soon).await.len(), due);
+    }
 }
 
 pub async fn what_is_not_used_is_due(stores: &Stores) {
@@ -141,7 +172,7 @@ pub async fn an_owners_files_count_and_go_together(stores: &Stores) {
         assert_eq!(owned(None, 100).await, []);
     }
     for one in &media[..2] {
-        assert_eq!(stores.due_of(&[one.id], now).await, [Due { at: now, media: one.id }]);
+        stores.due_soon(one.id, now).await;
     }
     assert_eq!((stores.found(other.id).await, usage(bob).await), (other, Usage { files: 1, bytes: 1 }));
 }

@@ -2,8 +2,8 @@ use std::collections::HashSet;
 
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::{MediaId, MessageId},
-    message::{Draft, MessageKind},
+    ids::{ChatId, MediaId, MessageId},
+    message::{ClientMessageId, Draft, MessageKind},
     ports::{HistoryQuery, StoreError},
     time::Timestamp,
 };
@@ -61,6 +61,27 @@ pub async fn a_client_id_makes_one_message(stores: &Stores) {
     let foreign = stores.chats.append(draft_with_id(chat.id, bob, "mine", "1"), None, NOW).await.unwrap();
     assert!(!foreign.duplicate, "another sender's ids are others");
     assert_eq!(stores.chats.history(ann, chat.id, HistoryQuery::Latest, 10).await.unwrap().messages.len(), 2);
+}
+
+pub async fn what_was_sent_under_a_client_id_is_found(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let eve = stores.user().await;
+    let (other, _) = stores.chats.start_chat(ann, eve, NOW).await.unwrap();
+    let id = ClientMessageId::parse("1".into()).unwrap();
+    let sent = async |sender, chat| stores.chats.sent(sender, chat, id.clone()).await.unwrap();
+    assert_eq!(sent(ann, chat.id).await, None);
+    let message = stores.chats.append(draft_with_id(chat.id, ann, "first", "1"), None, NOW).await.unwrap().message;
+    for chat in [chat.id, other.id] {
+        assert_eq!(sent(ann, chat).await.as_ref(), Some(&message));
+    }
+    assert_eq!(sent(bob, chat.id).await, None, "another sender's ids are others");
+    assert!(is_not_found(stores.chats.sent(ann, ChatId(Uuid::new_v4()), id.clone()).await));
+    assert!(is_not_found(stores.chats.sent(eve, chat.id, id.clone()).await));
+    let edited = stores.chats.edit(ann, chat.id, message.id, "edited".into(), NOW).await.unwrap();
+    assert_eq!(sent(ann, chat.id).await, Some(edited));
+    stores.chats.delete(ann, chat.id, message.id, NOW).await.unwrap();
+    let tombstone = sent(ann, chat.id).await.unwrap();
+    assert_eq!((tombstone.id, tombstone.deleted), (message.id, true));
 }
 
 pub async fn a_client_id_makes_one_message_under_a_race(stores: &Stores) {

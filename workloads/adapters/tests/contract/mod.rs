@@ -202,8 +202,8 @@ macro_rules! contract_tests {
     };
     (@module messages $factory:path) => {
         $crate::contract_tests! { @tests $factory; messages: a_message_is_stored_as_sent, a_client_id_makes_one_message,
-            a_client_id_makes_one_message_under_a_race, only_the_author_changes_a_message,
-            deleting_leaves_a_tombstone, an_answer_is_to_a_message_of_the_chat,
+            what_was_sent_under_a_client_id_is_found, a_client_id_makes_one_message_under_a_race,
+            only_the_author_changes_a_message, deleting_leaves_a_tombstone, an_answer_is_to_a_message_of_the_chat,
             the_order_of_ids_is_the_order_of_events, a_clock_that_goes_back_changes_nothing }
     };
     (@module history $factory:path) => {
@@ -221,7 +221,7 @@ macro_rules! contract_tests {
     };
     (@module media $factory:path) => {
         $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
-            a_file_is_shown_in_chats_until_it_is_taken_away, what_is_not_used_is_due,
+            a_file_is_shown_in_chats_until_it_is_taken_away, files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due,
             an_owners_files_count_and_go_together }
     };
     (@module deletion $factory:path) => {

@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::{
     event::{InboxEvent, Origin},
     ids::{ChatId, EventId, MessageId, UserId},
-    message::{Chat, Draft, Message},
+    message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -92,6 +92,14 @@ pub trait ChatStore: Send + Sync {
     /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
     /// that several may be on their way at once.
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
+    /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
+    /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.
+    async fn sent(
+        &self,
+        sender: UserId,
+        chat: ChatId,
+        client_message_id: ClientMessageId,
+    ) -> Result<Option<Message>, StoreError>;
     /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
     async fn edit(
         &self,

@@ -21,7 +21,8 @@ pub trait MediaStore: Send + Sync {
     async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError>;
     /// The chats whose members may see a file.
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
-    /// Takes a file away from a chat and has it looked at again at `now`. A repeat changes nothing.
+    /// Takes a file away from a chat and has it looked at again at `now` or soon after, and in any case after it was taken
+    /// away. A repeat changes nothing.
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
     /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
@@ -29,7 +30,7 @@ pub trait MediaStore: Send + Sync {
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError>;
     /// Hides a file from everybody. A repeat, or a file that is gone, changes nothing.
     async fn condemn(&self, id: MediaId) -> Result<(), StoreError>;
-    /// Hides all files of an owner and has them looked at again at `now`.
+    /// Hides all files of an owner and has them looked at again at `now` or soon after, and in any case after that.
     async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError>;
     /// What has to be looked at by `now`, the longest due first.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;

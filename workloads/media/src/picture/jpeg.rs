@@ -3,6 +3,7 @@
 
 const START: [u8; 2] = [0xff, 0xd8];
 const END: [u8; 2] = [0xff, 0xd9];
+const PROGRESSIVE: u8 = 0xc2;
 const SCAN: u8 = 0xda;
 
 /// Copies what a decoder needs; `None` when the structure is broken.
@@ -67,4 +68,47 @@ fn is_needed(marker: u8, data: &[u8]) -> bool {
 fn scan_length(data: &[u8]) -> usize {
     let marker = data.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff));
     marker.unwrap_or(data.len())
+}
+
+/// How many coefficients a decoder keeps until it has read all of a picture: none when each part of it is there at once.
+/// `None` when that can't be told.
+pub(super) fn coefficients(bytes: &[u8], pixels: u64) -> Option<u64> {
+    let mut at = START.len();
+    let mut frame = None;
+    loop {
+        if *bytes.get(at)? != 0xff {
+            return None;
+        }
+        let marker = *bytes.get(at + 1)?;
+        match marker {
+            // Fill bytes.
+            0xff => at += 1,
+            0x01 | 0xd0..=0xd7 => at += 2,
+            _ => {
+                let length = usize::from(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]));
+                let data = bytes.get(at + 4..at + 2 + length.max(2))?;
+                match marker {
+                    SCAN => {
+                        let (progressive, components, kept): (bool, u8, u64) = frame?;
+                        return Some(if progressive || *data.first()? != components { kept } else { 0 });
+                    }
+                    0xc4 | 0xc8 | 0xcc => {}
+                    0xc0..=0xcf => {
+                        let components = *data.get(5)?;
+                        // Of each component, how often it is sampled in a block across and down.
+                        let samples: Vec<(u64, u64)> = (0..usize::from(components))
+                            .map(|nth| data.get(7 + 3 * nth).map(|both| (u64::from(both >> 4), u64::from(both & 15))))
+                            .collect::<Option<_>>()?;
+                        let across = samples.iter().map(|(across, _)| *across).max()?;
+                        let down = samples.iter().map(|(_, down)| *down).max()?;
+                        let sampled: u64 = samples.iter().map(|(across, down)| across * down).sum();
+                        let kept = (pixels * sampled).checked_div(across * down)?;
+                        frame = Some((marker == PROGRESSIVE, components, kept));
+                    }
+                    _ => {}
+                }
+                at += 2 + length.max(2);
+            }
+        }
+    }
 }

@@ -17,11 +17,15 @@ use sentinel_domain::media::Picture;
 /// Longest side of a thumbnail in pixels.
 const THUMBNAIL: u32 = 320;
 /// Pixels of a picture at most.
-pub(crate) const MOST_PIXELS: u32 = 40_000_000;
+const MOST_PIXELS: u32 = 40_000_000;
 /// Longest side of a picture in pixels.
 const LONGEST_SIDE: u32 = 20_000;
-/// Memory that reading one picture may take: its pixels at six bytes each.
-const MOST_MEMORY: u64 = MOST_PIXELS as u64 * 6;
+/// Bytes of memory that reading one picture may take at most, and turning it, beside its file.
+pub(crate) const MOST_MEMORY: u64 = 256 * 1024 * 1024;
+/// What the PNG decoder may take beside the pixels: for a line and for the colour profile, which is compressed.
+const MOST_PNG_MEMORY: u64 = 8 * 1024 * 1024;
+/// What the GIF decoder may take beside the pixels: for a frame that is not as large as the picture.
+const MOST_GIF_MEMORY: u64 = 64 * 1024 * 1024;
 const THUMBNAIL_QUALITY: u8 = 80;
 /// Of a picture that had to be turned; high, because it was compressed before.
 const TURNED_QUALITY: u8 = 92;
@@ -33,7 +37,10 @@ pub(crate) enum PictureError {
     #[error("the picture can't be read")]
     Broken(#[source] Option<image::ImageError>),
     /// It would take too much memory.
-    #[error("a picture has at most {MOST_PIXELS} pixels and {LONGEST_SIDE} on a side")]
+    #[error(
+        "a picture has at most {MOST_PIXELS} pixels and {LONGEST_SIDE} on a side, fewer if it has to be turned or has deep \
+             colours"
+    )]
     TooLarge,
 }
 
@@ -74,34 +81,62 @@ fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, Pictu
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_MEMORY);
+    limits.max_alloc = Some(if format == ImageFormat::Png { MOST_PNG_MEMORY } else { MOST_GIF_MEMORY });
     reader.limits(limits);
     Ok(reader.into_decoder()?)
 }
 
-/// The number of pixels, from the first bytes alone; refused when they are too many.
-pub(crate) fn pixels(bytes: &[u8], format: ImageFormat) -> Result<u64, PictureError> {
-    count(&decoder(bytes, format)?)
+/// Bytes of memory that [`prepare`] takes beside the file, from the first bytes alone; refused when they are too many.
+pub(crate) fn memory(bytes: &[u8], format: ImageFormat) -> Result<u64, PictureError> {
+    let mut decoder = decoder(bytes, format)?;
+    let orientation = decoder.orientation()?;
+    needed(&decoder, bytes, format, is_turned(bytes, orientation))
 }
 
-fn count(decoder: &impl ImageDecoder) -> Result<u64, PictureError> {
+/// An upper bound: what the decoder takes, and then, if the picture has to be turned, that and writing it anew.
+fn needed(decoder: &impl ImageDecoder, bytes: &[u8], format: ImageFormat, turned: bool) -> Result<u64, PictureError> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    // Decoders check what they need beside the pixels, not the pixels.
-    let fits = pixels <= u64::from(MOST_PIXELS) && decoder.total_bytes() <= MOST_MEMORY;
-    if fits { Ok(pixels) } else { Err(PictureError::TooLarge) }
+    let decoded = decoder.total_bytes();
+    let channels = u64::from(decoder.color_type().channel_count());
+    let eight_bit = pixels * channels;
+    let beside = match format {
+        // Decoders keep all coefficients, two bytes each, until the last part of a picture that comes in parts.
+        ImageFormat::Jpeg => jpeg::coefficients(bytes, pixels).unwrap_or(4 * pixels) * 2,
+        ImageFormat::WebP => webp::frame_memory(bytes, pixels),
+        ImageFormat::Gif => MOST_GIF_MEMORY,
+        _ => MOST_PNG_MEMORY,
+    };
+    let turning = match format {
+        _ if !turned => 0,
+        ImageFormat::Jpeg => 2 * eight_bit,
+        // Its encoder takes a copy of four bytes a pixel beside.
+        ImageFormat::WebP => eight_bit + 3 * pixels * 4,
+        // What can't be compressed is there twice.
+        _ => 3 * eight_bit + MOST_PNG_MEMORY,
+    };
+    let eight_bit_copy = if turned && decoded > eight_bit { eight_bit } else { 0 };
+    let needed = (decoded + beside).max(decoded + eight_bit_copy).max(turning);
+    let fits = pixels <= u64::from(MOST_PIXELS) && needed <= MOST_MEMORY;
+    if fits { Ok(needed) } else { Err(PictureError::TooLarge) }
+}
+
+/// Turning would leave one picture of many.
+fn is_turned(bytes: &[u8], orientation: Orientation) -> bool {
+    orientation != Orientation::NoTransforms && !webp::is_animated(bytes)
 }
 
 /// Reads a picture whole and makes what is shown of it. Takes its time: not for a thread that serves others.
 pub(crate) fn prepare(bytes: &[u8], format: ImageFormat) -> Result<Prepared, PictureError> {
     let mut decoder = decoder(bytes, format)?;
-    count(&decoder)?;
     let orientation = decoder.orientation()?;
-    let profile = decoder.icc_profile()?;
+    let turned = is_turned(bytes, orientation);
+    // Decoders check what they need beside the pixels, not the pixels.
+    needed(&decoder, bytes, format, turned)?;
+    let profile = if turned { decoder.icc_profile()? } else { None };
     let mut image = DynamicImage::from_decoder(decoder)?;
-    // Turning would leave one picture of many.
-    let turned = orientation != Orientation::NoTransforms && !webp::is_animated(bytes);
     let shown = if turned {
+        image = eight_bit(image);
         image.apply_orientation(orientation);
         encode(&image, format, profile)?
     } else {
@@ -112,6 +147,17 @@ pub(crate) fn prepare(bytes: &[u8], format: ImageFormat) -> Result<Prepared, Pic
         if picture.width.max(picture.height) > THUMBNAIL { image.thumbnail(THUMBNAIL, THUMBNAIL) } else { image };
     let (thumbnail, thumbnail_type) = thumbnail(&small)?;
     Ok(Prepared { shown, picture, thumbnail, thumbnail_type })
+}
+
+/// Turning takes a copy of the picture, so it is made small before.
+fn eight_bit(image: DynamicImage) -> DynamicImage {
+    match image {
+        DynamicImage::ImageLuma16(_) => image.into_luma8().into(),
+        DynamicImage::ImageLumaA16(_) => image.into_luma_alpha8().into(),
+        DynamicImage::ImageRgb16(_) => image.into_rgb8().into(),
+        DynamicImage::ImageRgba16(_) => image.into_rgba8().into(),
+        image => image,
+    }
 }
 
 /// The bytes of a picture without metadata; `None` when they make no sense.
@@ -125,28 +171,21 @@ fn strip(bytes: &[u8], format: ImageFormat) -> Option<Vec<u8>> {
     }
 }
 
+/// Writes a picture of eight bits, straight from its pixels.
 fn encode(image: &DynamicImage, format: ImageFormat, profile: Option<Vec<u8>>) -> Result<Vec<u8>, PictureError> {
+    fn write(
+        image: &DynamicImage,
+        mut encoder: impl ImageEncoder,
+        profile: Option<Vec<u8>>,
+    ) -> Result<(), image::ImageError> {
+        colours(&mut encoder, profile);
+        image.write_with_encoder(encoder)
+    }
     let mut bytes = Vec::new();
     match format {
-        ImageFormat::Jpeg => {
-            let mut encoder = JpegEncoder::new_with_quality(&mut bytes, TURNED_QUALITY);
-            colours(&mut encoder, profile);
-            match image {
-                DynamicImage::ImageLuma8(_) => encoder.encode_image(image)?,
-                _ => encoder.encode_image(&image.to_rgb8())?,
-            }
-        }
-        ImageFormat::WebP => {
-            let mut encoder = WebPEncoder::new_lossless(&mut bytes);
-            colours(&mut encoder, profile);
-            let image = image.to_rgba8();
-            encoder.write_image(&image, image.width(), image.height(), image::ExtendedColorType::Rgba8)?;
-        }
-        _ => {
-            let mut encoder = PngEncoder::new(&mut bytes);
-            colours(&mut encoder, profile);
-            image.write_with_encoder(encoder)?;
-        }
+        ImageFormat::Jpeg => write(image, JpegEncoder::new_with_quality(&mut bytes, TURNED_QUALITY), profile)?,
+        ImageFormat::WebP => write(image, WebPEncoder::new_lossless(&mut bytes), profile)?,
+        _ => write(image, PngEncoder::new(&mut bytes), profile)?,
     }
     Ok(bytes)
 }

@@ -117,15 +117,88 @@ fn gif_loses_comments_and_keeps_its_pictures() {
 
 #[test]
 fn a_bomb_is_refused_by_its_header() {
-    let mut bytes = written(&drawing(10, 10), ImageFormat::Png);
     // 20,000 by 20,000 pixels, it says, and the checksum is right.
-    for at in [16, 20] {
-        bytes[at..at + 4].copy_from_slice(&20_000_u32.to_be_bytes());
-    }
+    let bytes = png_header(20_000, 20_000, 8, 2);
+    assert!(matches!(memory(&bytes, ImageFormat::Png), Err(PictureError::TooLarge)));
+    assert!(matches!(prepare(&bytes, ImageFormat::Png), Err(PictureError::TooLarge)));
+}
+
+/// A PNG's header, of so many pixels and of a colour type with this many bits.
+fn png_header(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
+    let mut bytes = written(&drawing(10, 10), ImageFormat::Png);
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    bytes[24..26].copy_from_slice(&[bits, colour]);
     let sum = checksum(&bytes[12..29]).to_be_bytes();
     bytes[29..33].copy_from_slice(&sum);
-    assert!(matches!(pixels(&bytes, ImageFormat::Png), Err(PictureError::TooLarge)));
-    assert!(matches!(prepare(&bytes, ImageFormat::Png), Err(PictureError::TooLarge)));
+    bytes
+}
+
+/// A PNG with a chunk of EXIF behind its header.
+fn with_exif(png: &[u8], orientation: u8) -> Vec<u8> {
+    let chunk = [b"eXIf".to_vec(), exif(orientation)].concat();
+    let length = u32::try_from(chunk.len() - 4).unwrap().to_be_bytes();
+    [&png[..33], &length, &chunk, &checksum(&chunk).to_be_bytes(), &png[33..]].concat()
+}
+
+#[test]
+fn a_picture_is_refused_when_reading_or_turning_it_takes_too_much_memory() {
+    const MEGA: u64 = 1_000_000;
+    let png = |height, bits, colour, orientation| {
+        memory(&with_exif(&png_header(4000, height, bits, colour), orientation), ImageFormat::Png).ok()
+    };
+    // Of eight bits: red, green, blue; and how far one sees through.
+    assert_eq!(png(10_000, 8, 2, 1), Some(120 * MEGA + MOST_PNG_MEMORY));
+    assert_eq!(png(10_001, 8, 2, 1), None, "too many pixels");
+    assert_eq!(png(10_000, 8, 6, 1), Some(160 * MEGA + MOST_PNG_MEMORY));
+    // Turned, there is a second one, and what is written.
+    assert_eq!(png(5000, 8, 6, 6), Some(240 * MEGA + MOST_PNG_MEMORY));
+    assert_eq!(png(10_000, 8, 6, 6), None);
+    // Of sixteen bits.
+    assert_eq!(png(10_000, 16, 2, 1), Some(240 * MEGA + MOST_PNG_MEMORY));
+    assert_eq!(png(10_000, 16, 2, 6), None);
+    assert_eq!(png(10_000, 16, 6, 1), None);
+}
+
+#[test]
+fn a_picture_of_sixteen_bits_is_turned_with_eight() {
+    let image = DynamicImage::ImageRgb16(image::ImageBuffer::from_fn(40, 20, |x, y| {
+        Rgb(if x < 20 && y < 10 { [u16::MAX, 0, 0] } else { [0, 0, u16::MAX] })
+    }));
+    let bytes = with_exif(&written(&image, ImageFormat::Png), 6);
+    let shown = image::load_from_memory(&prepare(&bytes, ImageFormat::Png).unwrap().shown).unwrap();
+    assert_eq!((shown.width(), shown.height(), shown.color()), (20, 40, image::ColorType::Rgb8));
+    assert!(is_red(&shown, 15, 5) && !is_red(&shown, 5, 5));
+}
+
+#[test]
+fn a_jpeg_in_parts_takes_memory_for_its_coefficients() {
+    let bytes = written(&drawing(640, 480), ImageFormat::Jpeg);
+    assert_eq!(memory(&bytes, ImageFormat::Jpeg).unwrap(), 640 * 480 * 3);
+    let at = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let mut parts = bytes.clone();
+    parts[at + 1] = 0xc2;
+    // Its colours are sampled half as often, both ways: each pixel has one and a half coefficients of two bytes.
+    let sampled: Vec<u8> = [0, 3, 6].iter().map(|nth| bytes[at + 11 + nth]).collect();
+    let coefficients = if sampled == [0x22, 0x11, 0x11] { 640 * 480 * 3 / 2 } else { 640 * 480 * 3 };
+    assert_eq!(memory(&parts, ImageFormat::Jpeg).unwrap(), 640 * 480 * 3 + 2 * coefficients);
+}
+
+#[test]
+fn a_webp_whose_frame_is_larger_than_it_says_is_refused() {
+    let canvas = [&b"VP8X\x0a\0\0\0\0\0\0\0"[..], &[9, 0, 0, 9, 0, 0]].concat();
+    // A frame of 16,383 by 16,383 pixels begins.
+    let frame = [&b"VP8 \x0a\0\0\0"[..], &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f]].concat();
+    let bytes = [&b"RIFF\x30\0\0\0WEBP"[..], &canvas, &frame, &[0; 8]].concat();
+    assert_eq!(webp::frame_memory(&bytes, 100), 16_383 * 16_383 * 8);
+    assert!(matches!(prepare(&bytes, ImageFormat::WebP), Err(PictureError::TooLarge)));
+}
+
+#[test]
+fn a_turned_webp_is_written_as_it_is_seen() {
+    let image = drawing(50, 40);
+    let bytes = encode(&image, ImageFormat::WebP, None).unwrap();
+    assert_eq!(image::load_from_memory(&bytes).unwrap().to_rgb8(), image.to_rgb8());
 }
 
 #[test]

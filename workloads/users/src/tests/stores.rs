@@ -16,7 +16,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     mail::{NewLink, QueuedMail},
     media::Media,
-    message::{Chat, Draft, Message},
+    message::{Chat, ClientMessageId, Draft, Message},
     notification::Preferences,
     place::InboxPlace,
     ports::{
@@ -287,6 +287,10 @@ impl ChatStore for Memory {
     }
 
     async fn append(&self, _: Draft, _: Option<Origin>, _: Timestamp) -> Result<Appended, StoreError> {
+        unimplemented!("the users service writes no messages")
+    }
+
+    async fn sent(&self, _: UserId, _: ChatId, _: ClientMessageId) -> Result<Option<Message>, StoreError> {
         unimplemented!("the users service writes no messages")
     }
 

@@ -1,0 +1,118 @@
+//! Which uploads are being received: one at a time by each link, and so many in all, because the bytes of each are on the
+//! disk until its end.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::http::{StatusCode, header};
+use sentinel_domain::{
+    ids::UserId,
+    media::{ATTACHMENTS_PER_MESSAGE, BlobKey},
+};
+use sentinel_http::problem::Problem;
+
+/// Uploads that are received at once.
+const MOST: usize = 64;
+/// Of these, uploads of one owner: all files of a message.
+const MOST_OF_OWNER: usize = ATTACHMENTS_PER_MESSAGE;
+/// Seconds after which one that was too much may be tried again.
+const RETRY_AFTER: &str = "5";
+
+/// Why an upload is not received now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Busy {
+    /// By this link.
+    #[error("bytes are being sent to this link already; let that end, or break it off first")]
+    Link,
+    /// By its owner.
+    #[error("{MOST_OF_OWNER} of your uploads are being sent already; let one of them end first")]
+    Owner,
+    /// By everybody.
+    #[error("too many uploads are being sent; try again shortly")]
+    All,
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        let detail = busy.to_string();
+        match busy {
+            Busy::Link => Self::new(StatusCode::CONFLICT, "upload_running", detail),
+            Busy::Owner => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail)
+                .with_header(header::RETRY_AFTER, RETRY_AFTER),
+            Busy::All => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_uploads", detail)
+                .with_header(header::RETRY_AFTER, RETRY_AFTER),
+        }
+    }
+}
+
+/// The uploads that are being received, with their owners.
+#[derive(Clone, Default)]
+pub(crate) struct Receiving(Arc<Mutex<HashMap<BlobKey, UserId>>>);
+
+/// The place of an upload among those that are received; dropped, it is free.
+#[derive(Debug)]
+pub(crate) struct Place {
+    key: BlobKey,
+    among: Arc<Mutex<HashMap<BlobKey, UserId>>>,
+}
+
+impl Receiving {
+    /// A place for an upload, if there is one.
+    pub(crate) fn begin(&self, key: BlobKey, owner: UserId) -> Result<Place, Busy> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.contains_key(&key) {
+            return Err(Busy::Link);
+        }
+        if all.values().filter(|other| **other == owner).count() >= MOST_OF_OWNER {
+            return Err(Busy::Owner);
+        }
+        if all.len() >= MOST {
+            return Err(Busy::All);
+        }
+        all.insert(key, owner);
+        Ok(Place { key, among: self.0.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.among.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::{ids::MediaId, media::BlobPart};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn key(number: usize) -> BlobKey {
+        BlobKey::new(MediaId(Uuid::from_u128(number as u128)), BlobPart::Upload)
+    }
+
+    fn owner(number: usize) -> UserId {
+        UserId(Uuid::from_u128(number as u128))
+    }
+
+    #[test]
+    fn a_link_an_owner_and_all_together_have_their_bounds() {
+        let receiving = Receiving::default();
+        let first = receiving.begin(key(0), owner(0)).unwrap();
+        assert_eq!(receiving.begin(key(0), owner(0)).unwrap_err(), Busy::Link);
+        let mut places: Vec<Place> =
+            (1..MOST_OF_OWNER).map(|number| receiving.begin(key(number), owner(0)).unwrap()).collect();
+        assert_eq!(receiving.begin(key(MOST), owner(0)).unwrap_err(), Busy::Owner);
+        for number in MOST_OF_OWNER..MOST {
+            places.push(receiving.begin(key(number), owner(number)).unwrap());
+        }
+        assert_eq!(receiving.begin(key(MOST), owner(MOST)).unwrap_err(), Busy::All);
+        drop(first);
+        drop(receiving.begin(key(0), owner(0)).unwrap());
+        drop(receiving.begin(key(MOST), owner(MOST)).unwrap());
+        drop(places);
+        assert!(receiving.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,204 @@
+//! Uploads from their announcement to their end, over a real store and real files.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Request};
+use bytes::Bytes;
+use futures::{SinkExt as _, channel::mpsc};
+use sentinel_adapters::{files::LocalFiles, keys, sqlite::Sqlite};
+use sentinel_domain::{
+    account::{Email, Username},
+    clock::HybridClock,
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
+    event::Nobody,
+    ids::{MediaId, UserId},
+    ports::{AccountStore as _, NewAccount},
+    time::Timestamp,
+};
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use crate::{
+    MediaService,
+    base::BaseUrl,
+    files_router,
+    views::{AnnouncedUpload, BegunUpload},
+};
+
+const BASE: &str = "http://127.0.0.1:1";
+/// How long something may take that always comes.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+struct World {
+    service: Arc<MediaService>,
+    router: Router,
+    owner: UserId,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keys_dir = folder.path().join("keys");
+        keys::create_missing(&keys_dir).unwrap();
+        std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_http::tokens::new_key_pem().unwrap()).unwrap();
+        let config = PlatformConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin_listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: PathBuf::new(),
+            keys_dir: keys_dir.clone(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig { uploads_per_minute: 5, ..LimitsConfig::default() },
+            drain_seconds: 1,
+            trusted_proxies: vec![],
+            mail: None,
+            web_dir: None,
+            stores: None,
+            message_peers: None,
+            push: PushConfig::default(),
+        };
+        let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
+        let clock = Arc::new(HybridClock::new());
+        let store =
+            Arc::new(Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap());
+        let files = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring.clone()).unwrap());
+        let owner = UserId(Uuid::new_v4());
+        let account = NewAccount {
+            id: owner,
+            username: Username::parse("ann").unwrap(),
+            email: Email::parse("ann@example.com").unwrap(),
+            password_hash: "none".into(),
+            created_at: Timestamp::now(),
+        };
+        store.create_account(account).await.unwrap();
+        let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth).unwrap());
+        let limits = Arc::new(RateLimits::new(&config.limits));
+        let service = Arc::new(MediaService::new(
+            store.clone(),
+            store,
+            files.clone(),
+            Some(files),
+            tokens,
+            keyring,
+            limits,
+            Arc::new(config),
+        ));
+        let router = files_router(&service);
+        Self { service, router, owner, folder }
+    }
+
+    /// Announces an upload of so many bytes.
+    async fn begin(&self, size: u64) -> BegunUpload {
+        let announced =
+            AnnouncedUpload { filename: "a.txt".into(), content_type: "text/plain".into(), size, sha256: None };
+        self.service.begin(self.owner, announced, &BaseUrl(BASE.into())).await.unwrap()
+    }
+
+    /// Puts bytes where an upload was told to; gives the status and the problem's code.
+    async fn put(&self, upload: &BegunUpload, body: Body) -> (u16, Option<String>) {
+        let path = upload.upload.url.strip_prefix(BASE).unwrap();
+        let request = Request::builder().method("PUT").uri(path).body(body).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+        let problem: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        (status, problem.and_then(|problem| Some(problem["code"].as_str()?.to_owned())))
+    }
+
+    async fn complete(&self, id: MediaId) -> Result<u64, (u16, &'static str)> {
+        let done = self.service.complete(self.owner, id).await;
+        done.map(|(_, shown)| shown.size).map_err(|problem| (problem.status().as_u16(), problem.code()))
+    }
+
+    /// Files that are being written.
+    fn drafts(&self) -> usize {
+        let entries = std::fs::read_dir(self.folder.path().join("media")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".draft")).count()
+    }
+
+    async fn drafts_become(&self, count: usize) {
+        let wait = async {
+            while self.drafts() != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_body_at_a_time_is_taken_by_a_link() {
+    let world = Arc::new(World::new().await);
+    let upload = Arc::new(world.begin(4).await);
+    let (mut sender, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let first = {
+        let (world, upload) = (world.clone(), upload.clone());
+        tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await })
+    };
+    sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
+    world.drafts_become(1).await;
+    for _ in 0..3 {
+        assert_eq!(world.put(&upload, Body::from("wxyz")).await, (409, Some("upload_running".into())));
+    }
+    assert_eq!(world.drafts(), 1);
+    let other = world.begin(4).await;
+    assert_eq!(world.put(&other, Body::from("wxyz")).await, (200, None), "another link is free");
+    sender.send(Ok(Bytes::from_static(b"cd"))).await.unwrap();
+    drop(sender);
+    assert_eq!(first.await.unwrap(), (200, None));
+    assert_eq!(world.put(&upload, Body::from("wxyz")).await, (200, None), "a better one may follow");
+    assert_eq!(world.complete(upload.media_id).await, Ok(4));
+    assert_eq!(world.put(&upload, Body::from("wxyz")).await.0, 404, "what is complete takes no bytes");
+}
+
+#[tokio::test]
+async fn all_who_complete_an_upload_at_once_get_the_same() {
+    let world = Arc::new(World::new().await);
+    // So large that one is checked after the other.
+    let size = 20 * 1024 * 1024;
+    let upload = world.begin(size).await;
+    assert_eq!(world.put(&upload, Body::from(vec![0; usize::try_from(size).unwrap()])).await, (200, None));
+    let held = world.service.memory.take(u64::MAX).await.unwrap();
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let (world, id) = (world.clone(), upload.media_id);
+            tokio::spawn(async move { world.complete(id).await })
+        })
+        .collect();
+    // Each has found it pending before the first completes it.
+    for _ in 0..20 {
+        world.service.own(world.owner, upload.media_id).await.unwrap();
+    }
+    drop(held);
+    for one in all {
+        assert_eq!(one.await.unwrap(), Ok(size));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_frees_its_link() {
+    let world = Arc::new(World::new().await);
+    let upload = Arc::new(world.begin(4).await);
+    let (mut sender, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let first = {
+        let (world, upload) = (world.clone(), upload.clone());
+        tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await })
+    };
+    sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
+    world.drafts_become(1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    assert_eq!(world.put(&upload, Body::from("wxyz")).await, (200, None));
+    world.drafts_become(0).await;
+}
+
+#[tokio::test]
+async fn an_owner_completes_a_bounded_number_of_times_a_minute() {
+    let world = World::new().await;
+    let upload = world.begin(4).await;
+    for _ in 0..10 {
+        assert_eq!(world.complete(upload.media_id).await, Err((409, "upload_missing")));
+    }
+    assert_eq!(world.complete(upload.media_id).await, Err((429, "rate_limited")));
+}
