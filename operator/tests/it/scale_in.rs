@@ -162,6 +162,8 @@ struct Engine {
     excluded: String,
     voteless: Vec<String>,
     shards: Vec<String>,
+    /// Shards that have no node, because the one with their data is away.
+    unassigned: usize,
     down: bool,
 }
 
@@ -201,7 +203,12 @@ async fn answer(State(engine): State<Shared>, request: Request) -> Response {
             StatusCode::OK.into_response()
         }
         ("GET", "/_cat/shards") => {
-            Json(engine.shards.iter().map(|node| json!({ "node": node })).collect::<Vec<_>>()).into_response()
+            assert_eq!(parts.uri.query(), Some("format=json&h=node,state"));
+            let placed = engine.shards.iter().map(
+                |node| json!({ "node": node, "state": if node.contains(" -> ") { "RELOCATING" } else { "STARTED" } }),
+            );
+            let unassigned = (0..engine.unassigned).map(|_| json!({ "node": null, "state": "UNASSIGNED" }));
+            Json(placed.chain(unassigned).collect::<Vec<_>>()).into_response()
         }
         other => panic!("{other:?} was not expected"),
     }
@@ -248,6 +255,21 @@ async fn a_node_of_elasticsearch_goes_when_it_holds_no_shard() {
 
     engine.lock().unwrap().down = false;
     engine.lock().unwrap().shards.clear();
+    // The node restarts: what only it has is on no node until it is back.
+    engine.lock().unwrap().unassigned = 2;
+    world.settle().await;
+    let claim = world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").unwrap();
+    assert!(claim["metadata"]["deletionTimestamp"].is_null(), "its data is nowhere else");
+    let condition = world.condition("Progressing");
+    assert!(condition.contains("goes when all shards are in place, 2 are not"), "{condition}");
+    engine.lock().unwrap().unassigned = 0;
+    let ready = |nodes: i32| {
+        world.server.edit(SETS, NS, "chat-elasticsearch", |set| set["status"]["readyReplicas"] = json!(nodes));
+    };
+    ready(2);
+    world.settle().await;
+    assert!(world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").is_some(), "a node is not ready");
+    ready(3);
     world.reconcile().await.unwrap();
     assert!(world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").is_none());
     let world = restarted(world);
