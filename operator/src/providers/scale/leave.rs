@@ -53,6 +53,7 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, running: i32, want
         return match nodes.claim {
             Claim::Kept => Scale {
                 acts: vec![Act::DeleteClaim(format!("data-{node}"))],
+                members: last,
                 ..leaving(running, &node, format!("{task}{node} has left, its volume is deleted"))
             },
             // At once, or a pod that waits would get its claim anew.
