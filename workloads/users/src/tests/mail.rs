@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use sentinel_domain::{
+    config::MailConfig,
     keyring::{KEY_BYTES, Keyring},
     mail::QueuedMail,
     time::Timestamp,
@@ -14,7 +15,7 @@ use super::{
     app::{App, Client, PASSWORD},
     relay::{SmtpServer, Taken},
 };
-use crate::mail::send_queued;
+use crate::mail::{Mail, send_queued};
 
 /// An app whose mail is sent, and the relay.
 async fn mailing() -> (App, SmtpServer) {
@@ -145,6 +146,35 @@ async fn mail_that_a_process_with_a_newer_key_queued_waits_for_the_key() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), postponed).await.expect("it is tried again soon");
+}
+
+/// What the rule of `spec.mail.from` lets through has to be what mail can be sent from: anything else ends the process.
+#[test]
+fn senders_that_a_resource_may_name_can_be_used() {
+    let from = |from: &str| {
+        let config =
+            json!({ "host": "smtp.example.com", "port": 465, "from": from, "baseUrl": "https://chat.example.com" });
+        let config: MailConfig = serde_json::from_value(config).unwrap();
+        Mail::new(&config, None, None)
+    };
+    for good in [
+        "chat@example.com",
+        " chat@example.com ",
+        "<chat@example.com>",
+        "Chat <chat@example.com>",
+        "Chat<chat@example.com>",
+        "Dr. Chat & Co. <no-reply+1@mail.example.com>",
+        "O'Neil's Grüße <a.b@münchen.example>",
+        "\"Chat, Inc. (EU)\" <chat@example.com>",
+        "The \"Chat\" <chat@localhost>",
+    ] {
+        assert!(from(good).is_ok(), "{good}");
+    }
+    for wrong in
+        ["Chat chat@example.com", "Chat <chat@example.com", "a@b@c", "a@b, c@d", ".a@example.com", "Chat: x <a@b>"]
+    {
+        assert!(from(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test]
