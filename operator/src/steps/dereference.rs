@@ -148,7 +148,10 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     };
     let key_secret = keys.metadata.name.clone().unwrap_or_default();
     require(&keys, "encryption.keySecret", "jwt-NAME.pem", is_signing_key)?;
-    require(&keys, "encryption.keySecret", "kek-NAME", |entry| entry.starts_with("kek-"))?;
+    require(&keys, "encryption.keySecret", "kek-NAME", |entry| {
+        // One that is called .next protects nothing yet.
+        entry.starts_with("kek-") && entry.strip_suffix(".next").is_none()
+    })?;
     // Without it, Web Push is off.
     if chat.spec.push.web_push.key_secret.is_none() && entry(&keys, VAPID).is_some() {
         require_content(&keys, "encryption.keySecret", VAPID, Content::VapidKey)?;

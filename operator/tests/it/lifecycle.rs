@@ -239,3 +239,21 @@ async fn what_a_secret_for_pushes_or_mail_must_hold_is_told_before_a_pod_gets_it
     let condition = world.condition("Accepted");
     assert!(condition.contains("encryption.keySecret: entry vapid.pem of Secret chat-keys must hold"), "{condition}");
 }
+
+#[tokio::test]
+async fn a_key_that_protects_nothing_yet_is_not_enough() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let rename = |from: &str, to: &str| {
+        world.server.edit(SECRETS, NS, "chat-keys", |secret| {
+            secret["data"][to] = secret["data"].as_object_mut().unwrap().remove(from).unwrap();
+        });
+    };
+    rename("kek-0001", "kek-0001.next");
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Accepted");
+    assert!(condition.contains("encryption.keySecret: Secret chat-keys has no entry kek-NAME"), "{condition}");
+    rename("kek-0001.next", "kek-0001");
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}
