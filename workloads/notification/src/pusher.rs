@@ -7,7 +7,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences, Shown, decide_push},
@@ -63,21 +63,19 @@ impl EventHandler for Pusher {
         let Batch { written, read } = Batch::of(events);
         let pushed = stream::iter(written)
             .map(|((chat, sender, recipient), message)| self.written(chat, message, sender, recipient))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await;
-        pushed.map_err(unavailable)?;
+            .buffer_unordered(AT_ONCE);
+        all_of(pushed).await?;
         let cleared = stream::iter(read)
             .map(|((chat, reader), message)| self.read(chat, reader, message))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await;
-        cleared.map_err(unavailable)
+            .buffer_unordered(AT_ONCE);
+        all_of(cleared).await
     }
 }
 
-fn unavailable(error: StoreError) -> HandlerError {
-    HandlerError::Unavailable(error.into())
+/// Goes through to the end, so that a failure does not undo what others are about to note, and gives the first failure.
+async fn all_of(work: impl Stream<Item = Result<(), StoreError>>) -> Result<(), HandlerError> {
+    let results: Vec<_> = work.collect().await;
+    Ok(results.into_iter().collect::<Result<(), _>>()?)
 }
 
 impl Pusher {

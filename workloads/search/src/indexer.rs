@@ -143,7 +143,10 @@ fn shows(change: &Change, message: &Message) -> bool {
 impl EventHandler for Indexer {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
         let now = Timestamp::now();
-        self.apply(events, now).await.map_err(|error| HandlerError::Unavailable(Box::new(error)))?;
+        self.apply(events, now).await.map_err(|error| match error {
+            IndexerError::Store(error) => error.into(),
+            error @ IndexerError::NotVisible(_) => HandlerError::Unavailable(Box::new(error)),
+        })?;
         if let Some(last) = events.last() {
             let delay = Timestamp::now().0.saturating_sub(last.event_id.timestamp().0).max(0);
             metrics::histogram!("search_index_delay_seconds")

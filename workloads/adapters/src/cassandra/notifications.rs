@@ -119,7 +119,7 @@ impl NotificationStore for Cassandra {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
         let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.preferences, (user.0,)).await?;
         match found.first() {
-            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unavailable),
+            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unreadable),
             None => Ok(Preferences::default()),
         }
     }

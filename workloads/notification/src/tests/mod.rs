@@ -7,6 +7,7 @@ mod pushes;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use sentinel_domain::{
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
-        AccountStore, ChatStore, EventHandler, NewAccount, NotificationStore, PushSender, SessionStore, StoreError,
+        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore, StoreError,
         UnfitAddress,
     },
     push::{Push, PushAddress, Pushed},
@@ -46,6 +47,8 @@ use crate::{NotificationService, Notifier, Pusher, router};
 struct Memory {
     kept: Mutex<BTreeMap<(UserId, MessageId), Notification>>,
     preferences: Mutex<HashMap<UserId, Preferences>>,
+    /// Whose preferences are of another version.
+    unreadable: Mutex<Option<UserId>>,
 }
 
 #[async_trait]
@@ -90,6 +93,9 @@ impl NotificationStore for Memory {
     }
 
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        if *self.unreadable.lock().unwrap() == Some(user) {
+            return Err(StoreError::unreadable("unknown field"));
+        }
         Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
     }
 
@@ -158,6 +164,7 @@ struct World {
     notifier: Notifier,
     pusher: Pusher,
     recorder: Arc<Recorder>,
+    memory: Arc<Memory>,
     store: Arc<Sqlite>,
     sessions: HashMap<UserId, SessionId>,
     router: Router,
@@ -201,7 +208,7 @@ impl World {
         (config.push.delay_millis, config.push.notify_delay_millis) = (0, 0);
         let config = Arc::new(config);
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
-        let recorder = Arc::new(Recorder::default());
+        let (recorder, memory) = (Arc::new(Recorder::default()), Arc::new(Memory::default()));
         let mut sessions = HashMap::new();
         for &user_id in &members {
             let (id, now) = (SessionId(Uuid::new_v4()), Timestamp::now());
@@ -214,7 +221,7 @@ impl World {
             accounts: store.clone(),
             sessions: store.clone(),
             chats: store.clone(),
-            notifications: Arc::new(Memory::default()),
+            notifications: memory.clone(),
             devices: store.clone(),
             pushes: recorder.clone(),
             administration: store.clone(),
@@ -227,7 +234,7 @@ impl World {
         let limits = Arc::new(RateLimits::new(&config.limits));
         let router = layers::apply(routes, &config, tokens, limits);
         let (notifier, pusher) = (Notifier(service.clone()), Pusher(service.clone()));
-        Self { service, notifier, pusher, recorder, store, sessions, router, chat, ann, bob, _folder: folder }
+        Self { service, notifier, pusher, recorder, memory, store, sessions, router, chat, ann, bob, _folder: folder }
     }
 
     async fn send(&self, sender_id: UserId, text: &str) -> Message {
@@ -252,6 +259,16 @@ impl World {
         };
         self.notifier.handle(std::slice::from_ref(&event)).await.unwrap();
         self.pusher.handle(&[event]).await.unwrap();
+    }
+
+    /// That a message was written.
+    fn event(&self, message: &Message) -> PlatformEvent {
+        PlatformEvent {
+            event_id: EventId(message.id.0),
+            chat_id: self.chat.id,
+            members: self.chat.members,
+            change: Change::Written { message_id: message.id, sender_id: message.sender_id },
+        }
     }
 
     async fn written(&self, message: &Message) {
@@ -344,6 +361,23 @@ async fn later_events_read_and_withdraw() {
     let gone = Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann };
     world.tell(gone).await;
     assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_rejected_and_holds_up_nobody() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    *world.memory.unreadable.lock().unwrap() = Some(world.bob);
+    let event = world.event(&world.send(world.ann, "hi").await);
+    for handler in [&world.notifier as &dyn EventHandler, &world.pusher] {
+        let began = std::time::Instant::now();
+        let rejected = handler.handle(std::slice::from_ref(&event)).await;
+        assert!(matches!(rejected, Err(HandlerError::Rejected(_))), "{rejected:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "it is not tried again and again");
+    }
+    *world.memory.unreadable.lock().unwrap() = None;
+    world.notifier.handle(&[event]).await.unwrap();
+    assert_eq!(world.kept(world.bob).await.len(), 1);
 }
 
 #[tokio::test]

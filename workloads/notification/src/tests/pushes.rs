@@ -9,7 +9,7 @@ use sentinel_domain::{
 use super::*;
 
 impl World {
-    async fn device(&self, user_id: UserId, token: &str) {
+    pub(super) async fn device(&self, user_id: UserId, token: &str) {
         let device = Device {
             user_id,
             device_id: DeviceId::parse(token).unwrap(),
@@ -46,7 +46,7 @@ async fn every_device_of_the_recipient_is_told_once_however_often_the_event_come
     let pushed = world.recorder.pushed();
     assert_eq!(pushed.iter().map(|(token, _)| token.as_str()).collect::<Vec<_>>(), ["phone", "tablet"]);
     let push = &pushed[0].1;
-    assert_eq!((push.message_id, push.chat_id, push.badge), (message.id, world.chat.id, 1));
+    assert_eq!((push.message_id, push.chat_id, push.badge), (message.id, Some(world.chat.id), 1));
     let alert = push.alert.as_ref().unwrap();
     assert_eq!((alert.header.as_str(), alert.body.as_str()), ("New message", "You have a new message"));
     world.written(&message).await;
