@@ -48,15 +48,17 @@ pub struct NotificationService {
 }
 
 impl NotificationService {
-    /// A chat and a message of it as they are now; `None` when the chat is gone, which an event of its own tells.
+    /// A chat and a message of it, of which an event told, as they are now; `None` when the chat is gone, which an event
+    /// of its own tells. A message that can't be seen yet is [`StoreError::Unavailable`].
     pub(crate) async fn current(
         &self,
         member: UserId,
         chat: ChatId,
         message: MessageId,
     ) -> Result<Option<(Chat, Message)>, StoreError> {
-        match try_join!(self.chats.chat(member, chat), self.chats.message(member, chat, message)) {
-            Ok(found) => Ok(Some(found)),
+        let found = self.chats.message_of_event(member, chat, message, message.into(), Timestamp::now());
+        match try_join!(self.chats.chat(member, chat), found) {
+            Ok((chat, found)) => Ok(found.map(|message| (chat, message))),
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }

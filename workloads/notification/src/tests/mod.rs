@@ -1,6 +1,7 @@
 //! The consumer and the routes over a real chat store, with notifications in memory.
 
 mod devices;
+mod late;
 mod notices;
 mod pushes;
 
@@ -15,7 +16,7 @@ use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::{Email, Username},
-    clock::HybridClock,
+    clock::{HybridClock, Instant},
     config::PlatformConfig,
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
@@ -24,8 +25,8 @@ use sentinel_domain::{
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
-        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore, StoreError,
-        UnfitAddress,
+        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore,
+        StoreError, UnfitAddress,
     },
     push::{Push, PushAddress, Pushed},
     session::Session,
@@ -41,6 +42,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use self::late::Late;
 use crate::{NotificationService, Notifier, Pusher, router};
 
 #[derive(Default)]
@@ -237,6 +239,25 @@ impl World {
         Self { service, notifier, pusher, recorder, memory, store, sessions, router, chat, ann, bob, _folder: folder }
     }
 
+    /// The same service over another view of the chats.
+    fn service_over(&self, chats: Arc<dyn ChatStore>) -> NotificationService {
+        let NotificationService { accounts, sessions, notifications, devices, pushes, .. } = &*self.service;
+        let NotificationService { administration, fanout, tokens, keyring, config, .. } = &*self.service;
+        NotificationService {
+            accounts: accounts.clone(),
+            sessions: sessions.clone(),
+            chats,
+            notifications: notifications.clone(),
+            devices: devices.clone(),
+            pushes: pushes.clone(),
+            administration: administration.clone(),
+            fanout: fanout.clone(),
+            tokens: tokens.clone(),
+            keyring: keyring.clone(),
+            config: config.clone(),
+        }
+    }
+
     async fn send(&self, sender_id: UserId, text: &str) -> Message {
         let draft = Draft {
             chat_id: self.chat.id,
@@ -358,9 +379,29 @@ async fn later_events_read_and_withdraw() {
     assert_eq!(world.kept(world.bob).await, [(second.id, true), (first.id, true)]);
     world.tell(Change::ChatDeleted).await;
     assert_eq!(world.kept(world.bob).await, []);
-    let gone = Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann };
-    world.tell(gone).await;
+    let never_seen = MessageId(Instant { millis: 1_750_000_000_000, counter: 0 }.id(0));
+    world.tell(Change::Written { message_id: never_seen, sender_id: world.ann }).await;
+    world.store.delete_account(world.ann).await.unwrap();
+    world.tell(Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann }).await;
     assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
+}
+
+#[tokio::test]
+async fn a_message_that_becomes_visible_after_its_event_is_told_and_pushed_all_the_same() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let message = world.send(world.ann, "hi").await;
+    let event = world.event(&message);
+    let late = || Arc::new(world.service_over(Arc::new(Late::new(world.store.clone(), 2))));
+    Notifier(late()).handle(std::slice::from_ref(&event)).await.unwrap();
+    assert_eq!(world.kept(world.bob).await, [(message.id, false)]);
+    let pusher = Pusher(late());
+    for _ in 0..2 {
+        let not_yet = pusher.handle(std::slice::from_ref(&event)).await;
+        assert!(matches!(not_yet, Err(HandlerError::Unavailable(_))), "{not_yet:?}");
+    }
+    pusher.handle(&[event]).await.unwrap();
+    assert_eq!(world.recorder.pushed().len(), 1);
 }
 
 #[tokio::test]
