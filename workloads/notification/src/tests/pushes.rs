@@ -101,19 +101,35 @@ async fn many_messages_at_once_make_one_push_of_the_newest() {
     world.device(world.bob, "phone").await;
     let mut events = Vec::new();
     for number in 0..5 {
-        let message = world.send(world.ann, &number.to_string()).await;
-        events.push(PlatformEvent {
-            event_id: EventId(message.id.0),
-            chat_id: world.chat.id,
-            members: world.chat.members,
-            change: Change::Written { message_id: message.id, sender_id: world.ann },
-        });
+        events.push(world.event(&world.send(world.ann, &number.to_string()).await));
     }
     world.notifier.handle(&events).await.unwrap();
     world.pusher.handle(&events).await.unwrap();
     let pushed = world.recorder.pushed();
     assert_eq!((pushed.len(), pushed[0].1.badge), (1, 5));
     assert_eq!(EventId::from(pushed[0].1.message_id), events[4].event_id);
+}
+
+#[tokio::test]
+async fn when_the_newest_message_is_deleted_the_one_before_it_is_pushed() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let mut sent = Vec::new();
+    for number in 0..4 {
+        sent.push(world.send(world.ann, &number.to_string()).await);
+    }
+    let events: Vec<_> = sent.iter().map(|message| world.event(message)).collect();
+    for deleted in [&sent[2], &sent[3]] {
+        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+    }
+    world.pusher.handle(&events).await.unwrap();
+    let pushed = world.recorder.pushed();
+    assert_eq!(pushed.iter().map(|(_, push)| push.message_id).collect::<Vec<_>>(), [sent[1].id]);
+    for deleted in &sent[..2] {
+        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+    }
+    world.pusher.handle(&events).await.unwrap();
+    assert_eq!(world.pushed_to(), [""; 0], "nothing is left to tell of");
 }
 
 #[tokio::test]
