@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -26,6 +27,9 @@ use crate::{delay, service::NotificationService};
 const AT_ONCE: usize = 16;
 /// Newest messages of one sender to one recipient in a batch that are looked through for one that was not deleted.
 const KEPT: usize = 16;
+/// How often it is tried to remember what was pushed.
+const NOTED_WITHIN: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pushes to devices what their users have not seen.
 pub struct Pusher(pub Arc<NotificationService>);
@@ -110,8 +114,9 @@ impl Pusher {
                 Ok(notification) => {
                     let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
                     let badge = service.unread(recipient).await?.max(1);
-                    service.push(&devices, &about(chat.id, message.id, badge, alert)).await?;
-                    return service.devices.set_pushed(recipient, chat.id, message.id).await;
+                    service.push(&devices, &about(chat.id, message.id, badge, alert)).await;
+                    self.note_pushed(recipient, chat.id, message.id).await;
+                    return Ok(());
                 }
                 Err(silence) => {
                     metrics::counter!("pushes_withheld_total", "reason" => silence.as_str()).increment(1);
@@ -124,6 +129,17 @@ impl Pusher {
         Ok(())
     }
 
+    /// Remembers what was pushed. Whatever becomes of that, the event is done: once more, every device would ring again.
+    async fn note_pushed(&self, user: UserId, chat: ChatId, message: MessageId) {
+        for tries in 1..=NOTED_WITHIN {
+            let Err(error) = self.0.devices.set_pushed(user, chat, message).await else { return };
+            tracing::warn!(error = &error as &dyn std::error::Error, %chat, tries, "what was pushed is not remembered");
+            if tries < NOTED_WITHIN {
+                tokio::time::sleep(FIRST_PAUSE * (1 << tries)).await;
+            }
+        }
+    }
+
     /// What was pushed has been read, perhaps on another device: badges go down.
     async fn read(&self, chat: ChatId, reader: UserId, up_to: MessageId) -> Result<(), StoreError> {
         let service = &self.0;
@@ -134,7 +150,7 @@ impl Pusher {
         // A browser can't be told in silence.
         devices.retain(|device| matches!(device.address, PushAddress::Fcm { .. }));
         let badge = service.unread(reader).await?;
-        service.push(&devices, &about(chat, pushed, badge, None)).await?;
+        service.push(&devices, &about(chat, pushed, badge, None)).await;
         service.devices.clear_pushed(reader, chat, up_to).await
     }
 

@@ -4,6 +4,7 @@ mod devices;
 mod late;
 mod notices;
 mod pushes;
+mod read_only;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -6,7 +6,7 @@ use sentinel_domain::{
     push::{Device, DeviceId},
 };
 
-use super::*;
+use super::{read_only::ReadOnly, *};
 
 impl World {
     pub(super) async fn device(&self, user_id: UserId, token: &str) {
@@ -130,6 +130,25 @@ async fn when_the_newest_message_is_deleted_the_one_before_it_is_pushed() {
     }
     world.pusher.handle(&events).await.unwrap();
     assert_eq!(world.pushed_to(), [""; 0], "nothing is left to tell of");
+}
+
+#[tokio::test]
+async fn devices_are_told_once_while_nothing_can_be_written() {
+    for failing in [1, usize::MAX] {
+        let world = World::new().await;
+        for token in ["phone", "gone"] {
+            world.device(world.bob, token).await;
+        }
+        let mut service = world.service_over(world.store.clone());
+        service.devices = Arc::new(ReadOnly::new(world.store.clone(), failing));
+        let event = world.event(&world.send(world.ann, "1").await);
+        Pusher(Arc::new(service)).handle(std::slice::from_ref(&event)).await.unwrap();
+        assert_eq!(world.pushed_to(), ["gone", "phone"], "once, and the event is not given back");
+        if failing == 1 {
+            world.pusher.handle(&[event]).await.unwrap();
+            assert_eq!(world.pushed_to(), [""; 0], "it was remembered by a later try");
+        }
+    }
 }
 
 #[tokio::test]
