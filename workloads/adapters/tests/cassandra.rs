@@ -11,6 +11,8 @@ mod contract;
 mod keyspace;
 #[path = "cassandra/linked.rs"]
 mod linked;
+#[path = "cassandra/marks.rs"]
+mod marks;
 #[path = "cassandra/nodes.rs"]
 mod nodes;
 #[path = "cassandra/outbox.rs"]
