@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sentinel_domain::{
     event::Origin,
+    message::ClientMessageId,
     place::InboxPlace,
     ports::{Appended, ChatSummary, HistoryPage, HistoryQuery, Inbox},
     watermark::Watermarks,
@@ -51,6 +52,10 @@ impl ChatStore for Late {
     }
 
     async fn append(&self, _: Draft, _: Option<Origin>, _: Timestamp) -> Result<Appended, StoreError> {
+        unreachable!()
+    }
+
+    async fn sent(&self, _: UserId, _: ChatId, _: ClientMessageId) -> Result<Option<Message>, StoreError> {
         unreachable!()
     }
 
