@@ -52,6 +52,10 @@ const SCHEME_MESSAGE: &str =
 const CA: &str = "!has(self.tls) || self.tls.enabled || !has(self.tls.caSecret)";
 const CA_MESSAGE: &str = "tls.caSecret: leave it out or write tls.enabled: true";
 
+/// No more than what the platform's reader of senders takes: it ends when it cannot read this one. Words of a name are
+/// letters, digits and some signs, or anything in double quotes.
+const SENDER: &str = r#"self.from.matches(r'^ *((([A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]|"[^"\\[:cntrl:]]*")([A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]. -]|"[^"\\[:cntrl:]]*")*)?<[A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+([.][A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+)*@[A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?([.][A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?)*>|[A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+([.][A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+)*@[A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?([.][A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?)*) *$')"#;
+
 /// All rules.
 pub const RULES: &[Rule] = &[
     rule(
@@ -121,8 +125,8 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.mail",
-        "self.from.contains('@')",
-        "mail.from: write an address, for example Sentinel <chat@example.com>",
+        SENDER,
+        "mail.from: write an address, for example chat@example.com or Sentinel <chat@example.com>; put a name with signs like commas and brackets into double quotes",
     ),
     rule("spec.image", REPOSITORY, REPOSITORY_MESSAGE),
     rule("spec.image", TAG, TAG_MESSAGE),

@@ -8,7 +8,10 @@ use crate::{
     build::Kind,
     steps::{
         observe::Observed,
-        status::workload::{self, Workload},
+        status::{
+            pods,
+            workload::{self, Workload},
+        },
         validate::ValidChat,
     },
 };
@@ -16,17 +19,61 @@ use crate::{
 /// Longest message that the schema takes.
 const MESSAGE_MAX: usize = 1024;
 
+/// Nodes as they are counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Nodes {
+    /// Pods, whatever they do.
+    pods: i32,
+    /// Pods of the newest revision.
+    updated: i32,
+    /// Pods that are ready.
+    ready: i32,
+    /// Those of them that do not leave.
+    ready_others: i32,
+}
+
+impl Nodes {
+    /// Also while the controller has not seen the newest generation: a node that is ready serves all the same.
+    fn of(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Self {
+        let set = observed.get(Kind::StatefulSet, &chat.names.workload(store.component()));
+        let number = |name: &str| {
+            let found = set.and_then(|set| set.pointer(&format!("/status/{name}"))).and_then(Value::as_i64);
+            found.and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
+        };
+        let leaver = observed.pods.iter().find(|pod| scale.leaving.is_some() && pod.metadata.name == scale.leaving);
+        let ready = number("readyReplicas");
+        Self {
+            pods: number("replicas"),
+            updated: number("updatedReplicas"),
+            ready,
+            ready_others: ready - i32::from(leaver.is_some_and(pods::is_ready)),
+        }
+    }
+
+    /// Whether reads and writes succeed.
+    fn are_usable(self, store: Store, scale: &Scale) -> bool {
+        let leaver_counts = scale.members > scale.others();
+        is_usable(store, scale.members, self.pods, if leaver_counts { self.ready } else { self.ready_others })
+    }
+}
+
+/// The nodes of `store` as one workload. Of a store that a node leaves, all others have to serve: that one stops at some
+/// time, and is counted until its pod is gone.
+pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Workload {
+    let judged = workload::assess(observed, &chat.names, Kind::StatefulSet, store.component(), scale.replicas);
+    if scale.leaving.is_none() || judged.is_ready() {
+        return judged;
+    }
+    let (nodes, others) = (Nodes::of(chat, store, observed, scale), scale.others());
+    if nodes.ready_others < others || nodes.updated < nodes.pods || !nodes.are_usable(store, scale) {
+        return judged;
+    }
+    Workload { desired: others, ready: nodes.ready_others.min(others), settled: true, ..judged }
+}
+
 /// How `store` is doing; `scale` is how many nodes it may have.
 pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> DependencyStatus {
-    let component = store.component();
-    let workload = workload::assess(observed, &chat.names, Kind::StatefulSet, component, scale.replicas);
-    let set = observed.get(Kind::StatefulSet, &chat.names.workload(component));
-    let number = |pointer: &str| {
-        set.and_then(|set| set.pointer(pointer))
-            .and_then(Value::as_i64)
-            .and_then(|n| i32::try_from(n).ok())
-            .unwrap_or(0)
-    };
+    let workload = workload(chat, store, observed, scale);
     let image = chat.store_images.get(&store);
     let message = message(&workload, scale);
     DependencyStatus {
@@ -34,7 +81,7 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
         provider: "managed".into(),
         desired: scale.replicas,
         ready: workload.ready,
-        reachable: is_usable(store, scale.replicas, number("/status/replicas"), number("/status/readyReplicas")),
+        reachable: Nodes::of(chat, store, observed, scale).are_usable(store, scale),
         // While nodes of two images run there is no one version.
         version: image.filter(|_| workload.settled).map(|image| image.version().to_owned()),
         image: image.map(ToString::to_string),
@@ -64,6 +111,28 @@ fn is_usable(store: Store, desired: i32, pods: i32, ready: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_leaves_is_a_member_until_it_has_left() {
+        let nodes = |ready, ready_others| Nodes { pods: 5, updated: 5, ready, ready_others };
+        let leaving = Some("chat-cassandra-4".to_owned());
+        let moving = Scale { leaving, ..Scale::of(5) };
+        let left = Scale { members: 4, ..moving.clone() };
+        let shrunk = Scale { leaving: moving.leaving.clone(), ..Scale::of(4) };
+        assert_eq!((moving.others(), left.others(), shrunk.others(), Scale::of(5).others()), (4, 4, 4, 5));
+        for (scale, nodes, expected) in [
+            (&moving, nodes(5, 4), true),
+            (&moving, nodes(4, 4), true),
+            // It has stopped before its data was elsewhere, and another one is missing.
+            (&moving, nodes(3, 3), false),
+            (&left, nodes(4, 3), true),
+            (&left, nodes(3, 2), false),
+            (&shrunk, nodes(4, 4), true),
+            (&shrunk, nodes(3, 2), false),
+        ] {
+            assert_eq!(nodes.are_usable(Store::Cassandra, scale), expected, "{scale:?} {nodes:?}");
+        }
+    }
 
     #[test]
     fn one_of_three_may_be_missing_and_none_of_fewer() {

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use crate::{
     api::{DependencyStatus, Store},
     build::{self, Child, Flow, KeyError, Peer, StoreFacts},
-    steps::{observe::Observed, validate::ValidChat},
+    steps::{observe::Observed, status::workload::Workload, validate::ValidChat},
 };
 use k8s_openapi::ByteString;
 use sentinel_domain::config::Connection;
@@ -44,6 +44,8 @@ pub const LEFT: &str = "left the ring";
 pub struct Scale {
     /// Nodes.
     pub replicas: i32,
+    /// Those of them that hold data: all but one that has left.
+    pub members: i32,
     /// Why these are not those that the resource asks for, and what to do.
     pub refusal: Option<String>,
     /// Node that is to give its data away and leave, or that is not seen to be gone yet.
@@ -59,7 +61,13 @@ pub struct Scale {
 impl Scale {
     /// That many nodes, and nothing to say.
     fn of(replicas: i32) -> Self {
-        Self { replicas, ..Self::default() }
+        Self { replicas, members: replicas, ..Self::default() }
+    }
+
+    /// Nodes other than the one that leaves. It is always the last.
+    fn others(&self) -> i32 {
+        let ordinal = self.leaving.as_ref().and_then(|node| node.rsplit_once('-')?.1.parse().ok());
+        ordinal.map_or(self.replicas, |ordinal: i32| ordinal.min(self.replicas))
     }
 }
 
@@ -163,6 +171,11 @@ pub fn build(chat: &ValidChat, store: Store, facts: &StoreFacts) -> Result<Vec<C
         Store::S3 => s3::build,
     };
     build(chat, managed, facts)
+}
+
+/// The nodes of a managed store as one workload. One that leaves is not waited for.
+pub fn workload(chat: &ValidChat, store: Store, observed: &Observed) -> Workload {
+    assess::workload(chat, store, observed, &scale(chat, store, observed))
 }
 
 /// How a managed store is doing.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use thiserror::Error;
 
-use super::{observe::Observed, plan::is_claim_of, validate::ValidChat};
+use super::{contents::Content, observe::Observed, plan::is_claim_of, validate::ValidChat};
 use crate::{
     answer,
     api::Store,
@@ -55,6 +55,18 @@ pub enum Error {
         /// What is missing.
         entry: &'static str,
     },
+    /// An entry of a Secret holds something that the platform cannot use.
+    #[error("{field}: entry {entry} of Secret {name} {why}")]
+    Wrong {
+        /// Where the Secret is named.
+        field: String,
+        /// Which.
+        name: String,
+        /// The entry.
+        entry: &'static str,
+        /// What it has to hold, and what is wrong with it.
+        why: String,
+    },
     /// The generated keys are gone while their data is still there.
     #[error(
         "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a backup, or delete the claim to start afresh"
@@ -95,6 +107,7 @@ impl Error {
             Self::Read { .. } | Self::Keys(_) => None,
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
+            Self::Wrong { .. } => Some("SecretInvalid"),
             Self::KeysLost { .. } => Some("KeysLost"),
             Self::CredentialsLost { .. } => Some("CredentialsLost"),
             Self::NotOurs(_) | Self::CredentialsNotOurs(_) => Some("SecretNotOurs"),
@@ -135,7 +148,14 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     };
     let key_secret = keys.metadata.name.clone().unwrap_or_default();
     require(&keys, "encryption.keySecret", "jwt-NAME.pem", is_signing_key)?;
-    require(&keys, "encryption.keySecret", "kek-NAME", |entry| entry.starts_with("kek-"))?;
+    require(&keys, "encryption.keySecret", "kek-NAME", |entry| {
+        // One that is called .next protects nothing yet.
+        entry.starts_with("kek-") && entry.strip_suffix(".next").is_none()
+    })?;
+    // Without it, Web Push is off.
+    if chat.spec.push.web_push.key_secret.is_none() && entry(&keys, VAPID).is_some() {
+        require_content(&keys, "encryption.keySecret", VAPID, Content::VapidKey)?;
+    }
 
     let gateway = &chat.spec.gateway;
     let tls_digest = match &gateway.tls {
@@ -186,12 +206,16 @@ impl Secrets<'_> {
 /// The hash of the Secrets that the resource names for pushes; `None` when it names none.
 async fn push(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<String>, Error> {
     let push = &chat.spec.push;
-    let fcm = push.fcm.as_ref().map(|fcm| ("push.fcm.credentialsSecret", &fcm.credentials_secret, SERVICE_ACCOUNT));
-    let vapid = push.web_push.key_secret.as_ref().map(|key| ("push.webPush.keySecret", key, VAPID));
+    let fcm = push
+        .fcm
+        .as_ref()
+        .map(|fcm| ("push.fcm.credentialsSecret", &fcm.credentials_secret, SERVICE_ACCOUNT, Content::ServiceAccount));
+    let web = push.web_push.key_secret.as_ref();
+    let web = web.map(|key| ("push.webPush.keySecret", key, VAPID, Content::VapidKey));
     let mut digests = Vec::new();
-    for (field, named, entry) in fcm.into_iter().chain(vapid) {
+    for (field, named, entry, content) in fcm.into_iter().chain(web) {
         let secret = secrets.named(field, &named.name).await?;
-        require(&secret, field, entry, |found| found == entry)?;
+        require_content(&secret, field, entry, content)?;
         digests.push(secret_digest(&secret));
     }
     let parts: Vec<&[u8]> = digests.iter().map(String::as_bytes).collect();
@@ -205,13 +229,13 @@ async fn mail_digest(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<S
     if let Some(named) = &mail.secret {
         let secret = secrets.named("mail.secret", &named.name).await?;
         for entry in ["username", "password"] {
-            require(&secret, "mail.secret", entry, |found| found == entry)?;
+            require_content(&secret, "mail.secret", entry, Content::Line)?;
         }
         digests.push(secret_digest(&secret));
     }
     if let Some(named) = &mail.ca_secret {
         let secret = secrets.named("mail.caSecret", &named.name).await?;
-        require(&secret, "mail.caSecret", CA, |entry| entry == CA)?;
+        require_content(&secret, "mail.caSecret", CA, Content::Authorities)?;
         digests.push(secret_digest(&secret));
     }
     Ok(Some(digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>())))
@@ -305,6 +329,21 @@ fn require(secret: &Secret, field: &str, entry: &'static str, matches: impl Fn(&
         return Ok(());
     }
     Err(Error::Incomplete { field: field.to_owned(), name: secret.metadata.name.clone().unwrap_or_default(), entry })
+}
+
+/// Requires an entry that holds what the platform can use.
+fn require_content(secret: &Secret, field: &str, name: &'static str, content: Content) -> Result<(), Error> {
+    require(secret, field, name, |found| found == name)?;
+    content.check(entry(secret, name).unwrap_or_default()).map_err(|why| Error::Wrong {
+        field: field.to_owned(),
+        name: secret.metadata.name.clone().unwrap_or_default(),
+        entry: name,
+        why,
+    })
+}
+
+fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
+    secret.data.as_ref()?.get(name).map(|value| value.0.as_slice())
 }
 
 fn secret_digest(secret: &Secret) -> String {

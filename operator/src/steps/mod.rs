@@ -5,6 +5,7 @@
 //! assessment in status are pure, as is [`crate::build`].
 
 pub mod apply;
+mod contents;
 pub mod dereference;
 pub mod finalize;
 pub mod findings;

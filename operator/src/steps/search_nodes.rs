@@ -15,6 +15,8 @@ use crate::{answer::describe, api::Store, providers};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The setting with names of nodes that hold no shards, separated by commas.
 const EXCLUDE: &str = "cluster.routing.allocation.exclude._name";
+/// State of a shard that is where it belongs, with all its data.
+const PLACED: &str = "STARTED";
 const VOTES: &str = "/_cluster/voting_config_exclusions";
 const VOTELESS: &str = "metadata.cluster_coordination.voting_config_exclusions";
 
@@ -40,6 +42,12 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// Its answer does not tell what was asked.
+    #[error("{path}: the answer is no list")]
+    Unclear {
+        /// What was asked.
+        path: String,
+    },
 }
 
 /// Nodes by what they hold and may hold.
@@ -48,6 +56,7 @@ pub struct SearchNodes {
     without_shards: BTreeSet<String>,
     without_vote: BTreeSet<String>,
     shards: BTreeMap<String, usize>,
+    unplaced: usize,
 }
 
 impl SearchNodes {
@@ -55,11 +64,17 @@ impl SearchNodes {
     pub fn new<T: AsRef<str>>(without_shards: &[T], without_vote: &[T], shards: &[String]) -> Self {
         let names = |nodes: &[T]| nodes.iter().map(|node| node.as_ref().to_owned()).collect();
         let mut found =
-            Self { without_shards: names(without_shards), without_vote: names(without_vote), shards: BTreeMap::new() };
+            Self { without_shards: names(without_shards), without_vote: names(without_vote), ..Self::default() };
         for node in shards {
             *found.shards.entry(node.clone()).or_default() += 1;
         }
         found
+    }
+
+    /// The same with that many shards which are on no node, or not completely.
+    #[must_use]
+    pub fn with_unplaced(self, unplaced: usize) -> Self {
+        Self { unplaced, ..self }
     }
 
     /// Whether the node may neither hold shards nor vote.
@@ -75,6 +90,11 @@ impl SearchNodes {
     /// Shards on the node, those that are on their way included.
     pub fn shards(&self, node: &str) -> usize {
         self.shards.get(node).copied().unwrap_or_default()
+    }
+
+    /// Shards of the cluster that are on no node, or not completely: each may have its only data on any node.
+    pub fn unplaced(&self) -> usize {
+        self.unplaced
     }
 }
 
@@ -97,13 +117,18 @@ impl Elasticsearch {
         let state = self.call("GET", &format!("/_cluster/state/metadata?filter_path={VOTELESS}"), None).await?;
         let votes = state.pointer(&format!("/{}", VOTELESS.replace('.', "/"))).and_then(Value::as_array);
         let without_vote = texts(votes.into_iter().flatten().map(|vote| &vote["node_name"]));
-        let shards = self.call("GET", "/_cat/shards?format=json&h=node", None).await?;
-        let shards: Vec<String> = texts(shards.as_array().into_iter().flatten().map(|shard| &shard["node"]))
+        let path = "/_cat/shards?format=json&h=node,state";
+        let answer = self.call("GET", path, None).await?;
+        // Anything else would look as if no node had a shard.
+        let rows = answer.as_array().ok_or_else(|| Error::Unclear { path: path.to_owned() })?;
+        // A shard whose node is away has no node, and its data is on that node all the same.
+        let unplaced = rows.iter().filter(|shard| shard["state"] != PLACED).count();
+        let shards: Vec<String> = texts(rows.iter().map(|shard| &shard["node"]))
             .iter()
             // One that moves is told as "from -> address id to".
             .flat_map(|place| place.split(" -> ").map(|end| end.rsplit(' ').next().unwrap_or(end).to_owned()))
             .collect();
-        Ok(SearchNodes::new(&without_shards, &without_vote, &shards))
+        Ok(SearchNodes::new(&without_shards, &without_vote, &shards).with_unplaced(unplaced))
     }
 
     /// Lets others have the shards and the vote of a node.

@@ -288,6 +288,23 @@ async fn images_of_stores_are_pinned_like_the_others() {
 }
 
 #[tokio::test]
+async fn a_store_gets_the_image_of_a_change_that_was_refused_for_a_while() {
+    let world = running(&managed()).await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    let mut spec = managed();
+    spec["dependencies"]["kafka"]["managed"]["image"] = json!({ "tag": "4.2.0" });
+    spec["encryption"] = json!({ "keySecret": { "name": "own" } });
+    world.apply("chat", &spec);
+    world.reconcile().await.unwrap();
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Accepted").starts_with("False/SecretNotFound"), "{}", world.condition("Accepted"));
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
+    world.settle().await;
+    let set = world.server.get(SETS, NS, "chat-kafka").unwrap();
+    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["image"], "apache/kafka:4.2.0");
+}
+
+#[tokio::test]
 async fn nodes_with_data_are_not_taken_away() {
     let mut spec = managed();
     spec["dependencies"]["cassandra"]["managed"]["replicas"] = json!(5);

@@ -190,3 +190,70 @@ async fn a_change_that_was_refused_for_a_while_is_carried_out_with_its_own_image
     let set = world.server.get(SETS, NS, "chat").unwrap();
     assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["image"], "sentinel:7");
 }
+
+#[tokio::test]
+async fn what_a_secret_for_pushes_or_mail_must_hold_is_told_before_a_pod_gets_it() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let before = world.server.get(SETS, NS, "chat").unwrap();
+    let put = |name: &str, data: serde_json::Value| {
+        world.server.put(SECRETS, NS, json!({ "metadata": { "name": name }, "data": data }));
+    };
+    put(
+        "own",
+        json!({ "service-account.json": "e30=", "vapid.pem": "eA==", "username": "eA==", "password": "Cg==", "ca.crt": "eA==" }),
+    );
+    let mail = json!({ "host": "smtp.example.com", "from": "chat@example.com", "baseUrl": "https://chat.example.com" });
+    let with = |field: &str| {
+        let mut mail = mail.clone();
+        mail[field] = json!({ "name": "own" });
+        json!({ "mail": mail })
+    };
+    for (spec, expected) in [
+        (
+            json!({ "push": { "fcm": { "credentialsSecret": { "name": "own" } } } }),
+            "push.fcm.credentialsSecret: entry service-account.json of Secret own must be a service account's JSON file",
+        ),
+        (
+            json!({ "push": { "webPush": { "keySecret": { "name": "own" } } } }),
+            "push.webPush.keySecret: entry vapid.pem of Secret own must hold a P-256 key",
+        ),
+        (with("secret"), "mail.secret: entry password of Secret own must hold text"),
+        (with("caSecret"), "mail.caSecret: entry ca.crt of Secret own must hold certificates"),
+    ] {
+        world.apply("chat", &spec);
+        world.reconcile().await.unwrap();
+        let condition = world.condition("Accepted");
+        assert!(condition.starts_with(&format!("False/SecretInvalid: {expected}")), "{condition}");
+        assert_eq!(world.server.get(SETS, NS, "chat").unwrap(), before, "what runs goes on");
+    }
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    put("own", json!({ "vapid.pem": keys["data"]["vapid.pem"] }));
+    world.apply("chat", &json!({ "push": { "webPush": { "keySecret": { "name": "own" } } } }));
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+
+    world.apply("chat", &json!({}));
+    world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["vapid.pem"] = json!("eA=="));
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Accepted");
+    assert!(condition.contains("encryption.keySecret: entry vapid.pem of Secret chat-keys must hold"), "{condition}");
+}
+
+#[tokio::test]
+async fn a_key_that_protects_nothing_yet_is_not_enough() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let rename = |from: &str, to: &str| {
+        world.server.edit(SECRETS, NS, "chat-keys", |secret| {
+            secret["data"][to] = secret["data"].as_object_mut().unwrap().remove(from).unwrap();
+        });
+    };
+    rename("kek-0001", "kek-0001.next");
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Accepted");
+    assert!(condition.contains("encryption.keySecret: Secret chat-keys has no entry kek-NAME"), "{condition}");
+    rename("kek-0001.next", "kek-0001");
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}

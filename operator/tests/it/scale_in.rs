@@ -55,6 +55,25 @@ fn left() -> Value {
     json!({ "terminated": { "exitCode": 143, "message": "left the ring" } })
 }
 
+/// What the StatefulSet's controller counts, once it has seen the newest generation.
+fn count(world: &World, store: &str, pods: i32, ready: i32) {
+    world.server.edit(SETS, NS, &format!("chat-{store}"), |set| {
+        set["status"]["observedGeneration"] = set["metadata"]["generation"].clone();
+        for (name, number) in
+            [("replicas", pods), ("updatedReplicas", pods), ("readyReplicas", ready), ("availableReplicas", ready)]
+        {
+            set["status"][name] = json!(number);
+        }
+    });
+}
+
+fn assert_serves(world: &World, when: &str) {
+    for type_ in ["Ready", "DependenciesReady"] {
+        let condition = world.condition(type_);
+        assert!(condition.starts_with("True/"), "{when}: {type_} {condition}");
+    }
+}
+
 /// What the StatefulSet's controller and the garbage collection do once the set is smaller.
 fn remove_node(world: &World, name: &str) {
     world.server.delete(PODS, NS, name);
@@ -87,8 +106,12 @@ async fn a_node_of_cassandra_goes_when_it_has_left_the_ring() {
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
 
     let world = restarted(world);
+    count(&world, "cassandra", 4, 3);
+    world.reconcile().await.unwrap();
+    assert_serves(&world, "the node stops");
     put_node(&world, "chat-cassandra-3", &left());
     world.reconcile().await.unwrap();
+    assert_serves(&world, "the node has left");
     let claim = world.server.get(CLAIMS, NS, "data-chat-cassandra-3").unwrap();
     assert!(claim["metadata"]["deletionTimestamp"].is_string(), "a later node must not find its data");
     assert_eq!(nodes(&world, "cassandra"), 4);
@@ -97,6 +120,18 @@ async fn a_node_of_cassandra_goes_when_it_has_left_the_ring() {
     world.reconcile().await.unwrap();
     assert_eq!(nodes(&world, "cassandra"), 3);
     assert_eq!(leaving(&world, "cassandra").as_deref(), Some("chat-cassandra-3"), "until its pod is gone");
+    assert_serves(&world, "the set shrinks, and its controller has not seen that");
+    count(&world, "cassandra", 4, 3);
+    world.reconcile().await.unwrap();
+    assert_serves(&world, "the pod ends");
+    count(&world, "cassandra", 4, 2);
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Ready");
+    assert!(condition.starts_with("False/NotAvailable"), "one of those that stay is missing: {condition}");
+    count(&world, "cassandra", 4, 3);
+    world.server.delete(PODS, NS, "chat-cassandra-3");
+    world.reconcile().await.unwrap();
+    assert_serves(&world, "the pod is gone and still counted");
     remove_node(&world, "chat-cassandra-3");
     let world = restarted(world);
     world.settle().await;
@@ -162,6 +197,8 @@ struct Engine {
     excluded: String,
     voteless: Vec<String>,
     shards: Vec<String>,
+    /// Shards that have no node, because the one with their data is away.
+    unassigned: usize,
     down: bool,
 }
 
@@ -201,7 +238,12 @@ async fn answer(State(engine): State<Shared>, request: Request) -> Response {
             StatusCode::OK.into_response()
         }
         ("GET", "/_cat/shards") => {
-            Json(engine.shards.iter().map(|node| json!({ "node": node })).collect::<Vec<_>>()).into_response()
+            assert_eq!(parts.uri.query(), Some("format=json&h=node,state"));
+            let placed = engine.shards.iter().map(
+                |node| json!({ "node": node, "state": if node.contains(" -> ") { "RELOCATING" } else { "STARTED" } }),
+            );
+            let unassigned = (0..engine.unassigned).map(|_| json!({ "node": null, "state": "UNASSIGNED" }));
+            Json(placed.chain(unassigned).collect::<Vec<_>>()).into_response()
         }
         other => panic!("{other:?} was not expected"),
     }
@@ -248,11 +290,31 @@ async fn a_node_of_elasticsearch_goes_when_it_holds_no_shard() {
 
     engine.lock().unwrap().down = false;
     engine.lock().unwrap().shards.clear();
+    // The node restarts: what only it has is on no node until it is back.
+    engine.lock().unwrap().unassigned = 2;
+    world.settle().await;
+    let claim = world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").unwrap();
+    assert!(claim["metadata"]["deletionTimestamp"].is_null(), "its data is nowhere else");
+    let condition = world.condition("Progressing");
+    assert!(condition.contains("goes when all shards are in place, 2 are not"), "{condition}");
+    engine.lock().unwrap().unassigned = 0;
+    let ready = |nodes: i32| {
+        world.server.edit(SETS, NS, "chat-elasticsearch", |set| set["status"]["readyReplicas"] = json!(nodes));
+    };
+    ready(2);
+    world.settle().await;
+    assert!(world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").is_some(), "a node is not ready");
+    ready(3);
     world.reconcile().await.unwrap();
+    assert_serves(&world, "the node has left");
     assert!(world.server.get(CLAIMS, NS, "data-chat-elasticsearch-2").is_none());
     let world = restarted(world);
     world.reconcile().await.unwrap();
     assert_eq!(nodes(&world, "elasticsearch"), 2);
+    assert_serves(&world, "the set shrinks, and its controller has not seen that");
+    count(&world, "elasticsearch", 3, 2);
+    world.reconcile().await.unwrap();
+    assert_serves(&world, "the pod ends");
     world.run_everything();
     let world = restarted(world);
     world.settle().await;

@@ -15,6 +15,8 @@ use sentinel_domain::keyring::{KEY_BYTES, KeyError, Keyring, random_bytes};
 use crate::push::{VAPID_FILE, generate_key_pem};
 
 const KEK_PREFIX: &str = "kek-";
+/// What the name of a key ends in that protects nothing yet.
+const NEXT_SUFFIX: &str = ".next";
 const JWT_PREFIX: &str = "jwt-";
 const JWT_SUFFIX: &str = ".pem";
 const PEM_LINE: usize = 64;
@@ -57,17 +59,23 @@ pub enum KeyFileError {
     Generate,
 }
 
-/// Reads every `kek-*` of the folder. Entries that begin with a dot, such as Kubernetes makes, are not keys.
+/// Reads every `kek-*` of the folder. Entries that begin with a dot, such as Kubernetes makes, are not keys. What is
+/// called `kek-NAME.next` is the key `kek-NAME`, which opens and verifies but protects nothing yet.
 pub fn load_keyring(dir: &Path) -> Result<Keyring, KeyFileError> {
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut next) = (BTreeMap::new(), BTreeMap::new());
     for name in names(dir)?.into_iter().filter(|name| name.starts_with(KEK_PREFIX)) {
         let path = dir.join(&name);
         let text = fs::read(&path).map_err(|source| KeyFileError::Read { path: path.clone(), source })?;
         let key: Option<[u8; KEY_BYTES]> =
             STANDARD.decode(text.trim_ascii()).ok().and_then(|bytes| bytes.try_into().ok());
-        keys.insert(name, key.ok_or(KeyFileError::Malformed { path })?);
+        let key = key.ok_or(KeyFileError::Malformed { path })?;
+        match name.strip_suffix(NEXT_SUFFIX) {
+            Some(name) => next.insert(name.to_owned(), key),
+            None => keys.insert(name, key),
+        };
     }
-    Keyring::new(keys).map_err(|source| KeyFileError::Ring { path: dir.to_owned(), source })
+    let ring = Keyring::new(keys).map_err(|source| KeyFileError::Ring { path: dir.to_owned(), source })?;
+    Ok(ring.with_next(next))
 }
 
 /// Makes what a platform without an operator needs and does not have yet: the folder, `kek-0001`, the signing key
@@ -188,6 +196,23 @@ mod tests {
             symlink(data.join(name), dir.path().join(name)).unwrap();
         }
         assert_eq!(load_keyring(dir.path()).unwrap().newest(), "kek-0002");
+    }
+
+    #[test]
+    fn a_key_is_known_before_it_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, byte: u8| fs::write(dir.path().join(name), STANDARD.encode([byte; KEY_BYTES])).unwrap();
+        write("kek-0002.next", 2);
+        assert!(load_keyring(dir.path()).unwrap_err().to_string().contains("no key-encryption key"));
+        write("kek-0001", 1);
+        let prepared = load_keyring(dir.path()).unwrap();
+        assert_eq!(prepared.newest(), "kek-0001");
+        fs::rename(dir.path().join("kek-0002.next"), dir.path().join("kek-0002")).unwrap();
+        let activated = load_keyring(dir.path()).unwrap();
+        assert_eq!(activated.newest(), "kek-0002");
+        let sealed = activated.seal("mail", b"", b"hello").unwrap();
+        assert_eq!(prepared.open("mail", b"", &sealed).unwrap(), b"hello");
     }
 
     #[test]

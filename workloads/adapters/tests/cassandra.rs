@@ -13,6 +13,8 @@ mod files;
 mod keyspace;
 #[path = "cassandra/linked.rs"]
 mod linked;
+#[path = "cassandra/marks.rs"]
+mod marks;
 #[path = "cassandra/nodes.rs"]
 mod nodes;
 #[path = "cassandra/outbox.rs"]

@@ -14,11 +14,15 @@ use contract::{NOW, Recorder, Stores};
 use sentinel_adapters::sqlite::{OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
+    ids::SessionId,
     keyring::{KeyError, Keyring},
     media::MediaState,
-    ports::HistoryQuery,
+    notification::Preferences,
+    ports::{HistoryQuery, StoreError},
+    push::{Device, DeviceId, PushAddress},
     time::Timestamp,
 };
+use uuid::Uuid;
 
 fn keyring(names: &[&str]) -> Arc<Keyring> {
     let key = |name: &str| std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
@@ -229,4 +233,40 @@ async fn a_caller_that_goes_away_harms_nobody() {
     let last = stores.send(chat.id, bob, "sure").await.id;
     let ids = contract::message_ids(&stores.sync(bob, None, 100).await);
     assert_eq!(ids.last(), Some(&last));
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_told_from_what_is_away() {
+    let world = Reopened::new();
+    let (_sqlite, stores) = world.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let message = stores.send(chat.id, ann, "hello").await.id;
+    let whole = stores.send(chat.id, ann, "whole").await.id;
+    let device = |name: &str| Device {
+        user_id: bob,
+        device_id: DeviceId::parse(name).unwrap(),
+        session_id: SessionId(Uuid::new_v4()),
+        address: PushAddress::Fcm { token: name.into() },
+        registered_at: NOW,
+    };
+    for name in ["phone", "tablet"] {
+        stores.devices.register(device(name)).await.unwrap();
+    }
+    let wanted = Preferences { show_content: true, ..Preferences::default() };
+    stores.notifications.set_preferences(bob, &wanted).await.unwrap();
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    for statement in [
+        "UPDATE messages SET sealed = x'00112233445566778899aabbccddeeff0011' WHERE message_id = ?1",
+        "UPDATE notification_preferences SET preferences = '{' WHERE ?1 IS NOT NULL",
+        "UPDATE push_devices SET address = '{\"platform\":\"pigeon\"}' WHERE device_id = 'phone' AND ?1 IS NOT NULL",
+    ] {
+        assert_eq!(other.execute(statement, [message.as_bytes()]).unwrap(), 1, "{statement}");
+    }
+    let damaged = stores.chats.message(bob, chat.id, message).await;
+    assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
+    assert_eq!(stores.chats.message(bob, chat.id, whole).await.unwrap().text, "whole");
+    let damaged = stores.notifications.preferences(bob).await;
+    assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
+    let names: Vec<_> = stores.devices.devices(bob).await.unwrap().into_iter().map(|one| one.device_id).collect();
+    assert_eq!(names, [device("tablet").device_id], "a row that can't be read costs only itself");
 }

@@ -70,6 +70,16 @@ impl Keyring {
         Ok(Self { keys, newest })
     }
 
+    /// The same with keys that open and verify but protect nothing yet. So every process can know a key before the
+    /// first one uses it.
+    #[must_use]
+    pub fn with_next(mut self, next: BTreeMap<String, [u8; KEY_BYTES]>) -> Self {
+        for (name, key) in next {
+            self.keys.entry(name).or_insert(key);
+        }
+        self
+    }
+
     /// Name of the key that protects what is written now.
     pub fn newest(&self) -> &str {
         &self.newest
@@ -85,10 +95,10 @@ impl Keyring {
         self.keys.values().any(|key| constant_time::verify_slices_are_equal(&tag(key, purpose, data), code).is_ok())
     }
 
-    /// The keys for `purpose` that each key of the ring gives: the newest, then the older ones.
+    /// The keys for `purpose` that each key of the ring gives: the newest, then all others.
     pub fn subkeys(&self, purpose: &'static str) -> ([u8; KEY_BYTES], Vec<[u8; KEY_BYTES]>) {
-        let older = self.keys.iter().rev().filter(|(name, _)| **name != self.newest);
-        (subkey(&self.keys[&self.newest], purpose), older.map(|(_, key)| subkey(key, purpose)).collect())
+        let others = self.keys.iter().rev().filter(|(name, _)| **name != self.newest);
+        (subkey(&self.keys[&self.newest], purpose), others.map(|(_, key)| subkey(key, purpose)).collect())
     }
 
     /// A new random chat key and its stored form.
@@ -259,6 +269,18 @@ mod tests {
         let only_new = ring(&["kek-0002"]);
         assert_eq!(only_new.unwrap_key(chat, &rewrapped).unwrap().open(chat, message, 0, &sealed).unwrap(), b"hello");
         assert_eq!(only_new.unwrap_key(chat, &wrapped).err(), Some(KeyError::Missing("kek-0001".into())));
+    }
+
+    #[test]
+    fn a_next_key_opens_and_verifies_and_protects_nothing() {
+        let activated = ring(&["kek-0001", "kek-0002"]);
+        let prepared = ring(&["kek-0001"]).with_next(activated.keys.clone());
+        assert_eq!(prepared.newest(), "kek-0001");
+        assert_eq!(prepared.seal("mail", b"", b"hello").unwrap().kek, "kek-0001");
+        let sealed = activated.seal("mail", b"", b"hello").unwrap();
+        assert_eq!((sealed.kek.as_str(), prepared.open("mail", b"", &sealed)), ("kek-0002", Ok(b"hello".to_vec())));
+        assert!(prepared.verifies("refresh", b"data", &activated.authenticate("refresh", b"data")));
+        assert_eq!(prepared.subkeys("search").1, [activated.subkeys("search").0]);
     }
 
     #[test]

@@ -15,6 +15,16 @@ pub const SETTLING_SECONDS: i64 = 60;
 /// Most events that a place lists one by one; beyond that the settling time gets shorter.
 pub const LISTED: usize = 128;
 const ID_BYTES: usize = 16;
+
+/// Whether something that this event tells of may still be becoming visible.
+pub fn is_settling(event: EventId, now: Timestamp) -> bool {
+    now < event.timestamp().plus_seconds(SETTLING_SECONDS)
+}
+
+/// An event is there before what it tells of: stores make the parts of a write visible one by one.
+#[derive(Debug, thiserror::Error)]
+#[error("what happened to message {0} can't be seen yet")]
+pub struct NotVisible(pub MessageId);
 const PRINT_BYTES: usize = 8;
 
 /// A place in an inbox.

@@ -213,6 +213,10 @@ impl From<StoreError> for Problem {
             StoreError::UnknownReply => {
                 Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat")
             }
+            StoreError::Unreadable(source) => {
+                tracing::error!(error = &*source as &dyn std::error::Error, "what is stored can't be read");
+                Self::internal()
+            }
             StoreError::Unavailable(source) => {
                 tracing::error!(error = &*source as &dyn std::error::Error, "a store is not available");
                 Self::unavailable()
@@ -263,6 +267,7 @@ mod tests {
             (StoreError::NotAuthor, 403, "forbidden"),
             (StoreError::Gone, 409, "message_deleted"),
             (StoreError::UnknownReply, 422, "unknown_reply"),
+            (StoreError::unreadable("damaged"), 500, "internal"),
         ];
         for (error, status, code) in cases {
             let problem = Problem::from(error);

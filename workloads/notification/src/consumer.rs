@@ -41,7 +41,7 @@ impl EventHandler for Notifier {
             .map(|events| self.apply_in_order(events))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>();
-        done.await.map_err(|error| HandlerError::Unavailable(error.into()))
+        done.await.map_err(HandlerError::from)
     }
 }
 
@@ -50,7 +50,7 @@ impl Notifier {
         for event in &events {
             let mut tries = 1;
             while let Err(error) = self.apply(event).await {
-                if tries == TRIES {
+                if tries == TRIES || matches!(error, StoreError::Unreadable(_)) {
                     return Err(error);
                 }
                 tokio::time::sleep(FIRST_PAUSE * (1 << tries)).await;

@@ -198,5 +198,6 @@ async fn push(service: &NotificationService, user: UserId, id: MessageId, notice
     let alert = notice.alert(preferences.show_content && service.config.push.show_content);
     let badge = service.unread(user).await?.max(1);
     let created_at = id.timestamp();
-    service.push(&devices, &Push { message_id: id, chat_id: None, created_at, badge, alert: Some(alert) }).await
+    service.push(&devices, &Push { message_id: id, chat_id: None, created_at, badge, alert: Some(alert) }).await;
+    Ok(())
 }

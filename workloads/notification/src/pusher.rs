@@ -4,13 +4,17 @@
 //! up nobody's list of notifications. An event is done once its pushes are; one that comes again finds by what was
 //! pushed that nothing is left to do.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
-    notification::{Notification, Preferences, Shown, decide_push},
+    notification::{Notification, Preferences, Shown, Silence, decide_push},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, HandlerError, StoreError},
     push::{Alert, Push, PushAddress},
@@ -21,6 +25,11 @@ use crate::{delay, service::NotificationService};
 
 /// Chats whose devices are pushed to at the same time.
 const AT_ONCE: usize = 16;
+/// Newest messages of one sender to one recipient in a batch that are looked through for one that was not deleted.
+const KEPT: usize = 16;
+/// How often it is tried to remember what was pushed.
+const NOTED_WITHIN: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pushes to devices what their users have not seen.
 pub struct Pusher(pub Arc<NotificationService>);
@@ -28,8 +37,9 @@ pub struct Pusher(pub Arc<NotificationService>);
 /// What is left to do about a batch of events.
 #[derive(Default)]
 struct Batch {
-    /// The newest message of each chat, sender and recipient: it takes the place of those before it.
-    written: HashMap<(ChatId, UserId, UserId), MessageId>,
+    /// The newest messages of each chat, sender and recipient. The newest takes the place of those before it, unless it was
+    /// deleted.
+    written: HashMap<(ChatId, UserId, UserId), BTreeSet<MessageId>>,
     /// How far each chat was read by whom.
     read: HashMap<(ChatId, UserId), MessageId>,
 }
@@ -41,19 +51,21 @@ impl Batch {
             match event.change {
                 Change::Written { message_id, sender_id } => {
                     let key = (event.chat_id, sender_id, event.peer_of(sender_id));
-                    raise(&mut batch.written, key, message_id);
+                    let newest = batch.written.entry(key).or_default();
+                    newest.insert(message_id);
+                    if newest.len() > KEPT {
+                        newest.pop_first();
+                    }
                 }
-                Change::Read { message_id, user_id } => raise(&mut batch.read, (event.chat_id, user_id), message_id),
+                Change::Read { message_id, user_id } => {
+                    let newest = batch.read.entry((event.chat_id, user_id)).or_insert(message_id);
+                    *newest = message_id.max(*newest);
+                }
                 Change::Edited { .. } | Change::Deleted { .. } | Change::ChatDeleted => {}
             }
         }
         batch
     }
-}
-
-fn raise<K: Eq + Hash>(newest: &mut HashMap<K, MessageId>, key: K, id: MessageId) {
-    let newest = newest.entry(key).or_insert(id);
-    *newest = id.max(*newest);
 }
 
 #[async_trait]
@@ -62,29 +74,28 @@ impl EventHandler for Pusher {
         delay::ripen(events, self.0.config.push.delay_millis).await;
         let Batch { written, read } = Batch::of(events);
         let pushed = stream::iter(written)
-            .map(|((chat, sender, recipient), message)| self.written(chat, message, sender, recipient))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await;
-        pushed.map_err(unavailable)?;
+            .map(|((chat, sender, recipient), messages)| self.written(chat, messages, sender, recipient))
+            .buffer_unordered(AT_ONCE);
+        all_of(pushed).await?;
         let cleared = stream::iter(read)
             .map(|((chat, reader), message)| self.read(chat, reader, message))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await;
-        cleared.map_err(unavailable)
+            .buffer_unordered(AT_ONCE);
+        all_of(cleared).await
     }
 }
 
-fn unavailable(error: StoreError) -> HandlerError {
-    HandlerError::Unavailable(error.into())
+/// Goes through to the end, so that a failure does not undo what others are about to note, and gives the first failure.
+async fn all_of(work: impl Stream<Item = Result<(), StoreError>>) -> Result<(), HandlerError> {
+    let results: Vec<_> = work.collect().await;
+    Ok(results.into_iter().collect::<Result<(), _>>()?)
 }
 
 impl Pusher {
+    /// Pushes the newest of these messages that was not deleted.
     async fn written(
         &self,
         chat: ChatId,
-        message: MessageId,
+        messages: BTreeSet<MessageId>,
         sender: UserId,
         recipient: UserId,
     ) -> Result<(), StoreError> {
@@ -94,20 +105,37 @@ impl Pusher {
         if devices.is_empty() {
             return Ok(());
         }
-        let Some((chat, message)) = service.current(sender, chat, message).await? else { return Ok(()) };
         let preferences = service.notifications.preferences(recipient).await?;
         let blocked = service.accounts.blocked_between(sender, recipient).await?;
-        let pushed = service.devices.pushed_up_to(recipient, chat.id).await?;
-        match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
-            Ok(notification) => {
-                let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
-                let badge = service.unread(recipient).await?.max(1);
-                service.push(&devices, &about(chat.id, message.id, badge, alert)).await?;
-                service.devices.set_pushed(recipient, chat.id, message.id).await
+        let pushed = service.devices.pushed_up_to(recipient, chat).await?;
+        for message in messages.into_iter().rev() {
+            let Some((chat, message)) = service.current(sender, chat, message).await? else { continue };
+            match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
+                Ok(notification) => {
+                    let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
+                    let badge = service.unread(recipient).await?.max(1);
+                    service.push(&devices, &about(chat.id, message.id, badge, alert)).await;
+                    self.note_pushed(recipient, chat.id, message.id).await;
+                    return Ok(());
+                }
+                Err(silence) => {
+                    metrics::counter!("pushes_withheld_total", "reason" => silence.as_str()).increment(1);
+                    if silence != Silence::Deleted {
+                        return Ok(());
+                    }
+                }
             }
-            Err(silence) => {
-                metrics::counter!("pushes_withheld_total", "reason" => silence.as_str()).increment(1);
-                Ok(())
+        }
+        Ok(())
+    }
+
+    /// Remembers what was pushed. Whatever becomes of that, the event is done: once more, every device would ring again.
+    async fn note_pushed(&self, user: UserId, chat: ChatId, message: MessageId) {
+        for tries in 1..=NOTED_WITHIN {
+            let Err(error) = self.0.devices.set_pushed(user, chat, message).await else { return };
+            tracing::warn!(error = &error as &dyn std::error::Error, %chat, tries, "what was pushed is not remembered");
+            if tries < NOTED_WITHIN {
+                tokio::time::sleep(FIRST_PAUSE * (1 << tries)).await;
             }
         }
     }
@@ -122,7 +150,7 @@ impl Pusher {
         // A browser can't be told in silence.
         devices.retain(|device| matches!(device.address, PushAddress::Fcm { .. }));
         let badge = service.unread(reader).await?;
-        service.push(&devices, &about(chat, pushed, badge, None)).await?;
+        service.push(&devices, &about(chat, pushed, badge, None)).await;
         service.devices.clear_pushed(reader, chat, up_to).await
     }
 

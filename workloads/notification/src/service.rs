@@ -48,15 +48,17 @@ pub struct NotificationService {
 }
 
 impl NotificationService {
-    /// A chat and a message of it as they are now; `None` when the chat is gone, which an event of its own tells.
+    /// A chat and a message of it, of which an event told, as they are now; `None` when the chat is gone, which an event
+    /// of its own tells. A message that can't be seen yet is [`StoreError::Unavailable`].
     pub(crate) async fn current(
         &self,
         member: UserId,
         chat: ChatId,
         message: MessageId,
     ) -> Result<Option<(Chat, Message)>, StoreError> {
-        match try_join!(self.chats.chat(member, chat), self.chats.message(member, chat, message)) {
-            Ok(found) => Ok(Some(found)),
+        let found = self.chats.message_of_event(member, chat, message, message.into(), Timestamp::now());
+        match try_join!(self.chats.chat(member, chat), found) {
+            Ok((chat, found)) => Ok(found.map(|message| (chat, message))),
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -77,19 +79,26 @@ impl NotificationService {
             if session.is_some_and(|found| found.user_id == user && found.refreshed_at.plus_seconds(lifetime) > now) {
                 devices.push(device);
             } else {
-                self.devices.forget(&device).await?;
+                self.forget(&device).await;
             }
         }
         Ok(devices)
     }
 
+    /// Forgets a device. A failure is no reason to do again what was done: the next push finds the device as it is.
+    async fn forget(&self, device: &Device) {
+        if let Err(error) = self.devices.forget(device).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, user = %device.user_id, "a device that is none any more is not forgotten yet");
+        }
+    }
+
     /// Pushes to all devices at once, and forgets those that are none any more.
-    pub(crate) async fn push(&self, devices: &[Device], push: &Push) -> Result<(), StoreError> {
+    pub(crate) async fn push(&self, devices: &[Device], push: &Push) {
         let pushed = join_all(devices.iter().map(|device| self.pushes.push(&device.address, push))).await;
         for (device, _) in devices.iter().zip(pushed).filter(|(_, pushed)| *pushed == Pushed::AddressGone) {
-            self.devices.forget(device).await?;
+            self.forget(device).await;
         }
-        Ok(())
     }
 
     /// How much a user was told of and has not read; counted up to a hundred.

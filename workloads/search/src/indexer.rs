@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
-    ids::{ChatId, MessageId, UserId},
+    ids::{MessageId, UserId},
     message::Message,
     outbox::{Change, PlatformEvent},
-    place::SETTLING_SECONDS,
+    place::{NotVisible, is_settling},
     ports::{
         ChatStore, DocumentSource, EventHandler, HandlerError, Removal, SearchDocument, SearchEntry, SearchIndex,
         StoreError, Version,
@@ -20,17 +20,6 @@ use sentinel_domain::{
 
 /// Messages that are read at the same time.
 const READ_AT_ONCE: usize = 16;
-
-/// Why an event is not handled yet.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexerError {
-    /// The event is there before what it tells of: stores make the parts of a write visible one by one.
-    #[error("what happened to message {0} can't be seen yet")]
-    NotVisible(MessageId),
-    /// The messages or the index are not available.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Keeps the index in step with the messages.
 pub struct Indexer {
@@ -51,7 +40,7 @@ impl Indexer {
         Self { chats, index, keys }
     }
 
-    async fn apply(&self, events: &[PlatformEvent], now: Timestamp) -> Result<(), IndexerError> {
+    async fn apply(&self, events: &[PlatformEvent], now: Timestamp) -> Result<(), StoreError> {
         // Of several events of a message the last one counts.
         let mut changed: BTreeMap<MessageId, PlatformEvent> = BTreeMap::new();
         for event in events {
@@ -92,28 +81,15 @@ impl Indexer {
         Ok(())
     }
 
-    async fn step(&self, id: MessageId, event: PlatformEvent, now: Timestamp) -> Result<Step, IndexerError> {
+    async fn step(&self, id: MessageId, event: PlatformEvent, now: Timestamp) -> Result<Step, StoreError> {
         let (chat, member, version) = (event.chat_id, event.members[0], Version::of(event.event_id));
-        let settling = now < event.event_id.timestamp().plus_seconds(SETTLING_SECONDS);
         let gone = Step::Remove(Removal { message_id: id, chat_id: chat, version });
-        match self.chats.message(member, chat, id).await {
-            Ok(message) if settling && !shows(&event.change, &message) => Err(IndexerError::NotVisible(id)),
-            Ok(message) if message.deleted => Ok(gone),
-            Ok(message) => Ok(Step::Put(self.document(&message, event.members, version))),
-            // A message never goes away while its chat is there.
-            Err(StoreError::NotFound) if settling && self.is_there(member, chat).await? => {
-                Err(IndexerError::NotVisible(id))
+        match self.chats.message_of_event(member, chat, id, event.event_id, now).await? {
+            Some(message) if is_settling(event.event_id, now) && !shows(&event.change, &message) => {
+                Err(StoreError::unavailable(NotVisible(id)))
             }
-            Err(StoreError::NotFound) => Ok(gone),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn is_there(&self, member: UserId, chat: ChatId) -> Result<bool, StoreError> {
-        match self.chats.chat(member, chat).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::NotFound) => Ok(false),
-            Err(error) => Err(error),
+            Some(message) if !message.deleted => Ok(Step::Put(self.document(&message, event.members, version))),
+            Some(_) | None => Ok(gone),
         }
     }
 
@@ -143,7 +119,7 @@ fn shows(change: &Change, message: &Message) -> bool {
 impl EventHandler for Indexer {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
         let now = Timestamp::now();
-        self.apply(events, now).await.map_err(|error| HandlerError::Unavailable(Box::new(error)))?;
+        self.apply(events, now).await?;
         if let Some(last) = events.last() {
             let delay = Timestamp::now().0.saturating_sub(last.event_id.timestamp().0).max(0);
             metrics::histogram!("search_index_delay_seconds")

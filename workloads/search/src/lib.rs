@@ -8,6 +8,6 @@ mod service;
 
 pub use self::{
     http::{openapi, router},
-    indexer::{Indexer, IndexerError},
+    indexer::Indexer,
     service::SearchService,
 };

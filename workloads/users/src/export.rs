@@ -1,6 +1,9 @@
-//! `GET /me/export`: everything about the caller as lines of JSON, page by page, in constant memory.
+//! `GET /me/export`: everything about the caller as lines of JSON, page by page. Of what was written only the ids of chats
+//! stay in memory.
 
 mod record;
+
+use std::collections::HashSet;
 
 use axum::{
     body::{Body, Bytes},
@@ -12,7 +15,9 @@ use futures::{SinkExt, channel::mpsc};
 use sentinel_domain::{
     ids::{EventId, UserId},
     message::Chat,
+    place::SETTLING_SECONDS,
     ports::{HistoryQuery, StoreError},
+    time::Timestamp,
 };
 use sentinel_http::{
     auth::AuthUser,
@@ -94,17 +99,7 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
     }
     chunks.send(Ok(head.into())).await?;
     let media = write_media(users, user, chunks).await?;
-    let (mut chats, mut messages) = (0, 0);
-    let mut before: Option<EventId> = None;
-    loop {
-        let page = users.chats.chats(user, before, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.activity);
-        for summary in page {
-            chats += 1;
-            messages += write_chat(users, user, &summary.chat, chunks).await?;
-        }
-    }
+    let (chats, messages) = write_chats(users, user, chunks).await?;
     chunks.send(Ok(line(&Record::End { media, chats, messages })?.into())).await?;
     Ok(())
 }
@@ -122,6 +117,37 @@ async fn write_media(users: &Users, user: UserId, chunks: &mut Chunks) -> Result
             written += 1;
         }
         chunks.send(Ok(lines.into())).await?;
+    }
+}
+
+/// Writes all chats with their messages; returns how many there were of each.
+///
+/// A chat in which something is said moves to the top of the list, past the page that it would have been on. So the list
+/// is gone through again, as far as something may have moved since, until all that is there was written.
+async fn write_chats(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<(u64, u64), ExportError> {
+    let (mut written, mut messages) = (HashSet::new(), 0);
+    let mut moved_since: Option<Timestamp> = None;
+    loop {
+        let (began, known) = (Timestamp::now(), written.len());
+        let mut before: Option<EventId> = None;
+        loop {
+            let page = users.chats.chats(user, before, PAGE).await?;
+            let Some(last) = page.last().map(|last| last.activity) else { break };
+            before = Some(last);
+            for summary in page {
+                if written.insert(summary.chat.id) {
+                    messages += write_chat(users, user, &summary.chat, chunks).await?;
+                }
+            }
+            if moved_since.is_some_and(|since| last.timestamp() < since) {
+                break;
+            }
+        }
+        if written.len() == known {
+            return Ok((u64::try_from(known).unwrap_or(u64::MAX), messages));
+        }
+        // Clocks differ, and what is written may take that long to be seen.
+        moved_since = Some(began.plus_seconds(-SETTLING_SECONDS));
     }
 }
 

@@ -50,15 +50,6 @@ describe('the access token', () => {
 });
 
 describe('the session', () => {
-  test('is over when the refresh token is refused, and everybody is told', async () => {
-    const ended = vi.fn();
-    onEnded(ended);
-    await adopt(tokens(1, 0));
-    server.mockResolvedValueOnce(answer({ code: 'invalid_refresh_token', detail: '' }, 401));
-    await expect(token()).rejects.toMatchObject({ status: 401 });
-    expect(ended).toHaveBeenCalledOnce();
-  });
-
   test('outlives a server that is away', async () => {
     const ended = vi.fn();
     onEnded(ended);
@@ -70,6 +61,34 @@ describe('the session', () => {
     expect(await stored()).toEqual({ user_id: 'a', username: 'ann' });
     server.mockResolvedValueOnce(answer(tokens(2)));
     expect(await token()).toBe('access-2');
+  });
+
+  test('outlives what only something between here and the server refuses', async () => {
+    const ended = vi.fn();
+    onEnded(ended);
+    await adopt(tokens(1, 0));
+    const refusals = [
+      new Response('<html>Log in to our network</html>', { status: 403 }),
+      new Response('<html>', { status: 401 }),
+      answer({ code: 'invalid_refresh_token', detail: '' }, 403),
+      answer({ code: 'missing_token', detail: '' }, 401),
+    ];
+    for (const refusal of refusals) {
+      server.mockResolvedValueOnce(refusal);
+      await expect(token()).rejects.toMatchObject({ status: refusal.status });
+    }
+    expect(ended).not.toHaveBeenCalled();
+    server.mockResolvedValueOnce(answer(tokens(2)));
+    expect(await token()).toBe('access-2');
+  });
+
+  test.each(['invalid_refresh_token', 'refresh_expired', 'refresh_reused'])('is over with %s', async (code) => {
+    const ended = vi.fn();
+    onEnded(ended);
+    await adopt(tokens(1, 0));
+    server.mockResolvedValueOnce(answer({ code, detail: '' }, 401));
+    await expect(token()).rejects.toMatchObject({ code });
+    expect(ended).toHaveBeenCalledOnce();
   });
 
   test('leaves nothing when it is forgotten', async () => {

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { start, stop } from '../src/session/live';
-import { chats, identity, link, reset, timelines } from '../src/session/state';
+import { chats, identity, link, presence, reset, timelines } from '../src/session/state';
 import type { Listeners } from '../src/socket/connection';
-import { ANN, CHAT, entry, ids, idAt, message } from './sample';
+import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
 const { ask, server } = vi.hoisted(() => ({ ask: vi.fn(), server: { listeners: null as unknown, chats: vi.fn(), history: vi.fn() } }));
 vi.mock('../src/socket/connection', () => ({
@@ -101,6 +101,22 @@ test('a sync that fails keeps its token for the next connect', async () => {
   expect(await database.get('meta', 'sync_token')).toBe('t1');
   await connect('t10');
   expect(asked()).toEqual(['t1', 't1']);
+});
+
+test('who logs in again in the same tab sees who is there', async () => {
+  syncs();
+  const answer = ask.getMockImplementation()!;
+  ask.mockImplementation(async (event: string, payload: { user_ids: string[] }) => (
+    event === 'presence_subscribe' ? { presence: payload.user_ids.map((user_id) => ({ user_id, status: 'online', last_active: null })) } : answer(event, payload)
+  ));
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(presence.value.get(BOB)?.status).toBe('online'));
+  stop();
+  reset();
+  await start();
+  await connect('t1');
+  await vi.waitFor(() => expect(presence.value.get(BOB)?.status).toBe('online'));
 });
 
 function chatOf() {

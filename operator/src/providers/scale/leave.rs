@@ -3,7 +3,7 @@
 //! The steps of one node, each of which waits for what it can be seen by:
 //! 1. all nodes are ready: the store's ConfigMap names the node that is to leave;
 //! 2. Cassandra: the node reads that, decommissions itself, and says so as it ends. Elasticsearch: the operator excludes
-//!    the node from holding shards and from votes, until it holds none;
+//!    the node from holding shards and from votes, until it holds none and all shards are complete elsewhere;
 //! 3. its volume claim is deleted: a node that comes later must not begin with its data;
 //! 4. the StatefulSet shrinks by one;
 //! 5. the pod is gone: Elasticsearch forgets the exclusion, and the ConfigMap names the next node or none.
@@ -53,6 +53,7 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, running: i32, want
         return match nodes.claim {
             Claim::Kept => Scale {
                 acts: vec![Act::DeleteClaim(format!("data-{node}"))],
+                members: last,
                 ..leaving(running, &node, format!("{task}{node} has left, its volume is deleted"))
             },
             // At once, or a pod that waits would get its claim anew.
@@ -91,7 +92,10 @@ fn has_left(store: Store, nodes: &Nodes, node: &str) -> bool {
     match store {
         Store::Elasticsearch => match &nodes.search {
             Some(Ok(search)) => {
-                nodes.told.as_deref() == Some(node) && search.is_excluded(node) && search.shards(node) == 0
+                // A node that is away seems to hold nothing. Once its volume goes, it need not come back.
+                let is_seen = nodes.settled || nodes.claim == Claim::Going;
+                let is_empty = search.shards(node) == 0 && search.unplaced() == 0;
+                nodes.told.as_deref() == Some(node) && search.is_excluded(node) && is_seen && is_empty
             }
             _ => false,
         },
@@ -124,7 +128,12 @@ fn empty(nodes: &Nodes, node: &str, running: i32, task: &str) -> Scale {
             ..leaving(running, node, format!("{task}{node} is excluded from holding shards"))
         },
         Some(Ok(search)) => {
-            leaving(running, node, format!("{task}{node} gives its shards away, {} are left", search.shards(node)))
+            let left = match (search.shards(node), search.unplaced()) {
+                (0, 0) => "holds no shard and goes when all nodes are ready".to_owned(),
+                (0, unplaced) => format!("goes when all shards are in place, {unplaced} are not"),
+                (shards, _) => format!("gives its shards away, {shards} are left"),
+            };
+            leaving(running, node, format!("{task}{node} {left}"))
         }
         Some(Err(error)) => Scale {
             trouble: Some(format!(
@@ -256,6 +265,27 @@ mod tests {
         assert_eq!(search(&asked(told(four(), 4)), 4), Scale::of(4));
         let next = search(&excluded(four(), 4, 0), 3);
         assert_eq!(next.acts, [Act::Readmit(node(4))], "one exclusion at a time");
+    }
+
+    #[test]
+    fn a_node_of_elasticsearch_that_is_away_is_not_taken_for_an_empty_one() {
+        let unassigned = |nodes: Nodes| Nodes {
+            search: nodes.search.clone().map(|found| found.map(|search| search.with_unplaced(1))),
+            ..nodes
+        };
+        let kept = |nodes: &Nodes, words: &str| {
+            let scale = search(nodes, 4);
+            assert_eq!((scale.replicas, scale.acts.len(), scale.leaving), (5, 0, Some(node(4))), "{words}");
+            let progress = scale.progress.unwrap();
+            assert!(progress.ends_with(words), "{progress}");
+        };
+        kept(&unassigned(excluded(five(), 4, 0)), "goes when all shards are in place, 1 are not");
+        let away = Nodes { settled: false, ..excluded(five(), 4, 0) };
+        kept(&away, "holds no shard and goes when all nodes are ready");
+        // A claim that somebody else deletes is no proof.
+        kept(&unassigned(Nodes { claim: Claim::Going, ..away.clone() }), "1 are not");
+        let going = search(&Nodes { claim: Claim::Going, ..away }, 4);
+        assert_eq!(going.replicas, 4, "its data is elsewhere and its volume is as good as gone");
     }
 
     #[test]

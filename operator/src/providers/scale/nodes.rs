@@ -41,7 +41,7 @@ pub struct Nodes {
     pub running: Option<i32>,
     /// Whether all of them are there, of the current revision and ready.
     pub settled: bool,
-    /// Number of the last node: of the set, or of a pod that is not gone yet.
+    /// Number of the last node: of the set, or of a pod that is not gone yet or still counted.
     pub highest: i32,
     /// Data volume of the last node.
     pub claim: Claim,
@@ -71,7 +71,9 @@ impl Nodes {
         let seen = number("/status/observedGeneration") >= number("/metadata/generation");
         let ordinal = |pod: &Pod| pod.metadata.name.as_deref().and_then(|pod| ordinal(pod, &name));
         let last_pod = observed.pods.iter().filter_map(ordinal).max().unwrap_or(-1);
-        let highest = last_pod.max(running.unwrap_or(0) - 1);
+        // Until its controller counts it no more, a pod is not gone either.
+        let last_counted = number("/status/replicas").unwrap_or(0) - 1;
+        let highest = last_pod.max(running.unwrap_or(0) - 1).max(last_counted);
         let node = format!("{name}-{highest}");
         let pod = observed.pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&node));
         let claim = observed.claims.iter().find(|claim| claim.metadata.name == Some(format!("data-{node}")));

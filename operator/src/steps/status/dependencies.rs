@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 use sentinel_domain::findings::Finding;
 
-use super::workload::{self, Workload};
+use super::workload::Workload;
 use crate::{
     api::{DependencyStatus, Store},
-    build::Kind,
     providers,
     steps::{
         findings,
@@ -136,7 +135,7 @@ pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &De
         return Workload {
             note: Some(format!("{} of {} nodes are ready", dependency.ready, dependency.desired)),
             exists: true,
-            ..workload::assess(observed, &chat.names, Kind::StatefulSet, store.component(), dependency.desired)
+            ..providers::workload(chat, store, observed)
         };
     }
     let is_ready = is_ready(dependency);

@@ -73,12 +73,19 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             // A change that could not be carried out still is a change: once it can, it is carried out
             // with the images it asks for and not with those that were pinned before it.
             let is_change = previous.observed_generation != chat.metadata.generation;
+            let mut dependencies = previous.dependencies;
+            if is_change {
+                for dependency in &mut dependencies {
+                    dependency.image = None;
+                }
+            }
             SentinelChatStatus {
                 observed_generation: chat.metadata.generation,
                 conditions: conditions.into_sorted(),
                 sentinel_image: previous.sentinel_image.filter(|_| !is_change),
                 gateway_image: previous.gateway_image.filter(|_| !is_change),
                 template_revision: previous.template_revision.filter(|_| !is_change),
+                dependencies,
                 ..previous
             }
         }

@@ -105,7 +105,7 @@ impl Shared {
 
     /// The key of a chat that was just read.
     pub(super) fn key(&self, known: &KnownChat) -> Result<OpenKey, StoreError> {
-        self.keys.open(known.chat.id, &known.key).map_err(StoreError::unavailable)
+        Ok(self.keys.open(known.chat.id, &known.key)?)
     }
 }
 

@@ -118,7 +118,7 @@ impl View<'_> {
             let values = (self.known.chat.id.0, bucket, from.0, left);
             let rows: Vec<StoredMessage> = self.shared.rows(statement, values).await?;
             for row in rows {
-                let row = message_of(row, &self.known.chat, &self.key).map_err(StoreError::unavailable)?;
+                let row = message_of(row, &self.known.chat, &self.key)?;
                 let Some(row) = row else { continue };
                 if messages.len() == limit {
                     return Ok((messages, true));

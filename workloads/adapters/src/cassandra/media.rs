@@ -51,7 +51,7 @@ struct Row {
 
 impl Row {
     fn media(self) -> Result<Media, StoreError> {
-        let malformed = || StoreError::unavailable("a row of media is malformed");
+        let malformed = || StoreError::unreadable("a row of media is malformed");
         let picture = match (self.width, self.height) {
             (Some(width), Some(height)) => Some(Picture { width: width.unsigned_abs(), height: height.unsigned_abs() }),
             _ => None,

@@ -95,7 +95,7 @@ impl Shared {
         let rows = self.stored(known.chat.id, message_bucket(id), vec![id]).await?;
         let key = self.key(known)?;
         let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key));
-        Ok(row.transpose().map_err(StoreError::unavailable)?.flatten())
+        Ok(row.transpose()?.flatten())
     }
 
     /// Whether a chat has this message.
@@ -147,7 +147,7 @@ impl Shared {
         let key = self.key(known)?;
         let rows = self.stored(known.chat.id, bucket, ids).await?.into_iter();
         let messages = rows.filter_map(|row| message_of(row, &known.chat, &key).transpose());
-        messages.map(|row| row.map(|row| row.message)).collect::<Result<_, _>>().map_err(StoreError::unavailable)
+        messages.map(|row| row.map(|row| row.message).map_err(StoreError::from)).collect()
     }
 
     /// Replaces a message's text. A block cuts edits as it cuts messages: both carry text to the peer.
@@ -168,8 +168,7 @@ impl Shared {
         }
         let version = version.saturating_add(1);
         let key = self.key(&known)?;
-        let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)
-            .map_err(StoreError::unavailable)?;
+        let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)?;
         message.text = text;
         message.edited_at = Some(now);
         let place = self.order.take(chat, now);
@@ -227,7 +226,7 @@ impl Shared {
         let (known, rows) = futures::try_join!(self.chat_of(caller, chat), stored)?;
         let key = self.key(&known)?;
         let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key)).transpose();
-        let row = row.map_err(StoreError::unavailable)?.flatten().ok_or(StoreError::NotFound)?;
+        let row = row?.flatten().ok_or(StoreError::NotFound)?;
         if row.message.sender_id != caller {
             return Err(StoreError::NotAuthor);
         }

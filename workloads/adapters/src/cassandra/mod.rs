@@ -157,7 +157,7 @@ impl Shared {
         self.check_open()?;
         let result = self.session.execute_unpaged(statement, values).await.map_err(StoreError::unavailable)?;
         let rows = result.into_rows_result().map_err(StoreError::unavailable)?;
-        rows.rows::<R>().map_err(StoreError::unavailable)?.collect::<Result<_, _>>().map_err(StoreError::unavailable)
+        rows.rows::<R>().map_err(StoreError::unavailable)?.collect::<Result<_, _>>().map_err(StoreError::unreadable)
     }
 
     /// Writes one row.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     Cassandra, Shared,
     batch::Writes,
+    history::row_limit,
     times::{final_write_time, write_time},
 };
 
@@ -24,6 +25,10 @@ use super::{
 const KEPT_SECONDS: i32 = 30 * 24 * 3600;
 /// Newest notifications of a user that are looked through for those of one chat.
 const LOOKED_THROUGH: i32 = 2_000;
+/// How far another's clock may be ahead.
+const AHEAD_SECONDS: i64 = 60;
+/// Rows that are read at once to get past marks.
+const PAST_MARKS: usize = 1_000;
 const MICROS: i64 = 1000;
 
 #[derive(DeserializeRow)]
@@ -77,9 +82,21 @@ impl NotificationStore for Cassandra {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let found = self.shared.notifications(user, before, limit).await?;
-        self.shared.with_notices(user, found).await
+        let (mut found, mut before, mut asked) = (Vec::new(), before, limit);
+        while found.len() < limit {
+            let rows = self.shared.notifications(user, before, row_limit(asked)).await?;
+            let Some(last) = rows.last() else { break };
+            before = Some(MessageId(last.message_id));
+            let page = rows.iter().filter_map(|row| row.notification(user)).collect();
+            found.extend(self.shared.with_notices(user, page).await?);
+            // Some rows are marks whose notification is gone: they must not make the list look shorter than it is.
+            if rows.len() < asked {
+                break;
+            }
+            asked = asked.max(PAST_MARKS);
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
@@ -103,14 +120,14 @@ impl NotificationStore for Cassandra {
     }
 
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
-        let values = (final_write_time(message.0), user.0, message.0);
+        let values = (withdrawal_time(message.0, Timestamp::now()), user.0, message.0);
         self.shared.write(&self.shared.statements.delete_notification, values).await
     }
 
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
-        let mut writes = Writes::new();
+        let (mut writes, now) = (Writes::new(), Timestamp::now());
         for found in self.shared.notifications_of_chat(user, chat).await? {
-            let values = (final_write_time(found.message_id.0), user.0, found.message_id.0);
+            let values = (withdrawal_time(found.message_id.0, now), user.0, found.message_id.0);
             writes.add(&self.shared.statements.delete_notification, values);
         }
         self.shared.put(&writes).await
@@ -119,7 +136,7 @@ impl NotificationStore for Cassandra {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
         let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.preferences, (user.0,)).await?;
         match found.first() {
-            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unavailable),
+            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unreadable),
             None => Ok(Preferences::default()),
         }
     }
@@ -132,21 +149,26 @@ impl NotificationStore for Cassandra {
 }
 
 fn read_mark(user: UserId, message: MessageId) -> (i64, i32, Uuid, Uuid) {
-    (Timestamp::now().0 * MICROS, KEPT_SECONDS, user.0, message.0)
+    (read_mark_time(Timestamp::now()), KEPT_SECONDS, user.0, message.0)
+}
+
+fn read_mark_time(now: Timestamp) -> i64 {
+    now.0 * MICROS
+}
+
+/// The write time of taking a notification back: after the notification, and after marks on it, which are written when it
+/// is read, be that by a process whose clock is ahead.
+fn withdrawal_time(message: Uuid, now: Timestamp) -> i64 {
+    final_write_time(message).max(now.plus_seconds(AHEAD_SECONDS).0 * MICROS)
 }
 
 impl Shared {
-    async fn notifications(
-        &self,
-        user: UserId,
-        before: Option<MessageId>,
-        limit: i32,
-    ) -> Result<Vec<Notification>, StoreError> {
+    /// The newest rows before `before`; marks whose notification is gone are among them.
+    async fn notifications(&self, user: UserId, before: Option<MessageId>, limit: i32) -> Result<Vec<Row>, StoreError> {
         /// Sorts after every message.
         const LAST: Instant = Instant { millis: (1 << 48) - 1, counter: (1 << 12) - 1 };
         let before = before.map_or_else(|| LAST.id(u64::MAX), |before| before.0);
-        let rows: Vec<Row> = self.rows(&self.statements.notifications, (user.0, before, limit)).await?;
-        Ok(rows.iter().filter_map(|row| row.notification(user)).collect())
+        self.rows(&self.statements.notifications, (user.0, before, limit)).await
     }
 
     /// Adds the texts of notices. One whose text is not visible yet is left out: it becomes so at once.
@@ -167,9 +189,9 @@ impl Shared {
     }
 
     async fn notifications_of_chat(&self, user: UserId, chat: ChatId) -> Result<Vec<Notification>, StoreError> {
-        let mut found = self.notifications(user, None, LOOKED_THROUGH).await?;
-        found.retain(|notification| notification.chat_id == chat);
-        Ok(found)
+        let rows = self.notifications(user, None, LOOKED_THROUGH).await?;
+        let found = rows.iter().filter_map(|row| row.notification(user));
+        Ok(found.filter(|notification| notification.chat_id == chat).collect())
     }
 
     /// Forgets all of a user whose account is gone.
@@ -180,5 +202,22 @@ impl Shared {
         writes.add(&self.statements.delete_notices, (at, user.0));
         writes.add(&self.statements.delete_preferences, (at, user.0));
         self.put(&writes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_goes_with_its_mark_however_late_that_was_made() {
+        let written = Timestamp(1_750_000_000_000);
+        let id = Instant { millis: 1_750_000_000_000, counter: 7 }.id(0);
+        for seconds in [0, 30, 90, 29 * 24 * 3600] {
+            let now = written.plus_seconds(seconds);
+            assert!(withdrawal_time(id, now) > read_mark_time(now));
+        }
+        let late = written.plus_seconds(-3600);
+        assert!(withdrawal_time(id, late) > write_time(id), "a clock that is behind takes it back, too");
     }
 }

@@ -24,19 +24,29 @@ const MICROS: i64 = 1000;
 #[derive(DeserializeRow)]
 struct Row {
     device_id: String,
-    session_id: Uuid,
-    registered_at: i64,
-    address: String,
+    session_id: Option<Uuid>,
+    registered_at: Option<i64>,
+    address: Option<String>,
 }
 
 impl Row {
-    fn device(self, user_id: UserId) -> Result<Device, StoreError> {
-        Ok(Device {
+    /// `None`, and a warning, when it can't be read: one such row must not keep a user's other devices from pushes.
+    fn device(self, user_id: UserId) -> Option<Device> {
+        let device = self.read(user_id);
+        if device.is_none() {
+            // Not what the row says: an address is a secret.
+            tracing::warn!(user = %user_id, device = self.device_id, "a push device can't be read; it is passed over");
+        }
+        device
+    }
+
+    fn read(&self, user_id: UserId) -> Option<Device> {
+        Some(Device {
             user_id,
-            device_id: DeviceId::parse(&self.device_id).map_err(StoreError::unavailable)?,
-            session_id: SessionId(self.session_id),
-            address: serde_json::from_str(&self.address).map_err(StoreError::unavailable)?,
-            registered_at: Timestamp(self.registered_at),
+            device_id: DeviceId::parse(&self.device_id).ok()?,
+            session_id: SessionId(self.session_id?),
+            address: serde_json::from_str(self.address.as_deref()?).ok()?,
+            registered_at: Timestamp(self.registered_at?),
         })
     }
 }
@@ -124,7 +134,7 @@ impl Shared {
     /// A user's devices, also those that lost their address; the last registered first.
     async fn push_devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
         let rows: Vec<Row> = self.rows(&self.statements.push_devices, (user.0,)).await?;
-        let mut devices: Vec<Device> = rows.into_iter().map(|row| row.device(user)).collect::<Result<_, _>>()?;
+        let mut devices: Vec<Device> = rows.into_iter().filter_map(|row| row.device(user)).collect();
         devices.sort_by(|a, b| (b.registered_at, &b.device_id).cmp(&(a.registered_at, &a.device_id)));
         Ok(devices)
     }
@@ -152,5 +162,30 @@ impl Shared {
         writes.add(&self.statements.delete_push_devices, (at, user.0));
         writes.add(&self.statements.delete_pushed, (at, user.0));
         self.put(&writes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_another_version_is_passed_over() {
+        let row = |id: &str, address: Option<&str>| Row {
+            device_id: id.into(),
+            session_id: Some(Uuid::from_u128(1)),
+            registered_at: Some(5),
+            address: address.map(str::to_owned),
+        };
+        let user = UserId(Uuid::from_u128(2));
+        assert!(row("phone", Some(r#"{"platform":"fcm","token":"t"}"#)).device(user).is_some());
+        for unreadable in [
+            row("phone", Some(r#"{"platform":"pigeon","token":"t"}"#)),
+            row("phone", Some("")),
+            row("phone", None),
+            row("a b", Some(r#"{"platform":"fcm","token":"t"}"#)),
+        ] {
+            assert_eq!(unreadable.device(user), None);
+        }
     }
 }

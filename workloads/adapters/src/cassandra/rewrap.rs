@@ -70,7 +70,7 @@ impl Shared {
         while let Some(row) = rows.next().await {
             let (chat, Some(kek), Some(bytes)) = row.map_err(StoreError::unavailable)? else { continue };
             let old = WrappedKey { kek, bytes };
-            let new = self.keys.keyring().rewrap(ChatId(chat), &old).map_err(StoreError::unavailable)?;
+            let new = self.keys.keyring().rewrap(ChatId(chat), &old)?;
             let Some(new) = new else { continue };
             // Only what was just read is replaced: the chat may have been deleted, or another process was faster.
             let values = (new.kek, new.bytes, chat, old.kek, old.bytes);

@@ -46,7 +46,7 @@ impl Shared {
         if known.blocked {
             return Err(StoreError::Blocked);
         }
-        let (_, key) = self.keys.keyring().new_chat_key(id).map_err(StoreError::unavailable)?;
+        let (_, key) = self.keys.keyring().new_chat_key(id)?;
         let place = self.order.take(id, now);
         let chat = Chat {
             id,

@@ -69,8 +69,26 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(error) => error,
+            Failure::Database(error @ (sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })) => {
+                Self::unreadable(error)
+            }
             Failure::Database(error) => Self::unavailable(error),
             Failure::TimedOut => Self::unavailable(TimedOut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::rows::malformed;
+
+    #[test]
+    fn what_is_malformed_is_told_from_what_is_away() {
+        let of = |error: sqlx::Error| StoreError::from(Failure::from(error));
+        assert!(matches!(of(malformed("username")), StoreError::Unreadable(_)));
+        for away in [sqlx::Error::PoolTimedOut, sqlx::Error::WorkerCrashed] {
+            assert!(matches!(of(away), StoreError::Unavailable(_)));
         }
     }
 }

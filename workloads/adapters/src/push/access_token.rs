@@ -1,4 +1,7 @@
-//! The access token for FCM: asked for once however many need it, kept until shortly before its end.
+//! The access token for FCM: asked for once however many need it, kept until shortly before its end. That there is none is
+//! kept for a moment, too: whoever waited for it does not ask, and wait, again.
+
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use sentinel_domain::time::Timestamp;
@@ -12,6 +15,8 @@ use super::{
 
 /// A token is asked for anew when less than this is left of it.
 const RENEWED_BEFORE_SECONDS: i64 = 60;
+/// How long nobody asks again after a failure. A push that tries again and again outlasts it.
+const FAILURE_KEPT: Duration = Duration::from_secs(2);
 /// What a request for a token says it is (RFC 7523), encoded as in a form.
 const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
 
@@ -27,11 +32,20 @@ struct Answer {
     expires_in: i64,
 }
 
+/// What the token service said last.
+#[derive(Default)]
+enum Current {
+    #[default]
+    Nothing,
+    Token(Token),
+    Failure(Verdict, Instant),
+}
+
 /// The token that all pushes share.
 #[derive(Default)]
 pub(super) struct AccessToken {
     // Held while it is asked for: others wait for the same answer.
-    current: Mutex<Option<Token>>,
+    current: Mutex<Current>,
 }
 
 impl AccessToken {
@@ -45,17 +59,25 @@ impl AccessToken {
     ) -> Result<String, Verdict> {
         let mut current = self.current.lock().await;
         let now = Timestamp::now().seconds();
-        if let Some(token) = &*current
-            && token.until - RENEWED_BEFORE_SECONDS > now
-            && refused != Some(&token.text)
-        {
-            return Ok(token.text.clone());
+        match &*current {
+            Current::Token(token) if token.until - RENEWED_BEFORE_SECONDS > now && refused != Some(&token.text) => {
+                return Ok(token.text.clone());
+            }
+            Current::Failure(verdict, at) if at.elapsed() < FAILURE_KEPT => return Err(*verdict),
+            Current::Nothing | Current::Token(_) | Current::Failure(..) => {}
         }
-        *current = None;
-        let token = ask(http, account, now).await?;
-        let text = token.text.clone();
-        *current = Some(token);
-        Ok(text)
+        *current = Current::Nothing;
+        match ask(http, account, now).await {
+            Ok(token) => {
+                let text = token.text.clone();
+                *current = Current::Token(token);
+                Ok(text)
+            }
+            Err(verdict) => {
+                *current = Current::Failure(verdict, Instant::now());
+                Err(verdict)
+            }
+        }
     }
 }
 

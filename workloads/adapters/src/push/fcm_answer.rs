@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::verdict::{Verdict, retry_after};
+use super::verdict::{TOO_MANY, Verdict, retry_after};
 
 /// The field of a request that holds the registration token.
 const TOKEN: &str = "message.token";
@@ -51,7 +51,7 @@ pub(super) fn read(status: u16, retry: Option<&str>, body: &[u8]) -> Verdict {
         // The device belongs to another project, or we hold that one's credentials.
         (403, Some("SENDER_ID_MISMATCH")) => Verdict::Refused("sender_id_mismatch"),
         (403, _) => Verdict::Refused("forbidden"),
-        (429, _) => Verdict::Later(retry_after(retry), "too_many"),
+        (429, _) => Verdict::Later(retry_after(retry), TOO_MANY),
         (500..600, _) => Verdict::Later(retry_after(retry), "unavailable"),
         _ => Verdict::Refused("unexpected_answer"),
     }

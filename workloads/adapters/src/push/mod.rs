@@ -5,6 +5,7 @@
 //! sent, of our own credentials, or of what a proxy in between answers.
 
 mod access_token;
+mod circuit_breaker;
 mod encryption;
 mod endpoints;
 mod fcm;
@@ -31,14 +32,17 @@ use sentinel_domain::{
 
 pub use self::vapid::{VAPID_FILE, generate_key_pem};
 use self::{
+    circuit_breaker::{CircuitBreakers, Tolerance},
     fcm::Fcm,
-    verdict::{Patience, until_settled},
+    verdict::{AWAY, Patience, until_settled},
     web::WebPush,
 };
 
 /// How long one request may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+/// The name of FCM among push services; those of browsers are known by their origin.
+const FCM: &str = "fcm";
 /// How long a push service keeps a push for a device that is off, in seconds: a day.
 const KEPT_SECONDS: u32 = 24 * 3600;
 
@@ -83,6 +87,7 @@ pub struct Pushes {
     fcm: Option<Fcm>,
     web: Option<WebPush>,
     patience: Patience,
+    breakers: CircuitBreakers,
 }
 
 impl Pushes {
@@ -90,7 +95,7 @@ impl Pushes {
     pub fn load(config: &PlatformConfig) -> Result<Self, PushError> {
         let fcm = config.push.fcm.as_ref().map(Fcm::load).transpose()?;
         let web = WebPush::load(&config.push.web_push, &config.keys_dir)?;
-        Ok(Self { fcm, web, patience: Patience::default() })
+        Ok(Self { fcm, web, patience: Patience::default(), breakers: CircuitBreakers::new(Tolerance::default()) })
     }
 }
 
@@ -123,9 +128,12 @@ impl PushSender for Pushes {
             return counted(address, Pushed::Failed("not_allowed"));
         }
         let pushed = match (address, &self.fcm, &self.web) {
-            (PushAddress::Fcm { token }, Some(fcm), _) => until_settled(self.patience, || fcm.push(token, push)).await,
+            (PushAddress::Fcm { token }, Some(fcm), _) => {
+                until_settled(self.patience, &self.breakers, FCM, || fcm.push(token, push)).await
+            }
             (PushAddress::WebPush { endpoint, p256dh, auth }, _, Some(web)) => {
-                until_settled(self.patience, || web.push(endpoint, p256dh, auth, push)).await
+                let service = WebPush::service(endpoint);
+                until_settled(self.patience, &self.breakers, &service, || web.push(endpoint, p256dh, auth, push)).await
             }
             _ => Pushed::Failed("not_offered"),
         };
@@ -137,6 +145,8 @@ fn counted(address: &PushAddress, pushed: Pushed) -> Pushed {
     let outcome = match pushed {
         Pushed::Accepted => "accepted",
         Pushed::AddressGone => "address_gone",
+        // That was told once, when it began.
+        Pushed::Failed(AWAY) => AWAY,
         Pushed::Failed(reason) => {
             tracing::warn!(platform = address.platform(), reason, "a push was not taken");
             reason

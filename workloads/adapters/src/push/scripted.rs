@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,7 @@ struct Script {
     steps: Mutex<VecDeque<Step>>,
     pushes: Mutex<Vec<Seen>>,
     tokens: Mutex<Vec<Seen>>,
+    no_tokens: AtomicBool,
 }
 
 /// The service, until it is dropped.
@@ -80,6 +84,11 @@ impl Scripted {
         let routes = Router::new().route("/token", post(token)).fallback(push).with_state(script.clone());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { url, script, server }
+    }
+
+    /// From now on whether there are access tokens.
+    pub fn give_tokens(&self, there_are: bool) {
+        self.script.no_tokens.store(!there_are, Ordering::Relaxed);
     }
 
     /// The pushes that came.
@@ -104,6 +113,11 @@ async fn token(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap, 
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut tokens = script.tokens.lock().unwrap();
     tokens.push(Seen { path: uri.path().into(), headers, body });
+    if script.no_tokens.load(Ordering::Relaxed) {
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        return answer;
+    }
     let answer =
         json!({"access_token": format!("access-{}", tokens.len()), "expires_in": 3599, "token_type": "Bearer"});
     Response::new(Body::from(answer.to_string()))

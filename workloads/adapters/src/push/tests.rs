@@ -206,6 +206,47 @@ async fn a_refused_access_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn that_there_is_no_access_token_is_found_out_once_for_all_and_costs_browsers_nothing() {
+    let world = World::new([]).await;
+    world.service.give_tokens(false);
+    let (apps, browser) = futures::join!(futures::future::join_all((0..8).map(|_| world.fcm())), world.web());
+    assert!(apps.iter().all(|pushed| matches!(pushed, Pushed::Failed(_))), "{apps:?}");
+    assert_eq!(browser, Pushed::Accepted);
+    // Each of the eight tries three times. On a very slow machine that takes longer than a failure is kept.
+    assert!(world.service.tokens().len() < 10, "{}", world.service.tokens().len());
+    world.service.give_tokens(true);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while world.fcm().await != Pushed::Accepted {
+        assert!(Instant::now() < deadline, "it is never asked again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_push_service_that_is_away_is_left_alone_and_others_are_not_concerned() {
+    let away = vec![Step::json(503, &fault(503, "UNAVAILABLE")); 3];
+    let mut world = World::new(away.clone()).await;
+    let tolerance = Tolerance { failures: 3, failing: Duration::ZERO, pause: Duration::from_hours(1) };
+    world.pushes.breakers = CircuitBreakers::new(tolerance);
+    assert_eq!(world.fcm().await, Pushed::Failed("unavailable"));
+    for _ in 0..5 {
+        assert_eq!(world.fcm().await, Pushed::Failed("service_away"));
+    }
+    assert_eq!((world.sent(), world.service.tokens().len()), (3, 1), "it is not asked any more");
+    assert_eq!(world.web().await, Pushed::Accepted);
+
+    // After the pause it is found to be back.
+    let mut world = World::new(away).await;
+    world.pushes.breakers = CircuitBreakers::new(Tolerance { pause: Duration::from_millis(500), ..tolerance });
+    assert_eq!(world.fcm().await, Pushed::Failed("unavailable"));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while world.fcm().await != Pushed::Accepted {
+        assert!(Instant::now() < deadline, "it is never tried again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn an_address_of_fcm_is_forgotten_only_when_fcm_says_that_it_is_none() {
     let cases = [
         (Step::json(404, &fault(404, "UNREGISTERED")), Pushed::AddressGone),
@@ -251,7 +292,8 @@ async fn a_push_service_that_does_not_answer_is_given_up() {
     let world = World::new([Step::Silence, Step::Silence, Step::Silence]).await;
     let browser = Browser::new();
     let web = WebPush::with_time_limit(world.pushes.web.unwrap(), Duration::from_millis(200));
-    let pushes = Pushes { web: Some(web), fcm: None, patience: PATIENCE };
+    let breakers = CircuitBreakers::new(Tolerance::default());
+    let pushes = Pushes { web: Some(web), fcm: None, patience: PATIENCE, breakers };
     let address = PushAddress::WebPush {
         endpoint: format!("{}/1", world.service.url),
         p256dh: browser.key(),
@@ -327,7 +369,8 @@ async fn addresses_are_checked_before_they_are_kept() {
     };
     assert_eq!(world.pushes.check(&elsewhere), Err(UnfitAddress::Endpoint));
     assert_eq!(world.pushes.push(&elsewhere, &push()).await, Pushed::Failed("not_allowed"));
-    let nothing = Pushes { fcm: None, web: None, patience: PATIENCE };
+    let breakers = CircuitBreakers::new(Tolerance::default());
+    let nothing = Pushes { fcm: None, web: None, patience: PATIENCE, breakers };
     let token = PushAddress::Fcm { token: "t".into() };
     assert_eq!(nothing.check(&token), Err(UnfitAddress::NotOffered("fcm")));
     assert_eq!(nothing.push(&token, &push()).await, Pushed::Failed("not_allowed"));

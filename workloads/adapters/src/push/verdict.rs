@@ -1,8 +1,15 @@
 //! What an answer of a push service means, and trying again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sentinel_domain::push::Pushed;
+
+use super::circuit_breaker::CircuitBreakers;
+
+/// Why a push may be taken later: there were too many, to this device or in all.
+pub(super) const TOO_MANY: &str = "too_many";
+/// Why a push failed: its push service is away, and was not asked.
+pub(super) const AWAY: &str = "service_away";
 
 /// What one answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +57,23 @@ impl Patience {
     }
 }
 
-/// Tries until there is a verdict that is final, or the patience is over.
+/// Tries until there is a verdict that is final, the patience is over, or the push service counts as away.
 pub(super) async fn until_settled<F: Future<Output = Verdict>>(
     patience: Patience,
+    breakers: &CircuitBreakers,
+    service: &str,
     mut attempt: impl FnMut() -> F,
 ) -> Pushed {
     let mut tried = 0;
     loop {
+        if !breakers.admits(service) {
+            return Pushed::Failed(AWAY);
+        }
         tried += 1;
-        match attempt().await {
+        let began = Instant::now();
+        let verdict = attempt().await;
+        breakers.note(service, began, verdict);
+        match verdict {
             Verdict::Accepted => return Pushed::Accepted,
             Verdict::AddressGone => return Pushed::AddressGone,
             Verdict::Unauthorized => return Pushed::Failed("unauthorized"),

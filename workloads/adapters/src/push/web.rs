@@ -64,6 +64,11 @@ impl WebPush {
         self.vapid.public_key()
     }
 
+    /// The push service of an endpoint: whom one calls there.
+    pub fn service(endpoint: &str) -> String {
+        Url::parse(endpoint).map_or_else(|_| String::new(), |url| origin(&url))
+    }
+
     pub fn check(&self, endpoint: &str, p256dh: &str, auth: &str) -> Result<(), UnfitAddress> {
         self.endpoints.allowed(endpoint).ok_or(UnfitAddress::Endpoint)?;
         let recipient = recipient(p256dh, auth)?;

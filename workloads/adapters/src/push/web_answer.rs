@@ -1,6 +1,6 @@
 //! What an answer of a browser's push service means (RFC 8030, section 5, and RFC 8292, section 4.2).
 
-use super::verdict::{Verdict, retry_after};
+use super::verdict::{TOO_MANY, Verdict, retry_after};
 
 /// Reads an answer, whose body is for people only.
 pub(super) fn read(status: u16, retry: Option<&str>) -> Verdict {
@@ -11,7 +11,7 @@ pub(super) fn read(status: u16, retry: Option<&str>) -> Verdict {
         400 => Verdict::Refused("invalid_request"),
         401 | 403 => Verdict::Refused("vapid_refused"),
         413 => Verdict::Refused("too_large"),
-        429 => Verdict::Later(retry_after(retry), "too_many"),
+        429 => Verdict::Later(retry_after(retry), TOO_MANY),
         500..600 => Verdict::Later(retry_after(retry), "unavailable"),
         _ => Verdict::Refused("unexpected_answer"),
     }

@@ -20,7 +20,7 @@ impl From<StoreError> for Failure {
 // Keys are used before the first write of a command, never after.
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Self::Refused(StoreError::unavailable(error))
+        Self::Refused(error.into())
     }
 }
 
@@ -34,6 +34,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(error) => error,
+            Failure::Broken(error @ rusqlite::Error::FromSqlConversionFailure(..)) => Self::unreadable(error),
             Failure::Broken(error) => Self::unavailable(error),
         }
     }

@@ -93,7 +93,7 @@ impl NotificationStore for Sqlite {
                 Ok(db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
             })
             .await?;
-        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unavailable))
+        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unreadable))
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {

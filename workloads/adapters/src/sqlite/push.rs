@@ -1,7 +1,7 @@
 //! Devices that want pushes.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
     ports::{PushDevices, StoreError},
@@ -93,20 +93,26 @@ impl PushDevices for Sqlite {
 
 fn devices(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Device>> {
     let mut select = db.prepare_cached(PUSH_DEVICES)?;
-    let mut found: Vec<Device> =
-        select.query_map([user.as_bytes()], |row| device(row, user))?.collect::<Result<_, _>>()?;
+    let rows = select.query_map([user.as_bytes()], |row| device(row, user))?;
+    let mut found: Vec<Device> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     found.sort_by(|a, b| (b.registered_at, &b.device_id).cmp(&(a.registered_at, &a.device_id)));
     Ok(found)
 }
 
-/// A row of `device_id, session_id, registered_at, address`.
-fn device(row: &Row<'_>, user_id: UserId) -> rusqlite::Result<Device> {
-    let malformed = |column: usize, error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error);
-    Ok(Device {
+/// A row of `device_id, session_id, registered_at, address`. `None`, and a warning, when it can't be read: one such row
+/// must not keep a user's other devices from pushes.
+fn device(row: &Row<'_>, user_id: UserId) -> rusqlite::Result<Option<Device>> {
+    let (name, address) = (row.get_ref(0)?.as_str()?, row.get_ref(3)?.as_str()?);
+    let (Ok(device_id), Ok(address)) = (DeviceId::parse(name), serde_json::from_str(address)) else {
+        // Not what the row says: an address is a secret.
+        tracing::warn!(user = %user_id, device = name, "a push device can't be read; it is passed over");
+        return Ok(None);
+    };
+    Ok(Some(Device {
         user_id,
-        device_id: DeviceId::parse(row.get_ref(0)?.as_str()?).map_err(|error| malformed(0, error.into()))?,
+        device_id,
         session_id: SessionId::from_bytes(row.get(1)?),
         registered_at: Timestamp(row.get(2)?),
-        address: serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| malformed(3, error.into()))?,
-    })
+        address,
+    }))
 }

@@ -86,6 +86,27 @@ pub async fn what_is_withdrawn_is_gone(stores: &Stores) {
     assert_eq!(list(stores, bob).await, []);
 }
 
+pub async fn what_was_read_and_then_withdrawn_leaves_no_gap(stores: &Stores) {
+    let (_, bob, chat, messages) = told(stores, 8).await;
+    let notifications = &stores.notifications;
+    // Read long after they were written (the messages are of a time long ago), each in one of the two ways.
+    notifications.mark_read(bob, messages[6]).await.unwrap();
+    notifications.mark_chat_read(bob, chat, messages[4]).await.unwrap();
+    for withdrawn in [6, 4, 3] {
+        notifications.withdraw(bob, messages[withdrawn]).await.unwrap();
+        assert!(is_not_found(notifications.mark_read(bob, messages[withdrawn]).await));
+    }
+    let expected = [(7, false), (5, false), (2, true), (1, true), (0, true)].map(|(n, read)| (messages[n], read));
+    assert_eq!(list(stores, bob).await, expected);
+    // A page is as long as it was asked for while there are more.
+    for limit in 1..=5 {
+        let page = notifications.list(bob, None, limit).await.unwrap();
+        assert_eq!(page.iter().map(|one| one.message_id).collect::<Vec<_>>(), expected.map(|(id, _)| id)[..limit]);
+    }
+    notifications.withdraw_chat(bob, chat).await.unwrap();
+    assert_eq!(notifications.list(bob, None, 1).await.unwrap(), []);
+}
+
 pub async fn notices_are_kept_with_their_text_among_the_others(stores: &Stores) {
     let (ann, bob, chat, messages) = told(stores, 2).await;
     let notices = [("Maintenance", "Tonight,\nfrom ten."), ("Done", "Thank you \u{1f64f}")];

@@ -5,7 +5,7 @@ use crate::{
     event::{InboxEvent, Origin},
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message},
-    place::InboxPlace,
+    place::{InboxPlace, NotVisible, is_settling},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -137,5 +137,27 @@ pub trait ChatStore: Send + Sync {
     async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
         let page = self.history(caller, chat, HistoryQuery::Around(message), 1).await?;
         page.messages.into_iter().find(|found| found.id == message).ok_or(StoreError::NotFound)
+    }
+    /// The message that an event tells of, as it is now; `None` when it or its chat is gone. As long as it may still be
+    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again.
+    async fn message_of_event(
+        &self,
+        member: UserId,
+        chat: ChatId,
+        message: MessageId,
+        event: EventId,
+        now: Timestamp,
+    ) -> Result<Option<Message>, StoreError> {
+        match self.message(member, chat, message).await {
+            Err(StoreError::NotFound) if is_settling(event, now) => {}
+            Err(StoreError::NotFound) => return Ok(None),
+            found => return found.map(Some),
+        }
+        // A message never goes away while its chat is there.
+        match self.chat(member, chat).await {
+            Ok(_) => Err(StoreError::unavailable(NotVisible(message))),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

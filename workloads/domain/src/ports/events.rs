@@ -48,9 +48,42 @@ pub enum HandlerError {
     Rejected(String),
 }
 
+impl From<StoreError> for HandlerError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // Only this event is concerned: the others must not wait for what never gets better.
+            StoreError::Unreadable(source) => {
+                let causes = std::iter::successors(Some(&*source as &dyn std::error::Error), |error| error.source());
+                let causes: Vec<String> = causes.map(ToString::to_string).collect();
+                Self::Rejected(format!("what is stored can't be read: {}", causes.join(": ")))
+            }
+            error => Self::Unavailable(error.into()),
+        }
+    }
+}
+
 /// A consumer of platform events. Events may come twice and late.
 #[async_trait]
 pub trait EventHandler: Send + Sync {
     /// Handles events of one partition, in order. When it returns without error, they are not given again.
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::KeyError;
+
+    #[test]
+    fn only_what_can_never_be_read_is_rejected() {
+        let rejected = HandlerError::from(StoreError::from(KeyError::Corrupt));
+        assert!(matches!(&rejected, HandlerError::Rejected(why) if why.contains("was changed")), "{rejected:?}");
+        for passing in [
+            StoreError::from(KeyError::Missing("kek-0002".into())),
+            StoreError::unavailable("away"),
+            StoreError::NotFound,
+        ] {
+            assert!(matches!(HandlerError::from(passing), HandlerError::Unavailable(_)));
+        }
+    }
 }

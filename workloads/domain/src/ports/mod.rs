@@ -28,6 +28,8 @@ pub use search::{
 };
 pub use sessions::SessionStore;
 
+use crate::keyring::KeyError;
+
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -49,6 +51,9 @@ pub enum StoreError {
     /// `reply_to` is not a message of the same chat.
     #[error("reply_to is not a message of this chat")]
     UnknownReply,
+    /// What is stored can't be read: it is damaged, or of another version. Trying again does not help.
+    #[error("what is stored can't be read")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store can't be reached or failed; nothing was written, and trying again may help.
     #[error("the store is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -58,6 +63,21 @@ impl StoreError {
     /// Wraps a driver's error, whose text is for logs only.
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
+    }
+
+    /// Wraps what is wrong with stored data, for logs only.
+    pub fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unreadable(source.into())
+    }
+}
+
+impl From<KeyError> for StoreError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Corrupt => Self::unreadable(error),
+            // A key that is missing may be given later.
+            KeyError::Missing(_) | KeyError::Empty | KeyError::Random => Self::unavailable(error),
+        }
     }
 }
 

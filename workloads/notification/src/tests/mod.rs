@@ -1,12 +1,15 @@
 //! The consumer and the routes over a real chat store, with notifications in memory.
 
 mod devices;
+mod late;
 mod notices;
 mod pushes;
+mod read_only;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +17,7 @@ use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::{Email, Username},
-    clock::HybridClock,
+    clock::{HybridClock, Instant},
     config::PlatformConfig,
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
@@ -23,8 +26,8 @@ use sentinel_domain::{
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
-        AccountStore, ChatStore, EventHandler, NewAccount, NotificationStore, PushSender, SessionStore, StoreError,
-        UnfitAddress,
+        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore,
+        StoreError, UnfitAddress,
     },
     push::{Push, PushAddress, Pushed},
     session::Session,
@@ -40,12 +43,15 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use self::late::Late;
 use crate::{NotificationService, Notifier, Pusher, router};
 
 #[derive(Default)]
 struct Memory {
     kept: Mutex<BTreeMap<(UserId, MessageId), Notification>>,
     preferences: Mutex<HashMap<UserId, Preferences>>,
+    /// Whose preferences are of another version.
+    unreadable: Mutex<Option<UserId>>,
 }
 
 #[async_trait]
@@ -90,6 +96,9 @@ impl NotificationStore for Memory {
     }
 
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        if *self.unreadable.lock().unwrap() == Some(user) {
+            return Err(StoreError::unreadable("unknown field"));
+        }
         Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
     }
 
@@ -158,6 +167,7 @@ struct World {
     notifier: Notifier,
     pusher: Pusher,
     recorder: Arc<Recorder>,
+    memory: Arc<Memory>,
     store: Arc<Sqlite>,
     sessions: HashMap<UserId, SessionId>,
     router: Router,
@@ -201,7 +211,7 @@ impl World {
         (config.push.delay_millis, config.push.notify_delay_millis) = (0, 0);
         let config = Arc::new(config);
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
-        let recorder = Arc::new(Recorder::default());
+        let (recorder, memory) = (Arc::new(Recorder::default()), Arc::new(Memory::default()));
         let mut sessions = HashMap::new();
         for &user_id in &members {
             let (id, now) = (SessionId(Uuid::new_v4()), Timestamp::now());
@@ -214,7 +224,7 @@ impl World {
             accounts: store.clone(),
             sessions: store.clone(),
             chats: store.clone(),
-            notifications: Arc::new(Memory::default()),
+            notifications: memory.clone(),
             devices: store.clone(),
             pushes: recorder.clone(),
             administration: store.clone(),
@@ -227,7 +237,26 @@ impl World {
         let limits = Arc::new(RateLimits::new(&config.limits));
         let router = layers::apply(routes, &config, tokens, limits);
         let (notifier, pusher) = (Notifier(service.clone()), Pusher(service.clone()));
-        Self { service, notifier, pusher, recorder, store, sessions, router, chat, ann, bob, _folder: folder }
+        Self { service, notifier, pusher, recorder, memory, store, sessions, router, chat, ann, bob, _folder: folder }
+    }
+
+    /// The same service over another view of the chats.
+    fn service_over(&self, chats: Arc<dyn ChatStore>) -> NotificationService {
+        let NotificationService { accounts, sessions, notifications, devices, pushes, .. } = &*self.service;
+        let NotificationService { administration, fanout, tokens, keyring, config, .. } = &*self.service;
+        NotificationService {
+            accounts: accounts.clone(),
+            sessions: sessions.clone(),
+            chats,
+            notifications: notifications.clone(),
+            devices: devices.clone(),
+            pushes: pushes.clone(),
+            administration: administration.clone(),
+            fanout: fanout.clone(),
+            tokens: tokens.clone(),
+            keyring: keyring.clone(),
+            config: config.clone(),
+        }
     }
 
     async fn send(&self, sender_id: UserId, text: &str) -> Message {
@@ -252,6 +281,16 @@ impl World {
         };
         self.notifier.handle(std::slice::from_ref(&event)).await.unwrap();
         self.pusher.handle(&[event]).await.unwrap();
+    }
+
+    /// That a message was written.
+    fn event(&self, message: &Message) -> PlatformEvent {
+        PlatformEvent {
+            event_id: EventId(message.id.0),
+            chat_id: self.chat.id,
+            members: self.chat.members,
+            change: Change::Written { message_id: message.id, sender_id: message.sender_id },
+        }
     }
 
     async fn written(&self, message: &Message) {
@@ -341,9 +380,46 @@ async fn later_events_read_and_withdraw() {
     assert_eq!(world.kept(world.bob).await, [(second.id, true), (first.id, true)]);
     world.tell(Change::ChatDeleted).await;
     assert_eq!(world.kept(world.bob).await, []);
-    let gone = Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann };
-    world.tell(gone).await;
+    let never_seen = MessageId(Instant { millis: 1_750_000_000_000, counter: 0 }.id(0));
+    world.tell(Change::Written { message_id: never_seen, sender_id: world.ann }).await;
+    world.store.delete_account(world.ann).await.unwrap();
+    world.tell(Change::Written { message_id: MessageId(Uuid::now_v7()), sender_id: world.ann }).await;
     assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
+}
+
+#[tokio::test]
+async fn a_message_that_becomes_visible_after_its_event_is_told_and_pushed_all_the_same() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let message = world.send(world.ann, "hi").await;
+    let event = world.event(&message);
+    let late = || Arc::new(world.service_over(Arc::new(Late::new(world.store.clone(), 2))));
+    Notifier(late()).handle(std::slice::from_ref(&event)).await.unwrap();
+    assert_eq!(world.kept(world.bob).await, [(message.id, false)]);
+    let pusher = Pusher(late());
+    for _ in 0..2 {
+        let not_yet = pusher.handle(std::slice::from_ref(&event)).await;
+        assert!(matches!(not_yet, Err(HandlerError::Unavailable(_))), "{not_yet:?}");
+    }
+    pusher.handle(&[event]).await.unwrap();
+    assert_eq!(world.recorder.pushed().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_rejected_and_holds_up_nobody() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    *world.memory.unreadable.lock().unwrap() = Some(world.bob);
+    let event = world.event(&world.send(world.ann, "hi").await);
+    for handler in [&world.notifier as &dyn EventHandler, &world.pusher] {
+        let began = std::time::Instant::now();
+        let rejected = handler.handle(std::slice::from_ref(&event)).await;
+        assert!(matches!(rejected, Err(HandlerError::Rejected(_))), "{rejected:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "it is not tried again and again");
+    }
+    *world.memory.unreadable.lock().unwrap() = None;
+    world.notifier.handle(&[event]).await.unwrap();
+    assert_eq!(world.kept(world.bob).await.len(), 1);
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use sentinel_domain::{
     push::{Device, DeviceId},
 };
 
-use super::*;
+use super::{read_only::ReadOnly, *};
 
 impl World {
-    async fn device(&self, user_id: UserId, token: &str) {
+    pub(super) async fn device(&self, user_id: UserId, token: &str) {
         let device = Device {
             user_id,
             device_id: DeviceId::parse(token).unwrap(),
@@ -101,19 +101,54 @@ async fn many_messages_at_once_make_one_push_of_the_newest() {
     world.device(world.bob, "phone").await;
     let mut events = Vec::new();
     for number in 0..5 {
-        let message = world.send(world.ann, &number.to_string()).await;
-        events.push(PlatformEvent {
-            event_id: EventId(message.id.0),
-            chat_id: world.chat.id,
-            members: world.chat.members,
-            change: Change::Written { message_id: message.id, sender_id: world.ann },
-        });
+        events.push(world.event(&world.send(world.ann, &number.to_string()).await));
     }
     world.notifier.handle(&events).await.unwrap();
     world.pusher.handle(&events).await.unwrap();
     let pushed = world.recorder.pushed();
     assert_eq!((pushed.len(), pushed[0].1.badge), (1, 5));
     assert_eq!(EventId::from(pushed[0].1.message_id), events[4].event_id);
+}
+
+#[tokio::test]
+async fn when_the_newest_message_is_deleted_the_one_before_it_is_pushed() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let mut sent = Vec::new();
+    for number in 0..4 {
+        sent.push(world.send(world.ann, &number.to_string()).await);
+    }
+    let events: Vec<_> = sent.iter().map(|message| world.event(message)).collect();
+    for deleted in [&sent[2], &sent[3]] {
+        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+    }
+    world.pusher.handle(&events).await.unwrap();
+    let pushed = world.recorder.pushed();
+    assert_eq!(pushed.iter().map(|(_, push)| push.message_id).collect::<Vec<_>>(), [sent[1].id]);
+    for deleted in &sent[..2] {
+        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+    }
+    world.pusher.handle(&events).await.unwrap();
+    assert_eq!(world.pushed_to(), [""; 0], "nothing is left to tell of");
+}
+
+#[tokio::test]
+async fn devices_are_told_once_while_nothing_can_be_written() {
+    for failing in [1, usize::MAX] {
+        let world = World::new().await;
+        for token in ["phone", "gone"] {
+            world.device(world.bob, token).await;
+        }
+        let mut service = world.service_over(world.store.clone());
+        service.devices = Arc::new(ReadOnly::new(world.store.clone(), failing));
+        let event = world.event(&world.send(world.ann, "1").await);
+        Pusher(Arc::new(service)).handle(std::slice::from_ref(&event)).await.unwrap();
+        assert_eq!(world.pushed_to(), ["gone", "phone"], "once, and the event is not given back");
+        if failing == 1 {
+            world.pusher.handle(&[event]).await.unwrap();
+            assert_eq!(world.pushed_to(), [""; 0], "it was remembered by a later try");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sentinel_domain::{
+    keyring::KeyError,
     mail::{QueuedMail, retry_seconds},
     ports::StoreError,
     time::Timestamp,
@@ -76,6 +77,8 @@ fn is_hopeless(error: &MailError, attempts: u32) -> bool {
     match error {
         // A refusal for good may be a fault of the relay's configuration that somebody is about to mend.
         MailError::Refused(error) => error.is_permanent() && attempts >= REFUSALS,
+        // While a newer key is rolled out, another process has it, or this one after its next start.
+        MailError::Sealed(KeyError::Missing(_)) => false,
         _ => true,
     }
 }

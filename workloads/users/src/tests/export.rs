@@ -6,7 +6,7 @@ use axum::{body::Body, http::Request};
 use futures::StreamExt;
 use sentinel_domain::{
     clock::Instant,
-    ids::{ChatId, MediaId, MessageId, SessionId, UserId},
+    ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
     media::{ContentType, Media, MediaState, Picture, Shown},
     message::{Chat, Message, MessageKind},
     notification::{MutedChat, Preferences, QuietHours},
@@ -68,6 +68,32 @@ async fn everything_about_the_caller_and_nothing_else_is_exported() {
     assert!(messages[0]["message"].as_str().unwrap().contains("second line"));
     assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "media": 0, "chats": 2, "messages": 350 }));
     assert!(!answer.text.contains("argon2"));
+}
+
+#[tokio::test]
+async fn a_chat_that_moves_up_while_the_export_runs_is_in_it_once() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let id: UserId = ann.id.parse().unwrap();
+    let chats: Vec<_> = (1..=250).map(|n| chat([id, UserId(Uuid::from_u128(n))], 1)).collect();
+    let at = |millis: i64| EventId(Instant { millis: millis.unsigned_abs(), counter: 0 }.id(0));
+    let now = Timestamp::now().0;
+    {
+        let mut data = app.memory.data();
+        // One that is far down is written to while the first is exported.
+        data.moves = Some((chats[3].0.id, at(now + 10)));
+        data.activity = (0_i64..).zip(&chats).map(|(n, (chat, _))| (chat.id, at(now - 86_400_000 + n))).collect();
+        data.chats = chats;
+    }
+    let answer = app.get("/me/export", &ann).await;
+    let lines = lines(&answer.text);
+    for kind in ["chat", "message"] {
+        let of_kind = lines.iter().filter(|line| line["record"] == kind);
+        let chats: Vec<String> = of_kind.map(|line| line["chat_id"].to_string()).collect();
+        let distinct: std::collections::HashSet<&String> = chats.iter().collect();
+        assert_eq!((chats.len(), distinct.len()), (250, 250), "{kind}");
+    }
+    assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "media": 0, "chats": 250, "messages": 250 }));
 }
 
 #[tokio::test]

@@ -2,14 +2,20 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use sentinel_domain::time::Timestamp;
+use sentinel_domain::{
+    config::MailConfig,
+    keyring::{KEY_BYTES, Keyring},
+    mail::QueuedMail,
+    time::Timestamp,
+};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     app::{App, Client, PASSWORD},
     relay::{SmtpServer, Taken},
 };
-use crate::mail::send_queued;
+use crate::mail::{Mail, send_queued};
 
 /// An app whose mail is sent, and the relay.
 async fn mailing() -> (App, SmtpServer) {
@@ -119,6 +125,56 @@ async fn mail_that_the_relay_does_not_take_is_sent_later() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), gone).await.expect("what was sent leaves the queue");
+}
+
+#[tokio::test]
+async fn mail_that_a_process_with_a_newer_key_queued_waits_for_the_key() {
+    let (app, _server) = mailing().await;
+    let keys = [("kek-0001".to_owned(), [7; KEY_BYTES]), ("kek-0002".to_owned(), [8; KEY_BYTES])];
+    let id = Uuid::now_v7();
+    let sealed = Keyring::new(keys.into()).unwrap().seal("mail", id.as_bytes(), b"{}").unwrap();
+    let mail = QueuedMail { id, sealed, expires_at: Timestamp::now().plus_seconds(3600), attempts: 0 };
+    app.memory.data().mail.push((mail, Timestamp(0)));
+    app.service.mail_waits.notify_one();
+    let postponed = async {
+        loop {
+            let (mail, due) = app.memory.data().mail.first().cloned().expect("it is not given up");
+            if mail.attempts == 1 && due > Timestamp(0) && due < Timestamp::now().plus_seconds(60) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), postponed).await.expect("it is tried again soon");
+}
+
+/// What the rule of `spec.mail.from` lets through has to be what mail can be sent from: anything else ends the process.
+#[test]
+fn senders_that_a_resource_may_name_can_be_used() {
+    let from = |from: &str| {
+        let config =
+            json!({ "host": "smtp.example.com", "port": 465, "from": from, "baseUrl": "https://chat.example.com" });
+        let config: MailConfig = serde_json::from_value(config).unwrap();
+        Mail::new(&config, None, None)
+    };
+    for good in [
+        "chat@example.com",
+        " chat@example.com ",
+        "<chat@example.com>",
+        "Chat <chat@example.com>",
+        "Chat<chat@example.com>",
+        "Dr. Chat & Co. <no-reply+1@mail.example.com>",
+        "O'Neil's Grüße <a.b@münchen.example>",
+        "\"Chat, Inc. (EU)\" <chat@example.com>",
+        "The \"Chat\" <chat@localhost>",
+    ] {
+        assert!(from(good).is_ok(), "{good}");
+    }
+    for wrong in
+        ["Chat chat@example.com", "Chat <chat@example.com", "a@b@c", "a@b, c@d", ".a@example.com", "Chat: x <a@b>"]
+    {
+        assert!(from(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,10 @@ pub struct Data {
     pub sessions: BTreeMap<SessionId, Session>,
     pub blocks: Vec<(UserId, UserId, Timestamp)>,
     pub chats: Vec<(Chat, Vec<Message>)>,
+    /// Where in the list chats are that are not where their id puts them.
+    pub activity: BTreeMap<ChatId, EventId>,
+    /// A chat that moves when a history is read for the first time.
+    pub moves: Option<(ChatId, EventId)>,
     /// In the order of their ids.
     pub media: Vec<Media>,
     pub devices: Vec<Device>,
@@ -277,7 +281,7 @@ impl ChatStore for Memory {
             chat: chat.clone(),
             last_message: None,
             unread: 0,
-            activity: EventId(chat.id.0),
+            activity: data.activity.get(&chat.id).copied().unwrap_or(EventId(chat.id.0)),
         };
         let mut summaries: Vec<_> =
             own.map(summary).filter(|it| before.is_none_or(|before| it.activity < before)).collect();
@@ -309,7 +313,10 @@ impl ChatStore for Memory {
         query: HistoryQuery,
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
-        let data = self.up()?;
+        let mut data = self.up()?;
+        if let Some((chat, activity)) = data.moves.take() {
+            data.activity.insert(chat, activity);
+        }
         let (_, messages) =
             data.chats.iter().find(|(it, _)| it.id == chat && it.has(caller)).ok_or(StoreError::NotFound)?;
         let before = match query {

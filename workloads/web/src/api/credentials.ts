@@ -16,6 +16,9 @@ interface Stored extends Identity {
 
 /** A token is renewed when it has less than this left. */
 const RENEW_BEFORE_MS = 30_000;
+/** With these codes (and 401) the server says that a session is over. Any other refusal may come from what is between us
+ * and it: a portal that wants a log-in of its own, a firewall. */
+const OVER = new Set(['invalid_refresh_token', 'refresh_expired', 'refresh_reused']);
 
 let access: { token: string; until: number } | null = null;
 let refreshing: Promise<string> | null = null;
@@ -40,8 +43,8 @@ async function keep(tokens: Tokens): Promise<void> {
 
 /** Takes the tokens of a log-in. What another account left here is removed first. */
 export async function adopt(tokens: Tokens): Promise<Identity> {
-  const previous = await stored();
-  if (previous?.user_id !== tokens.user_id) await database.clearAll();
+  const previous = (await stored())?.user_id ?? (await database.get<string>('session', 'owner'));
+  if (previous !== tokens.user_id) await database.clearAll();
   await keep(tokens);
   return { user_id: tokens.user_id, username: tokens.username };
 }
@@ -50,6 +53,15 @@ export async function adopt(tokens: Tokens): Promise<Identity> {
 export async function forget(): Promise<void> {
   access = null;
   await database.clearAll();
+}
+
+/** The session is over though its user did not end it: messages not sent yet stay, for the same user to log in again. */
+export async function lapse(): Promise<void> {
+  access = null;
+  const session = await stored();
+  if (session) await database.put('session', 'owner', session.user_id);
+  await database.remove('session', ['current']);
+  await database.clear(['chats', 'messages', 'meta']);
 }
 
 /** Runs `work` in one tab at a time. Without locks (a page that is not secure) the server's grace of 30 s for a used
@@ -70,7 +82,7 @@ async function renew(): Promise<string> {
       await keep(tokens);
       return tokens.access_token;
     } catch (error) {
-      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+      if (error instanceof ApiError && error.status === 401 && OVER.has(error.code)) {
         access = null;
         ended?.();
       }

@@ -110,12 +110,15 @@ export async function removeAll(store: Store, prefix: string): Promise<void> {
   return committed(transaction);
 }
 
-/** Removes everything of everybody. */
-export async function clearAll(): Promise<void> {
-  for (const store of STORES) kept(store).clear();
+/** Removes all that these stores hold. */
+export async function clear(stores: readonly Store[]): Promise<void> {
+  for (const store of stores) kept(store).clear();
   const database = await open();
   if (!database) return;
-  const transaction = database.transaction([...STORES], 'readwrite');
-  for (const store of STORES) transaction.objectStore(store).clear();
+  const transaction = database.transaction([...stores], 'readwrite');
+  for (const store of stores) transaction.objectStore(store).clear();
   return committed(transaction);
 }
+
+/** Removes everything of everybody. */
+export const clearAll = (): Promise<void> => clear(STORES);

@@ -1,7 +1,9 @@
-// What was written but not sent, of each chat; it lasts as long as the tab.
+// What was written but not sent, of each chat; it lasts as long as the tab and the session.
 import { signal } from '@preact/signals';
+import { onReset } from './state';
 
 export const drafts = signal<ReadonlyMap<string, string>>(new Map());
+onReset(() => { drafts.value = new Map(); });
 
 export function setDraft(chat_id: string, text: string): void {
   if ((drafts.value.get(chat_id) ?? '') === text) return;

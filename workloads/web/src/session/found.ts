@@ -1,5 +1,6 @@
 // The hit of a search that was jumped to last: its words are marked where it stands, too, for a while.
 import { signal } from '@preact/signals';
+import { onReset } from './state';
 
 interface Found {
   readonly message_id: string;
@@ -11,6 +12,7 @@ interface Found {
 const SHOWN_MS = 10_000;
 
 export const found = signal<Found | null>(null);
+onReset(() => { found.value = null; });
 
 export function showFound(one: Found): void {
   found.value = one;

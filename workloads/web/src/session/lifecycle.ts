@@ -1,6 +1,6 @@
 // Log-in to log-out: starts and stops everything that belongs to an account, in all tabs.
 import * as accounts from '../api/accounts';
-import { forget, onEnded, stored, type Identity } from '../api/credentials';
+import { lapse, onEnded, stored, type Identity } from '../api/credentials';
 import { detach } from './cache';
 import { start, stop } from './live';
 import { unsubscribe } from './push';
@@ -37,11 +37,19 @@ export async function register(username: string, password: string, email: string
   await enter(who);
 }
 
+/** The user is logging out: if the session turns out to be over already, that is no news. */
+let leaving = false;
+
 export async function logout(): Promise<void> {
-  stop();
-  await unsubscribe().catch(() => undefined);
-  await accounts.logout();
-  leave(null);
+  leaving = true;
+  try {
+    stop();
+    await unsubscribe().catch(() => undefined);
+    await accounts.logout();
+    leave(null);
+  } finally {
+    leaving = false;
+  }
 }
 
 export async function deleteAccount(password: string): Promise<void> {
@@ -52,9 +60,9 @@ export async function deleteAccount(password: string): Promise<void> {
 
 /** The server says that the session is over. */
 async function end(reason: 'ended'): Promise<void> {
-  if (!identity.value) return;
+  if (!identity.value || leaving) return;
   stop();
-  await forget();
+  await lapse();
   leave(reason);
 }
 

@@ -7,7 +7,7 @@ import { loaded, opened } from '../store/chats';
 import { touch } from './cache';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
-import { blocked, chats, current, identity, listed, me } from './state';
+import { blocked, chats, current, identity, listed, me, onReset } from './state';
 import { localToast } from './toasts';
 
 let soon: ReturnType<typeof setTimeout> | null = null;
@@ -15,9 +15,10 @@ let soon: ReturnType<typeof setTimeout> | null = null;
 /** Loads the list. */
 export async function reload(): Promise<void> {
   const owner = me.value;
+  const before = chats.value;
   const entries = await fetchChats();
   if (me.value !== owner) return;
-  chats.value = loaded(chats.value, entries, me.value, Date.now());
+  chats.value = loaded(chats.value, entries, me.value, Date.now(), before);
   listed.value = true;
   touch();
   confirmSoon();
@@ -30,6 +31,7 @@ export async function reload(): Promise<void> {
 
 /** Messages of chats that were not in the list yet: who wrote them is known when it has been loaded. */
 const newcomers: Message[] = [];
+onReset(() => { newcomers.length = 0; });
 
 /** Loads the list because of a message of a chat that is not in it, and tells of the message then. */
 export function reloadFor(message: Message): void {

@@ -59,6 +59,8 @@ export function stop(): void {
   window.removeEventListener('offline', lost);
   document.removeEventListener('visibilitychange', onVisible);
   socket.close();
+  // It is not heard of any more, also not that it is lost.
+  unwatched();
 }
 
 let waiting: [string, unknown][] = [];

@@ -5,16 +5,19 @@ import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
 import { muted } from '../store/chats';
 import { touch } from './cache';
-import { chats, lacks } from './state';
+import { chats, lacks, me, onReset } from './state';
 
 /** A chat is muted until somebody unmutes it; the server wants a time. */
 const FOR_GOOD_MS = 10 * 365 * 86_400_000;
 
 export const preferences = signal<Preferences | null>(null);
+onReset(() => { preferences.value = null; });
 
 export async function loadPreferences(): Promise<Preferences | null> {
+  const owner = me.value;
   try {
-    preferences.value = await call<Preferences>('GET', '/notifications/preferences');
+    const loaded = await call<Preferences>('GET', '/notifications/preferences');
+    if (me.value === owner) preferences.value = loaded;
   } catch (error) {
     if (!(error instanceof ApiError) || !error.absent) throw error;
     lacks('notifications');
@@ -23,8 +26,10 @@ export async function loadPreferences(): Promise<Preferences | null> {
 }
 
 export async function savePreferences(change: (now: Preferences) => Preferences): Promise<void> {
+  const owner = me.value;
   const now = (await loadPreferences()) ?? {};
-  preferences.value = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
+  const saved = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
+  if (me.value === owner) preferences.value = saved;
 }
 
 export async function muteChat(chat_id: string, on: boolean): Promise<void> {

@@ -60,7 +60,14 @@ export function setTimeline(chat_id: string, timeline: Timeline | null): void {
   timelines.value = next;
 }
 
-/** Back to what a page is when it has just been opened. */
+const resets: (() => void)[] = [];
+
+/** For modules that keep something of an account themselves: how to forget it. */
+export function onReset(forget: () => void): void {
+  resets.push(forget);
+}
+
+/** Back to what a page is when it has just been opened: the next user of the tab finds nothing of the last one. */
 export function reset(): void {
   account.value = null;
   listed.value = false;
@@ -72,4 +79,6 @@ export function reset(): void {
   blocked.value = new Set();
   current.value = null;
   visibleUpTo.value = null;
+  announcement.value = '';
+  for (const forget of resets) forget();
 }

@@ -5,7 +5,7 @@ import type { Chat } from '../store/chats';
 import { newId } from '../store/ids';
 import { strings } from '../i18n/en';
 import { preferences } from './preferences';
-import { current, watching } from './state';
+import { current, onReset, watching } from './state';
 
 export interface Toast {
   readonly id: string;
@@ -24,6 +24,11 @@ export const toasts = signal<readonly Toast[]>([]);
 export const serverTells = signal(false);
 
 const told = new Set<string>();
+
+onReset(() => {
+  toasts.value = [];
+  told.clear();
+});
 
 export function toast(one: Partial<Toast> & { header: string }): void {
   const made: Toast = { kind: 'info', body: '', chat_id: null, message_id: null, ...one, id: newId() };

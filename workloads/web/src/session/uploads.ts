@@ -6,7 +6,7 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { newId } from '../store/ids';
 import { learn } from './media';
-import { features, lacks } from './state';
+import { features, lacks, onReset } from './state';
 import { toast } from './toasts';
 
 export interface Uploading {
@@ -32,6 +32,13 @@ const PICTURES = /^image\/(jpeg|png|gif|webp)$/;
 export const uploads = signal<ReadonlyMap<string, readonly Uploading[]>>(new Map());
 const files = new Map<string, File>();
 const stops = new Map<string, AbortController>();
+
+/** Nothing of the last user is sent any further. */
+onReset(() => {
+  for (const stop of stops.values()) stop.abort();
+  for (const list of uploads.value.values()) release(list);
+  uploads.value = new Map();
+});
 
 const listOf = (chat_id: string): readonly Uploading[] => uploads.value.get(chat_id) ?? [];
 

@@ -20,21 +20,24 @@ export type Chats = ReadonlyMap<string, Chat>;
 
 const withChat = (chats: Chats, chat: Chat): Chats => new Map(chats).set(chat.chat_id, chat);
 
-/** The server's list. It is newer than what is known, except for what came by itself while it was on its way. */
-export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, now: number): Chats {
+/** The server's list. It is newer than what is known, except for what came by itself while it was on its way: `before`
+ * is what was known when it was asked for. The list comes in pages, so a chat that moves up meanwhile can be in none. */
+export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, now: number, before: Chats = known): Chats {
   let above = now;
   const chats = new Map<string, Chat>();
   for (const entry of entries) {
-    const before = known.get(entry.chat_id);
+    const chat = known.get(entry.chat_id);
+    // Deleted while the list was on its way.
+    if (!chat && before.has(entry.chat_id)) continue;
     let last = entry.last_message ?? null;
     let unread = entry.unread;
-    if (before?.last && (!last || before.last.message_id > last.message_id)) {
-      last = before.last;
-      unread = before.unread;
+    if (chat?.last && (!last || chat.last.message_id > last.message_id)) {
+      last = chat.last;
+      unread = chat.unread;
     }
-    above = last ? timeOf(last.message_id) : Math.min(above - 1, before?.activity ?? above);
-    const mine = advance(before?.mine ?? NO_MARKS, entry.delivered_up_to, entry.read_up_to);
-    const theirs = before?.theirs ?? NO_MARKS;
+    above = last ? timeOf(last.message_id) : Math.min(above - 1, chat?.activity ?? above);
+    const mine = advance(chat?.mine ?? NO_MARKS, entry.delivered_up_to, entry.read_up_to);
+    const theirs = chat?.theirs ?? NO_MARKS;
     chats.set(entry.chat_id, {
       chat_id: entry.chat_id,
       peer: entry.peer,
@@ -46,6 +49,8 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
       activity: above,
     });
   }
+  // Opened or changed meanwhile: what the list does not say of it is no news.
+  for (const [chat_id, chat] of known) if (!chats.has(chat_id) && before.get(chat_id) !== chat) chats.set(chat_id, chat);
   return chats;
 }
 

@@ -4,7 +4,7 @@ import { reachable } from '../api/media';
 import type { Media } from '../api/types';
 import { strings } from '../i18n/en';
 import { sizeOf } from '../i18n/times';
-import { media, want } from '../session/media';
+import { follow, media, want } from '../session/media';
 import { Dialog } from './Dialog';
 import { FileIcon } from './icons';
 
@@ -34,6 +34,21 @@ function fit(one: Media): { width: number; height: number } {
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }
 
+/** What a link to a file has. */
+const linkTo = (one: Media) => ({
+  href: reachable(one.url),
+  target: '_blank',
+  rel: 'noopener noreferrer',
+  download: one.filename ?? '',
+  onClick: (event: Event) => void follow(event, one.media_id, open),
+});
+
+/** Opens an address as a click on a link to it would. */
+function open(one: Media): void {
+  const { href, target, rel, download } = linkTo(one);
+  Object.assign(document.createElement('a'), { href, target, rel, download }).click();
+}
+
 function Picture({ one }: { one: Media }) {
   const [open, setOpen] = useState(false);
   const [broken, setBroken] = useState(0);
@@ -53,7 +68,7 @@ function Picture({ one }: { one: Media }) {
         <Dialog title={name} class="viewer" onClose={() => setOpen(false)}>
           <img src={reachable(one.url)} alt={strings.pictureNamed(name)} {...(one.width && one.height ? { width: one.width, height: one.height } : {})} />
           <div class="dialog-buttons">
-            <a class="button" href={reachable(one.url)} target="_blank" rel="noopener noreferrer" download={one.filename ?? ''}>{strings.download(sizeOf(one.size))}</a>
+            <a class="button" {...linkTo(one)}>{strings.download(sizeOf(one.size))}</a>
             <button type="button" class="button button-main" onClick={() => setOpen(false)}>{strings.close}</button>
           </div>
         </Dialog>
@@ -65,7 +80,7 @@ function Picture({ one }: { one: Media }) {
 function FileCard({ one }: { one: Media }) {
   const name = one.filename || strings.aFile;
   return (
-    <a class="file" href={reachable(one.url)} target="_blank" rel="noopener noreferrer" download={one.filename ?? ''} aria-label={strings.download(name)} data-testid="file-link" onClick={() => want(one.media_id)}>
+    <a class="file" {...linkTo(one)} aria-label={strings.download(name)} data-testid="file-link">
       <FileIcon />
       <span class="file-text"><strong dir="auto">{name}</strong><span>{sizeOf(one.size)}</span></span>
     </a>

@@ -1,12 +1,11 @@
 // The field to write in: answers, edits, files, emoji.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
-import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { drafts, setDraft } from '../session/drafts';
-import { edit, send } from '../session/sending';
+import { saveEdit } from '../session/editing';
+import { send } from '../session/sending';
 import { features, me, timelines } from '../session/state';
-import { toast } from '../session/toasts';
 import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -33,12 +32,15 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const [text, setText] = useState(drafts.value.get(chat_id) ?? '');
+  const [saving, setSaving] = useState<Message | null>(null);
   const files = uploads.value.get(chat_id) ?? [];
   const editing = answering?.kind === 'edit' ? answering.message : null;
   const excess = bytesOf(text) - BYTES_MAX;
   const waiting = files.some((file) => file.state !== 'done');
   const empty = text.trim() === '' && (editing !== null || files.length === 0);
-  const ready = !empty && excess <= 0 && (editing !== null || !waiting);
+  const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
+  const latest = useRef({ editing, text });
+  latest.current = { editing, text };
 
   useEffect(() => { if (!coarse.matches) field.current?.focus(); }, []);
   useEffect(() => {
@@ -72,11 +74,11 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
     if (!ready) return;
     const message = text.trim();
     if (editing) {
-      const { message_id } = editing;
-      if (message !== editing.message) {
-        edit(chat_id, message_id, message).catch((error: unknown) => toast({ kind: 'error', header: faultText(error) }));
-      }
-      leave();
+      setSaving(editing);
+      void saveEdit(editing, message, () => {
+        // What was written or turned to meanwhile stays.
+        if (latest.current.editing === editing && latest.current.text === text) leave();
+      }).finally(() => setSaving((now) => (now === editing ? null : now)));
       return;
     }
     const media = takeUploads(chat_id);

@@ -1,0 +1,141 @@
+import './page';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { adopt, forget, token } from '../src/api/credentials';
+import * as database from '../src/idb/database';
+import { drafts, setDraft } from '../src/session/drafts';
+import { apply } from '../src/session/events';
+import { found, showFound } from '../src/session/found';
+import { begin, login, logout } from '../src/session/lifecycle';
+import { stop } from '../src/session/live';
+import { learn, media, want } from '../src/session/media';
+import { loadPreferences, preferences } from '../src/session/preferences';
+import { send } from '../src/session/sending';
+import { announcement, chats, current, endedReason, identity, link, outbox } from '../src/session/state';
+import { messageToast, toasts } from '../src/session/toasts';
+import { addFiles, uploads } from '../src/session/uploads';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
+
+vi.mock('../src/socket/connection', () => ({
+  ask: vi.fn(), tell: () => undefined, connected: () => false, open: () => undefined, close: () => undefined, hurry: () => undefined,
+}));
+vi.stubGlobal('location', { hash: '' });
+
+const USERS: Record<string, string> = { ann: ANN, bob: BOB };
+const tokensOf = (username: string) => ({
+  username, user_id: USERS[username]!, access_token: `access-${username}`, refresh_token: `refresh-${username}`, token_type: 'Bearer', expires_in: 900,
+});
+/** What a refresh is answered with. */
+let refresh: () => Response;
+const over = () => new Response(JSON.stringify({ code: 'invalid_refresh_token', detail: '' }), { status: 401 });
+
+/** What was asked, and what was given up. */
+const asked: string[] = [];
+const aborted: string[] = [];
+/** The answer to the details of a file. */
+let details: Promise<Response>;
+
+vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
+  const path = new URL(url).pathname;
+  asked.push(path);
+  if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
+  if (path === '/token/refresh') return refresh();
+  if (path === '/media/late/details') return details;
+  if (path === '/media/uploads') {
+    return new Promise<Response>((_, reject) => {
+      init.signal!.addEventListener('abort', () => { aborted.push(path); reject(init.signal!.reason); });
+    });
+  }
+  return path === '/logout' ? new Response('{"code":"session_ended","detail":""}', { status: 401 }) : new Response('{}');
+}));
+
+const texts = () => outbox.value.map((one) => one.message);
+/** Ann has written something that could not be sent. */
+async function annWroteOffline() {
+  await adopt(tokensOf('ann'));
+  await begin();
+  link.value = 'offline';
+  send({ chat_id: CHAT, message: 'from a tunnel' });
+  await vi.waitFor(async () => expect(await database.all('outbox')).toHaveLength(1));
+}
+async function sessionEnds() {
+  refresh = over;
+  await expect(token(true)).rejects.toMatchObject({ code: 'invalid_refresh_token' });
+  await vi.waitFor(() => expect(identity.value).toBeNull());
+}
+
+beforeEach(async () => {
+  await forget();
+  identity.value = undefined;
+});
+afterEach(stop);
+
+test('a page of a network in place of an answer logs nobody out', async () => {
+  await annWroteOffline();
+  refresh = () => new Response('<html>Welcome to our network</html>', { status: 403 });
+  await expect(token(true)).rejects.toMatchObject({ status: 403 });
+  expect(identity.value?.user_id).toBe(ANN);
+  expect(texts()).toEqual(['from a tunnel']);
+  expect(await database.all('outbox')).toHaveLength(1);
+});
+
+test('a session that ends by itself leaves what was not sent to the same user', async () => {
+  await annWroteOffline();
+  await database.put('messages', CHAT, { chat_id: CHAT, messages: [], older: false });
+  await sessionEnds();
+  expect(endedReason.value).toBe('ended');
+  expect(texts()).toEqual([]);
+  expect(await database.all('messages')).toEqual([]);
+  expect(JSON.stringify(await database.all('session'))).not.toContain('refresh-ann');
+  await login('ann', 'secret');
+  expect(texts()).toEqual(['from a tunnel']);
+});
+
+test('nobody else gets what was not sent', async () => {
+  await annWroteOffline();
+  await sessionEnds();
+  await login('bob', 'secret');
+  expect(texts()).toEqual([]);
+  expect(await database.all('outbox')).toEqual([]);
+});
+
+test('logging out leaves nothing, also when the session was over already', async () => {
+  await annWroteOffline();
+  refresh = over;
+  await logout();
+  expect([identity.value, endedReason.value]).toEqual([null, null]);
+  for (const store of ['session', 'chats', 'messages', 'outbox', 'meta'] as const) expect(await database.all(store)).toEqual([]);
+});
+
+test('the next user of the tab finds nothing of the last one', async () => {
+  const file = { media_id: 'f', content_type: 'text/plain', size: 3, url: '/f', filename: 'hers.txt' };
+  refresh = over;
+  await adopt(tokensOf('ann'));
+  await begin();
+  chats.value = loaded(new Map(), [entry()], ANN, Date.now());
+  current.value = CHAT;
+  setDraft(CHAT, 'half a sentence');
+  addFiles(CHAT, [new File(['abc'], 'hers.txt', { type: 'text/plain' })]);
+  learn(file);
+  let answer = (_: Response) => undefined as void;
+  details = new Promise((resolve) => { answer = resolve; });
+  want('late');
+  await loadPreferences();
+  apply('receive_message', message(1), true);
+  messageToast('Bob', 'for Ann only', CHAT, idAt(2));
+  showFound({ message_id: idAt(1), text: 'for Ann only', ranges: [] });
+  await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(['/media/uploads', '/media/late/details'])));
+  const left = () => [drafts, uploads, media, preferences, toasts, announcement, found].map(({ value }) => (value instanceof Map ? value.size : Array.isArray(value) ? value.length : value || null));
+  expect(left()).toEqual([1, 1, 1, {}, 1, expect.stringContaining('text 1'), expect.anything()]);
+  await logout();
+  await login('bob', 'secret');
+  const late = new Response(JSON.stringify({ ...file, media_id: 'late' }));
+  answer(late);
+  await vi.waitFor(() => expect(late.bodyUsed).toBe(true));
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(aborted).toEqual(['/media/uploads']);
+  expect(left()).toEqual([0, 0, 0, null, 0, null, null]);
+  // Bob has this chat, too, and hears of the same message.
+  messageToast('Ann', 'for Bob', CHAT, idAt(2));
+  expect(toasts.value).toMatchObject([{ body: 'for Bob' }]);
+});
