@@ -22,13 +22,15 @@ stop() {
   wait "$server" || { echo "the server did not stop cleanly" >&2; return 1; }
   server=
 }
-# start LIMITS: starts a server on a free port and sets url
+# start LIMITS [FLAG...]: starts a server on a free port and sets url
 start() {
-  target/debug/sentinel standalone --listen 127.0.0.1:0 --data "$data/store" --cors-origin "$origin" --limits "$1" \
-    >"$data/$1.out" 2>"$data/$1.log" &
+  limits=$1
+  shift
+  target/debug/sentinel standalone --listen 127.0.0.1:0 --data "$data/store" --cors-origin "$origin" \
+    --limits "$limits" "$@" >"$data/$limits.out" 2>"$data/$limits.log" &
   server=$!
   for _ in $(seq 100); do
-    url=$(sed -nE 's/^.*ready at (http:\/\/[0-9.:]+).*$/\1/p' "$data/$1.out")
+    url=$(sed -nE 's/^.*ready at (http:\/\/[0-9.:]+).*$/\1/p' "$data/$limits.out")
     [ -n "$url" ] && return
     kill -0 "$server" || { echo "the server ended at start" >&2; return 1; }
     sleep 0.1
@@ -50,6 +52,10 @@ target/debug/sentinel reindex --data "$data/store" | grep -E "$anew"
 start default
 echo "sentinel standalone at $url, default limits"
 SENTINEL_URL=$url node --test --test-reporter=spec e2e/clients/js/test/throttling.test.mjs
+stop
+start tests --message-retention 30
+echo "sentinel standalone at $url, messages kept for 30 seconds"
+SENTINEL_URL=$url SENTINEL_MESSAGE_RETENTION=30 node --test --test-reporter=spec e2e/clients/js/test/retention.test.mjs
 stop
 echo "replicas behind a balancer without sticky sessions"
 cargo test --locked --workspace --exclude sentinel-e2e --test replicas -- --ignored

@@ -31,7 +31,7 @@ pub use self::{
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     mail::{Mail, MailTls},
     media::Media,
-    platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, ServiceMonitor, Web},
+    platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, Retention, ServiceMonitor, Web},
     push::{Fcm, Push, WebPush},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
@@ -105,6 +105,9 @@ pub struct SentinelChatSpec {
     /// What one caller can do.
     #[serde(default)]
     pub limits: Limits,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// Files that users send each other.
     #[serde(default)]
     pub media: Media,

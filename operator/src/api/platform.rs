@@ -127,6 +127,16 @@ impl Default for Limits {
     }
 }
 
+/// How long things are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// Days after which messages, and files that only they show, are gone for everybody; they are kept when left out. A
+    /// shorter time takes effect at once, and what is gone does not come back with a longer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_days: Option<i32>,
+}
+
 /// The web client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -203,6 +203,11 @@ pub const RULES: &[Rule] = &[
         "limits.bodyBytes: write at least limits.messageBytes and 4096 more; a message travels in a JSON body",
     ),
     rule(
+        "spec.retention",
+        "!has(self.messageDays) || (self.messageDays >= 1 && self.messageDays <= 3650)",
+        "retention.messageDays: write days from 1 to 3650, for example 90, or leave it out to keep messages",
+    ),
+    rule(
         "spec.monitoring.serviceMonitor",
         "self.interval.matches('^[1-9][0-9]*(s|m)$')",
         "monitoring.serviceMonitor.interval: write seconds or minutes, for example 30s",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig};
+use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig, RetentionConfig};
 
 use super::{Error, Facts, mail, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
@@ -20,6 +20,8 @@ pub(super) const FOLDER: &str = "/etc/sentinel";
 pub(super) const KEYS: &str = "/etc/sentinel/keys";
 /// Folder of the data volume in the pod.
 pub(super) const DATA: &str = "/var/lib/sentinel";
+
+const DAY_SECONDS: u32 = 24 * 3600;
 
 /// Folder of the web client in the image.
 pub(super) const WEB: &str = "/usr/share/sentinel/web";
@@ -62,6 +64,7 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
             sockets_per_user: number("limits.socketsPerUser", limits.sockets_per_user)?,
             ..LimitsConfig::default()
         },
+        retention: RetentionConfig { message_seconds: message_seconds(chat.spec.retention)? },
         drain_seconds: u16::try_from(chat.spec.drain_seconds).map_err(|_| Error::Range("drainSeconds"))?,
         // The NetworkPolicy lets only the gateway in, and the gateway overwrites X-Forwarded-For.
         trusted_proxies: vec!["0.0.0.0/0".into(), "::/0".into()],
@@ -83,6 +86,16 @@ fn seconds(field: &'static str, time: Duration) -> Result<u32, Error> {
     u32::try_from(time.as_secs()).map_err(|_| Error::Range(field))
 }
 
+/// The API server takes no days beyond the rule, a file that is only rendered may have them.
+fn message_seconds(retention: api::Retention) -> Result<Option<u32>, Error> {
+    let out_of_range = || Error::Range("retention.messageDays");
+    let seconds = |days: i32| match u32::try_from(days) {
+        Ok(days @ 1..) => days.checked_mul(DAY_SECONDS).ok_or_else(out_of_range),
+        _ => Err(out_of_range()),
+    };
+    retention.message_days.map(seconds).transpose()
+}
+
 fn number(field: &'static str, value: i32) -> Result<u32, Error> {
     u32::try_from(value).map_err(|_| Error::Range(field))
 }
@@ -91,5 +104,21 @@ fn access(access: api::Access) -> Access {
     match access {
         api::Access::Open => Access::Open,
         api::Access::Closed => Access::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_seconds_and_none_stays_none() {
+        let of = |message_days| message_seconds(api::Retention { message_days });
+        assert_eq!(of(None).unwrap(), None);
+        assert_eq!(of(Some(1)).unwrap(), Some(86_400));
+        assert_eq!(of(Some(3650)).unwrap(), Some(315_360_000));
+        for bad in [0, -1, i32::MAX] {
+            assert!(of(Some(bad)).is_err(), "{bad}");
+        }
     }
 }

@@ -7,6 +7,8 @@
 
 mod contract;
 
+#[path = "cassandra/dropping.rs"]
+mod dropping;
 #[path = "cassandra/files.rs"]
 mod files;
 #[path = "cassandra/keyspace.rs"]
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use contract::{Recorder, Stores};
 use linked::Accounts;
 use sentinel_adapters::{cassandra::Cassandra, sqlite::Sqlite};
-use sentinel_domain::{clock::HybridClock, keyring::Keyring};
+use sentinel_domain::{clock::HybridClock, keyring::Keyring, retention::MessageRetention};
 
 pub fn keyring(names: &[&str]) -> Arc<Keyring> {
     let key = |name: &str| std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
@@ -59,13 +61,16 @@ impl World {
     }
 
     pub async fn node(&self) -> Node {
-        let keyspace = keyspace::of_this_run().await;
+        self.node_keeping(keyspace::of_this_run().await, MessageRetention::FOREVER).await
+    }
+
+    /// A process that keeps messages in a keyspace for so long.
+    pub async fn node_keeping(&self, keyspace: Arc<keyspace::Keyspace>, messages: MessageRetention) -> Node {
         let sqlite = Arc::new(self.sqlite.clone());
-        let clock = Arc::new(HybridClock::new());
-        let cassandra =
-            Cassandra::connect(keyspace.config(), keyring(&["kek-0001"]), clock, self.fanout.clone(), sqlite.clone())
-                .await
-                .unwrap();
+        let (keyring, clock, fanout) = (keyring(&["kek-0001"]), Arc::new(HybridClock::new()), self.fanout.clone());
+        let config = keyspace.config();
+        let connected = Cassandra::connect_keeping(config, keyring, clock, fanout, sqlite.clone(), messages);
+        let cassandra = connected.await.unwrap();
         let accounts = Arc::new(Accounts { sqlite: self.sqlite.clone(), chats: Arc::new(cassandra.clone()) });
         let stores = Stores {
             accounts,
@@ -90,6 +95,12 @@ async fn fresh() -> Stores {
 }
 
 contract_tests!(crate::fresh);
+
+async fn keeping() -> Stores {
+    World::new().node_keeping(keyspace::of_this_run().await, contract::retention::kept()).await.stores
+}
+
+contract_tests!(crate::keeping; retention);
 
 /// Sorts after all others.
 #[tokio::test]

@@ -20,6 +20,7 @@ use sentinel_domain::{
     notification::Preferences,
     ports::{HistoryQuery, StoreError},
     push::{Device, DeviceId, PushAddress},
+    retention::MessageRetention,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -27,6 +28,11 @@ use uuid::Uuid;
 fn keyring(names: &[&str]) -> Arc<Keyring> {
     let key = |name: &str| std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
     Arc::new(Keyring::new(names.iter().map(|name| ((*name).to_owned(), key(name))).collect()).unwrap())
+}
+
+fn open_keeping(path: &Path, fanout: &Arc<Recorder>, messages: MessageRetention) -> Sqlite {
+    let (fanout, clock) = (Arc::clone(fanout), Arc::new(HybridClock::new()));
+    Sqlite::open_keeping(path, keyring(&["kek-0001"]), clock, fanout, messages).unwrap()
 }
 
 fn open(path: &Path, names: &[&str], fanout: &Arc<Recorder>) -> Result<Sqlite, OpenError> {
@@ -61,6 +67,16 @@ async fn fresh() -> Stores {
 }
 
 contract_tests!(crate::fresh);
+
+#[allow(clippy::unused_async)] // as above
+async fn keeping() -> Stores {
+    let folder = tempfile::tempdir().unwrap();
+    let fanout = Arc::new(Recorder::default());
+    let sqlite = open_keeping(&folder.path().join("db"), &fanout, contract::retention::kept());
+    stores(&sqlite, fanout, Arc::new(folder))
+}
+
+contract_tests!(crate::keeping; retention);
 
 /// A database in a folder, opened again and again.
 struct Reopened {

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod presence;
 pub mod push;
 pub mod report;
+pub mod retention;
 pub mod search;
 pub mod session;
 pub mod time;

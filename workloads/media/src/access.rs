@@ -1,9 +1,11 @@
-//! Who may see a file: its owner, and the members of the chats where a message shows it.
+//! Who may see a file: the members of the chats where a message shows it, and its owner, as long as it is about to be sent or
+//! shown somewhere.
 
 use sentinel_domain::{
     ids::{MediaId, UserId},
     media::{Media, MediaState, Shown},
     ports::StoreError,
+    time::Timestamp,
 };
 
 use crate::service::MediaService;
@@ -13,10 +15,13 @@ impl MediaService {
     pub(crate) async fn visible(&self, caller: UserId, id: MediaId) -> Result<(Media, Shown), StoreError> {
         let media = self.media.media(id).await?.ok_or(StoreError::NotFound)?;
         let shown = *media.shown().ok_or(StoreError::NotFound)?;
-        if media.owner != caller && !self.is_shown_to(caller, id).await? {
-            return Err(StoreError::NotFound);
-        }
-        Ok((media, shown))
+        let visible = if media.owner == caller {
+            // One that was shown in messages that are all gone is about to be destroyed.
+            Timestamp::now() < media.unused_until() || !self.media.chats_of(id).await?.is_empty()
+        } else {
+            self.is_shown_to(caller, id).await?
+        };
+        if visible { Ok((media, shown)) } else { Err(StoreError::NotFound) }
     }
 
     async fn is_shown_to(&self, caller: UserId, id: MediaId) -> Result<bool, StoreError> {

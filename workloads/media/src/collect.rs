@@ -161,7 +161,7 @@ mod tests {
     async fn what_is_not_sent_in_a_day_is_destroyed_and_what_is_stays() {
         let world = World::new().await;
         let (unfinished, unsent, sent) = (world.file(false).await, world.file(true).await, world.file(true).await);
-        world.collector.media.attach(sent, CHAT).await.unwrap();
+        world.collector.media.attach(sent, CHAT, Timestamp::now()).await.unwrap();
         let now = Timestamp::now();
         assert_eq!(world.collector.round(now.plus_seconds(23 * 3600)).await.unwrap(), 0);
         assert_eq!(world.parts(unfinished).await, 3);
@@ -180,8 +180,8 @@ mod tests {
         let (shown, owned) = (world.file(true).await, world.file(true).await);
         let other = ChatId(Uuid::from_u128(1));
         for chat in [CHAT, other] {
-            world.collector.media.attach(shown, chat).await.unwrap();
-            world.collector.media.attach(owned, chat).await.unwrap();
+            world.collector.media.attach(shown, chat, Timestamp::now()).await.unwrap();
+            world.collector.media.attach(owned, chat, Timestamp::now()).await.unwrap();
         }
         let now = Timestamp::now();
         world.collector.media.detach(shown, CHAT, now).await.unwrap();

@@ -9,10 +9,11 @@ use sentinel_adapters::{files::LocalFiles, keys, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
     event::Nobody,
     ids::{MediaId, UserId},
-    ports::{AccountStore as _, NewAccount},
+    media::{ContentType, Media, MediaState, Shown},
+    ports::{AccountStore as _, NewAccount, StoreError},
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
@@ -50,6 +51,7 @@ impl World {
             keys_dir: keys_dir.clone(),
             auth: AuthConfig::default(),
             limits: LimitsConfig { uploads_per_minute: 5, ..LimitsConfig::default() },
+            retention: RetentionConfig::default(),
             drain_seconds: 1,
             trusted_proxies: vec![],
             mail: None,
@@ -201,4 +203,35 @@ async fn an_owner_completes_a_bounded_number_of_times_a_minute() {
         assert_eq!(world.complete(upload.media_id).await, Err((409, "upload_missing")));
     }
     assert_eq!(world.complete(upload.media_id).await, Err((429, "rate_limited")));
+}
+
+#[tokio::test]
+async fn a_file_that_no_message_shows_any_more_is_nobodys() {
+    let world = World::new().await;
+    let (ann, bob) = (world.owner, UserId(Uuid::new_v4()));
+    let two_days_ago = Timestamp::now().plus_seconds(-2 * 24 * 3600);
+    let media = Media {
+        id: MediaId(sentinel_domain::clock::Instant { millis: two_days_ago.0.unsigned_abs(), counter: 0 }.id(1)),
+        owner: ann,
+        filename: "a.txt".into(),
+        content_type: ContentType::parse("text/plain").unwrap(),
+        size: 4,
+        sha256: None,
+        state: MediaState::Pending,
+        shown: None,
+    };
+    let (store, id) = (&world.service.media, media.id);
+    store.create(media).await.unwrap();
+    store.complete(id, Shown { size: 4, picture: None }).await.unwrap();
+    let notes = world.service.chats.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
+    store.attach(id, notes, two_days_ago).await.unwrap();
+    world.service.visible(ann, id).await.unwrap();
+    assert!(matches!(world.service.visible(bob, id).await, Err(StoreError::NotFound)));
+    store.detach(id, notes, Timestamp::now()).await.unwrap();
+    assert!(matches!(world.service.visible(ann, id).await, Err(StoreError::NotFound)));
+    // One that may still be sent is its owner's.
+    let fresh = world.begin(4).await;
+    assert_eq!(world.put(&fresh, Body::from("wxyz")).await, (200, None));
+    world.complete(fresh.media_id).await.unwrap();
+    world.service.visible(ann, fresh.media_id).await.unwrap();
 }

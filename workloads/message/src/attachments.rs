@@ -54,7 +54,7 @@ pub(crate) async fn attach(
     let kind =
         kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))?;
     for id in attachments {
-        service.media.attach(*id, chat).await?;
+        service.media.attach(*id, chat, now).await?;
     }
     Ok(Attached { kind, chat, new })
 }

@@ -362,6 +362,8 @@ pub(crate) struct LimitsView {
     pub messages_per_second: u32,
     /// Events that may wait for their acknowledgement.
     pub queued_events: u32,
+    /// Seconds after which messages are too old and gone: forget them then, too. `null`: they are kept.
+    pub message_retention_seconds: Option<u32>,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig};
 
 use crate::web::Site;
 
@@ -117,6 +117,9 @@ pub struct Standalone {
     /// Seconds between SIGTERM and the last socket's close
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     drain: u16,
+    /// Seconds after which messages are gone; they are kept when left out
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    message_retention: Option<u32>,
 }
 
 /// Named sets of limits.
@@ -157,6 +160,7 @@ impl Standalone {
             keys_dir,
             auth: AuthConfig { cors_origins: self.cors_origin.clone(), ..AuthConfig::default() },
             limits,
+            retention: RetentionConfig { message_seconds: self.message_retention },
             drain_seconds: self.drain,
             trusted_proxies: Vec::new(),
             mail: None,
@@ -230,6 +234,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         keys_dir: data.join("keys"),
         auth: AuthConfig::default(),
         limits: LimitsConfig::default(),
+        retention: RetentionConfig::default(),
         drain_seconds: 0,
         trusted_proxies: Vec::new(),
         mail: None,

@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
-    mail,
+    expired, mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
@@ -92,7 +92,8 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     };
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
-    let cassandra = Cassandra::connect(&stores.cassandra, base.keyring.clone(), clock, fanout.clone(), known).await?;
+    let (cluster, keyring, keep) = (&stores.cassandra, base.keyring.clone(), config.retention.messages());
+    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock, fanout.clone(), known, keep).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
         .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
@@ -232,6 +233,7 @@ impl Process<'_> {
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
         self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
+        self.spawn(expired::drop_messages(self.cassandra.clone(), self.config.retention.messages()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
@@ -271,6 +273,7 @@ impl Process<'_> {
         let keys = Arc::new(SearchKeys::new(keyring));
         let service =
             SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
+        self.spawn(expired::forget(index.clone(), self.config.retention.messages()));
         self.consume(SEARCH_GROUP, Arc::new(Indexer::new(self.chats.clone(), index, keys)));
         Ok(sentinel_search::router(Arc::new(service)).into())
     }
@@ -356,6 +359,7 @@ async fn chats(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result
     let nobody: Arc<dyn Fanout> = Arc::new(Nobody);
     let postgres = Postgres::connect(&stores.postgres, nobody.clone()).await?;
     let (clock, known) = (Arc::new(HybridClock::new()), Arc::new(postgres.clone()));
-    let cassandra = Cassandra::connect(&stores.cassandra, keyring.clone(), clock, nobody, known).await?;
+    let (cluster, keep) = (&stores.cassandra, config.retention.messages());
+    let cassandra = Cassandra::connect_keeping(cluster, keyring.clone(), clock, nobody, known, keep).await?;
     Ok((postgres, cassandra, keyring))
 }

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
-    mail,
+    expired, mail,
     platform::{Foundation, Platform, Stores},
     routes,
 };
@@ -94,7 +94,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let base = Foundation::load(&config)?;
     let hub = Arc::new(Hub::new());
     let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
-    let store = open_store(&config.data_dir, base.keyring.clone(), hub.clone())?;
+    let store = open_store(&config, base.keyring.clone(), hub.clone())?;
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
@@ -134,6 +134,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     work.spawn(consumer.run(indexer.clone(), stop.clone()));
     let renewal = renew_terms(search.clone(), store.clone(), indexer, search_keys.clone());
     work.spawn(until(stop.clone(), renewal));
+    work.spawn(until(stop.clone(), expired::forget(index.clone(), config.retention.messages())));
     work.spawn(until(stop.clone(), watch));
     let searches = SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone());
     let mut users = UsersService::new(
@@ -238,10 +239,10 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
 }
 
-fn open_store(data_dir: &Path, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
-    make_folder(data_dir)?;
-    let path = data_dir.join(DATABASE);
-    Sqlite::open(&path, keyring, Arc::new(HybridClock::new()), fanout)
+fn open_store(config: &PlatformConfig, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
+    make_folder(&config.data_dir)?;
+    let path = config.data_dir.join(DATABASE);
+    Sqlite::open_keeping(&path, keyring, Arc::new(HybridClock::new()), fanout, config.retention.messages())
         .with_context(|| format!("opening {}", path.display()))
 }
 
@@ -282,7 +283,7 @@ async fn renew_terms(search: SearchDatabase, store: Sqlite, source: Arc<Indexer>
 /// Writes the search index anew from the messages as they are now; returns their number. A server may run meanwhile.
 pub async fn reindex(config: &PlatformConfig) -> anyhow::Result<u64> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
-    let store = open_store(&config.data_dir, keyring.clone(), Arc::new(Nobody))?;
+    let store = open_store(config, keyring.clone(), Arc::new(Nobody))?;
     let search = open_search(&config.data_dir)?;
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
     let source = Indexer::new(chats, Arc::new(search.clone()), Arc::new(SearchKeys::new(&keyring)));
@@ -295,7 +296,7 @@ pub async fn reindex(config: &PlatformConfig) -> anyhow::Result<u64> {
 /// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
 pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
-    let store = open_store(&config.data_dir, keyring, Arc::new(Nobody))?;
+    let store = open_store(config, keyring, Arc::new(Nobody))?;
     let count = store.rewrap_keys().await?;
     store.close();
     Ok(count)
@@ -304,7 +305,7 @@ pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
 /// The accounts, for a command beside the server.
 pub fn administered(config: &PlatformConfig) -> anyhow::Result<Sqlite> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
-    open_store(&config.data_dir, keyring, Arc::new(Nobody))
+    open_store(config, keyring, Arc::new(Nobody))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod arguments;
 mod describe;
 mod distributed;
 mod embedded;
+mod expired;
 mod inspect;
 mod logging;
 mod mail;

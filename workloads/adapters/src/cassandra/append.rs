@@ -89,7 +89,7 @@ impl Shared {
     ) -> Result<Option<Message>, StoreError> {
         let (_, (attempts, _)) = futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
         match written_first(&attempts) {
-            Some(attempt) => self.written(attempt).await,
+            Some(attempt) => self.written(attempt, sender, client).await,
             None => Ok(None),
         }
     }
@@ -142,8 +142,10 @@ impl Shared {
     }
 
     async fn carry_out(self: &Arc<Self>, sending: Sending, verdict: Verdict) -> Result<Appended, StoreError> {
+        let (sender, client) = (sending.draft.sender_id, sending.draft.client_message_id.clone());
+        let client = client.ok_or_else(|| StoreError::unavailable(UsedElsewhere))?;
         let attempt = match verdict {
-            Verdict::Repeat(attempt) => match self.written(attempt).await? {
+            Verdict::Repeat(attempt) => match self.written(attempt, sender, &client).await? {
                 Some(message) => return Ok(Appended { message, duplicate: true }),
                 // The mark is there and the message not yet: the batch is being finished.
                 None => attempt,
@@ -159,15 +161,23 @@ impl Shared {
         let place = self.order.take(attempt.chat, now);
         self.put(&self.message_writes(&known, &draft.into_message(attempt.message))?).await?;
         // It may have been there all the time, and edited since.
-        let message = self.written(attempt).await?;
+        let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
         place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
         Ok(Appended { message, duplicate: true })
     }
 
     /// The message of an attempt; `None` when it is not there.
-    async fn written(&self, attempt: Attempt) -> Result<Option<Message>, StoreError> {
+    async fn written(
+        &self,
+        attempt: Attempt,
+        sender: UserId,
+        client: &ClientMessageId,
+    ) -> Result<Option<Message>, StoreError> {
         let Some(known) = self.known(attempt.chat).await?.chat else { return Ok(None) };
+        if !self.horizon().keeps(attempt.message) {
+            return Ok(Some(Message::expired(attempt.message, attempt.chat, sender, client.clone())));
+        }
         Ok(self.message_row(&known, attempt.message).await?.map(|row| row.message))
     }
 

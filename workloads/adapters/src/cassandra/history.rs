@@ -6,6 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::Message,
     ports::{HistoryPage, HistoryQuery, StoreError},
+    retention::Horizon,
 };
 use uuid::Uuid;
 
@@ -30,7 +31,8 @@ struct View<'a> {
     shared: &'a Shared,
     known: &'a KnownChat,
     key: OpenKey,
-    /// Its partitions, newest first.
+    horizon: Horizon,
+    /// Its partitions that are not too old, newest first.
     buckets: Vec<i32>,
 }
 
@@ -44,7 +46,7 @@ impl Shared {
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
         let (known, buckets) = futures::try_join!(self.chat_of(caller, chat), self.buckets(chat))?;
-        let view = View { shared: self, key: self.key(&known)?, known: &known, buckets };
+        let view = self.view(&known, buckets)?;
         let limit = limit.max(1);
         match query {
             HistoryQuery::Latest => {
@@ -77,14 +79,20 @@ impl Shared {
         }
     }
 
+    fn view<'a>(&'a self, known: &'a KnownChat, mut buckets: Vec<i32>) -> Result<View<'a>, StoreError> {
+        let horizon = self.horizon();
+        buckets.retain(|bucket| *bucket >= message_bucket(horizon.id()));
+        Ok(View { shared: self, known, key: self.key(known)?, horizon, buckets })
+    }
+
     /// The newest message of a chat.
     pub(super) async fn newest(&self, known: &KnownChat) -> Result<Option<Message>, StoreError> {
-        let Some(newest) = known.newest else { return Ok(None) };
+        let Some(newest) = known.newest.filter(|newest| self.horizon().keeps(*newest)) else { return Ok(None) };
         if let Some(row) = self.message_row(known, newest).await? {
             return Ok(Some(row.message));
         }
         let buckets = self.buckets(known.chat.id).await?;
-        let view = View { shared: self, key: self.key(known)?, known, buckets };
+        let view = self.view(known, buckets)?;
         Ok(view.some(Way::Until, last(), 1).await?.0.pop())
     }
 
@@ -103,6 +111,7 @@ fn last() -> MessageId {
 impl View<'_> {
     /// Up to `limit` messages one way, the nearest first, and whether there is another.
     async fn some(&self, way: Way, from: MessageId, limit: usize) -> Result<(Vec<Message>, bool), StoreError> {
+        let from = if way == Way::After { self.horizon.or_later(from) } else { from };
         let (statement, start) = match way {
             Way::Until => (&self.shared.statements.messages_until, message_bucket(from)),
             Way::Before => (&self.shared.statements.messages_before, message_bucket(from)),
@@ -120,6 +129,9 @@ impl View<'_> {
             for row in rows {
                 let row = message_of(row, &self.known.chat, &self.key)?;
                 let Some(row) = row else { continue };
+                if !self.horizon.keeps(row.message.id) {
+                    return Ok((messages, false));
+                }
                 if messages.len() == limit {
                     return Ok((messages, true));
                 }
@@ -131,18 +143,20 @@ impl View<'_> {
 
     /// Whether there is this message or a newer one.
     async fn has_from(&self, id: MessageId) -> Result<bool, StoreError> {
+        let id = self.horizon.or_later(id);
         let start = message_bucket(id);
         let buckets = self.buckets.iter().rev().copied().filter(|bucket| *bucket >= start);
-        self.has(&self.shared.statements.senders_from, buckets, id).await
+        self.has(&self.shared.statements.newest_from, buckets, id).await
     }
 
     /// Whether there is this message or an older one.
     async fn has_until(&self, id: MessageId) -> Result<bool, StoreError> {
         let start = message_bucket(id);
         let buckets = self.buckets.iter().copied().filter(|bucket| *bucket <= start);
-        self.has(&self.shared.statements.senders_until, buckets, id).await
+        self.has(&self.shared.statements.newest_until, buckets, id).await
     }
 
+    /// Whether what a statement finds in the first of these partitions that has something is kept.
     async fn has(
         &self,
         statement: &PreparedStatement,
@@ -151,9 +165,9 @@ impl View<'_> {
     ) -> Result<bool, StoreError> {
         for bucket in buckets {
             let values = (self.known.chat.id.0, bucket, id.0, 1_i32);
-            let found: Vec<(Option<Uuid>,)> = self.shared.rows(statement, values).await?;
-            if !found.is_empty() {
-                return Ok(true);
+            let found: Vec<(Uuid,)> = self.shared.rows(statement, values).await?;
+            if let Some((found,)) = found.first() {
+                return Ok(self.horizon.keeps(MessageId(*found)));
             }
         }
         Ok(false)

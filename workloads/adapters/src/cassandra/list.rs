@@ -4,7 +4,6 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::DeserializeRow;
 use sentinel_domain::{
-    clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
     ports::{ChatSummary, StoreError},
 };
@@ -81,7 +80,7 @@ impl Shared {
         if peer == caller || known.newest <= read {
             return Ok(0);
         }
-        let mut after = bound(read.unwrap_or(MessageId(Instant::default().id(0))));
+        let mut after = read.map_or(self.horizon().id(), |read| self.horizon().or_later(bound(read)));
         let mut buckets = self.buckets(chat.id).await?;
         buckets.retain(|bucket| *bucket >= message_bucket(after));
         let (mut unread, mut looked_at) = (0, 0);

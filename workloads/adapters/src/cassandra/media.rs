@@ -10,6 +10,7 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
     ports::{MediaStore, StoreError},
+    retention::Horizon,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -77,7 +78,8 @@ fn big(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn micros(now: Timestamp) -> i64 {
+/// The write time of what is written now.
+pub(super) fn micros(now: Timestamp) -> i64 {
     now.0.saturating_mul(MICROS)
 }
 
@@ -113,20 +115,26 @@ impl MediaStore for Cassandra {
         }
     }
 
-    async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError> {
+    async fn attach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         let (shared, at) = (&self.shared, micros(Timestamp::now()));
-        // The chat's list first: what is in it only is harmless.
+        // The chat's lists first: what is in them only is harmless.
+        shared.write(&shared.statements.insert_attached, (chat.0, id.0, now.0, at)).await?;
         shared.write(&shared.statements.insert_chat_media, (chat.0, id.0, at)).await?;
         shared.write(&shared.statements.attach_media, (id.0, chat.0, at)).await
     }
 
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let rows: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.chats_of_media, (id.0,)).await?;
-        Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
+        let horizon = self.shared.horizon();
+        let rows = self.shared.listed_chats_of(id).await?;
+        if horizon == Horizon::NONE {
+            return Ok(rows);
+        }
+        let kept = rows.into_iter().map(|chat| self.shared.keeps_attached(id, chat, horizon));
+        Ok(try_join_all(kept).await?.into_iter().flatten().collect())
     }
 
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
-        if !self.chats_of(id).await?.contains(&chat) {
+        if !self.shared.listed_chats_of(id).await?.contains(&chat) {
             return Ok(());
         }
         self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
@@ -194,8 +202,9 @@ impl MediaStore for Cassandra {
 
     async fn forget(&self, id: MediaId) -> Result<(), StoreError> {
         let at = micros(Timestamp::now());
-        for chat in self.chats_of(id).await? {
+        for chat in self.shared.listed_chats_of(id).await? {
             self.shared.write(&self.shared.statements.delete_chat_media, (at, chat.0, id.0)).await?;
+            self.shared.write(&self.shared.statements.delete_attached, (at, chat.0, id.0)).await?;
         }
         self.shared.write(&self.shared.statements.delete_media_chats, (at, id.0)).await?;
         self.shared.decide(&self.shared.statements.delete_media, (id.0,)).await.map(|_| ())
@@ -208,9 +217,30 @@ impl Shared {
         self.write(&self.statements.insert_due, values).await
     }
 
+    /// The chats whose members may see a file, and those where all that shows it is too old.
+    async fn listed_chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+        let rows: Vec<(Uuid,)> = self.rows(&self.statements.chats_of_media, (id.0,)).await?;
+        Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
+    }
+
+    /// The chat, if the file was sent there since the horizon.
+    async fn keeps_attached(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<Option<ChatId>, StoreError> {
+        let found: Vec<(Option<i64>,)> = self.rows(&self.statements.attached, (chat.0, id.0)).await?;
+        let kept = found.iter().any(|(at,)| at.is_some_and(|at| horizon.keeps_since(Timestamp(at))));
+        Ok(kept.then_some(chat))
+    }
+
     async fn take_away(&self, id: MediaId, chat: ChatId, at: i64) -> Result<(), StoreError> {
         self.write(&self.statements.detach_media, (at, id.0, chat.0)).await?;
-        self.write(&self.statements.delete_chat_media, (at, chat.0, id.0)).await
+        self.write(&self.statements.delete_chat_media, (at, chat.0, id.0)).await?;
+        self.write(&self.statements.delete_attached, (at, chat.0, id.0)).await
+    }
+
+    /// Takes a file away from a chat where all that shows it is too old, and has it looked at again. One that is sent there
+    /// again meanwhile stays: that is written later than `written`, when it was sent there last.
+    pub(super) async fn leave_expired(&self, id: MediaId, chat: ChatId, written: i64) -> Result<(), StoreError> {
+        self.note_due(Due { at: Timestamp::now().plus_seconds(SOON_SECONDS), media: id }).await?;
+        self.take_away(id, chat, written).await
     }
 
     /// Takes all files away from a chat, with the write time `at`, and has them looked at again.
@@ -220,6 +250,7 @@ impl Shared {
             self.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: MediaId(id) }).await?;
             self.take_away(MediaId(id), chat, at).await?;
         }
+        self.write(&self.statements.delete_attached_of_chat, (at, chat.0)).await?;
         self.write(&self.statements.delete_media_of_chat, (at, chat.0)).await
     }
 

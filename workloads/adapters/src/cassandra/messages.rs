@@ -90,16 +90,22 @@ pub(super) fn message_of(stored: StoredMessage, chat: &Chat, key: &OpenKey) -> R
 }
 
 impl Shared {
-    /// One message of a chat.
+    /// One message of a chat, unless it is too old.
     pub(super) async fn message_row(&self, known: &KnownChat, id: MessageId) -> Result<Option<MessageRow>, StoreError> {
+        if !self.horizon().keeps(id) {
+            return Ok(None);
+        }
         let rows = self.stored(known.chat.id, message_bucket(id), vec![id]).await?;
         let key = self.key(known)?;
         let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key));
         Ok(row.transpose()?.flatten())
     }
 
-    /// Whether a chat has this message.
+    /// Whether a chat has this message, and it is not too old.
     pub(super) async fn has_message(&self, chat: ChatId, id: MessageId) -> Result<bool, StoreError> {
+        if !self.horizon().keeps(id) {
+            return Ok(false);
+        }
         let values = (chat.0, message_bucket(id), id.0);
         let found: Vec<(Option<Uuid>,)> = self.rows(&self.statements.sender, values).await?;
         Ok(found.iter().any(|(sender,)| sender.is_some()))
@@ -110,14 +116,15 @@ impl Shared {
         self.rows(&self.statements.messages, (chat.0, bucket, ids)).await
     }
 
-    /// Messages of several chats, by id.
+    /// Messages of several chats, by id; without those that are too old.
     pub(super) async fn messages_of(
         &self,
         chats: &HashMap<ChatId, KnownChat>,
         wanted: impl IntoIterator<Item = (ChatId, MessageId)>,
     ) -> Result<HashMap<MessageId, Message>, StoreError> {
         let mut groups: HashMap<(ChatId, i32), Vec<MessageId>> = HashMap::new();
-        for (chat, id) in wanted {
+        let horizon = self.horizon();
+        for (chat, id) in wanted.into_iter().filter(|(_, id)| horizon.keeps(*id)) {
             let ids = groups.entry((chat, message_bucket(id))).or_default();
             if !ids.contains(&id) {
                 ids.push(id);
@@ -226,7 +233,7 @@ impl Shared {
         let (known, rows) = futures::try_join!(self.chat_of(caller, chat), stored)?;
         let key = self.key(&known)?;
         let row = rows.into_iter().next().map(|row| message_of(row, &known.chat, &key)).transpose();
-        let row = row?.flatten().ok_or(StoreError::NotFound)?;
+        let row = row?.flatten().filter(|_| self.horizon().keeps(id)).ok_or(StoreError::NotFound)?;
         if row.message.sender_id != caller {
             return Err(StoreError::NotAuthor);
         }

@@ -26,6 +26,7 @@ mod outbox;
 mod partitions;
 mod push;
 mod receipts;
+mod retention;
 mod rewrap;
 mod role;
 mod schema;
@@ -48,9 +49,10 @@ use sentinel_domain::{
     event::Fanout,
     keyring::Keyring,
     ports::{AccountStore, StoreError},
+    retention::{Horizon, MessageRetention},
+    time::Timestamp,
 };
 
-pub use self::error::CassandraError;
 use self::{
     batch::Writes,
     connection::Purpose,
@@ -59,6 +61,7 @@ use self::{
     partitions::Listed,
     statements::Statements,
 };
+pub use self::{error::CassandraError, retention::Dropped};
 use crate::chat_keys::KeyCache;
 
 /// The store of chats. Clones share one session.
@@ -77,6 +80,7 @@ struct Shared {
     listed: Listed,
     due_from: DueFrom,
     accounts: Arc<dyn AccountStore>,
+    messages: MessageRetention,
     closed: AtomicBool,
 }
 
@@ -98,13 +102,25 @@ impl Cassandra {
 
     /// Connects and refuses tables of another version than this program's, and chats whose keys are not in `keyring`.
     /// Waits up to twenty seconds for a cluster that is just starting. `accounts` is asked whether the members of a new
-    /// chat exist.
+    /// chat exist. Messages are kept for ever.
     pub async fn connect(
         config: &CassandraConfig,
         keyring: Arc<Keyring>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
         accounts: Arc<dyn AccountStore>,
+    ) -> Result<Self, CassandraError> {
+        Self::connect_keeping(config, keyring, clock, fanout, accounts, MessageRetention::FOREVER).await
+    }
+
+    /// As [`Cassandra::connect`], with messages kept for as long as `messages` says: the same in all processes.
+    pub async fn connect_keeping(
+        config: &CassandraConfig,
+        keyring: Arc<Keyring>,
+        clock: Arc<HybridClock>,
+        fanout: Arc<dyn Fanout>,
+        accounts: Arc<dyn AccountStore>,
+        messages: MessageRetention,
     ) -> Result<Self, CassandraError> {
         let session = connection::open(config, Purpose::Use).await?;
         schema::check(&session, config).await?;
@@ -120,6 +136,7 @@ impl Cassandra {
             listed: Listed::new(),
             due_from: DueFrom::new(),
             accounts,
+            messages,
             closed: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -146,6 +163,11 @@ impl Cassandra {
 impl Shared {
     fn check_open(&self) -> Result<(), StoreError> {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::unavailable(Closed)) } else { Ok(()) }
+    }
+
+    /// What is too old now.
+    fn horizon(&self) -> Horizon {
+        self.messages.horizon(Timestamp::now())
     }
 
     /// All rows of a statement that has few.

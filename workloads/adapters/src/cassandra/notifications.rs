@@ -83,13 +83,16 @@ impl NotificationStore for Cassandra {
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
         let (mut found, mut before, mut asked) = (Vec::new(), before, limit);
+        let horizon = self.shared.horizon();
+        let kept = |one: &Notification| !one.is_of_message() || horizon.keeps(one.message_id);
         while found.len() < limit {
             let rows = self.shared.notifications(user, before, row_limit(asked)).await?;
             let Some(last) = rows.last() else { break };
             before = Some(MessageId(last.message_id));
-            let page = rows.iter().filter_map(|row| row.notification(user)).collect();
+            let page = rows.iter().filter_map(|row| row.notification(user)).filter(kept).collect();
             found.extend(self.shared.with_notices(user, page).await?);
-            // Some rows are marks whose notification is gone: they must not make the list look shorter than it is.
+            // Some rows are marks whose notification is gone, or are about messages that are: they must not make the list
+            // look shorter than it is.
             if rows.len() < asked {
                 break;
             }

@@ -3,22 +3,26 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use scylla::{client::session::Session, errors::ExecutionError, statement::unprepared::Statement, value::Row};
+use scylla::{
+    client::session::Session, errors::ExecutionError, serialize::row::SerializeRow, statement::unprepared::Statement,
+    value::Row,
+};
 use sentinel_domain::{config::CassandraConfig, time::Timestamp};
 use uuid::Uuid;
 
 use super::{CassandraError, outbox};
 
 /// What each version adds.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
     include_str!("schema/0004_notices.cql"),
     include_str!("schema/0005_chat_media.cql"),
+    include_str!("schema/0006_media_retention.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 5;
+const VERSION: i32 = 6;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,6 +42,8 @@ const SET_VERSION: &str = "INSERT INTO schema_version (only, version) VALUES (0,
 const ALL_MEDIA_CHATS: &str = "SELECT media_id, chat_id FROM media_chats";
 /// Whatever is written about the file and the chat meanwhile is later.
 const INSERT_CHAT_MEDIA: &str = "INSERT INTO chat_media (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP 1";
+const INSERT_ATTACHED: &str =
+    "INSERT INTO media_attached (chat_id, media_id, attached_at) VALUES (?, ?, ?) USING TIMESTAMP 1";
 /// Rows that are written at the same time.
 const LISTED_AT_ONCE: usize = 64;
 const FIRST_PROGRESS: &str = "INSERT INTO outbox_progress (shard, next_minute) VALUES (?, ?) USING TIMESTAMP ?";
@@ -93,7 +99,12 @@ async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) ->
             }
         }
         if version == 5 {
-            list_media_of_chats(session).await?;
+            for_media_of_chats(session, INSERT_CHAT_MEDIA, |chat, media| (chat, media)).await?;
+        }
+        if version == 6 {
+            // When they were sent is not known any more: they are kept as if that were now.
+            let now = Timestamp::now().0;
+            for_media_of_chats(session, INSERT_ATTACHED, |chat, media| (chat, media, now)).await?;
         }
         session.query_unpaged(SET_VERSION, (version,)).await.map_err(failed)?;
         tracing::info!(keyspace, version, "the tables are of a new version");
@@ -101,17 +112,21 @@ async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) ->
     Ok(())
 }
 
-/// Files that were sent before there was a list of them by chat.
-async fn list_media_of_chats(session: &Session) -> Result<(), CassandraError> {
+/// Writes a row for each file of a chat that was sent before there was the table.
+async fn for_media_of_chats<V: SerializeRow>(
+    session: &Session,
+    insert: &str,
+    values: impl Fn(Uuid, Uuid) -> V,
+) -> Result<(), CassandraError> {
     let failed = CassandraError::Answer;
-    let insert = session.prepare(INSERT_CHAT_MEDIA).await.map_err(|error| failed(error.into()))?;
+    let insert = session.prepare(insert).await.map_err(|error| failed(error.into()))?;
     let pager = session.query_iter(ALL_MEDIA_CHATS, ()).await.map_err(|error| failed(error.into()))?;
     let rows = pager.rows_stream::<(Uuid, Uuid)>().map_err(|error| failed(error.into()))?;
     rows.map_err(|error| failed(error.into()))
         .try_for_each_concurrent(LISTED_AT_ONCE, |(media, chat)| {
-            let insert = &insert;
+            let (insert, values) = (&insert, values(chat, media));
             async move {
-                let done = session.execute_unpaged(insert, (chat, media)).await;
+                let done = session.execute_unpaged(insert, values).await;
                 done.map(|_| ()).map_err(|error| failed(error.into()))
             }
         })
@@ -209,7 +224,7 @@ mod tests {
         let all: Vec<String> = STEPS.iter().flat_map(|step| statements(step)).collect();
         assert!(all.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{all:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 22);
+        assert_eq!(all.len(), 23);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 }

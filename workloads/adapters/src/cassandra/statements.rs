@@ -93,6 +93,8 @@ statements! {
 
     // Messages
     chat_buckets: Read = "SELECT bucket FROM chat_buckets WHERE chat_id = ?";
+    all_chat_buckets: Read = "SELECT chat_id, bucket FROM chat_buckets";
+    delete_chat_bucket: Write = "DELETE FROM chat_buckets USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
     insert_chat_bucket: Write = "INSERT INTO chat_buckets (chat_id, bucket) VALUES (?, ?) USING TIMESTAMP ?";
     delete_chat_buckets: Write = "DELETE FROM chat_buckets USING TIMESTAMP ? WHERE chat_id = ?";
     insert_message: Write = "INSERT INTO messages
@@ -106,8 +108,10 @@ statements! {
         FROM messages WHERE chat_id = ? AND bucket = ? AND message_id < ? LIMIT ?";
     messages_after: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
         FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id LIMIT ?";
-    senders_from: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id >= ? LIMIT ?";
-    senders_until: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ? LIMIT ?";
+    newest_from: Read = "SELECT message_id FROM messages WHERE chat_id = ? AND bucket = ? AND message_id >= ?
+        ORDER BY message_id DESC LIMIT ?";
+    newest_until: Read = "SELECT message_id FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ?
+        ORDER BY message_id DESC LIMIT ?";
     sender: Read = "SELECT sender FROM messages WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     unread: Read = "SELECT message_id, sender, deleted FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ?
         ORDER BY message_id LIMIT ?";
@@ -165,6 +169,12 @@ statements! {
     media_of_chat: Read = "SELECT media_id FROM chat_media WHERE chat_id = ?";
     delete_chat_media: Write = "DELETE FROM chat_media USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
     delete_media_of_chat: Write = "DELETE FROM chat_media USING TIMESTAMP ? WHERE chat_id = ?";
+    insert_attached: Write = "INSERT INTO media_attached (chat_id, media_id, attached_at) VALUES (?, ?, ?)
+        USING TIMESTAMP ?";
+    attached: Read = "SELECT attached_at FROM media_attached WHERE chat_id = ? AND media_id = ?";
+    all_attached: Read = "SELECT chat_id, media_id, attached_at, WRITETIME(attached_at) FROM media_attached";
+    delete_attached: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
+    delete_attached_of_chat: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ?";
     insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";
     media_due: Read = "SELECT at, media_id FROM media_due WHERE hour = ? AND at <= ?";
     delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";

@@ -3,6 +3,7 @@
 use sentinel_domain::{
     clock::Instant,
     ids::{EventId, MessageId},
+    retention::Horizon,
     time::Timestamp,
 };
 use uuid::{Uuid, Variant};
@@ -13,6 +14,8 @@ const MESSAGE_BUCKET: u64 = 10 * DAY_MILLIS;
 /// Events of one inbox that share a partition: at about 100 bytes each, a million are 100 MB.
 pub(super) const INBOX_BUCKET: u64 = 7 * DAY_MILLIS;
 const MINUTE_MILLIS: u64 = 60_000;
+/// How far a process may be behind with its clock, or with a write: an hour.
+const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
 const COUNTERS: i64 = 1 << 12;
 
@@ -38,6 +41,12 @@ pub(super) fn first_write_time(now: Timestamp) -> i64 {
 /// The partition of a message within its chat.
 pub(super) fn message_bucket(id: MessageId) -> i32 {
     bucket(id.0, MESSAGE_BUCKET)
+}
+
+/// The first partition that may have messages which are kept, or which somebody whose clock is behind takes for kept.
+pub(super) fn first_kept_bucket(horizon: Horizon) -> i32 {
+    let millis = u64::try_from(horizon.time().0).unwrap_or(0).saturating_sub(BEHIND_MILLIS);
+    bucket(Instant { millis, counter: 0 }.id(0), MESSAGE_BUCKET)
 }
 
 /// The partition of an event within an inbox.
@@ -74,6 +83,7 @@ pub(super) fn bound(id: MessageId) -> MessageId {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sentinel_domain::retention::MessageRetention;
 
     use super::*;
 
@@ -85,6 +95,15 @@ mod tests {
         assert_eq!(inbox_bucket(EventId(id(INBOX_BUCKET * 5 + 1))), 5);
         assert_eq!(minute(EventId(id(59_999))), 0);
         assert!(message_bucket(MessageId(Uuid::max())) > 0);
+    }
+
+    #[test]
+    fn a_partition_goes_when_the_last_of_it_is_an_hour_too_old() {
+        let border = Timestamp((MESSAGE_BUCKET * 3).cast_signed());
+        let retention = MessageRetention::seconds(10);
+        let kept = |seconds: i64| first_kept_bucket(retention.horizon(border.plus_seconds(10 + seconds)));
+        assert_eq!([-1, 0, 3599, 3600, 863_999].map(kept), [2, 2, 2, 3, 3]);
+        assert_eq!(first_kept_bucket(Horizon::NONE), 0);
     }
 
     #[test]

@@ -15,16 +15,19 @@ mod rebuild;
 use async_trait::async_trait;
 use sentinel_domain::{
     config::ElasticsearchConfig,
-    ids::ChatId,
+    ids::{ChatId, MessageId},
     ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
 };
 
 use self::{
-    client::Client,
+    client::{Client, unexpected},
     documents::{Entry, bulk},
     index::Names,
 };
 pub use self::{error::ElasticsearchError, rebuild::Rebuilt};
+
+/// Entries that are deleted at once when they are too old.
+const FORGOTTEN_AT_ONCE: u32 = 2_000;
 
 /// The search index.
 #[derive(Clone, Debug)]
@@ -90,6 +93,26 @@ impl Elasticsearch {
     }
 }
 
+impl Elasticsearch {
+    /// Deletes entries whose messages are too old, what is left of removed ones too, piece by piece: the engine answers each
+    /// before the client is out of patience. Nobody writes them again, so their versions need not be known any more.
+    async fn forget(&self, up_to: MessageId) -> Result<u64, ElasticsearchError> {
+        // What changes meanwhile is left for the next time; what was deleted is not to be found by the next piece.
+        let options = format!("conflicts=proceed&refresh=true&max_docs={FORGOTTEN_AT_ONCE}");
+        let path = format!("/{}/_delete_by_query?{options}", self.names.read());
+        let body = query::up_to(up_to).to_string();
+        let mut count = 0;
+        loop {
+            let answer = self.client.post(&path, Some(body.clone())).await?;
+            let deleted = answer["deleted"].as_u64().ok_or_else(|| unexpected("POST /_delete_by_query"))?;
+            count += deleted;
+            if deleted == 0 {
+                return Ok(count);
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl SearchIndex for Elasticsearch {
     async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError> {
@@ -105,6 +128,10 @@ impl SearchIndex for Elasticsearch {
 
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
         Ok(self.forget_chat(chat, version).await?)
+    }
+
+    async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
+        Ok(self.forget(message).await?)
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {

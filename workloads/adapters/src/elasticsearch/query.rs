@@ -1,7 +1,7 @@
 //! What the engine is asked.
 
 use sentinel_domain::{
-    ids::ChatId,
+    ids::{ChatId, MessageId},
     ports::{SearchHit, SearchPage, SearchQuery},
     search::BlindTerm,
 };
@@ -68,6 +68,11 @@ pub(super) fn page(found: &[Found], limit: usize) -> Result<SearchPage, Elastics
 pub(super) fn of_chat(chat: ChatId, after: Option<&str>) -> Value {
     let bool = json!({ "filter": [{ "term": { "chat_id": chat } }], "must_not": [{ "term": { "gone": true } }] });
     paged(&json!({ "bool": bool }), after)
+}
+
+/// All entries up to a message: ids sort as texts in the order of their bytes.
+pub(super) fn up_to(message: MessageId) -> Value {
+    json!({ "query": { "range": { "message_id": { "lte": message } } } })
 }
 
 /// Everything in an index, with versions.

@@ -8,6 +8,7 @@ use sentinel_domain::{
     message::{ClientMessageId, Draft, Message},
     outbox::{Change, PlatformEvent},
     ports::{Appended, StoreError},
+    retention::Horizon,
     time::Timestamp,
 };
 
@@ -28,12 +29,12 @@ pub(super) fn append(
     origin: Option<Origin>,
     now: Timestamp,
 ) -> Result<Appended, Failure> {
-    let Batch { db, keys, .. } = *batch;
+    let Batch { db, keys, horizon, .. } = *batch;
     let (chat_id, sender_id) = (draft.chat_id, draft.sender_id);
     let state = batch.chats.of_caller(db, keys, sender_id, chat_id)?;
     let fingerprint = draft.client_message_id.as_ref().map(|id| Fingerprint::of(sender_id, id));
     if let Some(id) = &draft.client_message_id
-        && let Some(message) = written(db, keys, batch.sent, sender_id, id)?
+        && let Some(message) = written(db, keys, horizon, batch.sent, sender_id, id)?
     {
         return Ok(Appended { message, duplicate: true });
     }
@@ -41,7 +42,7 @@ pub(super) fn append(
         return Err(StoreError::Blocked.into());
     }
     if let Some(reply_to) = draft.reply_to
-        && !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), reply_to.as_bytes()])?
+        && (!horizon.keeps(reply_to) || !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), reply_to.as_bytes()])?)
     {
         return Err(StoreError::UnknownReply.into());
     }
@@ -78,26 +79,27 @@ pub(super) fn sent(
     chat: ChatId,
     id: &ClientMessageId,
 ) -> Result<Option<Message>, Failure> {
-    let Batch { db, keys, .. } = *batch;
+    let Batch { db, keys, horizon, .. } = *batch;
     batch.chats.of_caller(db, keys, sender, chat)?;
-    written(db, keys, batch.sent, sender, id)
+    written(db, keys, horizon, batch.sent, sender, id)
 }
 
+/// What was sent under a client id, in whatever chat; `None` when nothing was, or the chat is gone.
 fn written(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     sent: &Sent,
     sender: UserId,
     id: &ClientMessageId,
 ) -> Result<Option<Message>, Failure> {
-    let Some(place) = sent.find(db, Fingerprint::of(sender, id))? else { return Ok(None) };
-    let message = message_at(db, keys, place)?;
-    Ok(message.filter(|message| message.sender_id == sender && message.client_message_id.as_ref() == Some(id)))
-}
-
-/// A message in whatever chat; `None` when it or its chat is gone.
-fn message_at(db: &Connection, keys: &KeyCache, place: (ChatId, MessageId)) -> Result<Option<Message>, Failure> {
-    let Some(row) = rows::chat(db, place.0)? else { return Ok(None) };
+    let Some((chat, message)) = sent.find(db, Fingerprint::of(sender, id))? else { return Ok(None) };
+    let Some(row) = rows::chat(db, chat)? else { return Ok(None) };
+    if !horizon.keeps(message) {
+        // The message can't be compared any more; that the chat is the sender's can.
+        return Ok(row.chat.has(sender).then(|| Message::expired(message, chat, sender, id.clone())));
+    }
     let key = keys.open(row.chat.id, &row.key)?;
-    Ok(rows::message_of(db, &row.chat, &key, place.1)?.map(|found| found.message))
+    let found = rows::message_of(db, horizon, &row.chat, &key, message)?.map(|found| found.message);
+    Ok(found.filter(|message| message.sender_id == sender && message.client_message_id.as_ref() == Some(id)))
 }

@@ -6,6 +6,7 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, EventId, MessageId, UserId},
     outbox::PlatformEvent,
+    retention::Horizon,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -69,6 +70,8 @@ pub(super) struct Batch<'a> {
     pub(super) keys: &'a KeyCache,
     pub(super) chats: &'a mut ChatCache,
     pub(super) sent: &'a mut Sent,
+    /// Which messages are too old.
+    pub(super) horizon: Horizon,
     /// What sockets hear of once this is durable.
     pub(super) events: Vec<LiveEvent>,
     /// What consumers hear of once this is durable, in the order of ids.
@@ -86,12 +89,14 @@ impl<'a> Batch<'a> {
         chats: &'a mut ChatCache,
         sent: &'a mut Sent,
         clock: &'a HybridClock,
+        horizon: Horizon,
     ) -> Self {
         Self {
             db,
             keys,
             chats,
             sent,
+            horizon,
             clock,
             events: Vec::new(),
             changes: Vec::new(),

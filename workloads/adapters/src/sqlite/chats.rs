@@ -10,6 +10,7 @@ use sentinel_domain::{
     message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
     ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
+    retention::Horizon,
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -50,8 +51,8 @@ impl ChatStore for Sqlite {
         before: Option<EventId>,
         limit: usize,
     ) -> Result<Vec<ChatSummary>, StoreError> {
-        let keys = Arc::clone(&self.shared.keys);
-        self.read(move |db| list(db, &keys, caller, before, limit)).await
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| list(db, &keys, horizon, caller, before, limit)).await
     }
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
@@ -89,8 +90,8 @@ impl ChatStore for Sqlite {
         query: HistoryQuery,
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
-        let keys = Arc::clone(&self.shared.keys);
-        self.read(move |db| history::page(db, &keys, caller, chat, query, limit)).await
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| history::page(db, &keys, horizon, caller, chat, query, limit)).await
     }
 
     async fn advance(
@@ -105,13 +106,13 @@ impl ChatStore for Sqlite {
     }
 
     async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
-        let keys = Arc::clone(&self.shared.keys);
-        self.read(move |db| inbox::page(db, &keys, caller, since.as_ref(), limit)).await
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| inbox::page(db, &keys, horizon, caller, since.as_ref(), limit)).await
     }
 
     async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
-        let keys = Arc::clone(&self.shared.keys);
-        self.read(move |db| history::one(db, &keys, caller, chat, message)).await
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| history::one(db, &keys, horizon, caller, chat, message)).await
     }
 
     async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
@@ -148,6 +149,7 @@ fn start(batch: &mut Batch<'_>, caller: UserId, peer: UserId, now: Timestamp) ->
 fn list(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     caller: UserId,
     before: Option<EventId>,
     limit: usize,
@@ -162,8 +164,8 @@ fn list(
     for (activity, id) in chats.into_iter().take(limit) {
         let chat = chat_of(db, caller, id)?;
         summaries.push(ChatSummary {
-            last_message: history::newest(db, keys, &chat)?,
-            unread: unread(db, &chat, caller)?,
+            last_message: history::newest(db, keys, horizon, &chat)?,
+            unread: unread(db, horizon, &chat, caller)?,
             activity,
             chat: chat.chat,
         });
@@ -172,15 +174,15 @@ fn list(
 }
 
 /// Messages of the peer after the caller's read watermark. Notes to oneself are never unread.
-fn unread(db: &Connection, row: &ChatRow, caller: UserId) -> Result<u32, Failure> {
+fn unread(db: &Connection, horizon: Horizon, row: &ChatRow, caller: UserId) -> Result<u32, Failure> {
     let chat = &row.chat;
     if chat.peer_of(caller) == caller {
         return Ok(0);
     }
-    let read = chat.watermarks_of(caller).read_up_to.map_or([0; 16], |id| *id.as_bytes());
+    let read = chat.watermarks_of(caller).read_up_to.map_or(horizon.id(), |read| horizon.or_later(read));
     let peer_is_high = chat.members[0] == caller;
     let mut count = db.prepare_cached(UNREAD)?;
-    let unread: u32 =
-        count.query_row(params![chat.id.as_bytes(), read, peer_is_high, UNREAD_LOOKED_AT], |row| row.get(0))?;
+    let unread: u32 = count
+        .query_row(params![chat.id.as_bytes(), read.as_bytes(), peer_is_high, UNREAD_LOOKED_AT], |row| row.get(0))?;
     Ok(unread.min(UNREAD_MAX))
 }

@@ -1,10 +1,11 @@
 //! A chat's history.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
     ports::{HistoryPage, HistoryQuery, StoreError},
+    retention::Horizon,
 };
 
 use crate::chat_keys::{KeyCache, OpenKey};
@@ -23,33 +24,34 @@ const LAST_ID: [u8; 16] = [0xff; 16];
 pub(super) fn page(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     caller: UserId,
     chat: ChatId,
     query: HistoryQuery,
     limit: usize,
 ) -> Result<HistoryPage, Failure> {
     let row = chat_of(db, caller, chat)?;
-    let view = View { db, key: keys.open(chat, &row.key)?, chat: row.chat };
+    let view = View { db, horizon, key: keys.open(chat, &row.key)?, chat: row.chat };
     let limit = limit.max(1);
     match query {
         HistoryQuery::Latest => {
-            let (messages, more_before) = view.some(MESSAGES_UNTIL, &LAST_ID, limit)?;
+            let (messages, more_before) = view.until(MESSAGES_UNTIL, &LAST_ID, limit)?;
             Ok(HistoryPage { messages, more_before, more_after: false })
         }
         HistoryQuery::Before(id) => {
-            let (messages, more_before) = view.some(MESSAGES_BEFORE, id.as_bytes(), limit)?;
-            Ok(HistoryPage { messages, more_before, more_after: view.has(MESSAGE_FROM, id)? })
+            let (messages, more_before) = view.until(MESSAGES_BEFORE, id.as_bytes(), limit)?;
+            Ok(HistoryPage { messages, more_before, more_after: view.has_from(id)? })
         }
         HistoryQuery::After(id) => {
-            let (mut messages, more_after) = view.some(MESSAGES_AFTER, id.as_bytes(), limit)?;
+            let (mut messages, more_after) = view.after(id, limit)?;
             messages.reverse();
-            Ok(HistoryPage { messages, more_before: view.has(MESSAGE_UNTIL, id)?, more_after })
+            Ok(HistoryPage { messages, more_before: view.has_until(id)?, more_after })
         }
         HistoryQuery::Around(id) => {
             // The message itself counts as one of the older half, so that a limit of one gives it.
             let newer = limit / 2;
-            let (older, more_before) = view.some(MESSAGES_UNTIL, id.as_bytes(), limit - newer)?;
-            let (mut messages, more_after) = view.some(MESSAGES_AFTER, id.as_bytes(), newer)?;
+            let (older, more_before) = view.until(MESSAGES_UNTIL, id.as_bytes(), limit - newer)?;
+            let (mut messages, more_after) = view.after(id, newer)?;
             messages.reverse();
             messages.extend(older);
             Ok(HistoryPage { messages, more_before, more_after })
@@ -61,13 +63,14 @@ pub(super) fn page(
 pub(super) fn one(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     caller: UserId,
     chat: ChatId,
     message: MessageId,
 ) -> Result<Message, Failure> {
     let row = chat_of(db, caller, chat)?;
     let key = keys.open(chat, &row.key)?;
-    let found = rows::message_of(db, &row.chat, &key, message)?;
+    let found = rows::message_of(db, horizon, &row.chat, &key, message)?;
     Ok(found.ok_or(StoreError::NotFound)?.message)
 }
 
@@ -78,9 +81,14 @@ pub(super) fn chat_of(db: &Connection, caller: UserId, chat: ChatId) -> Result<C
 }
 
 /// The newest message of a chat.
-pub(super) fn newest(db: &Connection, keys: &KeyCache, row: &ChatRow) -> Result<Option<Message>, Failure> {
+pub(super) fn newest(
+    db: &Connection,
+    keys: &KeyCache,
+    horizon: Horizon,
+    row: &ChatRow,
+) -> Result<Option<Message>, Failure> {
     let mut select = db.prepare_cached(MESSAGES_UNTIL)?;
-    let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, 1])?;
+    let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, 1, horizon.id().as_bytes()])?;
     let Some(message) = found.next()? else { return Ok(None) };
     let key = keys.open(row.chat.id, &row.key)?;
     Ok(Some(rows::message(message, &row.chat, &key)?.message))
@@ -88,15 +96,28 @@ pub(super) fn newest(db: &Connection, keys: &KeyCache, row: &ChatRow) -> Result<
 
 struct View<'a> {
     db: &'a Connection,
+    horizon: Horizon,
     chat: Chat,
     key: OpenKey,
 }
 
 impl View<'_> {
+    /// Up to `limit` messages before a place, newest first, and whether there is another.
+    fn until(&self, sql: &str, from: &[u8; 16], limit: usize) -> Result<(Vec<Message>, bool), Failure> {
+        let (chat, asked, horizon) = (self.chat.id, row_limit(limit.saturating_add(1)), self.horizon.id());
+        self.some(sql, params![chat.as_bytes(), from, asked, horizon.as_bytes()], limit)
+    }
+
+    /// Up to `limit` messages after a place, oldest first, and whether there is another.
+    fn after(&self, from: MessageId, limit: usize) -> Result<(Vec<Message>, bool), Failure> {
+        let (chat, asked, from) = (self.chat.id, row_limit(limit.saturating_add(1)), self.horizon.or_later(from));
+        self.some(MESSAGES_AFTER, params![chat.as_bytes(), from.as_bytes(), asked], limit)
+    }
+
     /// Up to `limit` messages in the statement's order, and whether there is another.
-    fn some(&self, sql: &str, from: &[u8; 16], limit: usize) -> Result<(Vec<Message>, bool), Failure> {
+    fn some(&self, sql: &str, values: impl Params, limit: usize) -> Result<(Vec<Message>, bool), Failure> {
         let mut select = self.db.prepare_cached(sql)?;
-        let mut found = select.query(params![self.chat.id.as_bytes(), from, row_limit(limit.saturating_add(1))])?;
+        let mut found = select.query(values)?;
         let mut messages = Vec::new();
         while let Some(row) = found.next()? {
             if messages.len() == limit {
@@ -107,7 +128,15 @@ impl View<'_> {
         Ok((messages, false))
     }
 
-    fn has(&self, sql: &str, id: MessageId) -> Result<bool, Failure> {
-        Ok(exists(self.db, sql, params![self.chat.id.as_bytes(), id.as_bytes()])?)
+    /// Whether there is this message or a newer one.
+    fn has_from(&self, id: MessageId) -> Result<bool, Failure> {
+        let from = self.horizon.or_later(id);
+        Ok(exists(self.db, MESSAGE_FROM, params![self.chat.id.as_bytes(), from.as_bytes()])?)
+    }
+
+    /// Whether there is this message or an older one.
+    fn has_until(&self, id: MessageId) -> Result<bool, Failure> {
+        let horizon = self.horizon.id();
+        Ok(exists(self.db, MESSAGE_UNTIL, params![self.chat.id.as_bytes(), id.as_bytes(), horizon.as_bytes()])?)
     }
 }

@@ -13,6 +13,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     place::InboxPlace,
     ports::Inbox,
+    retention::Horizon,
 };
 
 use crate::chat_keys::{KeyCache, OpenKey};
@@ -25,10 +26,12 @@ use super::{
     statements::{CHATS_TOUCHED, CLOCK, EVENTS_AFTER, INBOX_PRUNED, NEXT_MESSAGE_ID},
 };
 
-/// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be.
+/// A part of the inbox. Events of deleted chats and of messages that are too old are left out, so a page may be shorter
+/// than it could be.
 pub(super) fn page(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     caller: UserId,
     since: Option<&InboxPlace>,
     limit: usize,
@@ -42,7 +45,7 @@ pub(super) fn page(
     if after >= newest {
         return Ok(inbox);
     }
-    let mut merge = Merge { db, keys, caller, after, chats: Vec::new(), pending: BTreeMap::new() };
+    let mut merge = Merge { db, keys, horizon, caller, after, chats: Vec::new(), pending: BTreeMap::new() };
     merge.find_chats()?;
     merge.find_rows(limit.max(1))?;
     for _ in 0..limit.max(1) {
@@ -79,6 +82,7 @@ fn first() -> EventId {
 struct Merge<'a> {
     db: &'a Connection,
     keys: &'a KeyCache,
+    horizon: Horizon,
     caller: UserId,
     after: EventId,
     chats: Vec<(ChatRow, OpenKey)>,
@@ -98,7 +102,8 @@ impl Merge<'_> {
     /// Finds the chats with news, their first new message and their receipts.
     fn find_chats(&mut self) -> Result<(), Failure> {
         let mut select = self.db.prepare_cached(CHATS_TOUCHED)?;
-        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes()])?;
+        let first = self.horizon.or_later(MessageId(self.after.0));
+        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes(), first.as_bytes()])?;
         while let Some(touched) = found.next()? {
             let id = ChatId::from_bytes(touched.get(0)?);
             let Some(row) = rows::chat(self.db, id)? else { continue };
@@ -140,7 +145,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// What an event says; `None` when its chat is gone.
+    /// What an event says; `None` when its chat or its message is gone.
     fn body(&mut self, id: EventId, pending: Pending) -> Result<Option<InboxBody>, Failure> {
         Ok(match pending {
             Pending::Ready(body) => Some(body),
@@ -151,7 +156,7 @@ impl Merge<'_> {
                 if let Some(next) = next.query_row(params![chat, id.as_bytes()], |row| rows::event_id(row, 0))? {
                     self.pending.insert(next, Pending::Message(place));
                 }
-                let found = rows::message_of(self.db, &row.chat, key, MessageId(id.0))?;
+                let found = rows::message_of(self.db, self.horizon, &row.chat, key, MessageId(id.0))?;
                 found.map(|found| InboxBody::Message(found.message))
             }
             Pending::Stored { kind: EventKind::ChatDeleted, chat, .. } => {
@@ -159,7 +164,7 @@ impl Merge<'_> {
             }
             Pending::Stored { kind, chat, subject, high } => {
                 let Some(row) = rows::chat(self.db, chat)? else { return Ok(None) };
-                stored_body(self.db, self.keys, &row, kind, subject, high)?
+                stored_body(self.db, self.keys, self.horizon, &row, kind, subject, high)?
             }
         })
     }
@@ -175,6 +180,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Option<Pending>> {
 fn stored_body(
     db: &Connection,
     keys: &KeyCache,
+    horizon: Horizon,
     row: &ChatRow,
     kind: EventKind,
     subject: Option<MessageId>,
@@ -184,7 +190,7 @@ fn stored_body(
     Ok(match (kind, subject) {
         (EventKind::Edited, Some(id)) => {
             let key = keys.open(chat_id, &row.key)?;
-            rows::message_of(db, &row.chat, &key, id)?.map(|found| InboxBody::Edited(found.message))
+            rows::message_of(db, horizon, &row.chat, &key, id)?.map(|found| InboxBody::Edited(found.message))
         }
         (EventKind::Deleted, Some(message_id)) => Some(InboxBody::Deleted { chat_id, message_id }),
         (EventKind::ChatStarted, _) => {

@@ -6,6 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
     ports::{MediaStore, StoreError},
+    retention::Horizon,
     time::Timestamp,
 };
 
@@ -17,7 +18,8 @@ use super::{
     statements::{
         ATTACH_MEDIA, CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA,
         DELETE_MEDIA_CHATS, DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
-        INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, SETTLE_MEDIA,
+        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT,
+        SETTLE_MEDIA,
     },
 };
 
@@ -77,6 +79,13 @@ pub(super) fn leave_chat(db: &Connection, chat: ChatId, now: Timestamp) -> Resul
     Ok(())
 }
 
+/// Takes the files away from a chat that only messages show which are too old, and has them looked at again.
+pub(super) fn leave_expired(db: &Connection, chat: ChatId, horizon: Horizon, now: Timestamp) -> rusqlite::Result<()> {
+    execute(db, INSERT_DUE_OF_EXPIRED, params![chat.as_bytes(), now.0, horizon.time().0])?;
+    execute(db, PRUNE_MEDIA_OF_CHAT, params![chat.as_bytes(), horizon.time().0])?;
+    Ok(())
+}
+
 #[async_trait]
 impl MediaStore for Sqlite {
     async fn create(&self, media: Media) -> Result<(), StoreError> {
@@ -110,18 +119,20 @@ impl MediaStore for Sqlite {
         .await
     }
 
-    async fn attach(&self, id: MediaId, chat: ChatId) -> Result<(), StoreError> {
+    async fn attach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |batch| {
-            execute(batch.db, ATTACH_MEDIA, params![id.as_bytes(), chat.as_bytes()])?;
+            execute(batch.db, ATTACH_MEDIA, params![id.as_bytes(), chat.as_bytes(), now.0])?;
             Ok(())
         })
         .await
     }
 
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+        let horizon = self.horizon();
         self.read(move |db| {
             let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
-            let chats = select.query_map([id.as_bytes()], |row| row.get(0).map(ChatId::from_bytes))?;
+            let chats =
+                select.query_map(params![id.as_bytes(), horizon.time().0], |row| row.get(0).map(ChatId::from_bytes))?;
             Ok(chats.collect::<Result<_, _>>()?)
         })
         .await

@@ -75,7 +75,7 @@ struct Own {
 fn own(batch: &mut Batch<'_>, caller: UserId, chat: ChatId, id: MessageId) -> Result<Own, Failure> {
     let state = batch.chats.of_caller(batch.db, batch.keys, caller, chat)?;
     let (chat, key, blocked) = (state.chat.clone(), state.key.clone(), state.blocked);
-    let row = rows::message_of(batch.db, &chat, &key, id)?.ok_or(StoreError::NotFound)?;
+    let row = rows::message_of(batch.db, batch.horizon, &chat, &key, id)?.ok_or(StoreError::NotFound)?;
     if row.message.sender_id != caller {
         return Err(StoreError::NotAuthor.into());
     }

@@ -53,6 +53,8 @@ use sentinel_domain::{
     event::Fanout,
     keyring::{KeyError, Keyring},
     ports::StoreError,
+    retention::{Horizon, MessageRetention},
+    time::Timestamp,
 };
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -115,17 +117,30 @@ struct Shared {
     readers: Readers,
     keys: Arc<KeyCache>,
     lifetime: SessionLifetime,
+    messages: MessageRetention,
     feed: Arc<Feed>,
     busy: Arc<AtomicBool>,
 }
 
 impl Sqlite {
-    /// Opens the database at `path`, making or upgrading it if need be, and lets `clock` see its newest id.
+    /// Opens the database at `path`, making or upgrading it if need be, and lets `clock` see its newest id. Messages are kept
+    /// for ever.
     pub fn open(
         path: &Path,
         keyring: Arc<Keyring>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
+    ) -> Result<Self, OpenError> {
+        Self::open_keeping(path, keyring, clock, fanout, MessageRetention::FOREVER)
+    }
+
+    /// As [`Sqlite::open`], with messages kept for as long as `messages` says.
+    pub fn open_keeping(
+        path: &Path,
+        keyring: Arc<Keyring>,
+        clock: Arc<HybridClock>,
+        fanout: Arc<dyn Fanout>,
+        messages: MessageRetention,
     ) -> Result<Self, OpenError> {
         // The log and the shared memory get the file's permissions.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(OpenError::File)?;
@@ -146,7 +161,7 @@ impl Sqlite {
         let readers = Readers::open(path)?;
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
-        let retention = Retention::new(lifetime.clone());
+        let retention = Retention::new(lifetime.clone(), messages);
         let (feed, busy) = (Arc::new(Feed::default()), Arc::new(AtomicBool::new(false)));
         let writer = Writer {
             db,
@@ -166,6 +181,7 @@ impl Sqlite {
                 readers,
                 keys,
                 lifetime,
+                messages,
                 feed,
                 busy,
             }),
@@ -207,6 +223,11 @@ impl Sqlite {
     /// Whether so many callers write that work in the background should take little.
     pub fn is_busy(&self) -> bool {
         self.shared.busy.load(Ordering::Relaxed)
+    }
+
+    /// What is too old now.
+    fn horizon(&self) -> Horizon {
+        self.shared.messages.horizon(Timestamp::now())
     }
 
     /// Ends the writer after what was asked of it before, and waits for that. Later writes are refused.

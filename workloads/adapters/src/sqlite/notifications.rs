@@ -42,10 +42,12 @@ impl NotificationStore for Sqlite {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
+        let horizon = self.horizon().id();
         self.read(move |db| {
             let before = before.map_or(LAST_ID, |before| *before.as_bytes());
             let mut select = db.prepare_cached(NOTIFICATIONS_BEFORE)?;
-            let found = select.query_map(params![user.as_bytes(), before, row_limit(limit)], |row| {
+            let values = params![user.as_bytes(), before, row_limit(limit), horizon.as_bytes()];
+            let found = select.query_map(values, |row| {
                 Ok(Notification {
                     user_id: user,
                     message_id: MessageId::from_bytes(row.get(0)?),

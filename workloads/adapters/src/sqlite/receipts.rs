@@ -28,7 +28,7 @@ pub(super) fn advance(
 ) -> Result<Watermarks, Failure> {
     let (db, keys) = (batch.db, batch.keys);
     let before = batch.chats.of_caller(db, keys, caller, chat_id)?.chat.watermarks_of(caller);
-    if !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), up_to.as_bytes()])? {
+    if !batch.horizon.keeps(up_to) || !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), up_to.as_bytes()])? {
         return Err(StoreError::NotFound.into());
     }
     let watermarks = before.advanced(progress, up_to);

@@ -9,14 +9,21 @@ use std::{
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use sentinel_domain::{clock, ids::EventId, time::Timestamp};
+use sentinel_domain::{
+    clock,
+    ids::{ChatId, EventId},
+    retention::{Horizon, MessageRetention},
+    time::Timestamp,
+};
 
 use super::{
+    media,
     rows::{self, execute},
     sessions,
     statements::{
-        ACCOUNT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_DEAD_LETTERS, PRUNE_ENDED,
-        PRUNE_INBOX, PRUNE_NOTIFICATIONS, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
+        ACCOUNT_IDS_AFTER, CHAT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, EXPIRED_UP_TO, PRUNABLE_UP_TO, PRUNE_AUDIT,
+        PRUNE_DEAD_LETTERS, PRUNE_ENDED, PRUNE_INBOX, PRUNE_MESSAGES, PRUNE_NOTIFICATIONS,
+        PRUNE_NOTIFICATIONS_OF_MESSAGES, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
     },
 };
 
@@ -57,6 +64,7 @@ impl SessionLifetime {
 /// Where the round stands.
 pub(super) struct Retention {
     lifetime: SessionLifetime,
+    messages: MessageRetention,
     due: Instant,
     stage: Stage,
     shred_log: bool,
@@ -67,12 +75,18 @@ enum Stage {
     Sessions,
     Inboxes { after: [u8; 16] },
     Sent { after: i64 },
+    Messages { after: [u8; 16] },
     Done,
 }
 
 impl Retention {
-    pub(super) fn new(lifetime: SessionLifetime) -> Self {
-        Self { lifetime, due: Instant::now() + FIRST_PAUSE, stage: Stage::Sessions, shred_log: false }
+    pub(super) fn new(lifetime: SessionLifetime, messages: MessageRetention) -> Self {
+        Self { lifetime, messages, due: Instant::now() + FIRST_PAUSE, stage: Stage::Sessions, shred_log: false }
+    }
+
+    /// Which messages are too old at `now`.
+    pub(super) fn horizon(&self, now: Timestamp) -> Horizon {
+        self.messages.horizon(now)
     }
 
     /// Asks to overwrite the write-ahead log, which still has the keys of deleted chats.
@@ -92,8 +106,10 @@ impl Retention {
         if Instant::now() < self.due {
             return Ok(false);
         }
-        let next = prune(db, self.stage, self.lifetime.get(), Timestamp::now())?;
+        let next = prune(db, self.stage, self.lifetime.get(), self.messages, Timestamp::now())?;
         if matches!(next, Stage::Done) {
+            // It may still have messages that are gone.
+            self.shred_log |= self.messages != MessageRetention::FOREVER;
             self.due = Instant::now() + PAUSE;
             self.stage = Stage::Sessions;
             return Ok(false);
@@ -105,21 +121,34 @@ impl Retention {
 
 /// Does all pieces of one round at once, as if it were `now`.
 #[cfg(test)]
-pub(super) fn round(db: &mut Connection, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn round(
+    db: &mut Connection,
+    lifetime: Option<i64>,
+    messages: MessageRetention,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let mut stage = Stage::Sessions;
     while !matches!(stage, Stage::Done) {
-        stage = prune(db, stage, lifetime, now)?;
+        stage = prune(db, stage, lifetime, messages, now)?;
     }
     Ok(())
 }
 
-fn prune(db: &mut Connection, stage: Stage, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
+fn prune(
+    db: &mut Connection,
+    stage: Stage,
+    lifetime: Option<i64>,
+    messages: MessageRetention,
+    now: Timestamp,
+) -> rusqlite::Result<Stage> {
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let horizon = messages.horizon(now);
     let next = match stage {
         Stage::Sessions => prune_sessions(&step, lifetime, now)?,
-        Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)))?,
+        Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)), horizon)?,
         Stage::Sent { after } => prune_sent(&step, after, first_id(now.plus_seconds(-SENT_SECONDS)))?,
-        Stage::Done => Stage::Done,
+        Stage::Messages { after } if horizon != Horizon::NONE => prune_messages(&step, after, horizon, now)?,
+        Stage::Messages { .. } | Stage::Done => Stage::Done,
     };
     step.commit()?;
     Ok(next)
@@ -145,13 +174,19 @@ fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp)
 }
 
 /// Goes from account to account: an index of all inboxes by time would cost a write for each event.
-fn prune_inboxes(step: &Transaction<'_>, after: [u8; 16], horizon: EventId) -> rusqlite::Result<Stage> {
+fn prune_inboxes(
+    step: &Transaction<'_>,
+    after: [u8; 16],
+    horizon: EventId,
+    messages: Horizon,
+) -> rusqlite::Result<Stage> {
     let mut after = after;
     let mut budget = STEP;
     let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
     let ids: Vec<[u8; 16]> = accounts.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for id in &ids {
         execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
+        execute(step, PRUNE_NOTIFICATIONS_OF_MESSAGES, params![id, messages.id().as_bytes()])?;
         let up_to: Option<EventId> = step
             .prepare_cached(PRUNABLE_UP_TO)?
             .query_row(params![id, horizon.as_bytes(), budget], |row| rows::event_id(row, 0))?;
@@ -182,17 +217,48 @@ fn prune_sent(step: &Transaction<'_>, after: i64, horizon: EventId) -> rusqlite:
     }
     Ok(match rows.get(STEP as usize - 1) {
         Some((last, _)) => Stage::Sent { after: *last },
-        None => Stage::Done,
+        None => Stage::Messages { after: [0; 16] },
     })
+}
+
+/// Goes from chat to chat: messages that are too old, and files that only they show.
+fn prune_messages(
+    step: &Transaction<'_>,
+    after: [u8; 16],
+    horizon: Horizon,
+    now: Timestamp,
+) -> rusqlite::Result<Stage> {
+    let (mut after, mut budget) = (after, STEP);
+    let mut chats = step.prepare_cached(CHAT_IDS_AFTER)?;
+    let ids: Vec<[u8; 16]> = chats.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for id in &ids {
+        let up_to: Option<EventId> = step
+            .prepare_cached(EXPIRED_UP_TO)?
+            .query_row(params![id, horizon.id().as_bytes(), budget], |row| rows::event_id(row, 0))?;
+        if let Some(up_to) = up_to {
+            let removed = execute(step, PRUNE_MESSAGES, params![id, up_to.as_bytes()])?;
+            budget = budget.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
+            if budget == 0 {
+                // This chat may have more: the next step begins with it again.
+                return Ok(Stage::Messages { after });
+            }
+        }
+        media::leave_expired(step, ChatId::from_bytes(*id), horizon, now)?;
+        after = *id;
+    }
+    let last = ids.len() < STEP as usize;
+    Ok(if last { Stage::Done } else { Stage::Messages { after } })
 }
 
 #[cfg(test)]
 mod tests {
     use sentinel_domain::{
         account::{Email, Username},
-        ids::{SessionId, UserId},
+        ids::{MediaId, MessageId, SessionId, UserId},
+        media::Due,
         message::{ClientMessageId, Draft, MessageKind},
-        ports::{AccountStore, ChatStore, HistoryQuery, NewAccount, SessionStore},
+        notification::Notification,
+        ports::{AccountStore, ChatStore, HistoryQuery, MediaStore, NewAccount, NotificationStore, SessionStore},
         session::Session,
     };
     use uuid::Uuid;
@@ -260,7 +326,7 @@ mod tests {
 
         let mut db = Connection::open(&path).unwrap();
         let now = START.plus_seconds(INBOX_SECONDS + 10);
-        round(&mut db, Some(10 * DAY_SECONDS), now).unwrap();
+        round(&mut db, Some(10 * DAY_SECONDS), MessageRetention::FOREVER, now).unwrap();
 
         let client = |since: EventId| sqlite.inbox(bob, Some(since.into()), 100);
         assert!(client(edits[3]).await.unwrap().reset, "something after it is gone");
@@ -276,10 +342,71 @@ mod tests {
         assert_eq!(db.query_row("SELECT count(*) FROM sent", [], |row| row.get::<_, u32>(0)).unwrap(), 0);
 
         let later = now.plus_seconds(INBOX_SECONDS + 10);
-        round(&mut db, None, later).unwrap();
+        round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
         let emptied = sqlite.inbox_head(bob, later).await.unwrap();
         let inbox = sqlite.inbox(bob, Some(emptied), 10).await.unwrap();
         assert!(inbox.events.is_empty() && !inbox.reset);
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_too_old_go_with_their_files_and_notifications() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        // This store shows what is there, however old.
+        let sqlite = open(&path);
+        let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+        let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+        let (notes, _) = sqlite.start_chat(bob, bob, START).await.unwrap();
+        let later = START.plus_seconds(3 * DAY_SECONDS);
+        let send = async |chat_id, now| {
+            let draft = Draft {
+                chat_id,
+                sender_id: bob,
+                kind: MessageKind::Text,
+                text: "x".into(),
+                attachments: vec![],
+                reply_to: None,
+                client_message_id: None,
+            };
+            let message = sqlite.append(draft, None, now).await.unwrap().message.id;
+            let about =
+                Notification { user_id: ann, chat_id, message_id: message, sender_id: bob, read: false, notice: None };
+            sqlite.add(about).await.unwrap();
+            message
+        };
+        // More than one step of them.
+        for _ in 0..STEP + 20 {
+            send(chat.id, START).await;
+        }
+        send(notes.id, START).await;
+        let welcome =
+            Notification::welcome(ann, MessageId(clock::Instant { millis: 1_750_000_000_001, counter: 9 }.id(0)));
+        sqlite.add(welcome.clone()).await.unwrap();
+        let young = send(chat.id, later).await;
+        let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
+        for (media, at) in [(gone, START), (again, START), (again, later)] {
+            sqlite.attach(media, chat.id, at).await.unwrap();
+        }
+
+        let mut db = Connection::open(&path).unwrap();
+        let messages = MessageRetention::seconds(86_400);
+        round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
+        round(&mut db, None, messages, START.plus_seconds(86_399)).unwrap();
+        let history = async |chat| sqlite.history(bob, chat, HistoryQuery::Latest, 1000).await.unwrap().messages;
+        assert_eq!(history(chat.id).await.len(), STEP as usize + 21, "nothing is too old yet");
+
+        round(&mut db, None, messages, later).unwrap();
+        assert_eq!(history(chat.id).await.iter().map(|message| message.id).collect::<Vec<_>>(), [young]);
+        assert_eq!(history(notes.id).await, []);
+        let told = sqlite.list(ann, None, 1000).await.unwrap();
+        assert_eq!(told.iter().map(|one| one.message_id).collect::<Vec<_>>(), [young, welcome.message_id]);
+        assert_eq!(
+            (sqlite.chats_of(gone).await.unwrap(), sqlite.chats_of(again).await.unwrap()),
+            (vec![], vec![chat.id])
+        );
+        assert_eq!(sqlite.due(later, 10).await.unwrap(), [Due { at: later, media: gone }]);
+        let listed = sqlite.chats(bob, None, 10).await.unwrap();
+        assert_eq!(listed.len(), 2, "the chats stay");
     }
 
     #[tokio::test]
@@ -296,7 +423,7 @@ mod tests {
         }
         let mut db = Connection::open(&path).unwrap();
         let mut kept_after = |days: i64| {
-            round(&mut db, None, START.plus_seconds(days * DAY_SECONDS)).unwrap();
+            round(&mut db, None, MessageRetention::FOREVER, START.plus_seconds(days * DAY_SECONDS)).unwrap();
             db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0)).unwrap()
         };
         assert_eq!([29, 30, 31, 40, 41].map(&mut kept_after), [2, 2, 1, 1, 0]);

@@ -10,6 +10,7 @@ use sentinel_domain::{
     keyring::WrappedKey,
     message::{Chat, ClientMessageId, Message},
     ports::Credentials,
+    retention::Horizon,
     session::Session,
     time::Timestamp,
     watermark::Watermarks,
@@ -166,13 +167,17 @@ pub(super) fn message(row: &Row<'_>, chat: &Chat, key: &OpenKey) -> Result<Messa
     })
 }
 
-/// Reads one message; `None` when it is not in the chat.
+/// Reads one message; `None` when it is not in the chat, or too old.
 pub(super) fn message_of(
     db: &Connection,
+    horizon: Horizon,
     chat: &Chat,
     key: &OpenKey,
     id: MessageId,
 ) -> Result<Option<MessageRow>, Failure> {
+    if !horizon.keeps(id) {
+        return Ok(None);
+    }
     let mut select = db.prepare_cached(super::statements::MESSAGE)?;
     let mut rows = select.query(params![chat.id.as_bytes(), id.as_bytes()])?;
     rows.next()?.map(|row| message(row, chat, key)).transpose()

@@ -6,6 +6,7 @@
 
 mod entries;
 mod find;
+mod forget;
 mod rebuild;
 mod statements;
 
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior, params};
 use rusqlite_migration::{M, Migrations};
 use sentinel_domain::{
-    ids::ChatId,
+    ids::{ChatId, MessageId},
     ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
     search::BlindTerm,
 };
@@ -134,6 +135,10 @@ impl SearchIndex for SearchDatabase {
 
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
         self.write(move |db| entries::remove_chat(db, chat, version)).await
+    }
+
+    async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
+        self.forget(message).await
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {

@@ -113,6 +113,7 @@ statements! {
     SET_HIGH_PROGRESS = "UPDATE chats SET high_delivered = ?2, high_read = ?3, high_receipt = ?4,
         high_shown_delivered = ?5, high_shown_read = ?6, high_shown = ?7 WHERE id = ?1";
     DELETE_CHAT = "DELETE FROM chats WHERE id = ?1";
+    CHAT_IDS_AFTER = "SELECT id FROM chats WHERE id > ?1 ORDER BY id LIMIT ?2";
     KEYS_BEFORE = "SELECT id, kek, key FROM chats WHERE kek < ?1 LIMIT ?2";
     KEY_AFTER = "SELECT id, kek, key FROM chats WHERE kek > ?1 ORDER BY kek LIMIT 1";
     SET_KEY = "UPDATE chats SET kek = ?2, key = ?3 WHERE id = ?1";
@@ -123,7 +124,7 @@ statements! {
         coalesce((SELECT max(message_id) FROM messages WHERE chat_id = members.chat_id), started)
         FROM members WHERE user_id = ?1";
     CHATS_TOUCHED = "SELECT chat_id, (SELECT min(message_id) FROM messages
-            WHERE chat_id = members.chat_id AND message_id > ?2) AS message,
+            WHERE chat_id = members.chat_id AND message_id > ?3) AS message,
             max(coalesce(low_receipt, x''), coalesce(high_receipt, x'')) AS receipt
         FROM members CROSS JOIN chats ON id = chat_id
         WHERE user_id = ?1 AND (message IS NOT NULL OR receipt > ?2)";
@@ -137,13 +138,13 @@ statements! {
     MESSAGE = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
         FROM messages WHERE chat_id = ?1 AND message_id = ?2";
     MESSAGES_UNTIL = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
-        FROM messages WHERE chat_id = ?1 AND message_id <= ?2 ORDER BY message_id DESC LIMIT ?3";
+        FROM messages WHERE chat_id = ?1 AND message_id <= ?2 AND message_id > ?4 ORDER BY message_id DESC LIMIT ?3";
     MESSAGES_BEFORE = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
-        FROM messages WHERE chat_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
+        FROM messages WHERE chat_id = ?1 AND message_id < ?2 AND message_id > ?4 ORDER BY message_id DESC LIMIT ?3";
     MESSAGES_AFTER = "SELECT message_id, sender, kind, version, reply_to, client_message_id, edited_at, sealed
         FROM messages WHERE chat_id = ?1 AND message_id > ?2 ORDER BY message_id LIMIT ?3";
     MESSAGE_FROM = "SELECT 1 FROM messages WHERE chat_id = ?1 AND message_id >= ?2 LIMIT 1";
-    MESSAGE_UNTIL = "SELECT 1 FROM messages WHERE chat_id = ?1 AND message_id <= ?2 LIMIT 1";
+    MESSAGE_UNTIL = "SELECT 1 FROM messages WHERE chat_id = ?1 AND message_id <= ?2 AND message_id > ?3 LIMIT 1";
     UNREAD = "SELECT count(*) FROM (
             SELECT sender, sealed IS NULL AS gone FROM messages WHERE chat_id = ?1 AND message_id > ?2
             ORDER BY message_id LIMIT ?4)
@@ -151,6 +152,9 @@ statements! {
     EDIT_MESSAGE = "UPDATE messages SET version = ?3, edited_at = ?4, sealed = ?5
         WHERE chat_id = ?1 AND message_id = ?2";
     DELETE_MESSAGE = "UPDATE messages SET version = ?3, sealed = NULL WHERE chat_id = ?1 AND message_id = ?2";
+    EXPIRED_UP_TO = "SELECT max(message_id) FROM (SELECT message_id FROM messages
+        WHERE chat_id = ?1 AND message_id <= ?2 ORDER BY message_id LIMIT ?3)";
+    PRUNE_MESSAGES = "DELETE FROM messages WHERE chat_id = ?1 AND message_id <= ?2";
     DELETE_MESSAGES_OF = "DELETE FROM messages WHERE chat_id = ?1";
     INSERT_SENT = "INSERT INTO sent (batch, entries) VALUES (?1, ?2)";
     SENT_AFTER = "SELECT batch, entries FROM sent WHERE batch > ?1 ORDER BY batch";
@@ -188,14 +192,18 @@ statements! {
     MEDIA_OF_OWNER = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE owner = ?1 AND id > ?2 AND +state < ?3 ORDER BY id LIMIT ?4";
     DELETE_MEDIA = "DELETE FROM media WHERE id = ?1";
-    ATTACH_MEDIA = "INSERT OR IGNORE INTO media_chats (media_id, chat_id) VALUES (?1, ?2)";
+    ATTACH_MEDIA = "INSERT INTO media_chats (media_id, chat_id, attached_at) VALUES (?1, ?2, ?3)
+        ON CONFLICT (media_id, chat_id) DO UPDATE SET attached_at = max(attached_at, excluded.attached_at)";
     DETACH_MEDIA = "DELETE FROM media_chats WHERE media_id = ?1 AND chat_id = ?2";
     DELETE_MEDIA_CHATS = "DELETE FROM media_chats WHERE media_id = ?1";
-    CHATS_OF_MEDIA = "SELECT chat_id FROM media_chats WHERE media_id = ?1";
+    CHATS_OF_MEDIA = "SELECT chat_id FROM media_chats WHERE media_id = ?1 AND attached_at > ?2";
     INSERT_DUE = "INSERT OR IGNORE INTO media_due (at, media_id) VALUES (?1, ?2)";
     INSERT_DUE_OF = "INSERT OR IGNORE INTO media_due (at, media_id) SELECT ?2, id FROM media WHERE owner = ?1";
     INSERT_DUE_OF_CHAT = "INSERT OR IGNORE INTO media_due (at, media_id)
         SELECT ?2, media_id FROM media_chats WHERE chat_id = ?1";
+    INSERT_DUE_OF_EXPIRED = "INSERT OR IGNORE INTO media_due (at, media_id)
+        SELECT ?2, media_id FROM media_chats WHERE chat_id = ?1 AND attached_at <= ?3";
+    PRUNE_MEDIA_OF_CHAT = "DELETE FROM media_chats WHERE chat_id = ?1 AND attached_at <= ?2";
     DELETE_MEDIA_OF_CHAT = "DELETE FROM media_chats WHERE chat_id = ?1";
     MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 ORDER BY at, media_id LIMIT ?2";
     SETTLE_MEDIA = "DELETE FROM media_due WHERE at = ?1 AND media_id = ?2";
@@ -235,7 +243,8 @@ statements! {
         (user_id, message_id, chat_id, sender_id, read, header, body)
         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM accounts WHERE id = ?1";
     NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read, header, body FROM notifications
-        WHERE user_id = ?1 AND message_id < ?2 ORDER BY message_id DESC LIMIT ?3";
+        WHERE user_id = ?1 AND message_id < ?2 AND (message_id > ?4 OR sender_id = ?1)
+        ORDER BY message_id DESC LIMIT ?3";
     NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATIONS_OF_CHAT = "UPDATE notifications SET read = 1
@@ -244,6 +253,8 @@ statements! {
     DELETE_NOTIFICATIONS_OF_CHAT = "DELETE FROM notifications WHERE user_id = ?1 AND chat_id = ?2";
     DELETE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1";
     PRUNE_NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = ?1 AND message_id < ?2";
+    PRUNE_NOTIFICATIONS_OF_MESSAGES = "DELETE FROM notifications
+        WHERE user_id = ?1 AND message_id <= ?2 AND sender_id != ?1";
     PREFERENCES = "SELECT preferences FROM notification_preferences WHERE user_id = ?1";
     SET_PREFERENCES = "INSERT OR REPLACE INTO notification_preferences (user_id, preferences)
         SELECT id, ?2 FROM accounts WHERE id = ?1";

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use sentinel_domain::{clock::HybridClock, event::Fanout, ports::StoreError};
+use sentinel_domain::{clock::HybridClock, event::Fanout, ports::StoreError, time::Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::chat_keys::KeyCache;
@@ -172,13 +172,14 @@ impl Thread {
 
     fn carry_out(&mut self) {
         let began = Instant::now();
+        let horizon = self.writer.retention.horizon(Timestamp::now());
         let Writer { db, keys, clock, fanout, feed, .. } = &self.writer;
         if let Err(error) = run(db, "BEGIN IMMEDIATE") {
             tracing::error!(%error, "the database can't be written");
             self.waiting.clear();
             return;
         }
-        let mut batch = Batch::new(db, keys, &mut self.chats, &mut self.sent, clock);
+        let mut batch = Batch::new(db, keys, &mut self.chats, &mut self.sent, clock, horizon);
         let mut answers = Vec::with_capacity(self.waiting.len());
         let mut sound = true;
         // After a failure the rest stays in the queue and gets a transaction of its own.

@@ -91,7 +91,7 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     let media = stores.upload(ann, 10).await;
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
     for chat in [chat.id, notes.id, chat.id] {
-        stores.media.attach(media.id, chat).await.unwrap();
+        stores.media.attach(media.id, chat, Timestamp::now()).await.unwrap();
     }
     let mut both = [chat.id, notes.id];
     both.sort();
@@ -116,10 +116,10 @@ pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
     let (sent, kept, gone) = (stores.upload(bob, 1).await, stores.upload(bob, 1).await, stores.upload(bob, 1).await);
     let (sent, kept, gone, other) = (sent.id, kept.id, gone.id, stores.upload(bob, 1).await.id);
     for id in [sent, kept, gone] {
-        stores.media.attach(id, chat.id).await.unwrap();
+        stores.media.attach(id, chat.id, Timestamp::now()).await.unwrap();
     }
     for id in [kept, other] {
-        stores.media.attach(id, notes.id).await.unwrap();
+        stores.media.attach(id, notes.id, Timestamp::now()).await.unwrap();
     }
     stores.media.forget(gone).await.unwrap();
     stores.accounts.delete_account(ann).await.unwrap();

@@ -13,6 +13,7 @@ pub mod messages;
 pub mod notifications;
 pub mod push;
 pub mod receipts;
+pub mod retention;
 pub mod sessions;
 
 use std::sync::{Arc, Mutex};
@@ -174,7 +175,7 @@ pub fn message_ids(events: &[InboxEvent]) -> Vec<MessageId> {
 }
 
 /// Defines the suite's tests for a factory: an async function that gives [`Stores`]. An adapter that has only some of the
-/// stores names the modules that it can run.
+/// stores names the modules that it can run. `retention` is for stores that keep messages as [`retention::kept`] says.
 #[macro_export]
 macro_rules! contract_tests {
     (@module accounts $factory:path) => {
@@ -239,6 +240,13 @@ macro_rules! contract_tests {
             what_was_read_stays_read_however_often_it_is_added, reading_a_chat_reads_its_notifications_up_to_there,
             what_is_withdrawn_is_gone, what_was_read_and_then_withdrawn_leaves_no_gap, notices_are_kept_with_their_text_among_the_others, preferences_are_kept_whole,
             a_deleted_account_leaves_none }
+    };
+    (@module retention $factory:path) => {
+        $crate::contract_tests! { @tests $factory; retention: a_history_ends_where_messages_are_too_old,
+            lists_count_and_show_only_what_is_kept, what_is_too_old_can_not_be_changed,
+            a_repeat_of_what_is_too_old_makes_no_second_message, sync_says_nothing_of_what_is_too_old,
+            a_file_is_seen_as_long_as_the_last_message_that_shows_it,
+            notifications_end_with_the_messages_that_they_are_about }
     };
     (@tests $factory:path; $module:ident: $($name:ident),+) => {
         mod $module {

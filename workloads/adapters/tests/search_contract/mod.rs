@@ -209,7 +209,7 @@ macro_rules! search_tests {
             finding: messages_are_found_newest_first_by_their_members_only, conditions_narrow_and_never_widen,
                 messages_of_one_millisecond_page_without_gap_or_repeat, a_large_batch_is_indexed_whole;
             versions: what_comes_late_changes_nothing, what_is_removed_stays_removed,
-                a_chat_is_removed_with_all_its_messages;
+                a_chat_is_removed_with_all_its_messages, what_is_too_old_is_forgotten;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,3 +56,25 @@ pub async fn a_chat_is_removed_with_all_its_messages(engine: Engine) {
     assert_eq!(engine.ids(&engine.query(us.ann, "gone")).await, []);
     assert_eq!(engine.ids(&engine.query(others.ann, "gone")).await, [theirs]);
 }
+
+pub async fn what_is_too_old_is_forgotten(engine: Engine) {
+    let (us, others) = (pair(), pair());
+    let count = 450;
+    let old: Vec<_> = (0..count).map(|n| us.says(&engine.keys, message(NOW + n), "once upon a time")).collect();
+    let removed = us.removal(old[7].message_id, version(NOW + 9_000));
+    let theirs = others.says(&engine.keys, message(NOW + 5), "once more");
+    let young = us.says(&engine.keys, message(NOW + 1_000), "once again");
+    engine.index.put(old).await.unwrap();
+    engine.index.put(vec![theirs, young.clone()]).await.unwrap();
+    engine.index.remove(vec![removed]).await.unwrap();
+    engine.refresh().await;
+    // Also what is left of the one that was removed.
+    assert_eq!(engine.index.forget_up_to(message(NOW + 999)).await.unwrap(), count + 1);
+    assert_eq!(engine.index.forget_up_to(message(NOW + 999)).await.unwrap(), 0);
+    engine.refresh().await;
+    assert_eq!(engine.ids(&engine.query(us.ann, "once")).await, [young.message_id]);
+    assert_eq!(engine.ids(&engine.query(others.ann, "once")).await, []);
+    engine.index.put(vec![us.says(&engine.keys, message(NOW + 1_001), "once and for all")]).await.unwrap();
+    engine.refresh().await;
+    assert_eq!(engine.ids(&engine.query(us.bob, "once")).await.len(), 2, "the chat goes on");
+}

@@ -11,6 +11,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::retention::MessageRetention;
+
 pub use self::{
     mail::{MailConfig, MailTls},
     push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
@@ -39,6 +41,9 @@ pub struct PlatformConfig {
     /// Bounds on what one caller can do.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// How long things are kept.
+    #[serde(default, skip_serializing_if = "RetentionConfig::is_default")]
+    pub retention: RetentionConfig,
     /// Seconds between SIGTERM and the last socket's close.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u16,
@@ -153,6 +158,26 @@ impl Default for LimitsConfig {
     }
 }
 
+/// How long things are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Seconds after which a message is too old to be shown, and is removed. None: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_seconds: Option<u32>,
+}
+
+impl RetentionConfig {
+    /// The rule that stores keep to.
+    pub fn messages(&self) -> MessageRetention {
+        self.message_seconds.map_or(MessageRetention::FOREVER, MessageRetention::seconds)
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +189,16 @@ mod tests {
         assert_eq!(config.auth, AuthConfig::default());
         assert_eq!(config.limits, LimitsConfig::default());
         assert_eq!(config.drain_seconds, 15);
+        assert_eq!(config.retention.messages(), MessageRetention::FOREVER);
+    }
+
+    #[test]
+    fn a_limit_of_messages_is_read_and_an_absent_one_is_not_written() {
+        let read = |json: &str| serde_json::from_str::<RetentionConfig>(json).unwrap();
+        let week = read(r#"{"messageSeconds":604800}"#);
+        assert_eq!(week.messages(), MessageRetention::seconds(604_800));
+        assert_eq!(serde_json::to_string(&week).unwrap(), r#"{"messageSeconds":604800}"#);
+        assert_eq!(serde_json::to_string(&read("{}")).unwrap(), "{}");
     }
 
     #[test]

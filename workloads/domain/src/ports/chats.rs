@@ -72,7 +72,9 @@ pub struct Inbox {
 /// Chats, messages, watermarks and inboxes. Whatever is written is durable when the call returns, appears in the
 /// inbox of each member, and is published to the [`crate::event::Fanout`] in the order of its ids.
 ///
-/// A chat that does not exist and one that the caller is no member of are the same: [`StoreError::NotFound`].
+/// A chat that does not exist and one that the caller is no member of are the same: [`StoreError::NotFound`]. A message
+/// that is too old ([`crate::retention`]) does not exist any more: it is in no answer, it can't be changed, answered or
+/// read up to, and a repeat of it gets [`Message::expired`]. Places in histories and inboxes that lie before it stay good.
 #[async_trait]
 pub trait ChatStore: Send + Sync {
     /// The one chat of these two accounts, made if need be; the flag says whether it was.
@@ -153,7 +155,7 @@ pub trait ChatStore: Send + Sync {
             Err(StoreError::NotFound) => return Ok(None),
             found => return found.map(Some),
         }
-        // A message never goes away while its chat is there.
+        // A message that is that young does not go away while its chat is there.
         match self.chat(member, chat).await {
             Ok(_) => Err(StoreError::unavailable(NotVisible(message))),
             Err(StoreError::NotFound) => Ok(None),

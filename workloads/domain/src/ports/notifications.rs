@@ -6,7 +6,8 @@ use crate::{
     notification::{Notification, Preferences},
 };
 
-/// Notifications and how users want them. Old ones go by themselves.
+/// Notifications and how users want them. Old ones go by themselves; those about a message are not listed any more when it
+/// is too old.
 #[async_trait]
 pub trait NotificationStore: Send + Sync {
     /// Keeps a notification; one that is there already stays as it is, read or not.

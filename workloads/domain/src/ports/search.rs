@@ -106,6 +106,9 @@ pub trait SearchIndex: Send + Sync {
     async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError>;
     /// Takes out all that the index has of a chat.
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError>;
+    /// Takes out all that the index has of messages up to this one, piece by piece, and forgets that it ever had them; gives
+    /// their number. They are too old: nobody puts them in again.
+    async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError>;
     /// Messages that have what is asked for, newest first.
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError>;
 }

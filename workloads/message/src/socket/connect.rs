@@ -133,6 +133,7 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
             packet_bytes: limits.body_bytes,
             messages_per_second: limits.messages_per_second,
             queued_events: limits.socket_queue,
+            message_retention_seconds: service.config.retention.message_seconds,
         },
     };
     if let Some(ready) = live::raw(&ready) {

@@ -21,7 +21,7 @@ use sentinel_adapters::{
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
@@ -92,6 +92,7 @@ impl Foundation {
             keys_dir: keys_dir.clone(),
             auth: AuthConfig { cors_origins: vec![ORIGIN.into()], ..AuthConfig::default() },
             limits,
+            retention: RetentionConfig::default(),
             drain_seconds: 1,
             trusted_proxies: vec![],
             mail: None,

@@ -70,6 +70,13 @@ impl SearchIndex for MemoryIndex {
         Ok(())
     }
 
+    async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
+        let mut entries = self.entries()?;
+        let before = entries.len();
+        entries.retain(|id, _| *id > message);
+        Ok((before - entries.len()) as u64)
+    }
+
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
         let careless = *self.careless.lock().unwrap();
         let entries = self.entries()?;

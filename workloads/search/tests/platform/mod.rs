@@ -11,7 +11,7 @@ use sentinel_adapters::{keys, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
     event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     message::{Draft, Message, MessageKind},
@@ -59,6 +59,7 @@ impl Platform {
             keys_dir: keys_dir.clone(),
             auth: AuthConfig::default(),
             limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
+            retention: RetentionConfig::default(),
             drain_seconds: 1,
             trusted_proxies: vec![],
             mail: None,

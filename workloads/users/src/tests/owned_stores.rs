@@ -32,7 +32,7 @@ impl MediaStore for Memory {
         unreachable!()
     }
 
-    async fn attach(&self, _: MediaId, _: ChatId) -> Result<(), StoreError> {
+    async fn attach(&self, _: MediaId, _: ChatId, _: Timestamp) -> Result<(), StoreError> {
         unreachable!()
     }
 

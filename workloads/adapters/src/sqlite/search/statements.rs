@@ -27,6 +27,9 @@ statements! {
     MESSAGE = "SELECT version, terms FROM messages WHERE chat = ?1 AND message_id = ?2";
     SET_MESSAGE = "INSERT OR REPLACE INTO messages (chat, message_id, version, label, terms)
         VALUES (?1, ?2, ?3, ?4, ?5)";
+    MESSAGES_UP_TO = "SELECT message_id, terms FROM messages WHERE chat = ?1 AND message_id <= ?2
+        ORDER BY message_id LIMIT ?3";
+    DELETE_MESSAGE = "DELETE FROM messages WHERE chat = ?1 AND message_id = ?2";
     DELETE_MESSAGES_OF = "DELETE FROM messages WHERE chat = ?1";
     INSERT_TERM = "INSERT OR REPLACE INTO terms (chat, term, message_id, label) VALUES (?1, ?2, ?3, ?4)";
     DELETE_TERM = "DELETE FROM terms WHERE chat = ?1 AND term = ?2 AND message_id = ?3";

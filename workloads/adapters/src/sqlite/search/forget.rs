@@ -1,0 +1,62 @@
+//! Forgetting messages that are too old: piece by piece, so that neither new messages nor searches wait for it.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use sentinel_domain::{ids::MessageId, ports::StoreError, search::TERM_BYTES};
+
+use super::{
+    super::{failure::Failure, rows::execute},
+    SearchDatabase,
+    statements::{CHATS_AFTER, DELETE_MESSAGE, DELETE_TERM, MESSAGES_UP_TO},
+};
+
+/// Messages of one piece.
+const PIECE: u32 = 200;
+/// Chats of one piece.
+const CHATS: u32 = 500;
+/// A piece is followed by a pause as long as itself, but not longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+impl SearchDatabase {
+    /// Forgets all messages up to this one; gives their number.
+    pub(super) async fn forget(&self, up_to: MessageId) -> Result<u64, StoreError> {
+        let (mut after, mut count) = (0, 0);
+        loop {
+            let began = Instant::now();
+            let (forgotten, next) = self.write(move |db| piece(db, after, up_to)).await?;
+            count += forgotten;
+            let Some(next) = next else { return Ok(count) };
+            after = next;
+            tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
+        }
+    }
+}
+
+/// Forgets some messages of the chats after one; gives their number and the chat to go on after. `None`: this was all.
+fn piece(db: &Connection, after: i64, up_to: MessageId) -> Result<(u64, Option<i64>), Failure> {
+    let (mut after, mut left) = (after, PIECE);
+    let mut select = db.prepare_cached(CHATS_AFTER)?;
+    let chats: Vec<i64> = select.query_map(params![after, CHATS], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for chat in &chats {
+        let mut select = db.prepare_cached(MESSAGES_UP_TO)?;
+        let found: Vec<([u8; 16], Option<Vec<u8>>)> = select
+            .query_map(params![chat, up_to.as_bytes(), left], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (message, terms) in &found {
+            let (terms, _) = terms.as_deref().unwrap_or_default().as_chunks::<TERM_BYTES>();
+            for term in terms {
+                execute(db, DELETE_TERM, params![chat, i64::from_be_bytes(*term), message])?;
+            }
+            execute(db, DELETE_MESSAGE, params![chat, message])?;
+        }
+        left -= u32::try_from(found.len()).unwrap_or(left);
+        if left == 0 {
+            // This chat may have more: the next piece begins with it again.
+            return Ok((u64::from(PIECE), Some(after)));
+        }
+        after = *chat;
+    }
+    let more = chats.len() == CHATS as usize;
+    Ok((u64::from(PIECE - left), more.then_some(after)))
+}

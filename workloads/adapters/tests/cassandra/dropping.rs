@@ -1,0 +1,87 @@
+//! Dropping messages that are too old: whole partitions, and the files that only they showed.
+
+use std::sync::Arc;
+
+use sentinel_adapters::cassandra::{Cassandra, Dropped};
+use sentinel_domain::{
+    ports::{ChatStore, HistoryQuery, MediaStore},
+    retention::MessageRetention,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{
+    World,
+    contract::{draft, media::upload, retention::kept},
+    keyspace::{self, Keyspace},
+};
+
+const DAY: i64 = 24 * 3600;
+
+/// How many rows a table has.
+async fn count(keyspace: &Keyspace, table: &str) -> i64 {
+    let session = keyspace.session().await;
+    let counted = session.query_unpaged(format!("SELECT count(*) FROM {table}"), ()).await.unwrap();
+    counted.into_rows_result().unwrap().single_row::<(i64,)>().unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
+    let keyspace = Arc::new(keyspace::named("retention"));
+    Cassandra::migrate(keyspace.config()).await.unwrap();
+    let world = World::new();
+    let node = world.node_keeping(keyspace.clone(), kept()).await;
+    let (stores, cassandra) = (&node.stores, &node.cassandra);
+    let (ann, bob, chat) = stores.pair().await;
+    // Each is in another partition; the last two are kept.
+    let mut sent = Vec::new();
+    for days in [100, 80, 60, 12, 0] {
+        let at = Timestamp::now().plus_seconds(-days * DAY);
+        sent.push(cassandra.append(draft(chat.id, ann, "x"), None, at).await.unwrap().message.id);
+    }
+    let (gone, again, young) = (upload(ann, 1), upload(ann, 1), upload(ann, 1));
+    for media in [&gone, &again, &young] {
+        cassandra.create(media.clone()).await.unwrap();
+    }
+    let (long_ago, now) = (Timestamp::now().plus_seconds(-60 * DAY), Timestamp::now());
+    for (media, at) in [(&gone, long_ago), (&again, long_ago), (&again, now), (&young, now)] {
+        cassandra.attach(media.id, chat.id, at).await.unwrap();
+    }
+    assert_eq!((count(&keyspace, "messages").await, count(&keyspace, "media_attached").await), (5, 3));
+
+    // One process does it, and no other for some hours.
+    assert_eq!(cassandra.drop_expired().await.unwrap(), Some(Dropped { partitions: 3, files: 1 }));
+    assert_eq!(world.node_keeping(keyspace.clone(), kept()).await.cassandra.drop_expired().await.unwrap(), None);
+    assert_eq!(cassandra.drop_expired_now().await.unwrap(), Dropped::default(), "a repeat finds nothing");
+    for table in ["messages", "chat_buckets", "media_attached", "chat_media", "media_chats"] {
+        assert_eq!(count(&keyspace, table).await, 2, "{table}");
+    }
+    let due = cassandra.due(now.plus_seconds(120), 100).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [gone.id]);
+
+    // Who keeps everything finds what is left, and nothing is dropped.
+    let everything = world.node_keeping(keyspace.clone(), MessageRetention::FOREVER).await.cassandra;
+    let page = everything.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
+    assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), [sent[4], sent[3]]);
+    assert_eq!(everything.drop_expired().await.unwrap(), None);
+    assert_eq!(everything.drop_expired_now().await.unwrap(), Dropped::default());
+    keyspace.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn files_of_before_are_kept_as_if_they_were_sent_at_the_upgrade() {
+    let keyspace = keyspace::named("attached");
+    Cassandra::migrate(keyspace.config()).await.unwrap();
+    let session = keyspace.session().await;
+    session.query_unpaged("DROP TABLE media_attached", ()).await.unwrap();
+    session.query_unpaged("DELETE FROM schema_version WHERE only = 0 AND version = 6", ()).await.unwrap();
+    let (media, chat) = (Uuid::now_v7(), Uuid::new_v4());
+    session.query_unpaged("INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?)", (media, chat)).await.unwrap();
+    let before = Timestamp::now();
+    Cassandra::migrate(keyspace.config()).await.unwrap();
+    let found = session.query_unpaged("SELECT chat_id, media_id, attached_at FROM media_attached", ()).await.unwrap();
+    let found = found.into_rows_result().unwrap().single_row::<(Uuid, Uuid, i64)>().unwrap();
+    assert_eq!((found.0, found.1), (chat, media));
+    assert!((before..=Timestamp::now()).contains(&Timestamp(found.2)));
+    keyspace.drop_it().await;
+}
