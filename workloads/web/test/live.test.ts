@@ -122,3 +122,23 @@ test('who logs in again in the same tab sees who is there', async () => {
 function chatOf() {
   return { chat_id: CHAT, peer: entry().peer, last: message(2), unread: 0, mine: { delivered: null, read: null }, theirs: { delivered: null, read: null }, muted: false };
 }
+
+test('messages that the server keeps no more are forgotten, at the next start before there is a connection', async () => {
+  const shown = () => ids(timelines.value.get(CHAT)?.messages ?? []);
+  await keep();
+  await database.put('chats', CHAT, { ...chatOf(), activity: 1 });
+  server.chats.mockResolvedValue([entry()]);
+  syncs();
+  await start();
+  expect(shown()).toEqual([idAt(1), idAt(2)]);
+  const limits = { message_bytes: 16384, message_retention_seconds: 86_400 };
+  await (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 't0', limits });
+  expect(shown()).toEqual([]);
+  stop();
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+  await keep();
+  await start();
+  expect(shown()).toEqual([]);
+  expect(chats.value.get(CHAT)?.last ?? null).toBeNull();
+});

@@ -6,6 +6,7 @@ import { ApiError } from '../api/problem';
 import type { SyncPage } from '../api/types';
 import { drop, flush, restore } from './cache';
 import { apply } from './events';
+import * as expiry from './expiry';
 import { loadNewest } from './history';
 import { reload, reloadBlocks, reloadSoon } from './listing';
 import { loadPreferences } from './preferences';
@@ -33,11 +34,13 @@ let repair: ReturnType<typeof setInterval> | null = null;
 export async function start(): Promise<void> {
   const kept = await restore().catch(() => null);
   await restoreOutbox().catch(() => undefined);
+  await expiry.begin();
   batch(() => {
     if (kept) {
       chats.value = kept.chats;
       timelines.value = kept.timelines;
       listed.value = kept.chats.size > 0;
+      expiry.forget();
     }
     link.value = 'connecting';
   });
@@ -52,6 +55,7 @@ export async function start(): Promise<void> {
 
 export function stop(): void {
   turn += 1;
+  expiry.end();
   if (repair !== null) clearInterval(repair);
   repair = null;
   since = null;
@@ -106,6 +110,7 @@ async function ready(hello: socket.Ready): Promise<void> {
   heartbeat();
   newest = hello.sync_token;
   since ??= newest;
+  expiry.keepFor(hello.limits.message_retention_seconds ?? null);
   await catchUp();
   if (mine !== turn) return;
   if (first) {

@@ -8,7 +8,7 @@ export interface Ready {
   user_id: string;
   session_id: string;
   sync_token: string;
-  limits: { message_bytes: number };
+  limits: { message_bytes: number; message_retention_seconds?: number | null };
 }
 
 export interface Listeners {
