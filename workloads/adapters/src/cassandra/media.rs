@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use scylla::{DeserializeRow, value::MaybeUnset};
 use sentinel_domain::{
-    ids::{ChatId, MediaId, UserId},
-    media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
+    ids::{ChatId, MediaId, MessageId, UserId},
+    media::{ContentType, Due, Media, MediaState, Picture, Shown, UNUSED_SECONDS, Usage},
     ports::{MediaStore, StoreError},
     retention::Horizon,
     time::Timestamp,
@@ -76,6 +76,11 @@ impl Row {
 
 fn big(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// When a file was sent for the first time at the latest.
+fn first_sent_by(id: MediaId) -> Timestamp {
+    MessageId(id.0).timestamp().plus_seconds(UNUSED_SECONDS)
 }
 
 /// The write time of what is written now.
@@ -223,11 +228,17 @@ impl Shared {
         Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
     }
 
+    /// When a file was last sent to a chat, and the write time of that. While processes of the version before run, which do
+    /// not note it, `None`.
+    async fn attached(&self, id: MediaId, chat: ChatId) -> Result<Option<(Timestamp, i64)>, StoreError> {
+        let found: Vec<(Option<i64>, Option<i64>)> = self.rows(&self.statements.attached, (chat.0, id.0)).await?;
+        Ok(found.first().and_then(|(at, written)| Some((Timestamp((*at)?), (*written)?))))
+    }
+
     /// The chat, if the file was sent there since the horizon.
     async fn keeps_attached(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<Option<ChatId>, StoreError> {
-        let found: Vec<(Option<i64>,)> = self.rows(&self.statements.attached, (chat.0, id.0)).await?;
-        let kept = found.iter().any(|(at,)| at.is_some_and(|at| horizon.keeps_since(Timestamp(at))));
-        Ok(kept.then_some(chat))
+        let attached = self.attached(id, chat).await?.map_or_else(|| first_sent_by(id), |(at, _)| at);
+        Ok(Some(chat).filter(|_| horizon.keeps_since(attached)))
     }
 
     async fn take_away(&self, id: MediaId, chat: ChatId, at: i64) -> Result<(), StoreError> {
@@ -236,11 +247,22 @@ impl Shared {
         self.write(&self.statements.delete_attached, (at, chat.0, id.0)).await
     }
 
-    /// Takes a file away from a chat where all that shows it is too old, and has it looked at again. One that is sent there
-    /// again meanwhile stays: that is written later than `written`, when it was sent there last.
-    pub(super) async fn leave_expired(&self, id: MediaId, chat: ChatId, written: i64) -> Result<(), StoreError> {
+    /// Takes a file away from a chat where all that shows it is too old, if that is so, and has it looked at again; gives
+    /// whether it did. It looks only at files that are so old themselves that few of them can be kept.
+    pub(super) async fn leave_expired(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<bool, StoreError> {
+        if horizon.keeps_since(first_sent_by(id)) {
+            return Ok(false);
+        }
+        // What is sent again meanwhile stays, because it is written later. Of what was sent before that was noted, the note
+        // is older than the rest, and the time in it is not.
+        let written = match self.attached(id, chat).await? {
+            Some((at, _)) if horizon.keeps_since(at) => return Ok(false),
+            Some((at, written)) => written.max(micros(at)),
+            None => micros(horizon.time()),
+        };
         self.note_due(Due { at: Timestamp::now().plus_seconds(SOON_SECONDS), media: id }).await?;
-        self.take_away(id, chat, written).await
+        self.take_away(id, chat, written).await?;
+        Ok(true)
     }
 
     /// Takes all files away from a chat, with the write time `at`, and has them looked at again.

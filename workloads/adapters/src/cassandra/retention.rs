@@ -81,18 +81,9 @@ impl Shared {
 
     async fn drop_files(&self, horizon: Horizon) -> Result<usize, StoreError> {
         let mut dropped = 0;
-        let mut rows = self.all::<(Uuid, Uuid, Option<i64>, Option<i64>)>(&self.statements.all_attached).await?;
-        while let Some((chat, media, attached, written)) =
-            rows.next().await.transpose().map_err(StoreError::unavailable)?
-        {
-            let (Some(attached), Some(written)) = (attached, written) else { continue };
-            let attached = Timestamp(attached);
-            if !horizon.keeps_since(attached) {
-                // Of files that were sent before this was noted, `written` is not when the chat got them.
-                let written = written.max(micros(attached));
-                self.leave_expired(MediaId(media), ChatId(chat), written).await?;
-                dropped += 1;
-            }
+        let mut rows = self.all::<(Uuid, Uuid)>(&self.statements.all_chat_media).await?;
+        while let Some((chat, media)) = rows.next().await.transpose().map_err(StoreError::unavailable)? {
+            dropped += usize::from(self.leave_expired(MediaId(media), ChatId(chat), horizon).await?);
         }
         Ok(dropped)
     }

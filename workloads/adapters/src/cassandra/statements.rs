@@ -171,8 +171,9 @@ statements! {
     delete_media_of_chat: Write = "DELETE FROM chat_media USING TIMESTAMP ? WHERE chat_id = ?";
     insert_attached: Write = "INSERT INTO media_attached (chat_id, media_id, attached_at) VALUES (?, ?, ?)
         USING TIMESTAMP ?";
-    attached: Read = "SELECT attached_at FROM media_attached WHERE chat_id = ? AND media_id = ?";
-    all_attached: Read = "SELECT chat_id, media_id, attached_at, WRITETIME(attached_at) FROM media_attached";
+    attached: Read = "SELECT attached_at, WRITETIME(attached_at) FROM media_attached
+        WHERE chat_id = ? AND media_id = ?";
+    all_chat_media: Read = "SELECT chat_id, media_id FROM chat_media";
     delete_attached: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
     delete_attached_of_chat: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ?";
     insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use sentinel_adapters::cassandra::{Cassandra, Dropped};
 use sentinel_domain::{
+    clock::Instant,
+    ids::MediaId,
+    media::Media,
     ports::{ChatStore, HistoryQuery, MediaStore},
     retention::MessageRetention,
     time::Timestamp,
@@ -39,25 +42,39 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
         let at = Timestamp::now().plus_seconds(-days * DAY);
         sent.push(cassandra.append(draft(chat.id, ann, "x"), None, at).await.unwrap().message.id);
     }
-    let (gone, again, young) = (upload(ann, 1), upload(ann, 1), upload(ann, 1));
-    for media in [&gone, &again, &young] {
+    let (long_ago, now) = (Timestamp::now().plus_seconds(-60 * DAY), Timestamp::now());
+    let old = |number| Media {
+        id: MediaId(Instant { millis: long_ago.0.unsigned_abs(), counter: 0 }.id(number)),
+        ..upload(ann, 1)
+    };
+    let (gone, unnoted, again, young) = (old(1), old(2), old(3), upload(ann, 1));
+    for media in [&gone, &unnoted, &again, &young] {
         cassandra.create(media.clone()).await.unwrap();
     }
-    let (long_ago, now) = (Timestamp::now().plus_seconds(-60 * DAY), Timestamp::now());
     for (media, at) in [(&gone, long_ago), (&again, long_ago), (&again, now), (&young, now)] {
         cassandra.attach(media.id, chat.id, at).await.unwrap();
     }
-    assert_eq!((count(&keyspace, "messages").await, count(&keyspace, "media_attached").await), (5, 3));
+    // A process of the version before, which does not note when a file is sent.
+    let session = keyspace.session().await;
+    for table in ["chat_media", "media_chats"] {
+        let insert = format!("INSERT INTO {table} (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP ?");
+        session.query_unpaged(insert, (chat.id.0, unnoted.id.0, long_ago.0 * 1000)).await.unwrap();
+    }
+    assert!(cassandra.chats_of(unnoted.id).await.unwrap().is_empty(), "it is not shown by mistake");
+    assert_eq!(cassandra.chats_of(again.id).await.unwrap(), [chat.id]);
+    assert_eq!((count(&keyspace, "messages").await, count(&keyspace, "chat_media").await), (5, 4));
 
     // One process does it, and no other for some hours.
-    assert_eq!(cassandra.drop_expired().await.unwrap(), Some(Dropped { partitions: 3, files: 1 }));
+    assert_eq!(cassandra.drop_expired().await.unwrap(), Some(Dropped { partitions: 3, files: 2 }));
     assert_eq!(world.node_keeping(keyspace.clone(), kept()).await.cassandra.drop_expired().await.unwrap(), None);
     assert_eq!(cassandra.drop_expired_now().await.unwrap(), Dropped::default(), "a repeat finds nothing");
     for table in ["messages", "chat_buckets", "media_attached", "chat_media", "media_chats"] {
         assert_eq!(count(&keyspace, table).await, 2, "{table}");
     }
     let due = cassandra.due(now.plus_seconds(120), 100).await.unwrap();
-    assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [gone.id]);
+    let mut due: Vec<MediaId> = due.iter().map(|due| due.media).collect();
+    due.sort();
+    assert_eq!(due, [gone.id, unnoted.id]);
 
     // Who keeps everything finds what is left, and nothing is dropped.
     let everything = world.node_keeping(keyspace.clone(), MessageRetention::FOREVER).await.cassandra;
