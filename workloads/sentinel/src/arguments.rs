@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, SearchConfig};
 
 use crate::web::Site;
 
@@ -164,6 +164,7 @@ impl Standalone {
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
+            search: SearchConfig::default(),
         })
     }
 }
@@ -237,6 +238,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         stores: None,
         message_peers: None,
         push: PushConfig::default(),
+        search: SearchConfig::default(),
     }
 }
 
