@@ -43,7 +43,7 @@ pub(crate) enum ReindexState {
 pub(crate) struct ReindexRun {
     /// Its id.
     reindex_id: Uuid,
-    /// Where it is.
+    // What the state says of itself describes it: together with text of its own it would be described as an object too.
     #[schema(inline)]
     state: ReindexState,
     /// When it was asked for.
