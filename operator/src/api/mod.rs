@@ -14,6 +14,7 @@ mod platform;
 mod push;
 pub mod rules;
 pub mod schema;
+mod search;
 mod services;
 mod status;
 
@@ -33,6 +34,7 @@ pub use self::{
     media::Media,
     platform::{Access, Auth, Encryption, Limits, Monitoring, NetworkPolicies, Retention, ServiceMonitor, Web},
     push::{Fcm, Push, WebPush},
+    search::{Search, SearchMode},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
     status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
 };
@@ -114,6 +116,9 @@ pub struct SentinelChatSpec {
     /// Pushes to devices whose app is not open.
     #[serde(default)]
     pub push: Push,
+    /// Finding messages.
+    #[serde(default)]
+    pub search: Search,
     /// Mail to the owners of accounts; none is sent when this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sentinel_domain::config::{Access, AuthConfig, LimitsConfig, PlatformConfig, RetentionConfig};
+use sentinel_domain::config::{
+    Access, AuthConfig, LimitsConfig, PlatformConfig, RetentionConfig, SearchConfig, SearchMode,
+};
 
 use super::{Error, Facts, mail, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
@@ -73,6 +75,12 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
         stores: stores::config(chat, facts)?,
         message_peers: chat.is_distributed().then(|| message_peers(chat)),
         push: push::config(chat)?,
+        search: SearchConfig {
+            mode: match chat.spec.search.mode {
+                api::SearchMode::Blind => SearchMode::Blind,
+                api::SearchMode::Plaintext => SearchMode::Plaintext,
+            },
+        },
     })
 }
 

@@ -94,7 +94,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Search,
         role: "search",
         stores: &[Postgres, Cassandra, Redis, Kafka, Elasticsearch],
-        paths: &[Below("/search")],
+        paths: &[Below("/search"), Exact("/admin/reindex")],
         replicas: 1,
         cpu: "25m",
         memory: "48Mi",

@@ -118,6 +118,7 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
         "\"~^/users/last_active(/|$)\" chat-presence.team.svc.cluster.local:8080;",
         "/send_notification chat-notification.team.svc.cluster.local:8080;",
         "\"~^/search(/|$)\" chat-search.team.svc.cluster.local:8080;",
+        "/admin/reindex chat-search.team.svc.cluster.local:8080;",
         "\"~^/media(/|$)\" chat-media.team.svc.cluster.local:8080;",
         "\"~^(?<pod>0|[1-9][0-9]{0,2})[.]\" chat-message-$pod.chat-message-pods.team.svc.cluster.local:8080;",
         "proxy_pass http://$socket_server;",
@@ -127,6 +128,14 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
     }
     assert!(!config.contains('@') || !config.contains("@SOCKET@") && !config.contains("@LOCATIONS@"), "{config}");
     assert!(!config.contains("chat-sentinel"));
+}
+
+#[test]
+fn the_index_is_blind_unless_the_resource_wants_words_in_it() {
+    for spec in ["{}", "{search: {}}", "{search: {mode: Blind}}"] {
+        assert_eq!(platform(spec), platform("{}"), "{spec}");
+    }
+    assert_eq!(platform("{search: {mode: Plaintext}}")["search"], serde_json::json!({ "mode": "Plaintext" }));
 }
 
 #[test]

@@ -62,14 +62,15 @@ async fn fresh() -> Stores {
         notifications: chats,
         administration: postgres.clone(),
         reports: postgres.clone(),
-        mail: postgres,
+        mail: postgres.clone(),
+        reindex: postgres,
         fanout,
         in_order: true,
         keep,
     }
 }
 
-contract_tests!(crate::fresh; accounts, sessions, administration, mail);
+contract_tests!(crate::fresh; accounts, sessions, administration, mail, reindex);
 
 /// An error with all that is behind it, as logs show it.
 fn whole(error: &dyn Error) -> String {

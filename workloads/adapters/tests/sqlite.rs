@@ -51,6 +51,7 @@ fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + 
         administration: sqlite.clone(),
         reports: sqlite.clone(),
         mail: sqlite.clone(),
+        reindex: sqlite.clone(),
         notifications: sqlite,
         fanout,
         in_order: true,

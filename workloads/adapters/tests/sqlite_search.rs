@@ -5,23 +5,30 @@
 
 mod search_contract;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use proptest::prelude::*;
-use sentinel_adapters::sqlite::{SearchDatabase, Sqlite};
+use sentinel_adapters::sqlite::{SearchDatabase, SearchRebuild, Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
+    config::SearchMode,
     event::Nobody,
     ids::{ChatId, EventId, MessageId, UserId},
     keyring::Keyring,
     message::{Draft, MessageKind},
     ports::{
-        AccountStore, ChatStore, DocumentSource, NewAccount, SearchDocument, SearchEntry, SearchIndex, StoreError,
-        Version,
+        AccountStore, ChatStore, DocumentSource, IndexRebuild, NewAccount, RebuildProgress, SearchDocument,
+        SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
     },
-    search::{Query, SearchKeys},
+    search::{Mark, Query, SearchKeys},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -29,13 +36,29 @@ use uuid::Uuid;
 use search_contract::{Engine, keys, message, pair};
 
 async fn on<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Engine) -> F) {
+    on_in(SearchMode::Blind, test).await;
+}
+
+async fn on_in<F: Future<Output = ()> + Send + 'static>(mode: SearchMode, test: impl FnOnce(Engine) -> F) {
     let folder = tempfile::tempdir().unwrap();
     let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
     let refresh = || -> futures::future::BoxFuture<'static, ()> { Box::pin(async {}) };
-    test(Engine { index: Arc::new(index), keys: Arc::new(keys()), refresh: Arc::new(refresh) }).await;
+    let keys = Arc::new(SearchKeys::of(mode, &search_contract::ring(&[1])));
+    test(Engine { index: Arc::new(index), keys, refresh: Arc::new(refresh) }).await;
 }
 
 search_tests!(@port on);
+
+/// The same, with words in place of hashes.
+mod plaintext {
+    use super::{Engine, SearchMode};
+
+    async fn on<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Engine) -> F) {
+        super::on_in(SearchMode::Plaintext, test).await;
+    }
+
+    crate::search_tests!(@port on);
+}
 
 #[tokio::test]
 async fn an_index_keeps_what_it_has_and_no_text() {
@@ -44,19 +67,19 @@ async fn an_index_keeps_what_it_has_and_no_text() {
     let index = SearchDatabase::open(&path).unwrap();
     let (us, keys, id) = (pair(), keys(), message(search_contract::NOW));
     index.put(vec![us.says(&keys, id, "the walrus was paul")]).await.unwrap();
-    index.set_written_with(keys.mark()).await.unwrap();
+    index.add_marks(vec![keys.mark()]).await.unwrap();
     index.close();
     assert!(index.put(vec![]).await.is_ok() && index.put(vec![us.says(&keys, id, "late")]).await.is_err());
     let again = SearchDatabase::open(&path).unwrap();
     assert_eq!(again.id(), index.id());
-    assert_eq!(again.written_with().await.unwrap(), Some(keys.mark()));
+    assert_eq!(again.marks().await.unwrap(), Some(vec![keys.mark()]));
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|window| window == b"walrus"));
     }
     let other = SearchDatabase::open(&folder.path().join("other.db")).unwrap();
     assert_ne!(other.id(), index.id());
-    assert_eq!(other.written_with().await.unwrap(), None);
+    assert_eq!(other.marks().await.unwrap(), Some(vec![]));
 }
 
 /// Messages in a database, indexed with a key.
@@ -113,6 +136,141 @@ async fn send(store: &Sqlite, chat_id: ChatId, sender_id: UserId, text: &str) ->
     store.append(draft, None, Timestamp::now()).await.unwrap().message.id
 }
 
+async fn found(
+    index: &SearchDatabase,
+    caller: UserId,
+    terms: Vec<Vec<sentinel_domain::search::Term>>,
+) -> Vec<MessageId> {
+    let (chat, sender, kind, from, to, before) = (None, None, None, None, None, None);
+    let query = SearchQuery { caller, chat, sender, kind, from, to, terms, before, limit: 1000 };
+    index.query(&query).await.unwrap().hits.into_iter().map(|hit| hit.message_id).collect()
+}
+
+/// Whether a file in the folder has these bytes.
+fn is_anywhere(folder: &std::path::Path, bytes: &str) -> bool {
+    let mut files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.any(|file| file.windows(bytes.len()).any(|window| window == bytes.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_change_of_the_mode_loses_nothing_and_leaves_no_word_behind() {
+    let (messages, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = ["kek-0001"];
+    let path = messages.path().join("db");
+    let store = Sqlite::open(&path, keyring(&names), Arc::new(HybridClock::new()), Arc::new(Nobody)).unwrap();
+    let path = folder.path().join("search.db");
+    let (ann, bob) = (user(&store).await, user(&store).await);
+    let (chat, _) = store.start_chat(ann, bob, Timestamp::now()).await.unwrap();
+    let mut sent = Vec::new();
+    for number in 0..230 {
+        sent.push(send(&store, chat.id, ann, &format!("walrus {number}")).await);
+    }
+    sent.reverse();
+    let of = |mode| SearchKeys::of(mode, &keyring(&names));
+    let mut before = of(SearchMode::Blind);
+    for mode in [SearchMode::Blind, SearchMode::Plaintext, SearchMode::Blind] {
+        let index = SearchDatabase::open(&path).unwrap();
+        let source = Messages { store: store.clone(), keys: of(mode) };
+        let rebuild = SearchRebuild::new(index.clone(), store.clone()).settling(Duration::ZERO);
+        let after = of(mode);
+        let (stop, progress) = (AtomicBool::new(false), RebuildProgress::default());
+        // Everything is found throughout, as the marks say how to ask.
+        let searching = async {
+            let mut searches = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let marks = index.marks().await.unwrap().unwrap();
+                if !marks.is_empty() && mode != before.mode() {
+                    let found = found(&index, bob, after.asked_of(&Query::parse("walr"), &marks)).await;
+                    assert_eq!(found.len(), 230, "{mode:?} by {marks:?}");
+                    searches += 1;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            searches
+        };
+        let rebuilding = async {
+            let rebuilt = rebuild.rebuild_index(&source, after.mark(), &progress).await;
+            stop.store(true, Ordering::Relaxed);
+            rebuilt.unwrap()
+        };
+        let (searches, rebuilt) = tokio::join!(searching, rebuilding);
+        assert!(rebuilt == 230 && (searches > 0 || mode == before.mode()), "{rebuilt} {searches}");
+        assert_eq!(index.marks().await.unwrap(), Some(vec![after.mark()]));
+        assert_eq!(found(&index, bob, after.asked(&Query::parse("walr"))).await, sent);
+        if mode != before.mode() {
+            assert_eq!(found(&index, bob, before.asked(&Query::parse("walr"))).await, [], "old terms never match");
+        }
+        before = after;
+        // The log is copied into the file, and what was there is overwritten.
+        index.close();
+        assert_eq!(is_anywhere(folder.path(), "walrus"), mode == SearchMode::Plaintext, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_an_earlier_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("search.db");
+    let (us, keys, id) = (pair(), keys(), message(search_contract::NOW));
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(include_str!("../src/sqlite/search/schema.sql")).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    let about = Uuid::new_v4();
+    db.execute("INSERT INTO about VALUES (0, ?1, ?2)", (about.as_bytes(), keys.mark().0)).unwrap();
+    let [low, high] = [us.ann.min(us.bob), us.ann.max(us.bob)];
+    let chat = (us.chat.as_bytes(), low.as_bytes(), high.as_bytes());
+    db.execute("INSERT INTO chats (number, chat_id, low, high) VALUES (1, ?1, ?2, ?3)", chat).unwrap();
+    db.execute("INSERT INTO members VALUES (?1, 1)", [us.ann.as_bytes()]).unwrap();
+    let document = us.says(&keys, id, "still here");
+    let mut numbers = Vec::new();
+    for term in &document.terms {
+        let sentinel_domain::search::Term::Blind(bytes) = term else { panic!("{term:?}") };
+        numbers.push(i64::from_be_bytes(*bytes));
+        let row = (i64::from_be_bytes(*bytes), id.as_bytes());
+        db.execute("INSERT INTO terms VALUES (1, ?1, ?2, 0)", row).unwrap();
+    }
+    numbers.sort_unstable();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+    db.execute("INSERT INTO messages VALUES (1, ?1, ?2, 0, ?3)", (id.as_bytes(), document.version.0, bytes)).unwrap();
+    db.close().unwrap();
+
+    let index = SearchDatabase::open(&path).unwrap();
+    assert_eq!((index.id(), index.marks().await.unwrap()), (about, Some(vec![keys.mark()])));
+    assert_eq!(found(&index, us.ann, keys.asked(&Query::parse("still he"))).await, [id]);
+    let plain = SearchKeys::of(SearchMode::Plaintext, &search_contract::ring(&[1]));
+    index.put(vec![us.says(&plain, id, "still here")]).await.unwrap();
+    assert_eq!(found(&index, us.ann, keys.asked(&Query::parse("still"))).await, []);
+    assert_eq!(found(&index, us.ann, plain.asked(&Query::parse("still"))).await, [id]);
+}
+
+#[tokio::test]
+async fn who_writes_during_a_rebuild_keeps_its_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = Sqlite::open(&path, keyring(&["kek-0001"]), Arc::new(HybridClock::new()), Arc::new(Nobody)).unwrap();
+    let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
+    let (old, new, other) = (Mark([1; 8]), Mark([2; 8]), Mark([3; 8]));
+    index.add_marks(vec![old, other]).await.unwrap();
+    let source = Messages { store: store.clone(), keys: keys() };
+    let rebuild = SearchRebuild::new(index.clone(), store).settling(Duration::from_millis(300));
+    let progress = RebuildProgress::default();
+    let another = async {
+        tokio::time::timeout(Duration::from_secs(20), until(|| index.marks(), new)).await.unwrap();
+        // It may be there already: of what is about to be replaced.
+        index.add_marks(vec![other]).await.unwrap();
+    };
+    let (rebuilt, ()) = tokio::join!(rebuild.rebuild_index(&source, new, &progress), another);
+    rebuilt.unwrap();
+    assert_eq!(index.marks().await.unwrap(), Some(vec![new, other]));
+}
+
+/// Waits until the index has a mark.
+async fn until<F: Future<Output = Result<Option<Vec<Mark>>, StoreError>>>(marks: impl Fn() -> F, mark: Mark) {
+    while !marks().await.unwrap().unwrap().contains(&mark) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_index_is_made_anew_from_the_messages_with_a_new_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,30 +310,20 @@ async fn an_index_is_made_anew_from_the_messages_with_a_new_key() {
     let store = open(&["kek-0001", "kek-0002"]).unwrap();
     let new = SearchKeys::new(&keyring(&["kek-0002"]));
     let source = Messages { store: store.clone(), keys: SearchKeys::new(&keyring(&["kek-0001", "kek-0002"])) };
-    assert_eq!(index.rebuild(&store, &source).await.unwrap(), 450);
-    let ask = async |keys: &SearchKeys, words: &str| {
-        let terms = keys.asked(&Query::parse(words));
-        let query = sentinel_domain::ports::SearchQuery {
-            caller: ann,
-            chat: None,
-            sender: None,
-            kind: None,
-            from: None,
-            to: None,
-            terms,
-            before: None,
-            limit: 1000,
-        };
-        let hits = index.query(&query).await.unwrap().hits;
-        hits.into_iter().map(|hit| hit.message_id).collect::<Vec<_>>()
-    };
+    let rebuild = SearchRebuild::new(index.clone(), store.clone()).settling(Duration::ZERO);
+    let progress = RebuildProgress::default();
+    index.add_marks(vec![old.mark()]).await.unwrap();
+    assert_eq!(rebuild.rebuild_index(&source, new.mark(), &progress).await.unwrap(), 450);
+    assert_eq!((progress.done(), progress.expected()), (450, Some(450)));
+    assert_eq!(index.marks().await.unwrap(), Some(vec![new.mark()]), "nothing is left of the old key's");
+    let ask = async |keys: &SearchKeys, words: &str| found(&index, ann, keys.asked(&Query::parse(words))).await;
     let mut expected: Vec<MessageId> = sent.iter().copied().filter(|id| *id != sent[1]).collect();
     expected.reverse();
     assert_eq!(ask(&new, "number").await, expected);
     assert_eq!(ask(&new, "edited").await, [sent[0]]);
     assert_eq!(ask(&old, "number").await, [], "nothing is left that needs the old key");
     // Again changes nothing, and what comes late still changes nothing.
-    assert_eq!(index.rebuild(&store, &source).await.unwrap(), 450);
+    assert_eq!(rebuild.rebuild_index(&source, new.mark(), &RebuildProgress::default()).await.unwrap(), 450);
     index.put(vec![document(lost, &doomed, "number", Version::of(lost.into()))]).await.unwrap();
     assert_eq!(ask(&new, "number").await, expected);
     assert_eq!(ask(&old, "number").await, []);

@@ -22,6 +22,8 @@ pub enum AuditAction {
     ReportResolved,
     /// An admin sent a notice to a user or to all.
     NoticeSent,
+    /// An admin, or the command line, started a rebuild of the search index.
+    ReindexStarted,
     /// Somebody changed the own password.
     PasswordChanged,
     /// A password was set anew by a mailed link.
@@ -38,7 +40,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AdminGranted,
         Self::AdminRevoked,
         Self::UserDisabled,
@@ -46,6 +48,7 @@ impl AuditAction {
         Self::SessionsEnded,
         Self::ReportResolved,
         Self::NoticeSent,
+        Self::ReindexStarted,
         Self::PasswordChanged,
         Self::PasswordReset,
         Self::EmailVerified,
@@ -64,6 +67,7 @@ impl AuditAction {
             Self::SessionsEnded => "sessions_ended",
             Self::ReportResolved => "report_resolved",
             Self::NoticeSent => "notice_sent",
+            Self::ReindexStarted => "reindex_started",
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
             Self::EmailVerified => "email_verified",

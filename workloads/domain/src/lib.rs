@@ -20,6 +20,7 @@ pub mod place;
 pub mod ports;
 pub mod presence;
 pub mod push;
+pub mod reindex;
 pub mod report;
 pub mod retention;
 pub mod search;

@@ -9,7 +9,7 @@ use sentinel_adapters::{files::LocalFiles, keys, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig},
     event::Nobody,
     ids::{MediaId, UserId},
     media::{ContentType, Media, MediaState, Shown},
@@ -59,6 +59,7 @@ impl World {
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
+            search: SearchConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let clock = Arc::new(HybridClock::new());

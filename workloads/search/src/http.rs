@@ -1,9 +1,10 @@
-//! `GET /search/messages`.
+//! `GET /search/messages`, and all routes of the service.
 
 use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use sentinel_domain::{
@@ -26,25 +27,34 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::service::{Asked, Hit, SearchService};
+use crate::{
+    admin,
+    reindex::Reindexer,
+    service::{Asked, Hit, SearchError, SearchService},
+};
 
 const DEFAULT_HITS: usize = 20;
 const QUERY_BYTES: usize = 1024;
 const QUERY_PARTS: usize = 32;
+/// When it is worth asking again an index that somebody has to make anew.
+const OUTDATED_RETRY_SECONDS: &str = "60";
 
 /// What handlers and extractors get.
 #[derive(Clone)]
-pub(crate) struct App(Arc<SearchService>);
+pub(crate) struct App {
+    service: Arc<SearchService>,
+    pub(crate) reindexer: Arc<Reindexer>,
+}
 
 impl FromRef<App> for Arc<Tokens> {
     fn from_ref(app: &App) -> Self {
-        app.0.tokens.clone()
+        app.service.tokens.clone()
     }
 }
 
 /// The routes of search, each described.
-pub fn router(service: Arc<SearchService>) -> OpenApiRouter {
-    described().with_state(App(service))
+pub fn router(service: Arc<SearchService>, reindexer: Arc<Reindexer>) -> OpenApiRouter {
+    described().with_state(App { service, reindexer })
 }
 
 /// The description of the routes.
@@ -53,7 +63,7 @@ pub fn openapi() -> OpenApi {
 }
 
 fn described() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(search))
+    OpenApiRouter::new().routes(routes!(search)).routes(routes!(admin::show, admin::start))
 }
 
 /// What to look for.
@@ -131,7 +141,7 @@ struct SearchResults<'a> {
     )
 )]
 async fn search(
-    State(App(service)): State<App>,
+    State(App { service, .. }): State<App>,
     user: AuthUser,
     Query(parameters): Query<SearchParameters>,
 ) -> Result<Response, Problem> {
@@ -158,6 +168,19 @@ async fn search(
         next_cursor: page.next.map(|last| cursor::encode(&service.keyring, &bound, caller, last.as_bytes())),
     };
     Ok(Json(results).into_response())
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Store(error) => error.into(),
+            SearchError::Unreadable => {
+                let detail = "the search index has to be made anew; ask whoever runs this chat";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "search_outdated", detail)
+                    .with_header(header::RETRY_AFTER, OUTDATED_RETRY_SECONDS)
+            }
+        }
+    }
 }
 
 /// What a cursor is bound to: everything that decides which messages there are and in which order.

@@ -18,6 +18,8 @@ use sentinel_domain::{
     time::Timestamp,
 };
 
+use crate::terms::IndexTerms;
+
 /// Messages that are read at the same time.
 const READ_AT_ONCE: usize = 16;
 
@@ -25,7 +27,7 @@ const READ_AT_ONCE: usize = 16;
 pub struct Indexer {
     chats: Arc<dyn ChatStore>,
     index: Arc<dyn SearchIndex>,
-    keys: Arc<SearchKeys>,
+    pub(crate) terms: IndexTerms,
 }
 
 /// What an event means for the index.
@@ -37,7 +39,8 @@ enum Step {
 impl Indexer {
     /// An indexer that reads from `chats` and writes to `index`.
     pub fn new(chats: Arc<dyn ChatStore>, index: Arc<dyn SearchIndex>, keys: Arc<SearchKeys>) -> Self {
-        Self { chats, index, keys }
+        let terms = IndexTerms::new(index.clone(), keys);
+        Self { chats, index, terms }
     }
 
     async fn apply(&self, events: &[PlatformEvent], now: Timestamp) -> Result<(), StoreError> {
@@ -71,6 +74,7 @@ impl Indexer {
         }
         let (put, removed) = (documents.len() as u64, removals.len() as u64);
         if put > 0 {
+            self.terms.announce().await?;
             self.index.put(documents).await?;
         }
         if removed > 0 {
@@ -100,7 +104,7 @@ impl Indexer {
             members,
             sender_id: message.sender_id,
             kind: message.kind,
-            terms: self.keys.terms(&message.text),
+            terms: self.terms.of_text(&message.text),
             version,
         }
     }

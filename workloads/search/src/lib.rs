@@ -1,13 +1,19 @@
-//! Search service: indexes messages by blind terms and finds them for their members.
+//! Search service: indexes messages by terms and finds them for their members.
 //!
-//! [`Indexer`] consumes platform events; [`SearchService`] and its [`router`] answer `GET /search/messages`.
+//! [`Indexer`] consumes platform events; [`SearchService`] and its [`router`] answer `GET /search/messages`; [`Reindexer`]
+//! makes the index anew.
 
+mod admin;
 mod http;
 mod indexer;
+mod reindex;
 mod service;
+mod terms;
 
 pub use self::{
     http::{openapi, router},
     indexer::Indexer,
+    reindex::{ReindexError, Reindexer},
     service::SearchService,
+    terms::Freshness,
 };

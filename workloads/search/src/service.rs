@@ -16,6 +16,8 @@ use sentinel_domain::{
 };
 use sentinel_http::tokens::Tokens;
 
+use crate::terms::{Freshness, IndexTerms};
+
 /// Messages that are read at the same time.
 const READ_AT_ONCE: usize = 16;
 /// Fewest entries to ask the index for.
@@ -27,9 +29,20 @@ const EXAMINED_AT_MOST: usize = 500;
 pub struct SearchService {
     pub(crate) chats: Arc<dyn ChatStore>,
     index: Arc<dyn SearchIndex>,
-    keys: Arc<SearchKeys>,
+    terms: IndexTerms,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) keyring: Arc<Keyring>,
+}
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SearchError {
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part of the index can't be asked, so that an answer might lack something.
+    #[error("the search index has terms of a key that is not in the keys folder")]
+    Unreadable,
 }
 
 /// What a caller looks for.
@@ -70,11 +83,16 @@ impl SearchService {
         tokens: Arc<Tokens>,
         keyring: Arc<Keyring>,
     ) -> Self {
-        Self { chats, index, keys, tokens, keyring }
+        let terms = IndexTerms::new(index.clone(), keys);
+        Self { chats, index, terms, tokens, keyring }
     }
 
     /// Finds messages of the caller's chats.
-    pub(crate) async fn find(&self, caller: UserId, asked: &Asked) -> Result<Page, StoreError> {
+    pub(crate) async fn find(&self, caller: UserId, asked: &Asked) -> Result<Page, SearchError> {
+        let (terms, freshness) = self.terms.asked(&asked.query).await?;
+        if freshness == Freshness::Unreadable {
+            return Err(SearchError::Unreadable);
+        }
         let mut query = SearchQuery {
             caller,
             chat: asked.chat,
@@ -82,7 +100,7 @@ impl SearchService {
             kind: asked.kind,
             from: asked.from,
             to: asked.to,
-            terms: self.keys.asked(&asked.query),
+            terms,
             before: asked.before,
             limit: 0,
         };

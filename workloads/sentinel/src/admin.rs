@@ -30,15 +30,17 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     if !admin.accepting.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
     }
     match admin.stores.check().await {
-        Ok(()) => (StatusCode::OK, "ok\n"),
+        Ok(()) => {
+            (StatusCode::OK, admin.stores.advice().map_or_else(|| "ok\n".into(), |advice| format!("ok: {advice}\n")))
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the store does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".into())
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig};
+use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig};
 
 use crate::web::Site;
 
@@ -168,6 +168,7 @@ impl Standalone {
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
+            search: SearchConfig::default(),
         })
     }
 }
@@ -242,6 +243,7 @@ fn of_folder(data: &Path) -> PlatformConfig {
         stores: None,
         message_peers: None,
         push: PushConfig::default(),
+        search: SearchConfig::default(),
     }
 }
 

@@ -34,14 +34,14 @@ use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, SearchService};
+use sentinel_search::{Indexer, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
     expired, mail,
-    platform::{Foundation, Platform, Stores},
+    platform::{Foundation, Platform, Stores, waits_for_another},
     routes,
 };
 
@@ -58,11 +58,18 @@ const FAREWELL: Duration = Duration::from_secs(6);
 pub struct DistributedStores {
     postgres: Postgres,
     cassandra: Cassandra,
+    /// Where search is served.
+    reindexer: Option<Arc<Reindexer>>,
     stop: CancellationToken,
     work: tokio::task::JoinSet<()>,
 }
 
 impl DistributedStores {
+    /// What somebody should do about the search index.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.reindexer.as_ref()?.advice()
+    }
+
     /// Ends the work in the background, then the connections.
     pub async fn close(mut self) {
         self.stop.cancel();
@@ -116,7 +123,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     ended.ask().await.context("reading ended sessions")?;
     process.spawn(ended.watch(hears));
     let mut router = Router::new();
-    let mut messages = None;
+    let (mut messages, mut reindexer) = (None, None);
     if serves(Role::Users) {
         process.spawn(resume(linked));
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
@@ -133,7 +140,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(process.notifications(fanout.clone())?);
     }
     if serves(Role::Search) {
-        router = router.merge(process.search().await?);
+        let (routes, rebuilds) = process.search().await?;
+        router = router.merge(routes);
+        reindexer = Some(rebuilds);
     }
     if serves(Role::Media) {
         router = router.merge(process.media()?);
@@ -143,7 +152,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     Ok(Platform {
         router,
         messages,
-        stores: Stores::Distributed(DistributedStores { postgres, cassandra, stop, work }),
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, reindexer, stop, work }),
     })
 }
 
@@ -267,15 +276,20 @@ impl Process<'_> {
         Ok(sentinel_notification::router(service).into())
     }
 
-    async fn search(&mut self) -> anyhow::Result<Router> {
+    async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>)> {
         let Foundation { keyring, tokens, .. } = &self.base;
         let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
-        let keys = Arc::new(SearchKeys::new(keyring));
+        let keys = Arc::new(SearchKeys::of(self.config.search.mode, keyring));
         let service =
             SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
         self.spawn(expired::forget(index.clone(), self.config.retention.messages()));
-        self.consume(SEARCH_GROUP, Arc::new(Indexer::new(self.chats.clone(), index, keys)));
-        Ok(sentinel_search::router(Arc::new(service)).into())
+        let indexer = Arc::new(Indexer::new(self.chats.clone(), index.clone(), keys));
+        self.consume(SEARCH_GROUP, indexer.clone());
+        // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
+        let reindexer = Arc::new(Reindexer::new(self.postgres.clone(), index, indexer, false));
+        let work = reindexer.clone();
+        self.spawn(async move { work.work().await });
+        Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer))
     }
 
     fn media(&mut self) -> anyhow::Result<Router> {
@@ -341,11 +355,12 @@ pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyh
 pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<u64> {
     let (postgres, cassandra, keyring) = chats(config, stores).await?;
     let index = Elasticsearch::connect(&stores.elasticsearch).await?;
-    let keys = Arc::new(SearchKeys::new(&keyring));
-    let source = Indexer::new(Arc::new(cassandra), Arc::new(index.clone()), keys);
-    let rebuilt = index.rebuild(&source).await?;
+    let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
+    let source = Arc::new(Indexer::new(Arc::new(cassandra), Arc::new(index.clone()), keys));
+    let reindexer = Reindexer::new(Arc::new(postgres.clone()), Arc::new(index), source, false);
+    let count = reindexer.run_now(waits_for_another).await?;
     postgres.close().await;
-    Ok(rebuilt.entries)
+    Ok(count)
 }
 
 /// The accounts, for a command beside the services.

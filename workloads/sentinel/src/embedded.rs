@@ -12,7 +12,7 @@ use sentinel_adapters::{
     files::LocalFiles,
     keys,
     push::Pushes,
-    sqlite::{Begin, LocalPresence, SearchDatabase, Sqlite},
+    sqlite::{Begin, LocalPresence, SearchDatabase, SearchRebuild, Sqlite},
 };
 use sentinel_domain::{
     clock::HybridClock,
@@ -27,7 +27,7 @@ use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, SearchService};
+use sentinel_search::{Indexer, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     arguments::Role,
     expired, mail,
-    platform::{Foundation, Platform, Stores},
+    platform::{Foundation, Platform, Stores, waits_for_another},
     routes,
 };
 
@@ -64,6 +64,7 @@ pub const ROLES: &[Role] = &[Role::Users, Role::Message, Role::Presence, Role::N
 pub struct EmbeddedStores {
     sqlite: Sqlite,
     search: SearchDatabase,
+    reindexer: Arc<Reindexer>,
     stop: CancellationToken,
     work: JoinSet<()>,
     _lock: File,
@@ -73,6 +74,11 @@ impl EmbeddedStores {
     /// Whether the database answers.
     pub async fn check(&self) -> Result<(), sentinel_domain::ports::StoreError> {
         self.sqlite.check().await
+    }
+
+    /// What somebody should do about the search index.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.reindexer.advice()
     }
 
     /// Ends the work in the background, writes out what waits and closes the databases.
@@ -127,14 +133,19 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
     work.spawn(consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone()));
     let search = open_search(&config.data_dir)?;
-    let search_keys = Arc::new(SearchKeys::new(&keyring));
+    let search_keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let index = Arc::new(search.clone());
     let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
     let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
     work.spawn(consumer.run(indexer.clone(), stop.clone()));
-    let renewal = renew_terms(search.clone(), store.clone(), indexer, search_keys.clone());
-    work.spawn(until(stop.clone(), renewal));
     work.spawn(until(stop.clone(), expired::forget(index.clone(), config.retention.messages())));
+    let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
+    // After a change of keys or of the mode, it makes the index anew by itself.
+    let reindexer = Arc::new(Reindexer::new(Arc::new(store.clone()), rebuild, indexer, true));
+    work.spawn(until(stop.clone(), {
+        let reindexer = reindexer.clone();
+        async move { reindexer.work().await }
+    }));
     work.spawn(until(stop.clone(), watch));
     let searches = SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone());
     let mut users = UsersService::new(
@@ -196,14 +207,14 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .merge(sentinel_message::router(messages.clone()))
         .merge(sentinel_presence::router(Arc::new(presences)))
         .merge(sentinel_notification::router(notifications))
-        .merge(sentinel_search::router(Arc::new(searches)))
+        .merge(sentinel_search::router(Arc::new(searches), reindexer.clone()))
         .merge(sentinel_media::router(medias.clone()))
         .into();
     let router = routes::with_description(router, ROLES)?
         .merge(sentinel_message::socket_router(&messages, None))
         .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, stop, work, _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, reindexer, stop, work, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 
@@ -261,33 +272,16 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()> + Send) {
     }
 }
 
-/// Makes the terms of the search index anew when the newest key is another one than they were written with.
-async fn renew_terms(search: SearchDatabase, store: Sqlite, source: Arc<Indexer>, keys: Arc<SearchKeys>) {
-    let renewed = async {
-        match search.written_with().await? {
-            Some(mark) if mark == keys.mark() => return Ok(()),
-            Some(_) => {
-                let count = search.rebuild(&store, source.as_ref()).await?;
-                tracing::info!(count, "the search index is written with the newest key");
-            }
-            None => {}
-        }
-        search.set_written_with(keys.mark()).await
-    };
-    if let Err(error) = renewed.await {
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(error, "the search index keeps terms of an older key until the next start");
-    }
-}
-
 /// Writes the search index anew from the messages as they are now; returns their number. A server may run meanwhile.
 pub async fn reindex(config: &PlatformConfig) -> anyhow::Result<u64> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(config, keyring.clone(), Arc::new(Nobody))?;
     let search = open_search(&config.data_dir)?;
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
-    let source = Indexer::new(chats, Arc::new(search.clone()), Arc::new(SearchKeys::new(&keyring)));
-    let count = search.rebuild(&store, &source).await?;
+    let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
+    let source = Arc::new(Indexer::new(chats, Arc::new(search.clone()), keys));
+    let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
+    let count = Reindexer::new(Arc::new(store.clone()), rebuild, source, false).run_now(waits_for_another).await?;
     search.close();
     store.close();
     Ok(count)

@@ -73,6 +73,14 @@ impl Stores {
         }
     }
 
+    /// What somebody should do although this process can do its work.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Embedded(stores) => stores.advice(),
+            Self::Distributed(stores) => stores.advice(),
+        }
+    }
+
     /// Closes everything, once no request is left.
     pub async fn close(self) {
         match self {
@@ -80,6 +88,11 @@ impl Stores {
             Self::Distributed(stores) => stores.close().await,
         }
     }
+}
+
+/// Tells who runs `sentinel reindex` why nothing happens.
+pub fn waits_for_another() {
+    tracing::info!("another process makes the search index anew; waiting until it is through");
 }
 
 /// What every service needs: keys, tokens and limits.

@@ -132,6 +132,42 @@ test('a wrong notice is refused by field', { skip }, async () => {
   problem(await send({ ...good, user_id: NOBODY }), 404, 'not_found');
 });
 
+test('an admin makes the search index anew and sees how far that is', { skip }, async () => {
+  const { ann, bob, chat } = await newPair();
+  await post(ann, chat, 'quokka of the index');
+  for (const method of ['GET', 'POST']) {
+    problem(await call(method, '/admin/reindex', { token: ann.token }), 403, 'forbidden');
+    problem(await call(method, '/admin/reindex'), 401);
+  }
+  const look = async () => ok(await call('GET', '/admin/reindex', { token: root.token }));
+  const found = async () => ok(await call('GET', '/search/messages?q=quokka', { token: bob.token })).hits.length;
+  /** Looks until the last rebuild is through; what has been indexed is found all the while. */
+  const through = async () => {
+    for (const deadline = Date.now() + 120_000; ; ) {
+      const status = await look();
+      if (status.last?.ended_at !== null) return status;
+      assert.ok(Date.now() < deadline, JSON.stringify(status));
+      assert.equal(await found(), 1);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  };
+  for (const deadline = Date.now() + 20_000; (await found()) === 0; ) assert.ok(Date.now() < deadline, 'not indexed');
+  if ((await look()).last) await through();
+  const begun = ok(await call('POST', '/admin/reindex', { token: root.token }), 202);
+  assert.ok(['waiting', 'running'].includes(begun.last.state), JSON.stringify(begun));
+  assert.equal(begun.last.started_by, root.user_id);
+  problem(await call('POST', '/admin/reindex', { token: root.token }), 409, 'reindex_running');
+  const { mode, needed, advice, last } = await through();
+  assert.deepEqual([mode, needed, advice], ['Blind', false, null]);
+  assert.deepEqual([last.reindex_id, last.state, last.failure], [begun.last.reindex_id, 'done', null]);
+  assert.ok(last.messages_done > 0 && last.attempts >= 1, JSON.stringify(last));
+  assert.match(last.ended_at, TIME);
+  assert.equal(await found(), 1);
+  const { entries } = ok(await call('GET', '/admin/audit', { token: root.token }));
+  const entry = entries.find((one) => one.note === last.reindex_id);
+  assert.deepEqual([entry?.action, entry?.actor], ['reindex_started', root.user_id]);
+});
+
 test('an admin whose right is taken away is out', { skip }, async () => {
   const user = await newUser('former');
   await admin('grant', user.username);

@@ -14,7 +14,7 @@ const ROUTES = [
   'POST /users/chat/{}/read', 'GET /sync',
   'POST /email/verification', 'POST /email/verify', 'POST /password/forgot', 'POST /password/reset', 'POST /reports', 'GET /admin/users', 'GET /admin/users/{}', 'POST /admin/users/{}/disable',
   'POST /admin/users/{}/enable', 'DELETE /admin/users/{}/sessions', 'GET /admin/stats', 'GET /admin/audit',
-  'GET /admin/reports', 'POST /admin/reports/{}/resolve',
+  'GET /admin/reports', 'POST /admin/reports/{}/resolve', 'GET /admin/reindex', 'POST /admin/reindex',
   'GET /users/user_activity', 'GET /user/user_activity', 'GET /users/last_active', 'GET /user/last_active',
   'GET /users/update-last-active', 'POST /users/update-last-active', 'POST /update-last-active',
   'GET /search/messages', 'GET /notifications', 'POST /notifications/{}/read', 'GET /notifications/preferences',

@@ -1,11 +1,12 @@
 //! The index behind the aliases: its name, its schema, and how it is made.
 
+use sentinel_domain::search::Mark;
 use serde_json::{Value, json};
 
-use super::{Elasticsearch, ElasticsearchError, client::unexpected};
+use super::{Elasticsearch, ElasticsearchError, client::unexpected, marks::meta};
 
 /// The schema that this code makes and knows.
-const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 1;
 /// Found within two seconds of the acknowledgement, of which the way here takes a part.
 const REFRESHED_EVERY: &str = "500ms";
 
@@ -47,7 +48,7 @@ impl Elasticsearch {
         if self.indices(&self.names.write()).await?.is_empty() {
             let (read, write) = (self.names.read(), self.names.write());
             // Index and aliases come into being together.
-            self.create_index(1, &json!({ read: {}, write: {} })).await?;
+            self.create_index(1, &json!({ read: {}, write: {} }), &[]).await?;
         }
         self.check_schema().await?;
         let settings = json!({ "index": { "number_of_replicas": self.config.replicas } });
@@ -55,11 +56,16 @@ impl Elasticsearch {
         Ok(())
     }
 
-    /// Makes an index unless it is there.
-    pub(super) async fn create_index(&self, number: u32, aliases: &Value) -> Result<(), ElasticsearchError> {
+    /// Makes an index unless it is there, which is about to get terms with these marks.
+    pub(super) async fn create_index(
+        &self,
+        number: u32,
+        aliases: &Value,
+        marks: &[Mark],
+    ) -> Result<(), ElasticsearchError> {
         let body = json!({
             "settings": settings(self.config.shards, self.config.replicas),
-            "mappings": mappings(),
+            "mappings": mappings(marks),
             "aliases": aliases,
         });
         match self.client.put(&format!("/{}", self.names.index(number)), &body).await {
@@ -112,11 +118,11 @@ fn settings(shards: u32, replicas: u32) -> Value {
     })
 }
 
-fn mappings() -> Value {
+fn mappings(marks: &[Mark]) -> Value {
     let keyword = json!({ "type": "keyword", "doc_values": false });
     json!({
         "dynamic": "strict",
-        "_meta": { "schema": SCHEMA },
+        "_meta": meta(marks),
         // A rebuild makes the terms anew, so there is no use in keeping a copy.
         "_source": { "excludes": ["terms"] },
         "properties": {

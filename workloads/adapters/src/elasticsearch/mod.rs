@@ -1,6 +1,6 @@
 //! The search index in Elasticsearch 8 or OpenSearch 2, by what both have in common.
 //!
-//! An entry has ids, a time and blind terms; no text. Its version is external, so that late events never win, and a
+//! An entry has ids, a time and terms; no text. Of the terms there is no copy to read back. Its version is external, so that late events never win, and a
 //! removed message leaves an empty entry, because the engines forget the version of what they delete after a minute.
 //! Services use two aliases: all writes go to one index, and reads go to the same one, or during a rebuild to both.
 
@@ -9,6 +9,7 @@ mod documents;
 mod error;
 mod index;
 mod inspect;
+mod marks;
 mod query;
 mod rebuild;
 
@@ -17,6 +18,7 @@ use sentinel_domain::{
     config::ElasticsearchConfig,
     ids::{ChatId, MessageId},
     ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+    search::Mark,
 };
 
 use self::{
@@ -132,6 +134,14 @@ impl SearchIndex for Elasticsearch {
 
     async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
         Ok(self.forget(message).await?)
+    }
+
+    async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError> {
+        Ok(self.marks_of_all().await?)
+    }
+
+    async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+        Ok(self.add_marks_to_written(&marks).await?)
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {

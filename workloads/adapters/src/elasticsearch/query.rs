@@ -3,7 +3,7 @@
 use sentinel_domain::{
     ids::{ChatId, MessageId},
     ports::{SearchHit, SearchPage, SearchQuery},
-    search::BlindTerm,
+    search::Term,
 };
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ pub(super) fn of(query: &SearchQuery) -> Value {
     body
 }
 
-fn any_of(group: &[BlindTerm]) -> Value {
+fn any_of(group: &[Term]) -> Value {
     let terms: Vec<String> = group.iter().map(ToString::to_string).collect();
     json!({ "terms": { "terms": terms } })
 }
@@ -115,7 +115,7 @@ mod tests {
             kind: Some(MessageKind::Image),
             from: Some(Timestamp(5)),
             to: Some(Timestamp(9)),
-            terms: vec![vec![BlindTerm([1; 8]), BlindTerm([2; 8])]],
+            terms: vec![vec![Term::Blind([1; 8]), Term::Blind([2; 8]), Term::Plain("word:at".into())]],
             before: Some(MessageId(id(4))),
             limit: 20,
         };
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(
             filter,
             &[
-                json!({"terms": {"terms": ["AQEBAQEBAQE", "AgICAgICAgI"]}}),
+                json!({"terms": {"terms": ["AQEBAQEBAQE", "AgICAgICAgI", "word:at"]}}),
                 json!({"term": {"chat_id": id(2)}}),
                 json!({"term": {"sender_id": id(3)}}),
                 json!({"term": {"kind": "image"}}),

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
     ids::{ChatId, UserId},
-    ports::{DocumentSource, SearchEntry, Version},
+    ports::{DocumentSource, IndexRebuild, RebuildProgress, SearchEntry, StoreError, Version},
+    search::Mark,
 };
 use serde_json::{Value, json};
 
@@ -34,24 +36,35 @@ pub struct Rebuilt {
 }
 
 impl Elasticsearch {
-    /// Rebuilds the index from the messages as they are now.
-    pub async fn rebuild(&self, source: &dyn DocumentSource) -> Result<Rebuilt, ElasticsearchError> {
-        self.rebuild_after(source, ANSWERED_WITHIN).await
+    /// Rebuilds the index from the messages as they are now, whose terms have this mark.
+    pub async fn rebuild(
+        &self,
+        source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
+    ) -> Result<Rebuilt, ElasticsearchError> {
+        self.rebuild_after(source, mark, progress, ANSWERED_WITHIN).await
     }
 
     /// As [`Elasticsearch::rebuild`], when no write to the old index takes longer than `settling`.
     pub async fn rebuild_after(
         &self,
         source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
         settling: Duration,
     ) -> Result<Rebuilt, ElasticsearchError> {
-        let (old, new) = self.begin().await?;
+        let (old, new) = self.begin(mark).await?;
         // Writes that were sent to the old index before the switch.
         tokio::time::sleep(settling).await;
-        let mut entries = 0;
+        let mut expected = 0;
         for index in &old {
             self.refresh(index).await?;
-            entries += self.copy(index, &new, source).await?;
+            expected += self.count(index).await?;
+        }
+        progress.expect(expected);
+        for index in &old {
+            self.copy(index, &new, source, progress).await?;
         }
         self.refresh(&new).await?;
         let there = self.count(&new).await?;
@@ -62,11 +75,11 @@ impl Elasticsearch {
             }
         }
         self.finish(&old, &new).await?;
-        Ok(Rebuilt { index: new, entries })
+        Ok(Rebuilt { index: new, entries: progress.done() })
     }
 
     /// Makes the new index and sends all writes to it, unless an earlier rebuild did so. Gives the old ones and the new.
-    async fn begin(&self) -> Result<(Vec<String>, String), ElasticsearchError> {
+    async fn begin(&self, mark: Mark) -> Result<(Vec<String>, String), ElasticsearchError> {
         let (read, write) = (self.names.read(), self.names.write());
         let Some(current) = self.indices(&write).await?.pop() else {
             return Err(ElasticsearchError::NotMigrated(write));
@@ -74,10 +87,11 @@ impl Elasticsearch {
         let mut searched = self.indices(&read).await?;
         if searched.len() > 1 {
             searched.retain(|index| *index != current);
+            self.add_marks_to_written(&[mark]).await?;
             return Ok((searched, current));
         }
         let number = self.names.number(&current).ok_or_else(|| unexpected("GET /_alias"))? + 1;
-        self.create_index(number, &json!({})).await?;
+        self.create_index(number, &json!({}), &[mark]).await?;
         let new = self.names.index(number);
         self.swap(&[
             json!({ "remove": { "index": current, "alias": write } }),
@@ -88,17 +102,23 @@ impl Elasticsearch {
         Ok((searched, new))
     }
 
-    async fn copy(&self, old: &str, new: &str, source: &dyn DocumentSource) -> Result<u64, ElasticsearchError> {
-        let (mut after, mut copied) = (None, 0);
+    async fn copy(
+        &self,
+        old: &str,
+        new: &str,
+        source: &dyn DocumentSource,
+        progress: &RebuildProgress,
+    ) -> Result<(), ElasticsearchError> {
+        let mut after = None;
         loop {
             let found = self.client.search(old, &query::all(after.as_deref())).await?;
-            let Some(last) = found.last() else { return Ok(copied) };
+            let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
             let read = stream::iter(found).map(|one| anew(one, source)).buffer_unordered(READ_AT_ONCE);
             let entries: Vec<Entry> = read.try_collect().await?;
             bulk(&self.client, &self.names.write(), &entries).await?;
-            copied += entries.len() as u64;
-            tracing::info!(from = old, to = new, copied, "rebuilding the search index");
+            progress.add(entries.len() as u64);
+            tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
         }
     }
 
@@ -126,6 +146,18 @@ impl Elasticsearch {
     async fn count(&self, index: &str) -> Result<u64, ElasticsearchError> {
         let answer = self.client.get(&format!("/{index}/_count")).await?;
         answer["count"].as_u64().ok_or_else(|| unexpected("GET /_count"))
+    }
+}
+
+#[async_trait]
+impl IndexRebuild for Elasticsearch {
+    async fn rebuild_index(
+        &self,
+        source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
+    ) -> Result<u64, StoreError> {
+        Ok(self.rebuild(source, mark, progress).await?.entries)
     }
 }
 

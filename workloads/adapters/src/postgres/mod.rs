@@ -1,4 +1,4 @@
-//! Postgres: accounts, sessions and blocks of profile Distributed.
+//! Postgres: accounts, sessions, blocks and what processes must agree on, of profile Distributed.
 //!
 //! What concerns the chats of an account is only noted here; [`crate::linked`] carries it to the chat store.
 
@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 mod keeper;
 mod mail;
+mod reindex;
 mod reports;
 mod retention;
 mod rows;

@@ -23,6 +23,7 @@ mod presence;
 mod push;
 mod readers;
 mod receipts;
+mod reindex;
 mod reports;
 mod retention;
 mod rewrap;
@@ -62,7 +63,7 @@ use uuid::Uuid;
 pub use self::{
     consumer::{Begin, Consumer},
     presence::LocalPresence,
-    search::SearchDatabase,
+    search::{SearchDatabase, SearchRebuild},
 };
 use crate::chat_keys::KeyCache;
 

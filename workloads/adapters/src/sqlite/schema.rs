@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0010_dead_letters.sql")),
     M::up(include_str!("schema/0011_media_by_chat.sql")),
     M::up(include_str!("schema/0012_media_retention.sql")),
+    M::up(include_str!("schema/0013_reindex.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

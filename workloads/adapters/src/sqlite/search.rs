@@ -7,6 +7,7 @@
 mod entries;
 mod find;
 mod forget;
+mod marks;
 mod rebuild;
 mod statements;
 
@@ -23,11 +24,12 @@ use rusqlite_migration::{M, Migrations};
 use sentinel_domain::{
     ids::{ChatId, MessageId},
     ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
-    search::BlindTerm,
+    search::Mark,
 };
 use uuid::Uuid;
 
-use self::statements::{ABOUT, INSERT_ABOUT, SET_WRITTEN_WITH};
+pub use self::rebuild::SearchRebuild;
+use self::statements::{ABOUT, INSERT_ABOUT};
 use super::{
     CACHED_STATEMENTS, OpenError, PATIENCE,
     failure::{Failure, Interrupted},
@@ -35,7 +37,8 @@ use super::{
     rows::execute,
 };
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("search/schema.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("search/schema.sql")), M::up(include_str!("search/schema_words.sql"))];
 /// Terms of one transaction, about; a tenth of a second of work.
 const PIECE: usize = 20_000;
 /// Pages of the log before it is copied into the database.
@@ -72,17 +75,6 @@ impl SearchDatabase {
     /// Which index this is: a new file is another one.
     pub fn id(&self) -> Uuid {
         self.id
-    }
-
-    /// The mark of the key that all terms were written with, when that was noted.
-    pub async fn written_with(&self) -> Result<Option<BlindTerm>, StoreError> {
-        let read = |db: &Connection| Ok(db.query_row(ABOUT, [], |row| row.get::<_, Option<[u8; 8]>>(1))?);
-        Ok(self.readers.run(read).await?.map(BlindTerm))
-    }
-
-    /// Notes that.
-    pub async fn set_written_with(&self, key: BlindTerm) -> Result<(), StoreError> {
-        self.write(move |db| Ok(execute(db, SET_WRITTEN_WITH, [key.0])?)).await.map(drop)
     }
 
     /// Copies the log into the file and closes it. Later writes are refused.
@@ -139,6 +131,15 @@ impl SearchIndex for SearchDatabase {
 
     async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
         self.forget(message).await
+    }
+
+    async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError> {
+        // A file without marks is a new one.
+        self.readers.run(|db| Ok(Some(marks::read(db)?.all()))).await
+    }
+
+    async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+        self.add_marks_now(marks).await
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {

@@ -13,6 +13,7 @@ pub mod messages;
 pub mod notifications;
 pub mod push;
 pub mod receipts;
+pub mod reindex;
 pub mod retention;
 pub mod sessions;
 
@@ -26,7 +27,7 @@ use sentinel_domain::{
     place::InboxPlace,
     ports::{
         AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NewAccount, NotificationStore,
-        PushDevices, ReportStore, SessionStore, StoreError,
+        PushDevices, ReindexStore, ReportStore, SessionStore, StoreError,
     },
     time::Timestamp,
 };
@@ -60,6 +61,7 @@ pub struct Stores {
     pub administration: Arc<dyn AdministrationStore>,
     pub reports: Arc<dyn ReportStore>,
     pub mail: Arc<dyn MailStore>,
+    pub reindex: Arc<dyn ReindexStore>,
     pub notifications: Arc<dyn NotificationStore>,
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
@@ -196,6 +198,10 @@ macro_rules! contract_tests {
             a_newer_link_replaces_an_older_one, a_reset_changes_the_password_and_ends_sessions,
             mail_is_taken_by_one_at_a_time_until_it_is_removed, links_and_mail_go_with_the_account }
     };
+    (@module reindex $factory:path) => {
+        $crate::contract_tests! { @tests $factory; reindex: one_rebuild_runs_at_a_time,
+            a_rebuild_that_was_left_is_taken_up, of_many_processes_one_takes_a_rebuild }
+    };
     (@module chats $factory:path) => {
         $crate::contract_tests! { @tests $factory; chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself,
             unknown_and_foreign_chats_are_the_same, a_block_cuts_new_chats_and_messages,
@@ -258,7 +264,7 @@ macro_rules! contract_tests {
     };
     ($factory:path) => {
         $crate::contract_tests! {
-            $factory; accounts, sessions, administration, mail, chats, messages, history, receipts, inbox, media,
+            $factory; accounts, sessions, administration, mail, reindex, chats, messages, history, receipts, inbox, media,
             deletion, notifications, push
         }
     };

@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod finding;
+pub mod marks;
 pub mod operations;
 pub mod rebuilding;
 pub mod versions;
@@ -16,7 +17,7 @@ use futures::future::BoxFuture;
 use sentinel_adapters::elasticsearch::Elasticsearch;
 use sentinel_domain::{
     clock::Instant as Tick,
-    config::{Connection, ElasticsearchConfig},
+    config::{Connection, ElasticsearchConfig, SearchMode},
     ids::{ChatId, EventId, MessageId, UserId},
     keyring::Keyring,
     message::MessageKind,
@@ -70,8 +71,13 @@ pub struct Pair {
     pub chat: ChatId,
 }
 
+/// Key-encryption keys by the numbers in their names, newest last.
+pub fn ring(numbers: &[u8]) -> Keyring {
+    Keyring::new(numbers.iter().map(|number| (format!("kek-{number:04}"), [6 + number; 32])).collect()).unwrap()
+}
+
 pub fn keys() -> SearchKeys {
-    SearchKeys::new(&Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap())
+    SearchKeys::new(&ring(&[1]))
 }
 
 pub fn config(variable: &str) -> ElasticsearchConfig {
@@ -85,7 +91,11 @@ pub fn config(variable: &str) -> ElasticsearchConfig {
 }
 
 /// Runs a test on an index of its own, which is deleted however the test ends.
-pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(variable: &str, test: impl FnOnce(Elastic) -> F) {
+pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(
+    variable: &str,
+    mode: SearchMode,
+    test: impl FnOnce(Elastic) -> F,
+) {
     let config = config(variable);
     Elasticsearch::migrate(&config).await.unwrap();
     let index = Elasticsearch::connect(&config).await.unwrap();
@@ -94,7 +104,11 @@ pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(variable: &str, 
         let request = reqwest::Client::new().post(url.clone());
         Box::pin(async move { drop(request.send().await.unwrap().error_for_status().unwrap()) })
     };
-    let engine = Engine { index: Arc::new(index.clone()), keys: Arc::new(keys()), refresh: Arc::new(refresh) };
+    let engine = Engine {
+        index: Arc::new(index.clone()),
+        keys: Arc::new(SearchKeys::of(mode, &ring(&[1]))),
+        refresh: Arc::new(refresh),
+    };
     let outcome = tokio::spawn(test(Elastic { engine, index, config: config.clone() })).await;
     Elasticsearch::drop_all(&config).await.unwrap();
     outcome.unwrap();
@@ -191,7 +205,14 @@ macro_rules! search_tests {
             async fn on<F: Future<Output = ()> + Send + 'static>(
                 test: impl FnOnce($crate::search_contract::Elastic) -> F,
             ) {
-                $crate::search_contract::on_engine($variable, test).await;
+                on_in(sentinel_domain::config::SearchMode::Blind, test).await;
+            }
+
+            async fn on_in<F: Future<Output = ()> + Send + 'static>(
+                mode: sentinel_domain::config::SearchMode,
+                test: impl FnOnce($crate::search_contract::Elastic) -> F,
+            ) {
+                $crate::search_contract::on_engine($variable, mode, test).await;
             }
 
             $crate::search_tests! { @port on }
@@ -199,15 +220,28 @@ macro_rules! search_tests {
                 operations: the_index_has_no_text, migrating_again_and_at_once_changes_nothing,
                     an_index_that_is_missing_is_not_guessed, a_newer_schema_is_refused,
                     an_endpoint_that_is_away_is_passed_over;
-                rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on;
+                rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on,
+                    an_index_of_an_earlier_version_has_no_marks, the_mode_changes_by_a_rebuild;
             }
 
+            /// The same, with words in place of hashes.
+            mod plaintext {
+                async fn on<F: Future<Output = ()> + Send + 'static>(
+                    test: impl FnOnce($crate::search_contract::Elastic) -> F,
+                ) {
+                    super::on_in(sentinel_domain::config::SearchMode::Plaintext, test).await;
+                }
+
+                $crate::search_tests! { @port on }
+            }
         }
     };
     (@port $on:path) => {
         $crate::search_tests! { @tests $on;
             finding: messages_are_found_newest_first_by_their_members_only, conditions_narrow_and_never_widen,
                 messages_of_one_millisecond_page_without_gap_or_repeat, a_large_batch_is_indexed_whole;
+            marks: marks_are_kept_with_the_index, terms_of_both_modes_are_found_side_by_side,
+                a_word_of_any_length_is_indexed;
             versions: what_comes_late_changes_nothing, what_is_removed_stays_removed,
                 a_chat_is_removed_with_all_its_messages, what_is_too_old_is_forgotten;
         }

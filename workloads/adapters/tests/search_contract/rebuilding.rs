@@ -12,13 +12,13 @@ use std::{
 use async_trait::async_trait;
 use sentinel_adapters::elasticsearch::ElasticsearchError;
 use sentinel_domain::{
+    config::SearchMode,
     ids::MessageId,
-    keyring::Keyring,
-    ports::{DocumentSource, SearchDocument, SearchEntry, SearchIndex, StoreError},
+    ports::{DocumentSource, RebuildProgress, SearchDocument, SearchEntry, SearchIndex, StoreError},
     search::SearchKeys,
 };
 
-use super::{Elastic, NOW, Pair, message, pair, version};
+use super::{Elastic, NOW, Pair, message, pair, ring, version};
 
 /// Messages as they are now, indexed with the newest of two keys.
 struct Messages {
@@ -45,12 +45,11 @@ impl DocumentSource for Messages {
 }
 
 fn both_keys() -> SearchKeys {
-    let keys = [("kek-0001".to_owned(), [7; 32]), ("kek-0002".to_owned(), [8; 32])];
-    SearchKeys::new(&Keyring::new(keys.into()).unwrap())
+    SearchKeys::new(&ring(&[1, 2]))
 }
 
 fn new_key() -> SearchKeys {
-    SearchKeys::new(&Keyring::new([("kek-0002".to_owned(), [8; 32])].into()).unwrap())
+    SearchKeys::new(&ring(&[2]))
 }
 
 /// An index with `count` messages, one of them removed, of which the store has forgotten another.
@@ -95,7 +94,12 @@ pub async fn an_index_is_rebuilt_while_it_is_used(engine: Elastic) {
     // Messages that only the old index has may be unknown to the source, which was made before; they are "during".
     let source = Messages { texts: HashMap::new(), ..source };
     let source = Known { inner: source, first: ids[2] };
-    let rebuilt = engine.index.rebuild_after(&source, Duration::from_millis(500)).await.unwrap();
+    let (progress, mark) = (RebuildProgress::default(), new_key().mark());
+    engine.index.add_marks(vec![engine.keys.mark()]).await.unwrap();
+    let rebuilt = engine.index.rebuild_after(&source, mark, &progress, Duration::from_millis(500)).await.unwrap();
+    assert!(progress.done() == rebuilt.entries && progress.expected().is_some(), "{progress:?}");
+    // The mark of the old key went with the old index.
+    assert_eq!(engine.index.marks().await.unwrap(), Some(vec![mark]));
     stop.notify_one();
     let written = writer.await.unwrap();
     assert!(rebuilt.index.ends_with("-000002") && rebuilt.entries >= 1_100, "{rebuilt:?}");
@@ -118,6 +122,7 @@ pub async fn an_index_is_rebuilt_while_it_is_used(engine: Elastic) {
     let mut during = written;
     during.reverse();
     assert_eq!(engine.ids(&ask(&new_key(), "during")).await, during);
+    assert_eq!(engine.ids(&ask(&engine.keys, "before")).await, [], "terms of the old key never match any more");
     // What was removed still can't come back.
     engine.index.put(vec![us.says(&new_key(), ids[0], "before")]).await.unwrap();
     engine.refresh().await;
@@ -148,7 +153,12 @@ pub async fn an_interrupted_rebuild_goes_on(engine: Elastic) {
     engine.refresh().await;
     let settling = Duration::from_millis(10);
     source.readable.store(550, Ordering::Relaxed);
-    let error = engine.index.rebuild_after(&source, settling).await.unwrap_err();
+    let (progress, mark) = (RebuildProgress::default(), both_keys().mark());
+    engine.index.add_marks(vec![engine.keys.mark()]).await.unwrap();
+    let error = engine.index.rebuild_after(&source, mark, &progress, settling).await.unwrap_err();
+    let mut marks = vec![engine.keys.mark(), mark];
+    marks.sort_unstable();
+    assert_eq!(engine.index.marks().await.unwrap(), Some(marks), "both are searched");
     assert!(matches!(error, ElasticsearchError::Source(_)), "{error}");
     assert_eq!(indices(&engine, "read").await, ["000001", "000002"]);
     assert_eq!(indices(&engine, "write").await, ["000002"]);
@@ -165,10 +175,53 @@ pub async fn an_interrupted_rebuild_goes_on(engine: Elastic) {
     engine.index.remove(vec![us.removal(ids[5], version(NOW + 99_000))]).await.unwrap();
 
     source.readable.store(usize::MAX, Ordering::Relaxed);
-    let rebuilt = engine.index.rebuild_after(&source, settling).await.unwrap();
+    let progress = RebuildProgress::default();
+    let rebuilt = engine.index.rebuild_after(&source, mark, &progress, settling).await.unwrap();
+    assert_eq!(engine.index.marks().await.unwrap(), Some(vec![mark]));
     assert_eq!((rebuilt.index.ends_with("-000002"), rebuilt.entries), (true, 600));
     assert_eq!(indices(&engine, "read").await, ["000002"]);
     // `ids[1]` is a message that the store does not have any more.
     expected.retain(|id| *id != ids[1] && *id != ids[5]);
     assert_eq!(engine.ids(&query).await, expected);
+}
+
+pub async fn an_index_of_an_earlier_version_has_no_marks(engine: Elastic) {
+    let mapping = r#"{"_meta": {"schema": 1}}"#;
+    engine.raw("PUT", &format!("/{}-messages-write/_mapping", engine.config.prefix), mapping).await;
+    assert_eq!(engine.index.marks().await.unwrap(), None);
+    engine.index.add_marks(both_keys().possible_marks()).await.unwrap();
+    assert_eq!(engine.index.marks().await.unwrap().map(|marks| marks.len()), Some(2));
+    // The schema is still known.
+    sentinel_adapters::elasticsearch::Elasticsearch::connect(&engine.config).await.unwrap();
+}
+
+pub async fn the_mode_changes_by_a_rebuild(engine: Elastic) {
+    let (us, ids, source) = filled(&engine, 12).await;
+    let mut expected = ids[2..].to_vec();
+    expected.reverse();
+    let mut keys = SearchKeys::new(&ring(&[1]));
+    engine.index.add_marks(vec![keys.mark()]).await.unwrap();
+    for mode in [SearchMode::Plaintext, SearchMode::Blind] {
+        let (next, progress) = (SearchKeys::of(mode, &ring(&[1])), RebuildProgress::default());
+        let source = Messages {
+            keys: SearchKeys::of(mode, &ring(&[1])),
+            texts: source.texts.clone(),
+            pair: us,
+            readable: AtomicUsize::new(usize::MAX),
+        };
+        engine.index.rebuild_after(&source, next.mark(), &progress, Duration::from_millis(10)).await.unwrap();
+        assert_eq!(engine.index.marks().await.unwrap(), Some(vec![next.mark()]));
+        engine.refresh().await;
+        let mut query = engine.query(us.ann, "befo");
+        for (keys, found) in [(&next, expected.clone()), (&keys, vec![])] {
+            query.terms = keys.asked(&sentinel_domain::search::Query::parse("befo"));
+            assert_eq!(engine.ids(&query).await, found, "{mode:?}");
+        }
+        // A blind index has no word, not even among its terms.
+        let body = r#"{"size":0,"query":{"term":{"terms":"word:before"}}}"#;
+        let path = format!("/{}-messages-read/_search", engine.config.prefix);
+        let counted = engine.raw("POST", &path, body).await["hits"]["total"]["value"].as_u64();
+        assert_eq!(counted, Some(if mode == SearchMode::Plaintext { expected.len() as u64 } else { 0 }));
+        keys = next;
+    }
 }

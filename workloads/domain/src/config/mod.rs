@@ -5,6 +5,7 @@
 
 mod mail;
 mod push;
+mod search;
 mod stores;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -16,6 +17,7 @@ use crate::retention::MessageRetention;
 pub use self::{
     mail::{MailConfig, MailTls},
     push::{FcmConfig, PUSH_SERVICES, PushConfig, WebPushConfig},
+    search::{SearchConfig, SearchMode},
     stores::{
         CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
         S3Config, StoresConfig, TlsConfig,
@@ -66,6 +68,9 @@ pub struct PlatformConfig {
     /// Pushes to devices.
     #[serde(default, skip_serializing_if = "PushConfig::is_default")]
     pub push: PushConfig,
+    /// Search.
+    #[serde(default, skip_serializing_if = "SearchConfig::is_default")]
+    pub search: SearchConfig,
 }
 
 fn default_drain_seconds() -> u16 {

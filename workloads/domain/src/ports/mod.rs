@@ -9,6 +9,7 @@ mod media;
 mod notifications;
 mod presence;
 mod push;
+mod reindex;
 mod routes;
 mod search;
 mod sessions;
@@ -22,9 +23,11 @@ pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
 pub use notifications::NotificationStore;
 pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{PushDevices, PushSender, UnfitAddress};
+pub use reindex::ReindexStore;
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
-    DocumentSource, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex, SearchPage, SearchQuery, Version,
+    DocumentSource, IndexRebuild, RebuildProgress, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex,
+    SearchPage, SearchQuery, Version,
 };
 pub use sessions::SessionStore;
 

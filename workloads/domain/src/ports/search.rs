@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -5,7 +7,7 @@ use crate::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
     message::MessageKind,
-    search::BlindTerm,
+    search::{Mark, Term},
     time::Timestamp,
 };
 
@@ -23,7 +25,7 @@ impl Version {
     }
 }
 
-/// What an index has of a message: nothing that can be read.
+/// What an index has of a message: nothing that can be read, unless its terms are plain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchDocument {
     /// Which message; its time is in it.
@@ -37,7 +39,7 @@ pub struct SearchDocument {
     /// What kind it is.
     pub kind: MessageKind,
     /// The terms of its text.
-    pub terms: Vec<BlindTerm>,
+    pub terms: Vec<Term>,
     /// How new this is.
     pub version: Version,
 }
@@ -69,7 +71,7 @@ pub struct SearchQuery {
     /// Accepted before this time.
     pub to: Option<Timestamp>,
     /// Of each group one.
-    pub terms: Vec<Vec<BlindTerm>>,
+    pub terms: Vec<Vec<Term>>,
     /// Older than this message.
     pub before: Option<MessageId>,
     /// At most so many.
@@ -94,7 +96,7 @@ pub struct SearchPage {
     pub more: bool,
 }
 
-/// An index of messages by blind terms. What was put is found a moment later.
+/// An index of messages by terms. What was put is found a moment later.
 ///
 /// An entry is replaced or removed only by one of the same or a higher version, and a removal stays: nothing that comes
 /// late brings old text or a deleted message back.
@@ -109,6 +111,11 @@ pub trait SearchIndex: Send + Sync {
     /// Takes out all that the index has of messages up to this one, piece by piece, and forgets that it ever had them; gives
     /// their number. They are too old: nobody puts them in again.
     async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError>;
+    /// The marks of all that its terms may have been written with, each once; none when nothing was written. `None` when
+    /// that was never kept.
+    async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError>;
+    /// Keeps these marks along with those that are there. Terms with another mark must not be put in before that.
+    async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError>;
     /// Messages that have what is asked for, newest first.
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError>;
 }
@@ -131,6 +138,49 @@ pub struct SearchEntry {
 pub trait DocumentSource: Send + Sync {
     /// What an index should have of this message; `None` when it is not to be found.
     async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError>;
+}
+
+/// How far a rebuild is, told while it runs.
+#[derive(Debug, Default)]
+pub struct RebuildProgress {
+    done: AtomicU64,
+    expected: AtomicU64,
+}
+
+impl RebuildProgress {
+    /// So many more messages were made anew.
+    pub fn add(&self, messages: u64) {
+        self.done.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// About so many are to be made anew in all.
+    pub fn expect(&self, messages: u64) {
+        self.expected.store(messages, Ordering::Relaxed);
+    }
+
+    /// Messages made anew.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// About how many messages there are; `None` until that is known.
+    pub fn expected(&self) -> Option<u64> {
+        Some(self.expected.load(Ordering::Relaxed)).filter(|expected| *expected > 0)
+    }
+}
+
+/// An index that can be made anew while it is used.
+#[async_trait]
+pub trait IndexRebuild: Send + Sync {
+    /// Makes every entry anew from `source`, whose terms have this mark, and takes out what is gone; gives the number of
+    /// messages. Then the index has this mark alone. Searches find everything meanwhile. It may be broken off and begun
+    /// again, also by another process.
+    async fn rebuild_index(
+        &self,
+        source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
+    ) -> Result<u64, StoreError>;
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! Blind terms: what an index gets instead of words.
+//! Terms: what an index gets instead of a text.
 //!
-//! A term is HMAC-SHA-256 of a word, a beginning of a word, a character, a pair of characters or a symbol, cut to
-//! [`TERM_BYTES`]. The key is derived from a key-encryption key for this purpose alone. Whoever has the index but no key
-//! learns how many terms messages share, and no word.
+//! A term stands for a word, a beginning of a word, a character, a pair of characters or a symbol. In mode `Blind` it is
+//! the HMAC-SHA-256 of that, cut to [`TERM_BYTES`], under a key derived from a key-encryption key for this purpose alone:
+//! whoever has the index but no key learns how many terms messages share, and no word. In mode `Plaintext` it is the word
+//! itself. All else is the same in both.
 //!
 //! Terms are written with the newest key and looked for with every key of the ring. So a rotation costs no hit: what
 //! was indexed before is found by the old key until a rebuild of the index has written it anew; only then may the old key
-//! be taken away. (With the oldest key alone, taking it away would lose everything at once.)
+//! be taken away. (With the oldest key alone, taking it away would lose everything at once.) A change of the mode works
+//! in the same way: as long as the index has terms of the other mode, those are looked for too.
+//!
+//! Which keys and modes the entries of an index were written with is told by [`Mark`]s that are kept with it.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,76 +21,198 @@ use super::{
     query::{Clause, Query},
     token::{Kind, Token, tokens},
 };
-use crate::keyring::Keyring;
+use crate::{config::SearchMode, keyring::Keyring};
 
-/// Bytes of a term. Two words share one by accident once in 2⁶⁴; such a hit is dropped when the message is read.
+/// Bytes of a blind term. Two words share one by accident once in 2⁶⁴; such a hit is dropped when the message is read.
 pub const TERM_BYTES: usize = 8;
 const PURPOSE: &str = "search";
 /// Characters of the longest beginning of a word that has a term of its own.
 const LONGEST_PREFIX: usize = 24;
+/// Bytes of the longest term of mode `Plaintext`; a longer one is cut. Engines refuse what is much longer.
+const LONGEST_PLAIN: usize = 256;
 /// Terms that an index is asked for at most. What they do not rule out, the decrypted text does.
 const ASKED_TERMS: usize = 32;
 
 /// What stands for a word in an index.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BlindTerm(pub [u8; TERM_BYTES]);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Term {
+    /// A keyed hash of it.
+    Blind([u8; TERM_BYTES]),
+    /// The word with its kind, such as `word:hello`.
+    Plain(String),
+}
 
-impl fmt::Display for BlindTerm {
+/// As an index of texts keeps it. No blind term has a colon, and every other has one.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blind(bytes) => f.write_str(&URL_SAFE_NO_PAD.encode(bytes)),
+            Self::Plain(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blind(_) => write!(f, "Blind({self})"),
+            // Words of messages do not get into logs.
+            Self::Plain(_) => f.write_str("Plain(…)"),
+        }
+    }
+}
+
+/// Tells which key, or that no key, the terms of an index were made with. It tells nothing of the key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark(pub [u8; TERM_BYTES]);
+
+impl Mark {
+    /// The mark of mode `Plaintext`.
+    pub const PLAIN: Self = Self(*b"in-plain");
+}
+
+impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 
-impl fmt::Debug for BlindTerm {
+impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlindTerm({self})")
+        write!(f, "Mark({self})")
     }
 }
 
-/// The keys of a deployment's search.
+/// A text that is no mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no mark of a search index")]
+pub struct InvalidMark;
+
+impl FromStr for Mark {
+    type Err = InvalidMark;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMark> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidMark)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidMark)
+    }
+}
+
+/// Makes terms in one way.
+enum Maker {
+    /// Hashes with this key.
+    Keyed(Box<hmac::Key>),
+    /// Leaves words as they are.
+    Plain,
+}
+
+impl Maker {
+    fn term(&self, plain: &str) -> Term {
+        match self {
+            Self::Keyed(key) => Term::Blind(blind(key, plain)),
+            Self::Plain => Term::Plain(plain[..plain.floor_char_boundary(LONGEST_PLAIN)].to_owned()),
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        match self {
+            // A term that no text has.
+            Self::Keyed(key) => Mark(blind(key, "mark:")),
+            Self::Plain => Mark::PLAIN,
+        }
+    }
+}
+
+/// How a deployment's terms are made and looked for.
 pub struct SearchKeys {
-    newest: hmac::Key,
-    older: Vec<hmac::Key>,
+    mode: SearchMode,
+    /// What is written now.
+    writes: Maker,
+    /// What else is always looked for: older keys, and one that is about to be used.
+    others: Vec<Maker>,
+    /// What is looked for only where an index says that it has it: the terms of the other mode. A blind index must not be
+    /// asked for words.
+    former: Vec<Maker>,
 }
 
 impl SearchKeys {
-    /// The keys that a keyring gives.
+    /// Blind terms by the keys that a keyring gives.
     pub fn new(keyring: &Keyring) -> Self {
-        let key = |raw: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, raw);
-        let (newest, older) = keyring.subkeys(PURPOSE);
-        Self { newest: key(&newest), older: older.iter().map(|raw| key(raw)).collect() }
+        Self::of(SearchMode::Blind, keyring)
     }
 
-    /// Tells whether terms are written with the same key as before: a term that no text has.
-    pub fn mark(&self) -> BlindTerm {
-        blind(&self.newest, "mark:")
+    /// The terms of a mode.
+    pub fn of(mode: SearchMode, keyring: &Keyring) -> Self {
+        let keyed = |raw: &[u8]| Maker::Keyed(Box::new(hmac::Key::new(hmac::HMAC_SHA256, raw)));
+        let (newest, older) = keyring.subkeys(PURPOSE);
+        let (newest, older) = (keyed(&newest), older.iter().map(|raw| keyed(raw)).collect::<Vec<_>>());
+        match mode {
+            SearchMode::Blind => Self { mode, writes: newest, others: older, former: vec![Maker::Plain] },
+            SearchMode::Plaintext => {
+                let former = std::iter::once(newest).chain(older).collect();
+                Self { mode, writes: Maker::Plain, others: Vec::new(), former }
+            }
+        }
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> SearchMode {
+        self.mode
+    }
+
+    /// The mark of what is written now.
+    pub fn mark(&self) -> Mark {
+        self.writes.mark()
+    }
+
+    /// Whether terms with this mark can be looked for.
+    pub fn knows(&self, mark: Mark) -> bool {
+        self.makers().any(|maker| maker.mark() == mark)
+    }
+
+    /// What an index may have been written with whose marks were never kept: blind terms of any key.
+    pub fn possible_marks(&self) -> Vec<Mark> {
+        self.makers().map(Maker::mark).filter(|mark| *mark != Mark::PLAIN).collect()
     }
 
     /// The terms of a text, each once.
-    pub fn terms(&self, text: &str) -> Vec<BlindTerm> {
-        plain_terms(&tokens(text)).iter().map(|term| blind(&self.newest, term)).collect()
+    pub fn terms(&self, text: &str) -> Vec<Term> {
+        let terms: BTreeSet<Term> = plain_terms(&tokens(text)).iter().map(|term| self.writes.term(term)).collect();
+        terms.into_iter().collect()
     }
 
-    /// What to ask an index for: of each group a document must have one.
-    pub fn asked(&self, query: &Query) -> Vec<Vec<BlindTerm>> {
+    /// What to ask an index for that was written in this mode: of each group a document must have one.
+    pub fn asked(&self, query: &Query) -> Vec<Vec<Term>> {
+        self.asked_of(query, &[])
+    }
+
+    /// What to ask an index for that was written with these marks: of each group a document must have one.
+    pub fn asked_of(&self, query: &Query, marks: &[Mark]) -> Vec<Vec<Term>> {
         let terms: BTreeSet<String> = query.clauses.iter().flat_map(asked_terms).collect();
-        let every_key =
-            |term: &String| std::iter::once(&self.newest).chain(&self.older).map(|key| blind(key, term)).collect();
-        terms.iter().take(ASKED_TERMS).map(every_key).collect()
+        let former = || self.former.iter().filter(|maker| marks.contains(&maker.mark()));
+        let every_way = |term: &String| {
+            let makers = std::iter::once(&self.writes).chain(&self.others).chain(former());
+            makers.map(|maker| maker.term(term)).collect()
+        };
+        terms.iter().take(ASKED_TERMS).map(every_way).collect()
+    }
+
+    fn makers(&self) -> impl Iterator<Item = &Maker> {
+        std::iter::once(&self.writes).chain(&self.others).chain(&self.former)
     }
 }
 
 impl fmt::Debug for SearchKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SearchKeys").field("older", &self.older.len()).finish_non_exhaustive()
+        let others = self.others.len();
+        f.debug_struct("SearchKeys").field("mode", &self.mode).field("others", &others).finish_non_exhaustive()
     }
 }
 
-fn blind(key: &hmac::Key, term: &str) -> BlindTerm {
+fn blind(key: &hmac::Key, term: &str) -> [u8; TERM_BYTES] {
     let mac = hmac::sign(key, term.as_bytes());
     let mut out = [0; TERM_BYTES];
     out.copy_from_slice(&mac.as_ref()[..TERM_BYTES]);
-    BlindTerm(out)
+    out
 }
 
 // What a term stands for is part of it, so that a beginning never passes for a word.
@@ -165,7 +291,7 @@ mod tests {
     }
 
     /// What an index does.
-    fn has(terms: &[BlindTerm], asked: &[Vec<BlindTerm>]) -> bool {
+    fn has(terms: &[Term], asked: &[Vec<Term>]) -> bool {
         !asked.is_empty() && asked.iter().all(|group| group.iter().any(|term| terms.contains(term)))
     }
 
@@ -212,6 +338,66 @@ mod tests {
         assert_eq!(keys(&[1]).terms("at").len(), 2);
     }
 
+    fn plain(names: &[u8]) -> SearchKeys {
+        SearchKeys::of(SearchMode::Plaintext, &ring(names))
+    }
+
+    #[test]
+    fn plain_terms_are_the_folded_words_with_their_kind() {
+        let shown: Vec<String> = plain(&[1]).terms("Café 東京 👍🏽").iter().map(ToString::to_string).collect();
+        let expected = [
+            "characters:京\0",
+            "characters:東\0",
+            "characters:東\0京",
+            "prefix:ca",
+            "prefix:caf",
+            "prefix:cafe",
+            "symbol:👍",
+            "word:cafe",
+        ];
+        assert_eq!(shown, expected);
+        assert!(!format!("{:?}", plain(&[1]).terms("secret")).contains("secret"), "logs have no words");
+        // Engines refuse terms that are too long.
+        let long = "é😀".repeat(3_000) + &"x".repeat(70_000);
+        assert!(plain(&[1]).terms(&long).iter().all(|term| term.to_string().len() <= LONGEST_PLAIN));
+        let query = Query::parse(&"x".repeat(70_000));
+        assert!(has(&plain(&[1]).terms(&long), &plain(&[1]).asked(&query)));
+    }
+
+    #[test]
+    fn no_hit_is_lost_while_the_mode_changes() {
+        let (blind, plain) = (keys(&[1, 2]), plain(&[1, 2]));
+        let query = Query::parse("hello wor");
+        for (before, after) in [(&blind, &plain), (&plain, &blind)] {
+            let old = before.terms("Hello World");
+            assert!(
+                has(&old, &after.asked_of(&query, &[before.mark(), after.mark()])),
+                "found where the index says so"
+            );
+            assert!(!has(&old, &after.asked_of(&query, &[after.mark()])), "and nothing of it is asked for later");
+        }
+        // A blind index is not told what people look for.
+        let asked = blind.asked_of(&query, &blind.possible_marks()).concat();
+        assert!(asked.iter().all(|term| matches!(term, Term::Blind(_))), "{asked:?}");
+    }
+
+    #[test]
+    fn marks_tell_keys_and_modes_apart() {
+        let marks = [keys(&[1]).mark(), keys(&[2]).mark(), plain(&[1]).mark()];
+        assert_eq!(plain(&[2]).mark(), marks[2]);
+        assert!(marks[0] != marks[1] && marks[1] != marks[2] && marks[0] != marks[2]);
+        assert!(keys(&[1]).knows(marks[0]) && !keys(&[1]).knows(marks[1]) && keys(&[1]).knows(marks[2]));
+        assert!(plain(&[1, 2]).knows(marks[0]) && keys(&[1, 2]).knows(marks[0]));
+        assert_eq!(keys(&[1]).possible_marks(), [marks[0]]);
+        for mark in marks {
+            assert_eq!(mark.to_string().parse(), Ok(mark));
+            assert!(!keys(&[1]).terms("mark: mark").contains(&Term::Blind(mark.0)));
+        }
+        for wrong in ["", "x", "AAAA", "AAAAAAAAAAAAAAAA", "word:x"] {
+            assert!(wrong.parse::<Mark>().is_err(), "{wrong}");
+        }
+    }
+
     #[test]
     fn a_long_word_has_a_bounded_number_of_terms_and_is_found() {
         let long = "x".repeat(5_000);
@@ -228,6 +414,8 @@ mod tests {
         fn every_text_that_answers_a_query_is_found_by_the_index(text in any::<String>(), query in any::<String>()) {
             let query = Query::parse(&query);
             let keys = keys(&[1, 2]);
+            prop_assert!(query.find(&text).is_none() || has(&keys.terms(&text), &keys.asked(&query)));
+            let keys = plain(&[1]);
             prop_assert!(query.find(&text).is_none() || has(&keys.terms(&text), &keys.asked(&query)));
         }
 

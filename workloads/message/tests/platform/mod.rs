@@ -21,7 +21,7 @@ use sentinel_adapters::{
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig},
     event::Fanout,
     ids::{SessionId, UserId},
     keyring::Keyring,
@@ -100,6 +100,7 @@ impl Foundation {
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
+            search: SearchConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let prefix = format!("test-{}", Uuid::new_v4().simple());

@@ -8,7 +8,11 @@ use std::{
 use async_trait::async_trait;
 use sentinel_domain::{
     ids::{ChatId, MessageId},
-    ports::{Removal, SearchDocument, SearchHit, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+    ports::{
+        DocumentSource, IndexRebuild, RebuildProgress, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex,
+        SearchPage, SearchQuery, StoreError, Version,
+    },
+    search::{Mark, Term},
 };
 
 /// Per message its version and, unless it was removed, what it is found by.
@@ -17,6 +21,12 @@ type Entries = BTreeMap<MessageId, (Version, Option<SearchDocument>)>;
 #[derive(Default)]
 pub struct MemoryIndex {
     entries: Mutex<Entries>,
+    /// What its terms were written with.
+    pub marks: Mutex<Vec<Mark>>,
+    /// Held by a test to keep a rebuild from its end.
+    pub gate: tokio::sync::Mutex<()>,
+    /// Whether a rebuild fails.
+    pub breaks: Mutex<bool>,
     /// Instead of what was asked: everything that there is, as a broken index would answer.
     pub careless: Mutex<bool>,
     /// Whether it is away.
@@ -26,6 +36,13 @@ pub struct MemoryIndex {
 impl MemoryIndex {
     fn entries(&self) -> Result<MutexGuard<'_, Entries>, StoreError> {
         if *self.away.lock().unwrap() { Err(StoreError::unavailable("away")) } else { Ok(self.entries.lock().unwrap()) }
+    }
+
+    /// All terms that it has.
+    pub fn terms(&self) -> Vec<Term> {
+        let entries = self.entries.lock().unwrap();
+        let documents = entries.values().filter_map(|(_, document)| document.as_ref());
+        documents.flat_map(|document| document.terms.clone()).collect()
     }
 
     /// Messages that it could find.
@@ -77,6 +94,20 @@ impl SearchIndex for MemoryIndex {
         Ok((before - entries.len()) as u64)
     }
 
+    async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError> {
+        drop(self.entries()?);
+        Ok(Some(self.marks.lock().unwrap().clone()))
+    }
+
+    async fn add_marks(&self, added: Vec<Mark>) -> Result<(), StoreError> {
+        drop(self.entries()?);
+        let mut marks = self.marks.lock().unwrap();
+        marks.extend(added);
+        marks.sort_unstable();
+        marks.dedup();
+        Ok(())
+    }
+
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
         let careless = *self.careless.lock().unwrap();
         let entries = self.entries()?;
@@ -100,5 +131,31 @@ impl SearchIndex for MemoryIndex {
             .take(query.limit)
             .collect();
         Ok(SearchPage { more: hits.len() == query.limit, hits })
+    }
+}
+
+#[async_trait]
+impl IndexRebuild for MemoryIndex {
+    async fn rebuild_index(
+        &self,
+        source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
+    ) -> Result<u64, StoreError> {
+        let there: Vec<SearchDocument> =
+            self.entries()?.values().filter_map(|(_, document)| document.clone()).collect();
+        progress.expect(there.len() as u64);
+        for SearchDocument { message_id, chat_id, members, version, .. } in there {
+            let document = source.document(SearchEntry { message_id, chat_id, member: members[0], version }).await?;
+            let mut entries = self.entries()?;
+            set(&mut entries, message_id, version, document);
+            progress.add(1);
+        }
+        if *self.breaks.lock().unwrap() {
+            return Err(StoreError::unavailable("broken"));
+        }
+        drop(self.gate.lock().await);
+        *self.marks.lock().unwrap() = vec![mark];
+        Ok(progress.done())
     }
 }

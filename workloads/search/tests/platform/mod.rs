@@ -11,9 +11,10 @@ use sentinel_adapters::{keys, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig, SearchMode},
     event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    keyring::Keyring,
     message::{Draft, Message, MessageKind},
     outbox::{Change, PlatformEvent},
     ports::{AccountStore, ChatStore, EventHandler, NewAccount, SessionStore},
@@ -22,7 +23,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
-use sentinel_search::{Indexer, SearchService, router};
+use sentinel_search::{Indexer, Reindexer, SearchService, router};
 use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -33,7 +34,9 @@ use self::memory::MemoryIndex;
 pub struct Platform {
     pub store: Sqlite,
     pub index: Arc<MemoryIndex>,
-    pub indexer: Indexer,
+    pub indexer: Arc<Indexer>,
+    pub reindexer: Arc<Reindexer>,
+    pub keyring: Arc<Keyring>,
     pub clock: Arc<HybridClock>,
     tokens: Arc<Tokens>,
     router: Router,
@@ -45,10 +48,16 @@ pub struct Platform {
 pub struct User {
     pub id: UserId,
     token: String,
+    session: SessionId,
+    username: Username,
 }
 
 impl Platform {
     pub fn new() -> Self {
+        Self::in_mode(SearchMode::Blind)
+    }
+
+    pub fn in_mode(mode: SearchMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
@@ -67,6 +76,7 @@ impl Platform {
             stores: None,
             message_peers: None,
             push: PushConfig::default(),
+            search: SearchConfig::default(),
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());
@@ -75,13 +85,15 @@ impl Platform {
         let store = Sqlite::open(&database, keyring.clone(), clock.clone(), Arc::new(Nobody)).unwrap();
         let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
         let index = Arc::new(MemoryIndex::default());
-        let search_keys = Arc::new(SearchKeys::new(&keyring));
-        let indexer = Indexer::new(chats.clone(), index.clone(), search_keys.clone());
-        let service = SearchService::new(chats, index.clone(), search_keys, tokens.clone(), keyring);
+        let search_keys = Arc::new(SearchKeys::of(mode, &keyring));
+        let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
+        let reindexer = Reindexer::new(Arc::new(store.clone()), index.clone(), indexer.clone(), false);
+        let reindexer = Arc::new(reindexer);
+        let service = SearchService::new(chats, index.clone(), search_keys, tokens.clone(), keyring.clone());
         let limits = Arc::new(RateLimits::new(&config.limits));
-        let routes = Router::from(router(Arc::new(service)));
+        let routes = Router::from(router(Arc::new(service), reindexer.clone()));
         let router = layers::apply(routes, &Arc::new(config), tokens.clone(), limits);
-        Self { store, index, indexer, clock, tokens, router, folder }
+        Self { store, index, indexer, reindexer, keyring, clock, tokens, router, folder }
     }
 
     pub async fn user(&self, name: &str) -> User {
@@ -106,7 +118,14 @@ impl Platform {
         };
         self.store.create_session(new).await.unwrap();
         let token = self.tokens.issue(id, session, &username, Timestamp::now()).unwrap().token;
-        User { id, token }
+        User { id, token, session, username }
+    }
+
+    /// An account with the scope of admins.
+    pub async fn admin(&self, name: &str) -> User {
+        let user = self.user(name).await;
+        let token = self.tokens.issue_admin(user.id, user.session, &user.username, Timestamp::now()).unwrap().token;
+        User { token, ..user }
     }
 
     pub async fn chat(&self, a: &User, b: &User) -> ChatId {
@@ -151,7 +170,11 @@ impl Platform {
     }
 
     pub async fn call(&self, user: Option<&User>, path: &str) -> (u16, Value) {
-        let mut request = Request::get(path);
+        self.ask("GET", user, path).await
+    }
+
+    pub async fn ask(&self, method: &str, user: Option<&User>, path: &str) -> (u16, Value) {
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(user) = user {
             request = request.header("authorization", format!("Bearer {}", user.token));
         }

@@ -6,14 +6,14 @@ use sentinel_domain::{
     ids::{ChatId, UserId},
     message::MessageKind,
     ports::{Removal, SearchDocument, Version},
-    search::{BlindTerm, TERM_BYTES},
+    search::{TERM_BYTES, Term},
 };
 
 use super::{
     super::{failure::Failure, rows::execute},
     statements::{
-        CHAT, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_TERM, DELETE_TERMS_OF, INSERT_CHAT, INSERT_MEMBER, INSERT_TERM,
-        MESSAGE, SET_MEMBERS, SET_MESSAGE, SET_REMOVED,
+        CHAT, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_TERM, DELETE_TERMS_OF, DELETE_WORD, DELETE_WORDS_OF,
+        INSERT_CHAT, INSERT_MEMBER, INSERT_TERM, INSERT_WORD, MESSAGE, SET_MEMBERS, SET_MESSAGE, SET_REMOVED,
     },
 };
 use crate::content::kind_code;
@@ -28,12 +28,49 @@ struct Known {
 /// An entry that is there.
 struct There {
     version: Version,
-    terms: Vec<i64>,
+    terms: Terms,
 }
 
-/// The number of a term in a row.
-pub(super) fn number(term: BlindTerm) -> i64 {
-    i64::from_be_bytes(term.0)
+/// The terms of a message in the form of rows, each kind in order and without repeats.
+#[derive(Default)]
+struct Terms {
+    blind: Vec<i64>,
+    plain: Vec<String>,
+}
+
+impl Terms {
+    fn of(terms: &[Term]) -> Self {
+        let mut all = Self::default();
+        for term in terms {
+            match term {
+                Term::Blind(bytes) => all.blind.push(number(*bytes)),
+                Term::Plain(word) => all.plain.push(word.clone()),
+            }
+        }
+        all.blind.sort_unstable();
+        all.blind.dedup();
+        all.plain.sort_unstable();
+        all.plain.dedup();
+        all
+    }
+
+    /// What was stored by [`Terms::stored`].
+    fn read(blind: &[u8], plain: Option<&str>) -> Self {
+        let (blind, _) = blind.as_chunks::<TERM_BYTES>();
+        let blind = blind.iter().map(|term| i64::from_be_bytes(*term)).collect();
+        Self { blind, plain: plain.into_iter().flat_map(str::lines).map(str::to_owned).collect() }
+    }
+
+    /// As columns of the message's row. No term has a line break.
+    fn stored(&self) -> (Vec<u8>, Option<String>) {
+        let plain = Some(self.plain.join("\n")).filter(|words| !words.is_empty());
+        (self.blind.iter().flat_map(|term| term.to_be_bytes()).collect(), plain)
+    }
+}
+
+/// The number of a blind term in a row.
+pub(super) fn number(term: [u8; TERM_BYTES]) -> i64 {
+    i64::from_be_bytes(term)
 }
 
 /// What a row says of a message besides its terms: the kind, and whether the chat's higher member wrote it.
@@ -66,14 +103,12 @@ fn put_one(db: &Connection, document: &SearchDocument) -> Result<(), Failure> {
             execute(db, INSERT_MEMBER, params![member.as_bytes(), chat.number])?;
         }
     }
-    let mut new: Vec<i64> = terms.iter().map(|term| number(*term)).collect();
-    new.sort_unstable();
-    new.dedup();
+    let new = Terms::of(terms);
     let old = there.map(|there| there.terms).unwrap_or_default();
     let label = label(*kind, *sender_id == members[1]);
     change_terms(db, chat.number, message_id.as_bytes(), label, &old, &new)?;
-    let bytes: Vec<u8> = new.iter().flat_map(|term| term.to_be_bytes()).collect();
-    execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, label, bytes])?;
+    let (blind, plain) = new.stored();
+    execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, label, blind, plain])?;
     Ok(())
 }
 
@@ -89,9 +124,9 @@ pub(super) fn remove(db: &Connection, removals: &[Removal]) -> Result<(), Failur
             continue;
         }
         let old = there.map(|there| there.terms).unwrap_or_default();
-        change_terms(db, chat.number, message_id.as_bytes(), 0, &old, &[])?;
-        let gone: Option<Vec<u8>> = None;
-        execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, 0, gone])?;
+        change_terms(db, chat.number, message_id.as_bytes(), 0, &old, &Terms::default())?;
+        let (gone, words): (Option<Vec<u8>>, Option<String>) = (None, None);
+        execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, 0, gone, words])?;
     }
     Ok(())
 }
@@ -104,6 +139,7 @@ pub(super) fn remove_chat(db: &Connection, id: ChatId, version: Version) -> Resu
         execute(db, DELETE_MEMBER, params![member.as_bytes(), chat.number])?;
     }
     execute(db, DELETE_TERMS_OF, [chat.number])?;
+    execute(db, DELETE_WORDS_OF, [chat.number])?;
     execute(db, DELETE_MESSAGES_OF, [chat.number])?;
     Ok(())
 }
@@ -136,27 +172,32 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
 fn there(db: &Connection, chat: i64, message: &[u8; 16]) -> Result<Option<There>, Failure> {
     let mut select = db.prepare_cached(MESSAGE)?;
     let found = select.query_row(params![chat, message], |row| {
-        let bytes = row.get_ref(1)?.as_blob_or_null()?.unwrap_or_default();
-        let (terms, _) = bytes.as_chunks::<TERM_BYTES>();
-        Ok(There { version: Version(row.get(0)?), terms: terms.iter().map(|term| i64::from_be_bytes(*term)).collect() })
+        let (blind, plain) = (row.get_ref(1)?.as_blob_or_null()?, row.get_ref(2)?.as_str_or_null()?);
+        Ok(There { version: Version(row.get(0)?), terms: Terms::read(blind.unwrap_or_default(), plain) })
     });
     Ok(found.optional()?)
 }
 
-/// Writes the difference of two sorted lists of terms.
+/// Writes the difference between the terms that a message has and those that it gets.
 fn change_terms(
     db: &Connection,
     chat: i64,
     message: &[u8; 16],
     label: u8,
-    old: &[i64],
-    new: &[i64],
+    old: &Terms,
+    new: &Terms,
 ) -> Result<(), Failure> {
-    for term in old.iter().filter(|term| new.binary_search(term).is_err()) {
+    for term in old.blind.iter().filter(|term| new.blind.binary_search(term).is_err()) {
         execute(db, DELETE_TERM, params![chat, term, message])?;
     }
-    for term in new.iter().filter(|term| old.binary_search(term).is_err()) {
+    for term in new.blind.iter().filter(|term| old.blind.binary_search(term).is_err()) {
         execute(db, INSERT_TERM, params![chat, term, message, label])?;
+    }
+    for word in old.plain.iter().filter(|word| new.plain.binary_search(word).is_err()) {
+        execute(db, DELETE_WORD, params![chat, word, message])?;
+    }
+    for word in new.plain.iter().filter(|word| old.plain.binary_search(word).is_err()) {
+        execute(db, INSERT_WORD, params![chat, word, message, label])?;
     }
     Ok(())
 }

@@ -10,13 +10,14 @@ use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, MessageId, UserId},
     ports::{SearchHit, SearchPage, SearchQuery},
+    search::Term,
     time::Timestamp,
 };
 
 use super::{
     super::{failure::Failure, rows::exists},
     entries::{label, number},
-    statements::{ANY_MESSAGE, CHAT_OF, CHATS_OF, IS_MEMBER, WITH_TERM},
+    statements::{ANY_MESSAGE, CHAT_OF, CHATS_OF, IS_MEMBER, WITH_TERM, WITH_WORD},
 };
 
 /// A chat that is searched.
@@ -37,8 +38,6 @@ struct Candidate {
 struct Search<'a> {
     db: &'a Connection,
     query: &'a SearchQuery,
-    /// Of each group one must be there.
-    groups: Vec<Vec<i64>>,
     /// The oldest message that may be found.
     oldest: u128,
 }
@@ -46,8 +45,7 @@ struct Search<'a> {
 /// Messages that have what is asked for, newest first.
 pub(super) fn page(db: &Connection, query: &SearchQuery) -> Result<SearchPage, Failure> {
     let places = places(db, query)?;
-    let groups = query.terms.iter().map(|group| group.iter().map(|term| number(*term)).collect()).collect();
-    let search = Search { db, query, groups, oldest: query.from.map_or(0, first_of) };
+    let search = Search { db, query, oldest: query.from.map_or(0, first_of) };
     let newest = match (query.before.map(|before| before.0.as_u128()), query.to.map(first_of)) {
         (None, None) => Some(u128::MAX),
         // Both are the first that may not be found.
@@ -103,9 +101,11 @@ impl Search<'_> {
     /// The newest message of a chat, not newer than `newest`, that has all that is asked for.
     fn next(&self, place: &Place, newest: u128) -> Result<Option<Candidate>, Failure> {
         let mut newest = newest;
+        // Of each group one must be there.
+        let groups = &self.query.terms;
         'candidates: loop {
-            let Some(mut found) = self.newest(place, self.groups.first(), newest)? else { return Ok(None) };
-            for group in self.groups.iter().skip(1) {
+            let Some(mut found) = self.newest(place, groups.first(), newest)? else { return Ok(None) };
+            for group in groups.iter().skip(1) {
                 let Some(other) = self.newest(place, Some(group), found.id)? else { return Ok(None) };
                 if other.id < found.id {
                     newest = other.id;
@@ -125,16 +125,20 @@ impl Search<'_> {
     }
 
     /// The newest message that has a term of the group, or without a group any message.
-    fn newest(&self, place: &Place, group: Option<&Vec<i64>>, newest: u128) -> Result<Option<Candidate>, Failure> {
+    fn newest(&self, place: &Place, group: Option<&Vec<Term>>, newest: u128) -> Result<Option<Candidate>, Failure> {
         let newest = newest.to_be_bytes();
         let Some(group) = group else {
             let mut select = self.db.prepare_cached(ANY_MESSAGE)?;
             return Ok(select.query_row(params![place.number, newest], candidate).optional()?);
         };
-        let mut select = self.db.prepare_cached(WITH_TERM)?;
+        let (mut with_term, mut with_word) = (self.db.prepare_cached(WITH_TERM)?, self.db.prepare_cached(WITH_WORD)?);
         let mut best = None;
         for term in group {
-            best = best.max(select.query_row(params![place.number, term, newest], candidate).optional()?);
+            let found = match term {
+                Term::Blind(bytes) => with_term.query_row(params![place.number, number(*bytes), newest], candidate),
+                Term::Plain(word) => with_word.query_row(params![place.number, word, newest], candidate),
+            };
+            best = best.max(found.optional()?);
         }
         Ok(best)
     }

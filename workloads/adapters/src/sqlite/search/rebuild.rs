@@ -4,12 +4,17 @@
 
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use rusqlite::params;
 use sentinel_domain::{
     ids::{ChatId, EventId, MessageId},
     outbox::PlatformEvent,
-    ports::{DocumentSource, Removal, SearchDocument, SearchEntry, SearchIndex, StoreError, Version},
+    ports::{
+        DocumentSource, IndexRebuild, RebuildProgress, Removal, SearchDocument, SearchEntry, SearchIndex, StoreError,
+        Version,
+    },
+    search::Mark,
 };
 
 use super::{
@@ -32,22 +37,71 @@ const READ_AT_ONCE: usize = 8;
 /// A step is followed by a pause as long as itself, but not longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long others may write without having said with what; they look every two seconds.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+/// Counts a whole table, which the rebuild is about to read anyway.
+const COUNT_MESSAGES: &str = "SELECT count(*) FROM messages";
+
+/// An index that is made anew from the messages of a database.
+#[derive(Clone)]
+pub struct SearchRebuild {
+    index: SearchDatabase,
+    messages: Sqlite,
+    settling: Duration,
+}
+
+impl SearchRebuild {
+    /// Makes `index` anew from `messages`.
+    pub fn new(index: SearchDatabase, messages: Sqlite) -> Self {
+        Self { index, messages, settling: SETTLED_AFTER }
+    }
+
+    /// The same where all that write to the index say at once with what.
+    #[must_use]
+    pub fn settling(self, settling: Duration) -> Self {
+        Self { settling, ..self }
+    }
+}
+
+#[async_trait]
+impl IndexRebuild for SearchRebuild {
+    async fn rebuild_index(
+        &self,
+        source: &dyn DocumentSource,
+        mark: Mark,
+        progress: &RebuildProgress,
+    ) -> Result<u64, StoreError> {
+        self.index.begin_replacing(mark).await?;
+        // What is written without a mark up to here is made anew: its messages are older than the head.
+        tokio::time::sleep(self.settling).await;
+        self.index.renew_all(&self.messages, source, progress).await?;
+        self.index.end_replacing().await?;
+        Ok(progress.done())
+    }
+}
+
 impl SearchDatabase {
-    /// Makes every entry anew from the messages in `store`; gives the number of messages. Removes chats that are gone.
-    pub async fn rebuild(&self, store: &Sqlite, source: &dyn DocumentSource) -> Result<u64, StoreError> {
+    /// Makes every entry anew from the messages in `store`. Removes chats that are gone.
+    async fn renew_all(
+        &self,
+        store: &Sqlite,
+        source: &dyn DocumentSource,
+        progress: &RebuildProgress,
+    ) -> Result<(), StoreError> {
+        let messages = store.read(|db| Ok(db.query_row(COUNT_MESSAGES, [], |row| row.get::<_, i64>(0))?)).await?;
+        progress.expect(messages.unsigned_abs());
         let head = store.read(inbox::head).await?;
-        let (mut scan, mut count) = (Scan::up_to(head), 0);
+        let mut scan = Scan::up_to(head);
         let first = EventId::from_bytes([0; 16]);
         loop {
             let began = Instant::now();
             let page = store.read(move |db| scan::page(db, first, scan, STEP)).await?;
-            count += self.renew(page.events, source).await?;
+            progress.add(self.renew(page.events, source).await?);
             let Some(at) = page.next else { break };
             scan.at = at;
             tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
         }
-        self.forget_lost_chats(store, Version::of(head)).await?;
-        Ok(count)
+        self.forget_lost_chats(store, Version::of(head)).await
     }
 
     async fn renew(&self, events: Vec<PlatformEvent>, source: &dyn DocumentSource) -> Result<u64, StoreError> {
