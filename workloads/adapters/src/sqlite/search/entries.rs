@@ -12,8 +12,9 @@ use sentinel_domain::{
 use super::{
     super::{failure::Failure, rows::execute},
     statements::{
-        CHAT, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_TERM, DELETE_TERMS_OF, DELETE_WORD, DELETE_WORDS_OF,
-        INSERT_CHAT, INSERT_MEMBER, INSERT_TERM, INSERT_WORD, MESSAGE, SET_MEMBERS, SET_MESSAGE, SET_REMOVED,
+        CHAT, DELETE_MEMBER, DELETE_MESSAGE, DELETE_MESSAGES_OF, DELETE_TERM, DELETE_TERMS_OF, DELETE_WORD,
+        DELETE_WORDS_OF, INSERT_CHAT, INSERT_MEMBER, INSERT_TERM, INSERT_WORD, MESSAGE, MESSAGES_UP_TO, SET_MEMBERS,
+        SET_MESSAGE, SET_REMOVED,
     },
 };
 use crate::content::kind_code;
@@ -142,6 +143,20 @@ pub(super) fn remove_chat(db: &Connection, id: ChatId, version: Version) -> Resu
     execute(db, DELETE_WORDS_OF, [chat.number])?;
     execute(db, DELETE_MESSAGES_OF, [chat.number])?;
     Ok(())
+}
+
+/// Takes out messages of a chat up to one, the oldest first and no more than `limit`, as if they had never been there;
+/// gives their number.
+pub(super) fn forget(db: &Connection, chat: i64, up_to: &[u8; 16], limit: u32) -> Result<u32, Failure> {
+    let mut select = db.prepare_cached(MESSAGES_UP_TO)?;
+    let found: Vec<[u8; 16]> =
+        select.query_map(params![chat, up_to, limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for message in &found {
+        let old = there(db, chat, message)?.map(|there| there.terms).unwrap_or_default();
+        change_terms(db, chat, message, 0, &old, &Terms::default())?;
+        execute(db, DELETE_MESSAGE, params![chat, message])?;
+    }
+    Ok(u32::try_from(found.len()).unwrap_or(limit))
 }
 
 /// The version of an entry, removed or not.

@@ -3,13 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use sentinel_domain::{ids::MessageId, ports::StoreError, search::TERM_BYTES};
+use sentinel_domain::{ids::MessageId, ports::StoreError};
 
-use super::{
-    super::{failure::Failure, rows::execute},
-    SearchDatabase,
-    statements::{CHATS_AFTER, DELETE_MESSAGE, DELETE_TERM, MESSAGES_UP_TO},
-};
+use super::{super::failure::Failure, SearchDatabase, entries, statements::CHATS_AFTER};
 
 /// Messages of one piece.
 const PIECE: u32 = 200;
@@ -39,18 +35,7 @@ fn piece(db: &Connection, after: i64, up_to: MessageId) -> Result<(u64, Option<i
     let mut select = db.prepare_cached(CHATS_AFTER)?;
     let chats: Vec<i64> = select.query_map(params![after, CHATS], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for chat in &chats {
-        let mut select = db.prepare_cached(MESSAGES_UP_TO)?;
-        let found: Vec<([u8; 16], Option<Vec<u8>>)> = select
-            .query_map(params![chat, up_to.as_bytes(), left], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        for (message, terms) in &found {
-            let (terms, _) = terms.as_deref().unwrap_or_default().as_chunks::<TERM_BYTES>();
-            for term in terms {
-                execute(db, DELETE_TERM, params![chat, i64::from_be_bytes(*term), message])?;
-            }
-            execute(db, DELETE_MESSAGE, params![chat, message])?;
-        }
-        left -= u32::try_from(found.len()).unwrap_or(left);
+        left -= entries::forget(db, *chat, up_to.as_bytes(), left)?.min(left);
         if left == 0 {
             // This chat may have more: the next piece begins with it again.
             return Ok((u64::from(PIECE), Some(after)));

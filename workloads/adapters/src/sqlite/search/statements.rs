@@ -27,7 +27,7 @@ statements! {
     MESSAGE = "SELECT version, terms, words FROM messages WHERE chat = ?1 AND message_id = ?2";
     SET_MESSAGE = "INSERT OR REPLACE INTO messages (chat, message_id, version, label, terms, words)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    MESSAGES_UP_TO = "SELECT message_id, terms FROM messages WHERE chat = ?1 AND message_id <= ?2
+    MESSAGES_UP_TO = "SELECT message_id FROM messages WHERE chat = ?1 AND message_id <= ?2
         ORDER BY message_id LIMIT ?3";
     DELETE_MESSAGE = "DELETE FROM messages WHERE chat = ?1 AND message_id = ?2";
     DELETE_MESSAGES_OF = "DELETE FROM messages WHERE chat = ?1";
