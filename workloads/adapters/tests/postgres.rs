@@ -111,7 +111,7 @@ async fn processes_that_migrate_at_once_do_it_once() {
 async fn tables_of_another_version_are_refused() {
     let database = Database::make().await;
     let error = refused(&database).await;
-    assert!(matches!(error, PostgresError::Schema { found: None, needed: 3 }), "{error:?}");
+    assert!(matches!(error, PostgresError::Schema { found: None, needed: 1.. }), "{error:?}");
     assert!(error.to_string().contains("sentinel migrate"), "{error}");
     Postgres::migrate(&database.config()).await.unwrap();
     database
