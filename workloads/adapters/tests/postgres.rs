@@ -118,7 +118,7 @@ async fn tables_of_another_version_are_refused() {
         .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, '', 0)")
         .await;
     let error = refused(&database).await;
-    assert!(matches!(error, PostgresError::Schema { found: Some(99), needed: 3 }), "{error:?}");
+    assert!(matches!(error, PostgresError::Schema { found: Some(99), needed: 1.. }), "{error:?}");
     assert!(error.to_string().contains("newer version"), "{error}");
     let error = Postgres::migrate(&database.config()).await.unwrap_err();
     assert!(matches!(error, PostgresError::Schema { found: Some(99), .. }), "{error:?}");
