@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     ElasticsearchError,
-    client::{Client, unexpected},
+    client::{Client, Found, unexpected},
 };
 
 /// Bytes of a batch beyond which the next one begins.
@@ -16,6 +16,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_ENTRIES: usize = 500;
 /// An entry with a higher version is there: just what versions are for.
 const NEWER_IS_THERE: u64 = 409;
+/// What is to be deleted is gone.
+const NOT_THERE: u64 = 404;
 
 /// What is written of one message.
 pub(super) struct Entry {
@@ -72,17 +74,35 @@ async fn write(client: &Client, index: &str, batch: String, count: usize) -> Res
     outcome(&answer, count)
 }
 
-/// Looks at each entry: a batch is answered with 200 even when all of it was refused.
+/// Deletes entries of one index, whatever their versions; gives how many were still there.
+pub(super) async fn delete(client: &Client, index: &str, found: &[Found]) -> Result<u64, ElasticsearchError> {
+    let lines = found.iter().map(|entry| format!("{}\n", json!({ "delete": { "_id": entry.id } })));
+    let answer = client.post(&format!("/{index}/_bulk"), Some(lines.collect())).await?;
+    let items = outcomes(&answer, "delete", found.len(), NOT_THERE)?;
+    Ok(items.iter().filter(|item| item["status"] != NOT_THERE).count() as u64)
+}
+
+/// Looks at each entry of what was written.
 fn outcome(answer: &Value, count: usize) -> Result<(), ElasticsearchError> {
+    outcomes(answer, "index", count, NEWER_IS_THERE).map(drop)
+}
+
+/// The answers to each entry. A batch is answered with 200 even when all of it was refused, so each is looked at; one
+/// refusal is `fine`.
+fn outcomes<'a>(
+    answer: &'a Value,
+    action: &str,
+    count: usize,
+    fine: u64,
+) -> Result<Vec<&'a Value>, ElasticsearchError> {
     let items = answer["items"].as_array().filter(|items| items.len() == count).ok_or_else(|| unexpected("a batch"))?;
-    let failures: Vec<&Value> = items
-        .iter()
-        .map(|item| &item["index"])
-        .filter(|item| !matches!(item["status"].as_u64(), Some(200 | 201 | NEWER_IS_THERE)))
-        .collect();
-    let Some(first) = failures.first() else { return Ok(()) };
+    let items: Vec<&Value> = items.iter().map(|item| &item[action]).collect();
+    let is_failure =
+        |item: &&&Value| item["status"].as_u64().is_none_or(|status| !matches!(status, 200 | 201) && status != fine);
+    let failed = items.iter().filter(is_failure).count();
+    let Some(first) = items.iter().find(is_failure) else { return Ok(items) };
     let reason = first["error"]["reason"].as_str().unwrap_or("no reason given").chars().take(300).collect();
-    Err(ElasticsearchError::Entries { failed: failures.len(), all: count, reason })
+    Err(ElasticsearchError::Entries { failed, all: count, reason })
 }
 
 #[cfg(test)]
@@ -113,5 +133,13 @@ mod tests {
         let error = outcome(&answer(&[200, 429, 400]), 3).unwrap_err().to_string();
         assert_eq!(error, "elasticsearch refused 2 of 3 entries; the first: r429");
         assert!(matches!(outcome(&answer(&[200]), 2), Err(ElasticsearchError::Answer { .. })));
+    }
+
+    #[test]
+    fn what_is_deleted_already_is_no_failure() {
+        let answer = json!({"items": [{"delete": {"status": 200}}, {"delete": {"status": 404}}]});
+        assert_eq!(outcomes(&answer, "delete", 2, NOT_THERE).unwrap().len(), 2);
+        let refused = json!({"items": [{"delete": {"status": 403, "error": {"reason": "no"}}}]});
+        assert!(outcomes(&refused, "delete", 1, NOT_THERE).is_err());
     }
 }

@@ -22,14 +22,11 @@ use sentinel_domain::{
 };
 
 use self::{
-    client::{Client, unexpected},
+    client::Client,
     documents::{Entry, bulk},
     index::Names,
 };
 pub use self::{error::ElasticsearchError, rebuild::Rebuilt};
-
-/// Entries that are deleted at once when they are too old.
-const FORGOTTEN_AT_ONCE: u32 = 2_000;
 
 /// The search index.
 #[derive(Clone, Debug)]
@@ -96,22 +93,22 @@ impl Elasticsearch {
 }
 
 impl Elasticsearch {
-    /// Deletes entries whose messages are too old, what is left of removed ones too, piece by piece: the engine answers each
-    /// before the client is out of patience. Nobody writes them again, so their versions need not be known any more.
+    /// Deletes entries whose messages are too old, what is left of removed ones too, page by page. Nobody writes them
+    /// again, so their versions need not be known any more.
     async fn forget(&self, up_to: MessageId) -> Result<u64, ElasticsearchError> {
-        // What changes meanwhile is left for the next time; what was deleted is not to be found by the next piece.
-        let options = format!("conflicts=proceed&refresh=true&max_docs={FORGOTTEN_AT_ONCE}");
-        let path = format!("/{}/_delete_by_query?{options}", self.names.read());
-        let body = query::up_to(up_to).to_string();
         let mut count = 0;
-        loop {
-            let answer = self.client.post(&path, Some(body.clone())).await?;
-            let deleted = answer["deleted"].as_u64().ok_or_else(|| unexpected("POST /_delete_by_query"))?;
-            count += deleted;
-            if deleted == 0 {
-                return Ok(count);
+        for index in self.indices(&self.names.read()).await? {
+            loop {
+                // A search sees what was refreshed only: what was deleted, too.
+                self.client.post(&format!("/{index}/_refresh"), None).await?;
+                let found = self.client.search(&index, &query::up_to(up_to)).await?;
+                if found.is_empty() {
+                    break;
+                }
+                count += documents::delete(&self.client, &index, &found).await?;
             }
         }
+        Ok(count)
     }
 }
 

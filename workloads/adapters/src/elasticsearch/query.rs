@@ -72,7 +72,7 @@ pub(super) fn of_chat(chat: ChatId, after: Option<&str>) -> Value {
 
 /// All entries up to a message: ids sort as texts in the order of their bytes.
 pub(super) fn up_to(message: MessageId) -> Value {
-    json!({ "query": { "range": { "message_id": { "lte": message } } } })
+    paged(&json!({ "range": { "message_id": { "lte": message } } }), None)
 }
 
 /// Everything in an index, with versions.
