@@ -176,6 +176,11 @@ pub struct Chat {
     pub shown: [Watermarks; 2],
 }
 
+/// The other of two members; in a chat with oneself, oneself.
+pub(crate) fn peer_of([low, high]: [UserId; 2], member: UserId) -> UserId {
+    if low == member { high } else { low }
+}
+
 impl Chat {
     /// Whether `user` is a member.
     pub fn has(&self, user: UserId) -> bool {
@@ -184,7 +189,7 @@ impl Chat {
 
     /// The member that `user` talks to: oneself in a chat with oneself.
     pub fn peer_of(&self, user: UserId) -> UserId {
-        if self.members[0] == user { self.members[1] } else { self.members[0] }
+        peer_of(self.members, user)
     }
 
     /// How far `user` has got.

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ChatId, EventId, MessageId, UserId};
+use crate::{
+    ids::{ChatId, EventId, MessageId, UserId},
+    message::peer_of,
+};
 
 /// Something that happened to a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +27,7 @@ pub struct PlatformEvent {
 impl PlatformEvent {
     /// The chat's other member; in a chat with oneself, oneself.
     pub fn peer_of(&self, member: UserId) -> UserId {
-        let [low, high] = self.members;
-        if low == member { high } else { low }
+        peer_of(self.members, member)
     }
 }
 

@@ -15,6 +15,7 @@ pub const SETTLING_SECONDS: i64 = 60;
 /// Most events that a place lists one by one; beyond that the settling time gets shorter.
 pub const LISTED: usize = 128;
 const ID_BYTES: usize = 16;
+const PRINT_BYTES: usize = 8;
 
 /// Whether something that this event tells of may still be becoming visible.
 pub fn is_settling(event: EventId, now: Timestamp) -> bool {
@@ -25,7 +26,6 @@ pub fn is_settling(event: EventId, now: Timestamp) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("what happened to message {0} can't be seen yet")]
 pub struct NotVisible(pub MessageId);
-const PRINT_BYTES: usize = 8;
 
 /// A place in an inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

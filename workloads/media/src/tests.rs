@@ -17,6 +17,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -37,6 +38,9 @@ struct World {
     owner: UserId,
     folder: tempfile::TempDir,
 }
+
+/// Sends the rest of a body.
+type Rest = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
 impl World {
     async fn new() -> Self {
@@ -109,6 +113,16 @@ impl World {
         (status, problem.and_then(|problem| Some(problem["code"].as_str()?.to_owned())))
     }
 
+    /// Puts the first two bytes only; gives what sends the rest, and the call that waits for it.
+    async fn begin_put(self: &Arc<Self>, upload: &Arc<BegunUpload>) -> (Rest, JoinHandle<(u16, Option<String>)>) {
+        let (mut sender, body) = mpsc::channel(1);
+        let (world, upload) = (self.clone(), upload.clone());
+        let call = tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await });
+        sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
+        self.drafts_become(1).await;
+        (sender, call)
+    }
+
     async fn complete(&self, id: MediaId) -> Result<u64, (u16, &'static str)> {
         let done = self.service.complete(self.owner, id).await;
         done.map(|(_, shown)| shown.size).map_err(|problem| (problem.status().as_u16(), problem.code()))
@@ -134,13 +148,7 @@ impl World {
 async fn one_body_at_a_time_is_taken_by_a_link() {
     let world = Arc::new(World::new().await);
     let upload = Arc::new(world.begin(4).await);
-    let (mut sender, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let first = {
-        let (world, upload) = (world.clone(), upload.clone());
-        tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await })
-    };
-    sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
-    world.drafts_become(1).await;
+    let (mut sender, first) = world.begin_put(&upload).await;
     for _ in 0..3 {
         assert_eq!(world.put(&upload, Body::from("wxyz")).await, (409, Some("upload_running".into())));
     }
@@ -183,13 +191,7 @@ async fn all_who_complete_an_upload_at_once_get_the_same() {
 async fn a_body_that_breaks_off_frees_its_link() {
     let world = Arc::new(World::new().await);
     let upload = Arc::new(world.begin(4).await);
-    let (mut sender, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-    let first = {
-        let (world, upload) = (world.clone(), upload.clone());
-        tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await })
-    };
-    sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
-    world.drafts_become(1).await;
+    let (_sender, first) = world.begin_put(&upload).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     assert_eq!(world.put(&upload, Body::from("wxyz")).await, (200, None));
