@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { start, stop } from '../src/session/live';
-import { chats, identity, link, presence, reset, timelines } from '../src/session/state';
+import { chats, current, identity, link, presence, reset, timelines } from '../src/session/state';
+import { toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -122,6 +123,17 @@ test('who logs in again in the same tab sees who is there', async () => {
 function chatOf() {
   return { chat_id: CHAT, peer: entry().peer, last: message(2), unread: 0, mine: { delivered: null, read: null }, theirs: { delivered: null, read: null }, muted: false };
 }
+
+test('when the other member of the open chat deletes the account, the reader is told why the chat is gone', async () => {
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(chats.value.has(CHAT)).toBe(true));
+  current.value = CHAT;
+  (server.listeners as Listeners).event('chat_deleted', { chat_id: CHAT });
+  expect(chats.value.has(CHAT)).toBe(false);
+  expect(toasts.value.map((one) => one.header)).toEqual([expect.stringContaining('has deleted the account')]);
+});
 
 test('messages that the server keeps no more are forgotten, at the next start before there is a connection', async () => {
   const shown = () => ids(timelines.value.get(CHAT)?.messages ?? []);

@@ -32,3 +32,15 @@ test('unread messages are listed, and are read with their chat', async ({ window
   await expect(hers.getByTestId('notification').or(hers.getByText('Nothing new')).first()).toBeVisible();
   await expect(listed.getByRole('button', { name: 'Mark as read' })).toHaveCount(0);
 });
+
+test('what comes while the list is open appears in it', async ({ windows }) => {
+  await needs('/notifications');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await hers.getByRole('link', { name: 'Notifications' }).click();
+  const listed = hers.getByTestId('notification').filter({ hasText: bob.username });
+  await expect(hers.getByTestId('notification').or(hers.getByText('Nothing new')).first()).toBeVisible();
+  await write(bob, chat, 'now');
+  await expect(listed).toHaveCount(1);
+});

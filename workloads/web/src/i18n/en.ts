@@ -31,6 +31,7 @@ export const strings = {
   hidePassword: 'Hide password',
   sessionEnded: 'Your session has ended. Please log in again.',
   accountDeleted: 'Your account has been deleted.',
+  peerLeft: (name: string) => `${name} has deleted the account. Your chat is gone with it.`,
   forgotPassword: 'Forgot your password?',
   forgotTitle: 'Get a new password',
   forgotText: 'Write the e-mail address of your account. You get a mail with a link.',

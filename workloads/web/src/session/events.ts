@@ -12,7 +12,7 @@ import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
 import { reloadFor, reloadSoon } from './listing';
 import { forgetSent } from './sending';
-import { localToast } from './toasts';
+import { localToast, toast } from './toasts';
 
 /** Applies one event. `live` is false for what happened while this device was away. */
 export function apply(name: string, data: unknown, live: boolean): void {
@@ -91,6 +91,9 @@ export function present({ user_id, status, last_active }: { user_id: string; sta
 }
 
 function gone({ chat_id }: { chat_id: string }): void {
+  const chat = chats.value.get(chat_id);
+  // A whole conversation is taken from the reader's screen: say why.
+  if (chat && current.value === chat_id) toast({ header: strings.peerLeft(nameOf(chat)) });
   chats.value = list.removed(chats.value, chat_id);
   setTimeline(chat_id, null);
 }

@@ -15,7 +15,7 @@ import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
 import { chats, current, identity, lacks, link, listed, setTimeline, timelines, typing } from './state';
-import { messageToast, serverTells } from './toasts';
+import { messageToast, notified, serverTells } from './toasts';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
 const REPAIR_MS = 60_000;
@@ -183,6 +183,7 @@ interface Notification {
 
 function notification(name: string, data: unknown): void {
   if (name !== 'notification') return;
+  notified.value += 1;
   const { header, body, chat_id, message_id } = data as Notification;
   messageToast(header, body ?? '', chat_id ?? null, message_id ?? null);
 }

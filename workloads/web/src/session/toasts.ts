@@ -22,6 +22,8 @@ const AT_ONCE = 3;
 export const toasts = signal<readonly Toast[]>([]);
 /** Whether the server itself tells of news, over `/notifications`. */
 export const serverTells = signal(false);
+/** How often it did so far. */
+export const notified = signal(0);
 
 const told = new Set<string>();
 

@@ -7,6 +7,7 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf, wholeOf } from '../i18n/times';
 import { chats, lacks, unread } from '../session/state';
+import { notified } from '../session/toasts';
 import { reaches } from '../store/ids';
 import { BellIcon } from './icons';
 import { Page } from './Page';
@@ -30,7 +31,8 @@ export function NotificationsView() {
       } else setFault(faultText(error));
     }
   }
-  useEffect(() => void load(), [unread.value]);
+  // The server makes an entry a moment after its message, and tells when it is there.
+  useEffect(() => void load(), [unread.value, notified.value]);
 
   async function read(one: NotificationEntry) {
     try {
