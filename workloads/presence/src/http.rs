@@ -120,7 +120,8 @@ async fn last_active_alias(
 
 /// Say that the caller is active now
 ///
-/// For clients without a socket; one with a socket sends `heartbeat`.
+/// For clients without a socket, several times a minute: 45 seconds after the last time the caller looks offline. One with a
+/// socket sends `heartbeat`.
 #[utoipa::path(
     post, path = "/update-last-active", tag = "presence", operation_id = "update_last_active",
     security(("bearer" = [])), request_body = ActiveUser,
@@ -138,7 +139,7 @@ async fn update(
     user: AuthUser,
     Json(who): Json<ActiveUser>,
 ) -> Result<Json<LastActiveView>, Problem> {
-    active_now(&service, user.user_id, who.user_id).await
+    active_now(&service, &user, who.user_id).await
 }
 
 /// The same as `POST /update-last-active`
@@ -159,7 +160,7 @@ async fn update_by_post(
     user: AuthUser,
     Query(who): Query<ById>,
 ) -> Result<Json<LastActiveView>, Problem> {
-    active_now(&service, user.user_id, who.user_id).await
+    active_now(&service, &user, who.user_id).await
 }
 
 /// The same as `POST /update-last-active`, for clients of the seed
@@ -179,7 +180,7 @@ async fn update_by_get(app: State<App>, user: AuthUser, query: Query<ById>) -> R
     update_by_post(app, user, query).await
 }
 
-async fn active_now(service: &PresenceService, caller: UserId, who: UserId) -> Result<Json<LastActiveView>, Problem> {
+async fn active_now(service: &PresenceService, caller: &AuthUser, who: UserId) -> Result<Json<LastActiveView>, Problem> {
     let at = service.update(caller, who).await?;
-    Ok(Json(LastActiveView::new(caller, Some(at))))
+    Ok(Json(LastActiveView::new(caller.user_id, Some(at))))
 }

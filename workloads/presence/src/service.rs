@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     account::{Profile, Username},
+    event::Origin,
     ids::UserId,
     ports::{AccountStore, PresenceStore, StoreError},
     presence::{Presence, PresenceStatus},
     time::Timestamp,
 };
 use sentinel_http::{
+    auth::AuthUser,
     problem::Problem,
     rate::{Action, RateLimits},
     tokens::Tokens,
@@ -45,12 +47,16 @@ impl PresenceService {
         Ok(self.as_seen_by(caller, user).await?)
     }
 
-    /// The caller is active now.
-    pub(crate) async fn update(&self, caller: UserId, user: UserId) -> Result<Timestamp, Problem> {
+    /// The caller is active now. A session that says so over HTTP is a device until its lease ends.
+    pub(crate) async fn update(&self, caller: &AuthUser, user: UserId) -> Result<Timestamp, Problem> {
+        let AuthUser { user_id: caller, session_id, .. } = *caller;
         if user != caller {
             return Err(Problem::forbidden("user_id is not the caller"));
         }
         let now = Timestamp::now();
+        let (high, low) = session_id.0.as_u64_pair();
+        self.presence.touch(caller, Origin(high ^ low), true, now).await?;
+        // No later call of this device will have it written.
         self.presence.set_last_active(caller, now).await?;
         Ok(now)
     }

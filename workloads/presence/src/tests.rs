@@ -145,6 +145,8 @@ async fn one_tells_of_oneself_only() {
     }
     let (_, seen) = world.get(bob, &format!("/users/last_active?user_id={ann}")).await;
     assert_eq!(seen["last_active_timestamp"], last);
+    let (_, seen) = world.get(bob, "/users/user_activity?username=ann").await;
+    assert_eq!((&seen["active"], &seen["status"]), (&json!(true), &json!("online")), "until the lease ends");
     for (method, path, body) in [
         ("GET", by_query(bob), None),
         ("POST", by_query(bob), None),

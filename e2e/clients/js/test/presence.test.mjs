@@ -128,7 +128,8 @@ test('activity over HTTP, under the paths of the seed too', async () => {
   }
   const last = ok(await call('GET', `/users/last_active?user_id=${eve.user_id}`, { token: ann.token }));
   assert.ok(Math.abs(last.last_active_timestamp - Date.now()) < 60_000);
-  assert.equal((await activity(ann.token, eve.username)).status, 'offline', 'a request is no device');
+  const beating = await activity(ann.token, eve.username);
+  assert.deepEqual([beating.active, beating.status], [true, 'online'], 'a heartbeat over HTTP counts as one over a socket');
 
   problem(await call('GET', '/users/user_activity?username=nobody_at_all', { token: ann.token }), 404, 'not_found');
   problem(await call('GET', `/users/last_active?user_id=${NOBODY}`, { token: ann.token }), 404, 'not_found');

@@ -139,6 +139,11 @@ impl PresenceStore for LocalPresence {
         for (user, device, active) in devices {
             users.entry(*user).or_default().devices.insert(*device, self.lease(*active, now));
         }
+        // Nobody tells that a device is gone that was never more than a request now and then.
+        users.retain(|_, here| {
+            here.devices.retain(|_, lease| lease.connected_until > now);
+            !here.devices.is_empty() || here.unwritten().is_some()
+        });
         Ok(())
     }
 
@@ -299,5 +304,9 @@ mod tests {
         assert_eq!(of(&presence, ann).await.0, PresenceStatus::Away);
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(1_000)));
+        presence.set_last_active(ann, Timestamp(2_000)).await.unwrap();
+        presence.renew(&[]).await.unwrap();
+        assert!(presence.users().is_empty(), "who is not here takes no memory");
+        assert_eq!(of(&presence, ann).await.1, Some(2_000));
     }
 }
