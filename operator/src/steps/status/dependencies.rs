@@ -46,6 +46,11 @@ pub fn assess(
             }
             None => carry(status, before),
         }
+        if let Some(trouble) = observed.full.get(&status.name) {
+            status.problem = Some(findings::problem(trouble.kind).into());
+            status.reachable = false;
+            status.message = Some(findings::advise(chat, store, trouble).chars().take(512).collect());
+        }
     }
     all
 }
@@ -75,7 +80,9 @@ fn carry(status: &mut DependencyStatus, before: Option<&DependencyStatus>) {
     if status.provider == EXTERNAL || (status.version.is_some() && status.image == before.image) {
         status.version = before.version.clone().or(status.version.take());
     }
-    if status.provider == EXTERNAL && status.reachable && before.problem.is_some() {
+    // A full volume is told anew each time.
+    let problem = before.problem.as_deref().filter(|problem| *problem != findings::FULL);
+    if status.provider == EXTERNAL && status.reachable && problem.is_some() {
         status.problem.clone_from(&before.problem);
         status.message.clone_from(&before.message);
         status.reachable = false;
