@@ -110,6 +110,10 @@ pub struct DependencyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub version: Option<String>,
+    /// Where the version is from: Store (it told it in its protocol) or Image (it does not tell, so it is the tag or digest of its image).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub version_source: Option<String>,
     /// Image in use, of a managed store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
