@@ -1,5 +1,6 @@
 //! Stores and pods of profile Distributed fail one at a time while two stock clients write. Sends go on throughout, and
-//! afterwards every acknowledged message is in history and in sync, once, in one order, for both.
+//! afterwards every acknowledged message is in history and in sync, once, in one order, for both. Only without a quorum
+//! of Cassandra are they refused, and then repeats under the same client ids make one message each.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
 
@@ -17,6 +18,7 @@ use kube::{
 };
 use oracle::Conversation;
 use serde_json::json;
+use writer::Patience;
 
 /// How long a store is away.
 const AWAY: Duration = Duration::from_secs(30);
@@ -26,6 +28,12 @@ const MESSAGES: usize = 30;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take until all is well again.
 const RECOVERY: Duration = Duration::from_mins(4);
+/// Sends of each writer that are refused in a row before the quorum comes back.
+const REFUSALS: usize = 3;
+/// Writers that outlast the loss of the quorum. A send waits for no store longer than that.
+const LASTING: Patience = Patience { answer: Duration::from_secs(15), message: RECOVERY };
+/// A client message id that no writer uses.
+const ASKED: &str = "asked-000000";
 
 #[tokio::test]
 async fn a_killed_message_pod_loses_nothing() {
@@ -76,38 +84,96 @@ async fn without_postgres_existing_sessions_go_on() {
 }
 
 #[tokio::test]
-async fn without_one_cassandra_node_sends_go_on() {
-    goes_on_without("cassandra", 2).await;
+async fn without_one_cassandra_node_sends_go_on_and_without_two_they_are_refused_and_repeated() {
+    let deployed = Deployed::ready().await;
+    let nodes = nodes(&deployed, "cassandra").await;
+    if nodes < 3 {
+        println!("cassandra has {nodes} node(s) here: it has no quorum to lose");
+        return;
+    }
+    let mut conversation = Conversation::begin_patient(&Deployed::url(), LASTING).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    leave(&deployed, "cassandra", 2).await;
+    stays_away(&mut conversation).await;
+
+    leave(&deployed, "cassandra", 1).await;
+    // One that is still stopping may answer.
+    eventually("one node is left", RECOVERY, async || {
+        let pods = deployed.pods_of("cassandra").await.len();
+        if pods == 1 { Ok(()) } else { Err(pods) }
+    })
+    .await;
+    conversation.refused("unavailable", REFUSALS, PATIENCE).await;
+    let refused = conversation.send(ASKED).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.body["code"], "unavailable", "{refused:?}");
+    assert!(refused.retry_after.is_some(), "it is not told when to try again: {refused:?}");
+
+    come_back(&deployed, "cassandra", nodes).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    // Whether the refused one was written after all, nobody knows: so it may be a repeat already.
+    let sent = eventually("the refused message is taken", PATIENCE, async || {
+        let answer = conversation.send(ASKED).await;
+        if matches!(answer.status, 200 | 201) { Ok(answer) } else { Err(answer) }
+    })
+    .await;
+    let again = conversation.send(ASKED).await;
+    assert_eq!((again.status, &again.body["message_id"]), (200, &sent.body["message_id"]), "{again:?}");
+    let id = sent.body["message_id"].as_str().expect("message_id");
+    assert_eq!(conversation.stored(ASKED).await, [id], "one message comes of one client id");
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    conversation.check_with_consumers(0, RECOVERY).await;
 }
 
-/// Takes a store down to `left` nodes for a while. The operator would put it right at once, so it is told to pause.
+/// Takes a store down to `left` nodes for a while.
 async fn goes_on_without(store: &str, left: i32) {
     let deployed = Deployed::ready().await;
-    let sets = deployed.stateful_sets();
-    let name = format!("{}-{store}", deployed.name);
-    let nodes = sets.get(&name).await.expect("the store's stateful set").spec.replicas;
-    let nodes = nodes.expect("replicas");
+    let nodes = nodes(&deployed, store).await;
     if nodes <= left {
         println!("{store} has {nodes} node(s) here: nothing to take away");
         return;
     }
     let mut conversation = Conversation::begin(&Deployed::url()).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
+    leave(&deployed, store, left).await;
+    stays_away(&mut conversation).await;
+    come_back(&deployed, store, nodes).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    conversation.check_with_consumers(0, RECOVERY).await;
+}
 
-    println!("{store}: {left} of {nodes} nodes for {AWAY:?}");
+/// How many nodes a store has.
+async fn nodes(deployed: &Deployed, store: &str) -> i32 {
+    let name = format!("{}-{store}", deployed.name);
+    let set = deployed.stateful_sets().get(&name).await.expect("the store's stateful set");
+    set.spec.and_then(|spec| spec.replicas).expect("replicas")
+}
+
+/// Takes nodes of a store away but for `left`. The operator would put it right at once, so it is told to pause.
+async fn leave(deployed: &Deployed, store: &str, left: i32) {
+    println!("{store}: {left} node(s) are left");
     deployed.change(json!({"spec": {"paused": true}})).await;
-    let scale = json!({"spec": {"replicas": left}});
-    sets.patch(&name, &PatchParams::default(), &Patch::Merge(scale)).await.expect("the store can be scaled");
+    let scale = Patch::Merge(json!({"spec": {"replicas": left}}));
+    let name = format!("{}-{store}", deployed.name);
+    deployed.stateful_sets().patch(&name, &PatchParams::default(), &scale).await.expect("the store can be scaled");
     eventually("the nodes are gone", RECOVERY, async || {
         let ready = deployed.ready_pods(store).await.len();
         if i32::try_from(ready) == Ok(left) { Ok(()) } else { Err(ready) }
     })
     .await;
+}
+
+/// Sends go on for as long as nodes of a store stay away.
+async fn stays_away(conversation: &mut Conversation) {
     let back = tokio::time::Instant::now() + AWAY;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
     tokio::time::sleep_until(back).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
+}
 
+/// Lets the operator bring back a store's nodes.
+async fn come_back(deployed: &Deployed, store: &str, nodes: i32) {
+    println!("{store}: {nodes} node(s) again");
     deployed.change(json!({"spec": {"paused": false}})).await;
     eventually("the nodes are back", RECOVERY, async || {
         let ready = deployed.ready_pods(store).await.len();
@@ -115,6 +181,4 @@ async fn goes_on_without(store: &str, left: i32) {
     })
     .await;
     deployed.wait_ready(RECOVERY).await;
-    conversation.acknowledged(MESSAGES, PATIENCE).await;
-    conversation.check_with_consumers(0, RECOVERY).await;
 }

@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::json;
 
-/// Longer than two requeues after a change, shorter than the operator's long resync.
+/// Longer than two requeues after a change, shorter than the pause between looks at what is settled.
 const QUIET: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(90);
 

@@ -28,7 +28,7 @@ use crate::{
         search_nodes::{self, Elasticsearch},
         sequence,
         status::{self, Carried, Verdict},
-        validate,
+        validate, volumes,
     },
 };
 
@@ -36,8 +36,8 @@ use crate::{
 pub type Guarded = DeserializeGuard<SentinelChat>;
 
 /// How often a settled resource is looked at without any change, which is also how soon a change in
-/// a Secret that somebody else owns is seen.
-const RESYNC: Duration = Duration::from_mins(5);
+/// a Secret that somebody else owns, or a full volume, is seen.
+const RESYNC: Duration = Duration::from_secs(40);
 /// How often a resource is looked at that waits for something that is not watched.
 const WAITING: Duration = Duration::from_secs(30);
 /// How often a resource is looked at while a node of a store leaves.
@@ -168,7 +168,7 @@ async fn carry_out(
     let client = &context.client;
     let namespace = valid.namespace.as_str();
     let mut observed = observe::observe(client, namespace, &valid.names).await?;
-    observed.probes = probe::probe(valid).await;
+    (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
     if providers::asks_elasticsearch(valid, &observed) {
         observed.search_nodes = Some(search_nodes::ask(&elasticsearch).await);

@@ -41,8 +41,11 @@ impl Settings {
                 .name
                 .clone()
                 .and_then(|name| {
-                    let policy = Names::new(name).component(Component::Elasticsearch);
-                    observed.get(Kind::NetworkPolicy, &policy).and_then(operator_namespace_of)
+                    let names = Names::new(name);
+                    let live = |part| observed.get(Kind::NetworkPolicy, &names.component(part));
+                    let lets_in = |part| live(part).and_then(operator_namespace_of);
+                    // Those of earlier operators are let in by Elasticsearch only.
+                    [Component::Users, Component::Sentinel, Component::Elasticsearch].into_iter().find_map(lets_in)
                 })
                 .unwrap_or(defaults.operator_namespace),
         }

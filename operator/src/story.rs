@@ -2,7 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::{api::SentinelChat, steps::status::dependencies::EXTERNAL};
+use crate::{
+    api::SentinelChat,
+    steps::status::dependencies::{BY_IMAGE, EXTERNAL},
+};
 
 /// How a resource is doing, in a few lines.
 pub fn tell(chat: &SentinelChat) -> String {
@@ -49,7 +52,10 @@ pub fn tell(chat: &SentinelChat) -> String {
     }
     for store in &status.dependencies {
         let trouble = untold(&lines, store.message.as_deref());
-        let version = store.version.as_deref().map(|version| format!(", version {version}")).unwrap_or_default();
+        let by_image = store.version_source.as_deref() == Some(BY_IMAGE);
+        let source = if by_image { " by its image" } else { "" };
+        let version =
+            store.version.as_deref().map(|version| format!(", version {version}{source}")).unwrap_or_default();
         let (name, ready, desired) = (&store.name, store.ready, store.desired);
         lines.push(if store.provider == EXTERNAL {
             format!("  {name:<width$} {ready} of {desired} endpoints answer, external{version}{trouble}")

@@ -3,14 +3,12 @@
 // A send that is not acknowledged in time, or that the server could not take, is repeated under the same client
 // message id: the oracle then expects every acknowledged message exactly once.
 //
-// Standard input: one line {url, token, chat_id, name, interval_ms, transports?, listen_only?}, then nothing until it
-// closes. One that only listens prints what it receives.
-// Lines printed: {opened}, {connected}, {upgraded}, {disconnected}, {acked}, {received}, {refused}, {done}.
+// Standard input: one line {url, token, chat_id, name, interval_ms, ack_timeout_ms, give_up_ms, transports?,
+// listen_only?}, then nothing until it closes. One that only listens prints what it receives.
+// Lines printed: {opened}, {connected}, {upgraded}, {disconnected}, {acked}, {received}, {refused}, {unanswered}, {done}.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 
-const ACK_TIMEOUT_MS = 3000;
-const GIVE_UP_MS = 90_000;
 const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -51,13 +49,13 @@ socket.on('receive_message', ({ message_id, client_message_id, sender_id }) => {
 /** Sends one message until it is acknowledged; false when that takes too long. */
 async function deliver(client_message_id) {
   const payload = { chat_id: order.chat_id, message: `from ${client_message_id}`, client_message_id };
-  const deadline = Date.now() + GIVE_UP_MS;
+  const deadline = Date.now() + order.give_up_ms;
   for (let tries = 1; Date.now() < deadline; tries += 1) {
     if (!socket.connected) {
       await sleep(50);
       continue;
     }
-    const answer = await socket.timeout(ACK_TIMEOUT_MS).emitWithAck('send_message', payload).catch(() => undefined);
+    const answer = await socket.timeout(order.ack_timeout_ms).emitWithAck('send_message', payload).catch(() => undefined);
     if (answer?.status === 'ok') {
       const { message_id, duplicate } = answer;
       print({ acked: { client_message_id, message_id, duplicate, tries } });
@@ -66,6 +64,8 @@ async function deliver(client_message_id) {
     if (answer) {
       print({ refused: answer.code, client_message_id });
       await sleep(200);
+    } else {
+      print({ unanswered: client_message_id });
     }
   }
   return false;

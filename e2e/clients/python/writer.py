@@ -3,8 +3,9 @@
 A send that is not acknowledged in time, or that the server could not take, is repeated under the same client message
 id: the oracle then expects every acknowledged message exactly once.
 
-Standard input: one line {url, token, chat_id, name, interval_ms, transports?}, then nothing until it closes.
-Lines printed: {connected}, {disconnected}, {acked}, {received}, {refused}, {done}.
+Standard input: one line {url, token, chat_id, name, interval_ms, ack_timeout_ms, give_up_ms, transports?}, then nothing
+until it closes.
+Lines printed: {connected}, {disconnected}, {acked}, {received}, {refused}, {unanswered}, {done}.
 """
 
 import json
@@ -14,8 +15,6 @@ import time
 
 import socketio
 
-ACK_TIMEOUT = 3
-GIVE_UP = 90
 CHAT = "/chat"
 
 order = json.loads(sys.stdin.readline())
@@ -68,15 +67,16 @@ def deliver(client_message_id):
         "message": f"from {client_message_id}",
         "client_message_id": client_message_id,
     }
-    deadline = time.monotonic() + GIVE_UP
+    deadline = time.monotonic() + order["give_up_ms"] / 1000
     tries = 0
     while time.monotonic() < deadline:
         if not connected():
             continue
         tries += 1
         try:
-            answer = io.call("send_message", payload, namespace=CHAT, timeout=ACK_TIMEOUT)
+            answer = io.call("send_message", payload, namespace=CHAT, timeout=order["ack_timeout_ms"] / 1000)
         except socketio.exceptions.SocketIOError:
+            say(unanswered=client_message_id)
             continue
         if answer["status"] == "ok":
             acked = {"client_message_id": client_message_id, "message_id": answer["message_id"]}

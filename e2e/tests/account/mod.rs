@@ -16,6 +16,18 @@ pub struct Account {
     pub token: String,
 }
 
+/// What a route answered.
+#[allow(dead_code)] // each test file uses a part of this
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The body; null when it is no JSON.
+    pub body: Value,
+}
+
 impl Account {
     /// Registers a new one.
     pub async fn register(url: &str, prefix: &str) -> Self {
@@ -43,6 +55,17 @@ impl Account {
         let text = answer.text().await.unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(status.is_success(), "{path}: {status} {text}");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    /// Calls a route with a body; gives the answer, whatever it is. None at all in time fails.
+    #[allow(dead_code)] // each test file uses a part of this
+    pub async fn ask(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(String::from);
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        Answer { status, retry_after, body: serde_json::from_str(&text).unwrap_or_default() }
     }
 
     /// The id of the chat with `other`.

@@ -100,11 +100,15 @@ impl Deployed {
             .expect("the SentinelChat can be changed");
     }
 
+    /// The pods of a component, whatever they do.
+    pub async fn pods_of(&self, component: &str) -> Vec<Pod> {
+        let selector = format!("{INSTANCE}={},{COMPONENT}={component}", self.name);
+        self.pods().list(&ListParams::default().labels(&selector)).await.expect("pods can be listed").items
+    }
+
     /// The ready pods of a component.
     pub async fn ready_pods(&self, component: &str) -> Vec<Pod> {
-        let selector = format!("{INSTANCE}={},{COMPONENT}={component}", self.name);
-        let pods = self.pods().list(&ListParams::default().labels(&selector)).await.expect("pods can be listed");
-        pods.items.into_iter().filter(is_ready).collect()
+        self.pods_of(component).await.into_iter().filter(is_ready).collect()
     }
 
     /// Selects what was made for it.

@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::{
-    account::Account,
+    account::{Account, Answer},
     deployed::eventually,
-    writer::{self, Log, Transport, Writer},
+    writer::{self, Log, Patience, Transport, Writer},
 };
 
 /// Two accounts, each with a stock client that writes without pause.
@@ -30,9 +31,18 @@ impl Conversation {
         Self::begin_by(url, [Transport::PollingFirst, Transport::PollingFirst], &[]).await
     }
 
+    /// As [`Conversation::begin`], with writers that wait for as long as `patience` says.
+    pub async fn begin_patient(url: &str, patience: Patience) -> Self {
+        Self::begin_with(url, [Transport::PollingFirst, Transport::PollingFirst], &[], patience).await
+    }
+
     /// Registers both accounts and starts their writers, socket.io-client and python-socketio, and further devices of
     /// the first account that only listen.
     pub async fn begin_by(url: &str, transports: [Transport; 2], devices: &[Transport]) -> Self {
+        Self::begin_with(url, transports, devices, Patience::default()).await
+    }
+
+    async fn begin_with(url: &str, transports: [Transport; 2], devices: &[Transport], patience: Patience) -> Self {
         writer::install();
         let (ann, bob) = (Account::register(url, "ann").await, Account::register(url, "bob").await);
         let chat = ann.start_chat(&bob).await;
@@ -41,8 +51,8 @@ impl Conversation {
         for transport in devices {
             listeners.push(Writer::listener(&ann, &chat, *transport).await);
         }
-        let javascript = Writer::javascript(&ann, &chat, transports[0]).await;
-        let python = Writer::python(&bob, &chat, transports[1]).await;
+        let javascript = Writer::javascript(&ann, &chat, transports[0], patience).await;
+        let python = Writer::python(&bob, &chat, transports[1], patience).await;
         Self { ann, bob, chat, ann_token, bob_token, javascript, python, devices: listeners, transports }
     }
 
@@ -50,6 +60,26 @@ impl Conversation {
     pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
         self.javascript.acknowledged(more, patience).await;
         self.python.acknowledged(more, patience).await;
+    }
+
+    /// Waits until `more` sends of each writer in a row have been refused from now on with `code`, none of them
+    /// acknowledged and none left without an answer.
+    pub async fn refused(&mut self, code: &str, more: usize, patience: Duration) {
+        self.javascript.refused(code, more, patience).await;
+        self.python.refused(code, more, patience).await;
+    }
+
+    /// Sends a message of the first account over HTTP under a client message id, once.
+    pub async fn send(&self, client_message_id: &str) -> Answer {
+        let message = json!({"message": format!("from {client_message_id}"), "client_message_id": client_message_id});
+        self.ann.ask(Method::POST, &format!("/users/chat/{}/messages", self.chat), &message).await
+    }
+
+    /// Ids of the messages in history with a client message id.
+    pub async fn stored(&self, client_message_id: &str) -> Vec<String> {
+        let mut history = self.ann.history_backwards(&self.chat).await;
+        history.retain(|message| message["client_message_id"] == client_message_id);
+        ids_of(&history)
     }
 
     /// [`Conversation::check`], and waits until search and notifications agree too: they follow when their stores are back.

@@ -46,6 +46,10 @@ pub struct Log {
     pub opened: Vec<String>,
     /// How often it upgraded to WebSocket.
     pub upgraded: usize,
+    /// Client message id and code of each send that was refused, in order.
+    pub refused: Vec<(String, String)>,
+    /// Sends that were answered too late or not at all.
+    pub unanswered: usize,
     /// Whether it got everything acknowledged.
     pub complete: bool,
     /// Anything else, for the one who reads a failure.
@@ -74,6 +78,21 @@ impl Transport {
     }
 }
 
+/// How long a writer waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the answer to one send, before it sends the same again.
+    pub answer: Duration,
+    /// For a message to be acknowledged, before it gives up.
+    pub message: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(3), message: Duration::from_secs(90) }
+    }
+}
+
 /// A running writer.
 pub struct Writer {
     child: Child,
@@ -84,10 +103,10 @@ pub struct Writer {
 
 impl Writer {
     /// socket.io-client.
-    pub async fn javascript(account: &Account, chat: &str, transport: Transport) -> Self {
+    pub async fn javascript(account: &Account, chat: &str, transport: Transport, patience: Patience) -> Self {
         let mut command = Command::new("node");
         command.arg(clients("js/writer.mjs"));
-        Self::start(command, "js", account, chat, json!({"transports": transport.names()})).await
+        Self::start(command, "js", account, chat, patience, json!({"transports": transport.names()})).await
     }
 
     /// socket.io-client that writes nothing: another device of an account.
@@ -95,18 +114,25 @@ impl Writer {
         let mut command = Command::new("node");
         command.arg(clients("js/writer.mjs"));
         let options = json!({"transports": transport.names(), "listen_only": true});
-        Self::start(command, "listener", account, chat, options).await
+        Self::start(command, "listener", account, chat, Patience::default(), options).await
     }
 
     /// python-socketio.
-    pub async fn python(account: &Account, chat: &str, transport: Transport) -> Self {
+    pub async fn python(account: &Account, chat: &str, transport: Transport, patience: Patience) -> Self {
         let folder = clients("python");
         let mut command = Command::new(folder.join(".venv/bin/python"));
         command.arg(folder.join("writer.py")).env("PYTHONDONTWRITEBYTECODE", "1");
-        Self::start(command, "python", account, chat, json!({"transports": transport.names()})).await
+        Self::start(command, "python", account, chat, patience, json!({"transports": transport.names()})).await
     }
 
-    async fn start(mut command: Command, name: &str, account: &Account, chat: &str, options: Value) -> Self {
+    async fn start(
+        mut command: Command,
+        name: &str,
+        account: &Account,
+        chat: &str,
+        patience: Patience,
+        options: Value,
+    ) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -117,6 +143,7 @@ impl Writer {
         let stdout = child.stdout.take().expect("piped");
         let mut order = json!({
             "url": account.url, "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
+            "ack_timeout_ms": patience.answer.as_millis(), "give_up_ms": patience.message.as_millis(),
         });
         if let (Some(order), Value::Object(options)) = (order.as_object_mut(), options) {
             order.extend(options.into_iter().filter(|(_, value)| !value.is_null()));
@@ -127,22 +154,53 @@ impl Writer {
     }
 
     /// Waits until `more` messages have been acknowledged from now on.
-    ///
-    /// What the writer said meanwhile waits in its pipe, so it is read first: only what is acknowledged later counts.
     pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
+        self.catch_up().await;
+        let wanted = self.log.acked.len() + more;
+        self.reads_until(patience, "acknowledgements", |log| log.acked.len() >= wanted).await;
+    }
+
+    /// Waits until `more` sends in a row have been refused from now on, all with `code`: each of them is answered, and
+    /// none is acknowledged.
+    #[allow(dead_code)] // each test file uses a part of this
+    pub async fn refused(&mut self, code: &str, more: usize, patience: Duration) {
+        self.catch_up().await;
+        // What was under way when the trouble began may end in any way.
+        let first = self.log.refused.len() + 1;
+        self.reads_until(patience, "refusals", |log| log.refused.len() >= first).await;
+        let (acked, unanswered) = (self.log.acked.len(), self.log.unanswered);
+        self.reads_until(patience, "refusals", |log| log.refused.len() >= first + more).await;
+        let Log { name, refused, .. } = &self.log;
+        assert_eq!(self.log.acked.len(), acked, "{name}: acknowledged, and refused before and after");
+        assert_eq!(self.log.unanswered, unanswered, "{name}: a send got no answer");
+        let others: Vec<_> = refused[first - 1..].iter().filter(|(_, told)| told != code).collect();
+        assert!(others.is_empty(), "{name}: refused otherwise than with {code}: {others:?}");
+    }
+
+    /// Reads what the writer said meanwhile, which waits in its pipe.
+    async fn catch_up(&mut self) {
         while let Ok(line) = timeout(Duration::from_millis(5), self.lines.next_line()).await {
             note(&mut self.log, &line.expect("the writer's output").expect("the writer goes on"));
         }
-        let wanted = self.log.acked.len() + more;
+    }
+
+    async fn reads_until(&mut self, patience: Duration, what: &str, is_enough: impl Fn(&Log) -> bool) {
         let reading = async {
-            while self.log.acked.len() < wanted {
+            while !is_enough(&self.log) {
                 let line = self.lines.next_line().await.expect("the writer's output").expect("the writer goes on");
                 note(&mut self.log, &line);
             }
         };
         let in_time = timeout(patience, reading).await.is_ok();
-        let Log { name, acked, other, .. } = &self.log;
-        assert!(in_time, "{name}: {} of {wanted} acknowledged; {other:?}", acked.len());
+        let Log { name, acked, refused, unanswered, other, .. } = &self.log;
+        let last = refused.last();
+        assert!(
+            in_time,
+            "{name}: not enough {what} within {patience:?}; {} acknowledged, {} refused (last {last:?}), {unanswered} \
+             unanswered; {other:?}",
+            acked.len(),
+            refused.len()
+        );
     }
 
     /// Lets it finish its message and end; returns all it said.
@@ -167,6 +225,10 @@ fn note(log: &mut Log, line: &str) {
         log.acked.push((text(acked, "client_message_id"), text(acked, "message_id")));
     } else if let Some(received) = said.get("received") {
         log.received.push(text(received, "message_id"));
+    } else if let Some(code) = said.get("refused") {
+        log.refused.push((text(&said, "client_message_id"), code.as_str().unwrap_or_default().to_owned()));
+    } else if said.get("unanswered").is_some() {
+        log.unanswered += 1;
     } else if let Some(transport) = said.get("connected") {
         log.connected.push(transport.as_str().unwrap_or_default().to_owned());
     } else if let Some(transport) = said.get("opened") {

@@ -102,7 +102,7 @@ pub struct DependencyStatus {
     pub ready: i32,
     /// Whether it can be used.
     pub reachable: bool,
-    /// What keeps it from being used, as the platform's own look at it found: Unreachable, Refused (credentials), TooOld or Failing.
+    /// What keeps it from being used, as the platform itself found: Unreachable, Refused (credentials), TooOld, Full (its volume; it can be read) or Failing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub problem: Option<String>,
@@ -110,6 +110,10 @@ pub struct DependencyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub version: Option<String>,
+    /// Where the version is from: Store (it told it in its protocol) or Image (it does not tell, so it is the tag or digest of its image).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub version_source: Option<String>,
     /// Image in use, of a managed store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]

@@ -13,7 +13,7 @@ use crate::{api, names::Component, steps::validate::ValidChat};
 /// Port for clients.
 pub(super) const PORT: u16 = 8080;
 /// Port for probes and metrics.
-pub(super) const ADMIN_PORT: u16 = 9090;
+pub(crate) const ADMIN_PORT: u16 = 9090;
 /// File of the configuration in the ConfigMap.
 pub(super) const FILE: &str = "sentinel.json";
 /// Folder of the configuration in the pod.

@@ -30,6 +30,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub(crate) use self::config::ADMIN_PORT;
 use self::migration::Task;
 pub use self::{
     keys::{KeyError, credentials_metadata, generate as generate_keys, metadata as keys_metadata},

@@ -90,6 +90,8 @@ fn distributed_flows(chat: &ValidChat) -> Vec<Flow> {
     for service in services::of(chat) {
         let me = Peer::Part(service.component);
         flows.push(Flow { from: gateway, to: me, port: i32::from(PORT) });
+        // Asks which volumes are full.
+        flows.push(Flow { from: Peer::Operator, to: me, port: i32::from(ADMIN_PORT) });
         if service.has_named_pods() {
             // A request for another replica's client is passed on.
             flows.push(Flow { from: me, to: me, port: i32::from(PORT) });
@@ -142,6 +144,8 @@ fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {
     let mut flows = vec![
         Flow { from: Peer::Anyone, to: gateway, port: nginx::PORT },
         Flow { from: gateway, to: sentinel, port: i32::from(PORT) },
+        // Asks whether its volume is full.
+        Flow { from: Peer::Operator, to: sentinel, port: i32::from(ADMIN_PORT) },
         Flow { from: gateway, to: Peer::Dns, port: 53 },
         Flow { from: sentinel, to: Peer::Dns, port: 53 },
     ];

@@ -9,6 +9,7 @@ use crate::{
     steps::{
         observe::Observed,
         status::{
+            dependencies::BY_IMAGE,
             pods,
             workload::{self, Workload},
         },
@@ -76,14 +77,16 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
     let workload = workload(chat, store, observed, scale);
     let image = chat.store_images.get(&store);
     let message = message(&workload, scale);
+    // While nodes of two images run there is no one version.
+    let version = image.filter(|_| workload.settled).map(|image| image.version().to_owned());
     DependencyStatus {
         name: store.as_str().into(),
         provider: "managed".into(),
         desired: scale.replicas,
         ready: workload.ready,
         reachable: Nodes::of(chat, store, observed, scale).are_usable(store, scale),
-        // While nodes of two images run there is no one version.
-        version: image.filter(|_| workload.settled).map(|image| image.version().to_owned()),
+        version_source: version.as_ref().map(|_| BY_IMAGE.into()),
+        version,
         image: image.map(ToString::to_string),
         problem: None,
         looked_at: None,

@@ -194,7 +194,7 @@ fn observed(replicas: i32, ready: i32) -> Observed {
 fn a_store_tells_how_many_nodes_serve_and_which_version() {
     let status = assess(&chat(3), Store::Cassandra, &observed(3, 3));
     assert_eq!((status.desired, status.ready, status.reachable), (3, 3, true));
-    assert_eq!(status.version.as_deref(), Some("1.2"));
+    assert_eq!((status.version.as_deref(), status.version_source.as_deref()), (Some("1.2"), Some("Image")));
     assert_eq!(status.image.as_deref(), Some("cassandra:1.2"));
     assert_eq!(status.message, None);
 

@@ -2,13 +2,27 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use sentinel_domain::findings::{Findings, Trouble, TroubleKind};
+use sentinel_domain::findings::{Findings, OWN_VOLUME, Trouble, TroubleKind};
 
-use super::{observe::Observed, validate::ValidChat};
+use super::{observe::Observed, validate::ValidChat, volumes::FullVolumes};
 use crate::{
     api::Store,
     names::{COMPONENT, Component},
 };
+
+/// How the status calls it that a store's volume is full. It is told by pods that run, as long as it is so.
+pub const FULL: &str = "Full";
+
+/// What is wrong with the volume of profile Embedded, and what to do.
+pub fn own_volume(chat: &ValidChat, full: &FullVolumes) -> Option<String> {
+    full.get(OWN_VOLUME).filter(|_| !chat.is_distributed()).map(|_| {
+        format!(
+            "the volume of pod {}-0 is full: what is there can be read and nothing more can be sent; write a larger \
+             storage.size, where its storage class can grow, or make room on it",
+            chat.names.stateful_set()
+        )
+    })
+}
 
 /// The newest findings of all Jobs whose pods are still there, and when that one ended.
 pub fn newest(observed: &Observed) -> Option<(Timestamp, Findings)> {
@@ -50,6 +64,10 @@ pub fn advise(chat: &ValidChat, store: Store, trouble: &Trouble) -> String {
                 chat.names.credentials(store)
             ),
             TroubleKind::TooOld => format!("{detail}: write a later image to {field}.managed.image"),
+            TroubleKind::Full => format!(
+                "{detail}: write a larger {field}.managed.storage.size, where its storage class can grow, or make room on \
+                 it"
+            ),
             TroubleKind::Unreachable | TroubleKind::Other => detail.clone(),
         };
     };
@@ -68,6 +86,7 @@ pub fn advise(chat: &ValidChat, store: Store, trouble: &Trouble) -> String {
         (TroubleKind::TooOld, _) => {
             format!("{detail}: upgrade it, or name another one in {field}.external.endpoints")
         }
+        (TroubleKind::Full, _) => format!("{detail}: make it larger where it runs; see {field}.external"),
         (TroubleKind::Other, _) => format!("{detail}; see {field}.external"),
     }
 }
@@ -78,6 +97,7 @@ pub fn problem(kind: TroubleKind) -> &'static str {
         TroubleKind::Unreachable => "Unreachable",
         TroubleKind::Refused => "Refused",
         TroubleKind::TooOld => "TooOld",
+        TroubleKind::Full => FULL,
         TroubleKind::Other => "Failing",
     }
 }
@@ -87,6 +107,7 @@ pub fn reason(problem: Option<&str>) -> &'static str {
     match problem {
         Some("Refused") => "StoreRefused",
         Some("TooOld") => "StoreTooOld",
+        Some(FULL) => "StoreFull",
         Some("Failing") => "StoreFailing",
         _ => "StoreUnreachable",
     }

@@ -1,4 +1,4 @@
-//! The reconcile pipeline: observe, probe, validate, dereference, build, sequence, plan, leave, apply, prune, repair,
+//! The reconcile pipeline: observe, probe, volumes, validate, dereference, build, sequence, plan, leave, apply, prune, repair,
 //! status, finalize.
 //!
 //! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan and the
@@ -19,3 +19,4 @@ pub mod search_nodes;
 pub mod sequence;
 pub mod status;
 pub mod validate;
+pub mod volumes;

@@ -10,7 +10,7 @@ use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{probe::Probes, search_nodes::SearchNodes};
+use super::{probe::Probes, search_nodes::SearchNodes, volumes::FullVolumes};
 use crate::{answer, build::Kind, names::Names};
 
 /// Objects whose Events are asked for at most: the first ones tell enough.
@@ -43,6 +43,8 @@ pub struct Observed {
     pub warnings: Vec<(String, String)>,
     /// Stores of somebody else.
     pub probes: Probes,
+    /// Volumes that are full, by what is on them.
+    pub full: FullVolumes,
     /// What nodes of a managed Elasticsearch hold, or why that is not known; none when it was not asked.
     pub search_nodes: Option<Result<SearchNodes, String>>,
 }

@@ -78,6 +78,41 @@ async fn credentials_that_a_store_refuses_are_told_by_the_field_that_names_them(
 }
 
 #[tokio::test]
+async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
+    let world = World::with(&managed());
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    world.end_job_with(&versions(), &now());
+    world.settle().await;
+    let told = |name: &str| {
+        let store = dependency(&world, name);
+        (store["version"].clone(), store["versionSource"].clone())
+    };
+    let expect = || {
+        assert_eq!(told("postgres"), (json!("15.4 (Debian)"), json!("Store")));
+        // Neither of their protocols has it.
+        assert_eq!(told("kafka"), (json!("4.1.1"), json!("Image")));
+        assert_eq!(told("s3").1, json!("Image"));
+    };
+    expect();
+    for pod in world.server.names(PODS, NS) {
+        world.server.delete(PODS, NS, &pod);
+    }
+    world.settle().await;
+    expect();
+
+    let (_listener, address) = listening().await;
+    let world = World::with(&external(&address));
+    world.settle().await;
+    world.end_job_with(&versions(), &now());
+    world.settle().await;
+    let kafka = dependency(&world, "kafka");
+    assert_eq!((&kafka["version"], &kafka["versionSource"]), (&Value::Null, &Value::Null));
+    assert_eq!(dependency(&world, "redis")["versionSource"], "Store");
+}
+
+#[tokio::test]
 async fn wrong_credentials_never_reach_services_that_run() {
     let (_listener, address) = listening().await;
     let mut spec = external(&address);

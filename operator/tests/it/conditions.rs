@@ -1,5 +1,6 @@
 //! Conditions as a pure function of what is observed.
 
+use sentinel_domain::findings::{Trouble, TroubleKind};
 use sentinel_operator::{
     api::SentinelChat,
     build::{Kind, Stage},
@@ -12,6 +13,7 @@ use sentinel_operator::{
         sequence::Sequence,
         status::{Carried, Verdict, assess},
         validate::validate,
+        volumes::FullVolumes,
     },
 };
 use serde_json::{Value, json};
@@ -223,4 +225,57 @@ fn addresses_are_those_that_clients_use() {
     ] {
         assert_eq!(url(spec.clone(), service), expected, "{spec}");
     }
+}
+
+fn trouble_of(name: &str) -> FullVolumes {
+    let detail = "its volume is full, so it takes no writes".to_owned();
+    [(name.to_owned(), Trouble { kind: TroubleKind::Full, detail })].into()
+}
+
+/// A condition as `status/reason: message`.
+fn told(chat: &SentinelChat, observed: &Observed, type_: &str) -> String {
+    let valid = validate(chat, &Settings::default()).unwrap();
+    let sequence = Sequence::default();
+    let carried = Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence };
+    let status = assess(chat, Verdict::Carried(carried), now());
+    let condition = status.conditions.into_iter().find(|condition| condition.type_ == type_).unwrap();
+    format!("{}/{}: {}", condition.status, condition.reason, condition.message)
+}
+
+#[test]
+fn a_full_volume_of_the_embedded_platform_is_told_with_the_field_to_change() {
+    let deployment = json!({ "observedGeneration": 2, "replicas": 1, "availableReplicas": 1, "updatedReplicas": 1 });
+    let mut observed = observed(Some(ready_set()), Some(set(deployment)));
+    assert!(told(&chat(), &observed, "Ready").starts_with("True/"));
+    observed.full = trouble_of("volume");
+    let degraded = told(&chat(), &observed, "Degraded");
+    assert!(degraded.starts_with("True/VolumeFull: the volume of pod chat-0 is full"), "{degraded}");
+    assert!(degraded.contains("write a larger storage.size"), "{degraded}");
+    assert!(told(&chat(), &observed, "Ready").starts_with("False/NotAvailable: storage: the volume"));
+    assert!(told(&chat(), &observed, "Progressing").starts_with("False/"), "waiting does not help");
+    observed.full = FullVolumes::new();
+    assert!(told(&chat(), &observed, "Degraded").starts_with("False/"), "it heals");
+}
+
+#[test]
+fn a_full_volume_of_a_store_is_told_with_the_field_to_change() {
+    let distributed = |dependencies: Value| -> SentinelChat {
+        let mut chat = serde_json::to_value(chat()).unwrap();
+        chat["spec"] = json!({ "profile": "Distributed", "dependencies": dependencies });
+        serde_json::from_value(chat).unwrap()
+    };
+    let stores = ["postgres", "cassandra", "redis", "kafka", "elasticsearch", "s3"];
+    let managed: serde_json::Map<_, _> =
+        stores.iter().map(|store| ((*store).to_owned(), json!({ "managed": {} }))).collect();
+    let mut dependencies = Value::Object(managed);
+    let observed = Observed { full: trouble_of("postgres"), ..Observed::default() };
+    let ready = told(&distributed(dependencies.clone()), &observed, "DependenciesReady");
+    assert!(ready.starts_with("False/StoreFull: postgres: its volume is full"), "{ready}");
+    assert!(ready.contains("write a larger dependencies.postgres.managed.storage.size"), "{ready}");
+    let degraded = told(&distributed(dependencies.clone()), &observed, "Degraded");
+    assert!(degraded.starts_with("True/StoreFull: its volume is full"), "{degraded}");
+
+    dependencies["postgres"] = json!({ "external": { "endpoints": ["db.example.com:5432"] } });
+    let ready = told(&distributed(dependencies), &observed, "DependenciesReady");
+    assert!(ready.contains("make it larger where it runs; see dependencies.postgres.external"), "{ready}");
 }

@@ -49,7 +49,23 @@ fn every_object_is_namespaced_labelled_and_restricted() {
 
 #[test]
 fn the_small_platform_fits_8_gib() {
+    let total = most_memory_of_small("3");
+    assert!(total <= amount("8Gi").unwrap(), "{} MiB", total / amount("1Mi").unwrap());
+}
+
+/// End-to-end tests scale the small platform by one node of Cassandra.
+#[test]
+fn a_fourth_node_of_cassandra_fits_9_gib() {
+    let total = most_memory_of_small("4");
+    assert!(total <= amount("9Gi").unwrap(), "{} MiB", total / amount("1Mi").unwrap());
+}
+
+/// Memory that the sample cannot exceed with that many nodes of Cassandra, in bytes.
+fn most_memory_of_small(cassandra: &str) -> i128 {
     let text = fs::read_to_string(root().join("config/samples/distributed-small.yaml")).unwrap();
+    let of_cassandra = "    cassandra:\n      managed:\n        replicas: ";
+    assert!(text.contains(&format!("{of_cassandra}3")), "the sample has three nodes of Cassandra");
+    let text = text.replace(&format!("{of_cassandra}3"), &format!("{of_cassandra}{cassandra}"));
     let chat = render::parse(&text).unwrap().remove(0);
     let mut total = 0;
     for object in render::render(&chat, &Settings::default()).unwrap() {
@@ -65,7 +81,7 @@ fn the_small_platform_fits_8_gib() {
             total += i128::from(pods) * amount(limit).unwrap();
         }
     }
-    assert!(total <= amount("8Gi").unwrap(), "{} MiB", total / amount("1Mi").unwrap());
+    total
 }
 
 #[test]

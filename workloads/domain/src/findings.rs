@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::room::Room;
+
+/// What stands for a store in findings about the volume of profile Embedded.
+pub const OWN_VOLUME: &str = "volume";
+
 /// What Kubernetes keeps of a container's last words, in bytes.
 const BYTES_MAX: usize = 4096;
 /// Lengths, in characters, that details are cut to until all fit.
@@ -59,6 +64,8 @@ pub enum TroubleKind {
     Refused,
     /// It is older than what this program works with.
     TooOld,
+    /// Its volume is full: it takes no writes.
+    Full,
     /// Something else, which the detail tells.
     Other,
 }
@@ -86,6 +93,14 @@ impl Finding {
 }
 
 impl Findings {
+    /// What a process that runs tells of what it writes to: those whose volume is full.
+    pub fn of_rooms<'a>(rooms: impl IntoIterator<Item = (&'a str, &'a Room)>) -> Self {
+        let full = || Trouble { kind: TroubleKind::Full, detail: "its volume is full, so it takes no writes".into() };
+        let full =
+            |(store, room): (&str, &Room)| room.is_full().then(|| (store.to_owned(), Finding::cannot_be_used(full())));
+        Self { stores: rooms.into_iter().filter_map(full).collect(), failure: None }
+    }
+
     /// Stores that can't be used, and why, in one line; none when all can.
     pub fn summary(&self) -> Option<String> {
         let told = |(store, finding): (&String, &Finding)| {
@@ -181,6 +196,18 @@ mod tests {
         assert!(told.summary().unwrap().starts_with("cassandra: wrong password; elasticsearch: wrong password"));
         assert_eq!(Findings::default().summary(), None);
         assert_eq!(Findings::read("Error: something else"), None);
+    }
+
+    #[test]
+    fn stores_without_room_are_told_and_no_others() {
+        let (full, fine) = (Room::default(), Room::default());
+        full.ran_out();
+        let found = Findings::of_rooms([("postgres", &full), ("elasticsearch", &fine)]);
+        assert_eq!(found.summary().unwrap(), "postgres: its volume is full, so it takes no writes");
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(text.contains(r#""kind":"full""#), "{text}");
+        full.is_back();
+        assert_eq!(Findings::of_rooms([("postgres", &full)]), Findings::default());
     }
 
     #[test]

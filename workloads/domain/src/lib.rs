@@ -23,6 +23,7 @@ pub mod push;
 pub mod reindex;
 pub mod report;
 pub mod retention;
+pub mod room;
 pub mod search;
 pub mod session;
 pub mod time;

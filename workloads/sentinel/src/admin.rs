@@ -1,11 +1,12 @@
-//! The listener that the gateway does not route: health, readiness and metrics.
+//! The listener that the gateway does not route: health, readiness, metrics, and for the operator what is wrong with the
+//! stores.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::platform::Stores;
@@ -26,6 +27,7 @@ pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/findings", get(|State(admin): State<Admin>| async move { Json(admin.stores.findings()) }))
         .route("/metrics", get(|State(admin): State<Admin>| async move { admin.metrics.render() }))
         .with_state(admin)
 }

@@ -23,9 +23,11 @@ use sentinel_domain::{
     clock::HybridClock,
     config::{PlatformConfig, StoresConfig},
     event::{Fanout, Nobody},
+    findings::Findings,
     keyring::Keyring,
     nodes::NodeId,
     ports::{AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
+    room::Room,
     search::SearchKeys,
     time::Timestamp,
 };
@@ -59,12 +61,20 @@ pub struct DistributedStores {
     postgres: Postgres,
     cassandra: Cassandra,
     /// Where search is served.
+    index: Option<Room>,
+    /// As above.
     reindexer: Option<Arc<Reindexer>>,
     stop: CancellationToken,
     work: tokio::task::JoinSet<()>,
 }
 
 impl DistributedStores {
+    /// What is wrong with the stores' volumes, as far as this process writes to them and they say so.
+    pub fn findings(&self) -> Findings {
+        let index = self.index.as_ref().map(|room| ("elasticsearch", room));
+        Findings::of_rooms([("postgres", &self.postgres.room())].into_iter().chain(index))
+    }
+
     /// What somebody should do about the search index.
     pub fn advice(&self) -> Option<&'static str> {
         self.reindexer.as_ref()?.advice()
@@ -123,7 +133,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     ended.ask().await.context("reading ended sessions")?;
     process.spawn(ended.watch(hears));
     let mut router = Router::new();
-    let (mut messages, mut reindexer) = (None, None);
+    let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
         process.spawn(resume(linked));
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
@@ -140,8 +150,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         router = router.merge(process.notifications(fanout.clone())?);
     }
     if serves(Role::Search) {
-        let (routes, rebuilds) = process.search().await?;
+        let (routes, rebuilds, room) = process.search().await?;
         router = router.merge(routes);
+        index = Some(room);
         reindexer = Some(rebuilds);
     }
     if serves(Role::Media) {
@@ -152,7 +163,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     Ok(Platform {
         router,
         messages,
-        stores: Stores::Distributed(DistributedStores { postgres, cassandra, reindexer, stop, work }),
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, index, reindexer, stop, work }),
     })
 }
 
@@ -276,7 +287,7 @@ impl Process<'_> {
         Ok(sentinel_notification::router(service).into())
     }
 
-    async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>)> {
+    async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>, Room)> {
         let Foundation { keyring, tokens, .. } = &self.base;
         let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
         let keys = Arc::new(SearchKeys::of(self.config.search.mode, keyring));
@@ -286,10 +297,11 @@ impl Process<'_> {
         let indexer = Arc::new(Indexer::new(self.chats.clone(), index.clone(), keys));
         self.consume(SEARCH_GROUP, indexer.clone());
         // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
+        let room = index.room();
         let reindexer = Arc::new(Reindexer::new(self.postgres.clone(), index, indexer, false));
         let work = reindexer.clone();
         self.spawn(async move { work.work().await });
-        Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer))
+        Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer, room))
     }
 
     fn media(&mut self) -> anyhow::Result<Router> {

@@ -18,6 +18,7 @@ use sentinel_domain::{
     clock::HybridClock,
     config::PlatformConfig,
     event::{Fanout, Nobody},
+    findings::{self, Findings},
     keyring::Keyring,
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SessionStore},
     search::SearchKeys,
@@ -74,6 +75,11 @@ impl EmbeddedStores {
     /// Whether the database answers.
     pub async fn check(&self) -> Result<(), sentinel_domain::ports::StoreError> {
         self.sqlite.check().await
+    }
+
+    /// What is wrong with the volume.
+    pub fn findings(&self) -> Findings {
+        Findings::of_rooms([(findings::OWN_VOLUME, &self.sqlite.room())])
     }
 
     /// What somebody should do about the search index.

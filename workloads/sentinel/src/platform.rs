@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use sentinel_adapters::keys;
-use sentinel_domain::{config::PlatformConfig, keyring::Keyring, ports::StoreError};
+use sentinel_domain::{config::PlatformConfig, findings::Findings, keyring::Keyring, ports::StoreError};
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
 use sentinel_message::MessageService;
 
@@ -70,6 +70,14 @@ impl Stores {
         match self {
             Self::Embedded(stores) => stores.check().await,
             Self::Distributed(_) => Ok(()),
+        }
+    }
+
+    /// What is wrong although this process can do a part of its work.
+    pub fn findings(&self) -> Findings {
+        match self {
+            Self::Embedded(stores) => stores.findings(),
+            Self::Distributed(stores) => stores.findings(),
         }
     }
 

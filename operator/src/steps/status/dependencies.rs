@@ -20,6 +20,11 @@ pub const MANAGED: &str = "managed";
 /// What stores of somebody else are called in the status.
 pub const EXTERNAL: &str = "external";
 
+/// Where a version is from that a store told itself.
+pub const BY_STORE: &str = "Store";
+/// Where the version is from of a store that does not tell it.
+pub const BY_IMAGE: &str = "Image";
+
 /// The stores of `chat`, in the order in which they are told: what is seen of them, and what the platform's own look at
 /// them found. What it found before, as `previous` has it, stands until there is a newer one.
 pub fn assess(
@@ -46,6 +51,11 @@ pub fn assess(
             }
             None => carry(status, before),
         }
+        if let Some(trouble) = observed.full.get(&status.name) {
+            status.problem = Some(findings::problem(trouble.kind).into());
+            status.reachable = false;
+            status.message = Some(findings::advise(chat, store, trouble).chars().take(512).collect());
+        }
     }
     all
 }
@@ -55,8 +65,10 @@ fn add(chat: &ValidChat, store: Store, status: &mut DependencyStatus, finding: &
     // Of a store of the operator, its pods tell what comes later; nobody looks at it again.
     let counts =
         status.provider == EXTERNAL || matches!(sequence.migration, Migration::Failed { .. } | Migration::Again);
-    if status.provider == EXTERNAL || status.version.is_some() {
-        status.version = finding.version.clone().or(status.version.take());
+    if let Some(version) = finding.version.as_ref().filter(|_| status.provider == EXTERNAL || status.version.is_some())
+    {
+        status.version = Some(version.clone());
+        status.version_source = Some(BY_STORE.into());
     }
     if let Some(trouble) = finding.trouble.as_ref().filter(|_| counts && status.reachable) {
         status.problem = Some(findings::problem(trouble.kind).into());
@@ -73,13 +85,26 @@ fn carry(status: &mut DependencyStatus, before: Option<&DependencyStatus>) {
     let Some(before) = before else { return };
     status.looked_at.clone_from(&before.looked_at);
     if status.provider == EXTERNAL || (status.version.is_some() && status.image == before.image) {
-        status.version = before.version.clone().or(status.version.take());
+        carry_version(status, before);
     }
-    if status.provider == EXTERNAL && status.reachable && before.problem.is_some() {
+    // A full volume is told anew each time.
+    let problem = before.problem.as_deref().filter(|problem| *problem != findings::FULL);
+    if status.provider == EXTERNAL && status.reachable && problem.is_some() {
         status.problem.clone_from(&before.problem);
         status.message.clone_from(&before.message);
         status.reachable = false;
     }
+}
+
+fn carry_version(status: &mut DependencyStatus, before: &DependencyStatus) {
+    if before.version.is_none() {
+        return;
+    }
+    // Earlier operators did not tell where it is from.
+    let is_of_image = status.version == before.version;
+    let source = status.version_source.take().filter(|_| is_of_image);
+    status.version_source = before.version_source.clone().or(source);
+    status.version.clone_from(&before.version);
 }
 
 /// What is seen of the stores of `chat`: pods and connections.

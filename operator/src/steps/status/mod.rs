@@ -14,7 +14,7 @@ use kube::{
 use serde_json::json;
 
 use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
-use super::{apply::Failure, observe::Observed, plan::Blocked, sequence::Sequence, validate::ValidChat};
+use super::{apply::Failure, findings, observe::Observed, plan::Blocked, sequence::Sequence, validate::ValidChat};
 use crate::{
     answer,
     api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
@@ -110,6 +110,7 @@ fn carried_out(
     let are_stores_ready = parts.iter().all(workload::Workload::is_ready);
     // Services that wait for their stores have nothing of their own to tell.
     parts.extend(workloads.iter().filter(|part| are_stores_ready || part.exists).cloned());
+    parts.extend(own_volume(valid, observed));
     conditions.set(PAUSED, false, "Running", "");
     conditions.set(conditions::ACCEPTED, true, "Valid", "");
     conditions.judge(&parts, failures, blocked, observed, &moves(valid, observed));
@@ -168,6 +169,21 @@ fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> 
 fn stores(valid: &ValidChat, observed: &Observed, dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
     let of = |store: Store| dependencies.iter().find(|dependency| dependency.name == store.as_str());
     Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(valid, observed, store, of(store)?))).collect()
+}
+
+/// The volume of profile Embedded as a part of the platform, when it is full: the pod serves, but takes nothing.
+fn own_volume(valid: &ValidChat, observed: &Observed) -> Option<workload::Workload> {
+    let trouble = findings::own_volume(valid, &observed.full)?;
+    Some(workload::Workload {
+        name: "storage",
+        desired: 1,
+        ready: 0,
+        settled: true,
+        exists: true,
+        note: None,
+        trouble: Some(trouble),
+        trouble_reason: "VolumeFull",
+    })
 }
 
 /// How far nodes are that leave their stores.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use reqwest::{Certificate, Method, StatusCode, Url, header};
-use sentinel_domain::{config::Connection, ids::MessageId};
+use sentinel_domain::{config::Connection, ids::MessageId, room::Room};
 use serde_json::Value;
 
 use super::ElasticsearchError;
@@ -39,6 +39,7 @@ struct Shared {
     /// The endpoint that answered last.
     current: AtomicUsize,
     credentials: Option<Credentials>,
+    room: Room,
 }
 
 /// An entry that a search found.
@@ -82,7 +83,13 @@ impl Client {
         let http = builder.build().map_err(ElasticsearchError::Client)?;
         let credentials = Credentials::read(connection)?;
         let current = AtomicUsize::new(0);
-        Ok(Self { shared: Arc::new(Shared { http, endpoints, current, credentials }) })
+        let room = Room::default();
+        Ok(Self { shared: Arc::new(Shared { http, endpoints, current, credentials, room }) })
+    }
+
+    /// Whether the volumes of the nodes take more.
+    pub fn room(&self) -> &Room {
+        &self.shared.room
     }
 
     /// Waits for an endpoint that answers.

@@ -3,6 +3,7 @@
 use sentinel_domain::{
     ids::{ChatId, MessageId},
     ports::{SearchDocument, Version},
+    room::Room,
 };
 use serde_json::{Value, json};
 
@@ -70,8 +71,21 @@ pub(super) async fn bulk(client: &Client, index: &str, entries: &[Entry]) -> Res
 
 async fn write(client: &Client, index: &str, batch: String, count: usize) -> Result<(), ElasticsearchError> {
     // Without the alias, an index with guessed types would be made.
-    let answer = client.post(&format!("/{index}/_bulk?require_alias=true"), Some(batch)).await?;
-    outcome(&answer, count)
+    let answer = client.post(&format!("/{index}/_bulk?require_alias=true"), Some(batch)).await;
+    let written = answer.and_then(|answer| outcome(&answer, count));
+    note(client.room(), &written);
+    written
+}
+
+/// Notes what a write tells of the volumes. All writes to an index are refused as long as one of its nodes is full.
+fn note(room: &Room, written: &Result<(), ElasticsearchError>) {
+    match written {
+        Ok(()) if room.is_back() => tracing::info!("the search engine has room again"),
+        Err(error) if error.is_full() && room.ran_out() => {
+            tracing::error!(%error, "a volume of the search engine is full: nothing gets into the index until it is larger");
+        }
+        _ => {}
+    }
 }
 
 /// Deletes entries of one index, whatever their versions; gives how many were still there.
@@ -133,6 +147,22 @@ mod tests {
         let error = outcome(&answer(&[200, 429, 400]), 3).unwrap_err().to_string();
         assert_eq!(error, "elasticsearch refused 2 of 3 entries; the first: r429");
         assert!(matches!(outcome(&answer(&[200]), 2), Err(ElasticsearchError::Answer { .. })));
+    }
+
+    #[test]
+    fn a_block_for_want_of_room_is_noted_until_a_write_goes_through() {
+        let item = |reason: &str| json!({"items": [{"index": {"status": 429, "error": {"reason": reason}}}]});
+        let told = "index [sentinel-1] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, \
+                    index has read-only-allow-delete block];";
+        let room = Room::default();
+        note(&room, &outcome(&item("rejected execution of bulk"), 1));
+        assert!(!room.is_full(), "a queue is full, not a volume");
+        note(&room, &outcome(&item(told), 1));
+        assert!(room.is_full());
+        note(&room, &Err(unexpected("a batch")));
+        assert!(room.is_full(), "nothing was written");
+        note(&room, &Ok(()));
+        assert!(!room.is_full());
     }
 
     #[test]

@@ -98,6 +98,14 @@ pub enum ElasticsearchError {
     },
 }
 
+impl ElasticsearchError {
+    /// Whether a write was refused because a node's volume is full. Engines and versions word it differently.
+    pub(super) fn is_full(&self) -> bool {
+        let (Self::Refused { reason, .. } | Self::Entries { reason, .. }) = self else { return false };
+        ["read-only-allow-delete", "read-only / allow delete"].iter().any(|block| reason.contains(block))
+    }
+}
+
 impl From<ElasticsearchError> for StoreError {
     fn from(error: ElasticsearchError) -> Self {
         Self::unavailable(error)

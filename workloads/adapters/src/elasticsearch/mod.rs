@@ -18,6 +18,7 @@ use sentinel_domain::{
     config::ElasticsearchConfig,
     ids::{ChatId, MessageId},
     ports::{Removal, SearchDocument, SearchIndex, SearchPage, SearchQuery, StoreError, Version},
+    room::Room,
     search::Mark,
 };
 
@@ -47,6 +48,11 @@ impl Elasticsearch {
     /// Makes the index and its aliases unless they are there, and sets the number of copies. Several may do so at once.
     pub async fn migrate(config: &ElasticsearchConfig) -> Result<(), ElasticsearchError> {
         Self::reach(config).await?.ensure_index().await
+    }
+
+    /// Whether the volumes of the engine take more.
+    pub fn room(&self) -> Room {
+        self.client.room().clone()
     }
 
     /// Whether the index can be used now.

@@ -6,6 +6,8 @@ use sentinel_domain::ports::{StoreError, TakenField};
 
 /// The server is a copy, or became one.
 const READ_ONLY: &str = "25006";
+/// The server's volume has no room for what was to be written.
+const DISK_FULL: &str = "53100";
 
 /// Failed work.
 #[derive(Debug)]
@@ -35,9 +37,18 @@ impl Failure {
         self.of_connection()
     }
 
+    /// Whether the server's volume is full. It reads and answers all the same.
+    pub(super) fn is_full(&self) -> bool {
+        self.has_code(DISK_FULL)
+    }
+
     fn read_only(&self) -> bool {
+        self.has_code(READ_ONLY)
+    }
+
+    fn has_code(&self, wanted: &str) -> bool {
         let Self::Database(error) = self else { return false };
-        sqlstate(error).is_some_and(|code| code == READ_ONLY)
+        sqlstate(error).is_some_and(|code| code == wanted)
     }
 }
 
@@ -80,8 +91,61 @@ impl From<Failure> for StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::{error::Error, fmt};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
     use super::*;
     use crate::postgres::rows::malformed;
+
+    /// What the server says when it refuses a statement.
+    #[derive(Debug)]
+    struct Said(&'static str);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn a_full_volume_is_told_from_other_refusals_and_clients_are_to_try_again() {
+        let said = |code| Failure::from(sqlx::Error::Database(Box::new(Said(code))));
+        let full = said(DISK_FULL);
+        assert!(full.is_full() && !full.of_connection(), "the connection is as good as before");
+        assert!(matches!(StoreError::from(full), StoreError::Unavailable(_)));
+        let read_only = said(READ_ONLY);
+        assert!(!read_only.is_full() && read_only.of_connection());
+        assert!(!said("42601").is_full() && !Failure::TimedOut.is_full());
+    }
 
     #[test]
     fn what_is_malformed_is_told_from_what_is_away() {

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sentinel_domain::time::Timestamp;
+use sentinel_domain::{room::Room, time::Timestamp};
 use sqlx::{
-    PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ACQUIRE, IDLE_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, PostgresError, STATEMENT_TIMEOUT,
     endpoints::{Endpoints, START},
+    failure::Failure,
     retention::{self, SessionLifetime},
 };
 
@@ -24,7 +25,7 @@ use super::{
 const SLOW_ACQUIRE: Duration = Duration::from_millis(300);
 /// Between two looks at the endpoints.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
-/// How often the pool's size is reported.
+/// How often the pool's size is reported, and a full volume looked at.
 const REPORT: Duration = Duration::from_secs(10);
 /// Before what is old is removed for the first time, so that a server that often restarts gets to it.
 const FIRST_SWEEP: Duration = Duration::from_mins(5);
@@ -36,6 +37,8 @@ pub(super) struct Link {
     pub(super) pool: PgPool,
     pub(super) endpoints: Endpoints,
     pub(super) lifetime: SessionLifetime,
+    /// Whether the server's volume takes more.
+    pub(super) room: Room,
     suspicion: Notify,
     switched: Arc<Mutex<Instant>>,
 }
@@ -46,7 +49,8 @@ impl Link {
         let (_, options) = endpoints.wait_for_writable().await?;
         let switched = Arc::new(Mutex::new(Instant::now()));
         let pool = pool(endpoints.max_connections(), options, Arc::clone(&switched));
-        Ok(Self { pool, endpoints, lifetime: SessionLifetime::default(), suspicion: Notify::new(), switched })
+        let (lifetime, room, suspicion) = (SessionLifetime::default(), Room::default(), Notify::new());
+        Ok(Self { pool, endpoints, lifetime, room, suspicion, switched })
     }
 
     /// The endpoint in use.
@@ -106,6 +110,42 @@ impl Link {
         }
     }
 
+    /// Notes that the server's volume is full.
+    pub(super) fn ran_out_of_room(&self) {
+        if self.room.ran_out() {
+            tracing::error!("the volume of postgres is full: what is to be written is refused until it is larger");
+        }
+    }
+
+    /// Looks whether there is room again, if there was none: small writes that go through do not prove it.
+    async fn look_for_room(&self) {
+        if !self.room.is_full() {
+            return;
+        }
+        match self.try_to_write().await.map_err(Failure::from) {
+            Err(failure) if failure.is_full() || failure.of_connection() => {}
+            Err(failure) => {
+                // This user may not try. The next write that is refused tells.
+                tracing::debug!(?failure, "whether postgres has room can't be found out");
+                self.room.is_back();
+            }
+            Ok(()) => {
+                self.room.is_back();
+                tracing::info!("the volume of postgres has room again");
+            }
+        }
+    }
+
+    /// Writes 256 KiB and takes them back.
+    async fn try_to_write(&self) -> Result<(), sqlx::Error> {
+        let mut connection = self.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let some = "CREATE TEMPORARY TABLE room_wanted ON COMMIT DROP AS
+            SELECT repeat('x', 1000) FROM generate_series(1, 256)";
+        sqlx::query(some).execute(&mut *transaction).await?;
+        transaction.rollback().await
+    }
+
     fn report(&self) {
         let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
         let busy = self.pool.size().saturating_sub(idle);
@@ -125,7 +165,10 @@ pub(super) async fn run(link: Arc<Link>, stop: CancellationToken) {
                 link.look().await;
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
-            _ = report.tick() => link.report(),
+            _ = report.tick() => {
+                link.report();
+                link.look_for_room().await;
+            }
             _ = sweep.tick() => {
                 if let Err(error) = retention::sweep(&link, Timestamp::now()).await {
                     tracing::warn!(?error, "what is old was not removed; it will be tried again in an hour");

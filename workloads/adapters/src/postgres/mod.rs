@@ -26,6 +26,7 @@ use sentinel_domain::{
     config::PostgresConfig,
     event::{Fanout, LiveEvent},
     ports::StoreError,
+    room::Room,
 };
 use sqlx::{Connection, PgConnection, pool::PoolConnection, postgres::PgPoolOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -90,6 +91,11 @@ impl Postgres {
         .await
     }
 
+    /// Whether the volume of the server takes more.
+    pub fn room(&self) -> Room {
+        self.link.room.clone()
+    }
+
     /// Closes all connections after what runs on them. Later calls are refused.
     pub async fn close(&self) {
         self.link.pool.close().await;
@@ -145,6 +151,9 @@ async fn bounded<T: Send>(
         }
         if failure.of_endpoint() {
             link.suspect();
+        }
+        if failure.is_full() {
+            link.ran_out_of_room();
         }
     }
     result

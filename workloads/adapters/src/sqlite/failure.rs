@@ -1,5 +1,6 @@
 //! Why a command or a read did not succeed, and what that means for its neighbours in a batch.
 
+use rusqlite::ErrorCode;
 use sentinel_domain::{keyring::KeyError, ports::StoreError};
 
 /// A failed command or read.
@@ -9,6 +10,13 @@ pub(super) enum Failure {
     Refused(StoreError),
     /// The database failed, perhaps between two writes: the batch must be rolled back.
     Broken(rusqlite::Error),
+}
+
+impl Failure {
+    /// Whether the volume has no room for it.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Broken(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
 }
 
 impl From<StoreError> for Failure {

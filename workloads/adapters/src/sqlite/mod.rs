@@ -27,6 +27,7 @@ mod reindex;
 mod reports;
 mod retention;
 mod rewrap;
+mod room;
 mod rows;
 mod scan;
 mod schema;
@@ -55,6 +56,7 @@ use sentinel_domain::{
     keyring::{KeyError, Keyring},
     ports::StoreError,
     retention::{Horizon, MessageRetention},
+    room::Room,
     time::Timestamp,
 };
 use tokio::sync::Semaphore;
@@ -73,6 +75,7 @@ use self::{
     feed::Feed,
     readers::Readers,
     retention::{Retention, SessionLifetime},
+    room::Volume,
     sent::Sent,
     writer::{Queue, Writer},
 };
@@ -121,6 +124,7 @@ struct Shared {
     messages: MessageRetention,
     feed: Arc<Feed>,
     busy: Arc<AtomicBool>,
+    room: Room,
 }
 
 impl Sqlite {
@@ -164,6 +168,7 @@ impl Sqlite {
         let lifetime = SessionLifetime::default();
         let retention = Retention::new(lifetime.clone(), messages);
         let (feed, busy) = (Arc::new(Feed::default()), Arc::new(AtomicBool::new(false)));
+        let room = Room::default();
         let writer = Writer {
             db,
             keys: Arc::clone(&keys),
@@ -172,6 +177,7 @@ impl Sqlite {
             feed: Arc::clone(&feed),
             retention,
             busy: Arc::clone(&busy),
+            volume: Volume::new(room.clone()),
         };
         let (queue, thread) = writer::start(writer, sent).map_err(OpenError::Thread)?;
         Ok(Self {
@@ -185,6 +191,7 @@ impl Sqlite {
                 messages,
                 feed,
                 busy,
+                room,
             }),
         })
     }
@@ -202,8 +209,12 @@ impl Sqlite {
         }
     }
 
-    /// A quick read, for readiness.
+    /// A quick read, for readiness. On a full volume it lets the writer look whether there is room again.
     pub async fn check(&self) -> Result<(), StoreError> {
+        if self.shared.room.is_full() {
+            // It writes nothing, and what comes of it is no matter: the writer looks after each batch.
+            let _ = self.write(|_| Ok(())).await;
+        }
         if self
             .shared
             .thread
@@ -219,6 +230,11 @@ impl Sqlite {
             Ok(())
         })
         .await
+    }
+
+    /// Whether the volume of the database takes more.
+    pub fn room(&self) -> Room {
+        self.shared.room.clone()
     }
 
     /// Whether so many callers write that work in the background should take little.

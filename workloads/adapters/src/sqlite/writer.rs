@@ -24,6 +24,7 @@ use super::{
     failure::{Failure, Interrupted},
     feed::Feed,
     retention::Retention,
+    room::Volume,
     sent::Sent,
 };
 
@@ -43,7 +44,10 @@ type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Done + Send>;
 /// A command that ran; its answer waits for the commit.
 struct Done {
     answer: Box<dyn FnOnce(bool) + Send>,
+    /// Whether its batch must be undone.
     broken: bool,
+    /// Whether that is for want of room.
+    full: bool,
 }
 
 enum Command {
@@ -66,6 +70,7 @@ impl Queue {
             let outcome = command(batch);
             Done {
                 broken: matches!(outcome, Err(Failure::Broken(_))),
+                full: outcome.as_ref().err().is_some_and(Failure::is_full),
                 // A caller that went away does not matter: what it asked for is done.
                 answer: Box::new(move |committed| {
                     let _ = answer.send(match outcome {
@@ -97,6 +102,8 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     /// Whether many callers write.
     pub(super) busy: Arc<AtomicBool>,
+    /// Where the database is.
+    pub(super) volume: Volume,
 }
 
 /// Starts the writer's thread.
@@ -132,6 +139,7 @@ impl Thread {
     fn run(mut self) {
         while self.gather() {
             self.carry_out();
+            self.writer.volume.look(&self.writer.db);
             while self.open && self.receiver.is_empty() && self.waiting.is_empty() && self.tidy_up() {}
         }
         // Leaves one file without a log to be replayed; what is in the log is durable if this fails.
@@ -173,9 +181,10 @@ impl Thread {
     fn carry_out(&mut self) {
         let began = Instant::now();
         let horizon = self.writer.retention.horizon(Timestamp::now());
-        let Writer { db, keys, clock, fanout, feed, .. } = &self.writer;
+        let Writer { db, keys, clock, fanout, feed, volume, .. } = &mut self.writer;
         if let Err(error) = run(db, "BEGIN IMMEDIATE") {
             tracing::error!(%error, "the database can't be written");
+            volume.refused(&error.into());
             self.waiting.clear();
             return;
         }
@@ -187,6 +196,9 @@ impl Thread {
             // A panic drops the answer's sender, which tells the caller.
             let done = catch_unwind(AssertUnwindSafe(|| job(&mut batch))).ok();
             sound = done.as_ref().is_some_and(|done| !done.broken);
+            if done.as_ref().is_some_and(|done| done.full) {
+                volume.ran_out();
+            }
             answers.extend(done.map(|done| done.answer));
             if !sound {
                 break;
@@ -195,9 +207,11 @@ impl Thread {
         let committed = sound
             && batch
                 .finish()
-                .map_err(StoreError::from)
-                .and_then(|()| run(db, "COMMIT").map_err(StoreError::unavailable))
-                .inspect_err(|error| tracing::error!(?error, "a batch can't be committed"))
+                .and_then(|()| Ok(run(db, "COMMIT")?))
+                .inspect_err(|failure| {
+                    tracing::error!(?failure, "a batch can't be committed");
+                    volume.refused(failure);
+                })
                 .is_ok();
         let Batch { events, changes, destroyed, .. } = batch;
         if committed {
