@@ -250,6 +250,7 @@ macro_rules! contract_tests {
     (@module retention $factory:path) => {
         $crate::contract_tests! { @tests $factory; retention: a_history_ends_where_messages_are_too_old,
             lists_count_and_show_only_what_is_kept, what_is_too_old_can_not_be_changed,
+            an_event_of_what_is_too_old_is_of_nothing,
             a_repeat_of_what_is_too_old_makes_no_second_message, sync_says_nothing_of_what_is_too_old,
             a_file_is_seen_as_long_as_the_last_message_that_shows_it,
             notifications_end_with_the_messages_that_they_are_about }

@@ -1,8 +1,9 @@
 //! Messages that are too old: nobody sees them, whether they are removed yet or not.
 
 use sentinel_domain::{
+    clock::Instant,
     event::InboxBody,
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, EventId, MessageId, UserId},
     message::{Draft, Message},
     notice::Notice,
     notification::Notification,
@@ -122,6 +123,18 @@ pub async fn what_is_too_old_can_not_be_changed(stores: &Stores) {
     let answer = Draft { reply_to: Some(new[0]), ..draft(chat, bob, "to what is there") };
     stores.say_at(answer, now).await;
     stores.chats.advance(bob, chat, Progress::Read, new[2], now).await.unwrap();
+}
+
+/// What happened to a message in the last moment of its life is over with it: nobody waits to see it.
+pub async fn an_event_of_what_is_too_old_is_of_nothing(stores: &Stores) {
+    let Talk { bob, chat, old, new, .. } = Talk::of(stores).await;
+    let now = Timestamp::now();
+    let edited = EventId(Instant { millis: now.0.unsigned_abs(), counter: 0 }.id(0));
+    let of = async |message| stores.chats.message_of_event(bob, chat, message, edited, now).await;
+    assert!(of(old[0]).await.unwrap().is_none());
+    assert_eq!(of(new[0]).await.unwrap().map(|message| message.id), Some(new[0]));
+    let unseen = of(MessageId(edited.0)).await;
+    assert!(matches!(unseen, Err(StoreError::Unavailable(_))), "{unseen:?}");
 }
 
 /// A client that was away for long sends again what it never heard of.

@@ -141,7 +141,8 @@ pub trait ChatStore: Send + Sync {
         page.messages.into_iter().find(|found| found.id == message).ok_or(StoreError::NotFound)
     }
     /// The message that an event tells of, as it is now; `None` when it or its chat is gone. As long as it may still be
-    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again.
+    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again. A message that was written
+    /// well before is visible or gone, however young what happened to it is.
     async fn message_of_event(
         &self,
         member: UserId,
@@ -151,7 +152,7 @@ pub trait ChatStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Message>, StoreError> {
         match self.message(member, chat, message).await {
-            Err(StoreError::NotFound) if is_settling(event, now) => {}
+            Err(StoreError::NotFound) if is_settling(event, now) && is_settling(message.into(), now) => {}
             Err(StoreError::NotFound) => return Ok(None),
             found => return found.map(Some),
         }
