@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -118,8 +119,8 @@ pub struct Standalone {
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     drain: u16,
     /// Seconds after which messages are gone; they are kept when left out
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    message_retention: Option<u32>,
+    #[arg(long, value_name = "SECONDS")]
+    message_retention: Option<NonZeroU32>,
 }
 
 /// Named sets of limits.
