@@ -202,8 +202,30 @@ async fn a_change_of_the_mode_loses_nothing_and_leaves_no_word_behind() {
         }
         before = after;
         // The log is copied into the file, and what was there is overwritten.
-        index.close();
         assert_eq!(is_anywhere(folder.path(), "walrus"), mode == SearchMode::Plaintext, "{mode:?}");
+        index.close();
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_out_is_in_no_file_any_more() {
+    let (us, keys) = (pair(), SearchKeys::of(SearchMode::Plaintext, &search_contract::ring(&[1])));
+    for way in ["edited", "deleted", "of a deleted chat", "too old"] {
+        let folder = tempfile::tempdir().unwrap();
+        let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
+        let (id, later) = (message(search_contract::NOW), search_contract::version(search_contract::NOW + 1));
+        index.put(vec![us.says(&keys, id, "the walrus was paul")]).await.unwrap();
+        assert!(is_anywhere(folder.path(), "walrus"), "{way}");
+        match way {
+            "edited" => {
+                let document = us.says(&keys, id, "the egg man");
+                index.put(vec![SearchDocument { version: later, ..document }]).await.unwrap();
+            }
+            "deleted" => index.remove(vec![us.removal(id, later)]).await.unwrap(),
+            "of a deleted chat" => index.remove_chat(us.chat, later).await.unwrap(),
+            _ => assert_eq!(index.forget_up_to(id).await.unwrap(), 1),
+        }
+        assert!(!is_anywhere(folder.path(), "walrus"), "{way}");
     }
 }
 

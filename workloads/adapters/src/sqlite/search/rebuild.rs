@@ -132,8 +132,9 @@ impl SearchDatabase {
                 None => removals.push(Removal { message_id, chat_id, version }),
             }
         }
-        self.put(documents).await?;
-        self.remove(removals).await?;
+        // The log is emptied at the end.
+        self.put_all(documents).await?;
+        self.remove_all(removals).await?;
         Ok(count)
     }
 
