@@ -41,14 +41,16 @@ pub async fn collect(collector: Collector) {
 }
 
 impl Collector {
-    /// Looks at everything that is due; gives how many files it destroyed. An error ends the round, the next goes on.
+    /// Looks at everything that is due; gives how many files it destroyed. An error ends the round, the next goes on with what
+    /// was not settled.
     pub async fn round(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let mut destroyed = 0;
+        let (mut destroyed, mut after) = (0, None);
         loop {
-            let due = self.media.due(now, ROUND).await?;
+            let due = self.media.due_after(now, after, ROUND).await?;
             for one in &due {
                 destroyed += usize::from(self.look_at(*one).await?);
             }
+            after = due.last().copied();
             if due.len() < ROUND {
                 return Ok(destroyed);
             }

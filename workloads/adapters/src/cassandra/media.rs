@@ -15,13 +15,13 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use super::{Cassandra, Shared};
+use super::{Cassandra, Shared, history::row_limit};
 
 const HOUR_MILLIS: i64 = 3600 * 1000;
 const MICROS: i64 = 1000;
 /// When to look at a file that is about to lose a chat or its owner: noted before, so that an interruption leaves it to be
 /// looked at, and not at once, so that nobody looks and settles it before that.
-const SOON_SECONDS: i64 = 60;
+pub(super) const SOON_SECONDS: i64 = 60;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
 const LOOKED_BACK: i64 = 14 * 24;
 /// Hours for which something may still become due that lie in the past: clocks differ.
@@ -81,6 +81,11 @@ fn big(number: u64) -> i64 {
 /// When a file was sent for the first time at the latest.
 fn first_sent_by(id: MediaId) -> Timestamp {
     MessageId(id.0).timestamp().plus_seconds(UNUSED_SECONDS)
+}
+
+/// The hour since 1970 of a moment.
+fn hour_of(at: Timestamp) -> i64 {
+    at.0.div_euclid(HOUR_MILLIS)
 }
 
 /// The write time of what is written now.
@@ -180,20 +185,28 @@ impl MediaStore for Cassandra {
         Ok(())
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let last = now.0.div_euclid(HOUR_MILLIS);
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let last = hour_of(now);
         let from = &self.shared.due_from.0;
-        let first = from.load(Ordering::Relaxed).max(last - LOOKED_BACK);
-        let (mut found, mut all_empty) = (Vec::new(), true);
+        let mut first = from.load(Ordering::Relaxed).max(last - LOOKED_BACK);
+        if let Some(after) = after {
+            first = first.max(hour_of(after.at));
+        }
+        // Of what comes after others nobody knows whether those are gone.
+        let (mut found, mut all_empty) = (Vec::new(), after.is_none());
         for hour in first..=last {
-            let rows: Vec<(i64, Uuid)> = self.shared.rows(&self.shared.statements.media_due, (hour, now.0)).await?;
+            let (at, id) = match after.filter(|after| hour_of(after.at) == hour) {
+                Some(after) => (after.at.0, after.media.0),
+                None => (i64::MIN, Uuid::nil()),
+            };
+            let values = (hour, at, id, now.0, row_limit(limit - found.len()));
+            let rows: Vec<(i64, Uuid)> = self.shared.rows(&self.shared.statements.media_due, values).await?;
             all_empty &= rows.is_empty();
             if all_empty && hour < last - LATE_HOURS {
                 from.fetch_max(hour + 1, Ordering::Relaxed);
             }
             found.extend(rows.into_iter().map(|(at, id)| Due { at: Timestamp(at), media: MediaId(id) }));
             if found.len() >= limit {
-                found.truncate(limit);
                 break;
             }
         }
@@ -201,7 +214,7 @@ impl MediaStore for Cassandra {
     }
 
     async fn settle(&self, due: Due) -> Result<(), StoreError> {
-        let values = (micros(Timestamp::now()), due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0);
+        let values = (micros(Timestamp::now()), hour_of(due.at), due.at.0, due.media.0);
         self.shared.write(&self.shared.statements.delete_due, values).await
     }
 
@@ -218,7 +231,7 @@ impl MediaStore for Cassandra {
 
 impl Shared {
     async fn note_due(&self, due: Due) -> Result<(), StoreError> {
-        let values = (due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0, micros(Timestamp::now()));
+        let values = (hour_of(due.at), due.at.0, due.media.0, micros(Timestamp::now()));
         self.write(&self.statements.insert_due, values).await
     }
 
@@ -247,9 +260,15 @@ impl Shared {
         self.write(&self.statements.delete_attached, (at, chat.0, id.0)).await
     }
 
-    /// Takes a file away from a chat where all that shows it is too old, if that is so, and has it looked at again; gives
-    /// whether it did. It looks only at files that are so old themselves that few of them can be kept.
-    pub(super) async fn leave_expired(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<bool, StoreError> {
+    /// Takes a file away from a chat where all that shows it is too old, if that is so, and has it looked at again at `due`;
+    /// gives whether it did. It looks only at files that are so old themselves that few of them can be kept.
+    pub(super) async fn leave_expired(
+        &self,
+        id: MediaId,
+        chat: ChatId,
+        horizon: Horizon,
+        due: Timestamp,
+    ) -> Result<bool, StoreError> {
         if horizon.keeps_since(first_sent_by(id)) {
             return Ok(false);
         }
@@ -260,7 +279,7 @@ impl Shared {
             Some((at, written)) => written.max(micros(at)),
             None => micros(horizon.time()),
         };
-        self.note_due(Due { at: Timestamp::now().plus_seconds(SOON_SECONDS), media: id }).await?;
+        self.note_due(Due { at: due, media: id }).await?;
         self.take_away(id, chat, written).await?;
         Ok(true)
     }

@@ -93,6 +93,8 @@ statements! {
 
     // Messages
     chat_buckets: Read = "SELECT bucket FROM chat_buckets WHERE chat_id = ?";
+    first_chats: Read = "SELECT DISTINCT chat_id FROM chat_buckets LIMIT ?";
+    chats_after: Read = "SELECT DISTINCT chat_id FROM chat_buckets WHERE token(chat_id) > token(?) LIMIT ?";
     all_chat_buckets: Read = "SELECT chat_id, bucket FROM chat_buckets";
     delete_chat_bucket: Write = "DELETE FROM chat_buckets USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
     insert_chat_bucket: Write = "INSERT INTO chat_buckets (chat_id, bucket) VALUES (?, ?) USING TIMESTAMP ?";
@@ -132,6 +134,11 @@ statements! {
         WHERE sender_id = ? AND client_message_id = ? AND message_id = ?";
     bury_attempt: Write = "DELETE FROM sent USING TIMESTAMP ?
         WHERE sender_id = ? AND client_message_id = ? AND message_id = ?";
+
+    // How long messages are kept
+    horizon: Read = "SELECT at FROM horizon WHERE only = 0";
+    set_horizon: Write = "INSERT INTO horizon (only, at) VALUES (0, ?) USING TIMESTAMP ?";
+    now: Read = "SELECT toTimestamp(now()) FROM system.local";
 
     // Inboxes
     inbox_buckets: Read = "SELECT bucket, first_written FROM inbox_buckets WHERE user_id = ?";
@@ -177,7 +184,8 @@ statements! {
     delete_attached: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
     delete_attached_of_chat: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ?";
     insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";
-    media_due: Read = "SELECT at, media_id FROM media_due WHERE hour = ? AND at <= ?";
+    media_due: Read = "SELECT at, media_id FROM media_due
+        WHERE hour = ? AND (at, media_id) > (?, ?) AND (at) <= (?) LIMIT ?";
     delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";
 
     // Outbox

@@ -181,10 +181,11 @@ impl MediaStore for Sqlite {
         self.write(move |batch| condemn_all(batch.db, owner, now)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let (at, id) = after.map_or((i64::MIN, [0; 16]), |after| (after.at.0, *after.media.as_bytes()));
         self.read(move |db| {
             let mut select = db.prepare_cached(MEDIA_DUE)?;
-            let due = select.query_map(params![now.0, number(limit as u64)], |row| {
+            let due = select.query_map(params![now.0, number(limit as u64), at, id], |row| {
                 Ok(Due { at: Timestamp(row.get(0)?), media: MediaId::from_bytes(row.get(1)?) })
             })?;
             Ok(due.collect::<Result<_, _>>()?)

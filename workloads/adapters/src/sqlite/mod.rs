@@ -72,7 +72,7 @@ use self::{
     failure::{Failure, Interrupted},
     feed::Feed,
     readers::Readers,
-    retention::{Retention, SessionLifetime},
+    retention::{Retention, Rule, SessionLifetime},
     sent::Sent,
     writer::{Queue, Writer},
 };
@@ -118,7 +118,7 @@ struct Shared {
     readers: Readers,
     keys: Arc<KeyCache>,
     lifetime: SessionLifetime,
-    messages: MessageRetention,
+    rule: Rule,
     feed: Arc<Feed>,
     busy: Arc<AtomicBool>,
 }
@@ -135,7 +135,7 @@ impl Sqlite {
         Self::open_keeping(path, keyring, clock, fanout, MessageRetention::FOREVER)
     }
 
-    /// As [`Sqlite::open`], with messages kept for as long as `messages` says.
+    /// As [`Sqlite::open`], with messages kept for as long as `messages` says. What was once too old stays so.
     pub fn open_keeping(
         path: &Path,
         keyring: Arc<Keyring>,
@@ -162,7 +162,8 @@ impl Sqlite {
         let readers = Readers::open(path)?;
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
-        let retention = Retention::new(lifetime.clone(), messages);
+        let rule = Rule::of(&db, messages)?;
+        let retention = Retention::new(lifetime.clone(), rule);
         let (feed, busy) = (Arc::new(Feed::default()), Arc::new(AtomicBool::new(false)));
         let writer = Writer {
             db,
@@ -182,7 +183,7 @@ impl Sqlite {
                 readers,
                 keys,
                 lifetime,
-                messages,
+                rule,
                 feed,
                 busy,
             }),
@@ -226,9 +227,9 @@ impl Sqlite {
         self.shared.busy.load(Ordering::Relaxed)
     }
 
-    /// What is too old now.
-    fn horizon(&self) -> Horizon {
-        self.shared.messages.horizon(Timestamp::now())
+    /// Which messages are too old now.
+    pub fn horizon(&self) -> Horizon {
+        self.shared.rule.horizon(Timestamp::now())
     }
 
     /// Ends the writer after what was asked of it before, and waits for that. Later writes are refused.

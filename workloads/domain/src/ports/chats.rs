@@ -32,6 +32,17 @@ pub struct ChatSummary {
     pub activity: EventId,
 }
 
+/// A message as a scan sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Which chat.
+    pub chat_id: ChatId,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender_id: UserId,
+}
+
 /// Which part of a chat's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryQuery {
@@ -163,4 +174,12 @@ pub trait ChatStore: Send + Sync {
             Err(error) => Err(error),
         }
     }
+}
+
+/// All messages of a store, for what is made from them.
+#[async_trait]
+pub trait MessageScan: Send + Sync {
+    /// Up to `limit` messages that are kept and not deleted, in an order of the store's own, from the one after `after` on;
+    /// none: that was all. What is written meanwhile may be left out.
+    async fn scan(&self, after: Option<Scanned>, limit: usize) -> Result<Vec<Scanned>, StoreError>;
 }

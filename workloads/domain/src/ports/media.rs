@@ -34,7 +34,12 @@ pub trait MediaStore: Send + Sync {
     /// Hides all files of an owner and has them looked at again at `now` or soon after, and in any case after that.
     async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError>;
     /// What has to be looked at by `now`, the longest due first.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.due_after(now, None, limit).await
+    }
+    /// The same from the one after `after` on, whether that was settled or not. Who goes on like this does not go over what it
+    /// has settled again, which takes stores longer the more it is.
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError>;
     /// Notes that what was due was looked at.
     async fn settle(&self, due: Due) -> Result<(), StoreError>;
     /// Forgets a condemned file. A file that is gone changes nothing.

@@ -16,7 +16,7 @@ mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
-pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
+pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, MessageScan, Scanned};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use mail::MailStore;
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
