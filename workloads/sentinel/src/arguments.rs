@@ -217,6 +217,11 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// Whether only the folder is known, and not how a server is configured.
+    pub fn is_folder(&self) -> bool {
+        self.config.is_none()
+    }
+
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {

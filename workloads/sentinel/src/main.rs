@@ -73,7 +73,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let rebuilt = async {
                 match &config.stores {
                     Some(stores) => Box::pin(distributed::reindex(&config, stores)).await,
-                    None => embedded::reindex(&config).await,
+                    None => embedded::reindex(&config, installation.is_folder()).await,
                 }
             };
             let count = runtime()?.block_on(rebuilt).context("building the search index anew")?;
