@@ -116,6 +116,8 @@ impl Reindexer {
                 tracing::info!("the search index has terms of an older key or of another search mode and is made anew");
             }
             (Freshness::Unreadable, Some(advice)) => tracing::error!("{advice}"),
+            // Nearly always one that is running.
+            (Freshness::HalfMade, Some(advice)) => tracing::info!("{advice}"),
             (_, Some(advice)) => tracing::warn!("{advice}"),
             (_, None) => tracing::info!("all terms of the search index are of the newest key and of the mode in use"),
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     ElasticsearchError,
-    client::{Client, Found, unexpected},
+    client::{Client, unexpected},
 };
 
 /// Bytes of a batch beyond which the next one begins.
@@ -75,10 +75,10 @@ async fn write(client: &Client, index: &str, batch: String, count: usize) -> Res
 }
 
 /// Deletes entries of one index, whatever their versions; gives how many were still there.
-pub(super) async fn delete(client: &Client, index: &str, found: &[Found]) -> Result<u64, ElasticsearchError> {
-    let lines = found.iter().map(|entry| format!("{}\n", json!({ "delete": { "_id": entry.id } })));
+pub(super) async fn delete(client: &Client, index: &str, messages: &[MessageId]) -> Result<u64, ElasticsearchError> {
+    let lines = messages.iter().map(|id| format!("{}\n", json!({ "delete": { "_id": id } })));
     let answer = client.post(&format!("/{index}/_bulk"), Some(lines.collect())).await?;
-    let items = outcomes(&answer, "delete", found.len(), NOT_THERE)?;
+    let items = outcomes(&answer, "delete", messages.len(), NOT_THERE)?;
     Ok(items.iter().filter(|item| item["status"] != NOT_THERE).count() as u64)
 }
 

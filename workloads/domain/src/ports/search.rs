@@ -116,6 +116,10 @@ pub trait SearchIndex: Send + Sync {
     async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError>;
     /// Keeps these marks along with those that are there. Terms with another mark must not be put in before that.
     async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError>;
+    /// Whether a rebuild has begun and not come through, so that some entries are still those of before.
+    async fn is_half_made(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
     /// Messages that have what is asked for, newest first.
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError>;
 }
@@ -138,6 +142,12 @@ pub struct SearchEntry {
 pub trait DocumentSource: Send + Sync {
     /// What an index should have of this message; `None` when it is not to be found.
     async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError>;
+    /// Up to `limit` entries that an index should have, with the versions of messages as they were written, in an order of the
+    /// source's own, from the one after `after` on; none: that was all. For an index that is made from another one, which
+    /// may lack some. A source that can't tell gives none.
+    async fn entries(&self, _after: Option<SearchEntry>, _limit: usize) -> Result<Vec<SearchEntry>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// How far a rebuild is, told while it runs.
