@@ -122,6 +122,18 @@ async fn a_rebuild_that_fails_is_told_and_may_begin_again() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_broke_off_is_told_until_another_is_through() {
+    let platform = Platform::new();
+    let root = platform.admin("root").await;
+    *platform.index.half_made.lock().unwrap() = true;
+    let (_, told) = platform.get(&root, "/admin/reindex").await;
+    assert_eq!(told["needed"], true, "{told}");
+    assert!(told["advice"].as_str().unwrap().contains("is not through"), "{told}");
+    *platform.index.half_made.lock().unwrap() = false;
+    assert_eq!(platform.get(&root, "/admin/reindex").await.1["needed"], false);
+}
+
+#[tokio::test]
 async fn a_rebuild_goes_on_in_another_process_and_is_given_up_in_the_end() {
     let platform = Platform::new();
     let (ann, _, chat) = pair(&platform).await;

@@ -38,9 +38,8 @@ impl Elasticsearch {
     /// Those of which the index has no entry.
     async fn lacking(&self, index: &str, entries: &[SearchEntry]) -> Result<Vec<SearchEntry>, ElasticsearchError> {
         let ids: Vec<MessageId> = entries.iter().map(|entry| entry.message_id).collect();
-        let answer =
-            self.client.post(&format!("/{index}/_mget?_source=false"), Some(json!({ "ids": ids }).to_string()));
-        let answer = answer.await?;
+        let (path, body) = (format!("/{index}/_mget?_source=false"), json!({ "ids": ids }).to_string());
+        let answer = self.client.post(&path, Some(body)).await?;
         let found = found(&answer, entries.len()).ok_or_else(|| unexpected("POST /_mget"))?;
         Ok(entries.iter().zip(found).filter(|(_, found)| !found).map(|(entry, _)| *entry).collect())
     }

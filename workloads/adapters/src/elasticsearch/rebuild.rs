@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{
     Elasticsearch, ElasticsearchError,
     client::{ANSWERED_WITHIN, Found, unexpected},
-    documents::{Entry, bulk},
+    documents::Entry,
     patience::Patience,
     query,
 };
@@ -134,7 +134,7 @@ impl Elasticsearch {
             after = Some(last.id.clone());
             let read = stream::iter(found).map(|one| anew(one, source, patience)).buffer_unordered(READ_AT_ONCE);
             let entries: Vec<Entry> = read.try_collect().await?;
-            patience.with(|| bulk(&self.client, &self.names.write(), &entries)).await?;
+            patience.with(|| self.write(&entries)).await?;
             progress.add(entries.len() as u64);
             tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
         }

@@ -31,6 +31,8 @@ pub struct MemoryIndex {
     pub careless: Mutex<bool>,
     /// Whether it is away.
     pub away: Mutex<bool>,
+    /// Whether a rebuild broke off.
+    pub half_made: Mutex<bool>,
 }
 
 impl MemoryIndex {
@@ -106,6 +108,10 @@ impl SearchIndex for MemoryIndex {
         marks.sort_unstable();
         marks.dedup();
         Ok(())
+    }
+
+    async fn is_half_made(&self) -> Result<bool, StoreError> {
+        Ok(*self.half_made.lock().unwrap())
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
