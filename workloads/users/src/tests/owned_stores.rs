@@ -32,10 +32,6 @@ impl MediaStore for Memory {
         unreachable!()
     }
 
-    async fn attach(&self, _: MediaId, _: ChatId, _: Timestamp) -> Result<(), StoreError> {
-        unreachable!()
-    }
-
     async fn chats_of(&self, _: MediaId) -> Result<Vec<ChatId>, StoreError> {
         unreachable!()
     }
