@@ -1,9 +1,10 @@
 //! Rebuilding the index while it is used: after a change of the schema, or to write terms with a new key.
 //!
 //! A new index is made beside the old one. From then on it gets all writes, and searches see both. Each entry of the old
-//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. When nothing is
-//! missing, searches go to the new index alone and the old one is deleted. A rebuild that was interrupted goes on where
-//! the aliases say; several at once do the same work twice, without harm.
+//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. Of a message that
+//! can't be read the entry goes over without its terms, so it counts and is there for the next rebuild. When nothing is
+//! missing, searches go to the new index alone and the old one is deleted. A rebuild that was interrupted goes on where the
+//! aliases say; several at once do the same work twice, without harm.
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use super::{
     documents::{Entry, bulk},
     query,
 };
+use crate::skipping::skip;
 
 /// Messages that are read at the same time.
 const READ_AT_ONCE: usize = 16;
@@ -114,10 +116,9 @@ impl Elasticsearch {
             let found = self.client.search(old, &query::all(after.as_deref())).await?;
             let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            let read = stream::iter(found).map(|one| anew(one, source)).buffer_unordered(READ_AT_ONCE);
+            let read = stream::iter(found).map(|one| anew(one, source, progress)).buffer_unordered(READ_AT_ONCE);
             let entries: Vec<Entry> = read.try_collect().await?;
             bulk(&self.client, &self.names.write(), &entries).await?;
-            progress.add(entries.len() as u64);
             tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
         }
     }
@@ -162,15 +163,28 @@ impl IndexRebuild for Elasticsearch {
 }
 
 /// An entry made anew. What is gone stays gone.
-async fn anew(found: Found, source: &dyn DocumentSource) -> Result<Entry, ElasticsearchError> {
+async fn anew(
+    found: Found,
+    source: &dyn DocumentSource,
+    progress: &RebuildProgress,
+) -> Result<Entry, ElasticsearchError> {
     let message_id = found.message()?;
     let chat_id: ChatId = found.id("chat_id")?;
     let version = Version(found.version.ok_or_else(|| unexpected("a search"))?);
     if found.source["gone"] == true {
+        progress.add(1);
         return Ok(Entry::gone(message_id, chat_id, version));
     }
     let member: UserId = found.id("members")?;
     let entry = SearchEntry { message_id, chat_id, member, version };
-    let document = source.document(entry).await.map_err(ElasticsearchError::Source)?;
-    Ok(document.map_or_else(|| Entry::gone(message_id, chat_id, version), |document| Entry::of(&document)))
+    match source.document(entry).await {
+        Ok(document) => {
+            progress.add(1);
+            Ok(document.map_or_else(|| Entry::gone(message_id, chat_id, version), |document| Entry::of(&document)))
+        }
+        Err(error) => {
+            skip(progress, message_id, error).map_err(ElasticsearchError::Source)?;
+            Ok(Entry::unread(message_id, version, found.source))
+        }
+    }
 }
