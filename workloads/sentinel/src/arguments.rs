@@ -30,7 +30,8 @@ pub enum Command {
     Migrate(StoresCommand),
     /// Look whether the stores of profile Distributed can be used, and tell their versions
     CheckStores(StoresCommand),
-    /// Build the search index anew, while the server runs or when it is stopped
+    /// Build the search index anew, while the server runs or when it is stopped; exits with 3 when it had to leave out messages
+    /// that can't be read
     Reindex(Installation),
     /// Manage keys
     #[command(subcommand)]

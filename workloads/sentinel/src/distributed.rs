@@ -34,7 +34,7 @@ use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, Reindexer, SearchService};
+use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
@@ -352,18 +352,17 @@ pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyh
     Ok(count)
 }
 
-/// Writes the search index anew from the messages, beside the one in use, and swaps them; returns how many messages it
-/// has. Searches and sends go on meanwhile.
-pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<u64> {
+/// Writes the search index anew from the messages, beside the one in use, and swaps them. Searches and sends go on meanwhile.
+pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<Reindexed> {
     let (postgres, cassandra, keyring) = chats(config, stores).await?;
     let index = Elasticsearch::connect(&stores.elasticsearch).await?;
     let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let source = Indexer::new(Arc::new(cassandra.clone()), Arc::new(index.clone()), keys);
     let source = Arc::new(source.with_scan(Arc::new(cassandra)));
     let reindexer = Reindexer::new(Arc::new(postgres.clone()), Arc::new(index), source, false);
-    let count = reindexer.run_now(waits_for_another).await?;
+    let reindexed = reindexer.run_now(waits_for_another).await?;
     postgres.close().await;
-    Ok(count)
+    Ok(reindexed)
 }
 
 /// The accounts, for a command beside the services.

@@ -27,7 +27,7 @@ use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, Reindexer, SearchService};
+use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -273,9 +273,9 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()> + Send) {
     }
 }
 
-/// Writes the search index anew from the messages as they are now; returns their number. A server may run meanwhile.
-/// `by_folder`: the configuration is made from a folder's name and may not be the server's.
-pub async fn reindex(config: &PlatformConfig, by_folder: bool) -> anyhow::Result<u64> {
+/// Writes the search index anew from the messages as they are now. A server may run meanwhile. `by_folder`: the configuration is
+/// made from a folder's name and may not be the server's.
+pub async fn reindex(config: &PlatformConfig, by_folder: bool) -> anyhow::Result<Reindexed> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(config, keyring.clone(), Arc::new(Nobody))?;
     let search = open_search(&config.data_dir)?;
@@ -286,10 +286,11 @@ pub async fn reindex(config: &PlatformConfig, by_folder: bool) -> anyhow::Result
     let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let source = Arc::new(Indexer::new(chats, Arc::new(search.clone()), keys));
     let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
-    let count = Reindexer::new(Arc::new(store.clone()), rebuild, source, false).run_now(waits_for_another).await?;
+    let reindexer = Reindexer::new(Arc::new(store.clone()), rebuild, source, false);
+    let reindexed = reindexer.run_now(waits_for_another).await?;
     search.close();
     store.close();
-    Ok(count)
+    Ok(reindexed)
 }
 
 /// Refuses an index of which some is written in another mode: a server with a configuration of its own did that.

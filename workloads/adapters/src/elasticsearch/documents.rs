@@ -46,6 +46,12 @@ impl Entry {
         Self { id, version, source: json!({ "message_id": id, "chat_id": chat, "gone": true }) }
     }
 
+    /// What is left of a message that can't be read: no terms, so that nobody finds it, and all that the next rebuild needs.
+    pub fn unread(id: MessageId, version: Version, mut source: Value) -> Self {
+        source["terms"] = json!([]);
+        Self { id, version, source }
+    }
+
     fn lines(&self) -> String {
         let action = json!({
             "index": { "_id": self.id, "version": self.version.0, "version_type": "external_gte" },

@@ -8,7 +8,14 @@ use sentinel_domain::{
 };
 use serde_json::{Value, json};
 
-use super::{Elasticsearch, ElasticsearchError, client::unexpected, patience::Patience, query::PAGE, rebuild};
+use super::{
+    Elasticsearch, ElasticsearchError,
+    client::unexpected,
+    documents::Entry,
+    patience::Patience,
+    query::PAGE,
+    rebuild::{self, Read},
+};
 
 impl Elasticsearch {
     /// Puts in what the source has and the index has no entry of, not even of what is gone; gives how many that were.
@@ -26,9 +33,11 @@ impl Elasticsearch {
             let Some(last) = entries.last() else { return Ok(put) };
             let lacking = patience.with(|| self.lacking(index, &entries)).await?;
             after = Some(*last);
-            let read = stream::iter(lacking).map(|entry| rebuild::read(entry, source, patience));
-            let documents: Vec<_> = read.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
-            let found: Vec<_> = documents.into_iter().flatten().collect();
+            let read = stream::iter(lacking).map(|entry| rebuild::read(entry, source, progress, patience));
+            let read: Vec<Read> = read.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
+            let found =
+                read.into_iter().filter_map(|read| if let Read::Found(entry) = read { Some(entry) } else { None });
+            let found: Vec<Entry> = found.collect();
             patience.with(|| self.write(&found)).await?;
             progress.add(found.len() as u64);
             put += found.len() as u64;

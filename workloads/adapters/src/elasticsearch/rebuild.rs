@@ -1,7 +1,8 @@
 //! Rebuilding the index while it is used: after a change of the schema, or to write terms with a new key.
 //!
 //! A new index is made beside the old one. From then on it gets all writes, and searches see both. Each entry of the old
-//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. Then messages of
+//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. Of a message that
+//! can't be read the entry goes over without its terms, so it counts and is there for the next rebuild. Then messages of
 //! which the old index had nothing are put in. When nothing is missing, searches go to the new index alone and the old one
 //! is deleted. A rebuild that was interrupted goes on where the aliases say; several at once do the same work twice,
 //! without harm. What is removed meanwhile is taken out of the old index, too.
@@ -24,6 +25,7 @@ use super::{
     patience::Patience,
     query,
 };
+use crate::skipping::skip;
 
 /// How many times longer than the settling time a failure is borne: five minutes.
 const PATIENCE: u32 = 30;
@@ -132,10 +134,9 @@ impl Elasticsearch {
             let found = patience.with(|| self.client.search(old, &page)).await?;
             let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            let read = stream::iter(found).map(|one| anew(one, source, patience)).buffer_unordered(READ_AT_ONCE);
-            let entries: Vec<Entry> = read.try_collect().await?;
+            let read = stream::iter(found).map(|one| anew(one, source, progress, patience));
+            let entries: Vec<Entry> = read.buffer_unordered(READ_AT_ONCE).try_collect().await?;
             patience.with(|| self.write(&entries)).await?;
-            progress.add(entries.len() as u64);
             tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
         }
     }
@@ -198,25 +199,52 @@ impl IndexRebuild for Elasticsearch {
 }
 
 /// An entry made anew. What is gone stays gone.
-async fn anew(found: Found, source: &dyn DocumentSource, patience: Patience) -> Result<Entry, ElasticsearchError> {
+async fn anew(
+    found: Found,
+    source: &dyn DocumentSource,
+    progress: &RebuildProgress,
+    patience: Patience,
+) -> Result<Entry, ElasticsearchError> {
     let message_id = found.message()?;
     let chat_id: ChatId = found.id("chat_id")?;
     let version = Version(found.version.ok_or_else(|| unexpected("a search"))?);
     if found.source["gone"] == true {
+        progress.add(1);
         return Ok(Entry::gone(message_id, chat_id, version));
     }
     let member: UserId = found.id("members")?;
     let entry = SearchEntry { message_id, chat_id, member, version };
-    let found = read(entry, source, patience).await?;
-    Ok(found.unwrap_or_else(|| Entry::gone(message_id, chat_id, version)))
+    let entry = match read(entry, source, progress, patience).await? {
+        Read::Skipped => return Ok(Entry::unread(message_id, version, found.source)),
+        Read::Gone => Entry::gone(message_id, chat_id, version),
+        Read::Found(entry) => entry,
+    };
+    progress.add(1);
+    Ok(entry)
 }
 
-/// What the source has of an entry now; `None` when that is gone.
+/// What the source has of an entry now.
+pub(super) enum Read {
+    Found(Entry),
+    Gone,
+    /// It can't be read.
+    Skipped,
+}
+
 pub(super) async fn read(
     entry: SearchEntry,
     source: &dyn DocumentSource,
+    progress: &RebuildProgress,
     patience: Patience,
-) -> Result<Option<Entry>, ElasticsearchError> {
+) -> Result<Read, ElasticsearchError> {
     let read = || async { source.document(entry).await.map_err(ElasticsearchError::Source) };
-    Ok(patience.with(read).await?.map(|document| Entry::of(&document)))
+    match patience.with(read).await {
+        Ok(Some(document)) => Ok(Read::Found(Entry::of(&document))),
+        Ok(None) => Ok(Read::Gone),
+        Err(ElasticsearchError::Source(error)) => {
+            skip(progress, entry.message_id, error).map_err(ElasticsearchError::Source)?;
+            Ok(Read::Skipped)
+        }
+        Err(error) => Err(error),
+    }
 }

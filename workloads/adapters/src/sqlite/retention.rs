@@ -403,13 +403,13 @@ mod tests {
         let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
         let (notes, _) = sqlite.start_chat(bob, bob, START).await.unwrap();
         let later = START.plus_seconds(3 * DAY_SECONDS);
-        let send = async |chat_id, now| {
+        let show = async |chat_id, attachments, now| {
             let draft = Draft {
                 chat_id,
                 sender_id: bob,
                 kind: MessageKind::Text,
                 text: "x".into(),
-                attachments: vec![],
+                attachments,
                 reply_to: None,
                 client_message_id: None,
             };
@@ -419,19 +419,18 @@ mod tests {
             sqlite.add(about).await.unwrap();
             message
         };
+        let send = async |chat_id, now| show(chat_id, vec![], now).await;
+        let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
         // More than one step of them.
-        for _ in 0..STEP + 20 {
+        for _ in 1..STEP + 20 {
             send(chat.id, START).await;
         }
+        show(chat.id, vec![gone, again], START).await;
         send(notes.id, START).await;
         let welcome =
             Notification::welcome(ann, MessageId(clock::Instant { millis: 1_750_000_000_001, counter: 9 }.id(0)));
         sqlite.add(welcome.clone()).await.unwrap();
-        let young = send(chat.id, later).await;
-        let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
-        for (media, at) in [(gone, START), (again, START), (again, later)] {
-            sqlite.attach(media, chat.id, at).await.unwrap();
-        }
+        let young = show(chat.id, vec![again], later).await;
 
         let mut db = Connection::open(&path).unwrap();
         let messages = MessageRetention::seconds(86_400);
@@ -449,7 +448,8 @@ mod tests {
             (sqlite.chats_of(gone).await.unwrap(), sqlite.chats_of(again).await.unwrap()),
             (vec![], vec![chat.id])
         );
-        assert_eq!(sqlite.due(later, 10).await.unwrap(), [Due { at: later, media: gone }]);
+        let soon = later.plus_seconds(60);
+        assert_eq!(sqlite.due(soon, 10).await.unwrap(), [Due { at: soon, media: gone }]);
         let listed = sqlite.chats(bob, None, 10).await.unwrap();
         assert_eq!(listed.len(), 2, "the chats stay");
     }

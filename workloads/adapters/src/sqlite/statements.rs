@@ -264,11 +264,11 @@ statements! {
     DELETE_PREFERENCES = "DELETE FROM notification_preferences WHERE user_id = ?1";
 
     // Rebuilds of the search index
-    REINDEX = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure, free_at FROM reindex
-        WHERE only = 0";
+    REINDEX = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure, free_at,
+        skipped, first_skipped FROM reindex WHERE only = 0";
     SET_REINDEX = "INSERT OR REPLACE INTO reindex
-        (only, id, started_at, started_by, attempts, done, total, ended_at, failure, free_at)
-        VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (only, id, started_at, started_by, attempts, done, total, ended_at, failure, free_at, skipped, first_skipped)
+        VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
     // How long messages are kept
     HORIZON = "SELECT at FROM horizon WHERE only = 0";

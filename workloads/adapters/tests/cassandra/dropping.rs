@@ -40,12 +40,7 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
     let (ann, bob, chat) = stores.pair().await;
-    // Each is in another partition; the last two are kept.
     let mut sent = Vec::new();
-    for days in [100, 80, 60, 12, 0] {
-        let at = Timestamp::now().plus_seconds(-days * DAY);
-        sent.push(cassandra.append(draft(chat.id, ann, "x"), None, at).await.unwrap().message.id);
-    }
     let (long_ago, now) = (Timestamp::now().plus_seconds(-60 * DAY), Timestamp::now());
     let old = |number| Media {
         id: MediaId(Instant { millis: long_ago.0.unsigned_abs(), counter: 0 }.id(number)),
@@ -55,8 +50,11 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     for media in [&gone, &unnoted, &again, &young] {
         cassandra.create(media.clone()).await.unwrap();
     }
-    for (media, at) in [(&gone, long_ago), (&again, long_ago), (&again, now), (&young, now)] {
-        cassandra.attach(media.id, chat.id, at).await.unwrap();
+    // Each is in another partition; the last two are kept.
+    for (days, files) in
+        [(100, vec![]), (80, vec![]), (60, vec![gone.id, again.id]), (12, vec![]), (0, vec![again.id, young.id])]
+    {
+        sent.push(stores.show(ann, chat.id, &files, now.plus_seconds(-days * DAY)).await);
     }
     // A process of the version before, which does not note when a file is sent.
     let session = keyspace.session().await;

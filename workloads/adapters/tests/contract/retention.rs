@@ -181,11 +181,11 @@ pub async fn a_file_is_seen_as_long_as_the_last_message_that_shows_it(stores: &S
     let (notes, _) = stores.chats.start_chat(ann, ann, NOW).await.unwrap();
     let media = upload(ann, 10);
     stores.media.create(media.clone()).await.unwrap();
-    stores.media.attach(media.id, chat.id, long_ago()).await.unwrap();
+    stores.show(ann, chat.id, &[media.id], long_ago()).await;
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
-    stores.media.attach(media.id, notes.id, Timestamp::now()).await.unwrap();
+    stores.show(ann, notes.id, &[media.id], Timestamp::now()).await;
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
-    stores.media.attach(media.id, chat.id, Timestamp::now()).await.unwrap();
+    stores.show(ann, chat.id, &[media.id], Timestamp::now()).await;
     let mut both = [chat.id, notes.id];
     both.sort();
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both, "it was sent again");

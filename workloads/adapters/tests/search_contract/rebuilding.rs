@@ -14,7 +14,9 @@ use sentinel_adapters::elasticsearch::ElasticsearchError;
 use sentinel_domain::{
     config::SearchMode,
     ids::MessageId,
+    keyring::KeyError,
     ports::{DocumentSource, RebuildProgress, SearchDocument, SearchEntry, SearchIndex, StoreError, Version},
+    reindex::Skipped,
     search::SearchKeys,
 };
 
@@ -301,6 +303,50 @@ pub async fn an_index_that_was_left_is_deleted_by_the_next_rebuild(engine: Elast
     engine.index.rebuild_after(&source, mark, &RebuildProgress::default(), settling).await.unwrap();
     let there = engine.raw("GET", &format!("/{}-messages-*", engine.config.prefix), "").await;
     assert_eq!(there.as_object().unwrap().len(), 1, "{there}");
+}
+
+pub async fn a_rebuild_goes_on_after_messages_that_can_not_be_read(engine: Elastic) {
+    let (us, ids, source) = filled(&engine, 12).await;
+    engine.index.add_marks(vec![engine.keys.mark()]).await.unwrap();
+    let settling = Duration::from_millis(10);
+    // One is damaged, the key of another is missing.
+    let unread = [ids[3], ids[5]];
+    let damaged = Damaged { inner: &source, unread };
+    let (progress, mark) = (RebuildProgress::default(), new_key().mark());
+    let rebuilt = engine.index.rebuild_after(&damaged, mark, &progress, settling).await.unwrap();
+    let mut skipped = progress.skipped();
+    skipped.first.sort();
+    assert_eq!((rebuilt.entries, skipped), (10, Skipped { count: 2, first: unread.to_vec() }));
+    assert_eq!(indices(&engine, "read").await, ["000002"], "nothing else is missing");
+    engine.refresh().await;
+    let mut query = engine.query(us.ann, "before");
+    query.terms = both_keys().asked(&sentinel_domain::search::Query::parse("before"));
+    let mut expected = ids[2..].to_vec();
+    expected.reverse();
+    let read: Vec<MessageId> = expected.iter().copied().filter(|id| !unread.contains(id)).collect();
+    assert_eq!(engine.ids(&query).await, read);
+    // The key is back, and what was damaged too.
+    let progress = RebuildProgress::default();
+    engine.index.rebuild_after(&source, mark, &progress, settling).await.unwrap();
+    engine.refresh().await;
+    assert_eq!((engine.ids(&query).await, progress.skipped()), (expected, Skipped::default()));
+}
+
+/// As [`Messages`], two of which can't be read.
+struct Damaged<'a> {
+    inner: &'a Messages,
+    unread: [MessageId; 2],
+}
+
+#[async_trait]
+impl DocumentSource for Damaged<'_> {
+    async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError> {
+        match self.unread.iter().position(|id| *id == entry.message_id) {
+            None => self.inner.document(entry).await,
+            Some(0) => Err(KeyError::Corrupt.into()),
+            Some(_) => Err(KeyError::Missing("kek-0001".into()).into()),
+        }
+    }
 }
 
 pub async fn an_index_of_an_earlier_version_has_no_marks(engine: Elastic) {

@@ -104,6 +104,11 @@ pub trait ChatStore: Send + Sync {
     /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
     /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
     /// that several may be on their way at once.
+    ///
+    /// With the message its files are attached to the chat ([`super::MediaStore::chats_of`]), as long as a message that is
+    /// written at `now` is kept. Members see the files before the message or together with it. When no message comes of it,
+    /// whatever the reason, they are not attached, or for a day at most, and then looked at by whoever destroys what is not
+    /// used.
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
     /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
     /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.

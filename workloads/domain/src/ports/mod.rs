@@ -72,6 +72,18 @@ impl StoreError {
     pub fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unreadable(source.into())
     }
+
+    /// Whether what is stored can't be read here and now, though it is there and the store works: it is damaged, or its key is
+    /// not among those that were given.
+    pub fn is_about_content(&self) -> bool {
+        match self {
+            Self::Unreadable(_) => true,
+            Self::Unavailable(source) => {
+                source.downcast_ref().is_some_and(|error| matches!(error, KeyError::Missing(_)))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<KeyError> for StoreError {

@@ -32,10 +32,6 @@ impl MediaStore for Memory {
         unreachable!()
     }
 
-    async fn attach(&self, _: MediaId, _: ChatId, _: Timestamp) -> Result<(), StoreError> {
-        unreachable!()
-    }
-
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
         let shown = self.up()?.shown_media.contains(&id);
         Ok(shown.then(|| ChatId::from_bytes([0; 16])).into_iter().collect())
