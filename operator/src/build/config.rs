@@ -1,6 +1,6 @@
 //! The platform's own configuration.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use sentinel_domain::config::{
@@ -95,13 +95,13 @@ fn seconds(field: &'static str, time: Duration) -> Result<u32, Error> {
 }
 
 /// The API server takes no days beyond the rule, a file that is only rendered may have them.
-fn message_seconds(retention: api::Retention) -> Result<Option<u32>, Error> {
+fn message_seconds(retention: api::Retention) -> Result<Option<NonZeroU32>, Error> {
     let out_of_range = || Error::Range("retention.messageDays");
     let seconds = |days: i32| match u32::try_from(days) {
         Ok(days @ 1..) => days.checked_mul(DAY_SECONDS).ok_or_else(out_of_range),
         _ => Err(out_of_range()),
     };
-    retention.message_days.map(seconds).transpose()
+    retention.message_days.map(|days| NonZeroU32::new(seconds(days)?).ok_or_else(out_of_range)).transpose()
 }
 
 fn number(field: &'static str, value: i32) -> Result<u32, Error> {
@@ -123,8 +123,8 @@ mod tests {
     fn days_become_seconds_and_none_stays_none() {
         let of = |message_days| message_seconds(api::Retention { message_days });
         assert_eq!(of(None).unwrap(), None);
-        assert_eq!(of(Some(1)).unwrap(), Some(86_400));
-        assert_eq!(of(Some(3650)).unwrap(), Some(315_360_000));
+        assert_eq!(of(Some(1)).unwrap(), NonZeroU32::new(86_400));
+        assert_eq!(of(Some(3650)).unwrap(), NonZeroU32::new(315_360_000));
         for bad in [0, -1, i32::MAX] {
             assert!(of(Some(bad)).is_err(), "{bad}");
         }

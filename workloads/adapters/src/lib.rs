@@ -13,4 +13,5 @@ pub mod postgres;
 pub mod push;
 pub mod redis;
 pub mod s3;
+mod skipping;
 pub mod sqlite;

@@ -21,6 +21,8 @@ mod marks;
 mod nodes;
 #[path = "cassandra/outbox.rs"]
 mod outbox;
+#[path = "cassandra/scan.rs"]
+mod scan;
 #[path = "cassandra/upkeep.rs"]
 mod upkeep;
 
@@ -98,7 +100,7 @@ async fn fresh() -> Stores {
 contract_tests!(crate::fresh);
 
 async fn keeping() -> Stores {
-    World::new().node_keeping(keyspace::of_this_run().await, contract::retention::kept()).await.stores
+    World::new().node_keeping(keyspace::that_ages_of_this_run().await, contract::retention::kept()).await.stores
 }
 
 contract_tests!(crate::keeping; retention);

@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use rdkafka::{
     ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, ResourceSpecifier},
+    admin::{AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{Consumer, StreamConsumer},
     message::Headers,
@@ -280,23 +280,48 @@ async fn what_can_not_be_handled_is_kept_aside_with_the_reason() {
     topics.remove().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_aside_is_kept_for_thirty_days() {
-    let topics = Topics::make(1).await;
+/// The settings that are the topic of dead letters' own, as soon as they say so many days.
+async fn settings_of_dead_letters(topics: &Topics, days: u64) -> HashMap<String, String> {
     let admin: AdminClient<DefaultClientContext> = topics.plain().create().unwrap();
     let dead = ResourceSpecifier::Topic(&topics.config.dead_letters);
     let until = Instant::now() + PATIENCE;
-    let days = loop {
+    loop {
         let described = admin.describe_configs([&dead], &AdminOptions::new()).await.unwrap().remove(0);
-        // The topic may be younger than what the broker that is asked knows of.
+        // What was changed may be newer than what the broker that is asked knows of.
         if let Ok(found) = described {
-            let value = found.get("retention.ms").and_then(|entry| entry.value.clone()).unwrap();
-            break value.parse::<u64>().unwrap() / (24 * 3600 * 1000);
+            let own = found.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            let own: HashMap<_, _> = own.filter_map(|entry| Some((entry.name, entry.value?))).collect();
+            if own.get("retention.ms") == Some(&(days * 24 * 3600 * 1000).to_string()) {
+                return own;
+            }
         }
-        assert!(Instant::now() < until, "the topic is not described");
+        assert!(Instant::now() < until, "the topic is not kept for {days} days");
         tokio::time::sleep(Duration::from_millis(200)).await;
-    };
-    assert_eq!(days, 30);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_aside_is_kept_for_thirty_days() {
+    let topics = Topics::make(1).await;
+    let own = settings_of_dead_letters(&topics, 30).await;
+    assert_eq!(own["cleanup.policy"], "delete");
+    topics.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_there_is_kept_for_thirty_days_from_then_on_and_keeps_what_others_set() {
+    let topics = Topics { config: config(1) };
+    let admin: AdminClient<DefaultClientContext> = topics.plain().create().unwrap();
+    let old = NewTopic::new(&topics.config.dead_letters, 1, TopicReplication::Fixed(1))
+        .set("retention.ms", "86400000")
+        .set("max.message.bytes", "2000000");
+    admin.create_topics([&old], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    settings_of_dead_letters(&topics, 1).await;
+    for _ in 0..2 {
+        KafkaLog::migrate(&topics.config).await.unwrap();
+        let own = settings_of_dead_letters(&topics, 30).await;
+        assert_eq!((own["max.message.bytes"].as_str(), own["cleanup.policy"].as_str()), ("2000000", "delete"));
+    }
     topics.remove().await;
 }
 

@@ -28,6 +28,7 @@ use sentinel_domain::{
         AccountStore, ChatStore, DocumentSource, IndexRebuild, NewAccount, RebuildProgress, SearchDocument,
         SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
     },
+    reindex::Skipped,
     search::{Mark, Query, SearchKeys},
     time::Timestamp,
 };
@@ -202,8 +203,30 @@ async fn a_change_of_the_mode_loses_nothing_and_leaves_no_word_behind() {
         }
         before = after;
         // The log is copied into the file, and what was there is overwritten.
-        index.close();
         assert_eq!(is_anywhere(folder.path(), "walrus"), mode == SearchMode::Plaintext, "{mode:?}");
+        index.close();
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_out_is_in_no_file_any_more() {
+    let (us, keys) = (pair(), SearchKeys::of(SearchMode::Plaintext, &search_contract::ring(&[1])));
+    for way in ["edited", "deleted", "of a deleted chat", "too old"] {
+        let folder = tempfile::tempdir().unwrap();
+        let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
+        let (id, later) = (message(search_contract::NOW), search_contract::version(search_contract::NOW + 1));
+        index.put(vec![us.says(&keys, id, "the walrus was paul")]).await.unwrap();
+        assert!(is_anywhere(folder.path(), "walrus"), "{way}");
+        match way {
+            "edited" => {
+                let document = us.says(&keys, id, "the egg man");
+                index.put(vec![SearchDocument { version: later, ..document }]).await.unwrap();
+            }
+            "deleted" => index.remove(vec![us.removal(id, later)]).await.unwrap(),
+            "of a deleted chat" => index.remove_chat(us.chat, later).await.unwrap(),
+            _ => assert_eq!(index.forget_up_to(id).await.unwrap(), 1),
+        }
+        assert!(!is_anywhere(folder.path(), "walrus"), "{way}");
     }
 }
 
@@ -327,6 +350,61 @@ async fn an_index_is_made_anew_from_the_messages_with_a_new_key() {
     index.put(vec![document(lost, &doomed, "number", Version::of(lost.into()))]).await.unwrap();
     assert_eq!(ask(&new, "number").await, expected);
     assert_eq!(ask(&old, "number").await, []);
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_on_after_messages_that_can_not_be_read_and_the_next_one_tries_them_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let open = || Sqlite::open(&path, keyring(&["kek-0001"]), Arc::new(HybridClock::new()), Arc::new(Nobody)).unwrap();
+    let store = open();
+    let (ann, bob) = (user(&store).await, user(&store).await);
+    let (chat, _) = store.start_chat(ann, bob, Timestamp::now()).await.unwrap();
+    let (locked, _) = store.start_chat(ann, ann, Timestamp::now()).await.unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        sent.push(send(&store, chat.id, ann, "number").await);
+    }
+    let note = send(&store, locked.id, ann, "number").await;
+    store.close();
+
+    let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
+    let keys = SearchKeys::new(&keyring(&["kek-0001"]));
+    // A store that misses a key is not opened: it gets lost when it is.
+    let rebuild = async |lose: &dyn Fn()| {
+        let store = open();
+        lose();
+        let source = Messages { store: store.clone(), keys: SearchKeys::new(&keyring(&["kek-0001"])) };
+        let progress = RebuildProgress::default();
+        let rebuild = SearchRebuild::new(index.clone(), store.clone()).settling(Duration::ZERO);
+        let count = rebuild.rebuild_index(&source, keys.mark(), &progress).await.unwrap();
+        store.close();
+        (count, progress.skipped())
+    };
+    let ask = async || found(&index, ann, keys.asked(&Query::parse("number"))).await;
+    let all = [note, sent[3], sent[2], sent[1], sent[0]];
+    assert_eq!((rebuild(&|| ()).await, ask().await), ((5, Skipped::default()), all.to_vec()));
+
+    // What one says was changed on the disk, and the key of another's chat is not in the folder.
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let sealed = "SELECT sealed FROM messages WHERE message_id = ?1";
+    let before: Vec<u8> = db.query_row(sealed, [sent[1].as_bytes()], |row| row.get(0)).unwrap();
+    let seal = "UPDATE messages SET sealed = ?2 WHERE message_id = ?1";
+    let changed: Vec<u8> = before.iter().map(|byte| byte ^ 1).collect();
+    assert_eq!(db.execute(seal, rusqlite::params![sent[1].as_bytes(), changed]).unwrap(), 1);
+    let name = "UPDATE chats SET kek = ?2 WHERE id = ?1";
+    let lose = || {
+        assert_eq!(db.execute(name, rusqlite::params![locked.id.as_bytes(), "kek-0009"]).unwrap(), 1);
+    };
+    let (count, mut skipped) = rebuild(&lose).await;
+    skipped.first.sort();
+    assert_eq!((count, skipped), (3, Skipped { count: 2, first: vec![sent[1], note] }));
+    assert_eq!(ask().await, [sent[3], sent[2], sent[0]]);
+    assert_eq!(index.marks().await.unwrap(), Some(vec![keys.mark()]));
+
+    db.execute(seal, rusqlite::params![sent[1].as_bytes(), before]).unwrap();
+    db.execute(name, rusqlite::params![locked.id.as_bytes(), "kek-0001"]).unwrap();
+    assert_eq!((rebuild(&|| ()).await, ask().await), ((5, Skipped::default()), all.to_vec()));
 }
 
 /// A document of a small world: two of three chats' members, few words, so that everything meets everything.

@@ -3,10 +3,15 @@
 
 use uuid::Uuid;
 
-use crate::{ids::UserId, time::Timestamp};
+use crate::{
+    ids::{MessageId, UserId},
+    time::Timestamp,
+};
 
 /// Seconds for which a process has a rebuild for itself; it says again and again that it is still at it.
 pub const REINDEX_LEASE_SECONDS: i64 = 30;
+/// Of how many messages that were skipped the ids are kept.
+pub const SKIPPED_NAMED: usize = 10;
 /// How often a rebuild may be taken up again before it counts as failed.
 pub const REINDEX_ATTEMPTS: u32 = 5;
 
@@ -30,12 +35,36 @@ pub struct Reindex {
 }
 
 /// How a rebuild ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReindexEnd {
     /// When.
     pub at: Timestamp,
     /// Why it did not come through; `None` when it did.
     pub failure: Option<ReindexFailure>,
+    /// What is not found any more because it can't be read.
+    pub skipped: Skipped,
+}
+
+/// Messages that a rebuild left out because they can't be read: they are damaged, or their key is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
+    /// Some of them, at most [`SKIPPED_NAMED`].
+    pub first: Vec<MessageId>,
+}
+
+impl Skipped {
+    /// The ids of some, separated by commas.
+    pub fn named(&self) -> String {
+        self.first.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// What [`Skipped::named`] gave, and the count; `None` when it is something else.
+    pub fn of_named(count: u64, named: &str) -> Option<Self> {
+        let ids = named.split(',').filter(|id| !id.is_empty());
+        Some(Self { count, first: ids.map(|id| id.parse().ok()).collect::<Option<_>>()? })
+    }
 }
 
 /// Why a rebuild did not come through. The index goes on as it was.
@@ -94,6 +123,15 @@ impl Reindex {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_skipped_is_read_back() {
+        let skipped = Skipped { count: 7, first: [1, 2].map(|id| MessageId(Uuid::from_u128(id))).into() };
+        for skipped in [skipped, Skipped::default()] {
+            assert_eq!(Skipped::of_named(skipped.count, &skipped.named()), Some(skipped));
+        }
+        assert_eq!(Skipped::of_named(1, "no id"), None);
+    }
 
     #[test]
     fn every_name_of_a_failure_is_read_back() {

@@ -33,8 +33,7 @@ impl MessageRetention {
     /// The border between what is too old at `now` and what is kept.
     pub fn horizon(self, now: Timestamp) -> Horizon {
         let Some(seconds) = self.seconds else { return Horizon::NONE };
-        let millis = now.plus_seconds(-i64::from(seconds)).0;
-        Horizon(Instant { millis: u64::try_from(millis).unwrap_or(0), counter: 0 })
+        Horizon::at(now.plus_seconds(-i64::from(seconds)))
     }
 }
 
@@ -45,6 +44,11 @@ pub struct Horizon(Instant);
 impl Horizon {
     /// Nothing is too old.
     pub const NONE: Self = Self(Instant { millis: 0, counter: 0 });
+
+    /// What was written then or before is too old.
+    pub fn at(time: Timestamp) -> Self {
+        Self(Instant { millis: u64::try_from(time.0).unwrap_or(0), counter: 0 })
+    }
 
     /// Whether a message is kept.
     pub fn keeps(self, message: MessageId) -> bool {

@@ -16,8 +16,7 @@ impl MediaService {
         let media = self.media.media(id).await?.ok_or(StoreError::NotFound)?;
         let shown = *media.shown().ok_or(StoreError::NotFound)?;
         let visible = if media.owner == caller {
-            // One that was shown in messages that are all gone is about to be destroyed.
-            Timestamp::now() < media.unused_until() || !self.media.chats_of(id).await?.is_empty()
+            media.is_kept(!self.media.chats_of(id).await?.is_empty(), Timestamp::now())
         } else {
             self.is_shown_to(caller, id).await?
         };

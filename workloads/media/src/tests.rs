@@ -13,6 +13,7 @@ use sentinel_domain::{
     event::Nobody,
     ids::{MediaId, UserId},
     media::{ContentType, Media, MediaState, Shown},
+    message::{Draft, MessageKind},
     ports::{AccountStore as _, NewAccount, StoreError},
     time::Timestamp,
 };
@@ -227,7 +228,16 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
     store.create(media).await.unwrap();
     store.complete(id, Shown { size: 4, picture: None }).await.unwrap();
     let notes = world.service.chats.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
-    store.attach(id, notes, two_days_ago).await.unwrap();
+    let sent = Draft {
+        chat_id: notes,
+        sender_id: ann,
+        kind: MessageKind::File,
+        text: String::new(),
+        attachments: vec![id],
+        reply_to: None,
+        client_message_id: None,
+    };
+    world.service.chats.append(sent, None, two_days_ago).await.unwrap();
     world.service.visible(ann, id).await.unwrap();
     assert!(matches!(world.service.visible(bob, id).await, Err(StoreError::NotFound)));
     store.detach(id, notes, Timestamp::now()).await.unwrap();

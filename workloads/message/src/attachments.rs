@@ -1,6 +1,4 @@
-//! Files that messages show. A file is let into the chat before the message is written, so no member ever sees a message
-//! whose file is not to be had; it is taken back when the message is not written. Only a send of which nobody knows whether
-//! it was written leaves it there, for the client to send again.
+//! Files that messages show. The store of messages lets them into the chat as it writes the message.
 
 use std::collections::BTreeSet;
 
@@ -8,37 +6,28 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ATTACHMENTS_PER_MESSAGE, InvalidMedia, kind_of_message},
     message::MessageKind,
-    ports::{Appended, StoreError},
+    ports::StoreError,
     time::Timestamp,
 };
 use sentinel_http::problem::Problem;
 
 use crate::service::MessageService;
 
-/// What was attached for a message that is about to be written.
-pub(crate) struct Attached {
-    /// What kind of message shows the files.
-    pub kind: MessageKind,
-    chat: ChatId,
-    /// The files that no message of the chat showed before.
-    new: Vec<MediaId>,
-}
-
-/// Lets the members of a chat see the caller's files.
-pub(crate) async fn attach(
+/// Checks that the caller may show these files in a chat; gives what kind of message does.
+pub(crate) async fn check(
     service: &MessageService,
     caller: UserId,
     chat: ChatId,
     said: Option<MessageKind>,
     attachments: &[MediaId],
     now: Timestamp,
-) -> Result<Attached, Problem> {
+) -> Result<MessageKind, Problem> {
     let each_once = attachments.iter().collect::<BTreeSet<_>>().len() == attachments.len();
     if attachments.len() > ATTACHMENTS_PER_MESSAGE || !each_once {
         let detail = InvalidMedia::Attachments.to_string();
         return Err(Problem::invalid("attachments", "too_many_attachments", detail));
     }
-    let (mut types, mut new) = (Vec::with_capacity(attachments.len()), Vec::new());
+    let mut types = Vec::with_capacity(attachments.len());
     if !attachments.is_empty() {
         service.chats.chat(caller, chat).await?;
     }
@@ -46,39 +35,9 @@ pub(crate) async fn attach(
         let media = service.media.media(*id).await?.filter(|media| media.owner == caller);
         let chats = service.media.chats_of(*id).await?;
         let media = media.filter(|media| media.can_be_sent(!chats.is_empty(), now)).ok_or_else(unknown)?;
-        if !chats.contains(&chat) {
-            new.push(*id);
-        }
         types.push(media.content_type);
     }
-    let kind =
-        kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))?;
-    for id in attachments {
-        service.media.attach(*id, chat, now).await?;
-    }
-    Ok(Attached { kind, chat, new })
-}
-
-impl Attached {
-    /// Takes the new files away from the chat again if nothing came of the message, or another one that was there before.
-    /// The caller is answered what the store said, also when this fails.
-    pub(crate) async fn settle(self, service: &MessageService, outcome: &Result<Appended, StoreError>, now: Timestamp) {
-        let unshown: Vec<MediaId> = match outcome {
-            Ok(appended) if !appended.duplicate => return,
-            // It may have been written.
-            Err(StoreError::Unavailable(_)) => return,
-            Ok(Appended { message, .. }) if message.chat_id == self.chat => {
-                self.new.into_iter().filter(|id| !message.attachments.contains(id)).collect()
-            }
-            // The first message may be in another chat.
-            Ok(_) | Err(_) => self.new,
-        };
-        for id in unshown {
-            if let Err(error) = service.media.detach(id, self.chat, now).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, media = %id, "a file that no message shows stays");
-            }
-        }
-    }
+    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))
 }
 
 fn unknown() -> Problem {

@@ -132,19 +132,17 @@ impl MessageService {
             return Ok(Appended { message, duplicate: true });
         }
         let now = Timestamp::now();
-        let attached = attachments::attach(self, caller, chat_id, new.kind, &attachments, now).await?;
+        let kind = attachments::check(self, caller, chat_id, new.kind, &attachments, now).await?;
         let draft = Draft {
             chat_id,
             sender_id: caller,
-            kind: attached.kind,
+            kind,
             text: new.message,
             attachments,
             reply_to: new.reply_to,
             client_message_id,
         };
-        let appended = self.chats.append(draft, origin, now).await;
-        attached.settle(self, &appended, now).await;
-        let appended = appended?;
+        let appended = self.chats.append(draft, origin, now).await?;
         if !appended.duplicate {
             metrics::counter!("messages_appended_total").increment(1);
         }

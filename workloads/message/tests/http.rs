@@ -4,6 +4,8 @@
 
 mod platform;
 
+use std::task::Poll;
+
 use platform::{Platform, User, ids, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
@@ -262,10 +264,46 @@ async fn a_refused_message_leaves_no_file_in_the_chat() {
         assert_eq!(platform.post(&ann, &path, body).await.0, status);
         assert!(platform.store.chats_of(file).await.unwrap().is_empty(), "{status}");
         assert_eq!(platform.store.chats_of(shown).await.unwrap().len(), 1, "a message still shows it");
-        let due = platform.store.due(now(), 100).await.unwrap();
-        assert_eq!(due.iter().map(|due| due.media).collect::<Vec<_>>(), [file], "it is looked at again");
-        platform.store.settle(due[0]).await.unwrap();
     }
+}
+
+/// Polls a future so many times and drops it when it would go on; tells whether it came to its end before.
+async fn dropped_after(polls: usize, work: impl Future) -> bool {
+    let (mut work, mut left) = (std::pin::pin!(work), polls);
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_send_that_ends_anywhere_attaches_its_file_only_to_a_message_that_exists() {
+    let platform = Platform::new();
+    let (ann, bob, _, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    for polls in 1..100 {
+        let file = upload(&platform, &ann).await;
+        let body = json!({"attachments": [file], "client_message_id": format!("c{polls}")});
+        // As when the client goes away, or the process ends.
+        let ended = dropped_after(polls, platform.post(&ann, &path, body.clone())).await;
+        // What the store has taken it does; this comes after that.
+        platform.store.unblock(ann.id, bob.id).await.unwrap();
+        let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
+        let shown = page["messages"].as_array().unwrap().iter().any(|one| one["attachments"] == json!([file]));
+        assert_eq!(platform.store.chats_of(file).await.unwrap().len(), usize::from(shown), "after {polls} polls");
+        // The client sends again.
+        let (status, repeat) = platform.post(&ann, &path, body).await;
+        assert_eq!((status, &repeat["attachments"]), (if shown { 200 } else { 201 }, &json!([file])));
+        assert_eq!(platform.store.chats_of(file).await.unwrap().len(), 1);
+        if ended {
+            return;
+        }
+    }
+    panic!("it never came to its end");
 }
 
 #[tokio::test]

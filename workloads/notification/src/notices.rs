@@ -1,13 +1,16 @@
 //! `POST /send_notification`: what whoever runs the deployment has to say to one user or to all.
 //!
 //! All are told account by account, in the order of their names, so many in one request; the answer says where to go on.
-//! Nothing is kept of that but the cursor: a request that failed is sent again with the cursor that it had, and whoever
-//! was told before has one notification all the same, because the cursor holds its id.
+//! Nothing is kept of that but the cursor: a request that was not answered is sent again with the cursor that it had, and
+//! whoever was told before has one notification all the same, because the cursor holds its id.
+//!
+//! Pushes go out before the answer, so whom the caller knows to be told has also been pushed to, whatever becomes of the
+//! process. A request therefore tells as many as it can in a time that clients and proxies wait for.
 
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream::FuturesOrdered};
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     cursor,
@@ -28,14 +31,16 @@ use sentinel_http::{
     problem::Problem,
 };
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{http::App, service::NotificationService};
 
-/// Users who are told, or whose devices are pushed to, at the same time.
+/// Users who are told at the same time.
 const AT_ONCE: usize = 16;
+/// After this time a request begins to tell nobody more. Pushing to a user takes a bit more than a minute at the longest, when
+/// push services are slow and ask to be tried later, and proxies wait for an answer for a minute and a half.
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to say, and to whom.
 #[derive(Deserialize, ToSchema)]
@@ -61,7 +66,7 @@ pub(crate) struct NoticeAnswer {
     /// The notification's id, the same for all.
     #[schema(value_type = uuid::Uuid)]
     notification_id: MessageId,
-    /// How many users this request told.
+    /// How many users this request told. Pushes to their devices are out.
     recipients: usize,
     /// Send the same with it as `cursor` to tell the next; `null` when all were told.
     next_cursor: Option<String>,
@@ -92,13 +97,15 @@ impl Place {
 ///
 /// For admins. It gets into the list of notifications, to open sockets on `/notifications` and to registered devices,
 /// quiet hours respected; pushes show the text only where both the user and the deployment want content shown. With
-/// `user_id` one user is told; without, up to 500 accounts in the order of their names: send the same again with
-/// `next_cursor` as `cursor` until that is `null`. A repeat with the same cursor makes no second notification.
+/// `user_id` one user is told; without, up to 500 accounts in the order of their names, fewer when pushes take long: send
+/// the same again with `next_cursor` as `cursor` until that is `null`. Whom an answer counts has been pushed to. After no
+/// answer or a failure send the same again, with the cursor that it had: it makes no second notification, and devices may
+/// get the same push again, in place of the first. Only a repeat without a cursor is another notification.
 #[utoipa::path(
     post, path = "/send_notification", tag = "admin", operation_id = "send_notification",
     security(("bearer" = [])), request_body = NoticeBody,
     responses(
-        (status = 200, description = "They were told; pushes are on their way.", body = NoticeAnswer),
+        (status = 200, description = "They were told.", body = NoticeAnswer),
         MayBeMissing, TakesJson, NeedsAdmin, NeedsToken, Any,
     )
 )]
@@ -121,66 +128,89 @@ pub(crate) async fn send(
             .and_then(|bytes| Place::read(&bytes))
             .ok_or_else(|| page::forged("cursor"))?,
     };
-    let (recipients, last) = recipients(&service, sent.user_id, &place).await?;
-    let next_cursor = last.map(|name| cursor::encode(&service.keyring, &about, admin.user_id, &place.next(&name)));
+    let Recipients { users, more } = recipients(&service, sent.user_id, &place).await?;
     // Before anything is sent, so that nothing is sent unseen.
     let entry = AuditEntry::now(AuditAction::NoticeSent, Some(admin.user_id), sent.user_id)
         .from_address(client.0.to_string())
         .with_note(Some(place.id.to_string()));
     service.administration.record(entry).await?;
-    tell(&service, &recipients, place.id, &notice).await?;
-    let count = recipients.len();
-    metrics::counter!("notices_total").increment(count as u64);
-    tokio::spawn(push_all(service, recipients, place.id, notice).in_current_span());
-    Ok(Json(NoticeAnswer { notification_id: place.id, recipients: count, next_cursor }))
+    let told = tell_in_order(&service, &users, place.id, &notice, BEGUN_WITHIN).await?;
+    metrics::counter!("notices_total").increment(told as u64);
+    let last = users.get(told.wrapping_sub(1)).filter(|_| more || told < users.len());
+    let next_cursor = last.map(|(_, name)| cursor::encode(&service.keyring, &about, admin.user_id, &place.next(name)));
+    Ok(Json(NoticeAnswer { notification_id: place.id, recipients: told, next_cursor }))
 }
 
 fn invalid(error: InvalidNotice) -> Problem {
     Problem::invalid(error.field, "malformed", error.to_string())
 }
 
-/// Whom this request tells, and the last one's name if there may be more.
-async fn recipients(
-    service: &NotificationService,
-    one: Option<UserId>,
-    place: &Place,
-) -> Result<(Vec<UserId>, Option<String>), Problem> {
-    if let Some(user) = one {
-        let found = service.accounts.profiles(&[user]).await?;
-        return if found.is_empty() { Err(Problem::not_found()) } else { Ok((vec![user], None)) };
-    }
-    // One more than are told, to know whether there are more.
-    let mut found = service.accounts.directory(place.after.as_deref(), NOTICE_RECIPIENTS + 1).await?;
-    let more = found.len() > NOTICE_RECIPIENTS;
-    found.truncate(NOTICE_RECIPIENTS);
-    let last = found.last().filter(|_| more).map(|profile| profile.username.to_string());
-    Ok((found.iter().map(|profile| profile.user_id).collect(), last))
+/// Whom a request may tell: ids and names, in the order of names.
+struct Recipients {
+    users: Vec<(UserId, String)>,
+    /// Whether there are more after the last.
+    more: bool,
 }
 
-/// Puts it into lists, then onto open sockets: who is shown it finds it in the list.
-async fn tell(
+async fn recipients(service: &NotificationService, one: Option<UserId>, place: &Place) -> Result<Recipients, Problem> {
+    let (found, more) = if let Some(user) = one {
+        let found = service.accounts.profiles(&[user]).await?;
+        if found.is_empty() {
+            return Err(Problem::not_found());
+        }
+        (found, false)
+    } else {
+        // One more than are told, to know whether there are more.
+        let mut found = service.accounts.directory(place.after.as_deref(), NOTICE_RECIPIENTS + 1).await?;
+        let more = found.len() > NOTICE_RECIPIENTS;
+        found.truncate(NOTICE_RECIPIENTS);
+        (found, more)
+    };
+    Ok(Recipients { users: found.into_iter().map(|one| (one.user_id, one.username.to_string())).collect(), more })
+}
+
+/// Tells these users one after the other, some at the same time, and begins with nobody more after `begun_within`, but with some
+/// in any case; gives how many of the first were told. A failure ends it: it is told when it concerns the first, else the next request finds it.
+pub(crate) async fn tell_in_order(
     service: &NotificationService,
-    recipients: &[UserId],
+    users: &[(UserId, String)],
     id: MessageId,
     notice: &Notice,
-) -> Result<(), StoreError> {
-    let add = |user: &UserId| service.notifications.add(Notification::of_notice(*user, id, notice.clone()));
-    let adds: Vec<_> = recipients.iter().map(add).collect();
-    stream::iter(adds).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    let shown = Shown::of_notice(id, notice);
-    let live = |user: &UserId| LiveEvent::Notification { user_id: *user, shown: shown.clone() };
-    service.fanout.publish(recipients.iter().map(live).collect());
-    Ok(())
+    begun_within: Duration,
+) -> Result<usize, StoreError> {
+    let (began, mut waiting) = (Instant::now(), users.iter());
+    let (mut under_way, mut count) = (FuturesOrdered::new(), 0);
+    loop {
+        let nobody_yet = count == 0 && under_way.is_empty();
+        while under_way.len() < AT_ONCE && (nobody_yet || began.elapsed() < begun_within) {
+            let Some((user, _)) = waiting.next() else { break };
+            under_way.push_back(tell(service, *user, id, notice));
+        }
+        match under_way.next().await {
+            None => return Ok(count),
+            Some(Ok(())) => count += 1,
+            Some(Err(error)) if count == 0 => return Err(error),
+            Some(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, told = count, "a notice goes no further with this request");
+                return Ok(count);
+            }
+        }
+    }
 }
 
-/// Pushes to their devices. It is best effort: what fails here is in the list.
-async fn push_all(service: Arc<NotificationService>, recipients: Vec<UserId>, id: MessageId, notice: Notice) {
-    let pushes: Vec<_> = recipients.into_iter().map(|user| push(&service, user, id, &notice)).collect();
-    let mut pushed = stream::iter(pushes).buffer_unordered(AT_ONCE);
-    while let Some(pushed) = pushed.next().await {
-        if let Err(error) = pushed {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the devices of a user get no push of a notice");
+/// Puts it into a user's list, onto open sockets, whose users find it in the list then, and onto devices.
+async fn tell(service: &NotificationService, user: UserId, id: MessageId, notice: &Notice) -> Result<(), StoreError> {
+    service.notifications.add(Notification::of_notice(user, id, notice.clone())).await?;
+    service.fanout.publish(vec![LiveEvent::Notification { user_id: user, shown: Shown::of_notice(id, notice) }]);
+    match push(service, user, id, notice).await {
+        // However often it is tried: others are not to wait for that.
+        Err(error @ StoreError::Unreadable(_)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, %user, "the devices of a user get no push of a notice");
+            Ok(())
         }
+        pushed => pushed,
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
-    ids::UserId,
+    ids::{MessageId, UserId},
     reindex::{Reindex, ReindexEnd, ReindexFailure},
     time::Timestamp,
 };
@@ -34,6 +34,9 @@ pub(crate) enum ReindexState {
     Running,
     /// The index was made anew.
     Done,
+    /// The index was made anew, but for messages that can't be read: their key is missing or they are damaged. They are not
+    /// found; see `messages_skipped`.
+    Incomplete,
     /// It did not come through; the index goes on as it was.
     Failed,
 }
@@ -58,6 +61,12 @@ pub(crate) struct ReindexRun {
     messages_done: u64,
     /// About how many there are; `null` until that is known.
     messages_total: Option<u64>,
+    /// Messages that can't be read and are not found any more, as of the end: put back keys that are missing and start
+    /// another rebuild. What is damaged stays as it is.
+    messages_skipped: u64,
+    /// The ids of the first of them, at most 10. The log of the process that was at it tells why.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    first_skipped: Vec<MessageId>,
     /// When it ended; `null` until then.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
@@ -69,12 +78,15 @@ pub(crate) struct ReindexRun {
 impl From<Reindex> for ReindexRun {
     fn from(run: Reindex) -> Self {
         let Reindex { id, started_at, started_by, attempts, done, total, end } = run;
-        let state = match end {
+        let state = match &end {
             None if attempts == 0 => ReindexState::Waiting,
             None => ReindexState::Running,
-            Some(ReindexEnd { failure: None, .. }) => ReindexState::Done,
             Some(ReindexEnd { failure: Some(_), .. }) => ReindexState::Failed,
+            Some(ReindexEnd { skipped, .. }) if skipped.count > 0 => ReindexState::Incomplete,
+            Some(_) => ReindexState::Done,
         };
+        let (ended_at, failure) = (end.as_ref().map(|end| end.at), end.as_ref().and_then(|end| end.failure));
+        let skipped = end.map(|end| end.skipped).unwrap_or_default();
         Self {
             reindex_id: id,
             state,
@@ -83,8 +95,10 @@ impl From<Reindex> for ReindexRun {
             attempts,
             messages_done: done,
             messages_total: total,
-            ended_at: end.map(|end| end.at),
-            failure: end.and_then(|end| end.failure).map(ReindexFailure::as_str),
+            messages_skipped: skipped.count,
+            first_skipped: skipped.first,
+            ended_at,
+            failure: failure.map(ReindexFailure::as_str),
         }
     }
 }
@@ -160,18 +174,23 @@ async fn status(reindexer: &Reindexer) -> Result<ReindexAnswer, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_domain::reindex::Skipped;
+
     use super::*;
 
     #[test]
     fn the_state_is_told_from_attempts_and_end() {
         let new = Reindex::now(None);
         let running = Reindex { attempts: 2, done: 7, total: Some(9), ..new.clone() };
-        let end = |failure| Some(ReindexEnd { at: Timestamp::now(), failure });
+        let end = |failure| Some(ReindexEnd { at: Timestamp::now(), failure, skipped: Skipped::default() });
+        let unread = Skipped { count: 11, first: vec![MessageId(Uuid::nil())] };
+        let unread = Reindex { end: end(None).map(|end| ReindexEnd { skipped: unread, ..end }), ..running.clone() };
         let failed = Reindex { end: end(Some(ReindexFailure::Interrupted)), ..running.clone() };
         for (run, state, failure) in [
             (new, ReindexState::Waiting, None),
             (Reindex { end: end(None), ..running.clone() }, ReindexState::Done, None),
             (running, ReindexState::Running, None),
+            (unread, ReindexState::Incomplete, None),
             (failed, ReindexState::Failed, Some("interrupted")),
         ] {
             let told = ReindexRun::from(run);

@@ -11,8 +11,8 @@ use sentinel_domain::{
     outbox::{Change, PlatformEvent},
     place::{NotVisible, is_settling},
     ports::{
-        ChatStore, DocumentSource, EventHandler, HandlerError, Removal, SearchDocument, SearchEntry, SearchIndex,
-        StoreError, Version,
+        ChatStore, DocumentSource, EventHandler, HandlerError, MessageScan, Removal, Scanned, SearchDocument,
+        SearchEntry, SearchIndex, StoreError, Version,
     },
     search::SearchKeys,
     time::Timestamp,
@@ -28,6 +28,7 @@ pub struct Indexer {
     chats: Arc<dyn ChatStore>,
     index: Arc<dyn SearchIndex>,
     pub(crate) terms: IndexTerms,
+    scan: Option<Arc<dyn MessageScan>>,
 }
 
 /// What an event means for the index.
@@ -40,7 +41,13 @@ impl Indexer {
     /// An indexer that reads from `chats` and writes to `index`.
     pub fn new(chats: Arc<dyn ChatStore>, index: Arc<dyn SearchIndex>, keys: Arc<SearchKeys>) -> Self {
         let terms = IndexTerms::new(index.clone(), keys);
-        Self { chats, index, terms }
+        Self { chats, index, terms, scan: None }
+    }
+
+    /// The same, with what tells a rebuild of messages that the index lacks.
+    #[must_use]
+    pub fn with_scan(self, scan: Arc<dyn MessageScan>) -> Self {
+        Self { scan: Some(scan), ..self }
     }
 
     async fn apply(&self, events: &[PlatformEvent], now: Timestamp) -> Result<(), StoreError> {
@@ -146,5 +153,21 @@ impl DocumentSource for Indexer {
             Ok(_) | Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn entries(&self, after: Option<SearchEntry>, limit: usize) -> Result<Vec<SearchEntry>, StoreError> {
+        let Some(scan) = &self.scan else { return Ok(Vec::new()) };
+        let after = after.map(|SearchEntry { message_id, chat_id, member, .. }| Scanned {
+            chat_id,
+            message_id,
+            sender_id: member,
+        });
+        let entry = |Scanned { chat_id, message_id, sender_id }: Scanned| SearchEntry {
+            message_id,
+            chat_id,
+            member: sender_id,
+            version: Version::of(message_id.into()),
+        };
+        Ok(scan.scan(after, limit).await?.into_iter().map(entry).collect())
     }
 }

@@ -13,7 +13,7 @@ mod terms;
 pub use self::{
     http::{openapi, router},
     indexer::Indexer,
-    reindex::{ReindexError, Reindexer},
+    reindex::{ReindexError, Reindexed, Reindexer},
     service::SearchService,
     terms::Freshness,
 };

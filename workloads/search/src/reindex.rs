@@ -13,7 +13,7 @@ use sentinel_domain::{
     config::SearchMode,
     ids::UserId,
     ports::{IndexRebuild, RebuildProgress, ReindexStore, StoreError},
-    reindex::{REINDEX_ATTEMPTS, REINDEX_LEASE_SECONDS, Reindex, ReindexAttempt, ReindexEnd, ReindexFailure},
+    reindex::{REINDEX_ATTEMPTS, REINDEX_LEASE_SECONDS, Reindex, ReindexAttempt, ReindexEnd, ReindexFailure, Skipped},
     time::Timestamp,
 };
 use tokio::sync::Notify;
@@ -43,6 +43,15 @@ pub(crate) struct ReindexStatus {
     pub mode: SearchMode,
     pub freshness: Freshness,
     pub last: Option<Reindex>,
+}
+
+/// An index that was made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reindexed {
+    /// How many messages were made anew.
+    pub messages: u64,
+    /// Messages that can't be read and so are not found.
+    pub skipped: Skipped,
 }
 
 /// How a rebuild by the command line went wrong.
@@ -116,6 +125,8 @@ impl Reindexer {
                 tracing::info!("the search index has terms of an older key or of another search mode and is made anew");
             }
             (Freshness::Unreadable, Some(advice)) => tracing::error!("{advice}"),
+            // Nearly always one that is running.
+            (Freshness::HalfMade, Some(advice)) => tracing::info!("{advice}"),
             (_, Some(advice)) => tracing::warn!("{advice}"),
             (_, None) => tracing::info!("all terms of the search index are of the newest key and of the mode in use"),
         }
@@ -137,9 +148,9 @@ impl Reindexer {
         Ok(begun)
     }
 
-    /// Makes the index anew in this process, as a command; gives the number of messages. Another rebuild is waited for
-    /// first. `waits` is called once when it is.
-    pub async fn run_now(&self, waits: impl FnOnce()) -> Result<u64, ReindexError> {
+    /// Makes the index anew in this process, as a command. Another rebuild is waited for first. `waits` is called once when
+    /// it is.
+    pub async fn run_now(&self, waits: impl FnOnce()) -> Result<Reindexed, ReindexError> {
         let mut waits = Some(waits);
         loop {
             let new = Reindex { attempts: 1, ..Reindex::now(None) };
@@ -159,10 +170,11 @@ impl Reindexer {
     }
 
     /// Does a rebuild that this process has taken, and notes how it ended.
-    async fn run(&self, run: &Reindex) -> Result<u64, ReindexError> {
+    async fn run(&self, run: &Reindex) -> Result<Reindexed, ReindexError> {
         let attempt = run.attempt();
         if run.attempts > REINDEX_ATTEMPTS {
-            let end = ReindexEnd { at: Timestamp::now(), failure: Some(ReindexFailure::Interrupted) };
+            let failure = Some(ReindexFailure::Interrupted);
+            let end = ReindexEnd { at: Timestamp::now(), failure, skipped: Skipped::default() };
             self.runs.end_reindex(attempt, 0, end).await?;
             return Err(ReindexError::GivenUp);
         }
@@ -177,11 +189,21 @@ impl Reindexer {
             return Err(ReindexError::TakenOver);
         }
         let failure = rebuilt.as_ref().err().map(|_| ReindexFailure::StoreUnavailable);
-        let end = ReindexEnd { at: Timestamp::now(), failure };
+        let skipped = progress.skipped();
+        let end = ReindexEnd { at: Timestamp::now(), failure, skipped: skipped.clone() };
         self.runs.end_reindex(attempt, progress.done(), end).await?;
-        let count = rebuilt?;
-        tracing::info!(id = %run.id, count, "the search index was made anew");
-        Ok(count)
+        let messages = rebuilt?;
+        tracing::info!(id = %run.id, count = messages, "the search index was made anew");
+        if skipped.count > 0 {
+            tracing::warn!(
+                id = %run.id,
+                skipped = skipped.count,
+                first = skipped.named(),
+                "messages that can't be read are not in the search index: see above why, put back keys that are missing, and \
+                 make it anew"
+            );
+        }
+        Ok(Reindexed { messages, skipped })
     }
 
     /// Says that this process is at it; ends when another one has it.

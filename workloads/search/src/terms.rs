@@ -22,6 +22,8 @@ pub enum Freshness {
     Current,
     /// Some terms are of an older key or of the other mode. They are found all the same; a rebuild makes them anew.
     Outdated,
+    /// A rebuild has begun and is not through. All is found meanwhile.
+    HalfMade,
     /// Some terms are of a key that is not in the keys folder: what has them can't be found.
     Unreadable,
 }
@@ -34,6 +36,10 @@ impl Freshness {
             Self::Outdated => Some(
                 "the search index has terms of an older key or of another search mode, which are still found; make it \
                  anew (POST /admin/reindex or `sentinel reindex`) before you take the old key away",
+            ),
+            Self::HalfMade => Some(
+                "a rebuild of the search index has begun and is not through; when none is running, start another (POST \
+                 /admin/reindex or `sentinel reindex`), which goes on with it",
             ),
             Self::Unreadable => Some(
                 "the search index has terms of a key that is not in the keys folder, so searches are refused; put the \
@@ -98,7 +104,11 @@ impl IndexTerms {
 
     /// How far the index is what the configuration wants, as of now.
     pub(crate) async fn freshness(&self) -> Result<Freshness, StoreError> {
-        Ok(self.judge(&self.look().await?))
+        let freshness = self.judge(&self.look().await?);
+        if freshness == Freshness::Current && self.index.is_half_made().await? {
+            return Ok(Freshness::HalfMade);
+        }
+        Ok(freshness)
     }
 
     fn judge(&self, marks: &[Mark]) -> Freshness {

@@ -12,7 +12,7 @@ use sentinel_domain::{
     config::SearchMode,
     ids::{ChatId, UserId},
     ports::{AdministrationStore, ReindexStore, SearchIndex},
-    reindex::{REINDEX_ATTEMPTS, Reindex, ReindexFailure},
+    reindex::{REINDEX_ATTEMPTS, Reindex, ReindexFailure, Skipped},
     search::{Mark, SearchKeys, Term},
     time::Timestamp,
 };
@@ -122,6 +122,54 @@ async fn a_rebuild_that_fails_is_told_and_may_begin_again() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_broke_off_is_told_until_another_is_through() {
+    let platform = Platform::new();
+    let root = platform.admin("root").await;
+    *platform.index.half_made.lock().unwrap() = true;
+    let (_, told) = platform.get(&root, "/admin/reindex").await;
+    assert_eq!(told["needed"], true, "{told}");
+    assert!(told["advice"].as_str().unwrap().contains("is not through"), "{told}");
+    *platform.index.half_made.lock().unwrap() = false;
+    assert_eq!(platform.get(&root, "/admin/reindex").await.1["needed"], false);
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_on_after_messages_that_can_not_be_read_and_says_so() {
+    let platform = Platform::new();
+    let (ann, bob, chat) = pair(&platform).await;
+    let root = platform.admin("root").await;
+    let mut said = Vec::new();
+    for text in ["one fish", "two fish", "red fish"] {
+        said.push(platform.say(chat, &ann, text).await);
+    }
+    *platform.index.unread.lock().unwrap() = vec![said[1]];
+    let work = work(&platform);
+    assert_eq!(platform.ask("POST", Some(&root), "/admin/reindex").await.0, 202);
+    let told = until(&platform, &root, "incomplete").await;
+    let last = &told["last"];
+    let expected = (&json!(2), &json!(1), &json!([said[1]]), &Value::Null);
+    let counts = (&last["messages_done"], &last["messages_skipped"], &last["first_skipped"], &last["failure"]);
+    assert_eq!(counts, expected, "{told}");
+    assert_eq!(platform.texts(&bob, "q=fish").await, ["red fish", "one fish"]);
+    // The next one begins without what the last one left out.
+    platform.index.unread.lock().unwrap().clear();
+    assert_eq!(platform.ask("POST", Some(&root), "/admin/reindex").await.0, 202);
+    let done = until(&platform, &root, "done").await;
+    assert_eq!((&done["last"]["messages_skipped"], &done["last"]["first_skipped"]), (&json!(0), &json!([])), "{done}");
+    work.abort();
+}
+
+#[tokio::test]
+async fn the_command_line_is_told_what_was_left_out() {
+    let platform = Platform::new();
+    let (ann, _, chat) = pair(&platform).await;
+    let (first, _) = (platform.say(chat, &ann, "one").await, platform.say(chat, &ann, "two").await);
+    *platform.index.unread.lock().unwrap() = vec![first];
+    let command = another(&platform, SearchKeys::new(&platform.keyring)).run_now(|| ()).await.unwrap();
+    assert_eq!((command.messages, command.skipped), (1, Skipped { count: 1, first: vec![first] }));
+}
+
+#[tokio::test]
 async fn a_rebuild_goes_on_in_another_process_and_is_given_up_in_the_end() {
     let platform = Platform::new();
     let (ann, _, chat) = pair(&platform).await;
@@ -165,7 +213,8 @@ async fn the_command_line_waits_for_another_rebuild_and_does_its_own() {
     let command = tokio::spawn(async move { command.run_now(move || waits.send(()).unwrap()).await });
     tokio::time::timeout(PATIENCE, waited).await.unwrap().unwrap();
     drop(hold);
-    assert_eq!(tokio::time::timeout(PATIENCE, command).await.unwrap().unwrap().unwrap(), 1);
+    let reindexed = tokio::time::timeout(PATIENCE, command).await.unwrap().unwrap().unwrap();
+    assert_eq!((reindexed.messages, reindexed.skipped.count), (1, 0));
     let (_, after) = platform.get(&root, "/admin/reindex").await;
     assert_ne!(after["last"]["reindex_id"], running["last"]["reindex_id"]);
     assert_eq!((&after["last"]["state"], &after["last"]["started_by"]), (&json!("done"), &Value::Null), "{after}");

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +30,8 @@ pub enum Command {
     Migrate(StoresCommand),
     /// Look whether the stores of profile Distributed can be used, and tell their versions
     CheckStores(StoresCommand),
-    /// Build the search index anew, while the server runs or when it is stopped
+    /// Build the search index anew, while the server runs or when it is stopped; exits with 3 when it had to leave out messages
+    /// that can't be read
     Reindex(Installation),
     /// Manage keys
     #[command(subcommand)]
@@ -118,8 +120,8 @@ pub struct Standalone {
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     drain: u16,
     /// Seconds after which messages are gone; they are kept when left out
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    message_retention: Option<u32>,
+    #[arg(long, value_name = "SECONDS")]
+    message_retention: Option<NonZeroU32>,
 }
 
 /// Named sets of limits.
@@ -216,6 +218,11 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// Whether only the folder is known, and not how a server is configured.
+    pub fn is_folder(&self) -> bool {
+        self.config.is_none()
+    }
+
     /// The configuration that tells where data and keys are.
     pub fn config(&self) -> anyhow::Result<PlatformConfig> {
         match (&self.config, &self.data) {

@@ -36,7 +36,7 @@ use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, Reindexer, SearchService};
+use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
@@ -253,7 +253,7 @@ impl Process<'_> {
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
         self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
-        self.spawn(expired::drop_messages(self.cassandra.clone(), self.config.retention.messages()));
+        self.spawn(expired::drop_messages(self.cassandra.clone()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
@@ -293,8 +293,10 @@ impl Process<'_> {
         let keys = Arc::new(SearchKeys::of(self.config.search.mode, keyring));
         let service =
             SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
-        self.spawn(expired::forget(index.clone(), self.config.retention.messages()));
-        let indexer = Arc::new(Indexer::new(self.chats.clone(), index.clone(), keys));
+        let cassandra = self.cassandra.clone();
+        self.spawn(expired::forget(index.clone(), move || cassandra.horizon()));
+        let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);
+        let indexer = Arc::new(indexer.with_scan(Arc::new(self.cassandra.clone())));
         self.consume(SEARCH_GROUP, indexer.clone());
         // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
         let room = index.room();
@@ -362,17 +364,17 @@ pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyh
     Ok(count)
 }
 
-/// Writes the search index anew from the messages, beside the one in use, and swaps them; returns how many messages it
-/// has. Searches and sends go on meanwhile.
-pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<u64> {
+/// Writes the search index anew from the messages, beside the one in use, and swaps them. Searches and sends go on meanwhile.
+pub async fn reindex(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<Reindexed> {
     let (postgres, cassandra, keyring) = chats(config, stores).await?;
     let index = Elasticsearch::connect(&stores.elasticsearch).await?;
     let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
-    let source = Arc::new(Indexer::new(Arc::new(cassandra), Arc::new(index.clone()), keys));
+    let source = Indexer::new(Arc::new(cassandra.clone()), Arc::new(index.clone()), keys);
+    let source = Arc::new(source.with_scan(Arc::new(cassandra)));
     let reindexer = Reindexer::new(Arc::new(postgres.clone()), Arc::new(index), source, false);
-    let count = reindexer.run_now(waits_for_another).await?;
+    let reindexed = reindexer.run_now(waits_for_another).await?;
     postgres.close().await;
-    Ok(count)
+    Ok(reindexed)
 }
 
 /// The accounts, for a command beside the services.

@@ -16,19 +16,19 @@ use sentinel_adapters::{
 };
 use sentinel_domain::{
     clock::HybridClock,
-    config::PlatformConfig,
+    config::{PlatformConfig, SearchMode},
     event::{Fanout, Nobody},
     findings::{self, Findings},
     keyring::Keyring,
-    ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SessionStore},
-    search::SearchKeys,
+    ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
+    search::{Mark, SearchKeys},
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, Reindexer, SearchService};
+use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -144,7 +144,8 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
     let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
     work.spawn(consumer.run(indexer.clone(), stop.clone()));
-    work.spawn(until(stop.clone(), expired::forget(index.clone(), config.retention.messages())));
+    let messages = store.clone();
+    work.spawn(until(stop.clone(), expired::forget(index.clone(), move || messages.horizon())));
     let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
     // After a change of keys or of the mode, it makes the index anew by itself.
     let reindexer = Arc::new(Reindexer::new(Arc::new(store.clone()), rebuild, indexer, true));
@@ -278,19 +279,36 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()> + Send) {
     }
 }
 
-/// Writes the search index anew from the messages as they are now; returns their number. A server may run meanwhile.
-pub async fn reindex(config: &PlatformConfig) -> anyhow::Result<u64> {
+/// Writes the search index anew from the messages as they are now. A server may run meanwhile. `by_folder`: the configuration is
+/// made from a folder's name and may not be the server's.
+pub async fn reindex(config: &PlatformConfig, by_folder: bool) -> anyhow::Result<Reindexed> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(config, keyring.clone(), Arc::new(Nobody))?;
     let search = open_search(&config.data_dir)?;
+    if by_folder {
+        check_mode(&search, config.search.mode).await?;
+    }
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
     let keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let source = Arc::new(Indexer::new(chats, Arc::new(search.clone()), keys));
     let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
-    let count = Reindexer::new(Arc::new(store.clone()), rebuild, source, false).run_now(waits_for_another).await?;
+    let reindexer = Reindexer::new(Arc::new(store.clone()), rebuild, source, false);
+    let reindexed = reindexer.run_now(waits_for_another).await?;
     search.close();
     store.close();
-    Ok(count)
+    Ok(reindexed)
+}
+
+/// Refuses an index of which some is written in another mode: a server with a configuration of its own did that.
+async fn check_mode(search: &SearchDatabase, mode: SearchMode) -> anyhow::Result<()> {
+    let marks = search.marks().await?.unwrap_or_default();
+    let plain = mode == SearchMode::Plaintext;
+    anyhow::ensure!(
+        marks.iter().all(|mark| (*mark == Mark::PLAIN) == plain),
+        "the search index was written in another search mode than that of `standalone`; give the server's configuration: \
+         `sentinel reindex --config FILE`"
+    );
+    Ok(())
 }
 
 /// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
@@ -311,6 +329,21 @@ pub fn administered(config: &PlatformConfig) -> anyhow::Result<Sqlite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_index_of_another_mode_is_not_made_anew_by_the_folder_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let search = open_search(folder.path()).unwrap();
+        let blind = Mark([1; 8]);
+        for mode in [SearchMode::Blind, SearchMode::Plaintext] {
+            check_mode(&search, mode).await.unwrap();
+        }
+        search.add_marks(vec![blind]).await.unwrap();
+        check_mode(&search, SearchMode::Blind).await.unwrap();
+        search.add_marks(vec![Mark::PLAIN]).await.unwrap();
+        let refused = check_mode(&search, SearchMode::Blind).await.unwrap_err().to_string();
+        assert!(refused.contains("--config FILE"), "{refused}");
+    }
 
     #[tokio::test]
     async fn one_server_has_a_folder_at_a_time() {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sentinel_adapters::cassandra::{Cassandra, Dropped};
-use sentinel_domain::{ports::SearchIndex, retention::MessageRetention, time::Timestamp};
+use sentinel_domain::{ports::SearchIndex, retention::Horizon};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often the search index forgets.
@@ -12,16 +12,16 @@ const FORGOTTEN_EVERY: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is time to drop something.
 const LOOKED_EVERY: Duration = Duration::from_mins(10);
 
-/// Has the search index forget what is too old, again and again; any number of processes may. Ends when it is dropped, or at
-/// once when nothing gets too old.
-pub async fn forget(index: Arc<dyn SearchIndex>, retention: MessageRetention) {
-    if retention == MessageRetention::FOREVER {
-        return;
-    }
+/// Has the search index forget what is too old, again and again; any number of processes may. Ends when it is dropped.
+pub async fn forget(index: Arc<dyn SearchIndex>, horizon: impl Fn() -> Horizon) {
     let mut ticks = every(FORGOTTEN_EVERY);
     loop {
         ticks.tick().await;
-        match index.forget_up_to(retention.horizon(Timestamp::now()).id()).await {
+        let horizon = horizon();
+        if horizon == Horizon::NONE {
+            continue;
+        }
+        match index.forget_up_to(horizon.id()).await {
             Ok(0) => {}
             Ok(forgotten) => tracing::info!(forgotten, "the search index has forgotten what is too old"),
             Err(error) => {
@@ -33,11 +33,8 @@ pub async fn forget(index: Arc<dyn SearchIndex>, retention: MessageRetention) {
 }
 
 /// Drops messages and files that are too old, again and again: of all processes that do this, one every six hours. Ends when
-/// it is dropped, or at once when nothing gets too old.
-pub async fn drop_messages(cassandra: Cassandra, retention: MessageRetention) {
-    if retention == MessageRetention::FOREVER {
-        return;
-    }
+/// it is dropped.
+pub async fn drop_messages(cassandra: Cassandra) {
     let mut ticks = every(LOOKED_EVERY);
     loop {
         ticks.tick().await;

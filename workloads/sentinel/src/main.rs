@@ -20,19 +20,23 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
 use sentinel_domain::config::{PlatformConfig, StoresConfig};
+use sentinel_search::Reindexed;
 
-use crate::arguments::{AdminCommand, Arguments, Command, KeysCommand, Role};
+use crate::arguments::{AdminCommand, Arguments, Command, Installation, KeysCommand, Role};
 
 // Password hashing takes 19 MiB at a time on changing threads, which the system's allocator keeps for each of them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code of a rebuild of the search index that left out messages.
+const SOME_SKIPPED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Every TLS user of the process takes its cryptography from here; a second call is the only failure.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sentinel: {error:#}");
             ExitCode::FAILURE
@@ -40,8 +44,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let done: anyhow::Result<()> = match arguments.command {
         Command::Serve(serve) => {
             logging::start_json();
             let config = serve.config.read()?;
@@ -67,19 +71,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let stores = shared_stores(&config)?;
             runtime()?.block_on(inspect::before(stores, command.report.as_deref(), async || Ok(())))
         }
-        Command::Reindex(installation) => {
-            logging::start_plain();
-            let config = installation.config()?;
-            let rebuilt = async {
-                match &config.stores {
-                    Some(stores) => Box::pin(distributed::reindex(&config, stores)).await,
-                    None => embedded::reindex(&config).await,
-                }
-            };
-            let count = runtime()?.block_on(rebuilt).context("building the search index anew")?;
-            println!("{count} messages indexed anew");
-            Ok(())
-        }
+        Command::Reindex(installation) => return reindex(&installation),
         Command::Keys(KeysCommand::Rotate(rotate)) => {
             logging::start_plain();
             let config = rotate.config()?;
@@ -112,7 +104,32 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&describe::asyncapi())?);
             Ok(())
         }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Makes the search index anew; what it left out is said, and is an exit code of its own.
+fn reindex(installation: &Installation) -> anyhow::Result<ExitCode> {
+    logging::start_plain();
+    let config = installation.config()?;
+    let rebuilt = async {
+        match &config.stores {
+            Some(stores) => Box::pin(distributed::reindex(&config, stores)).await,
+            None => embedded::reindex(&config, installation.is_folder()).await,
+        }
+    };
+    let Reindexed { messages, skipped } = runtime()?.block_on(rebuilt).context("building the search index anew")?;
+    println!("{messages} messages indexed anew");
+    if skipped.count == 0 {
+        return Ok(ExitCode::SUCCESS);
     }
+    eprintln!(
+        "sentinel: {} messages can't be read and are not found any more; put back keys that are missing and run this again. \
+         The first: {}",
+        skipped.count,
+        skipped.named()
+    );
+    Ok(ExitCode::from(SOME_SKIPPED))
 }
 
 fn shared_stores(config: &PlatformConfig) -> anyhow::Result<&StoresConfig> {

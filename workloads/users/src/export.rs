@@ -104,7 +104,7 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
     Ok(())
 }
 
-/// Writes what the user has uploaded; returns how many files there were.
+/// Writes what the user has uploaded and still has; returns how many files there were.
 async fn write_media(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<u64, ExportError> {
     let (mut written, mut after) = (0, None);
     loop {
@@ -113,8 +113,10 @@ async fn write_media(users: &Users, user: UserId, chunks: &mut Chunks) -> Result
         after = Some(last.id);
         let mut lines = Vec::new();
         for media in &page {
-            lines.append(&mut line(&Record::media(media))?);
-            written += 1;
+            if media.is_kept(!users.media.chats_of(media.id).await?.is_empty(), Timestamp::now()) {
+                lines.append(&mut line(&Record::media(media))?);
+                written += 1;
+            }
         }
         chunks.send(Ok(lines.into())).await?;
     }

@@ -104,6 +104,8 @@ impl Shared {
         let id = place.message_id();
         let sender = sending.draft.sender_id;
         let client = sending.draft.client_message_id.clone();
+        // Before others wait for this attempt: they know how long it takes after that.
+        self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.now).await?;
         if let Some(client) = &client {
             let verdict = self.compete(sender, client, sending.known.chat.id, id).await?;
             if verdict != Verdict::Write {
@@ -112,7 +114,7 @@ impl Shared {
             }
         }
         let message = sending.draft.clone().into_message(id);
-        let mut writes = self.message_writes(&sending.known, &message)?;
+        let mut writes = self.message_writes(&sending.known, &message, sending.now)?;
         if let Some(client) = &client {
             for attempt in stale {
                 let chat = self.known(attempt.chat).await?.chat;
@@ -158,8 +160,9 @@ impl Shared {
             return Err(StoreError::unavailable(UsedElsewhere));
         }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
+        self.let_in(&draft.attachments, attempt.chat, now).await?;
         let place = self.order.take(attempt.chat, now);
-        self.put(&self.message_writes(&known, &draft.into_message(attempt.message))?).await?;
+        self.put(&self.message_writes(&known, &draft.into_message(attempt.message), now)?).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
@@ -181,8 +184,8 @@ impl Shared {
         Ok(self.message_row(&known, attempt.message).await?.map(|row| row.message))
     }
 
-    /// Everything that a message is: its row, both inboxes, the lists, the outbox, and the mark under its client id.
-    fn message_writes(&self, known: &KnownChat, message: &Message) -> Result<Writes, StoreError> {
+    /// Everything that a message is: its row, both inboxes, the lists, its files, the outbox, and the mark under its client id.
+    fn message_writes(&self, known: &KnownChat, message: &Message, now: Timestamp) -> Result<Writes, StoreError> {
         let chat = &known.chat;
         let key = self.key(known)?;
         let sealed = content::seal(&key, chat, message.id, 0, &message.text, &message.attachments)
@@ -208,6 +211,7 @@ impl Shared {
             writes.add(&self.statements.set_activity, (at, message.id.0, member.0, chat.id.0));
         }
         writes.add(&self.statements.set_newest, (at, message.id.0, chat.id.0));
+        self.add_attached(&mut writes, message, now);
         let change = Change::Written { message_id: message.id, sender_id: message.sender_id };
         self.add_outbox(&mut writes, chat, message.id.into(), &change);
         if let Some(client) = &message.client_message_id {

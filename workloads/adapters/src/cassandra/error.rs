@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use scylla::errors::{ExecutionError, NewSessionError, PrepareError};
-use sentinel_domain::keyring::KeyError;
+use sentinel_domain::{keyring::KeyError, ports::StoreError};
 
 use crate::credentials::CredentialsError;
 
@@ -99,6 +99,9 @@ pub enum CassandraError {
     /// An answer that is none.
     #[error("cassandra gave an answer that can't be understood")]
     Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What messages are too old can't be read.
+    #[error("cassandra does not say which messages are too old")]
+    Horizon(#[source] StoreError),
     /// A key-encryption key that chats need is missing or is another one.
     #[error("the chats in keyspace `{keyspace}` can't be decrypted with the given keys")]
     Keys {

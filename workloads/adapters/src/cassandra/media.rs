@@ -1,27 +1,37 @@
 //! What is known of uploaded files. What decides over a file is written by light-weight transactions: of completing and
 //! condemning it at the same time, one comes first.
+//!
+//! A message's files get into its chat twice: before it is written, with rows that end by themselves, so that nobody sees the
+//! message and not the files; and in the batch that writes it, for as long as it is kept. What is left of a send that came to
+//! nothing ends, and the file is looked at after that.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
+use futures::{future::try_join_all, try_join};
 use scylla::{DeserializeRow, value::MaybeUnset};
 use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, UNUSED_SECONDS, Usage},
+    message::Message,
     ports::{MediaStore, StoreError},
     retention::Horizon,
     time::Timestamp,
 };
 use uuid::Uuid;
 
-use super::{Cassandra, Shared};
+use super::{Cassandra, Shared, batch::Writes, history::row_limit, times::write_time};
 
 const HOUR_MILLIS: i64 = 3600 * 1000;
 const MICROS: i64 = 1000;
 /// When to look at a file that is about to lose a chat or its owner: noted before, so that an interruption leaves it to be
 /// looked at, and not at once, so that nobody looks and settles it before that.
-const SOON_SECONDS: i64 = 60;
+pub(super) const SOON_SECONDS: i64 = 60;
+/// How long a file is in a chat for a message that is about to be written, in seconds: a day. A send ends within seconds, but
+/// what a node has taken of its batch may be written when the node is back.
+const SENDING_SECONDS: i32 = 24 * 3600;
+/// How long after that the file is looked at, at the earliest: clocks differ, and who saw the file there sends it within that.
+const SENT_BY_SECONDS: i64 = 3600;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
 const LOOKED_BACK: i64 = 14 * 24;
 /// Hours for which something may still become due that lie in the past: clocks differ.
@@ -83,6 +93,11 @@ fn first_sent_by(id: MediaId) -> Timestamp {
     MessageId(id.0).timestamp().plus_seconds(UNUSED_SECONDS)
 }
 
+/// The hour since 1970 of a moment.
+fn hour_of(at: Timestamp) -> i64 {
+    at.0.div_euclid(HOUR_MILLIS)
+}
+
 /// The write time of what is written now.
 pub(super) fn micros(now: Timestamp) -> i64 {
     now.0.saturating_mul(MICROS)
@@ -120,30 +135,29 @@ impl MediaStore for Cassandra {
         }
     }
 
-    async fn attach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
-        let (shared, at) = (&self.shared, micros(Timestamp::now()));
-        // The chat's lists first: what is in them only is harmless.
-        shared.write(&shared.statements.insert_attached, (chat.0, id.0, now.0, at)).await?;
-        shared.write(&shared.statements.insert_chat_media, (chat.0, id.0, at)).await?;
-        shared.write(&shared.statements.attach_media, (id.0, chat.0, at)).await
-    }
-
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
         let horizon = self.shared.horizon();
-        let rows = self.shared.listed_chats_of(id).await?;
-        if horizon == Horizon::NONE {
-            return Ok(rows);
+        let (mut chats, sending) = try_join!(self.shared.listed_chats_of(id), self.shared.sending(id))?;
+        if horizon != Horizon::NONE {
+            let kept = chats.into_iter().map(|chat| self.shared.keeps_attached(id, chat, horizon));
+            chats = try_join_all(kept).await?.into_iter().flatten().collect();
         }
-        let kept = rows.into_iter().map(|chat| self.shared.keeps_attached(id, chat, horizon));
-        Ok(try_join_all(kept).await?.into_iter().flatten().collect())
+        chats.extend(sending.into_iter().filter(|(_, at)| horizon.keeps_since(*at)).map(|(chat, _)| chat));
+        chats.sort_unstable();
+        chats.dedup();
+        Ok(chats)
     }
 
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
-        if !self.shared.listed_chats_of(id).await?.contains(&chat) {
+        let shared = &self.shared;
+        let (listed, sending) = try_join!(shared.listed_chats_of(id), shared.sending(id))?;
+        if !listed.contains(&chat) && !sending.iter().any(|(other, _)| *other == chat) {
             return Ok(());
         }
-        self.shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
-        self.shared.take_away(id, chat, micros(Timestamp::now())).await
+        shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
+        // The message gave it the time of its id, which the clock here may be behind.
+        let written = shared.attached(id, chat).await?.map_or(0, |(_, written)| written);
+        shared.take_away(id, chat, micros(Timestamp::now()).max(written)).await
     }
 
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
@@ -180,20 +194,28 @@ impl MediaStore for Cassandra {
         Ok(())
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let last = now.0.div_euclid(HOUR_MILLIS);
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let last = hour_of(now);
         let from = &self.shared.due_from.0;
-        let first = from.load(Ordering::Relaxed).max(last - LOOKED_BACK);
-        let (mut found, mut all_empty) = (Vec::new(), true);
+        let mut first = from.load(Ordering::Relaxed).max(last - LOOKED_BACK);
+        if let Some(after) = after {
+            first = first.max(hour_of(after.at));
+        }
+        // Of what comes after others nobody knows whether those are gone.
+        let (mut found, mut all_empty) = (Vec::new(), after.is_none());
         for hour in first..=last {
-            let rows: Vec<(i64, Uuid)> = self.shared.rows(&self.shared.statements.media_due, (hour, now.0)).await?;
+            let (at, id) = match after.filter(|after| hour_of(after.at) == hour) {
+                Some(after) => (after.at.0, after.media.0),
+                None => (i64::MIN, Uuid::nil()),
+            };
+            let values = (hour, at, id, now.0, row_limit(limit - found.len()));
+            let rows: Vec<(i64, Uuid)> = self.shared.rows(&self.shared.statements.media_due, values).await?;
             all_empty &= rows.is_empty();
             if all_empty && hour < last - LATE_HOURS {
                 from.fetch_max(hour + 1, Ordering::Relaxed);
             }
             found.extend(rows.into_iter().map(|(at, id)| Due { at: Timestamp(at), media: MediaId(id) }));
             if found.len() >= limit {
-                found.truncate(limit);
                 break;
             }
         }
@@ -201,7 +223,7 @@ impl MediaStore for Cassandra {
     }
 
     async fn settle(&self, due: Due) -> Result<(), StoreError> {
-        let values = (micros(Timestamp::now()), due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0);
+        let values = (micros(Timestamp::now()), hour_of(due.at), due.at.0, due.media.0);
         self.shared.write(&self.shared.statements.delete_due, values).await
     }
 
@@ -211,6 +233,7 @@ impl MediaStore for Cassandra {
             self.shared.write(&self.shared.statements.delete_chat_media, (at, chat.0, id.0)).await?;
             self.shared.write(&self.shared.statements.delete_attached, (at, chat.0, id.0)).await?;
         }
+        self.shared.write(&self.shared.statements.delete_sending_of_media, (at, id.0)).await?;
         self.shared.write(&self.shared.statements.delete_media_chats, (at, id.0)).await?;
         self.shared.decide(&self.shared.statements.delete_media, (id.0,)).await.map(|_| ())
     }
@@ -218,11 +241,43 @@ impl MediaStore for Cassandra {
 
 impl Shared {
     async fn note_due(&self, due: Due) -> Result<(), StoreError> {
-        let values = (due.at.0.div_euclid(HOUR_MILLIS), due.at.0, due.media.0, micros(Timestamp::now()));
+        let values = (hour_of(due.at), due.at.0, due.media.0, micros(Timestamp::now()));
         self.write(&self.statements.insert_due, values).await
     }
 
-    /// The chats whose members may see a file, and those where all that shows it is too old.
+    /// Lets the members of a chat see the files of a message that is about to be written, for a day.
+    pub(super) async fn let_in(&self, files: &[MediaId], chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
+        let let_in = async |id: MediaId| {
+            let seen = Timestamp::now();
+            // First, so that whatever is let in is looked at when that has ended.
+            let ended = seen.plus_seconds(i64::from(SENDING_SECONDS) + SENT_BY_SECONDS);
+            self.note_due(Due { at: ended, media: id }).await?;
+            let values = (id.0, chat.0, now.0, micros(seen), SENDING_SECONDS);
+            self.write(&self.statements.insert_sending, values).await
+        };
+        try_join_all(files.iter().map(|id| let_in(*id))).await.map(drop)
+    }
+
+    /// Adds to a message that its files are in its chat. The time is the message's: written again, it brings nothing back that
+    /// was taken away since.
+    pub(super) fn add_attached(&self, writes: &mut Writes, message: &Message, now: Timestamp) {
+        let (chat, at) = (message.chat_id.0, write_time(message.id.0));
+        // Not before the message, whose clock may be ahead: as long as it is kept, so are its files.
+        let shown_at = message.id.timestamp().0.max(now.0);
+        for media in &message.attachments {
+            writes.add(&self.statements.insert_attached, (chat, media.0, shown_at, at));
+            writes.add(&self.statements.insert_chat_media, (chat, media.0, at));
+            writes.add(&self.statements.attach_media, (media.0, chat, at));
+        }
+    }
+
+    /// The chats where a message that shows a file is or was about to be written, and since when.
+    async fn sending(&self, id: MediaId) -> Result<Vec<(ChatId, Timestamp)>, StoreError> {
+        let rows: Vec<(Uuid, Option<i64>)> = self.rows(&self.statements.sending, (id.0,)).await?;
+        Ok(rows.into_iter().map(|(chat, at)| (ChatId(chat), Timestamp(at.unwrap_or_default()))).collect())
+    }
+
+    /// The chats where a message shows a file, and those where all that shows it is too old.
     async fn listed_chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
         let rows: Vec<(Uuid,)> = self.rows(&self.statements.chats_of_media, (id.0,)).await?;
         Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
@@ -242,14 +297,21 @@ impl Shared {
     }
 
     async fn take_away(&self, id: MediaId, chat: ChatId, at: i64) -> Result<(), StoreError> {
+        self.write(&self.statements.delete_sending, (at, id.0, chat.0)).await?;
         self.write(&self.statements.detach_media, (at, id.0, chat.0)).await?;
         self.write(&self.statements.delete_chat_media, (at, chat.0, id.0)).await?;
         self.write(&self.statements.delete_attached, (at, chat.0, id.0)).await
     }
 
-    /// Takes a file away from a chat where all that shows it is too old, if that is so, and has it looked at again; gives
-    /// whether it did. It looks only at files that are so old themselves that few of them can be kept.
-    pub(super) async fn leave_expired(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<bool, StoreError> {
+    /// Takes a file away from a chat where all that shows it is too old, if that is so, and has it looked at again at `due`;
+    /// gives whether it did. It looks only at files that are so old themselves that few of them can be kept.
+    pub(super) async fn leave_expired(
+        &self,
+        id: MediaId,
+        chat: ChatId,
+        horizon: Horizon,
+        due: Timestamp,
+    ) -> Result<bool, StoreError> {
         if horizon.keeps_since(first_sent_by(id)) {
             return Ok(false);
         }
@@ -260,7 +322,7 @@ impl Shared {
             Some((at, written)) => written.max(micros(at)),
             None => micros(horizon.time()),
         };
-        self.note_due(Due { at: Timestamp::now().plus_seconds(SOON_SECONDS), media: id }).await?;
+        self.note_due(Due { at: due, media: id }).await?;
         self.take_away(id, chat, written).await?;
         Ok(true)
     }

@@ -29,6 +29,7 @@ mod receipts;
 mod retention;
 mod rewrap;
 mod role;
+mod scan;
 mod schema;
 mod start;
 mod statements;
@@ -59,6 +60,7 @@ use self::{
     media::DueFrom,
     order::{Order, Turns},
     partitions::Listed,
+    retention::Noted,
     statements::Statements,
 };
 pub use self::{error::CassandraError, retention::Dropped};
@@ -81,6 +83,7 @@ struct Shared {
     due_from: DueFrom,
     accounts: Arc<dyn AccountStore>,
     messages: MessageRetention,
+    noted: Noted,
     closed: AtomicBool,
 }
 
@@ -113,7 +116,8 @@ impl Cassandra {
         Self::connect_keeping(config, keyring, clock, fanout, accounts, MessageRetention::FOREVER).await
     }
 
-    /// As [`Cassandra::connect`], with messages kept for as long as `messages` says: the same in all processes.
+    /// As [`Cassandra::connect`], with messages kept for as long as `messages` says: the same in all processes. What was once
+    /// too old for one of them stays so for all.
     pub async fn connect_keeping(
         config: &CassandraConfig,
         keyring: Arc<Keyring>,
@@ -137,9 +141,14 @@ impl Cassandra {
             due_from: DueFrom::new(),
             accounts,
             messages,
+            noted: Noted::nothing(),
             closed: AtomicBool::new(false),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        // Before the first answer, so that nothing comes back that was gone.
+        shared.note_horizon().await.map_err(CassandraError::Horizon)?;
+        tokio::spawn(retention::keep_noting(Arc::downgrade(&shared)));
+        Ok(Self { shared })
     }
 
     /// A quick read, for readiness.
@@ -167,7 +176,7 @@ impl Shared {
 
     /// What is too old now.
     fn horizon(&self) -> Horizon {
-        self.messages.horizon(Timestamp::now())
+        self.messages.horizon(Timestamp::now()).max(self.noted.horizon())
     }
 
     /// All rows of a statement that has few.

@@ -13,16 +13,18 @@ use uuid::Uuid;
 use super::{CassandraError, outbox};
 
 /// What each version adds.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 8] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
     include_str!("schema/0004_notices.cql"),
     include_str!("schema/0005_chat_media.cql"),
     include_str!("schema/0006_media_retention.cql"),
+    include_str!("schema/0007_media_sending.cql"),
+    include_str!("schema/0008_retention.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 6;
+const VERSION: i32 = 8;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);

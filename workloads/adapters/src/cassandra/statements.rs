@@ -93,6 +93,8 @@ statements! {
 
     // Messages
     chat_buckets: Read = "SELECT bucket FROM chat_buckets WHERE chat_id = ?";
+    first_chats: Read = "SELECT DISTINCT chat_id FROM chat_buckets LIMIT ?";
+    chats_after: Read = "SELECT DISTINCT chat_id FROM chat_buckets WHERE token(chat_id) > token(?) LIMIT ?";
     all_chat_buckets: Read = "SELECT chat_id, bucket FROM chat_buckets";
     delete_chat_bucket: Write = "DELETE FROM chat_buckets USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
     insert_chat_bucket: Write = "INSERT INTO chat_buckets (chat_id, bucket) VALUES (?, ?) USING TIMESTAMP ?";
@@ -133,6 +135,11 @@ statements! {
     bury_attempt: Write = "DELETE FROM sent USING TIMESTAMP ?
         WHERE sender_id = ? AND client_message_id = ? AND message_id = ?";
 
+    // How long messages are kept
+    horizon: Read = "SELECT at FROM horizon WHERE only = 0";
+    set_horizon: Write = "INSERT INTO horizon (only, at) VALUES (0, ?) USING TIMESTAMP ?";
+    now: Read = "SELECT toTimestamp(now()) FROM system.local";
+
     // Inboxes
     inbox_buckets: Read = "SELECT bucket, first_written FROM inbox_buckets WHERE user_id = ?";
     insert_inbox_bucket: Write = "INSERT INTO inbox_buckets (user_id, bucket, first_written) VALUES (?, ?, ?)
@@ -163,6 +170,11 @@ statements! {
     delete_owned: Write = "DELETE FROM media_of_owner USING TIMESTAMP ? WHERE owner = ? AND media_id = ?";
     attach_media: Write = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?) USING TIMESTAMP ?";
     chats_of_media: Read = "SELECT chat_id FROM media_chats WHERE media_id = ?";
+    insert_sending: Write = "INSERT INTO media_sending (media_id, chat_id, sent_at) VALUES (?, ?, ?)
+        USING TIMESTAMP ? AND TTL ?";
+    sending: Read = "SELECT chat_id, sent_at FROM media_sending WHERE media_id = ?";
+    delete_sending: Write = "DELETE FROM media_sending USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";
+    delete_sending_of_media: Write = "DELETE FROM media_sending USING TIMESTAMP ? WHERE media_id = ?";
     detach_media: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";
     delete_media_chats: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ?";
     insert_chat_media: Write = "INSERT INTO chat_media (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP ?";
@@ -177,7 +189,8 @@ statements! {
     delete_attached: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ? AND media_id = ?";
     delete_attached_of_chat: Write = "DELETE FROM media_attached USING TIMESTAMP ? WHERE chat_id = ?";
     insert_due: Write = "INSERT INTO media_due (hour, at, media_id) VALUES (?, ?, ?) USING TIMESTAMP ?";
-    media_due: Read = "SELECT at, media_id FROM media_due WHERE hour = ? AND at <= ?";
+    media_due: Read = "SELECT at, media_id FROM media_due
+        WHERE hour = ? AND (at, media_id) > (?, ?) AND (at) <= (?) LIMIT ?";
     delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";
 
     // Outbox

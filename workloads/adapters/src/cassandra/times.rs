@@ -14,8 +14,8 @@ const MESSAGE_BUCKET: u64 = 10 * DAY_MILLIS;
 /// Events of one inbox that share a partition: at about 100 bytes each, a million are 100 MB.
 pub(super) const INBOX_BUCKET: u64 = 7 * DAY_MILLIS;
 const MINUTE_MILLIS: u64 = 60_000;
-/// How far a process may be behind with its clock, or with a write: an hour.
-const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
+/// How far a process may be off with its clock, or behind with a write: an hour.
+pub(super) const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
 const COUNTERS: i64 = 1 << 12;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     ElasticsearchError,
-    client::{Client, Found, unexpected},
+    client::{Client, unexpected},
 };
 
 /// Bytes of a batch beyond which the next one begins.
@@ -45,6 +45,12 @@ impl Entry {
     /// What is left of a message that is not to be found: no members, so that nobody finds it.
     pub fn gone(id: MessageId, chat: ChatId, version: Version) -> Self {
         Self { id, version, source: json!({ "message_id": id, "chat_id": chat, "gone": true }) }
+    }
+
+    /// What is left of a message that can't be read: no terms, so that nobody finds it, and all that the next rebuild needs.
+    pub fn unread(id: MessageId, version: Version, mut source: Value) -> Self {
+        source["terms"] = json!([]);
+        Self { id, version, source }
     }
 
     fn lines(&self) -> String {
@@ -89,10 +95,10 @@ fn note(room: &Room, written: &Result<(), ElasticsearchError>) {
 }
 
 /// Deletes entries of one index, whatever their versions; gives how many were still there.
-pub(super) async fn delete(client: &Client, index: &str, found: &[Found]) -> Result<u64, ElasticsearchError> {
-    let lines = found.iter().map(|entry| format!("{}\n", json!({ "delete": { "_id": entry.id } })));
+pub(super) async fn delete(client: &Client, index: &str, messages: &[MessageId]) -> Result<u64, ElasticsearchError> {
+    let lines = messages.iter().map(|id| format!("{}\n", json!({ "delete": { "_id": id } })));
     let answer = client.post(&format!("/{index}/_bulk"), Some(lines.collect())).await?;
-    let items = outcomes(&answer, "delete", found.len(), NOT_THERE)?;
+    let items = outcomes(&answer, "delete", messages.len(), NOT_THERE)?;
     Ok(items.iter().filter(|item| item["status"] != NOT_THERE).count() as u64)
 }
 

@@ -36,6 +36,11 @@ impl Names {
         format!("{}-{number:06}", self.base)
     }
 
+    /// All indices, by a pattern.
+    pub fn all(&self) -> String {
+        format!("{}-*", self.base)
+    }
+
     /// The number of an index.
     pub fn number(&self, index: &str) -> Option<u32> {
         index.strip_prefix(&self.base)?.strip_prefix('-')?.parse().ok()
@@ -77,6 +82,23 @@ impl Elasticsearch {
             }
             other => other.map(drop),
         }
+    }
+
+    /// Deletes what rebuilds have replaced and not deleted: indices before this one that no alias names.
+    pub(super) async fn sweep(&self, current: u32) -> Result<(), ElasticsearchError> {
+        let answer = match self.client.get(&format!("/{}/_alias", self.names.all())).await {
+            Err(ElasticsearchError::Refused { status: 404, .. }) => return Ok(()),
+            answer => answer?,
+        };
+        for (index, told) in answer.as_object().ok_or_else(|| unexpected("GET /_alias"))? {
+            let before = self.names.number(index).is_some_and(|number| number < current);
+            let unused = told["aliases"].as_object().is_some_and(serde_json::Map::is_empty);
+            if before && unused {
+                self.client.delete(&format!("/{index}")).await?;
+                tracing::info!(index, "an index that was replaced is deleted");
+            }
+        }
+        Ok(())
     }
 
     /// Refuses an index that is not there or that a newer version made.

@@ -36,13 +36,17 @@ impl Elasticsearch {
         Ok(Some(all))
     }
 
+    /// The marks of the index that is written to; `None` when it does not tell.
+    pub(super) async fn marks_of_written(&self) -> Result<Option<Vec<Mark>>, ElasticsearchError> {
+        let answer = self.client.get(&format!("/{}/_mapping", self.names.write())).await?;
+        let mapping = answer.as_object().and_then(|indices| indices.values().next());
+        of(mapping.ok_or_else(|| unexpected("GET /_mapping"))?)
+    }
+
     /// Adds marks to the index that is written to. Of two processes that add at once, one may take the other's mark away
     /// again: both say it again and again while they write.
     pub(super) async fn add_marks_to_written(&self, added: &[Mark]) -> Result<(), ElasticsearchError> {
-        let write = self.names.write();
-        let answer = self.client.get(&format!("/{write}/_mapping")).await?;
-        let mapping = answer.as_object().and_then(|indices| indices.values().next());
-        let mut marks = of(mapping.ok_or_else(|| unexpected("GET /_mapping"))?)?.unwrap_or_default();
+        let mut marks = self.marks_of_written().await?.unwrap_or_default();
         let there = marks.len();
         marks.extend(added);
         marks.sort_unstable();
@@ -50,7 +54,7 @@ impl Elasticsearch {
         if marks.len() == there {
             return Ok(());
         }
-        self.client.put(&format!("/{write}/_mapping"), &json!({ "_meta": meta(&marks) })).await.map(drop)
+        self.client.put(&format!("/{}/_mapping", self.names.write()), &json!({ "_meta": meta(&marks) })).await.map(drop)
     }
 }
 

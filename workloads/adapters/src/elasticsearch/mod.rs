@@ -10,6 +10,8 @@ mod error;
 mod index;
 mod inspect;
 mod marks;
+mod missing;
+mod patience;
 mod query;
 mod rebuild;
 
@@ -23,7 +25,7 @@ use sentinel_domain::{
 };
 
 use self::{
-    client::Client,
+    client::{Client, Found},
     documents::{Entry, bulk},
     index::Names,
 };
@@ -89,12 +91,23 @@ impl Elasticsearch {
             let found = self.client.search(&read, &query::of_chat(chat, after.as_deref())).await?;
             let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            let removals: Vec<Entry> = found
-                .iter()
-                .map(|hit| hit.message().map(|id| Entry::gone(id, chat, version)))
-                .collect::<Result<_, _>>()?;
-            self.write(&removals).await?;
+            let messages: Vec<MessageId> = found.iter().map(Found::message).collect::<Result<_, _>>()?;
+            self.remove_all(messages.iter().map(|id| Entry::gone(*id, chat, version)).collect(), &messages).await?;
         }
+    }
+
+    /// Takes entries out of all indices that are searched. After a rebuild has begun, others than the one that is written to
+    /// would have them until it is through.
+    async fn remove_all(&self, gone: Vec<Entry>, messages: &[MessageId]) -> Result<(), ElasticsearchError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.write(&gone).await?;
+        let (searched, written) = (self.indices(&self.names.read()).await?, self.indices(&self.names.write()).await?);
+        for index in searched.iter().filter(|index| !written.contains(index)) {
+            documents::delete(&self.client, index, messages).await?;
+        }
+        Ok(())
     }
 }
 
@@ -111,7 +124,8 @@ impl Elasticsearch {
                 if found.is_empty() {
                     break;
                 }
-                count += documents::delete(&self.client, &index, &found).await?;
+                let messages: Vec<MessageId> = found.iter().map(Found::message).collect::<Result<_, _>>()?;
+                count += documents::delete(&self.client, &index, &messages).await?;
             }
         }
         Ok(count)
@@ -127,8 +141,8 @@ impl SearchIndex for Elasticsearch {
 
     async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
         let entry = |removal: &Removal| Entry::gone(removal.message_id, removal.chat_id, removal.version);
-        let entries: Vec<Entry> = removals.iter().map(entry).collect();
-        Ok(self.write(&entries).await?)
+        let messages: Vec<MessageId> = removals.iter().map(|removal| removal.message_id).collect();
+        Ok(self.remove_all(removals.iter().map(entry).collect(), &messages).await?)
     }
 
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
@@ -145,6 +159,10 @@ impl SearchIndex for Elasticsearch {
 
     async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
         Ok(self.add_marks_to_written(&marks).await?)
+    }
+
+    async fn is_half_made(&self) -> Result<bool, StoreError> {
+        Ok(self.indices(&self.names.read()).await?.len() > 1)
     }
 
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {

@@ -1,9 +1,11 @@
 //! Rebuilding the index while it is used: after a change of the schema, or to write terms with a new key.
 //!
 //! A new index is made beside the old one. From then on it gets all writes, and searches see both. Each entry of the old
-//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. When nothing is
-//! missing, searches go to the new index alone and the old one is deleted. A rebuild that was interrupted goes on where
-//! the aliases say; several at once do the same work twice, without harm.
+//! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. Of a message that
+//! can't be read the entry goes over without its terms, so it counts and is there for the next rebuild. Then messages of
+//! which the old index had nothing are put in. When nothing is missing, searches go to the new index alone and the old one
+//! is deleted. A rebuild that was interrupted goes on where the aliases say; several at once do the same work twice,
+//! without harm. What is removed meanwhile is taken out of the old index, too.
 
 use std::time::Duration;
 
@@ -19,12 +21,16 @@ use serde_json::{Value, json};
 use super::{
     Elasticsearch, ElasticsearchError,
     client::{ANSWERED_WITHIN, Found, unexpected},
-    documents::{Entry, bulk},
+    documents::Entry,
+    patience::Patience,
     query,
 };
+use crate::skipping::skip;
 
+/// How many times longer than the settling time a failure is borne: five minutes.
+const PATIENCE: u32 = 30;
 /// Messages that are read at the same time.
-const READ_AT_ONCE: usize = 16;
+pub(super) const READ_AT_ONCE: usize = 16;
 
 /// What a rebuild did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +52,8 @@ impl Elasticsearch {
         self.rebuild_after(source, mark, progress, ANSWERED_WITHIN).await
     }
 
-    /// As [`Elasticsearch::rebuild`], when no write to the old index takes longer than `settling`.
+    /// As [`Elasticsearch::rebuild`], when no write to the old index takes longer than `settling`. Failures that may pass are
+    /// borne for thirty times as long.
     pub async fn rebuild_after(
         &self,
         source: &dyn DocumentSource,
@@ -54,27 +61,34 @@ impl Elasticsearch {
         progress: &RebuildProgress,
         settling: Duration,
     ) -> Result<Rebuilt, ElasticsearchError> {
-        let (old, new) = self.begin(mark).await?;
+        let patience = Patience(settling * PATIENCE);
+        let (old, new) = patience.with(|| self.begin(mark)).await?;
         // Writes that were sent to the old index before the switch.
         tokio::time::sleep(settling).await;
         let mut expected = 0;
         for index in &old {
-            self.refresh(index).await?;
-            expected += self.count(index).await?;
+            expected += patience.with(|| self.refreshed_count(index)).await?;
         }
         progress.expect(expected);
+        // What was written there up to here may be of who had not said yet with what.
+        patience.with(|| self.refresh(&new)).await?;
+        self.copy(&new, &new, source, &RebuildProgress::default(), patience).await?;
         for index in &old {
-            self.copy(index, &new, source, progress).await?;
+            self.copy(index, &new, source, progress, patience).await?;
         }
-        self.refresh(&new).await?;
-        let there = self.count(&new).await?;
+        let lacked = self.fill(&new, source, progress, patience).await?;
+        if lacked > 0 {
+            tracing::info!(lacked, "the search index lacked messages that it has now");
+        }
+        patience.with(|| self.refresh(&new)).await?;
+        let there = patience.with(|| self.count(&new)).await?;
         for index in &old {
-            let expected = self.count(index).await?;
+            let expected = patience.with(|| self.count(index)).await?;
             if there < expected {
                 return Err(ElasticsearchError::Incomplete { old: expected, new: there });
             }
         }
-        self.finish(&old, &new).await?;
+        patience.with(|| self.finish(&old, &new)).await?;
         Ok(Rebuilt { index: new, entries: progress.done() })
     }
 
@@ -85,12 +99,14 @@ impl Elasticsearch {
             return Err(ElasticsearchError::NotMigrated(write));
         };
         let mut searched = self.indices(&read).await?;
-        if searched.len() > 1 {
+        let number = self.names.number(&current).ok_or_else(|| unexpected("GET /_alias"))?;
+        self.sweep_or_warn(number).await;
+        // One that was begun with another key or mode, or that others have written to with one, is itself to be replaced.
+        if searched.len() > 1 && self.marks_of_written().await?.is_some_and(|marks| marks == [mark]) {
             searched.retain(|index| *index != current);
-            self.add_marks_to_written(&[mark]).await?;
             return Ok((searched, current));
         }
-        let number = self.names.number(&current).ok_or_else(|| unexpected("GET /_alias"))? + 1;
+        let number = number + 1;
         self.create_index(number, &json!({}), &[mark]).await?;
         let new = self.names.index(number);
         self.swap(&[
@@ -99,6 +115,8 @@ impl Elasticsearch {
             json!({ "add": { "index": new, "alias": read } }),
         ])
         .await?;
+        // An earlier try may have made the index and not got further.
+        self.add_marks_to_written(&[mark]).await?;
         Ok((searched, new))
     }
 
@@ -108,30 +126,44 @@ impl Elasticsearch {
         new: &str,
         source: &dyn DocumentSource,
         progress: &RebuildProgress,
+        patience: Patience,
     ) -> Result<(), ElasticsearchError> {
         let mut after = None;
         loop {
-            let found = self.client.search(old, &query::all(after.as_deref())).await?;
+            let page = query::all(after.as_deref());
+            let found = patience.with(|| self.client.search(old, &page)).await?;
             let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
-            let read = stream::iter(found).map(|one| anew(one, source)).buffer_unordered(READ_AT_ONCE);
-            let entries: Vec<Entry> = read.try_collect().await?;
-            bulk(&self.client, &self.names.write(), &entries).await?;
-            progress.add(entries.len() as u64);
+            let read = stream::iter(found).map(|one| anew(one, source, progress, patience));
+            let entries: Vec<Entry> = read.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+            patience.with(|| self.write(&entries)).await?;
             tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
         }
     }
 
     async fn finish(&self, old: &[String], new: &str) -> Result<(), ElasticsearchError> {
         let read = self.names.read();
+        if self.indices(&read).await? != [new] {
+            self.search_only(new, old).await?;
+        }
+        self.sweep_or_warn(self.names.number(new).ok_or_else(|| unexpected("GET /_alias"))?).await;
+        Ok(())
+    }
+
+    async fn search_only(&self, new: &str, old: &[String]) -> Result<(), ElasticsearchError> {
+        let read = self.names.read();
         let removals = old.iter().map(|index| json!({ "remove": { "index": index, "alias": read } }));
         let mut actions: Vec<Value> = removals.collect();
         actions.push(json!({ "add": { "index": new, "alias": read } }));
-        self.swap(&actions).await?;
-        for index in old {
-            self.client.delete(&format!("/{index}")).await?;
+        self.swap(&actions).await
+    }
+
+    /// The index in use does not depend on it, and the next rebuild does it too.
+    async fn sweep_or_warn(&self, current: u32) {
+        if let Err(error) = self.sweep(current).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "indices that were replaced are deleted by the next rebuild");
         }
-        Ok(())
     }
 
     /// Changes aliases, all at once.
@@ -141,6 +173,11 @@ impl Elasticsearch {
 
     async fn refresh(&self, index: &str) -> Result<(), ElasticsearchError> {
         self.client.post(&format!("/{index}/_refresh"), None).await.map(drop)
+    }
+
+    async fn refreshed_count(&self, index: &str) -> Result<u64, ElasticsearchError> {
+        self.refresh(index).await?;
+        self.count(index).await
     }
 
     async fn count(&self, index: &str) -> Result<u64, ElasticsearchError> {
@@ -162,15 +199,52 @@ impl IndexRebuild for Elasticsearch {
 }
 
 /// An entry made anew. What is gone stays gone.
-async fn anew(found: Found, source: &dyn DocumentSource) -> Result<Entry, ElasticsearchError> {
+async fn anew(
+    found: Found,
+    source: &dyn DocumentSource,
+    progress: &RebuildProgress,
+    patience: Patience,
+) -> Result<Entry, ElasticsearchError> {
     let message_id = found.message()?;
     let chat_id: ChatId = found.id("chat_id")?;
     let version = Version(found.version.ok_or_else(|| unexpected("a search"))?);
     if found.source["gone"] == true {
+        progress.add(1);
         return Ok(Entry::gone(message_id, chat_id, version));
     }
     let member: UserId = found.id("members")?;
     let entry = SearchEntry { message_id, chat_id, member, version };
-    let document = source.document(entry).await.map_err(ElasticsearchError::Source)?;
-    Ok(document.map_or_else(|| Entry::gone(message_id, chat_id, version), |document| Entry::of(&document)))
+    let entry = match read(entry, source, progress, patience).await? {
+        Read::Skipped => return Ok(Entry::unread(message_id, version, found.source)),
+        Read::Gone => Entry::gone(message_id, chat_id, version),
+        Read::Found(entry) => entry,
+    };
+    progress.add(1);
+    Ok(entry)
+}
+
+/// What the source has of an entry now.
+pub(super) enum Read {
+    Found(Entry),
+    Gone,
+    /// It can't be read.
+    Skipped,
+}
+
+pub(super) async fn read(
+    entry: SearchEntry,
+    source: &dyn DocumentSource,
+    progress: &RebuildProgress,
+    patience: Patience,
+) -> Result<Read, ElasticsearchError> {
+    let read = || async { source.document(entry).await.map_err(ElasticsearchError::Source) };
+    match patience.with(read).await {
+        Ok(Some(document)) => Ok(Read::Found(Entry::of(&document))),
+        Ok(None) => Ok(Read::Gone),
+        Err(ElasticsearchError::Source(error)) => {
+            skip(progress, entry.message_id, error).map_err(ElasticsearchError::Source)?;
+            Ok(Read::Skipped)
+        }
+        Err(error) => Err(error),
+    }
 }

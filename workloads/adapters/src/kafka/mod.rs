@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod partitions;
 mod producer;
+mod settings;
 mod topics;
 mod work;
 

@@ -14,15 +14,13 @@ use sentinel_domain::config::KafkaConfig;
 use super::{
     KafkaError,
     client::{Complaints, endpoints, settings},
+    settings::{adjust_dead_letters, of_dead_letters},
 };
 
 /// How long brokers have to make topics.
 const MAKING: Duration = Duration::from_secs(20);
 
-/// How long events that can't be handled are kept, in milliseconds: 30 days, whatever the brokers do by default.
-const DEAD_LETTER_MILLIS: &str = "2592000000";
-
-/// Makes the topics that are not there. Those that are stay as they are.
+/// Makes the topics that are not there. Of those that are, settings that the platform needs are brought to what they should be.
 pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
     let complaints = Complaints::default();
     let admin: AdminClient<Complaints> = AdminClient::from_config_and_context(&settings(config)?, complaints.clone())
@@ -38,6 +36,9 @@ pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
     for result in made {
         match result {
             Ok(topic) => tracing::info!(topic, "kafka topic made"),
+            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) if topic == config.dead_letters => {
+                adjust_dead_letters(&admin, &options, &topic).await;
+            }
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => {
                 return Err(KafkaError::Refused { endpoints: endpoints(config), topic, reason: code.to_string() });
@@ -53,7 +54,7 @@ fn wanted(config: &KafkaConfig) -> [NewTopic<'_>; 2] {
     let copies = i32::try_from(config.replication_factor.max(1)).unwrap_or(i32::MAX);
     let [events, dead_letters] = [&config.topic, &config.dead_letters]
         .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies)));
-    [events, dead_letters.set("cleanup.policy", "delete").set("retention.ms", DEAD_LETTER_MILLIS)]
+    [events, of_dead_letters(dead_letters)]
 }
 
 /// Whether brokers answer and have the topic. Blocks for up to `patience`.

@@ -5,25 +5,27 @@ use sentinel_domain::{
     audit::AuditEntry,
     ids::UserId,
     ports::{ReindexStore, StoreError},
-    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure},
+    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure, Skipped},
     time::Timestamp,
 };
 use sqlx::{Error, Row, postgres::PgRow};
 
 use super::{Postgres, administration, rows::malformed};
 
-const LAST: &str = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure FROM reindex";
+const LAST: &str = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure, skipped, first_skipped
+    FROM reindex";
 const BEGIN: &str = "INSERT INTO reindex (id, started_at, started_by, attempts, done, total, free_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (only_one) DO UPDATE SET id = excluded.id, started_at = excluded.started_at,
     started_by = excluded.started_by, attempts = excluded.attempts, done = excluded.done, total = excluded.total,
-    free_at = excluded.free_at, ended_at = NULL, failure = NULL WHERE reindex.ended_at IS NOT NULL";
+    free_at = excluded.free_at, ended_at = NULL, failure = NULL, skipped = 0, first_skipped = ''
+    WHERE reindex.ended_at IS NOT NULL";
 const TAKE: &str = "UPDATE reindex SET attempts = attempts + 1, done = 0, total = NULL, free_at = $2
     WHERE ended_at IS NULL AND free_at <= $1
-    RETURNING id, started_at, started_by, attempts, done, total, ended_at, failure";
+    RETURNING id, started_at, started_by, attempts, done, total, ended_at, failure, skipped, first_skipped";
 const KEEP: &str = "UPDATE reindex SET done = $3, total = $4, free_at = $5
     WHERE id = $1 AND attempts = $2 AND ended_at IS NULL";
-const END: &str = "UPDATE reindex SET done = $3, ended_at = $4, failure = $5
+const END: &str = "UPDATE reindex SET done = $3, ended_at = $4, failure = $5, skipped = $6, first_skipped = $7
     WHERE id = $1 AND attempts = $2 AND ended_at IS NULL";
 
 #[async_trait]
@@ -97,7 +99,9 @@ impl ReindexStore for Postgres {
                     .bind(attempt.number.cast_signed())
                     .bind(done.cast_signed())
                     .bind(end.at.0)
-                    .bind(end.failure.map(ReindexFailure::as_str));
+                    .bind(end.failure.map(ReindexFailure::as_str))
+                    .bind(end.skipped.count.cast_signed())
+                    .bind(end.skipped.named());
                 Ok(ended.execute(db).await?.rows_affected() == 1)
             })
         })
@@ -111,7 +115,10 @@ fn reindex(row: PgRow) -> Result<Reindex, Error> {
         Some(name) => Some(ReindexFailure::parse(&name).ok_or_else(|| malformed("failure"))?),
         None => None,
     };
-    let end = row.try_get::<Option<i64>, _>("ended_at")?.map(|at| ReindexEnd { at: Timestamp(at), failure });
+    let skipped = row.try_get::<i64, _>("skipped")?.unsigned_abs();
+    let skipped =
+        Skipped::of_named(skipped, row.try_get("first_skipped")?).ok_or_else(|| malformed("first_skipped"))?;
+    let end = row.try_get::<Option<i64>, _>("ended_at")?.map(|at| ReindexEnd { at: Timestamp(at), failure, skipped });
     Ok(Reindex {
         id: row.try_get("id")?,
         started_at: Timestamp(row.try_get("started_at")?),

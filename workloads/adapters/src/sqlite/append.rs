@@ -1,5 +1,6 @@
 //! Writing a message: the path that must be short. With the chat in the cache it is one insert into `messages`:
-//! the members' inboxes have the message by its being there, and client ids are written once per batch.
+//! the members' inboxes have the message by its being there, and client ids are written once per batch. Files are attached
+//! to the chat in the same transaction, so none is attached to a message that does not exist.
 
 use rusqlite::{Connection, params};
 use sentinel_domain::{
@@ -19,7 +20,7 @@ use super::{
     failure::Failure,
     rows::{self, execute, exists},
     sent::{Fingerprint, Sent},
-    statements::{INSERT_MESSAGE, MESSAGE_EXISTS},
+    statements::{ATTACH_MEDIA, INSERT_MESSAGE, MESSAGE_EXISTS},
 };
 
 /// Writes a message, or finds the one that the sender wrote under the same client id.
@@ -56,6 +57,11 @@ pub(super) fn append(
     let kind_code = content::kind_code(draft.kind);
     let values = params![chat_id.as_bytes(), id.as_bytes(), high, kind_code, reply_bytes, client_text, sealed];
     execute(db, INSERT_MESSAGE, values)?;
+    // Not before the message, whose clock may be ahead: as long as it is kept, so are its files.
+    let shown_at = id.timestamp().0.max(now.0);
+    for media in &draft.attachments {
+        execute(db, ATTACH_MEDIA, params![media.as_bytes(), chat_id.as_bytes(), shown_at])?;
+    }
     if let Some(fingerprint) = fingerprint {
         batch.sent.add(fingerprint, chat_id, id);
     }

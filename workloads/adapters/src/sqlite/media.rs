@@ -16,12 +16,15 @@ use super::{
     failure::Failure,
     rows::{self, execute},
     statements::{
-        ATTACH_MEDIA, CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA,
-        DELETE_MEDIA_CHATS, DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
-        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT,
-        SETTLE_MEDIA,
+        CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS,
+        DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT, INSERT_DUE_OF_EXPIRED,
+        INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
     },
 };
+
+/// How long after a file has lost a chat it is looked at. A message that is about to show it elsewhere, because it was there, is
+/// written by then.
+const SOON_SECONDS: i64 = 60;
 
 /// The number of a state in the table.
 fn code(state: MediaState) -> u8 {
@@ -74,14 +77,15 @@ pub(super) fn condemn_all(db: &Connection, owner: UserId, now: Timestamp) -> Res
 
 /// Takes all files away from a chat and has them looked at again.
 pub(super) fn leave_chat(db: &Connection, chat: ChatId, now: Timestamp) -> Result<(), Failure> {
-    execute(db, INSERT_DUE_OF_CHAT, params![chat.as_bytes(), now.0])?;
+    execute(db, INSERT_DUE_OF_CHAT, params![chat.as_bytes(), now.plus_seconds(SOON_SECONDS).0])?;
     execute(db, DELETE_MEDIA_OF_CHAT, [chat.as_bytes()])?;
     Ok(())
 }
 
 /// Takes the files away from a chat that only messages show which are too old, and has them looked at again.
 pub(super) fn leave_expired(db: &Connection, chat: ChatId, horizon: Horizon, now: Timestamp) -> rusqlite::Result<()> {
-    execute(db, INSERT_DUE_OF_EXPIRED, params![chat.as_bytes(), now.0, horizon.time().0])?;
+    let soon = now.plus_seconds(SOON_SECONDS);
+    execute(db, INSERT_DUE_OF_EXPIRED, params![chat.as_bytes(), soon.0, horizon.time().0])?;
     execute(db, PRUNE_MEDIA_OF_CHAT, params![chat.as_bytes(), horizon.time().0])?;
     Ok(())
 }
@@ -119,14 +123,6 @@ impl MediaStore for Sqlite {
         .await
     }
 
-    async fn attach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |batch| {
-            execute(batch.db, ATTACH_MEDIA, params![id.as_bytes(), chat.as_bytes(), now.0])?;
-            Ok(())
-        })
-        .await
-    }
-
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
         let horizon = self.horizon();
         self.read(move |db| {
@@ -141,7 +137,7 @@ impl MediaStore for Sqlite {
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |batch| {
             if execute(batch.db, DETACH_MEDIA, params![id.as_bytes(), chat.as_bytes()])? > 0 {
-                execute(batch.db, INSERT_DUE, params![now.0, id.as_bytes()])?;
+                execute(batch.db, INSERT_DUE, params![now.plus_seconds(SOON_SECONDS).0, id.as_bytes()])?;
             }
             Ok(())
         })
@@ -181,10 +177,11 @@ impl MediaStore for Sqlite {
         self.write(move |batch| condemn_all(batch.db, owner, now)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let (at, id) = after.map_or((i64::MIN, [0; 16]), |after| (after.at.0, *after.media.as_bytes()));
         self.read(move |db| {
             let mut select = db.prepare_cached(MEDIA_DUE)?;
-            let due = select.query_map(params![now.0, number(limit as u64)], |row| {
+            let due = select.query_map(params![now.0, number(limit as u64), at, id], |row| {
                 Ok(Due { at: Timestamp(row.get(0)?), media: MediaId::from_bytes(row.get(1)?) })
             })?;
             Ok(due.collect::<Result<_, _>>()?)

@@ -74,7 +74,7 @@ use self::{
     failure::{Failure, Interrupted},
     feed::Feed,
     readers::Readers,
-    retention::{Retention, SessionLifetime},
+    retention::{Retention, Rule, SessionLifetime},
     room::Volume,
     sent::Sent,
     writer::{Queue, Writer},
@@ -121,7 +121,7 @@ struct Shared {
     readers: Readers,
     keys: Arc<KeyCache>,
     lifetime: SessionLifetime,
-    messages: MessageRetention,
+    rule: Rule,
     feed: Arc<Feed>,
     busy: Arc<AtomicBool>,
     room: Room,
@@ -139,7 +139,7 @@ impl Sqlite {
         Self::open_keeping(path, keyring, clock, fanout, MessageRetention::FOREVER)
     }
 
-    /// As [`Sqlite::open`], with messages kept for as long as `messages` says.
+    /// As [`Sqlite::open`], with messages kept for as long as `messages` says. What was once too old stays so.
     pub fn open_keeping(
         path: &Path,
         keyring: Arc<Keyring>,
@@ -166,7 +166,8 @@ impl Sqlite {
         let readers = Readers::open(path)?;
         let keys = Arc::new(KeyCache::new(keyring));
         let lifetime = SessionLifetime::default();
-        let retention = Retention::new(lifetime.clone(), messages);
+        let rule = Rule::of(&db, messages)?;
+        let retention = Retention::new(lifetime.clone(), rule);
         let (feed, busy) = (Arc::new(Feed::default()), Arc::new(AtomicBool::new(false)));
         let room = Room::default();
         let writer = Writer {
@@ -188,7 +189,7 @@ impl Sqlite {
                 readers,
                 keys,
                 lifetime,
-                messages,
+                rule,
                 feed,
                 busy,
                 room,
@@ -242,9 +243,9 @@ impl Sqlite {
         self.shared.busy.load(Ordering::Relaxed)
     }
 
-    /// What is too old now.
-    fn horizon(&self) -> Horizon {
-        self.shared.messages.horizon(Timestamp::now())
+    /// Which messages are too old now.
+    pub fn horizon(&self) -> Horizon {
+        self.shared.rule.horizon(Timestamp::now())
     }
 
     /// Ends the writer after what was asked of it before, and waits for that. Later writes are refused.

@@ -6,7 +6,7 @@ use sentinel_domain::{
     audit::AuditEntry,
     ids::UserId,
     ports::{ReindexStore, StoreError},
-    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure},
+    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure, Skipped},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -72,7 +72,8 @@ impl ReindexStore for Sqlite {
     async fn end_reindex(&self, attempt: ReindexAttempt, done: u64, end: ReindexEnd) -> Result<bool, StoreError> {
         self.write(move |batch| {
             let Some(last) = of(batch.db, attempt)? else { return Ok(false) };
-            set(batch.db, &Reindex { done, end: Some(end), ..last }, end.at)?;
+            let at = end.at;
+            set(batch.db, &Reindex { done, end: Some(end), ..last }, at)?;
             Ok(true)
         })
         .await
@@ -96,6 +97,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Reindex, Timestamp)> {
         None => None,
     };
     let count = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(i64::unsigned_abs));
+    let skipped = Skipped::of_named(count(9)?.unwrap_or_default(), row.get_ref(10)?.as_str()?);
+    let skipped = skipped.ok_or_else(|| malformed(10, Type::Text))?;
     let last = Reindex {
         id: Uuid::from_bytes(row.get(0)?),
         started_at: Timestamp(row.get(1)?),
@@ -103,7 +106,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Reindex, Timestamp)> {
         attempts: row.get(3)?,
         done: count(4)?.unwrap_or_default(),
         total: count(5)?,
-        end: row.get::<_, Option<i64>>(6)?.map(|at| ReindexEnd { at: Timestamp(at), failure }),
+        end: row.get::<_, Option<i64>>(6)?.map(|at| ReindexEnd { at: Timestamp(at), failure, skipped }),
     };
     Ok((last, Timestamp(row.get(8)?)))
 }
@@ -111,9 +114,23 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Reindex, Timestamp)> {
 fn set(db: &Connection, last: &Reindex, free_at: Timestamp) -> Result<(), Failure> {
     let Reindex { id, started_at, started_by, attempts, done, total, end } = last;
     let by = started_by.as_ref().map(UserId::as_bytes);
-    let (ended_at, failure) = (end.map(|end| end.at.0), end.and_then(|end| end.failure).map(ReindexFailure::as_str));
+    let (ended_at, failure) = (end.as_ref().map(|end| end.at.0), end.as_ref().and_then(|end| end.failure));
     let (done, total) = (done.cast_signed(), total.map(u64::cast_signed));
-    let values = params![id.as_bytes(), started_at.0, by, attempts, done, total, ended_at, failure, free_at.0];
+    let (skipped, named) =
+        end.as_ref().map(|end| (end.skipped.count.cast_signed(), end.skipped.named())).unwrap_or_default();
+    let values = params![
+        id.as_bytes(),
+        started_at.0,
+        by,
+        attempts,
+        done,
+        total,
+        ended_at,
+        failure.map(ReindexFailure::as_str),
+        free_at.0,
+        skipped,
+        named,
+    ];
     execute(db, SET_REINDEX, values)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use sentinel_domain::{
     clock,
     ids::{ChatId, EventId},
@@ -21,9 +21,10 @@ use super::{
     rows::{self, execute},
     sessions,
     statements::{
-        ACCOUNT_IDS_AFTER, CHAT_IDS_AFTER, DELETE_EARLIER, EARLIER_AFTER, EXPIRED_UP_TO, PRUNABLE_UP_TO, PRUNE_AUDIT,
-        PRUNE_DEAD_LETTERS, PRUNE_ENDED, PRUNE_INBOX, PRUNE_MESSAGES, PRUNE_NOTIFICATIONS,
-        PRUNE_NOTIFICATIONS_OF_MESSAGES, PRUNE_SENT, SET_INBOX_PRUNED, STALE_SESSIONS,
+        ACCOUNT_IDS_AFTER, CHAT_IDS_AFTER, CLOCK, DELETE_EARLIER, EARLIER_AFTER, EXPIRED_UP_TO, HORIZON,
+        PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_DEAD_LETTERS, PRUNE_ENDED, PRUNE_INBOX, PRUNE_MESSAGES, PRUNE_NOTIFICATIONS,
+        PRUNE_NOTIFICATIONS_OF_MESSAGES, PRUNE_SENT, RAISE_HORIZON, SET_INBOX_PRUNED, SET_NEWEST_REMOVED,
+        STALE_SESSIONS,
     },
 };
 
@@ -61,12 +62,45 @@ impl SessionLifetime {
     }
 }
 
+/// Which messages are too old: by how long they are kept, and by what was noted when that may have been shorter.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    messages: MessageRetention,
+    noted: Horizon,
+}
+
+impl Rule {
+    /// The rule of a database that is being opened.
+    pub(super) fn of(db: &Connection, messages: MessageRetention) -> rusqlite::Result<Self> {
+        let noted = db.query_row(HORIZON, [], |row| row.get(0)).optional()?;
+        Ok(Self { messages, noted: noted.map_or(Horizon::NONE, |at| Horizon::at(Timestamp(at))) })
+    }
+
+    /// Which messages are too old at `now`.
+    pub(super) fn horizon(self, now: Timestamp) -> Horizon {
+        self.messages.horizon(now).max(self.noted)
+    }
+}
+
+/// Notes what is too old at `now`, so that it stays so when messages are kept longer one day. A clock that is wrong must not
+/// hide messages that are yet to be written: no more is noted than there is.
+fn note(db: &Connection, messages: MessageRetention, now: Timestamp) -> rusqlite::Result<()> {
+    let newest = db.prepare_cached(CLOCK)?.query_row([], |row| row.get(0).map(EventId::from_bytes)).optional()?;
+    if let (Some(newest), true) = (newest, messages != MessageRetention::FOREVER) {
+        let at = messages.horizon(now).time().0.min(newest.timestamp().0 + 1);
+        execute(db, RAISE_HORIZON, [at])?;
+    }
+    Ok(())
+}
+
 /// Where the round stands.
 pub(super) struct Retention {
     lifetime: SessionLifetime,
-    messages: MessageRetention,
+    rule: Rule,
     due: Instant,
     stage: Stage,
+    /// Whether there was a round.
+    begun: bool,
     shred_log: bool,
 }
 
@@ -80,13 +114,19 @@ enum Stage {
 }
 
 impl Retention {
-    pub(super) fn new(lifetime: SessionLifetime, messages: MessageRetention) -> Self {
-        Self { lifetime, messages, due: Instant::now() + FIRST_PAUSE, stage: Stage::Sessions, shred_log: false }
+    pub(super) fn new(lifetime: SessionLifetime, rule: Rule) -> Self {
+        let due = Instant::now() + FIRST_PAUSE;
+        Self { lifetime, rule, due, stage: Stage::Sessions, begun: false, shred_log: false }
     }
 
     /// Which messages are too old at `now`.
     pub(super) fn horizon(&self, now: Timestamp) -> Horizon {
-        self.messages.horizon(now)
+        self.rule.horizon(now)
+    }
+
+    /// Notes what got too old since the last round; to be called at the end.
+    pub(super) fn end(&self, db: &Connection) -> rusqlite::Result<()> {
+        if self.begun { note(db, self.rule.messages, Timestamp::now()) } else { Ok(()) }
     }
 
     /// Asks to overwrite the write-ahead log, which still has the keys of deleted chats.
@@ -106,10 +146,11 @@ impl Retention {
         if Instant::now() < self.due {
             return Ok(false);
         }
-        let next = prune(db, self.stage, self.lifetime.get(), self.messages, Timestamp::now())?;
+        self.begun = true;
+        let next = prune(db, self.stage, self.lifetime.get(), self.rule, Timestamp::now())?;
         if matches!(next, Stage::Done) {
             // It may still have messages that are gone.
-            self.shred_log |= self.messages != MessageRetention::FOREVER;
+            self.shred_log |= self.rule.horizon(Timestamp::now()) != Horizon::NONE;
             self.due = Instant::now() + PAUSE;
             self.stage = Stage::Sessions;
             return Ok(false);
@@ -127,9 +168,9 @@ pub(super) fn round(
     messages: MessageRetention,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut stage = Stage::Sessions;
+    let (mut stage, rule) = (Stage::Sessions, Rule::of(db, messages)?);
     while !matches!(stage, Stage::Done) {
-        stage = prune(db, stage, lifetime, messages, now)?;
+        stage = prune(db, stage, lifetime, rule, now)?;
     }
     Ok(())
 }
@@ -138,13 +179,16 @@ fn prune(
     db: &mut Connection,
     stage: Stage,
     lifetime: Option<i64>,
-    messages: MessageRetention,
+    rule: Rule,
     now: Timestamp,
 ) -> rusqlite::Result<Stage> {
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let horizon = messages.horizon(now);
+    let horizon = rule.horizon(now);
     let next = match stage {
-        Stage::Sessions => prune_sessions(&step, lifetime, now)?,
+        Stage::Sessions => {
+            note(&step, rule.messages, now)?;
+            prune_sessions(&step, lifetime, now)?
+        }
         Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)), horizon)?,
         Stage::Sent { after } => prune_sent(&step, after, first_id(now.plus_seconds(-SENT_SECONDS)))?,
         Stage::Messages { after } if horizon != Horizon::NONE => prune_messages(&step, after, horizon, now)?,
@@ -236,6 +280,7 @@ fn prune_messages(
             .prepare_cached(EXPIRED_UP_TO)?
             .query_row(params![id, horizon.id().as_bytes(), budget], |row| rows::event_id(row, 0))?;
         if let Some(up_to) = up_to {
+            execute(step, SET_NEWEST_REMOVED, params![id, up_to.as_bytes()])?;
             let removed = execute(step, PRUNE_MESSAGES, params![id, up_to.as_bytes()])?;
             budget = budget.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
             if budget == 0 {
@@ -358,13 +403,13 @@ mod tests {
         let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
         let (notes, _) = sqlite.start_chat(bob, bob, START).await.unwrap();
         let later = START.plus_seconds(3 * DAY_SECONDS);
-        let send = async |chat_id, now| {
+        let show = async |chat_id, attachments, now| {
             let draft = Draft {
                 chat_id,
                 sender_id: bob,
                 kind: MessageKind::Text,
                 text: "x".into(),
-                attachments: vec![],
+                attachments,
                 reply_to: None,
                 client_message_id: None,
             };
@@ -374,19 +419,18 @@ mod tests {
             sqlite.add(about).await.unwrap();
             message
         };
+        let send = async |chat_id, now| show(chat_id, vec![], now).await;
+        let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
         // More than one step of them.
-        for _ in 0..STEP + 20 {
+        for _ in 1..STEP + 20 {
             send(chat.id, START).await;
         }
+        show(chat.id, vec![gone, again], START).await;
         send(notes.id, START).await;
         let welcome =
             Notification::welcome(ann, MessageId(clock::Instant { millis: 1_750_000_000_001, counter: 9 }.id(0)));
         sqlite.add(welcome.clone()).await.unwrap();
-        let young = send(chat.id, later).await;
-        let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
-        for (media, at) in [(gone, START), (again, START), (again, later)] {
-            sqlite.attach(media, chat.id, at).await.unwrap();
-        }
+        let young = show(chat.id, vec![again], later).await;
 
         let mut db = Connection::open(&path).unwrap();
         let messages = MessageRetention::seconds(86_400);
@@ -404,9 +448,75 @@ mod tests {
             (sqlite.chats_of(gone).await.unwrap(), sqlite.chats_of(again).await.unwrap()),
             (vec![], vec![chat.id])
         );
-        assert_eq!(sqlite.due(later, 10).await.unwrap(), [Due { at: later, media: gone }]);
+        let soon = later.plus_seconds(60);
+        assert_eq!(sqlite.due(soon, 10).await.unwrap(), [Due { at: soon, media: gone }]);
         let listed = sqlite.chats(bob, None, 10).await.unwrap();
         assert_eq!(listed.len(), 2, "the chats stay");
+    }
+
+    async fn say(sqlite: &Sqlite, chat_id: ChatId, sender_id: UserId, now: Timestamp) -> MessageId {
+        let draft = Draft {
+            chat_id,
+            sender_id,
+            kind: MessageKind::Text,
+            text: "x".into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+        };
+        sqlite.append(draft, None, now).await.unwrap().message.id
+    }
+
+    #[tokio::test]
+    async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let sqlite = open(&path);
+        let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+        let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+        let later = START.plus_seconds(3 * DAY_SECONDS);
+        let (old, young) = (say(&sqlite, chat.id, ann, START).await, say(&sqlite, chat.id, ann, later).await);
+        let history = async |sqlite: &Sqlite| {
+            let page = sqlite.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
+            page.messages.iter().map(|message| message.id).collect::<Vec<_>>()
+        };
+        assert_eq!(history(&sqlite).await, [young, old]);
+        sqlite.close();
+        let mut db = Connection::open(&path).unwrap();
+        note(&db, MessageRetention::seconds(86_400), later).unwrap();
+        let sqlite = open(&path);
+        assert_eq!(history(&sqlite).await, [young], "it was not removed yet");
+        round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
+        let left = db.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(left, 1, "it is removed all the same");
+
+        // Written after a time when the clock was years ahead.
+        sqlite.close();
+        note(&db, MessageRetention::seconds(86_400), later.plus_seconds(1000 * DAY_SECONDS)).unwrap();
+        let sqlite = open(&path);
+        let new = say(&sqlite, chat.id, ann, later.plus_seconds(1)).await;
+        assert_eq!(history(&sqlite).await, [new]);
+    }
+
+    #[tokio::test]
+    async fn a_chat_keeps_its_place_in_lists_when_its_messages_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let sqlite = open(&path);
+        let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+        let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+        let (notes, _) = sqlite.start_chat(bob, bob, START.plus_seconds(1)).await.unwrap();
+        say(&sqlite, chat.id, ann, START.plus_seconds(2)).await;
+        let newest = say(&sqlite, chat.id, ann, START.plus_seconds(3)).await;
+        let list = async || {
+            let listed = sqlite.chats(bob, None, 10).await.unwrap();
+            listed.iter().map(|one| (one.chat.id, one.activity)).collect::<Vec<_>>()
+        };
+        let before = list().await;
+        assert_eq!((before[0], before[1].0), ((chat.id, newest.into()), notes.id));
+        let mut db = Connection::open(&path).unwrap();
+        round(&mut db, None, MessageRetention::seconds(10), START.plus_seconds(DAY_SECONDS)).unwrap();
+        assert_eq!(list().await, before);
     }
 
     #[tokio::test]

@@ -17,6 +17,8 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0011_media_by_chat.sql")),
     M::up(include_str!("schema/0012_media_retention.sql")),
     M::up(include_str!("schema/0013_reindex.sql")),
+    M::up(include_str!("schema/0014_reindex_skipped.sql")),
+    M::up(include_str!("schema/0015_retention.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

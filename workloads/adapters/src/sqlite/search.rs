@@ -16,6 +16,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -43,6 +44,10 @@ const STEPS: &[M<'static>] =
 const PIECE: usize = 20_000;
 /// Pages of the log before it is copied into the database.
 const CHECKPOINT_PAGES: u32 = 4096;
+/// How long emptying the log waits for searches that read it, how often it is tried, and the pause between.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+const LOG_TRIES: u32 = 20;
+const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// The search index; cheap to clone.
 #[derive(Clone)]
@@ -85,6 +90,59 @@ impl SearchDatabase {
         }
     }
 
+    /// Takes what was taken out of the index out of its log, too, where it would be until others overwrite it.
+    async fn empty_log(&self) {
+        for _ in 0..LOG_TRIES {
+            match self.try_empty_log().await {
+                Ok(true) => return,
+                Ok(false) => tokio::time::sleep(LOG_PAUSE).await,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    return tracing::warn!(error, "the search index's log was not emptied");
+                }
+            }
+        }
+        tracing::warn!("searches keep the search index's log from being emptied; the next deletion tries again");
+    }
+
+    /// `false`: searches read it.
+    async fn try_empty_log(&self) -> Result<bool, StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = move || {
+            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
+            // Closing has emptied it.
+            let Some(db) = db.as_ref() else { return Ok(true) };
+            db.busy_timeout(LOG_PATIENCE)?;
+            let emptied = super::checkpoint(db);
+            db.busy_timeout(PATIENCE)?;
+            emptied
+        };
+        let emptied = tokio::task::spawn_blocking(work).await;
+        emptied.map_err(|_| StoreError::unavailable(Interrupted::RolledBack))?.map_err(StoreError::unavailable)
+    }
+
+    /// Puts messages in; gives whether that took any terms out.
+    async fn put_all(&self, documents: Vec<SearchDocument>) -> Result<bool, StoreError> {
+        let (mut piece, mut terms, mut taken_out) = (Vec::new(), 0, false);
+        for document in documents {
+            terms += document.terms.len();
+            piece.push(document);
+            if terms >= PIECE {
+                let full = std::mem::take(&mut piece);
+                terms = 0;
+                taken_out |= self.write(move |db| entries::put(db, &full)).await?;
+            }
+        }
+        if !piece.is_empty() {
+            taken_out |= self.write(move |db| entries::put(db, &piece)).await?;
+        }
+        Ok(taken_out)
+    }
+
+    async fn remove_all(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
+        if removals.is_empty() { Ok(()) } else { self.write(move |db| entries::remove(db, &removals)).await }
+    }
+
     /// Runs one transaction on a thread that may block.
     async fn write<T: Send + 'static>(
         &self,
@@ -108,29 +166,32 @@ impl SearchDatabase {
 #[async_trait]
 impl SearchIndex for SearchDatabase {
     async fn put(&self, documents: Vec<SearchDocument>) -> Result<(), StoreError> {
-        let (mut piece, mut terms) = (Vec::new(), 0);
-        for document in documents {
-            terms += document.terms.len();
-            piece.push(document);
-            if terms >= PIECE {
-                let full = std::mem::take(&mut piece);
-                terms = 0;
-                self.write(move |db| entries::put(db, &full)).await?;
-            }
+        if self.put_all(documents).await? {
+            self.empty_log().await;
         }
-        if piece.is_empty() { Ok(()) } else { self.write(move |db| entries::put(db, &piece)).await }
+        Ok(())
     }
 
     async fn remove(&self, removals: Vec<Removal>) -> Result<(), StoreError> {
-        if removals.is_empty() { Ok(()) } else { self.write(move |db| entries::remove(db, &removals)).await }
+        if !removals.is_empty() {
+            self.remove_all(removals).await?;
+            self.empty_log().await;
+        }
+        Ok(())
     }
 
     async fn remove_chat(&self, chat: ChatId, version: Version) -> Result<(), StoreError> {
-        self.write(move |db| entries::remove_chat(db, chat, version)).await
+        self.write(move |db| entries::remove_chat(db, chat, version)).await?;
+        self.empty_log().await;
+        Ok(())
     }
 
     async fn forget_up_to(&self, message: MessageId) -> Result<u64, StoreError> {
-        self.forget(message).await
+        let forgotten = self.forget(message).await?;
+        if forgotten > 0 {
+            self.empty_log().await;
+        }
+        Ok(forgotten)
     }
 
     async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError> {

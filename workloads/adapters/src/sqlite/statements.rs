@@ -121,7 +121,8 @@ statements! {
     DELETE_MEMBER = "DELETE FROM members WHERE user_id = ?1 AND chat_id = ?2";
     CHATS_OF = "SELECT chat_id FROM members WHERE user_id = ?1";
     ACTIVITIES_OF = "SELECT chat_id,
-        coalesce((SELECT max(message_id) FROM messages WHERE chat_id = members.chat_id), started)
+        coalesce((SELECT max(message_id) FROM messages WHERE chat_id = members.chat_id),
+            (SELECT newest_removed FROM chats WHERE id = members.chat_id), started)
         FROM members WHERE user_id = ?1";
     CHATS_TOUCHED = "SELECT chat_id, (SELECT min(message_id) FROM messages
             WHERE chat_id = members.chat_id AND message_id > ?3) AS message,
@@ -154,6 +155,7 @@ statements! {
     DELETE_MESSAGE = "UPDATE messages SET version = ?3, sealed = NULL WHERE chat_id = ?1 AND message_id = ?2";
     EXPIRED_UP_TO = "SELECT max(message_id) FROM (SELECT message_id FROM messages
         WHERE chat_id = ?1 AND message_id <= ?2 ORDER BY message_id LIMIT ?3)";
+    SET_NEWEST_REMOVED = "UPDATE chats SET newest_removed = ?2 WHERE id = ?1";
     PRUNE_MESSAGES = "DELETE FROM messages WHERE chat_id = ?1 AND message_id <= ?2";
     DELETE_MESSAGES_OF = "DELETE FROM messages WHERE chat_id = ?1";
     INSERT_SENT = "INSERT INTO sent (batch, entries) VALUES (?1, ?2)";
@@ -205,7 +207,8 @@ statements! {
         SELECT ?2, media_id FROM media_chats WHERE chat_id = ?1 AND attached_at <= ?3";
     PRUNE_MEDIA_OF_CHAT = "DELETE FROM media_chats WHERE chat_id = ?1 AND attached_at <= ?2";
     DELETE_MEDIA_OF_CHAT = "DELETE FROM media_chats WHERE chat_id = ?1";
-    MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 ORDER BY at, media_id LIMIT ?2";
+    MEDIA_DUE = "SELECT at, media_id FROM media_due WHERE at <= ?1 AND (at, media_id) > (?3, ?4)
+        ORDER BY at, media_id LIMIT ?2";
     SETTLE_MEDIA = "DELETE FROM media_due WHERE at = ?1 AND media_id = ?2";
 
     // Pushes
@@ -261,11 +264,16 @@ statements! {
     DELETE_PREFERENCES = "DELETE FROM notification_preferences WHERE user_id = ?1";
 
     // Rebuilds of the search index
-    REINDEX = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure, free_at FROM reindex
-        WHERE only = 0";
+    REINDEX = "SELECT id, started_at, started_by, attempts, done, total, ended_at, failure, free_at,
+        skipped, first_skipped FROM reindex WHERE only = 0";
     SET_REINDEX = "INSERT OR REPLACE INTO reindex
-        (only, id, started_at, started_by, attempts, done, total, ended_at, failure, free_at)
-        VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (only, id, started_at, started_by, attempts, done, total, ended_at, failure, free_at, skipped, first_skipped)
+        VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+    // How long messages are kept
+    HORIZON = "SELECT at FROM horizon WHERE only = 0";
+    RAISE_HORIZON = "INSERT INTO horizon (only, at) VALUES (0, ?1)
+        ON CONFLICT (only) DO UPDATE SET at = max(at, excluded.at)";
 
     // Clock
     CLOCK = "SELECT newest FROM clock WHERE only = 0";

@@ -142,6 +142,9 @@ impl Thread {
             self.writer.volume.look(&self.writer.db);
             while self.open && self.receiver.is_empty() && self.waiting.is_empty() && self.tidy_up() {}
         }
+        if let Err(error) = self.writer.retention.end(&self.writer.db) {
+            tracing::warn!(%error, "what got too old within the hour is not noted");
+        }
         // Leaves one file without a log to be replayed; what is in the log is durable if this fails.
         if let Err(error) = super::checkpoint(&self.writer.db) {
             tracing::warn!(%error, "the write-ahead log was left for the next start");

@@ -6,7 +6,7 @@ use sentinel_adapters::cassandra::{Cassandra, Dropped};
 use sentinel_domain::{
     clock::Instant,
     ids::MediaId,
-    media::Media,
+    media::{Due, Media},
     ports::{ChatStore, HistoryQuery, MediaStore},
     retention::MessageRetention,
     time::Timestamp,
@@ -15,7 +15,11 @@ use uuid::Uuid;
 
 use crate::{
     World,
-    contract::{draft, media::upload, retention::kept},
+    contract::{
+        draft,
+        media::upload,
+        retention::{kept, long_ago},
+    },
     keyspace::{self, Keyspace},
 };
 
@@ -36,12 +40,7 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
     let (ann, bob, chat) = stores.pair().await;
-    // Each is in another partition; the last two are kept.
     let mut sent = Vec::new();
-    for days in [100, 80, 60, 12, 0] {
-        let at = Timestamp::now().plus_seconds(-days * DAY);
-        sent.push(cassandra.append(draft(chat.id, ann, "x"), None, at).await.unwrap().message.id);
-    }
     let (long_ago, now) = (Timestamp::now().plus_seconds(-60 * DAY), Timestamp::now());
     let old = |number| Media {
         id: MediaId(Instant { millis: long_ago.0.unsigned_abs(), counter: 0 }.id(number)),
@@ -51,8 +50,11 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     for media in [&gone, &unnoted, &again, &young] {
         cassandra.create(media.clone()).await.unwrap();
     }
-    for (media, at) in [(&gone, long_ago), (&again, long_ago), (&again, now), (&young, now)] {
-        cassandra.attach(media.id, chat.id, at).await.unwrap();
+    // Each is in another partition; the last two are kept.
+    for (days, files) in
+        [(100, vec![]), (80, vec![]), (60, vec![gone.id, again.id]), (12, vec![]), (0, vec![again.id, young.id])]
+    {
+        sent.push(stores.show(ann, chat.id, &files, now.plus_seconds(-days * DAY)).await);
     }
     // A process of the version before, which does not note when a file is sent.
     let session = keyspace.session().await;
@@ -76,7 +78,7 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     due.sort();
     assert_eq!(due, [gone.id, unnoted.id]);
 
-    // Who keeps everything finds what is left, and nothing is dropped.
+    // Who keeps everything finds what is left, and nothing more is dropped.
     let everything = world.node_keeping(keyspace.clone(), MessageRetention::FOREVER).await.cassandra;
     let page = everything.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
     assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), [sent[4], sent[3]]);
@@ -86,12 +88,59 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
+    let keyspace = Arc::new(keyspace::named("longer"));
+    Cassandra::migrate(keyspace.config()).await.unwrap();
+    let world = World::new();
+    let node = world.node_keeping(keyspace.clone(), kept()).await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let mut sent = Vec::new();
+    for at in [long_ago(), Timestamp::now()] {
+        sent.push(node.cassandra.append(draft(chat.id, ann, "x"), None, at).await.unwrap().message.id);
+    }
+    for longer in [MessageRetention::FOREVER, MessageRetention::seconds(u32::MAX)] {
+        let cassandra = world.node_keeping(keyspace.clone(), longer).await.cassandra;
+        let page = cassandra.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
+        assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), sent[1..]);
+    }
+    keyspace.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn files_that_are_due_are_given_page_by_page() {
+    let node = World::new().node().await;
+    let owner = node.stores.user().await;
+    let mut expected = Vec::new();
+    for _ in 0..7 {
+        let media = upload(owner, 1);
+        node.cassandra.create(media.clone()).await.unwrap();
+        expected.push(Due { at: media.unused_until(), media: media.id });
+    }
+    let (now, mut found, mut after) = (expected[6].at.plus_seconds(3600), Vec::new(), None);
+    loop {
+        let page = node.cassandra.due_after(now, after, 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        // Settled or not, the next page goes on.
+        if found.is_empty() {
+            node.cassandra.settle(page[0]).await.unwrap();
+        }
+        found.extend(page);
+    }
+    found.retain(|due| expected.contains(due));
+    found.sort_by_key(|due| due.media);
+    expected.sort_by_key(|due| due.media);
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_of_before_are_kept_as_if_they_were_sent_at_the_upgrade() {
     let keyspace = keyspace::named("attached");
     Cassandra::migrate(keyspace.config()).await.unwrap();
     let session = keyspace.session().await;
     session.query_unpaged("DROP TABLE media_attached", ()).await.unwrap();
-    session.query_unpaged("DELETE FROM schema_version WHERE only = 0 AND version = 6", ()).await.unwrap();
+    session.query_unpaged("DELETE FROM schema_version WHERE only = 0 AND version >= 6", ()).await.unwrap();
     let (media, chat) = (Uuid::now_v7(), Uuid::new_v4());
     session.query_unpaged("INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?)", (media, chat)).await.unwrap();
     let before = Timestamp::now();

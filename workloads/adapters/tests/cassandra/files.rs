@@ -18,7 +18,7 @@ async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
         due.into_iter().filter(|due| due.media == media.id).map(|due| due.at).collect()
     };
     let (lost, deleted) = (Timestamp::now(), Timestamp::now().plus_seconds(1));
-    cassandra.attach(media.id, chat.id, lost).await.unwrap();
+    stores.show(ann, chat.id, &[media.id], lost).await;
     cassandra.detach(media.id, chat.id, lost).await.unwrap();
     // Whoever looked now might still have found it in the chat, and would not have looked again.
     assert_eq!(due(lost).await, []);
@@ -29,6 +29,40 @@ async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
     assert_eq!(due(deleted).await, []);
     let later = deleted.plus_seconds(60);
     assert_eq!(due(later).await, [later]);
+}
+
+/// A send whose process ends between letting a file in and writing the message leaves what is written here by hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_of_a_send_that_came_to_nothing_leaves_its_chat_by_itself() {
+    let node = World::new().node().await;
+    let (stores, cassandra) = (&node.stores, &node.cassandra);
+    let (ann, _, chat) = stores.pair().await;
+    let (sent, dead) = (upload(ann, 1), upload(ann, 1));
+    for media in [&sent, &dead] {
+        cassandra.create(media.clone()).await.unwrap();
+    }
+    let before = Timestamp::now();
+    stores.show(ann, chat.id, &[sent.id], before).await;
+    let session = keyspace::of_this_run().await.session().await;
+    // What the send wrote ahead of its message ends within a day, and the file is looked at after that.
+    let read = "SELECT TTL(sent_at) FROM media_sending WHERE media_id = ? AND chat_id = ?";
+    let left = session.query_unpaged(read, (sent.id.0, chat.id.0)).await.unwrap();
+    let left = left.into_rows_result().unwrap().single_row::<(i32,)>().unwrap().0;
+    assert!((1..=24 * 3600).contains(&left), "{left}");
+    let looked_at = cassandra.due(before.plus_seconds(26 * 3600), 10_000).await.unwrap();
+    let looked_at: Vec<Timestamp> = looked_at.iter().filter(|due| due.media == sent.id).map(|due| due.at).collect();
+    assert!(looked_at.iter().any(|at| *at >= before.plus_seconds(i64::from(left) + 3600)), "{looked_at:?}");
+
+    let write = "INSERT INTO media_sending (media_id, chat_id, sent_at) VALUES (?, ?, ?)";
+    session.query_unpaged(write, (dead.id.0, chat.id.0, before.0)).await.unwrap();
+    assert_eq!(cassandra.chats_of(dead.id).await.unwrap(), [chat.id], "who sees the message sees its file");
+    // The day is over.
+    let end = "DELETE FROM media_sending WHERE media_id = ? AND chat_id = ?";
+    for media in [&sent, &dead] {
+        session.query_unpaged(end, (media.id.0, chat.id.0)).await.unwrap();
+    }
+    assert_eq!(cassandra.chats_of(dead.id).await.unwrap(), []);
+    assert_eq!(cassandra.chats_of(sent.id).await.unwrap(), [chat.id], "a message shows it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -84,18 +84,27 @@ pub fn named(name: &str) -> Keyspace {
     }
 }
 
-static MADE: OnceCell<Mutex<Option<Arc<Keyspace>>>> = OnceCell::const_new();
-static IN_USE: Mutex<Weak<Keyspace>> = Mutex::new(Weak::new());
+type Made = OnceCell<Mutex<Option<Arc<Keyspace>>>>;
+
+static MADE: Made = OnceCell::const_new();
+static MADE_THAT_AGES: Made = OnceCell::const_new();
 
 pub async fn of_this_run() -> Arc<Keyspace> {
-    let made = MADE
+    made(&MADE, "run").await
+}
+
+/// For stores that keep messages for a while: what is too old for one of them is so for all of the keyspace.
+pub async fn that_ages_of_this_run() -> Arc<Keyspace> {
+    made(&MADE_THAT_AGES, "ages").await
+}
+
+async fn made(made: &'static Made, name: &str) -> Arc<Keyspace> {
+    let made = made
         .get_or_init(|| async {
-            let keyspace = named("run");
+            let keyspace = named(name);
             remove_left_overs(&keyspace).await;
             Cassandra::migrate(keyspace.config()).await.unwrap();
-            let keyspace = Arc::new(keyspace);
-            *IN_USE.lock().unwrap() = Arc::downgrade(&keyspace);
-            Mutex::new(Some(keyspace))
+            Mutex::new(Some(Arc::new(keyspace)))
         })
         .await;
     Arc::clone(made.lock().unwrap().as_ref().expect("this sorts before the test that drops the keyspace"))
@@ -115,13 +124,15 @@ async fn remove_left_overs(keyspace: &Keyspace) {
 
 /// Not a test of behaviour: tests run in the order of their names, so this is the last to begin.
 pub async fn drop_after_all() {
-    let Some(made) = MADE.get() else { return };
-    let Some(keyspace) = made.lock().unwrap().take() else { return };
-    for _ in 0..3000 {
-        if Arc::strong_count(&keyspace) == 1 {
-            break;
+    for made in [&MADE, &MADE_THAT_AGES] {
+        let Some(made) = made.get() else { continue };
+        let Some(keyspace) = made.lock().unwrap().take() else { continue };
+        for _ in 0..3000 {
+            if Arc::strong_count(&keyspace) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        keyspace.drop_it().await;
     }
-    keyspace.drop_it().await;
 }

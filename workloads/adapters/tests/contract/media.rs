@@ -1,11 +1,13 @@
 use sentinel_domain::{
-    ids::{MediaId, UserId},
+    ids::{ChatId, MediaId, MessageId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
+    message::Draft,
+    ports::StoreError,
     time::Timestamp,
 };
 use uuid::Uuid;
 
-use super::{Stores, all, is_not_found};
+use super::{Stores, all, draft_with_files, is_not_found};
 
 const SHOWN: Shown = Shown { size: 7, picture: Some(Picture { width: 4000, height: 3000 }) };
 
@@ -30,6 +32,11 @@ impl Stores {
         let media = upload(owner, size);
         self.media.create(media.clone()).await.unwrap();
         media
+    }
+
+    /// Sends files to a chat.
+    pub async fn show(&self, sender: UserId, chat: ChatId, files: &[MediaId], at: Timestamp) -> MessageId {
+        self.chats.append(draft_with_files(chat, sender, files), None, at).await.unwrap().message.id
     }
 
     async fn found(&self, id: MediaId) -> Media {
@@ -91,7 +98,7 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     let media = stores.upload(ann, 10).await;
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
     for chat in [chat.id, notes.id, chat.id] {
-        stores.media.attach(media.id, chat, Timestamp::now()).await.unwrap();
+        stores.show(ann, chat, &[media.id], Timestamp::now()).await;
     }
     let mut both = [chat.id, notes.id];
     both.sort();
@@ -110,17 +117,55 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
 }
 
+pub async fn files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it_was_refused(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let (shown, refused) = (stores.upload(ann, 1).await.id, stores.upload(ann, 1).await.id);
+    let both = draft_with_files(chat.id, ann, &[shown, refused]);
+    let reply = Draft { reply_to: Some(MessageId(Uuid::now_v7())), ..both.clone() };
+    let unknown = stores.chats.append(reply, None, Timestamp::now()).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownReply)), "{unknown:?}");
+    assert!(stores.media.chats_of(shown).await.unwrap().is_empty());
+    stores.show(ann, chat.id, &[shown], Timestamp::now()).await;
+    assert_eq!(stores.media.chats_of(shown).await.unwrap(), [chat.id]);
+
+    stores.accounts.block(bob, ann, Timestamp::now()).await.unwrap();
+    let blocked = stores.chats.append(both.clone(), None, Timestamp::now()).await;
+    assert!(super::is_blocked(blocked));
+    let stranger = stores.user().await;
+    let elsewhere = Draft { sender_id: stranger, ..both };
+    assert!(is_not_found(stores.chats.append(elsewhere, None, Timestamp::now()).await));
+    assert!(stores.media.chats_of(refused).await.unwrap().is_empty());
+    assert_eq!(stores.media.chats_of(shown).await.unwrap(), [chat.id], "a message still shows it");
+}
+
+pub async fn a_repeat_attaches_nothing(stores: &Stores) {
+    let (ann, _, chat) = stores.pair().await;
+    let (notes, _) = stores.chats.start_chat(ann, ann, super::NOW).await.unwrap();
+    let (first, other) = (stores.upload(ann, 1).await.id, stores.upload(ann, 1).await.id);
+    let draft = |chat, file| {
+        let plain = super::draft_with_id(chat, ann, "", "c1");
+        Draft { attachments: vec![file], ..plain }
+    };
+    let sent = stores.chats.append(draft(chat.id, first), None, Timestamp::now()).await.unwrap().message;
+    for (chat, file) in [(chat.id, first), (chat.id, other), (notes.id, first)] {
+        let repeat = stores.chats.append(draft(chat, file), None, Timestamp::now()).await.unwrap();
+        assert_eq!((repeat.duplicate, repeat.message.id), (true, sent.id));
+    }
+    assert_eq!(stores.media.chats_of(first).await.unwrap(), [chat.id]);
+    assert!(stores.media.chats_of(other).await.unwrap().is_empty());
+    // Nor does it bring back what was taken away.
+    stores.media.detach(first, chat.id, Timestamp::now()).await.unwrap();
+    assert!(stores.chats.append(draft(chat.id, first), None, Timestamp::now()).await.unwrap().duplicate);
+    assert!(stores.media.chats_of(first).await.unwrap().is_empty());
+}
+
 pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
     let (notes, _) = stores.chats.start_chat(bob, bob, super::NOW).await.unwrap();
     let (sent, kept, gone) = (stores.upload(bob, 1).await, stores.upload(bob, 1).await, stores.upload(bob, 1).await);
     let (sent, kept, gone, other) = (sent.id, kept.id, gone.id, stores.upload(bob, 1).await.id);
-    for id in [sent, kept, gone] {
-        stores.media.attach(id, chat.id, Timestamp::now()).await.unwrap();
-    }
-    for id in [kept, other] {
-        stores.media.attach(id, notes.id, Timestamp::now()).await.unwrap();
-    }
+    stores.show(bob, chat.id, &[sent, kept, gone], Timestamp::now()).await;
+    stores.show(bob, notes.id, &[kept, other], Timestamp::now()).await;
     stores.media.forget(gone).await.unwrap();
     stores.accounts.delete_account(ann).await.unwrap();
     let soon = Timestamp::now().plus_seconds(SOON);

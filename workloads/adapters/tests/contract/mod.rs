@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use sentinel_domain::{
     account::{Account, Email, Username},
     event::{Fanout, InboxBody, InboxEvent, LiveEvent},
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, MediaId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message, MessageKind},
     place::InboxPlace,
     ports::{
@@ -143,6 +143,11 @@ pub fn draft(chat_id: ChatId, sender_id: UserId, text: &str) -> Draft {
     }
 }
 
+/// One that shows files.
+pub fn draft_with_files(chat: ChatId, sender: UserId, files: &[MediaId]) -> Draft {
+    Draft { kind: MessageKind::File, attachments: files.to_vec(), ..draft(chat, sender, "") }
+}
+
 pub fn draft_with_id(chat: ChatId, sender: UserId, text: &str, id: &str) -> Draft {
     Draft { client_message_id: Some(ClientMessageId::parse(id.into()).unwrap()), ..draft(chat, sender, text) }
 }
@@ -228,8 +233,9 @@ macro_rules! contract_tests {
     };
     (@module media $factory:path) => {
         $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
-            a_file_is_shown_in_chats_until_it_is_taken_away, files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due,
-            an_owners_files_count_and_go_together }
+            a_file_is_shown_in_chats_until_it_is_taken_away, a_repeat_attaches_nothing,
+            files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it_was_refused,
+            files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due, an_owners_files_count_and_go_together }
     };
     (@module deletion $factory:path) => {
         $crate::contract_tests! { @tests $factory; deletion: an_account_goes_with_all_that_is_its_own,
@@ -250,6 +256,7 @@ macro_rules! contract_tests {
     (@module retention $factory:path) => {
         $crate::contract_tests! { @tests $factory; retention: a_history_ends_where_messages_are_too_old,
             lists_count_and_show_only_what_is_kept, what_is_too_old_can_not_be_changed,
+            an_event_of_what_is_too_old_is_of_nothing,
             a_repeat_of_what_is_too_old_makes_no_second_message, sync_says_nothing_of_what_is_too_old,
             a_file_is_seen_as_long_as_the_last_message_that_shows_it,
             notifications_end_with_the_messages_that_they_are_about }

@@ -2,8 +2,8 @@
 
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
-    ids::UserId,
-    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure},
+    ids::{MessageId, UserId},
+    reindex::{Reindex, ReindexAttempt, ReindexEnd, ReindexFailure, Skipped},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -37,10 +37,11 @@ pub async fn one_rebuild_runs_at_a_time(stores: &Stores) {
     assert!(runs.keep_reindex(taken.attempt(), 7, Some(9), later(40)).await.unwrap());
     let last = runs.last_reindex().await.unwrap().unwrap();
     assert_eq!((last.done, last.total, last.end), (7, Some(9), None));
-    let end = ReindexEnd { at: later(50), failure: None };
-    assert!(runs.end_reindex(taken.attempt(), 9, end).await.unwrap());
+    let skipped = Skipped { count: 12, first: (0..10).map(|_| MessageId(Uuid::now_v7())).collect() };
+    let end = ReindexEnd { at: later(50), failure: None, skipped };
+    assert!(runs.end_reindex(taken.attempt(), 9, end.clone()).await.unwrap());
     let last = runs.last_reindex().await.unwrap().unwrap();
-    assert_eq!((last.done, last.total, last.end), (9, Some(9), Some(end)));
+    assert_eq!((last.done, last.total, last.end), (9, Some(9), Some(end.clone())));
     // What has ended is nobody's, and the next may begin.
     assert!(!runs.keep_reindex(taken.attempt(), 1, None, later(99)).await.unwrap());
     assert!(!runs.end_reindex(taken.attempt(), 1, end).await.unwrap());
@@ -60,14 +61,15 @@ pub async fn a_rebuild_that_was_left_is_taken_up(stores: &Stores) {
     assert_eq!(runs.take_reindex(later(34), later(60)).await.unwrap(), None);
     let taken = runs.take_reindex(later(35), later(60)).await.unwrap().unwrap();
     assert_eq!(taken, Reindex { attempts: 2, ..first.clone() }, "it begins at nothing");
-    let end = ReindexEnd { at: later(40), failure: Some(ReindexFailure::StoreUnavailable) };
+    let end =
+        ReindexEnd { at: later(40), failure: Some(ReindexFailure::StoreUnavailable), skipped: Skipped::default() };
     // Who had it before is told, and changes nothing.
     assert!(!runs.keep_reindex(first.attempt(), 5, None, later(90)).await.unwrap());
-    assert!(!runs.end_reindex(first.attempt(), 5, end).await.unwrap());
+    assert!(!runs.end_reindex(first.attempt(), 5, end.clone()).await.unwrap());
     let unknown = ReindexAttempt { id: Uuid::now_v7(), number: 2 };
-    assert!(!runs.end_reindex(unknown, 5, end).await.unwrap());
+    assert!(!runs.end_reindex(unknown, 5, end.clone()).await.unwrap());
     assert_eq!(runs.last_reindex().await.unwrap(), Some(taken.clone()));
-    assert!(runs.end_reindex(taken.attempt(), 4, end).await.unwrap());
+    assert!(runs.end_reindex(taken.attempt(), 4, end.clone()).await.unwrap());
     assert_eq!(runs.last_reindex().await.unwrap(), Some(Reindex { done: 4, end: Some(end), ..taken }));
 }
 

@@ -1,8 +1,9 @@
 //! Messages that are too old: nobody sees them, whether they are removed yet or not.
 
 use sentinel_domain::{
+    clock::Instant,
     event::InboxBody,
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, EventId, MessageId, UserId},
     message::{Draft, Message},
     notice::Notice,
     notification::Notification,
@@ -124,6 +125,18 @@ pub async fn what_is_too_old_can_not_be_changed(stores: &Stores) {
     stores.chats.advance(bob, chat, Progress::Read, new[2], now).await.unwrap();
 }
 
+/// What happened to a message in the last moment of its life is over with it: nobody waits to see it.
+pub async fn an_event_of_what_is_too_old_is_of_nothing(stores: &Stores) {
+    let Talk { bob, chat, old, new, .. } = Talk::of(stores).await;
+    let now = Timestamp::now();
+    let edited = EventId(Instant { millis: now.0.unsigned_abs(), counter: 0 }.id(0));
+    let of = async |message| stores.chats.message_of_event(bob, chat, message, edited, now).await;
+    assert!(of(old[0]).await.unwrap().is_none());
+    assert_eq!(of(new[0]).await.unwrap().map(|message| message.id), Some(new[0]));
+    let unseen = of(MessageId(edited.0)).await;
+    assert!(matches!(unseen, Err(StoreError::Unavailable(_))), "{unseen:?}");
+}
+
 /// A client that was away for long sends again what it never heard of.
 pub async fn a_repeat_of_what_is_too_old_makes_no_second_message(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
@@ -168,11 +181,11 @@ pub async fn a_file_is_seen_as_long_as_the_last_message_that_shows_it(stores: &S
     let (notes, _) = stores.chats.start_chat(ann, ann, NOW).await.unwrap();
     let media = upload(ann, 10);
     stores.media.create(media.clone()).await.unwrap();
-    stores.media.attach(media.id, chat.id, long_ago()).await.unwrap();
+    stores.show(ann, chat.id, &[media.id], long_ago()).await;
     assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
-    stores.media.attach(media.id, notes.id, Timestamp::now()).await.unwrap();
+    stores.show(ann, notes.id, &[media.id], Timestamp::now()).await;
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
-    stores.media.attach(media.id, chat.id, Timestamp::now()).await.unwrap();
+    stores.show(ann, chat.id, &[media.id], Timestamp::now()).await;
     let mut both = [chat.id, notes.id];
     both.sort();
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both, "it was sent again");

@@ -8,7 +8,7 @@ mod push;
 mod search;
 mod stores;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -169,13 +169,13 @@ impl Default for LimitsConfig {
 pub struct RetentionConfig {
     /// Seconds after which a message is too old to be shown, and is removed. None: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_seconds: Option<u32>,
+    pub message_seconds: Option<NonZeroU32>,
 }
 
 impl RetentionConfig {
     /// The rule that stores keep to.
     pub fn messages(&self) -> MessageRetention {
-        self.message_seconds.map_or(MessageRetention::FOREVER, MessageRetention::seconds)
+        self.message_seconds.map_or(MessageRetention::FOREVER, |seconds| MessageRetention::seconds(seconds.get()))
     }
 
     fn is_default(&self) -> bool {
@@ -204,6 +204,8 @@ mod tests {
         assert_eq!(week.messages(), MessageRetention::seconds(604_800));
         assert_eq!(serde_json::to_string(&week).unwrap(), r#"{"messageSeconds":604800}"#);
         assert_eq!(serde_json::to_string(&read("{}")).unwrap(), "{}");
+        // Nothing would be kept at all.
+        assert!(serde_json::from_str::<RetentionConfig>(r#"{"messageSeconds":0}"#).is_err());
     }
 
     #[test]

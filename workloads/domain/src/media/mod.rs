@@ -96,6 +96,12 @@ impl Media {
         self.created_at().plus_seconds(UNUSED_SECONDS)
     }
 
+    /// Whether its owner still has it at `now`: until it is sent, and as long as a message shows it. After that it is about to
+    /// be destroyed.
+    pub fn is_kept(&self, shown_somewhere: bool, now: Timestamp) -> bool {
+        shown_somewhere || now < self.unused_until()
+    }
+
     /// What to show of it, if it may be shown.
     pub fn shown(&self) -> Option<&Shown> {
         self.shown.as_ref().filter(|_| self.state == MediaState::Ready)

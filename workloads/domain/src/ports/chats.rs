@@ -32,6 +32,17 @@ pub struct ChatSummary {
     pub activity: EventId,
 }
 
+/// A message as a scan sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Which chat.
+    pub chat_id: ChatId,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender_id: UserId,
+}
+
 /// Which part of a chat's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryQuery {
@@ -93,6 +104,11 @@ pub trait ChatStore: Send + Sync {
     /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
     /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
     /// that several may be on their way at once.
+    ///
+    /// With the message its files are attached to the chat ([`super::MediaStore::chats_of`]), as long as a message that is
+    /// written at `now` is kept. Members see the files before the message or together with it. When no message comes of it,
+    /// whatever the reason, they are not attached, or for a day at most, and then looked at by whoever destroys what is not
+    /// used.
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
     /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
     /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.
@@ -141,7 +157,8 @@ pub trait ChatStore: Send + Sync {
         page.messages.into_iter().find(|found| found.id == message).ok_or(StoreError::NotFound)
     }
     /// The message that an event tells of, as it is now; `None` when it or its chat is gone. As long as it may still be
-    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again.
+    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again. A message that was written
+    /// well before is visible or gone, however young what happened to it is.
     async fn message_of_event(
         &self,
         member: UserId,
@@ -151,7 +168,7 @@ pub trait ChatStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Message>, StoreError> {
         match self.message(member, chat, message).await {
-            Err(StoreError::NotFound) if is_settling(event, now) => {}
+            Err(StoreError::NotFound) if is_settling(event, now) && is_settling(message.into(), now) => {}
             Err(StoreError::NotFound) => return Ok(None),
             found => return found.map(Some),
         }
@@ -162,4 +179,12 @@ pub trait ChatStore: Send + Sync {
             Err(error) => Err(error),
         }
     }
+}
+
+/// All messages of a store, for what is made from them.
+#[async_trait]
+pub trait MessageScan: Send + Sync {
+    /// Up to `limit` messages that are kept and not deleted, in an order of the store's own, from the one after `after` on;
+    /// none: that was all. What is written meanwhile may be left out.
+    async fn scan(&self, after: Option<Scanned>, limit: usize) -> Result<Vec<Scanned>, StoreError>;
 }

@@ -7,7 +7,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known of uploaded files. Whatever is written is durable when the call returns.
+/// What is known of uploaded files. Whatever is written is durable when the call returns. Which chats show a file is written
+/// with the messages, by [`super::ChatStore::append`].
 #[async_trait]
 pub trait MediaStore: Send + Sync {
     /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
@@ -17,10 +18,8 @@ pub trait MediaStore: Send + Sync {
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError>;
     /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
     async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
-    /// Lets the members of a chat see a file, as long as a message that is written at `now` is kept. A repeat lets them see
-    /// it longer, and changes nothing else.
-    async fn attach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
-    /// The chats whose members may see a file: those of which some message that shows it is not too old.
+    /// The chats whose members may see a file: those of which some message that shows it is not too old. For up to a day
+    /// also one where such a message was about to be written, whatever came of that.
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
     /// Takes a file away from a chat and has it looked at again at `now` or soon after, and in any case after it was taken
     /// away. A repeat changes nothing.
@@ -34,7 +33,12 @@ pub trait MediaStore: Send + Sync {
     /// Hides all files of an owner and has them looked at again at `now` or soon after, and in any case after that.
     async fn condemn_all(&self, owner: UserId, now: Timestamp) -> Result<(), StoreError>;
     /// What has to be looked at by `now`, the longest due first.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.due_after(now, None, limit).await
+    }
+    /// The same from the one after `after` on, whether that was settled or not. Who goes on like this does not go over what it
+    /// has settled again, which takes stores longer the more it is.
+    async fn due_after(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, StoreError>;
     /// Notes that what was due was looked at.
     async fn settle(&self, due: Due) -> Result<(), StoreError>;
     /// Forgets a condemned file. A file that is gone changes nothing.

@@ -16,7 +16,7 @@ mod sessions;
 
 pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
 pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
-pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox};
+pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, MessageScan, Scanned};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use mail::MailStore;
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
@@ -71,6 +71,18 @@ impl StoreError {
     /// Wraps what is wrong with stored data, for logs only.
     pub fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unreadable(source.into())
+    }
+
+    /// Whether what is stored can't be read here and now, though it is there and the store works: it is damaged, or its key is
+    /// not among those that were given.
+    pub fn is_about_content(&self) -> bool {
+        match self {
+            Self::Unreadable(_) => true,
+            Self::Unavailable(source) => {
+                source.downcast_ref().is_some_and(|error| matches!(error, KeyError::Missing(_)))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 
@@ -7,6 +10,7 @@ use crate::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
     message::MessageKind,
+    reindex::{SKIPPED_NAMED, Skipped},
     search::{Mark, Term},
     time::Timestamp,
 };
@@ -116,6 +120,10 @@ pub trait SearchIndex: Send + Sync {
     async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError>;
     /// Keeps these marks along with those that are there. Terms with another mark must not be put in before that.
     async fn add_marks(&self, marks: Vec<Mark>) -> Result<(), StoreError>;
+    /// Whether a rebuild has begun and not come through, so that some entries are still those of before.
+    async fn is_half_made(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
     /// Messages that have what is asked for, newest first.
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError>;
 }
@@ -136,8 +144,15 @@ pub struct SearchEntry {
 /// What an index is rebuilt from: the messages as they are now.
 #[async_trait]
 pub trait DocumentSource: Send + Sync {
-    /// What an index should have of this message; `None` when it is not to be found.
+    /// What an index should have of this message; `None` when it is not to be found. A message that can't be read is an error
+    /// that [`StoreError::is_about_content`].
     async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError>;
+    /// Up to `limit` entries that an index should have, with the versions of messages as they were written, in an order of the
+    /// source's own, from the one after `after` on; none: that was all. For an index that is made from another one, which
+    /// may lack some. A source that can't tell gives none.
+    async fn entries(&self, _after: Option<SearchEntry>, _limit: usize) -> Result<Vec<SearchEntry>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// How far a rebuild is, told while it runs.
@@ -145,12 +160,29 @@ pub trait DocumentSource: Send + Sync {
 pub struct RebuildProgress {
     done: AtomicU64,
     expected: AtomicU64,
+    skipped: Mutex<Skipped>,
 }
 
 impl RebuildProgress {
     /// So many more messages were made anew.
     pub fn add(&self, messages: u64) {
         self.done.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// This message can't be read. Gives whether it is one of the first, which are told by name.
+    pub fn skip(&self, message: MessageId) -> bool {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count += 1;
+        let named = skipped.first.len() < SKIPPED_NAMED;
+        if named {
+            skipped.first.push(message);
+        }
+        named
+    }
+
+    /// Messages that can't be read.
+    pub fn skipped(&self) -> Skipped {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// About so many are to be made anew in all.
@@ -175,6 +207,8 @@ pub trait IndexRebuild: Send + Sync {
     /// Makes every entry anew from `source`, whose terms have this mark, and takes out what is gone; gives the number of
     /// messages. Then the index has this mark alone. Searches find everything meanwhile. It may be broken off and begun
     /// again, also by another process.
+    ///
+    /// A message that can't be read is skipped and not found any more; the next rebuild tries it again.
     async fn rebuild_index(
         &self,
         source: &dyn DocumentSource,

@@ -1,6 +1,6 @@
 //! Joining and leaving a namespace.
 
-use std::{fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
 use serde::Deserialize;
@@ -133,7 +133,7 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
             packet_bytes: limits.body_bytes,
             messages_per_second: limits.messages_per_second,
             queued_events: limits.socket_queue,
-            message_retention_seconds: service.config.retention.message_seconds,
+            message_retention_seconds: service.config.retention.message_seconds.map(NonZeroU32::get),
         },
     };
     if let Some(ready) = live::raw(&ready) {

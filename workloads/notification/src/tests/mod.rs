@@ -52,6 +52,8 @@ struct Memory {
     preferences: Mutex<HashMap<UserId, Preferences>>,
     /// Whose preferences are of another version.
     unreadable: Mutex<Option<UserId>>,
+    /// Whose preferences can't be had now.
+    away: Mutex<Option<UserId>>,
 }
 
 #[async_trait]
@@ -98,6 +100,9 @@ impl NotificationStore for Memory {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
         if *self.unreadable.lock().unwrap() == Some(user) {
             return Err(StoreError::unreadable("unknown field"));
+        }
+        if *self.away.lock().unwrap() == Some(user) {
+            return Err(StoreError::unavailable("away"));
         }
         Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
     }

@@ -25,12 +25,16 @@ pub struct MemoryIndex {
     pub marks: Mutex<Vec<Mark>>,
     /// Held by a test to keep a rebuild from its end.
     pub gate: tokio::sync::Mutex<()>,
+    /// Messages that the source of a rebuild can't read.
+    pub unread: Mutex<Vec<MessageId>>,
     /// Whether a rebuild fails.
     pub breaks: Mutex<bool>,
     /// Instead of what was asked: everything that there is, as a broken index would answer.
     pub careless: Mutex<bool>,
     /// Whether it is away.
     pub away: Mutex<bool>,
+    /// Whether a rebuild broke off.
+    pub half_made: Mutex<bool>,
 }
 
 impl MemoryIndex {
@@ -108,6 +112,10 @@ impl SearchIndex for MemoryIndex {
         Ok(())
     }
 
+    async fn is_half_made(&self) -> Result<bool, StoreError> {
+        Ok(*self.half_made.lock().unwrap())
+    }
+
     async fn query(&self, query: &SearchQuery) -> Result<SearchPage, StoreError> {
         let careless = *self.careless.lock().unwrap();
         let entries = self.entries()?;
@@ -146,10 +154,15 @@ impl IndexRebuild for MemoryIndex {
             self.entries()?.values().filter_map(|(_, document)| document.clone()).collect();
         progress.expect(there.len() as u64);
         for SearchDocument { message_id, chat_id, members, version, .. } in there {
-            let document = source.document(SearchEntry { message_id, chat_id, member: members[0], version }).await?;
+            let document = if self.unread.lock().unwrap().contains(&message_id) {
+                progress.skip(message_id);
+                None
+            } else {
+                progress.add(1);
+                source.document(SearchEntry { message_id, chat_id, member: members[0], version }).await?
+            };
             let mut entries = self.entries()?;
             set(&mut entries, message_id, version, document);
-            progress.add(1);
         }
         if *self.breaks.lock().unwrap() {
             return Err(StoreError::unavailable("broken"));

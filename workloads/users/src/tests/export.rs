@@ -125,7 +125,10 @@ async fn files_devices_and_preferences_are_exported_without_secrets() {
     let chat_id = ChatId::of_pair(id(&ann), id(&bob));
     {
         let mut data = app.memory.data();
-        data.media = (0..250).map(|n| media(id(&ann), n)).chain([media(id(&bob), 250)]).collect();
+        // No message shows the last one any more.
+        let others = [media(id(&bob), 250), media(id(&ann), 251)];
+        data.media = (0..250).map(|n| media(id(&ann), n)).chain(others).collect();
+        data.shown_media = data.media[..251].iter().map(|media| media.id).collect();
         data.devices = vec![device(id(&ann), "secret-token"), device(id(&bob), "another")];
         let preferences = Preferences {
             show_content: true,

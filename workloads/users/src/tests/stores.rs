@@ -13,7 +13,7 @@ use sentinel_domain::{
     account::{Account, Email, Profile, Standing, Username},
     audit::AuditEntry,
     event::Origin,
-    ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
     mail::{NewLink, QueuedMail},
     media::Media,
     message::{Chat, ClientMessageId, Draft, Message},
@@ -48,6 +48,8 @@ pub struct Data {
     pub moves: Option<(ChatId, EventId)>,
     /// In the order of their ids.
     pub media: Vec<Media>,
+    /// Those that a message shows.
+    pub shown_media: Vec<MediaId>,
     pub devices: Vec<Device>,
     pub preferences: BTreeMap<UserId, Preferences>,
     pub standings: BTreeMap<UserId, Standing>,

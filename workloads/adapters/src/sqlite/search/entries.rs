@@ -79,23 +79,24 @@ pub(super) fn label(kind: MessageKind, high: bool) -> u8 {
     kind_code(kind) * 2 + u8::from(high)
 }
 
-/// Puts messages in, but for those of which something newer is there.
-pub(super) fn put(db: &Connection, documents: &[SearchDocument]) -> Result<(), Failure> {
+/// Puts messages in, but for those of which something newer is there. Gives whether that took any terms out.
+pub(super) fn put(db: &Connection, documents: &[SearchDocument]) -> Result<bool, Failure> {
+    let mut taken_out = false;
     for document in documents {
-        put_one(db, document)?;
+        taken_out |= put_one(db, document)?;
     }
-    Ok(())
+    Ok(taken_out)
 }
 
-fn put_one(db: &Connection, document: &SearchDocument) -> Result<(), Failure> {
+fn put_one(db: &Connection, document: &SearchDocument) -> Result<bool, Failure> {
     let SearchDocument { message_id, chat_id, members, sender_id, kind, terms, version } = document;
     let chat = known_or_new(db, *chat_id)?;
     if chat.removed.is_some_and(|removed| removed >= *version) {
-        return Ok(());
+        return Ok(false);
     }
     let there = there(db, chat.number, message_id.as_bytes())?;
     if there.as_ref().is_some_and(|there| there.version > *version) {
-        return Ok(());
+        return Ok(false);
     }
     if chat.members != Some(*members) {
         let [low, high] = members;
@@ -107,10 +108,10 @@ fn put_one(db: &Connection, document: &SearchDocument) -> Result<(), Failure> {
     let new = Terms::of(terms);
     let old = there.map(|there| there.terms).unwrap_or_default();
     let label = label(*kind, *sender_id == members[1]);
-    change_terms(db, chat.number, message_id.as_bytes(), label, &old, &new)?;
+    let taken_out = change_terms(db, chat.number, message_id.as_bytes(), label, &old, &new)?;
     let (blind, plain) = new.stored();
     execute(db, SET_MESSAGE, params![chat.number, message_id.as_bytes(), version.0, label, blind, plain])?;
-    Ok(())
+    Ok(taken_out)
 }
 
 /// Takes messages out, but for those of which something newer is there.
@@ -193,7 +194,7 @@ fn there(db: &Connection, chat: i64, message: &[u8; 16]) -> Result<Option<There>
     Ok(found.optional()?)
 }
 
-/// Writes the difference between the terms that a message has and those that it gets.
+/// Writes the difference between the terms that a message has and those that it gets; gives whether any went.
 fn change_terms(
     db: &Connection,
     chat: i64,
@@ -201,18 +202,19 @@ fn change_terms(
     label: u8,
     old: &Terms,
     new: &Terms,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
+    let mut gone = 0;
     for term in old.blind.iter().filter(|term| new.blind.binary_search(term).is_err()) {
-        execute(db, DELETE_TERM, params![chat, term, message])?;
+        gone += execute(db, DELETE_TERM, params![chat, term, message])?;
     }
     for term in new.blind.iter().filter(|term| old.blind.binary_search(term).is_err()) {
         execute(db, INSERT_TERM, params![chat, term, message, label])?;
     }
     for word in old.plain.iter().filter(|word| new.plain.binary_search(word).is_err()) {
-        execute(db, DELETE_WORD, params![chat, word, message])?;
+        gone += execute(db, DELETE_WORD, params![chat, word, message])?;
     }
     for word in new.plain.iter().filter(|word| old.plain.binary_search(word).is_err()) {
         execute(db, INSERT_WORD, params![chat, word, message, label])?;
     }
-    Ok(())
+    Ok(gone > 0)
 }

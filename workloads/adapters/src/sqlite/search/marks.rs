@@ -68,8 +68,10 @@ impl SearchDatabase {
         self.write(move |db| write(db, &Marks { written: vec![mark], replaced: read(db)?.all() })).await
     }
 
-    /// All of that is replaced.
+    /// All of that is replaced, and nothing is left of it.
     pub(super) async fn end_replacing(&self) -> Result<(), StoreError> {
-        self.write(|db| write(db, &Marks { replaced: Vec::new(), ..read(db)? })).await
+        self.write(|db| write(db, &Marks { replaced: Vec::new(), ..read(db)? })).await?;
+        self.empty_log().await;
+        Ok(())
     }
 }

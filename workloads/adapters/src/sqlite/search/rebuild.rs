@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use rusqlite::params;
 use sentinel_domain::{
     ids::{ChatId, EventId, MessageId},
@@ -27,6 +27,7 @@ use super::{
     SearchDatabase, entries,
     statements::CHATS_AFTER,
 };
+use crate::skipping::skip;
 
 /// Messages of one step.
 const STEP: usize = 200;
@@ -96,7 +97,7 @@ impl SearchDatabase {
         loop {
             let began = Instant::now();
             let page = store.read(move |db| scan::page(db, first, scan, STEP)).await?;
-            progress.add(self.renew(page.events, source).await?);
+            self.renew(page.events, source, progress).await?;
             let Some(at) = page.next else { break };
             scan.at = at;
             tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
@@ -104,7 +105,12 @@ impl SearchDatabase {
         self.forget_lost_chats(store, Version::of(head)).await
     }
 
-    async fn renew(&self, events: Vec<PlatformEvent>, source: &dyn DocumentSource) -> Result<u64, StoreError> {
+    async fn renew(
+        &self,
+        events: Vec<PlatformEvent>,
+        source: &dyn DocumentSource,
+        progress: &RebuildProgress,
+    ) -> Result<(), StoreError> {
         let entries = self.readers.run(move |db| {
             let mut entries = Vec::new();
             for event in &events {
@@ -120,21 +126,30 @@ impl SearchDatabase {
             Ok(entries)
         });
         let entries = entries.await?;
-        let count = entries.len() as u64;
-        let read = stream::iter(entries)
-            .map(|entry| async move { Ok::<_, StoreError>((entry, source.document(entry).await?)) });
-        let read: Vec<(SearchEntry, Option<SearchDocument>)> =
-            read.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+        let read = stream::iter(entries).map(|entry| async move { (entry, source.document(entry).await) });
+        let read: Vec<(SearchEntry, Result<Option<SearchDocument>, StoreError>)> =
+            read.buffer_unordered(READ_AT_ONCE).collect().await;
+        let mut count = 0;
         let (mut documents, mut removals) = (Vec::new(), Vec::new());
         for (SearchEntry { message_id, chat_id, version, .. }, document) in read {
+            let gone = Removal { message_id, chat_id, version };
             match document {
-                Some(document) => documents.push(document),
-                None => removals.push(Removal { message_id, chat_id, version }),
+                Ok(Some(document)) => documents.push(document),
+                Ok(None) => removals.push(gone),
+                // Its version stays, so that the next rebuild can put it in.
+                Err(error) => {
+                    skip(progress, message_id, error)?;
+                    removals.push(gone);
+                    continue;
+                }
             }
+            count += 1;
         }
-        self.put(documents).await?;
-        self.remove(removals).await?;
-        Ok(count)
+        // The log is emptied at the end.
+        self.put_all(documents).await?;
+        self.remove_all(removals).await?;
+        progress.add(count);
+        Ok(())
     }
 
     /// Removes what the index has of chats that the store has no more.
