@@ -11,6 +11,16 @@ pub(super) enum Failure {
     Broken(rusqlite::Error),
 }
 
+impl Failure {
+    /// Whether what is stored is damaged: reading it again does not help.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(StoreError::Unreadable(_)) | Self::Broken(rusqlite::Error::FromSqlConversionFailure(..))
+        )
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
