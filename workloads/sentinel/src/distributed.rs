@@ -58,6 +58,7 @@ const FAREWELL: Duration = Duration::from_secs(6);
 pub struct DistributedStores {
     postgres: Postgres,
     cassandra: Cassandra,
+    fanout: Arc<RoutedFanout>,
     /// Where search is served.
     reindexer: Option<Arc<Reindexer>>,
     stop: CancellationToken,
@@ -70,13 +71,14 @@ impl DistributedStores {
         self.reindexer.as_ref()?.advice()
     }
 
-    /// Ends the work in the background, then the connections.
+    /// Ends the work in the background, then the connections. What is published is sent to other nodes before.
     pub async fn close(mut self) {
         self.stop.cancel();
         let ended = async { while self.work.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
             tracing::warn!("some work in the background did not end in time");
         }
+        self.fanout.flush().await;
         self.cassandra.close();
         self.postgres.close().await;
     }
@@ -100,7 +102,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let (cluster, keyring, keep) = (&stores.cassandra, base.keyring.clone(), config.retention.messages());
-    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock, fanout.clone(), known, keep).await?;
+    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock.clone(), fanout.clone(), known, keep).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
         .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
@@ -111,6 +113,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
         presence,
+        clock,
         postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
         base,
@@ -152,7 +155,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     Ok(Platform {
         router,
         messages,
-        stores: Stores::Distributed(DistributedStores { postgres, cassandra, reindexer, stop, work }),
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, fanout, reindexer, stop, work }),
     })
 }
 
@@ -164,6 +167,7 @@ struct Process<'a> {
     sessions: Arc<dyn SessionStore>,
     chats: Arc<dyn ChatStore>,
     presence: Arc<dyn PresenceStore>,
+    clock: Arc<HybridClock>,
     postgres: Arc<Postgres>,
     cassandra: Cassandra,
     base: Foundation,
@@ -241,7 +245,7 @@ impl Process<'_> {
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
-        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
+        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop));
         self.spawn(expired::drop_messages(self.cassandra.clone(), self.config.retention.messages()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
