@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Shared,
     chat::KnownChat,
-    messages::{StoredMessage, message_among_others},
+    messages::{StoredMessage, message_among_others, report_damage},
     times::{bound, message_bucket},
 };
 use crate::chat_keys::OpenKey;
@@ -88,6 +88,11 @@ impl Shared {
     /// The newest message of a chat.
     pub(super) async fn newest(&self, known: &KnownChat) -> Result<Option<Message>, StoreError> {
         let Some(newest) = known.newest.filter(|newest| self.horizon().keeps(*newest)) else { return Ok(None) };
+        if let Err(StoreError::Unreadable(_)) = self.key(known) {
+            // A list is not lost along with a chat that is damaged.
+            report_damage(known.chat.id, None);
+            return Ok(None);
+        }
         match self.message_row(known, newest).await {
             Ok(Some(row)) => return Ok(Some(row.message)),
             // A damaged one is passed over below.

@@ -89,16 +89,14 @@ pub(super) fn newest(
     horizon: Horizon,
     row: &ChatRow,
 ) -> Result<Option<Message>, Failure> {
+    // A list is not lost along with a chat that is damaged.
+    let key = rows::readable(keys.open(row.chat.id, &row.key).map_err(Failure::from), row.chat.id)?;
+    let Some(key) = key else { return Ok(None) };
     let mut select = db.prepare_cached(MESSAGES_UNTIL)?;
     let asked = row_limit(1 + PASSED_OVER);
     let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, asked, horizon.id().as_bytes()])?;
-    let mut key = None;
     while let Some(message) = found.next()? {
-        let key = match &key {
-            Some(key) => key,
-            None => key.insert(keys.open(row.chat.id, &row.key)?),
-        };
-        if let Some(message) = rows::message_among_others(message, &row.chat, key)? {
+        if let Some(message) = rows::message_among_others(message, &row.chat, &key)? {
             return Ok(Some(message.message));
         }
     }
