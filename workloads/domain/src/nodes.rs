@@ -211,8 +211,11 @@ mod tests {
 
     #[test]
     fn a_letter_of_an_older_version_is_read() {
-        let old = r#"{"from":"a.1","sequence":3,"clock":"00000000-0000-7000-8000-000000000000","contents":{"lost":{"since":7}}}"#;
-        let letter: Letter = serde_json::from_str(old).unwrap();
+        let clock = "00000000-0000-7000-8000-000000000000";
+        let old = serde_json::json!({
+            "from": "a.1", "sequence": 3, "clock": clock, "contents": {"lost": {"since": "2026-01-02T03:04:05.006Z"}},
+        });
+        let letter: Letter = serde_json::from_value(old).unwrap();
         assert_eq!((letter.sequence, letter.numbered_since), (3, None));
     }
 
