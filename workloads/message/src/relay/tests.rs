@@ -343,7 +343,7 @@ async fn stores_that_fail_now_and_then_only_delay() {
 async fn a_store_that_is_slow_to_refuse_makes_nobody_lose_what_is_held() {
     let world = World::new();
     // Others have all shards but one, and asking for each takes nearly as long as between two renewals.
-    let (other, long) = (Uuid::new_v4(), Instant::now() + Duration::from_secs(60));
+    let (other, long) = (Uuid::new_v4(), Instant::now() + Duration::from_mins(1));
     world.leases.lock().unwrap().extend((1..SHARDS).map(|shard| (shard, (other, long))));
     let pace = Pace { lease: Duration::from_secs(4), renewal: Duration::from_secs(1), ..FAST };
     let relay = world.start_at(pace);
