@@ -72,21 +72,31 @@ impl LinkedAccounts {
     }
 
     /// Finishes what was interrupted: erasure of deleted accounts and copies of blocks. To be called at start and every
-    /// minute, by any number of processes; gives how many things it did. An error ends the round, the next goes on.
+    /// minute, by any number of processes; gives how many things it did. What fails holds up nothing else: the first error
+    /// is given when all was tried, and the next round tries again.
     pub async fn resume(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let blocks = self.postgres.pending_blocks(ROUND).await?;
-        let mut done = blocks.len();
-        for (blocker, blocked) in blocks {
-            self.copy_block(blocker, blocked).await?;
+        let (mut done, mut failure) = (0, None);
+        for (blocker, blocked) in self.postgres.pending_blocks(ROUND).await? {
+            match self.copy_block(blocker, blocked).await {
+                Ok(()) => done += 1,
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
         for (user, deleted_at) in self.postgres.pending_deletions(ROUND).await? {
-            self.erase(user).await?;
-            if now >= deleted_at.plus_seconds(SETTLING_SECONDS) {
-                self.postgres.finish_deletion(user).await?;
+            match self.finish_deletion(user, now >= deleted_at.plus_seconds(SETTLING_SECONDS)).await {
+                Ok(()) => done += 1,
+                Err(error) => {
+                    tracing::warn!(%user, %error, "a deleted account is erased in a later round");
+                    failure = failure.or(Some(error));
+                }
             }
-            done += 1;
         }
-        Ok(done)
+        failure.map_or(Ok(done), Err)
+    }
+
+    async fn finish_deletion(&self, user: UserId, settled: bool) -> Result<(), StoreError> {
+        self.erase(user).await?;
+        if settled { self.postgres.finish_deletion(user).await } else { Ok(()) }
     }
 
     /// Brings the chat store's copy to what Postgres says.

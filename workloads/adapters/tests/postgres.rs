@@ -248,6 +248,8 @@ async fn old_sessions_are_removed_and_fresh_ones_stay() {
 #[derive(Default)]
 struct Chats {
     down: AtomicBool,
+    /// Users whose chats can't be erased.
+    stubborn: Mutex<Vec<UserId>>,
     erased: Mutex<Vec<UserId>>,
     blocks: Mutex<HashMap<(UserId, UserId), bool>>,
 }
@@ -266,6 +268,9 @@ impl Chats {
 impl ChatLinks for Chats {
     async fn erase_user(&self, user: UserId) -> Result<(), StoreError> {
         self.answer()?;
+        if self.stubborn.lock().unwrap().contains(&user) {
+            return Err(StoreError::unreadable("damaged"));
+        }
         self.erased.lock().unwrap().push(user);
         Ok(())
     }
@@ -312,6 +317,31 @@ async fn a_deletion_in_an_outage_is_finished_after_it() {
     assert_eq!(linked.resume(now.plus_seconds(60)).await.unwrap(), 0);
     assert_eq!(*chats.erased.lock().unwrap(), [ann, ann]);
     assert!(fanout.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_fails_holds_up_no_other() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    let chats = Arc::new(Chats::default());
+    let linked = LinkedAccounts::new(postgres.clone(), chats.clone());
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        users.push(linked.create_account(account()).await.unwrap().id);
+    }
+    let first = users[0];
+    chats.stubborn.lock().unwrap().push(first);
+    for user in &users {
+        linked.delete_account(*user).await.unwrap();
+    }
+    let later = Timestamp::now().plus_seconds(61);
+    let error = linked.resume(later).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreadable(_)), "{error:?}");
+    let left = postgres.pending_deletions(10).await.unwrap();
+    assert_eq!(left.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [first]);
+    chats.stubborn.lock().unwrap().clear();
+    assert_eq!(linked.resume(later).await.unwrap(), 1);
+    assert!(postgres.pending_deletions(10).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,7 @@ fn letter(from: &NodeId, sequence: u64, events: usize) -> Letter {
     Letter {
         from: from.clone(),
         sequence,
+        numbered_since: Some(Timestamp(5)),
         clock: EventId(Uuid::from_u128(1)),
         contents: Contents::Events((0..events).map(event).collect()),
     }

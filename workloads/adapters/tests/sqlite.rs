@@ -282,6 +282,14 @@ async fn what_is_damaged_is_told_from_what_is_away() {
     let damaged = stores.chats.message(bob, chat.id, message).await;
     assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
     assert_eq!(stores.chats.message(bob, chat.id, whole).await.unwrap().text, "whole");
+    let newest = stores.send(chat.id, ann, "newest").await.id;
+    let damage = "UPDATE messages SET sealed = x'00' WHERE message_id = ?1";
+    assert_eq!(other.execute(damage, [newest.as_bytes()]).unwrap(), 1);
+    let page = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 1).await.unwrap();
+    assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), [whole]);
+    assert_eq!(contract::message_ids(&stores.sync(bob, None, 1).await), [whole]);
+    let listed = stores.chats.chats(bob, None, 10).await.unwrap();
+    assert_eq!(listed[0].last_message.as_ref().map(|message| message.id), Some(whole));
     let damaged = stores.notifications.preferences(bob).await;
     assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
     let names: Vec<_> = stores.devices.devices(bob).await.unwrap().into_iter().map(|one| one.device_id).collect();

@@ -58,6 +58,9 @@ pub struct Letter {
     pub from: NodeId,
     /// Its number among the letters of this sender to this receiver, from 0.
     pub sequence: u64,
+    /// When the sender took number 0, by its wall clock; a sender of an older version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbered_since: Option<Timestamp>,
     /// The newest id that the sender has made or seen, for the receiver's clock.
     pub clock: EventId,
     /// What it says.
@@ -80,23 +83,32 @@ pub enum Contents {
 /// The sender's side: numbers letters.
 #[derive(Debug, Default)]
 pub struct Numbering {
-    next: HashMap<NodeId, (u64, Timestamp)>,
+    receivers: HashMap<NodeId, Numbered>,
     sweep_at: usize,
 }
 
+/// What a sender knows of one receiver.
+#[derive(Debug)]
+struct Numbered {
+    next: u64,
+    since: Timestamp,
+    used: Timestamp,
+}
+
 impl Numbering {
-    /// The number of the next letter to `to`. It is used up, whether or not the letter gets there.
-    pub fn next(&mut self, to: &NodeId, now: Timestamp) -> u64 {
-        if self.next.len() >= self.sweep_at.max(SWEEP_FROM) {
+    /// The number of the next letter to `to`, and when number 0 was taken. It is used up, whether or not the letter gets
+    /// there.
+    pub fn next(&mut self, to: &NodeId, now: Timestamp) -> (u64, Timestamp) {
+        if self.receivers.len() >= self.sweep_at.max(SWEEP_FROM) {
             let old = now.plus_seconds(-FORGOTTEN_AFTER_SECONDS);
-            self.next.retain(|_, (_, used)| *used > old);
-            self.sweep_at = self.next.len() * 2;
+            self.receivers.retain(|_, receiver| receiver.used > old);
+            self.sweep_at = self.receivers.len() * 2;
         }
-        let (next, used) = self.next.entry(to.clone()).or_insert((0, now));
-        *used = now;
-        let number = *next;
-        *next += 1;
-        number
+        let receiver = self.receivers.entry(to.clone()).or_insert(Numbered { next: 0, since: now, used: now });
+        receiver.used = now;
+        let number = receiver.next;
+        receiver.next += 1;
+        (number, receiver.since)
     }
 }
 
@@ -107,7 +119,8 @@ pub enum Place {
     Next,
     /// Letters before it are missing, sent at this time or later.
     AfterGap {
-        /// When the last letter before the gap came.
+        /// When the last letter before the gap came; for the first that came, when its sender began to number or this
+        /// receiver to listen, whichever was later.
         since: Timestamp,
     },
     /// It, or one with its number, came before.
@@ -127,12 +140,18 @@ impl Arrivals {
         Self { listening_since, senders: HashMap::new() }
     }
 
-    /// Takes note of a letter that came at `now`.
-    pub fn take(&mut self, from: &NodeId, sequence: u64, now: Timestamp) -> Place {
+    /// Takes note of a letter that came at `now` from somebody who numbers since then.
+    pub fn take(&mut self, from: &NodeId, sequence: u64, numbered_since: Option<Timestamp>, now: Timestamp) -> Place {
         match self.senders.entry(from.clone()) {
             Entry::Vacant(unknown) => {
                 unknown.insert((sequence + 1, now));
-                if sequence == 0 { Place::Next } else { Place::AfterGap { since: self.listening_since } }
+                if sequence == 0 {
+                    return Place::Next;
+                }
+                // Whatever the sender's clock says, nothing that is missing is yet to come.
+                let since =
+                    numbered_since.map_or(self.listening_since, |since| since.min(now).max(self.listening_since));
+                Place::AfterGap { since }
             }
             Entry::Occupied(mut known) => {
                 let (next, last) = *known.get();
@@ -169,13 +188,35 @@ mod tests {
     fn a_gap_is_known_by_the_last_letter_before_it() {
         let sender = NodeId::started("a");
         let mut arrivals = Arrivals::new(Timestamp(5));
-        assert_eq!(arrivals.take(&sender, 0, Timestamp(10)), Place::Next);
-        assert_eq!(arrivals.take(&sender, 1, Timestamp(20)), Place::Next);
-        assert_eq!(arrivals.take(&sender, 3, Timestamp(30)), Place::AfterGap { since: Timestamp(20) });
-        assert_eq!(arrivals.take(&sender, 3, Timestamp(31)), Place::Repeated);
-        assert_eq!(arrivals.take(&sender, 4, Timestamp(40)), Place::Next);
-        // One that began before this node listened to it.
-        assert_eq!(arrivals.take(&NodeId::started("b"), 7, Timestamp(50)), Place::AfterGap { since: Timestamp(5) });
+        let mut take = |sequence, at| arrivals.take(&sender, sequence, Some(Timestamp(1)), Timestamp(at));
+        assert_eq!(take(0, 10), Place::Next);
+        assert_eq!(take(1, 20), Place::Next);
+        assert_eq!(take(3, 30), Place::AfterGap { since: Timestamp(20) });
+        assert_eq!(take(3, 31), Place::Repeated);
+        assert_eq!(take(4, 40), Place::Next);
+    }
+
+    #[test]
+    fn nothing_is_missing_from_before_the_sender_began_or_the_receiver_listened() {
+        let mut arrivals = Arrivals::new(Timestamp(5));
+        let mut first = |numbered_since: Option<i64>, at| {
+            arrivals.take(&NodeId::started("b"), 7, numbered_since.map(Timestamp), Timestamp(at))
+        };
+        assert_eq!(first(Some(1), 50), Place::AfterGap { since: Timestamp(5) });
+        // A pod that is new: days after this one began to listen.
+        assert_eq!(first(Some(40), 50), Place::AfterGap { since: Timestamp(40) });
+        assert_eq!(first(Some(900), 50), Place::AfterGap { since: Timestamp(50) });
+        assert_eq!(first(None, 50), Place::AfterGap { since: Timestamp(5) });
+    }
+
+    #[test]
+    fn a_letter_of_an_older_version_is_read() {
+        let clock = "00000000-0000-7000-8000-000000000000";
+        let old = serde_json::json!({
+            "from": "a.1", "sequence": 3, "clock": clock, "contents": {"lost": {"since": "2026-01-02T03:04:05.006Z"}},
+        });
+        let letter: Letter = serde_json::from_value(old).unwrap();
+        assert_eq!((letter.sequence, letter.numbered_since), (3, None));
     }
 
     #[test]
@@ -183,14 +224,15 @@ mod tests {
         let (sender, receiver) = (NodeId::started("a"), NodeId::started("b"));
         let (mut numbering, mut arrivals) = (Numbering::default(), Arrivals::new(Timestamp(0)));
         for _ in 0..3 {
-            assert_eq!(arrivals.take(&sender, numbering.next(&receiver, Timestamp(0)), Timestamp(0)), Place::Next);
+            let (number, since) = numbering.next(&receiver, Timestamp(0));
+            assert_eq!(arrivals.take(&sender, number, Some(since), Timestamp(0)), Place::Next);
         }
         let much_later = Timestamp(0).plus_seconds(2 * FORGOTTEN_AFTER_SECONDS);
         for n in 0..SWEEP_FROM {
             numbering.next(&NodeId::from_text(n.to_string()), much_later);
         }
-        let number = numbering.next(&receiver, much_later);
-        assert_eq!((number, arrivals.take(&sender, number, much_later)), (0, Place::AfterGap { since: Timestamp(0) }));
+        assert_eq!(numbering.next(&receiver, much_later), (0, much_later));
+        assert_eq!(arrivals.take(&sender, 0, Some(much_later), much_later), Place::AfterGap { since: Timestamp(0) });
     }
 
     proptest! {
@@ -202,12 +244,12 @@ mod tests {
             let mut missing = false;
             for (at, lost) in lost.into_iter().enumerate() {
                 let now = Timestamp(i64::try_from(at).unwrap());
-                let number = numbering.next(&receiver, now);
+                let (number, since) = numbering.next(&receiver, now);
                 if lost {
                     missing = true;
                     continue;
                 }
-                let place = arrivals.take(&sender, number, now);
+                let place = arrivals.take(&sender, number, Some(since), now);
                 prop_assert_eq!(matches!(place, Place::AfterGap { .. }), missing);
                 missing = false;
             }

@@ -8,6 +8,7 @@ use std::{
 use sentinel_domain::{
     event::{Fanout, LiveEvent},
     ids::{SessionId, UserId},
+    time::Timestamp,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -81,6 +82,14 @@ impl Hub {
     pub(crate) fn tell_of_departures(&self, keeper: UnboundedSender<Asked>) {
         // There is one keeper; it stays.
         let _ = self.departures.set(keeper);
+    }
+
+    /// Other nodes may have had events for sockets here, since then, that never came.
+    pub(crate) fn look_into_inboxes(&self, since: Timestamp) {
+        if let Some(keeper) = self.departures.get() {
+            // Without a keeper there are no other nodes.
+            let _ = keeper.send(Asked::Interrupted(since));
+        }
     }
 
     /// From now on, presence hears of sockets that went and of blocks.

@@ -18,10 +18,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use sentinel_domain::{
+    clock::HybridClock,
     ports::{EventLog, Outbox},
     time::Timestamp,
 };
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -63,22 +68,24 @@ const PACE: Pace = Pace {
 };
 
 /// Carries events from the outbox to the log until `stop`; gives its leases back then. Any number of replicas may run it.
-pub async fn relay(outbox: Arc<dyn Outbox>, log: Arc<dyn EventLog>, stop: CancellationToken) {
-    Relay { outbox, log, pace: PACE, now: Arc::new(Timestamp::now) }.run(stop).await;
+/// `clock` makes this process's ids, and so knows how far others' are ahead of the time here.
+pub async fn relay(outbox: Arc<dyn Outbox>, log: Arc<dyn EventLog>, clock: Arc<HybridClock>, stop: CancellationToken) {
+    Relay { outbox, log, clock, pace: PACE, now: Arc::new(Timestamp::now) }.run(stop).await;
 }
 
 #[derive(Clone)]
 struct Relay {
     outbox: Arc<dyn Outbox>,
     log: Arc<dyn EventLog>,
+    clock: Arc<HybridClock>,
     pace: Pace,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// A shard that this replica works on.
 struct Held {
-    /// The lease's end, by this process's clock.
-    until: Instant,
+    /// The lease's end, by this process's clock. The worker stops somewhat before.
+    until: watch::Sender<Instant>,
     stop: CancellationToken,
     worker: JoinHandle<()>,
 }
@@ -98,7 +105,9 @@ impl Relay {
                     renewal = Instant::now() + self.pace.renewal;
                 }
                 () = tokio::time::sleep_until(taking) => {
-                    let taken = self.take(&share.candidates(held.keys().copied()), holder).await;
+                    // What is held goes first: a store that is slow must not make it be lost while more is asked for.
+                    let candidates = share.candidates(held.keys().copied());
+                    let taken = timeout_at(renewal, self.take(&candidates, holder)).await.ok().flatten();
                     let pause = share.pause(held.len(), taken.is_some());
                     if let Some((shard, until)) = taken {
                         held.insert(shard, self.start(shard, until));
@@ -119,7 +128,15 @@ impl Relay {
         let stop = CancellationToken::new();
         let worker = Worker::new(self.clone(), shard);
         tracing::info!(shard, "this replica relays a shard of the outbox");
-        Held { until, worker: tokio::spawn(worker.run(stop.clone())), stop }
+        let (until, lease) = watch::channel(until);
+        let (work, expired) = (worker.run(stop.clone()), expired(lease, self.pace.margin));
+        let worker = tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = expired => {}
+            }
+        });
+        Held { until, stop, worker }
     }
 
     /// Takes the first of these shards that is free.
@@ -142,9 +159,13 @@ impl Relay {
         let mut lost = Vec::new();
         for ((shard, held), renewed) in held.iter_mut().zip(renewals) {
             match renewed {
-                Some(true) => held.until = asked + self.pace.lease,
+                // Its worker stopped, because the lease was nearly over.
+                Some(true) if held.worker.is_finished() => *held = self.start(*shard, asked + self.pace.lease),
+                Some(true) => {
+                    held.until.send_replace(asked + self.pace.lease);
+                }
                 Some(false) => lost.push(*shard),
-                None if Instant::now() + self.pace.margin + self.pace.renewal >= held.until => lost.push(*shard),
+                None if held.worker.is_finished() => lost.push(*shard),
                 None => {}
             }
         }
@@ -166,6 +187,22 @@ impl Relay {
                 None
             }
             Err(_) => None,
+        }
+    }
+}
+
+/// Ends when a lease has no more than `margin` left: an append may still be under way then.
+async fn expired(mut lease: watch::Receiver<Instant>, margin: Duration) {
+    loop {
+        let until = *lease.borrow_and_update();
+        // When nobody holds it any more, nobody renews it.
+        let renewed = async {
+            if lease.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        if timeout_at(until - margin, renewed).await.is_err() {
+            return;
         }
     }
 }

@@ -4,17 +4,15 @@
 
 mod platform;
 
-use std::task::Poll;
+use std::{sync::atomic::Ordering, task::Poll};
 
 use platform::{Platform, User, ids, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
     ids::MediaId,
-    media::{ContentType, Media, MediaState, Shown},
     ports::{AccountStore, MediaStore},
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// Two users with a chat, and one who is not in it.
 async fn people(platform: &Platform) -> (User, User, User, String) {
@@ -230,22 +228,21 @@ async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
     }
 }
 
-/// A completed upload.
-async fn upload(platform: &Platform, owner: &User) -> MediaId {
-    let media = Media {
-        id: MediaId(Uuid::now_v7()),
-        owner: owner.id,
-        filename: "a.txt".into(),
-        content_type: ContentType::parse("text/plain").unwrap(),
-        size: 1,
-        sha256: None,
-        state: MediaState::Pending,
-        shown: None,
-    };
-    let id = media.id;
-    platform.store.create(media).await.unwrap();
-    platform.store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
-    id
+/// How far it has got can't be read; it is written all the same, and a client that is told otherwise sends it again.
+#[tokio::test]
+async fn what_was_written_is_not_refused_because_of_what_is_read_after_it() {
+    let platform = Platform::new();
+    let (ann, bob, _, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    platform.chats.no_chat.store(true, Ordering::SeqCst);
+    let (status, sent) = platform.post(&ann, &path, json!({"message": "helo"})).await;
+    assert_eq!((status, &sent["message"], &sent["status"]), (201, &json!("helo"), &json!("sent")));
+    let one = format!("{path}/{}", sent["message_id"].as_str().unwrap());
+    let (status, edited) = platform.call(&ann, "PATCH", &one, Some(json!({"message": "hello"}))).await;
+    assert_eq!((status, &edited["message"], &edited["status"]), (200, &json!("hello"), &json!("sent")));
+    platform.chats.no_chat.store(false, Ordering::SeqCst);
+    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
+    assert_eq!(ids(&page["messages"]), [sent["message_id"].as_str().unwrap()]);
 }
 
 #[tokio::test]
@@ -253,7 +250,7 @@ async fn a_refused_message_leaves_no_file_in_the_chat() {
     let platform = Platform::new();
     let (ann, bob, _, chat) = people(&platform).await;
     let path = format!("/users/chat/{chat}/messages");
-    let (shown, file) = (upload(&platform, &ann).await, upload(&platform, &ann).await);
+    let (shown, file) = (platform.upload(&ann).await, platform.upload(&ann).await);
     assert_eq!(platform.post(&ann, &path, json!({"message": "", "attachments": [shown]})).await.0, 201);
     let both = json!([shown, file]);
     let refusals = [(json!({"attachments": both, "reply_to": bob.id}), 422), (json!({"attachments": both}), 403)];
@@ -311,7 +308,7 @@ async fn a_repeat_shows_what_the_first_message_did_and_attaches_nothing() {
     let platform = Platform::new();
     let (ann, _, _, chat) = people(&platform).await;
     let path = format!("/users/chat/{chat}/messages");
-    let (file, other) = (upload(&platform, &ann).await, upload(&platform, &ann).await);
+    let (file, other) = (platform.upload(&ann).await, platform.upload(&ann).await);
     let body = |file: MediaId| json!({"message": "", "attachments": [file], "client_message_id": "c1"});
     let (status, message) = platform.post(&ann, &path, body(file)).await;
     assert_eq!((status, &message["attachments"]), (201, &json!([file])));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use fleet::Fleet;
-use platform::{User, client::Client, now};
+use platform::{User, chats::Failing, client::Client, now};
 use sentinel_domain::ports::{AccountStore, SessionStore};
 use sentinel_http::ended_sessions::EndedSessions;
 use serde_json::{Value, json};
@@ -155,6 +155,86 @@ async fn a_sender_that_could_not_send_tells_all_nodes_to_look() {
     pair.fleet.bus.away.store(false, Ordering::SeqCst);
     assert_eq!(texts(&mut bob, 1).await, ["dropped"]);
     assert!(bob.no_event("receive_message").await);
+}
+
+/// A socket does not wait for its lease for long; what happens before the lease is there it must get all the same.
+#[tokio::test]
+async fn what_was_said_before_a_late_lease_is_shown_once_it_is_there() {
+    let pair = Pair::new().await;
+    let mut ann = pair.client(0, &pair.ann).await;
+    pair.fleet.bus.holding_leases.store(true, Ordering::SeqCst);
+    let mut bob = pair.client(1, &pair.bob).await;
+    assert_eq!(pair.send(&mut ann, "early").await["status"], "ok");
+    assert!(bob.no_event("receive_message").await);
+    pair.fleet.bus.holding_leases.store(false, Ordering::SeqCst);
+    assert_eq!(texts(&mut bob, 1).await, ["early"]);
+    assert!(bob.no_event("receive_message").await, "nothing is shown twice");
+}
+
+#[tokio::test]
+async fn what_waits_to_be_sent_can_be_waited_for() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    pair.fleet.bus.holding_letters.store(true, Ordering::SeqCst);
+    let before = pair.fleet.bus.sent();
+    assert_eq!(pair.send(&mut ann, "last words").await["status"], "ok");
+    assert_eq!(pair.fleet.bus.sent(), before);
+    let bus = pair.fleet.bus.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        bus.holding_letters.store(false, Ordering::SeqCst);
+    });
+    pair.fleet.routed[0].flush().await;
+    assert!(pair.fleet.bus.sent() > before);
+    assert_eq!(texts(&mut bob, 1).await, ["last words"]);
+    pair.fleet.bus.holding_letters.store(true, Ordering::SeqCst);
+    pair.send(&mut ann, "never").await;
+    let began = Instant::now();
+    pair.fleet.routed[0].flush().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "a bus that hangs is not waited for");
+}
+
+/// A loss that began before a socket joined: it was told where to sync from, so it lacks nothing from before.
+#[tokio::test]
+async fn a_socket_is_not_cut_off_for_what_happened_before_it_joined() {
+    let pair = Pair::new().await;
+    let mut ann = pair.client(0, &pair.ann).await;
+    let mut acks = Vec::new();
+    for n in 0..1100 {
+        let payload = json!({"chat_id": pair.chat, "message": format!("m{n}")});
+        acks.push(ann.emit(json!(["send_message", payload])).await);
+    }
+    for ack in acks {
+        assert_eq!(ann.ack(ack).await["status"], "ok");
+    }
+    let mut bob = pair.client(1, &pair.bob).await;
+    let chats = &pair.fleet.nodes[1].chats;
+    for round in 1..=2 {
+        let before = chats.asked_for(pair.bob.id);
+        pair.fleet.bus.interrupt(now().plus_seconds(-3600));
+        settled(|| chats.asked_for(pair.bob.id) > before).await;
+        assert!(bob.no_event("receive_message").await, "round {round}");
+        assert_eq!(bob.ask("heartbeat", json!({"active": true})).await["status"], "ok");
+        assert_eq!(chats.asked_for(pair.bob.id), before + 1, "one page is enough");
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_that_can_not_be_read_makes_nobody_read_the_others_again() {
+    let pair = Pair::new().await;
+    let carol = pair.fleet.nodes[0].user("carol").await;
+    let _sockets = [pair.client(1, &pair.ann).await, pair.client(1, &pair.bob).await, pair.client(1, &carol).await];
+    let chats = &pair.fleet.nodes[1].chats;
+    chats.fail(pair.bob.id, Failing::Damaged);
+    chats.fail(carol.id, Failing::Away);
+    pair.fleet.bus.interrupt(now());
+    // It is tried again every some seconds as long as it may be there again.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while chats.asked_for(carol.id) < 3 {
+        assert!(Instant::now() < deadline, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((chats.asked_for(pair.ann.id), chats.asked_for(pair.bob.id)), (1, 1));
 }
 
 #[tokio::test]

@@ -269,6 +269,29 @@ async fn a_thousand_events_at_once_are_each_acknowledged_and_kept_in_order() {
     assert_eq!(ids(&page["messages"]), newest);
 }
 
+/// A file has to be let into the chat before its message is written; what was sent after it must not be written first.
+#[tokio::test]
+async fn a_message_with_a_file_keeps_its_place_among_others() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let mut anns = Client::of(address, &ann).await;
+    let mut bobs = Client::of(address, &bob).await;
+    let mut sends = Vec::new();
+    for n in 0..30 {
+        let files = if n % 3 == 1 { vec![platform.upload(&ann).await] } else { vec![] };
+        sends.push(json!({"chat_id": chat, "message": n.to_string(), "attachments": files}));
+    }
+    for send in sends {
+        anns.emit(json!(["send_message", send])).await;
+    }
+    for n in 0..30 {
+        assert_eq!(anns.any_ack().await.1["status"], "ok", "{n}");
+        assert_eq!(bobs.event("receive_message").await["message"], n.to_string());
+    }
+}
+
 #[tokio::test]
 async fn events_beyond_the_queue_are_refused_at_once() {
     let platform =

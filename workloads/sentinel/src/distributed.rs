@@ -60,6 +60,7 @@ const FAREWELL: Duration = Duration::from_secs(6);
 pub struct DistributedStores {
     postgres: Postgres,
     cassandra: Cassandra,
+    fanout: Arc<RoutedFanout>,
     /// Where search is served.
     index: Option<Room>,
     /// As above.
@@ -80,13 +81,14 @@ impl DistributedStores {
         self.reindexer.as_ref()?.advice()
     }
 
-    /// Ends the work in the background, then the connections.
+    /// Ends the work in the background, then the connections. What is published is sent to other nodes before.
     pub async fn close(mut self) {
         self.stop.cancel();
         let ended = async { while self.work.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
             tracing::warn!("some work in the background did not end in time");
         }
+        self.fanout.flush().await;
         self.cassandra.close();
         self.postgres.close().await;
     }
@@ -110,7 +112,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
     let (cluster, keyring, keep) = (&stores.cassandra, base.keyring.clone(), config.retention.messages());
-    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock, fanout.clone(), known, keep).await?;
+    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock.clone(), fanout.clone(), known, keep).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
         .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
@@ -121,6 +123,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         sessions: Arc::new(postgres.clone()),
         chats: Arc::new(cassandra.clone()),
         presence,
+        clock,
         postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
         base,
@@ -163,7 +166,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     Ok(Platform {
         router,
         messages,
-        stores: Stores::Distributed(DistributedStores { postgres, cassandra, index, reindexer, stop, work }),
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, fanout, index, reindexer, stop, work }),
     })
 }
 
@@ -175,6 +178,7 @@ struct Process<'a> {
     sessions: Arc<dyn SessionStore>,
     chats: Arc<dyn ChatStore>,
     presence: Arc<dyn PresenceStore>,
+    clock: Arc<HybridClock>,
     postgres: Arc<Postgres>,
     cassandra: Cassandra,
     base: Foundation,
@@ -252,7 +256,7 @@ impl Process<'_> {
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
-        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), stop));
+        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop));
         self.spawn(expired::drop_messages(self.cassandra.clone()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))

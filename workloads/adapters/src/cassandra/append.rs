@@ -15,7 +15,7 @@ use sentinel_domain::{
 
 use super::{
     Shared,
-    attempts::{Attempt, Verdict, written_first},
+    attempts::{Attempt, Entered, Verdict, written_first},
     batch::{Writes, optional},
     chat::KnownChat,
     detached,
@@ -98,7 +98,7 @@ impl Shared {
     async fn first(
         self: &Arc<Self>,
         sending: Sending,
-        place: Place,
+        mut place: Place,
         stale: Vec<Attempt>,
     ) -> Result<Appended, StoreError> {
         let id = place.message_id();
@@ -107,10 +107,15 @@ impl Shared {
         // Before others wait for this attempt: they know how long it takes after that.
         self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.now).await?;
         if let Some(client) = &client {
-            let verdict = self.compete(sender, client, sending.known.chat.id, id).await?;
-            if verdict != Verdict::Write {
+            let chat = sending.known.chat.id;
+            if let Entered::AmongOthers { yielded } = self.enter(sender, client, chat, id).await? {
+                // That may take seconds, in which nobody else of the chat shall wait to be heard of.
                 drop(place);
-                return self.carry_out(sending, verdict).await;
+                let verdict = self.outcome(sender, client, chat, yielded).await?;
+                if verdict != Verdict::Write {
+                    return self.carry_out(sending, verdict).await;
+                }
+                place = self.order.take(chat, sending.now);
             }
         }
         let message = sending.draft.clone().into_message(id);

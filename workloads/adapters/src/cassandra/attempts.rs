@@ -97,6 +97,18 @@ pub(super) struct Attempt {
     stale: bool,
 }
 
+/// What an attempt finds when it is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// Its message is the one.
+    Alone,
+    /// Which message is the one shows in [`Shared::outcome`].
+    AmongOthers {
+        /// The attempt, if it yielded to the others.
+        yielded: Option<MessageId>,
+    },
+}
+
 /// What an attempt comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -168,14 +180,14 @@ impl Shared {
         Ok(attempts.into_iter().partition(|attempt| !attempt.stale))
     }
 
-    /// Enters an attempt and waits for what comes of it.
-    pub(super) async fn compete(
+    /// Enters an attempt; tells whether there are others, whose outcome has to be waited for.
+    pub(super) async fn enter(
         &self,
         sender: UserId,
         client: &ClientMessageId,
         chat: ChatId,
         message: MessageId,
-    ) -> Result<Verdict, StoreError> {
+    ) -> Result<Entered, StoreError> {
         let started = Instant::now();
         let values = (sender.0, client.as_str(), message.0, chat.0, times::write_time(message.0), SENT_SECONDS);
         self.write(&self.statements.insert_attempt, values).await?;
@@ -183,14 +195,14 @@ impl Shared {
         let others = || attempts.iter().filter(|attempt| attempt.message != message);
         if others().next().is_none() {
             return if started.elapsed() < ALONE_LIMIT {
-                Ok(Verdict::Write)
+                Ok(Entered::Alone)
             } else {
                 Err(StoreError::unavailable("the client message id took too long to be entered"))
             };
         }
         let late = others().any(|other| other.mark.is_some());
         self.mark(sender, client, message, if late { Mark::Late } else { Mark::Yielded }).await?;
-        self.outcome(sender, client, chat, if late { None } else { Some(message) }).await
+        Ok(Entered::AmongOthers { yielded: (!late).then_some(message) })
     }
 
     /// Waits for what comes of the attempts of others.

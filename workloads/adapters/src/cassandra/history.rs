@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Shared,
     chat::KnownChat,
-    messages::{StoredMessage, message_of},
+    messages::{StoredMessage, message_among_others, report_damage},
     times::{bound, message_bucket},
 };
 use crate::chat_keys::OpenKey;
@@ -88,8 +88,16 @@ impl Shared {
     /// The newest message of a chat.
     pub(super) async fn newest(&self, known: &KnownChat) -> Result<Option<Message>, StoreError> {
         let Some(newest) = known.newest.filter(|newest| self.horizon().keeps(*newest)) else { return Ok(None) };
-        if let Some(row) = self.message_row(known, newest).await? {
-            return Ok(Some(row.message));
+        if let Err(StoreError::Unreadable(_)) = self.key(known) {
+            // A list is not lost along with a chat that is damaged.
+            report_damage(known.chat.id, None);
+            return Ok(None);
+        }
+        match self.message_row(known, newest).await {
+            Ok(Some(row)) => return Ok(Some(row.message)),
+            // A damaged one is passed over below.
+            Ok(None) | Err(StoreError::Unreadable(_)) => {}
+            Err(error) => return Err(error),
         }
         let buckets = self.buckets(known.chat.id).await?;
         let view = self.view(known, buckets)?;
@@ -112,30 +120,41 @@ impl View<'_> {
     /// Up to `limit` messages one way, the nearest first, and whether there is another.
     async fn some(&self, way: Way, from: MessageId, limit: usize) -> Result<(Vec<Message>, bool), StoreError> {
         let from = if way == Way::After { self.horizon.or_later(from) } else { from };
-        let (statement, start) = match way {
-            Way::Until => (&self.shared.statements.messages_until, message_bucket(from)),
-            Way::Before => (&self.shared.statements.messages_before, message_bucket(from)),
-            Way::After => (&self.shared.statements.messages_after, message_bucket(from)),
+        let statements = &self.shared.statements;
+        let (first, further) = match way {
+            Way::Until => (&statements.messages_until, &statements.messages_before),
+            Way::Before => (&statements.messages_before, &statements.messages_before),
+            Way::After => (&statements.messages_after, &statements.messages_after),
         };
+        let start = message_bucket(from);
         let buckets: Vec<i32> = match way {
             Way::After => self.buckets.iter().rev().copied().filter(|bucket| *bucket >= start).collect(),
             Way::Until | Way::Before => self.buckets.iter().copied().filter(|bucket| *bucket <= start).collect(),
         };
         let mut messages = Vec::new();
         for bucket in buckets {
-            let left = row_limit(limit - messages.len() + 1);
-            let values = (self.known.chat.id.0, bucket, from.0, left);
-            let rows: Vec<StoredMessage> = self.shared.rows(statement, values).await?;
-            for row in rows {
-                let row = message_of(row, &self.known.chat, &self.key)?;
-                let Some(row) = row else { continue };
-                if !self.horizon.keeps(row.message.id) {
-                    return Ok((messages, false));
+            let (mut statement, mut from) = (first, from);
+            loop {
+                let asked = limit - messages.len() + 1;
+                let values = (self.known.chat.id.0, bucket, from.0, row_limit(asked));
+                let rows: Vec<StoredMessage> = self.shared.rows(statement, values).await?;
+                let full = rows.len() >= asked;
+                for row in rows {
+                    from = row.id();
+                    if !self.horizon.keeps(from) {
+                        return Ok((messages, false));
+                    }
+                    let Some(row) = message_among_others(row, &self.known.chat, &self.key)? else { continue };
+                    if messages.len() == limit {
+                        return Ok((messages, true));
+                    }
+                    messages.push(row.message);
                 }
-                if messages.len() == limit {
-                    return Ok((messages, true));
+                // Some were passed over, so others come after them.
+                if !full {
+                    break;
                 }
-                messages.push(row.message);
+                statement = further;
             }
         }
         Ok((messages, false))

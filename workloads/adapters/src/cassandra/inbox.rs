@@ -8,7 +8,7 @@ use scylla::DeserializeRow;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
-    place::{InboxPlace, LISTED, SETTLING_SECONDS},
+    place::{InboxPlace, LISTED, NotVisible, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
     time::Timestamp,
 };
@@ -18,6 +18,7 @@ use super::{
     Shared,
     batch::{Writes, optional},
     history::row_limit,
+    inbox_bodies::Bodies,
     list::UserChat,
     times::{INBOX_BUCKET, first_write_time, inbox_bucket, write_time},
 };
@@ -120,7 +121,8 @@ impl Shared {
         }
     }
 
-    /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be.
+    /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be. So is one that
+    /// tells of what can't be seen yet, as if it could not be seen itself: a later page has it.
     pub(super) async fn inbox(
         &self,
         caller: UserId,
@@ -142,14 +144,20 @@ impl Shared {
         let fresh: Vec<Entry> = entries.iter().filter(|entry| !place.has(entry.id)).copied().collect();
         let more = fresh.len() > limit;
         let page = &fresh[..limit.min(fresh.len())];
+        let Bodies { events, unseen } = self.bodies(caller, page, wall).await?;
         let last = page.last().map(|entry| entry.id);
         let given: Vec<EventId> = entries
             .iter()
             .map(|entry| entry.id)
             .filter(|id| place.has(*id) || last.is_some_and(|last| *id <= last))
+            .filter(|id| unseen.iter().all(|(event, _)| event != id))
             .collect();
         let next = place.after_page(&given, last.filter(|_| more), self.settled(wall));
-        Ok(Inbox { events: self.bodies(caller, page).await?, next, more, reset })
+        // So much happened just now that a place can't list it all: it would pass over what can't be seen yet.
+        if let Some((_, message)) = unseen.into_iter().find(|(event, _)| next.has(*event)) {
+            return Err(StoreError::unavailable(NotVisible(message)));
+        }
+        Ok(Inbox { events, next, more, reset })
     }
 
     /// The end of an inbox.

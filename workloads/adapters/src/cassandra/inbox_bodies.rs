@@ -5,21 +5,30 @@ use std::collections::HashMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
     event::{InboxBody, InboxEvent},
-    ids::{ChatId, MessageId, UserId},
-    message::Message,
+    ids::{ChatId, EventId, MessageId, UserId},
+    place::is_settling,
     ports::StoreError,
+    time::Timestamp,
 };
 
 use super::{
     Shared,
     chat::KnownChat,
     inbox::{Entry, EventKind, What},
-    messages::READS,
+    messages::{MessageRow, READS},
 };
 
+/// What the events of a page say.
+pub(super) struct Bodies {
+    /// Those that say something. The others' chat or message is gone.
+    pub(super) events: Vec<InboxEvent>,
+    /// Those of which it can't be seen yet: the parts of a write become visible one by one. They come later.
+    pub(super) unseen: Vec<(EventId, MessageId)>,
+}
+
 impl Shared {
-    /// The events of a page; those that say nothing, because their chat is gone, are left out.
-    pub(super) async fn bodies(&self, caller: UserId, page: &[Entry]) -> Result<Vec<InboxEvent>, StoreError> {
+    /// What the events of a page say, at `wall` or later.
+    pub(super) async fn bodies(&self, caller: UserId, page: &[Entry], wall: Timestamp) -> Result<Bodies, StoreError> {
         let mut ids: Vec<ChatId> = page.iter().filter(|entry| entry.needs_chat()).map(|entry| entry.chat).collect();
         ids.sort();
         ids.dedup();
@@ -31,11 +40,24 @@ impl Shared {
             .await?;
         let wanted = page.iter().filter_map(Entry::message).collect::<Vec<_>>();
         let messages = self.messages_of(&chats, wanted).await?;
-        let events = page.iter().filter_map(|entry| {
-            let body = entry.body(caller, chats.get(&entry.chat), &messages)?;
-            Some(InboxEvent { id: entry.id, body })
-        });
-        Ok(events.collect())
+        let horizon = self.horizon();
+        let mut bodies = Bodies { events: Vec::with_capacity(page.len()), unseen: Vec::new() };
+        for entry in page {
+            let known = chats.get(&entry.chat);
+            let subject = entry.message().map(|(_, id)| id);
+            let row = subject.and_then(|id| messages.get(&id));
+            if let Some(id) = subject.filter(|id| horizon.keeps(*id))
+                && known.is_some()
+                && is_settling(entry.id, wall)
+                && entry.is_ahead_of(row)
+            {
+                // A message that is that young does not go away while its chat is there.
+                bodies.unseen.push((entry.id, id));
+            } else if let Some(body) = entry.body(caller, known, row) {
+                bodies.events.push(InboxEvent { id: entry.id, body });
+            }
+        }
+        Ok(bodies)
     }
 }
 
@@ -52,19 +74,22 @@ impl Entry {
         }
     }
 
-    fn body(
-        &self,
-        caller: UserId,
-        known: Option<&KnownChat>,
-        messages: &HashMap<MessageId, Message>,
-    ) -> Option<InboxBody> {
+    /// Whether the event is visible before the message that it tells of, or before the edit.
+    fn is_ahead_of(&self, row: Option<&MessageRow>) -> bool {
+        match (self.what, row) {
+            (What::Stored(EventKind::Edited, _), Some(row)) => !row.shows(self.id),
+            (_, row) => row.is_none(),
+        }
+    }
+
+    fn body(&self, caller: UserId, known: Option<&KnownChat>, row: Option<&MessageRow>) -> Option<InboxBody> {
         let chat_id = self.chat;
-        let message = |id: Option<MessageId>| messages.get(&id?).filter(|message| message.chat_id == chat_id).cloned();
+        let message = || row.map(|row| &row.message).filter(|message| message.chat_id == chat_id).cloned();
         Some(match self.what {
             What::Unknown => return None,
             What::Stored(EventKind::ChatDeleted, _) => InboxBody::ChatDeleted { chat_id },
-            What::Stored(EventKind::Message, id) => InboxBody::Message(message(id)?),
-            What::Stored(EventKind::Edited, id) => InboxBody::Edited(message(id)?),
+            What::Stored(EventKind::Message, _) => InboxBody::Message(message()?),
+            What::Stored(EventKind::Edited, _) => InboxBody::Edited(message()?),
             What::Stored(EventKind::Deleted, id) => {
                 known?;
                 InboxBody::Deleted { chat_id, message_id: id? }
@@ -78,5 +103,57 @@ impl Entry {
                 InboxBody::Receipt { chat_id, user_id, watermarks }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::{
+        clock::Instant,
+        message::{Message, MessageKind},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::cassandra::times::write_time;
+
+    fn event(millis: u64) -> EventId {
+        EventId(Instant { millis, counter: 5 }.id(3))
+    }
+
+    fn entry(id: EventId, kind: EventKind) -> Entry {
+        Entry { id, chat: ChatId(Uuid::nil()), what: What::Stored(kind, Some(MessageId(event(1_000).0))) }
+    }
+
+    /// A message whose text was last written by this event.
+    fn row(last: Option<EventId>) -> MessageRow {
+        let message = Message {
+            id: MessageId(event(1_000).0),
+            chat_id: ChatId(Uuid::nil()),
+            sender_id: UserId(Uuid::nil()),
+            kind: MessageKind::Text,
+            text: "hello".into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+            edited_at: None,
+            deleted: last.is_none(),
+        };
+        MessageRow { message, version: 0, written: last.map(|last| write_time(last.0)) }
+    }
+
+    #[test]
+    fn an_event_is_ahead_until_what_it_tells_of_is_there() {
+        let written = entry(event(1_000), EventKind::Message);
+        assert!(written.is_ahead_of(None));
+        assert!(!written.is_ahead_of(Some(&row(Some(event(1_000))))));
+        assert!(!written.is_ahead_of(Some(&row(Some(event(9_000))))), "it was edited since");
+
+        let edited = entry(event(5_000), EventKind::Edited);
+        assert!(edited.is_ahead_of(None));
+        assert!(edited.is_ahead_of(Some(&row(Some(event(1_000))))), "the text is the one before");
+        assert!(!edited.is_ahead_of(Some(&row(Some(event(5_000))))));
+        assert!(!edited.is_ahead_of(Some(&row(Some(event(9_000))))));
+        assert!(!edited.is_ahead_of(Some(&row(None))), "it was deleted since");
     }
 }

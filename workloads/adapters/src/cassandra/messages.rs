@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use scylla::DeserializeRow;
 use sentinel_domain::{
     event::LiveEvent,
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, EventId, MessageId, UserId},
     keyring::KeyError,
     message::{Chat, ClientMessageId, Message},
     outbox::Change,
@@ -21,7 +21,7 @@ use super::{
     chat::KnownChat,
     detached,
     inbox::EventKind,
-    times::{final_write_time, message_bucket, write_time},
+    times::{final_write_time, id_at, message_bucket, write_time},
 };
 use crate::{
     chat_keys::OpenKey,
@@ -36,6 +36,7 @@ const IDS: usize = 100;
 
 /// A row of `messages`. Columns other than the id may be missing in what is left of a deleted chat.
 #[derive(DeserializeRow)]
+#[scylla(flavor = "enforce_order", skip_name_checks)]
 pub(super) struct StoredMessage {
     message_id: Uuid,
     sender: Option<Uuid>,
@@ -45,17 +46,56 @@ pub(super) struct StoredMessage {
     edited_at: Option<i64>,
     body: Option<Vec<u8>>,
     deleted: Option<bool>,
+    written: Option<i64>,
+}
+
+impl StoredMessage {
+    pub(super) fn id(&self) -> MessageId {
+        MessageId(self.message_id)
+    }
 }
 
 /// A message with the number of its changes.
 pub(super) struct MessageRow {
     pub(super) message: Message,
-    version: u32,
+    pub(super) version: u32,
+    /// The write time of what it says; `None` when it is deleted.
+    pub(super) written: Option<i64>,
+}
+
+impl MessageRow {
+    /// Whether what it says is as new as this event, which changed it.
+    pub(super) fn shows(&self, event: EventId) -> bool {
+        self.message.deleted || self.written.is_some_and(|written| written >= write_time(event.0))
+    }
 }
 
 /// What a message says in its `version`th form, as its cell has it.
 pub(super) fn body(version: u32, sealed: &[u8]) -> Vec<u8> {
     [version.to_be_bytes().as_slice(), sealed].concat()
+}
+
+/// Decrypts a row where it is one of many; `None` when it is no whole message, also when it is damaged: the others are not
+/// to be lost along with it.
+pub(super) fn message_among_others(
+    stored: StoredMessage,
+    chat: &Chat,
+    key: &OpenKey,
+) -> Result<Option<MessageRow>, KeyError> {
+    let id = stored.id();
+    match message_of(stored, chat, key) {
+        Err(KeyError::Corrupt) => {
+            report_damage(chat.id, Some(id));
+            Ok(None)
+        }
+        row => row,
+    }
+}
+
+/// Tells whoever runs the platform of what is stored and can't be read.
+pub(super) fn report_damage(chat: ChatId, message: Option<MessageId>) {
+    metrics::counter!("messages_unreadable_total").increment(1);
+    tracing::error!(%chat, ?message, "what is stored of a chat is damaged and is left out");
 }
 
 /// Decrypts a row; `None` when it is no whole message.
@@ -86,6 +126,7 @@ pub(super) fn message_of(stored: StoredMessage, chat: &Chat, key: &OpenKey) -> R
             deleted: body.is_none(),
         },
         version,
+        written: stored.written.filter(|_| body.is_some()),
     }))
 }
 
@@ -121,7 +162,7 @@ impl Shared {
         &self,
         chats: &HashMap<ChatId, KnownChat>,
         wanted: impl IntoIterator<Item = (ChatId, MessageId)>,
-    ) -> Result<HashMap<MessageId, Message>, StoreError> {
+    ) -> Result<HashMap<MessageId, MessageRow>, StoreError> {
         let mut groups: HashMap<(ChatId, i32), Vec<MessageId>> = HashMap::new();
         let horizon = self.horizon();
         for (chat, id) in wanted.into_iter().filter(|(_, id)| horizon.keeps(*id)) {
@@ -136,12 +177,12 @@ impl Shared {
                 ids.chunks(IDS).map(|ids| (chat, bucket, ids.to_vec())).collect::<Vec<_>>()
             })
             .collect();
-        let found: Vec<Vec<Message>> = stream::iter(reads)
+        let found: Vec<Vec<MessageRow>> = stream::iter(reads)
             .map(|(chat, bucket, ids)| self.group(chats.get(&chat), bucket, ids))
             .buffer_unordered(READS)
             .try_collect()
             .await?;
-        Ok(found.into_iter().flatten().map(|message| (message.id, message)).collect())
+        Ok(found.into_iter().flatten().map(|row| (row.message.id, row)).collect())
     }
 
     async fn group(
@@ -149,12 +190,18 @@ impl Shared {
         known: Option<&KnownChat>,
         bucket: i32,
         ids: Vec<MessageId>,
-    ) -> Result<Vec<Message>, StoreError> {
+    ) -> Result<Vec<MessageRow>, StoreError> {
         let Some(known) = known else { return Ok(Vec::new()) };
-        let key = self.key(known)?;
+        let key = match self.key(known) {
+            Err(StoreError::Unreadable(_)) => {
+                report_damage(known.chat.id, None);
+                return Ok(Vec::new());
+            }
+            key => key?,
+        };
         let rows = self.stored(known.chat.id, bucket, ids).await?.into_iter();
-        let messages = rows.filter_map(|row| message_of(row, &known.chat, &key).transpose());
-        messages.map(|row| row.map(|row| row.message).map_err(StoreError::from)).collect()
+        let messages = rows.filter_map(|row| message_among_others(row, &known.chat, &key).transpose());
+        Ok(messages.collect::<Result<_, KeyError>>()?)
     }
 
     /// Replaces a message's text. A block cuts edits as it cuts messages: both carry text to the peer.
@@ -166,7 +213,7 @@ impl Shared {
         text: String,
         now: Timestamp,
     ) -> Result<Message, StoreError> {
-        let (known, MessageRow { mut message, version }) = self.own(caller, chat, id).await?;
+        let (known, MessageRow { mut message, version, .. }) = self.own(caller, chat, id).await?;
         if message.deleted {
             return Err(StoreError::Gone);
         }
@@ -237,7 +284,12 @@ impl Shared {
         if row.message.sender_id != caller {
             return Err(StoreError::NotAuthor);
         }
-        self.order.clock().observe(id.0);
+        let clock = self.order.clock();
+        clock.observe(id.0);
+        // The change before, too: it may be another node's, whose clock is ahead, and the later write time wins.
+        if let Some(written) = row.written {
+            clock.observe(id_at(written));
+        }
         Ok((known, row))
     }
 }

@@ -10,6 +10,7 @@ use sentinel_domain::{
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
+use uuid::Uuid;
 
 use super::{Shared, batch::Writes, detached, times::write_time};
 
@@ -23,7 +24,11 @@ impl Shared {
         up_to: MessageId,
         now: Timestamp,
     ) -> Result<Watermarks, StoreError> {
-        let (known, exists) = futures::try_join!(self.chat_of(caller, chat_id), self.has_message(chat_id, up_to))?;
+        let (known, exists, receipt) = futures::try_join!(
+            self.chat_of(caller, chat_id),
+            self.has_message(chat_id, up_to),
+            self.receipt(caller, chat_id),
+        )?;
         if !exists {
             return Err(StoreError::NotFound);
         }
@@ -34,7 +39,12 @@ impl Shared {
         if watermarks == before {
             return Ok(before);
         }
-        self.order.clock().observe(up_to.0);
+        let clock = self.order.clock();
+        clock.observe(up_to.0);
+        // The receipt before may be another node's, whose clock is ahead, and the later one wins.
+        if let Some(receipt) = receipt {
+            clock.observe(receipt);
+        }
         let place = self.order.take(chat_id, now);
         let event = place.id();
         let statements = &self.statements;
@@ -77,5 +87,11 @@ impl Shared {
             Ok(watermarks)
         })
         .await
+    }
+
+    /// The event of a member's newest receipt. The one that the peer was told of is no later.
+    async fn receipt(&self, member: UserId, chat: ChatId) -> Result<Option<Uuid>, StoreError> {
+        let rows: Vec<(Option<Uuid>,)> = self.rows(&self.statements.receipt, (member.0, chat.0)).await?;
+        Ok(rows.first().and_then(|(receipt,)| *receipt))
     }
 }

@@ -87,6 +87,7 @@ statements! {
     insert_user_chat: Write = "INSERT INTO user_chats (user_id, chat_id, peer, activity) VALUES (?, ?, ?, ?)
         USING TIMESTAMP ?";
     set_activity: Write = "UPDATE user_chats USING TIMESTAMP ? SET activity = ? WHERE user_id = ? AND chat_id = ?";
+    receipt: Read = "SELECT receipt FROM user_chats WHERE user_id = ? AND chat_id = ?";
     set_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET receipt = ? WHERE user_id = ? AND chat_id = ?";
     set_peer_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET peer_receipt = ? WHERE user_id = ? AND chat_id = ?";
     delete_user_chat: Write = "DELETE FROM user_chats USING TIMESTAMP ? WHERE user_id = ? AND chat_id = ?";
@@ -102,14 +103,14 @@ statements! {
     insert_message: Write = "INSERT INTO messages
         (chat_id, bucket, message_id, sender, kind, reply_to, client_message_id, body)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-    messages: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
-        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id IN ?";
-    messages_until: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
-        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ? LIMIT ?";
-    messages_before: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
-        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id < ? LIMIT ?";
-    messages_after: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted
-        FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id LIMIT ?";
+    messages: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted,
+        WRITETIME(body) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id IN ?";
+    messages_until: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted,
+        WRITETIME(body) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ? LIMIT ?";
+    messages_before: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted,
+        WRITETIME(body) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id < ? LIMIT ?";
+    messages_after: Read = "SELECT message_id, sender, kind, reply_to, client_message_id, edited_at, body, deleted,
+        WRITETIME(body) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id > ? ORDER BY message_id LIMIT ?";
     newest_from: Read = "SELECT message_id FROM messages WHERE chat_id = ? AND bucket = ? AND message_id >= ?
         ORDER BY message_id DESC LIMIT ?";
     newest_until: Read = "SELECT message_id FROM messages WHERE chat_id = ? AND bucket = ? AND message_id <= ?

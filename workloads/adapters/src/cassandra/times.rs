@@ -18,12 +18,19 @@ const MINUTE_MILLIS: u64 = 60_000;
 pub(super) const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
 const COUNTERS: i64 = 1 << 12;
+const COUNTER_MAX: u16 = u16::MAX >> 4;
 
 /// The write time, in microseconds, of cells that an id's event writes. It rises with the ids; four neighbours share one,
 /// and then Cassandra keeps the greater value.
 pub(super) fn write_time(id: Uuid) -> i64 {
     let Instant { millis, counter } = Instant::of(id);
     millis.cast_signed() * 1000 + i64::from(counter) * 1000 / COUNTERS
+}
+
+/// An id whose successors' cells are written after one that has this write time.
+pub(super) fn id_at(write_time: i64) -> Uuid {
+    let millis = u64::try_from(write_time / 1000).unwrap_or(0);
+    Instant { millis, counter: COUNTER_MAX }.id(0)
 }
 
 /// The write time of what must outlive whatever is written around the time of `id`.
@@ -73,7 +80,7 @@ pub(super) fn bound(id: MessageId) -> MessageId {
     let Instant { millis, counter } = Instant::of(id.0);
     let bound = match id.0.get_version_num().cmp(&7) {
         std::cmp::Ordering::Less => Instant { millis, counter: 0 }.id(0),
-        std::cmp::Ordering::Greater => Instant { millis, counter: u16::MAX >> 4 }.id(u64::MAX),
+        std::cmp::Ordering::Greater => Instant { millis, counter: COUNTER_MAX }.id(u64::MAX),
         std::cmp::Ordering::Equal if id.0.as_u64_pair().1 >> 62 < 0b10 => Instant { millis, counter }.id(0),
         std::cmp::Ordering::Equal => Instant { millis, counter }.id(u64::MAX),
     };
@@ -83,7 +90,7 @@ pub(super) fn bound(id: MessageId) -> MessageId {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sentinel_domain::retention::MessageRetention;
+    use sentinel_domain::{clock::HybridClock, retention::MessageRetention};
 
     use super::*;
 
@@ -120,6 +127,18 @@ mod tests {
         fn write_times_rise_with_ids(a in (0_u64..1 << 47, 0_u16..4096), b in (0_u64..1 << 47, 0_u16..4096)) {
             let id = |(millis, counter)| Instant { millis, counter }.id(9);
             prop_assert!(id(a) > id(b) || write_time(id(a)) <= write_time(id(b)));
+        }
+
+        #[test]
+        fn what_comes_after_a_cell_was_seen_is_written_after_it(
+            millis in 0_u64..1 << 47, counter in 0_u16..4096, behind in 0_i64..1 << 40,
+        ) {
+            let seen = write_time(Instant { millis, counter }.id(9));
+            let clock = HybridClock::new();
+            clock.observe(id_at(seen));
+            let next = clock.tick(Timestamp(millis.cast_signed() - behind));
+            prop_assert!(write_time(next) > seen);
+            prop_assert!(Instant::of(next).millis <= millis + 1, "the clock does not run ahead for it");
         }
 
         #[test]

@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RETRIED_AFTER: Duration = Duration::from_millis(500);
 /// How long [`Redis::connect`] waits for Redis to answer.
 const START_PATIENCE: Duration = Duration::from_secs(15);
+/// How far clocks may be apart before somebody is told. Inboxes and the outbox bear three times as much.
+const CLOCKS_APART: Duration = Duration::from_secs(20);
 /// Commands that a cluster's connection has under way at once.
 const AT_ONCE: usize = 256;
 
@@ -132,7 +134,17 @@ impl Redis {
     fn learn_time(&self, answer: &Value) {
         let Ok((seconds, micros)) = redis::from_redis_value_ref::<(i64, i64)>(answer) else { return };
         let server = seconds.saturating_mul(1000).saturating_add(micros / 1000);
-        self.shared.ahead.store(server.saturating_sub(Timestamp::now().0), Ordering::Relaxed);
+        let ahead = server.saturating_sub(Timestamp::now().0);
+        let before = self.shared.ahead.swap(ahead, Ordering::Relaxed);
+        let apart = Duration::from_millis(ahead.unsigned_abs());
+        // Ids of this machine are as far from others'. Which of the two clocks is wrong can't be told from here.
+        metrics::gauge!("redis_clock_apart_seconds").set(apart.as_secs_f64());
+        if apart > CLOCKS_APART && Duration::from_millis(before.unsigned_abs()) <= CLOCKS_APART {
+            tracing::error!(
+                ahead_millis = ahead,
+                "the clock of redis is ahead of this machine's, or behind: see that all machines synchronize their clocks"
+            );
+        }
     }
 
     /// Runs commands in one go, in order for each key; their answers.

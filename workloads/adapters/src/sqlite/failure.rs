@@ -17,6 +17,14 @@ impl Failure {
     pub(super) fn is_full(&self) -> bool {
         matches!(self, Self::Broken(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
+
+    /// Whether what is stored is damaged: reading it again does not help.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(StoreError::Unreadable(_)) | Self::Broken(rusqlite::Error::FromSqlConversionFailure(..))
+        )
+    }
 }
 
 impl From<StoreError> for Failure {

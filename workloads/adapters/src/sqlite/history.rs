@@ -17,6 +17,8 @@ use super::{
     statements::{MESSAGE_FROM, MESSAGE_UNTIL, MESSAGES_AFTER, MESSAGES_BEFORE, MESSAGES_UNTIL},
 };
 
+/// Damaged messages that one call gets past. Asking for more rows than are read costs nothing.
+const PASSED_OVER: usize = 1000;
 /// Sorts after every id.
 const LAST_ID: [u8; 16] = [0xff; 16];
 
@@ -87,11 +89,18 @@ pub(super) fn newest(
     horizon: Horizon,
     row: &ChatRow,
 ) -> Result<Option<Message>, Failure> {
+    // A list is not lost along with a chat that is damaged.
+    let key = rows::readable(keys.open(row.chat.id, &row.key).map_err(Failure::from), row.chat.id)?;
+    let Some(key) = key else { return Ok(None) };
     let mut select = db.prepare_cached(MESSAGES_UNTIL)?;
-    let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, 1, horizon.id().as_bytes()])?;
-    let Some(message) = found.next()? else { return Ok(None) };
-    let key = keys.open(row.chat.id, &row.key)?;
-    Ok(Some(rows::message(message, &row.chat, &key)?.message))
+    let asked = row_limit(1 + PASSED_OVER);
+    let mut found = select.query(params![row.chat.id.as_bytes(), LAST_ID, asked, horizon.id().as_bytes()])?;
+    while let Some(message) = found.next()? {
+        if let Some(message) = rows::message_among_others(message, &row.chat, &key)? {
+            return Ok(Some(message.message));
+        }
+    }
+    Ok(None)
 }
 
 struct View<'a> {
@@ -104,13 +113,15 @@ struct View<'a> {
 impl View<'_> {
     /// Up to `limit` messages before a place, newest first, and whether there is another.
     fn until(&self, sql: &str, from: &[u8; 16], limit: usize) -> Result<(Vec<Message>, bool), Failure> {
-        let (chat, asked, horizon) = (self.chat.id, row_limit(limit.saturating_add(1)), self.horizon.id());
+        let (chat, asked, horizon) =
+            (self.chat.id, row_limit(limit.saturating_add(1 + PASSED_OVER)), self.horizon.id());
         self.some(sql, params![chat.as_bytes(), from, asked, horizon.as_bytes()], limit)
     }
 
     /// Up to `limit` messages after a place, oldest first, and whether there is another.
     fn after(&self, from: MessageId, limit: usize) -> Result<(Vec<Message>, bool), Failure> {
-        let (chat, asked, from) = (self.chat.id, row_limit(limit.saturating_add(1)), self.horizon.or_later(from));
+        let (chat, asked, from) =
+            (self.chat.id, row_limit(limit.saturating_add(1 + PASSED_OVER)), self.horizon.or_later(from));
         self.some(MESSAGES_AFTER, params![chat.as_bytes(), from.as_bytes(), asked], limit)
     }
 
@@ -123,7 +134,7 @@ impl View<'_> {
             if messages.len() == limit {
                 return Ok((messages, true));
             }
-            messages.push(rows::message(row, &self.chat, &self.key)?.message);
+            messages.extend(rows::message_among_others(row, &self.chat, &self.key)?.map(|row| row.message));
         }
         Ok((messages, false))
     }

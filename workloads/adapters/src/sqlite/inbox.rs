@@ -108,10 +108,11 @@ impl Merge<'_> {
             let id = ChatId::from_bytes(touched.get(0)?);
             let Some(row) = rows::chat(self.db, id)? else { continue };
             self.add_receipts(&row);
+            // The other chats are not to be lost along with one that is damaged.
+            let Some(key) = rows::readable(self.keys.open(id, &row.key).map_err(Failure::from), id)? else { continue };
             if let Some(message) = rows::event_id(touched, 1)? {
                 self.pending.insert(message, Pending::Message(self.chats.len()));
             }
-            let key = self.keys.open(id, &row.key)?;
             self.chats.push((row, key));
         }
         Ok(())
@@ -156,15 +157,16 @@ impl Merge<'_> {
                 if let Some(next) = next.query_row(params![chat, id.as_bytes()], |row| rows::event_id(row, 0))? {
                     self.pending.insert(next, Pending::Message(place));
                 }
-                let found = rows::message_of(self.db, self.horizon, &row.chat, key, MessageId(id.0))?;
-                found.map(|found| InboxBody::Message(found.message))
+                let found = rows::message_of(self.db, self.horizon, &row.chat, key, MessageId(id.0));
+                rows::readable(found, row.chat.id)?.flatten().map(|found| InboxBody::Message(found.message))
             }
             Pending::Stored { kind: EventKind::ChatDeleted, chat, .. } => {
                 Some(InboxBody::ChatDeleted { chat_id: chat })
             }
             Pending::Stored { kind, chat, subject, high } => {
                 let Some(row) = rows::chat(self.db, chat)? else { return Ok(None) };
-                stored_body(self.db, self.keys, self.horizon, &row, kind, subject, high)?
+                let body = stored_body(self.db, self.keys, self.horizon, &row, kind, subject, high);
+                rows::readable(body, chat)?.flatten()
             }
         })
     }

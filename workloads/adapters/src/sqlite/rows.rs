@@ -167,6 +167,23 @@ pub(super) fn message(row: &Row<'_>, chat: &Chat, key: &OpenKey) -> Result<Messa
     })
 }
 
+/// A row where it is one of many; `None` when it is damaged: the others are not to be lost along with it.
+pub(super) fn message_among_others(row: &Row<'_>, chat: &Chat, key: &OpenKey) -> Result<Option<MessageRow>, Failure> {
+    readable(message(row, chat, key), chat.id)
+}
+
+/// What was read; `None`, and whoever runs the platform is told, when it is damaged.
+pub(super) fn readable<T>(read: Result<T, Failure>, chat: ChatId) -> Result<Option<T>, Failure> {
+    match read {
+        Err(failure) if failure.is_damage() => {
+            metrics::counter!("messages_unreadable_total").increment(1);
+            tracing::error!(%chat, ?failure, "what is stored of a chat is damaged and is left out");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
 /// Reads one message; `None` when it is not in the chat, or too old.
 pub(super) fn message_of(
     db: &Connection,

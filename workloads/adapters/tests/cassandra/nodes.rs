@@ -201,6 +201,101 @@ async fn a_late_event_is_given_once() {
     assert_eq!((given.len(), given[0]), (2, late));
 }
 
+/// The parts of a write become visible one by one: here the inbox has a message that the chat does not have yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_is_not_given_before_what_it_tells_of_can_be_seen() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let wall = Timestamp::now();
+    let start = node.cassandra.inbox(ann, None, 100).await.unwrap().next;
+    let hidden = node.cassandra.append(draft(chat.id, bob, "slow"), None, wall).await.unwrap().message.id;
+    let later = node.cassandra.append(draft(chat.id, bob, "later"), None, wall).await.unwrap().message.id;
+    let session = keyspace::of_this_run().await.session().await;
+    let millis = clock::Instant::of(hidden.0).millis;
+    let bucket = i32::try_from(millis / (10 * 24 * 3600 * 1000)).unwrap();
+    let key = (chat.id.0, bucket, hidden.0);
+    let found = session
+        .query_unpaged(
+            "SELECT sender, kind, body FROM messages WHERE chat_id = ? AND bucket = ? AND message_id = ?",
+            key,
+        )
+        .await
+        .unwrap();
+    let (sender, kind, body) = found.into_rows_result().unwrap().single_row::<(Uuid, i8, Vec<u8>)>().unwrap();
+    let at = |after: i64| (millis.cast_signed() + 1000) * 1000 + after;
+    let delete = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    session.query_unpaged(delete, (at(0), key.0, key.1, key.2)).await.unwrap();
+
+    let page = node.cassandra.inbox(ann, Some(start.clone()), 100).await.unwrap();
+    assert_eq!(message_ids(&page.events), [later], "others do not wait for it");
+    assert!(!page.next.has(hidden.into()) && page.next.has(later.into()));
+    let single = node.cassandra.inbox(ann, Some(start.clone()), 1).await.unwrap();
+    assert!(single.events.is_empty() && single.more && !single.next.has(hidden.into()));
+
+    let insert = "INSERT INTO messages (chat_id, bucket, message_id, sender, kind, body) VALUES (?, ?, ?, ?, ?, ?)
+        USING TIMESTAMP ?";
+    session.query_unpaged(insert, (key.0, key.1, key.2, sender, kind, body, at(1))).await.unwrap();
+    let given = node.stores.sync(ann, Some(page.next.clone()), 100).await;
+    assert_eq!(message_ids(&given), [hidden]);
+    assert_eq!(message_ids(&node.stores.sync(ann, Some(start), 100).await), [hidden, later]);
+}
+
+/// The node of the first change has a clock that is ahead of that of the second one's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_replaces_the_one_before_whatever_the_clocks_say() {
+    let (ahead, late) = two().await;
+    let (ann, bob, chat) = ahead.stores.pair().await;
+    let sent = ahead.stores.send_many(chat.id, ann, 2).await;
+    ahead.cassandra.edit(ann, chat.id, sent[0], "first".into(), NOW).await.unwrap();
+    late.cassandra.edit(ann, chat.id, sent[0], "second".into(), behind(NOW)).await.unwrap();
+    for node in [&ahead, &late] {
+        assert_eq!(node.cassandra.message(bob, chat.id, sent[0]).await.unwrap().text, "second");
+    }
+    ahead.cassandra.advance(bob, chat.id, Progress::Delivered, sent[1], NOW.plus_seconds(5)).await.unwrap();
+    let mut places = Vec::new();
+    for user in [ann, bob] {
+        let events = ahead.stores.sync(user, None, 100).await;
+        assert!(matches!(events.last().unwrap().body, InboxBody::Receipt { .. }), "{events:?}");
+        places.push((user, events.last().unwrap().id));
+    }
+    late.cassandra.advance(bob, chat.id, Progress::Read, sent[1], behind(NOW)).await.unwrap();
+    for (user, place) in places {
+        let events = late.stores.sync(user, Some(place.into()), 100).await;
+        let read = |body: &InboxBody| matches!(body, InboxBody::Receipt { watermarks, .. } if watermarks.read_up_to == Some(sent[1]));
+        assert!(events.len() == 1 && read(&events[0].body), "{events:?}");
+    }
+}
+
+/// One message that can't be read does not take others with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_damaged_message_is_left_out() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let sent = node.stores.send_many(chat.id, ann, 6).await;
+    let session = keyspace::of_this_run().await.session().await;
+    for damaged in [sent[2], sent[5]] {
+        let bucket = i32::try_from(clock::Instant::of(damaged.0).millis / (10 * 24 * 3600 * 1000)).unwrap();
+        let values = (Timestamp::now().0 * 1000, vec![0_u8; 40], chat.id.0, bucket, damaged.0);
+        session
+            .query_unpaged(
+                "UPDATE messages USING TIMESTAMP ? SET body = ? WHERE chat_id = ? AND bucket = ? AND message_id = ?",
+                values,
+            )
+            .await
+            .unwrap();
+    }
+    let rest = [sent[0], sent[1], sent[3], sent[4]];
+    assert_eq!(history(&node, bob, chat.id).await, rest);
+    assert_eq!(message_ids(&node.stores.sync(bob, None, 100).await), rest);
+    let page = node.cassandra.history(bob, chat.id, HistoryQuery::Latest, 3).await.unwrap();
+    let found: Vec<_> = page.messages.iter().map(|message| message.id).collect();
+    assert_eq!((found, page.more_before), (vec![sent[4], sent[3], sent[1]], true));
+    let chats = node.cassandra.chats(bob, None, 10).await.unwrap();
+    assert_eq!(chats[0].last_message.as_ref().unwrap().id, sent[4]);
+    let found = node.cassandra.message(bob, chat.id, sent[2]).await;
+    assert!(matches!(found, Err(StoreError::Unreadable(_))), "{found:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_is_too_old_is_told() {
     let (node, _) = two().await;

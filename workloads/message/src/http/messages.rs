@@ -6,7 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sentinel_domain::{
-    ids::{ChatId, MessageId},
+    ids::{ChatId, MessageId, UserId},
+    message::{Chat, Message},
     watermark::Progress,
 };
 use sentinel_http::{
@@ -19,6 +20,7 @@ use sentinel_http::{
 use super::App;
 use crate::{
     requests::{EditedText, NewMessage, ReadUpTo},
+    service::MessageService,
     views::MessageView,
 };
 
@@ -46,9 +48,27 @@ pub(super) async fn send(
     Json(new): Json<NewMessage>,
 ) -> Result<Response, Problem> {
     let appended = service.send(user.user_id, chat_id, new, None).await?;
-    let chat = service.chat(user.user_id, chat_id).await?;
+    let chat = as_it_is(&service, user.user_id, &appended.message).await;
     let status = if appended.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(MessageView::of(&chat, &appended.message))).into_response())
+}
+
+/// The chat of a message that was just written, for how far it has got. What was written is not refused because this can't
+/// be read: then it looks as if nobody had got it yet, and receipts tell the rest.
+async fn as_it_is(service: &MessageService, caller: UserId, message: &Message) -> Chat {
+    match service.chats.chat(caller, message.chat_id).await {
+        Ok(chat) => chat,
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a message is answered without its receipts");
+            Chat {
+                id: message.chat_id,
+                members: [message.sender_id; 2],
+                created_at: message.id.timestamp(),
+                watermarks: Default::default(),
+                shown: Default::default(),
+            }
+        }
+    }
 }
 
 /// Edit a message
@@ -82,7 +102,7 @@ pub(super) async fn edit(
     Json(edited): Json<EditedText>,
 ) -> Result<Response, Problem> {
     let message = service.edit(user.user_id, chat_id, message_id, edited.message).await?;
-    let chat = service.chat(user.user_id, chat_id).await?;
+    let chat = as_it_is(&service, user.user_id, &message).await;
     Ok(Json(MessageView::of(&chat, &message)).into_response())
 }
 

@@ -46,7 +46,7 @@ impl Inbound {
             *count = 0;
             arrivals.sweep(now);
         }
-        arrivals.take(&letter.from, letter.sequence, now)
+        arrivals.take(&letter.from, letter.sequence, letter.numbered_since, now)
     }
 
     fn repair(&self, since: Timestamp, why: &'static str) {

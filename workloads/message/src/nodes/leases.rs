@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) enum Asked {
     /// A socket of the user came or went.
     Settle(UserId, Option<oneshot::Sender<()>>),
-    /// The bus was away since then, and is back.
+    /// Events may have been missed since then: the bus was away, and is back, or a node is gone with what it had to send.
     Interrupted(Timestamp),
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Asked {
 pub(super) async fn register(asks: &UnboundedSender<Asked>, user: UserId) {
     let (done, settled) = oneshot::channel();
     if asks.send(Asked::Settle(user, Some(done))).is_ok() {
-        // Too late or not at all: the keeper looks into inboxes once it has the lease.
+        // Too late or not at all: the keeper finds that nobody waited, and looks into inboxes once it has the lease.
         let _ = timeout(PATIENCE, settled).await;
     }
 }
@@ -156,8 +156,11 @@ impl Keeper {
             self.times.owe(Timestamp::now());
         }
         for done in waiting {
-            // Whoever waited may have had enough.
-            let _ = done.send(());
+            if done.send(()).is_err() {
+                // It was told from where to sync while its events did not come here yet. A look into an inbox goes back
+                // further than it can have waited.
+                self.times.owe(Timestamp::now());
+            }
         }
     }
 

@@ -11,7 +11,10 @@ mod leases;
 mod outbound;
 mod repair;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sentinel_domain::{
     clock::HybridClock,
@@ -21,7 +24,13 @@ use sentinel_domain::{
     ports::{NodeBus, Routes},
     time::Timestamp,
 };
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::{
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
+    time::timeout,
+};
 
 pub(crate) use self::{
     emitted::{Emitted, Key, Missed, MissedEvent},
@@ -29,12 +38,14 @@ pub(crate) use self::{
 };
 use self::{
     leases::Keeper,
-    outbound::{Lost, Outbound},
+    outbound::{Lost, Outbound, Waiting},
 };
 use crate::{hub::Hub, service::MessageService};
 
 /// Commits whose events may wait to be sent. When Redis is away they are dropped; the inboxes have them.
 const WAITING: usize = 4096;
+/// How long a process that stops waits until what it has for other nodes is sent.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// This process among others.
 #[derive(Clone)]
@@ -53,7 +64,7 @@ pub struct Nodes {
 pub struct RoutedFanout {
     hub: Option<Arc<Hub>>,
     nodes: Nodes,
-    outbound: mpsc::Sender<(Timestamp, Vec<LiveEvent>)>,
+    outbound: mpsc::Sender<Waiting>,
     lost: Arc<Lost>,
     asks: UnboundedSender<Asked>,
     asked: Mutex<Option<UnboundedReceiver<Asked>>>,
@@ -98,6 +109,21 @@ impl RoutedFanout {
     pub(crate) async fn register(&self, user: UserId) {
         leases::register(&self.asks, user).await;
     }
+
+    /// Waits until everything that was published here is sent to other nodes, or they know that it was not: nobody notices
+    /// what a process takes with it. Gives up after two seconds; then others notice that this one is gone.
+    pub async fn flush(&self) {
+        let flushed = async {
+            let (done, sent) = oneshot::channel();
+            if self.outbound.send(Waiting::Flush(done)).await.is_ok() {
+                // Without a sender there is nothing to wait for.
+                let _ = sent.await;
+            }
+        };
+        if timeout(FLUSH_PATIENCE, flushed).await.is_err() {
+            tracing::warn!("events for other nodes were not sent in time; their users find them in inboxes");
+        }
+    }
 }
 
 impl Fanout for RoutedFanout {
@@ -111,7 +137,7 @@ impl Fanout for RoutedFanout {
         }
         let now = Timestamp::now();
         let count = outbound.len();
-        if self.outbound.try_send((now, outbound)).is_err() {
+        if self.outbound.try_send(Waiting::Events(now, outbound)).is_err() {
             self.lost.note(now, count);
         }
     }

@@ -13,7 +13,10 @@ use sentinel_domain::{
     ports::StoreError,
     time::Timestamp,
 };
-use tokio::{sync::mpsc, time::interval};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::interval,
+};
 
 use super::Nodes;
 
@@ -46,6 +49,14 @@ impl Lost {
     }
 }
 
+/// What waits to be sent.
+pub(super) enum Waiting {
+    /// Events of one commit, and when it was.
+    Events(Timestamp, Vec<LiveEvent>),
+    /// Somebody wants to know when all before this was sent.
+    Flush(oneshot::Sender<()>),
+}
+
 /// The sender of this process.
 pub(super) struct Outbound {
     nodes: Nodes,
@@ -59,7 +70,7 @@ impl Outbound {
     }
 
     /// Sends what waits, until nobody can add to it any more.
-    pub async fn run(mut self, mut waiting: mpsc::Receiver<(Timestamp, Vec<LiveEvent>)>) {
+    pub async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
         let mut ticks = interval(TOLD_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batches = Vec::new();
@@ -69,10 +80,30 @@ impl Outbound {
                     if taken == 0 {
                         return;
                     }
-                    self.send_all(std::mem::take(&mut batches)).await;
+                    self.work_off(std::mem::take(&mut batches)).await;
                 }
                 _ = ticks.tick() => self.tell_of_losses().await,
             }
+        }
+    }
+
+    async fn work_off(&mut self, batches: Vec<Waiting>) {
+        let (mut commits, mut flushes) = (Vec::new(), Vec::new());
+        for waiting in batches {
+            match waiting {
+                Waiting::Events(at, events) => commits.push((at, events)),
+                Waiting::Flush(done) => flushes.push(done),
+            }
+        }
+        self.send_all(commits).await;
+        if flushes.is_empty() {
+            return;
+        }
+        // Others must also know what they did not get.
+        self.tell_of_losses().await;
+        for done in flushes {
+            // Whoever waited may have had enough.
+            let _ = done.send(());
         }
     }
 
@@ -122,9 +153,11 @@ impl Outbound {
     }
 
     fn letter(&mut self, to: NodeId, contents: Contents) -> (NodeId, Letter) {
+        let (sequence, numbered_since) = self.numbering.next(&to, Timestamp::now());
         let letter = Letter {
             from: self.nodes.node.clone(),
-            sequence: self.numbering.next(&to, Timestamp::now()),
+            sequence,
+            numbered_since: Some(numbered_since),
             clock: EventId(self.nodes.clock.newest().id(0)),
             contents,
         };

@@ -5,12 +5,13 @@ use std::{collections::HashSet, sync::Weak, time::Instant};
 use sentinel_domain::{
     nodes::NodeId,
     ports::{RollCall, StoreError},
+    time::Timestamp,
 };
 use tokio::time::MissedTickBehavior;
 
 use super::{
     Presences,
-    failure_detector::{BEAT, FailureDetector},
+    failure_detector::{BEAT, FailureDetector, NOTICED_AFTER},
     pushes::News,
 };
 
@@ -61,6 +62,13 @@ impl Beats {
         }
         let gone: HashSet<NodeId> = roll.gone.into_iter().chain(lost).collect();
         if gone != self.gone {
+            if !gone.is_subset(&self.gone)
+                && let Some(hub) = presences.hub.upgrade()
+            {
+                // What they acknowledged and did not send yet, nobody else will send.
+                let seconds = i64::try_from(NOTICED_AFTER.as_secs()).unwrap_or(i64::MAX);
+                hub.look_into_inboxes(Timestamp::now().plus_seconds(-seconds));
+            }
             self.gone = gone;
             presences.tell(News::NodesChanged);
         }

@@ -15,6 +15,9 @@ use sentinel_domain::{nodes::NodeId, ports::RollCall};
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 /// How long a process may be silent.
 const GONE_AFTER: Duration = Duration::from_secs(6);
+/// How long a process is gone, at most, when this one hears of it: its last beat was just before it went, another noticed
+/// that it was silent, and the next beat told this one.
+pub(super) const NOTICED_AFTER: Duration = GONE_AFTER.saturating_add(BEAT.saturating_mul(3));
 
 /// What this process has heard of the others.
 #[derive(Debug, Default)]

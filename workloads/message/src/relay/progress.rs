@@ -18,8 +18,10 @@ pub(super) const SETTLED: Duration = Duration::from_mins(10);
 const OVERLAP: Duration = Duration::from_secs(2);
 /// Shortest time between two whole reads of a minute.
 const REREAD: Duration = Duration::from_secs(10);
-/// Minutes that the clock of a node may be ahead.
+/// Minutes that the clock of a node may be ahead of the newest id that is known here.
 const AHEAD: i64 = 1;
+/// Minutes that ids may be ahead at all: what is further is relayed when its time has come, not looked for all the time.
+const AHEAD_AT_MOST: i64 = 10;
 /// How long the outbox keeps what nobody fetched, which is as far as there can be something.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 /// Minutes of one plan.
@@ -56,9 +58,11 @@ impl Progress {
         Self { first: first.unwrap_or_else(|| minute_of(now.0 - millis(KEPT))), minutes: BTreeMap::new() }
     }
 
-    /// What to read now, oldest first.
-    pub(super) fn plan(&self, now: Timestamp) -> Vec<Scan> {
-        let last = minute_of(now.0) + AHEAD;
+    /// What to read now, oldest first. `newest` is the time of the newest id: a node whose clock is ahead puts what happens
+    /// there, and what others do after it, into minutes that are yet to come.
+    pub(super) fn plan(&self, now: Timestamp, newest: Timestamp) -> Vec<Scan> {
+        let here = minute_of(now.0);
+        let last = minute_of(newest.0).clamp(here, here + AHEAD_AT_MOST) + AHEAD;
         (self.first..=last).filter_map(|minute| self.scan(minute, now)).take(PLAN).collect()
     }
 
@@ -167,7 +171,7 @@ mod tests {
     }
 
     fn carry_out(progress: &mut Progress, now: Timestamp) -> Vec<Scan> {
-        let plan = progress.plan(now);
+        let plan = progress.plan(now, now);
         for scan in &plan {
             progress.scanned(*scan, now);
         }
@@ -183,8 +187,8 @@ mod tests {
         // None had events, so the last stands for all.
         assert_eq!(progress.droppable(), [HERE - 69]);
         progress.dropped(HERE - 69);
-        assert_eq!(progress.plan(NOW)[0], Scan { minute: HERE - 68, after: None });
-        assert_eq!(Progress::new(None, NOW).plan(NOW)[0].minute, HERE - 7 * 24 * 60);
+        assert_eq!(progress.plan(NOW, NOW)[0], Scan { minute: HERE - 68, after: None });
+        assert_eq!(Progress::new(None, NOW).plan(NOW, NOW)[0].minute, HERE - 7 * 24 * 60);
     }
 
     #[test]
@@ -206,7 +210,7 @@ mod tests {
         let just_before = Timestamp(settled.0 - 1);
         carry_out(&mut progress, just_before);
         assert_eq!(progress.droppable(), Vec::<i64>::new());
-        assert_eq!(progress.plan(settled)[0], Scan { minute: HERE, after: None });
+        assert_eq!(progress.plan(settled, settled)[0], Scan { minute: HERE, after: None });
         carry_out(&mut progress, settled);
         assert_eq!(progress.droppable(), [HERE]);
     }
@@ -234,11 +238,22 @@ mod tests {
         let newest = event(NOW.0 - 500);
         progress.relayed(HERE, std::slice::from_ref(&newest));
         carry_out(&mut progress, NOW);
-        let plan = progress.plan(Timestamp(NOW.0 + 200));
+        let now = Timestamp(NOW.0 + 200);
+        let plan = progress.plan(now, now);
         let after = plan[0].after.unwrap();
         assert_eq!(plan[0].minute, HERE);
         assert_eq!(after.timestamp(), Timestamp(newest.event_id.timestamp().0 - 2000));
         assert!(plan.iter().all(|scan| scan.minute >= HERE));
+    }
+
+    #[test]
+    fn minutes_to_come_are_read_when_there_are_ids_of_them() {
+        let progress = Progress::new(Some(HERE), NOW);
+        let last = |seconds| progress.plan(NOW, NOW.plus_seconds(seconds)).last().unwrap().minute;
+        assert_eq!(last(-3600), HERE + 1);
+        assert_eq!(last(0), HERE + 1);
+        assert_eq!(last(4 * 60), HERE + 5);
+        assert_eq!(last(365 * 24 * 3600), HERE + 11, "not all minutes of a year are read");
     }
 
     #[test]

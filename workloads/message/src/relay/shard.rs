@@ -86,7 +86,8 @@ impl Worker {
 
     async fn round(&self, progress: &mut Progress, outbox: &dyn Outbox, now: Timestamp) -> Result<Round, StoreError> {
         let mut relayed = false;
-        let plan = progress.plan(now);
+        let newest = self.relay.clock.newest().millis.cast_signed();
+        let plan = progress.plan(now, Timestamp(newest));
         let behind = plan.len() >= PLAN;
         // A backlog is mostly empty minutes: they are asked for together.
         let pages = join_all(plan.iter().map(|scan| outbox.events(self.shard, scan.minute, scan.after, PAGE))).await;

@@ -4,14 +4,14 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    clock,
+    clock::{self, HybridClock},
     ids::{ChatId, EventId, UserId},
     outbox::{Change, PlatformEvent},
     ports::{EventLog, Outbox, StoreError},
@@ -50,6 +50,11 @@ struct World {
     flaky: AtomicBool,
     calls: AtomicU32,
     later: AtomicI64,
+    clock: Arc<HybridClock>,
+    /// How long the answer to whoever asks for a lease that another has takes, in milliseconds.
+    refusing: AtomicU64,
+    /// Nobody answers who asks for a lease.
+    leases_away: AtomicBool,
 }
 
 impl World {
@@ -61,9 +66,13 @@ impl World {
     }
 
     fn start(self: &Arc<Self>) -> (JoinHandle<()>, CancellationToken) {
+        self.start_at(FAST)
+    }
+
+    fn start_at(self: &Arc<Self>, pace: Pace) -> (JoinHandle<()>, CancellationToken) {
         let (stop, clock) = (CancellationToken::new(), Arc::clone(self));
         let now = Arc::new(move || Timestamp(START + clock.later.load(Ordering::SeqCst)));
-        let relay = Relay { outbox: self.clone(), log: self.clone(), pace: FAST, now };
+        let relay = Relay { outbox: self.clone(), log: self.clone(), clock: self.clock.clone(), pace, now };
         let token = stop.clone();
         (tokio::spawn(async move { relay.run(token).await }), stop)
     }
@@ -130,8 +139,18 @@ impl Outbox for World {
 
     async fn lease(&self, shard: u16, holder: Uuid, seconds: u16) -> Result<bool, StoreError> {
         self.answer()?;
+        if self.leases_away.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let taken = |leases: &HashMap<u16, (Uuid, Instant)>| {
+            leases.get(&shard).is_some_and(|(other, until)| *other != holder && *until > Instant::now())
+        };
+        if taken(&self.leases.lock().unwrap()) {
+            tokio::time::sleep(Duration::from_millis(self.refusing.load(Ordering::SeqCst))).await;
+            return Ok(false);
+        }
         let mut leases = self.leases.lock().unwrap();
-        if leases.get(&shard).is_some_and(|(other, until)| *other != holder && *until > Instant::now()) {
+        if taken(&leases) {
             return Ok(false);
         }
         leases.insert(shard, (holder, Instant::now() + Duration::from_secs(seconds.into())));
@@ -318,6 +337,53 @@ async fn stores_that_fail_now_and_then_only_delay() {
     until("all are in the log", || world.logged() == written).await;
     stopped(relay).await;
     world.assert_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_slow_to_refuse_makes_nobody_lose_what_is_held() {
+    let world = World::new();
+    // Others have all shards but one, and asking for each takes nearly as long as between two renewals.
+    let (other, long) = (Uuid::new_v4(), Instant::now() + Duration::from_mins(1));
+    world.leases.lock().unwrap().extend((1..SHARDS).map(|shard| (shard, (other, long))));
+    let pace = Pace { lease: Duration::from_secs(4), renewal: Duration::from_secs(1), ..FAST };
+    let relay = world.start_at(pace);
+    until("the shard is held", || world.holders().values().any(|held| *held == 1)).await;
+    world.refusing.store(900, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(7);
+    while Instant::now() < deadline {
+        assert!(world.holders().values().any(|held| *held == 1), "the lease ended");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stopped(relay).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_relays_without_a_lease_and_work_goes_on_when_it_is_back() {
+    let world = World::new();
+    let relay = world.start();
+    let first = world.write(0, 0);
+    until("it is in the log", || world.logged().contains(&first)).await;
+    until("all shards are held", || world.holders().values().sum::<usize>() == usize::from(SHARDS)).await;
+    world.leases_away.store(true, Ordering::SeqCst);
+    until("the leases have ended", || world.holders().is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let second = world.write(0, 1);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!world.logged().contains(&second), "another may have the shard by now");
+    world.leases_away.store(false, Ordering::SeqCst);
+    until("the second is in the log", || world.logged().contains(&second)).await;
+    stopped(relay).await;
+}
+
+/// The clock of whoever wrote it is ahead, and this process has heard of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ahead_of_the_time_is_relayed_at_once() {
+    let world = World::new();
+    let relay = world.start();
+    let ahead = world.write(0, 5 * 60_000);
+    world.clock.observe(ahead.0);
+    until("it is in the log", || world.logged().contains(&ahead)).await;
+    stopped(relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,9 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
 /// Handles what waits, then ends.
 ///
 /// Messages that were sent one right after the other go to the store together, in their order: a client that sends
-/// many does not wait for a flush to disk for each. Any other event waits until those before it are done.
+/// many does not wait for a flush to disk for each. Any other event waits until those before it are done, and those after
+/// it wait for it; so does a message with files, which must be let into the chat before it takes its place in the store's
+/// queue.
 async fn work(service: Arc<MessageService>, session: Arc<Session>) {
     let mut sends = FuturesOrdered::new();
     loop {
@@ -80,7 +82,8 @@ async fn work(service: Arc<MessageService>, session: Arc<Session>) {
             }
             continue;
         };
-        let goes_along = packet::is_plainly(Event::SendMessage.label(), &inbound.packet);
+        let packet = &inbound.packet;
+        let goes_along = packet::is_plainly(Event::SendMessage.label(), packet) && !packet::shows_files(packet);
         let handled = handle_one(service.clone(), session.clone(), inbound);
         if !goes_along {
             while let Some(earlier) = sends.next().await {

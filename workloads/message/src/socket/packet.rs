@@ -61,6 +61,17 @@ pub(super) fn is_plainly(name: &str, value: &Value) -> bool {
     text.strip_prefix("[\"").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('"'))
 }
 
+/// Whether a message shows files, and so has to do more than to be written.
+pub(super) fn shows_files(value: &Value) -> bool {
+    #[derive(Deserialize)]
+    struct Files {
+        attachments: Option<Vec<IgnoredAny>>,
+    }
+    // One that can't be read is refused before anything is done.
+    let files = Packet::read(value).and_then(|packet| packet.payload::<Files>().ok()?.attachments);
+    files.is_some_and(|files| !files.is_empty())
+}
+
 /// An event that is not one JSON object of the right form.
 pub(super) fn malformed(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
@@ -126,6 +137,22 @@ mod tests {
         assert!(is_plainly("send_message", &text(&json!(["send_message", {}]))));
         for other in [json!(["send_message_now", {}]), json!(["send", {}]), json!(["typing", {}]), json!([])] {
             assert!(!is_plainly("send_message", &text(&other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_message_with_files_is_known_however_its_field_is_written() {
+        for with in [r#"["send_message",{"attachments":[1]}]"#, r#"["send_message",{"\u0061ttachments" : ["a"]}]"#] {
+            assert!(shows_files(&Value::Str(with.into(), None)), "{with}");
+        }
+        let without = [
+            json!(["send_message", {"message": "\"attachments\":[1]"}]),
+            json!(["send_message", {"attachments": []}]),
+            json!(["send_message", {"attachments": null}]),
+            json!(["send_message", 1]),
+        ];
+        for without in without {
+            assert!(!shows_files(&text(&without)), "{without}");
         }
     }
 

@@ -184,9 +184,14 @@ impl Session {
         let _ = self.syncs_from.set(Box::new(place));
     }
 
+    /// From where the client was told to sync, if it was.
+    pub fn syncs_from(&self) -> Option<&InboxPlace> {
+        self.syncs_from.get().map(AsRef::as_ref)
+    }
+
     /// Whether the client was told to sync from after this event, which it therefore has or does not want.
     pub fn syncs_from_after(&self, event: EventId) -> bool {
-        self.syncs_from.get().is_some_and(|place| place.has(event))
+        self.syncs_from().is_some_and(|place| place.has(event))
     }
 
     pub fn has_ended(&self) -> bool {

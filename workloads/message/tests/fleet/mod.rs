@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ pub struct Fleet {
     pub addresses: [SocketAddr; 2],
     pub bus: Arc<Bus>,
     pub accounts: Arc<MayBeAway>,
+    pub routed: [Arc<RoutedFanout>; 2],
     acting: Arc<Acting>,
 }
 
@@ -58,7 +60,7 @@ impl Fleet {
             foundation.process(store.clone(), accounts.clone(), accounts.clone(), hubs[n].clone(), routed)
         });
         let addresses = [nodes[0].listen().await, nodes[1].listen().await];
-        Self { nodes, hubs, addresses, bus, accounts, acting }
+        Self { nodes, hubs, addresses, bus, accounts, routed, acting }
     }
 
     /// From now on, what is written is written by this process.
@@ -94,6 +96,17 @@ pub struct Bus {
     pub away: AtomicBool,
     /// Letters are taken and get lost.
     pub losing: AtomicBool,
+    /// Whoever wants a lease waits.
+    pub holding_leases: AtomicBool,
+    /// Whoever sends waits.
+    pub holding_letters: AtomicBool,
+    sent: AtomicUsize,
+}
+
+async fn released(held: &AtomicBool) {
+    while held.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 impl Bus {
@@ -122,6 +135,11 @@ impl Bus {
         }
     }
 
+    /// How many letters were sent.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     pub fn holds(&self, user: UserId) -> usize {
         self.routes.lock().unwrap().get(&user).map_or(0, BTreeSet::len)
     }
@@ -135,6 +153,7 @@ impl Routes for Bus {
 
     async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
         self.check()?;
+        released(&self.holding_leases).await;
         self.nodes.lock().unwrap().insert(node.clone());
         let mut routes = self.routes.lock().unwrap();
         for user in users {
@@ -168,6 +187,8 @@ impl Routes for Bus {
 impl NodeBus for Bus {
     async fn send(&self, letters: &[(NodeId, Letter)]) -> Result<(), StoreError> {
         self.check()?;
+        released(&self.holding_letters).await;
+        self.sent.fetch_add(letters.len(), Ordering::SeqCst);
         if self.losing.load(Ordering::SeqCst) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod chats;
 pub mod client;
 pub mod polling;
 
@@ -23,10 +24,11 @@ use sentinel_domain::{
     clock::HybridClock,
     config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig},
     event::Fanout,
-    ids::{SessionId, UserId},
+    ids::{MediaId, SessionId, UserId},
     keyring::Keyring,
+    media::{ContentType, Media, MediaState, Shown},
     nodes::NodeId,
-    ports::{AccountStore, ChatStore, NewAccount, PresenceStore, SessionStore},
+    ports::{AccountStore, ChatStore, MediaStore, NewAccount, PresenceStore, SessionStore},
     session::Session,
     time::Timestamp,
 };
@@ -37,6 +39,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use self::chats::MayFail;
+
 pub const ORIGIN: &str = "https://chat.example.com";
 
 /// A running service.
@@ -44,6 +48,7 @@ pub struct Platform {
     pub service: Arc<MessageService>,
     pub hub: Arc<Hub>,
     pub store: Sqlite,
+    pub chats: Arc<MayFail>,
     pub tokens: Arc<Tokens>,
     pub router: Router,
     folder: Arc<tempfile::TempDir>,
@@ -140,12 +145,13 @@ impl Foundation {
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
         let presence = self.presence_store(&store);
+        let chats = Arc::new(MayFail::over(store.clone()));
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
             accounts,
             sessions,
-            Arc::new(store.clone()) as Arc<dyn ChatStore>,
+            chats.clone() as Arc<dyn ChatStore>,
             Arc::new(store.clone()),
             tokens.clone(),
             self.keyring.clone(),
@@ -156,7 +162,7 @@ impl Foundation {
             Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Platform { service, hub, store, tokens, router, folder: self.folder.clone() }
+        Platform { service, hub, store, chats, tokens, router, folder: self.folder.clone() }
     }
 }
 
@@ -200,6 +206,24 @@ impl Platform {
         self.store.create_session(new).await.unwrap();
         let token = self.tokens.issue(user, session, name, now()).unwrap().token;
         User { id: user, session, name: name.clone(), token }
+    }
+
+    /// A completed upload of a user.
+    pub async fn upload(&self, owner: &User) -> MediaId {
+        let media = Media {
+            id: MediaId(Uuid::now_v7()),
+            owner: owner.id,
+            filename: "a.txt".into(),
+            content_type: ContentType::parse("text/plain").unwrap(),
+            size: 1,
+            sha256: None,
+            state: MediaState::Pending,
+            shown: None,
+        };
+        let id = media.id;
+        self.store.create(media).await.unwrap();
+        self.store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+        id
     }
 
     pub async fn call(&self, user: &User, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
