@@ -8,8 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Profile, Username},
-    ids::UserId,
-    ports::{AccountStore, Credentials, MediaStore, NewAccount, PresenceStore, ProfileChange, StoreError},
+    ids::{SessionId, UserId},
+    ports::{
+        AccountStore, Beginning, ConfirmedRemoval, Credentials, MediaStore, NewAccount, PasswordChange, PresenceStore,
+        ProfileChange, StoreError,
+    },
     time::Timestamp,
 };
 
@@ -128,8 +131,8 @@ impl LinkedAccounts {
 
 #[async_trait]
 impl AccountStore for LinkedAccounts {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
-        self.postgres.create_account(new).await
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
+        self.postgres.register(new, beginning).await
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -164,20 +167,26 @@ impl AccountStore for LinkedAccounts {
         self.postgres.change_profile(id, change).await
     }
 
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
-        self.postgres.set_password_hash(id, hash).await
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.postgres.renew_password_hash(id, old, new).await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
+        self.postgres.change_password(change).await
     }
 
     /// Once the account is gone from Postgres nothing can bring it back, so an outage of the chat store is no failure:
     /// [`LinkedAccounts::resume`] erases the chats when it is over.
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
         let linked = self.clone();
         Self::detached(async move {
-            linked.postgres.delete_account(id).await?;
+            if !linked.postgres.remove_account(id, confirmed).await? {
+                return Ok(false);
+            }
             if let Err(error) = linked.erase(id).await {
                 tracing::warn!(user = %id, %error, "what is left of a deleted account is erased later");
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }

@@ -25,15 +25,18 @@ use sentinel_adapters::{
     sqlite::{LocalPresence, Sqlite},
 };
 use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
     clock::HybridClock,
     event::Origin,
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, PresenceStore, SessionStore, StoreError},
+    mail::LinkPurpose,
+    ports::{AccountStore, MailStore, PresenceStore, SessionStore, StoreError},
     presence::PresenceStatus,
     session::Session,
     time::Timestamp,
 };
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 async fn open(database: &Database) -> (Postgres, Arc<Recorder>) {
@@ -216,32 +219,65 @@ async fn a_changed_password_is_read_again() {
     database.execute(&format!("DROP ROLE {user}")).await;
 }
 
+fn session_of(user_id: UserId, refreshed_at: Timestamp) -> Session {
+    let id = SessionId(Uuid::new_v4());
+    Session { id, user_id, device: String::new(), created_at: NOW, refreshed_at, generation: 0 }
+}
+
 #[tokio::test]
 async fn old_sessions_are_removed_and_fresh_ones_stay() {
     let database = Database::make().await;
     let (postgres, _) = open(&database).await;
     let ann = postgres.create_account(account()).await.unwrap().id;
-    let session = |refreshed_at| Session {
-        id: SessionId(Uuid::new_v4()),
-        user_id: ann,
-        device: String::new(),
-        created_at: NOW,
-        refreshed_at,
-        generation: 0,
-    };
-    let (stale, fresh) = (session(NOW), session(NOW.plus_seconds(3600)));
+    let began = Timestamp::now().plus_seconds(-3601);
+    let (stale, fresh) = (session_of(ann, began), session_of(ann, began.plus_seconds(3600)));
     for session in [&stale, &fresh] {
         postgres.create_session(session.clone()).await.unwrap();
     }
-    let now = NOW.plus_seconds(3601);
+    let now = began.plus_seconds(3601);
     assert_eq!(postgres.sweep(now).await.unwrap(), 0, "nobody said yet how long sessions live");
     postgres.rotate_session(SessionId(Uuid::new_v4()), 0, NOW, 3600).await.unwrap();
     assert_eq!(postgres.sweep(now).await.unwrap(), 1);
-    assert_eq!(postgres.sessions(ann).await.unwrap(), [fresh]);
-    assert_eq!(postgres.ended_since(now).await.unwrap(), [stale.id]);
+    assert_eq!(postgres.sessions(ann).await.unwrap(), std::slice::from_ref(&fresh));
+    assert_eq!(postgres.ended_within(600).await.unwrap(), [stale.id]);
     let later = now.plus_seconds(36 * 24 * 3600);
     assert_eq!(postgres.sweep(later).await.unwrap(), 2, "the memory of one and the other session");
-    assert_eq!(postgres.ended_since(now.plus_seconds(1)).await.unwrap().len(), 1);
+    assert_eq!(postgres.ended_within(600).await.unwrap(), [fresh.id]);
+}
+
+/// A log-in that is under way, with the password until now, while that is changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_that_begins_while_a_password_is_changed_outlives_it() {
+    let database = Database::make().await;
+    let (postgres, _) = open(&database).await;
+    for by_link in [false, true] {
+        let ann = postgres.create_account(account()).await.unwrap().id;
+        let asks = session_of(ann, NOW);
+        postgres.create_session(asks.clone()).await.unwrap();
+        let link = contract::mail::link(ann, LinkPurpose::ResetPassword);
+        postgres.queue_link(link.clone()).await.unwrap();
+
+        let mut login = database.connection().await;
+        let mut login = login.begin().await.unwrap();
+        let id = Uuid::new_v4();
+        let insert = "INSERT INTO sessions (id, user_id, device, created_at, refreshed_at, generation)
+            VALUES ($1, $2, '', 0, 0, 0)";
+        sqlx::query(insert).bind(id).bind(ann.0).execute(&mut *login).await.unwrap();
+        let (changes, change) = (postgres.clone(), contract::sessions::change(ann, asks.id));
+        let change = tokio::spawn(async move {
+            if by_link {
+                let entry = AuditEntry { at: NOW, ..AuditEntry::now(AuditAction::PasswordReset, None, None) };
+                changes.reset_password(link.hash, "new".into(), entry).await.unwrap().unwrap()
+            } else {
+                changes.change_password(change).await.unwrap().unwrap()
+            }
+        });
+        // Long enough for a change that does not wait to be done.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        login.commit().await.unwrap();
+        assert!(change.await.unwrap().contains(&SessionId(id)), "by a link: {by_link}");
+        assert_eq!(postgres.session(SessionId(id)).await.unwrap(), None);
+    }
 }
 
 /// A chat store that remembers what it was told, and fails when asked to.

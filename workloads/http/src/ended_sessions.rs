@@ -1,7 +1,11 @@
 //! Learns of sessions that ended anywhere: each process asks the store every second, so a log-out takes effect
 //! everywhere within two, whatever else is away.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sentinel_domain::{
     event::{Fanout, LiveEvent},
@@ -14,15 +18,15 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::tokens::Tokens;
 
 const ASKED_EVERY: Duration = Duration::from_secs(1);
-/// How far back each question goes beyond the one before: clocks differ, and an end takes time to become visible.
+/// How far back each question goes beyond the one before: an end takes time to become visible.
 const OVERLAP_SECONDS: i64 = 30;
 
 /// What this process knows of sessions that ended.
 pub struct EndedSessions {
     store: Arc<dyn SessionStore>,
     tokens: Arc<Tokens>,
-    /// Up to when the store was asked.
-    asked: Timestamp,
+    /// When the store was last asked. Only the time since then counts, not what the clocks of processes say.
+    asked: Option<Instant>,
     /// What the last question's answer had: the overlap gives it again.
     known: HashSet<SessionId>,
 }
@@ -30,21 +34,24 @@ pub struct EndedSessions {
 impl EndedSessions {
     /// Nothing is known yet: the first question goes back by the lifetime of an access token.
     pub fn new(store: Arc<dyn SessionStore>, tokens: Arc<Tokens>) -> Self {
-        let asked = Timestamp::now().plus_seconds(-tokens.lifetime_seconds());
-        Self { store, tokens, asked, known: HashSet::new() }
+        Self { store, tokens, asked: None, known: HashSet::new() }
     }
 
     /// Asks the store, and refuses the tokens of sessions that ended. Gives those that were not known before. On an
     /// error, the next question goes back as far as this one.
     pub async fn ask(&mut self) -> Result<Vec<SessionId>, StoreError> {
-        let now = Timestamp::now();
-        let ended: HashSet<_> =
-            self.store.ended_since(self.asked.plus_seconds(-OVERLAP_SECONDS)).await?.into_iter().collect();
-        self.asked = now;
+        let now = Instant::now();
+        let back = match self.asked {
+            None => self.tokens.lifetime_seconds(),
+            Some(asked) => i64::try_from((now - asked).as_secs()).unwrap_or(i64::MAX),
+        };
+        let ended = self.store.ended_within(back.saturating_add(OVERLAP_SECONDS)).await?;
+        let ended: HashSet<_> = ended.into_iter().collect();
+        self.asked = Some(now);
         let new: Vec<SessionId> = ended.difference(&self.known).copied().collect();
         self.known = ended;
         for &session in &new {
-            self.tokens.revoke_session(session, now);
+            self.tokens.revoke_session(session, Timestamp::now());
         }
         Ok(new)
     }

@@ -32,9 +32,9 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub enum Action {
     /// Any HTTP request, per caller or address.
     Request,
-    /// A log-in to one account from one address.
+    /// A log-in under one name, or address of mail, from one network address.
     Login,
-    /// Log-ins to one account, from whatever address.
+    /// Log-ins under one name or address of mail, from wherever.
     LoginAccount,
     /// Log-ins from one address, for whatever account.
     LoginAddress,

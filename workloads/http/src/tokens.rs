@@ -137,9 +137,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads the keys `jwt-*.pem` of a folder: the newest by name signs, all of them verify.
+    /// Reads the keys `jwt-*.pem` of a folder: all of them verify, and the newest by name signs once every service has had
+    /// time to read it.
     pub fn load(keys_dir: &Path, config: &AuthConfig) -> Result<Self, KeyFileError> {
-        let keys = KeySet::read(keys_dir)?;
+        let keys = KeySet::read(keys_dir, Timestamp::now())?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.audience]);
@@ -162,9 +163,10 @@ impl Tokens {
     ///
     /// A key that was not there before verifies at once and signs a little later, when every service has read it.
     pub fn reload(&self) -> Result<(), KeyFileError> {
-        let read = KeySet::read(&self.keys_dir)?;
+        let now = Timestamp::now();
+        let read = KeySet::read(&self.keys_dir, now)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        *keys = Arc::new(read.following(&keys, Timestamp::now()));
+        *keys = Arc::new(read.following(&keys, now));
         Ok(())
     }
 

@@ -229,7 +229,7 @@ impl Process<'_> {
         )?;
         service.mail = mail::open(&self.config)?;
         let service = Arc::new(service);
-        self.spawn(send_queued(service.clone()));
+        self.work.spawn(send_queued(service.clone(), self.stop.clone().cancelled_owned()));
         Ok(sentinel_users::router(service).into())
     }
 

@@ -174,7 +174,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     )?;
     users.mail = mail::open(&config)?;
     let users = Arc::new(users);
-    work.spawn(until(stop.clone(), send_queued(users.clone())));
+    work.spawn(send_queued(users.clone(), stop.clone().cancelled_owned()));
     let presences = PresenceService {
         accounts: accounts.clone(),
         presence: presence.clone(),

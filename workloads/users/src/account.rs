@@ -1,7 +1,10 @@
 //! The caller's own account: `GET /me` (and `/protected`), `PATCH /me`, `DELETE /me`.
 
 use axum::{extract::State, http::StatusCode};
-use sentinel_domain::audit::{AuditAction, AuditEntry};
+use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
+    ports::ConfirmedRemoval,
+};
 use sentinel_http::{
     auth::AuthUser,
     client::ClientAddress,
@@ -15,7 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::AccountAnswer,
     profile::{ProfilePatch, change},
-    service::Users,
+    service::{Users, wrong_password},
 };
 
 /// The caller's own account.
@@ -73,12 +76,14 @@ pub(crate) async fn delete_me(
     client: ClientAddress,
     Json(deletion): Json<Deletion>,
 ) -> Result<StatusCode, Problem> {
-    users.confirm_password(&user, deletion.password).await?;
+    let password_hash = users.confirm_password(&user, deletion.password).await?;
     let sessions = users.sessions.sessions(user.user_id).await?;
-    users.accounts.delete_account(user.user_id).await?;
-    users.revoke(sessions.into_iter().map(|session| session.id));
     let entry = AuditEntry::now(AuditAction::AccountDeleted, Some(user.user_id), Some(user.user_id));
-    users.audit(entry.from_address(client.0.to_string())).await;
+    let confirmed = ConfirmedRemoval { password_hash, entry: entry.from_address(client.0.to_string()) };
+    if !users.accounts.remove_account(user.user_id, Some(confirmed)).await? {
+        return Err(wrong_password("the password was changed meanwhile"));
+    }
+    users.revoke(sessions.into_iter().map(|session| session.id));
     tracing::info!(user_id = %user.user_id, "an account was deleted");
     Ok(StatusCode::NO_CONTENT)
 }

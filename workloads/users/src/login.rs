@@ -58,9 +58,9 @@ pub(crate) async fn login(
         Some(folded) => users.accounts.credentials_by_login(folded).await?,
         None => None,
     };
-    if let Err(problem) = throttle(&users.limits, &account_key(folded, credentials.as_ref()), &address) {
+    if let Err(problem) = throttle(&users.limits, folded.as_deref().unwrap_or_default(), &address) {
         if let Some(credentials) = &credentials {
-            note_throttled(&users, credentials.account.id, &client).await;
+            note_throttled(&users, credentials.account.id, &client);
         }
         return Err(problem);
     }
@@ -73,6 +73,7 @@ pub(crate) async fn login(
     if standing.disabled_at.is_some() {
         return Err(disabled(&users, account.id, &client).await);
     }
+    let before = password_hash.clone();
     let better = if verdict.outdated { Some(users.passwords.hash(login.password.clone()).await?) } else { None };
     let (session, answer) = users.begin_session(&account, standing, device::name(&headers)).await?;
     if !still_good(&users, account.id, standing, password_hash, login.password).await? {
@@ -84,8 +85,8 @@ pub(crate) async fn login(
         metrics::counter!("logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     }
-    if let Some(hash) = better {
-        users.accounts.set_password_hash(account.id, hash).await?;
+    if let Some(better) = better {
+        renew_hash(&users, account.id, before, better).await;
     }
     metrics::counter!("logins_total", "result" => "accepted").increment(1);
     Ok(Json(answer))
@@ -120,11 +121,20 @@ async fn disabled(users: &Users, id: UserId, client: &ClientAddress) -> Problem 
     Problem::new(StatusCode::FORBIDDEN, "account_disabled", detail)
 }
 
-/// Notes that an account is under attack, now and then.
-async fn note_throttled(users: &Users, id: UserId, client: &ClientAddress) {
+/// Stores a better hash of the password that somebody just logged in with, unless it was changed meanwhile. The next log-in
+/// tries again where this one can't.
+async fn renew_hash(users: &Users, id: UserId, old: String, new: String) {
+    if let Err(error) = users.accounts.renew_password_hash(id, old, new).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "an outdated hash of a password stays for now");
+    }
+}
+
+/// Notes that an account is under attack, now and then. The answer does not wait for it, so its time tells nothing.
+fn note_throttled(users: &Users, id: UserId, client: &ClientAddress) {
     if users.limits.check(Action::AuditedLogin, &format!("throttled {id}")).is_ok() {
-        let entry = AuditEntry::now(AuditAction::LoginsThrottled, None, Some(id));
-        users.audit(entry.from_address(client.0.to_string())).await;
+        let entry = AuditEntry::now(AuditAction::LoginsThrottled, None, Some(id)).from_address(client.0.to_string());
+        let users = users.clone();
+        tokio::spawn(async move { users.audit(entry).await });
     }
 }
 
@@ -137,18 +147,13 @@ fn fold(login: &str) -> Option<String> {
     }
 }
 
-/// What attempts on one account are counted by: an account has a name and an address but one id.
-fn account_key(folded: Option<String>, credentials: Option<&Credentials>) -> String {
-    match credentials {
-        Some(credentials) => credentials.account.id.to_string(),
-        None => folded.unwrap_or_default(),
-    }
-}
-
 /// Few attempts from one address; more from everywhere, so that a stranger can't easily keep the owner out.
-fn throttle(limits: &RateLimits, account: &str, address: &str) -> Result<(), Problem> {
-    limits.check(Action::Login, &format!("{account} {address}"))?;
-    limits.check(Action::LoginAccount, account)
+///
+/// They are counted by what was typed and never by whose it is: whoever uses up the attempts with a name and then tries an
+/// address must not learn from the answer that both are one account.
+fn throttle(limits: &RateLimits, login: &str, address: &str) -> Result<(), Problem> {
+    limits.check(Action::Login, &format!("{login} {address}"))?;
+    limits.check(Action::LoginAccount, login)
 }
 
 fn invalid_credentials() -> Problem {

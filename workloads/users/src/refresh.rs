@@ -58,7 +58,7 @@ pub(crate) async fn refresh(
     let (session, generation) = next_generation(rotated).inspect_err(|_| users.tokens.revoke_session(id, now))?;
     let Credentials { account, standing, .. } =
         users.accounts.credentials(session.user_id).await?.ok_or_else(invalid)?;
-    Ok(Json(users.token_answer(&account, standing, session.id, generation, now)?))
+    Ok(Json(users.token_answer(account.id, &account.username, standing, session.id, generation, now)?))
 }
 
 /// The generation whose tokens to give.

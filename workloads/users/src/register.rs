@@ -12,7 +12,7 @@ use sentinel_domain::{
     ids::{MessageId, UserId},
     mail::LinkPurpose,
     notification::Notification,
-    ports::{NewAccount, NotificationStore},
+    ports::{Beginning, NewAccount, NotificationStore},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -26,7 +26,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{answer::TokenAnswer, device, service::Users};
+use crate::{
+    answer::TokenAnswer,
+    device,
+    service::{Users, new_session},
+};
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]
@@ -67,16 +71,22 @@ pub(crate) async fn register(
     users.limits.check(Action::Register, &address.rate_key())?;
     let (username, email) = check(&registration)?;
     let password_hash = users.passwords.hash(registration.password).await?;
-    let new = NewAccount { id: UserId(Uuid::new_v4()), username, email, password_hash, created_at: Timestamp::now() };
-    let account = users.accounts.create_account(new).await?;
-    tokio::spawn(welcome(users.notifications.clone(), account.id));
-    if users.mail.is_some()
-        && let Err(problem) = users.mail_link(&account, LinkPurpose::VerifyEmail).await
-    {
-        // The account is there, and its owner can ask for another mail.
-        tracing::error!(code = problem.code(), "the mail to a new account was not queued");
+    let (id, now) = (UserId(Uuid::new_v4()), Timestamp::now());
+    // All of it is made before anything is stored, and stored in one step: after a failure, whoever registers has no account
+    // and can try again.
+    let session = new_session(id, device::name(&headers), now);
+    let answer = users.token_answer(id, &username, Standing::default(), session.id, 0, now)?;
+    let link = match &users.mail {
+        Some(_) => Some(users.new_link(id, &username, &email, LinkPurpose::VerifyEmail)?),
+        None => None,
+    };
+    let mails = link.is_some();
+    let new = NewAccount { id, username, email, password_hash, created_at: now };
+    users.accounts.register(new, Beginning { session: Some(session), link }).await?;
+    tokio::spawn(welcome(users.notifications.clone(), id));
+    if mails {
+        users.mail_was_queued(LinkPurpose::VerifyEmail);
     }
-    let (_, answer) = users.begin_session(&account, Standing::default(), device::name(&headers)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 

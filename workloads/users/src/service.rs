@@ -4,10 +4,10 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
 use sentinel_domain::{
-    account::{Account, Standing},
+    account::{Account, Standing, Username},
     audit::AuditEntry,
     config::PlatformConfig,
-    ids::SessionId,
+    ids::{SessionId, UserId},
     keyring::Keyring,
     ports::{
         AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NotificationStore, PushDevices,
@@ -96,36 +96,32 @@ impl UsersService {
         device: String,
     ) -> Result<(SessionId, TokenAnswer), Problem> {
         let now = Timestamp::now();
-        let session = Session {
-            id: SessionId(Uuid::new_v4()),
-            user_id: account.id,
-            device,
-            created_at: now,
-            refreshed_at: now,
-            generation: 0,
-        };
+        let session = new_session(account.id, device, now);
         let id = session.id;
+        // What can't be signed must not begin.
+        let answer = self.token_answer(account.id, &account.username, standing, id, 0, now)?;
         self.sessions.create_session(session).await?;
-        Ok((id, self.token_answer(account, standing, id, 0, now)?))
+        Ok((id, answer))
     }
 
     /// The tokens of a session's generation.
     pub(crate) fn token_answer(
         &self,
-        account: &Account,
+        user_id: UserId,
+        username: &Username,
         standing: Standing,
         session: SessionId,
         generation: u32,
         now: Timestamp,
     ) -> Result<TokenAnswer, TokenError> {
         let issued = if standing.admin {
-            self.tokens.issue_admin(account.id, session, &account.username, now)?
+            self.tokens.issue_admin(user_id, session, username, now)?
         } else {
-            self.tokens.issue(account.id, session, &account.username, now)?
+            self.tokens.issue(user_id, session, username, now)?
         };
         Ok(TokenAnswer {
-            username: account.username.to_string(),
-            user_id: account.id,
+            username: username.to_string(),
+            user_id,
             access_token: issued.token,
             refresh_token: refresh_token(&self.keyring, session, generation),
             token_type: "Bearer",
@@ -134,16 +130,14 @@ impl UsersService {
     }
 
     /// Checks the caller's own password before something that can't be taken back; a wrong one is 403, because the
-    /// caller's token is good and a client must not throw it away.
-    pub(crate) async fn confirm_password(&self, user: &AuthUser, password: String) -> Result<(), Problem> {
+    /// caller's token is good and a client must not throw it away. Gives the hash that it was checked against: what is done
+    /// then must ask whether that is still the account's.
+    pub(crate) async fn confirm_password(&self, user: &AuthUser, password: String) -> Result<String, Problem> {
         self.limits.check(Action::Password, &user.user_id.to_string())?;
         let credentials = self.accounts.credentials(user.user_id).await?.ok_or(TokenError::SessionEnded)?;
-        if self.passwords.verify(password, Some(credentials.password_hash)).await?.matches {
-            Ok(())
-        } else {
-            let status = axum::http::StatusCode::FORBIDDEN;
-            Err(Problem::new(status, "invalid_credentials", "the password is wrong"))
-        }
+        let hash = credentials.password_hash;
+        let verdict = self.passwords.verify(password, Some(hash.clone())).await?;
+        if verdict.matches { Ok(hash) } else { Err(wrong_password("the password is wrong")) }
     }
 
     /// Stores an entry of something that has happened; what happened stays so when the log can't be written.
@@ -166,6 +160,16 @@ impl UsersService {
     pub(crate) async fn own_account(&self, user: &AuthUser) -> Result<Account, Problem> {
         Ok(self.accounts.account(user.user_id).await?.ok_or(TokenError::SessionEnded)?)
     }
+}
+
+/// A session that begins.
+pub(crate) fn new_session(user_id: UserId, device: String, now: Timestamp) -> Session {
+    Session { id: SessionId(Uuid::new_v4()), user_id, device, created_at: now, refreshed_at: now, generation: 0 }
+}
+
+/// The caller's own password was asked for, and this was another.
+pub(crate) fn wrong_password(detail: &'static str) -> Problem {
+    Problem::new(axum::http::StatusCode::FORBIDDEN, "invalid_credentials", detail)
 }
 
 impl Deref for UsersService {

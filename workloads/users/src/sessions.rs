@@ -5,7 +5,7 @@ use sentinel_domain::{
     account::check_password,
     audit::{AuditAction, AuditEntry},
     ids::SessionId,
-    ports::StoreError,
+    ports::{PasswordChange as StoredChange, StoreError},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::{SessionAnswer, SessionsAnswer},
     register::code_of,
-    service::Users,
+    service::{Users, wrong_password},
 };
 
 /// Log out: end the session that asks.
@@ -85,7 +85,7 @@ pub(crate) struct PasswordChange {
     post, path = "/password", tag = "sessions", security(("bearer" = [])), request_body = PasswordChange,
     responses(
         (status = 204, description = "The password is changed; only the session that asks goes on."),
-        (status = 403, description = "The current password is wrong (`invalid_credentials`).",
+        (status = 403, description = "The current password is wrong, or was changed meanwhile (`invalid_credentials`).",
             body = ProblemBody, content_type = "application/problem+json"),
         TakesJson, NeedsToken, Any,
     )
@@ -98,13 +98,12 @@ pub(crate) async fn change_password(
 ) -> Result<StatusCode, Problem> {
     check_password(&change.new_password)
         .map_err(|error| Problem::invalid("new_password", code_of(&error), error.to_string()))?;
-    users.confirm_password(&user, change.current_password).await?;
-    let hash = users.passwords.hash(change.new_password).await?;
-    users.accounts.set_password_hash(user.user_id, hash).await?;
-    let others = users.sessions.sessions(user.user_id).await?;
-    users.sessions.end_other_sessions(user.user_id, user.session_id).await?;
-    users.revoke(others.into_iter().map(|session| session.id).filter(|id| *id != user.session_id));
+    let confirmed = users.confirm_password(&user, change.current_password).await?;
+    let password_hash = users.passwords.hash(change.new_password).await?;
     let entry = AuditEntry::now(AuditAction::PasswordChanged, Some(user.user_id), Some(user.user_id));
-    users.audit(entry.from_address(client.0.to_string())).await;
+    let entry = entry.from_address(client.0.to_string());
+    let change = StoredChange { user: user.user_id, confirmed, password_hash, session: user.session_id, entry };
+    let ended = users.accounts.change_password(change).await?;
+    users.revoke(ended.ok_or_else(|| wrong_password("the password was changed meanwhile, or the session has ended"))?);
     Ok(StatusCode::NO_CONTENT)
 }

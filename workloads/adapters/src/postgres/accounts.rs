@@ -4,14 +4,16 @@ use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Profile, Username},
     event::LiveEvent,
-    ids::UserId,
-    ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError},
+    ids::{SessionId, UserId},
+    ports::{
+        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
+    },
     time::Timestamp,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, blocks, deletion, failure::Failure, rows};
+use super::{Postgres, administration, blocks, deletion, failure::Failure, mail, rows, sessions};
 
 const INSERT_ACCOUNT: &str = "INSERT INTO accounts (id, username, email, display_name, password_hash, created_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -32,14 +34,31 @@ const SET_PROFILE: &str = "UPDATE accounts
     SET display_name = coalesce($2, display_name), avatar_url = CASE WHEN $3 THEN $4 ELSE avatar_url END
     WHERE id = $1 RETURNING id, username, email, display_name, avatar_url, created_at, email_verified_at";
 pub(super) const SET_PASSWORD_HASH: &str = "UPDATE accounts SET password_hash = $2 WHERE id = $1";
+const RENEW_PASSWORD_HASH: &str = "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+/// Sessions that begin meanwhile wait for the end of the transaction: whoever begins one looks at the password again.
+const LOCK_PASSWORD_HASH: &str = "SELECT password_hash FROM accounts WHERE id = $1 FOR UPDATE";
+/// An end of the session that happens meanwhile waits.
+const LOCK_SESSION: &str = "SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 FOR UPDATE";
 
 /// Sorts after every character of a user name.
 pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
 
 #[async_trait]
 impl AccountStore for Postgres {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
-        self.run(move |db| Box::pin(create(db, new))).await
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
+        self.transact(move |db| {
+            Box::pin(async move {
+                let account = create(db, new).await?;
+                if let Some(session) = beginning.session {
+                    sessions::insert(db, session).await?;
+                }
+                if let Some(link) = beginning.link {
+                    mail::insert(db, link).await?;
+                }
+                Ok((account, Vec::new()))
+            })
+        })
+        .await
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -131,22 +150,36 @@ impl AccountStore for Postgres {
         .await
     }
 
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
         self.run(move |db| {
             Box::pin(async move {
-                match sqlx::query(SET_PASSWORD_HASH).bind(id.0).bind(hash).execute(db).await?.rows_affected() {
-                    0 => Err(StoreError::NotFound.into()),
-                    _ => Ok(()),
-                }
+                sqlx::query(RENEW_PASSWORD_HASH).bind(id.0).bind(old).bind(new).execute(db).await?;
+                Ok(())
             })
         })
         .await
     }
 
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
+        self.transact(move |db| Box::pin(change_password(db, change))).await
+    }
+
     /// Removes the account with its sessions and blocks, and notes that its chats have to follow: see
     /// [`crate::linked::LinkedAccounts`].
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
-        self.transact(move |db| Box::pin(deletion::delete_account(db, id, Timestamp::now()))).await
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
+        self.transact(move |db| {
+            Box::pin(async move {
+                let hash = lock_password_hash(db, id).await?.ok_or(StoreError::NotFound)?;
+                if let Some(ConfirmedRemoval { password_hash, entry }) = confirmed {
+                    if hash != password_hash {
+                        return Ok((false, Vec::new()));
+                    }
+                    administration::insert(db, entry).await?;
+                }
+                Ok((true, deletion::delete_account(db, id, Timestamp::now()).await?))
+            })
+        })
+        .await
     }
 
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
@@ -188,4 +221,25 @@ async fn create(db: &mut PgConnection, new: NewAccount) -> Result<Account, Failu
         .execute(db)
         .await?;
     Ok(Account { id, username, email, email_verified: false, display_name, avatar_url: None, created_at })
+}
+
+/// The hash of an account's password, which stays as it is until the transaction ends.
+async fn lock_password_hash(db: &mut PgConnection, id: UserId) -> Result<Option<String>, Failure> {
+    Ok(sqlx::query_scalar(LOCK_PASSWORD_HASH).bind(id.0).fetch_optional(db).await?)
+}
+
+async fn change_password(
+    db: &mut PgConnection,
+    change: PasswordChange,
+) -> Result<(Option<Vec<SessionId>>, Vec<LiveEvent>), Failure> {
+    let PasswordChange { user, confirmed, password_hash, session, entry } = change;
+    let hash = lock_password_hash(db, user).await?;
+    let asks = sqlx::query(LOCK_SESSION).bind(session.0).bind(user.0).fetch_optional(&mut *db).await?;
+    if asks.is_none() || hash.is_none_or(|hash| hash != confirmed) {
+        return Ok((None, Vec::new()));
+    }
+    sqlx::query(SET_PASSWORD_HASH).bind(user.0).bind(password_hash).execute(&mut *db).await?;
+    let ended = sessions::end_all(db, user, Some(session)).await?;
+    administration::insert(db, entry).await?;
+    Ok((Some(ended.clone()), sessions::events(ended)))
 }

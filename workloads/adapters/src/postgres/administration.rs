@@ -22,7 +22,7 @@ use super::{
 const SET_ADMIN: &str = "UPDATE accounts SET admin = $2 WHERE id = $1";
 const SET_DISABLED: &str = "UPDATE accounts SET disabled_at = $2 WHERE id = $1";
 /// Sessions that begin meanwhile wait for the end of the transaction.
-const LOCK_ACCOUNT: &str = "SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE";
+const LOCK_ACCOUNT: &str = "SELECT admin FROM accounts WHERE id = $1 FOR UPDATE";
 const INSERT_AUDIT: &str = "INSERT INTO audit_log (id, at, actor, action, subject, address, note)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const AUDIT_LOG: &str = "SELECT id, at, actor, action, subject, address, note FROM audit_log
@@ -45,7 +45,7 @@ impl AdministrationStore for Postgres {
     async fn set_admin(&self, id: UserId, admin: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
-                require_account(db, id).await?;
+                lock_account(db, id).await?;
                 sqlx::query(SET_ADMIN).bind(id.0).bind(admin).execute(&mut *db).await?;
                 end_all(db, id, entry).await
             })
@@ -53,16 +53,24 @@ impl AdministrationStore for Postgres {
         .await
     }
 
-    async fn set_disabled(&self, id: UserId, disabled: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {
+    async fn set_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        entry: AuditEntry,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
-                require_account(db, id).await?;
+                if lock_account(db, id).await? && disabled {
+                    return Ok((None, Vec::new()));
+                }
                 sqlx::query(SET_DISABLED).bind(id.0).bind(disabled.then_some(entry.at.0)).execute(&mut *db).await?;
                 if disabled {
-                    return end_all(db, id, entry).await;
+                    let (ended, events) = end_all(db, id, entry).await?;
+                    return Ok((Some(ended), events));
                 }
                 insert(db, entry).await?;
-                Ok((Vec::new(), Vec::new()))
+                Ok((Some(Vec::new()), Vec::new()))
             })
         })
         .await
@@ -71,7 +79,7 @@ impl AdministrationStore for Postgres {
     async fn end_all_sessions(&self, id: UserId, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
-                require_account(db, id).await?;
+                lock_account(db, id).await?;
                 end_all(db, id, entry).await
             })
         })
@@ -149,12 +157,10 @@ impl AdministrationStore for Postgres {
     }
 }
 
-/// Locks the account, or tells that there is none.
-async fn require_account(db: &mut PgConnection, id: UserId) -> Result<(), Failure> {
-    match sqlx::query(LOCK_ACCOUNT).bind(id.0).fetch_optional(db).await? {
-        Some(_) => Ok(()),
-        None => Err(StoreError::NotFound.into()),
-    }
+/// Locks the account and tells whether it is an admin's, or that there is none.
+pub(super) async fn lock_account(db: &mut PgConnection, id: UserId) -> Result<bool, Failure> {
+    let admin = sqlx::query_scalar(LOCK_ACCOUNT).bind(id.0).fetch_optional(db).await?;
+    admin.ok_or_else(|| StoreError::NotFound.into())
 }
 
 /// Ends all sessions of an account and stores why.
@@ -163,13 +169,9 @@ pub(super) async fn end_all(
     id: UserId,
     entry: AuditEntry,
 ) -> Result<(Vec<SessionId>, Vec<LiveEvent>), Failure> {
-    let events = sessions::end_all(db, id, None, entry.at).await?;
+    let ended = sessions::end_all(db, id, None).await?;
     insert(db, entry).await?;
-    let ended = events.iter().filter_map(|event| match event {
-        LiveEvent::SessionEnded { session_id } => Some(*session_id),
-        _ => None,
-    });
-    Ok((ended.collect(), events))
+    Ok((ended.clone(), sessions::events(ended)))
 }
 
 /// Stores an entry of the log.

@@ -6,8 +6,6 @@ use uuid::Uuid;
 
 use super::{Postgres, failure::Failure, sessions};
 
-/// Whoever makes a session or a block for this account waits for the end of the transaction and then finds it gone.
-const LOCK_ACCOUNT: &str = "SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE";
 const DELETE_BLOCKS: &str = "DELETE FROM blocks WHERE blocker = $1 OR blocked = $1";
 const DELETE_PENDING_BLOCKS: &str = "DELETE FROM pending_blocks WHERE blocker = $1 OR blocked = $1";
 const DELETE_ACCOUNT: &str = "DELETE FROM accounts WHERE id = $1";
@@ -40,19 +38,17 @@ impl Postgres {
     }
 }
 
-/// Deletes an account with its sessions and blocks.
+/// Deletes an account with its sessions and blocks. It must be locked: whoever makes a session or a block for it then waits
+/// for the end of the transaction and finds it gone.
 pub(super) async fn delete_account(
     db: &mut PgConnection,
     id: UserId,
     now: Timestamp,
-) -> Result<((), Vec<LiveEvent>), Failure> {
-    if sqlx::query(LOCK_ACCOUNT).bind(id.0).fetch_optional(&mut *db).await?.is_none() {
-        return Err(StoreError::NotFound.into());
-    }
-    let ended = sessions::end_all(db, id, None, now).await?;
+) -> Result<Vec<LiveEvent>, Failure> {
+    let ended = sessions::end_all(db, id, None).await?;
     for statement in [DELETE_BLOCKS, DELETE_PENDING_BLOCKS, DELETE_ACCOUNT] {
         sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
     }
     sqlx::query(INSERT_PENDING).bind(id.0).bind(now.0).execute(&mut *db).await?;
-    Ok(((), ended))
+    Ok(sessions::events(ended))
 }

@@ -40,23 +40,7 @@ impl MailStore for Postgres {
     async fn queue_link(&self, link: NewLink) -> Result<(), StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
-                let NewLink { hash, purpose, user, expires_at, mail } = link;
-                sqlx::query(INSERT_LINK)
-                    .bind(user.0)
-                    .bind(purpose.as_str())
-                    .bind(hash.0.to_vec())
-                    .bind(expires_at.0)
-                    .execute(&mut *db)
-                    .await?;
-                sqlx::query(INSERT_MAIL)
-                    .bind(mail.id)
-                    .bind(user.0)
-                    .bind(mail.sealed.kek)
-                    .bind(mail.sealed.bytes)
-                    .bind(mail.expires_at.0)
-                    .bind(mail.attempts.cast_signed())
-                    .execute(db)
-                    .await?;
+                insert(db, link).await?;
                 Ok(((), Vec::new()))
             })
         })
@@ -102,6 +86,8 @@ impl MailStore for Postgres {
                 let Some(user) = use_link(db, hash, LinkPurpose::ResetPassword, entry.at).await? else {
                     return Ok((None, Vec::new()));
                 };
+                // A session that begins meanwhile, with the password until now, must not stay.
+                administration::lock_account(db, user).await?;
                 sqlx::query(SET_PASSWORD_HASH).bind(user.0).bind(password_hash).execute(&mut *db).await?;
                 let entry = AuditEntry { actor: Some(user), subject: Some(user), ..entry };
                 let (ended, events) = administration::end_all(db, user, entry).await?;
@@ -146,6 +132,28 @@ impl MailStore for Postgres {
         })
         .await
     }
+}
+
+/// Stores a link and its mail.
+pub(super) async fn insert(db: &mut PgConnection, link: NewLink) -> Result<(), Failure> {
+    let NewLink { hash, purpose, user, expires_at, mail } = link;
+    sqlx::query(INSERT_LINK)
+        .bind(user.0)
+        .bind(purpose.as_str())
+        .bind(hash.0.to_vec())
+        .bind(expires_at.0)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query(INSERT_MAIL)
+        .bind(mail.id)
+        .bind(user.0)
+        .bind(mail.sealed.kek)
+        .bind(mail.sealed.bytes)
+        .bind(mail.expires_at.0)
+        .bind(mail.attempts.cast_signed())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// Uses a link, which proves that the account's address is its owner's.

@@ -36,7 +36,8 @@ const FORGET_AUDIT: &str = "DELETE FROM audit_log WHERE id IN
 const END_STALE: &str = "WITH stale AS (DELETE FROM sessions WHERE id IN
         (SELECT id FROM sessions WHERE refreshed_at < $1 ORDER BY refreshed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
         RETURNING id)
-    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM stale ON CONFLICT DO NOTHING";
+    INSERT INTO ended_sessions (ended_at, id)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM stale ON CONFLICT DO NOTHING";
 
 /// The longest life of an unused session that was asked for; nothing is known before the first rotation.
 #[derive(Clone, Default)]
@@ -56,7 +57,7 @@ impl SessionLifetime {
 enum Piece {
     Ended { before: Timestamp },
     Audit { before: Timestamp },
-    Stale { before: Timestamp, now: Timestamp },
+    Stale { before: Timestamp },
 }
 
 impl Postgres {
@@ -70,7 +71,7 @@ pub(super) async fn sweep(link: &Link, now: Timestamp) -> Result<u64, Failure> {
     let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SECONDS) }).await?;
     total += all_pieces(link, Piece::Audit { before: now.plus_seconds(-AUDIT_SECONDS) }).await?;
     if let Some(lifetime) = link.lifetime.get() {
-        total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime), now }).await?;
+        total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime) }).await?;
     }
     Ok(total)
 }
@@ -97,7 +98,7 @@ async fn remove(db: &mut PgConnection, piece: Piece) -> Result<u64, Failure> {
     let statement = match piece {
         Piece::Ended { before } => sqlx::query(FORGET_ENDED).bind(before.0).bind(i64::from(PIECE)),
         Piece::Audit { before } => sqlx::query(FORGET_AUDIT).bind(first_id(before)).bind(i64::from(PIECE)),
-        Piece::Stale { before, now } => sqlx::query(END_STALE).bind(before.0).bind(i64::from(PIECE)).bind(now.0),
+        Piece::Stale { before } => sqlx::query(END_STALE).bind(before.0).bind(i64::from(PIECE)),
     };
     let removed = statement.execute(&mut *step).await?.rows_affected();
     step.commit().await?;

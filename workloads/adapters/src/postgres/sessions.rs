@@ -9,6 +9,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Postgres, failure::Failure, rows};
 
@@ -20,32 +21,22 @@ const SESSION_LOCKED: &str = "SELECT id, user_id, device, created_at, refreshed_
 const SESSIONS_OF: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation
     FROM sessions WHERE user_id = $1 ORDER BY created_at DESC";
 const MOVE_SESSION: &str = "UPDATE sessions SET generation = $2, refreshed_at = $3 WHERE id = $1";
+// When sessions ended is told by the server's clock alone: those of the processes may be apart.
 const END_SESSION: &str = "WITH ended AS (DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id)
-    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM ended RETURNING id";
+    INSERT INTO ended_sessions (ended_at, id)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM ended RETURNING id";
 const END_OTHERS: &str =
     "WITH ended AS (DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2 RETURNING id)
-    INSERT INTO ended_sessions (ended_at, id) SELECT $3, id FROM ended RETURNING id";
-const ENDED_SINCE: &str = "SELECT id FROM ended_sessions WHERE ended_at >= $1";
+    INSERT INTO ended_sessions (ended_at, id)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM ended RETURNING id";
+const ENDED_WITHIN: &str = "SELECT id FROM ended_sessions
+    WHERE ended_at >= (extract(epoch FROM now()) * 1000)::bigint - $1";
 
 #[async_trait]
 impl SessionStore for Postgres {
     async fn create_session(&self, session: Session) -> Result<(), StoreError> {
         // Its account may have been deleted between the password's check and now: the foreign key refuses it then.
-        self.run(move |db| {
-            Box::pin(async move {
-                sqlx::query(INSERT_SESSION)
-                    .bind(session.id.0)
-                    .bind(session.user_id.0)
-                    .bind(session.device)
-                    .bind(session.created_at.0)
-                    .bind(session.refreshed_at.0)
-                    .bind(i64::from(session.generation))
-                    .execute(db)
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        self.run(move |db| Box::pin(insert(db, session))).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -80,24 +71,17 @@ impl SessionStore for Postgres {
     async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
-                let ended = end(db, user, id, Timestamp::now()).await?;
+                let ended = end(db, user, id).await?;
                 if ended.is_empty() { Err(StoreError::NotFound.into()) } else { Ok(((), ended)) }
             })
         })
         .await
     }
 
-    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
-        self.transact(move |db| {
-            Box::pin(async move { Ok(((), end_all(db, user, Some(keep), Timestamp::now()).await?)) })
-        })
-        .await
-    }
-
-    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
         self.run(move |db| {
             Box::pin(async move {
-                let ids = sqlx::query_scalar(ENDED_SINCE).bind(since.0).fetch_all(db).await?;
+                let ids = sqlx::query_scalar(ENDED_WITHIN).bind(seconds.saturating_mul(1000)).fetch_all(db).await?;
                 Ok(ids.into_iter().map(SessionId).collect())
             })
         })
@@ -127,29 +111,43 @@ async fn rotate(
             session.refreshed_at = now;
         }
         Rotation::Repeat(_) => {}
-        Rotation::Expired | Rotation::Reused => ended = end(db, session.user_id, id, now).await?,
+        Rotation::Expired | Rotation::Reused => ended = end(db, session.user_id, id).await?,
     }
     Ok((Some((session, rotation)), ended))
 }
 
-/// Ends a session of a user, if it is one.
-async fn end(db: &mut PgConnection, user: UserId, id: SessionId, now: Timestamp) -> Result<Ended, Failure> {
-    let ended = sqlx::query_scalar(END_SESSION).bind(id.0).bind(user.0).bind(now.0).fetch_all(db).await?;
-    Ok(events(ended))
+/// Stores a new session.
+pub(super) async fn insert(db: &mut PgConnection, session: Session) -> Result<(), Failure> {
+    sqlx::query(INSERT_SESSION)
+        .bind(session.id.0)
+        .bind(session.user_id.0)
+        .bind(session.device)
+        .bind(session.created_at.0)
+        .bind(session.refreshed_at.0)
+        .bind(i64::from(session.generation))
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
-/// Ends all sessions of a user but one.
+/// Ends a session of a user, if it is one.
+async fn end(db: &mut PgConnection, user: UserId, id: SessionId) -> Result<Ended, Failure> {
+    let ended: Vec<Uuid> = sqlx::query_scalar(END_SESSION).bind(id.0).bind(user.0).fetch_all(db).await?;
+    Ok(events(ended.into_iter().map(SessionId)))
+}
+
+/// Ends all sessions of a user but one; gives them.
 pub(super) async fn end_all(
     db: &mut PgConnection,
     user: UserId,
     keep: Option<SessionId>,
-    now: Timestamp,
-) -> Result<Ended, Failure> {
+) -> Result<Vec<SessionId>, Failure> {
     let keep = keep.map(|id| id.0);
-    let ended = sqlx::query_scalar(END_OTHERS).bind(user.0).bind(keep).bind(now.0).fetch_all(db).await?;
-    Ok(events(ended))
+    let ended: Vec<Uuid> = sqlx::query_scalar(END_OTHERS).bind(user.0).bind(keep).fetch_all(db).await?;
+    Ok(ended.into_iter().map(SessionId).collect())
 }
 
-fn events(ended: Vec<uuid::Uuid>) -> Ended {
-    ended.into_iter().map(|id| LiveEvent::SessionEnded { session_id: SessionId(id) }).collect()
+/// What sockets hear of sessions that ended.
+pub(super) fn events(ended: impl IntoIterator<Item = SessionId>) -> Ended {
+    ended.into_iter().map(|session_id| LiveEvent::SessionEnded { session_id }).collect()
 }

@@ -1,26 +1,31 @@
 //! Accounts and blocks.
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sentinel_domain::{
     account::{Account, Profile, Username},
     event::LiveEvent,
-    ids::{ChatId, UserId},
-    ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError, TakenField},
+    ids::{ChatId, SessionId, UserId},
+    ports::{
+        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
+        TakenField,
+    },
     time::Timestamp,
 };
 
 use super::{
-    Sqlite,
+    Sqlite, administration,
     batch::Batch,
     chat_cache::blocked_between,
     deletion,
     failure::Failure,
+    mail,
     rows::{self, execute, exists},
+    sessions,
     statements::{
         ACCOUNT, ACCOUNT_BY_EMAIL, ACCOUNT_BY_USERNAME, ACCOUNT_EXISTS, BLOCKS_OF, DELETE_BLOCK, EMAIL_EXISTS,
-        INSERT_ACCOUNT, INSERT_BLOCK, PROFILE, PROFILE_BY_USERNAME, PROFILES_AFTER, PROFILES_FROM, SET_PASSWORD_HASH,
-        SET_PROFILE, USERNAME_EXISTS,
+        INSERT_ACCOUNT, INSERT_BLOCK, PASSWORD_HASH, PROFILE, PROFILE_BY_USERNAME, PROFILES_AFTER, PROFILES_FROM,
+        RENEW_PASSWORD_HASH, SET_PASSWORD_HASH, SET_PROFILE, USERNAME_EXISTS,
     },
 };
 
@@ -29,8 +34,18 @@ pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
 
 #[async_trait]
 impl AccountStore for Sqlite {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
-        self.write(move |batch| create(batch, new)).await
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
+        self.write(move |batch| {
+            let account = create(batch, new)?;
+            if let Some(session) = &beginning.session {
+                sessions::insert(batch.db, session)?;
+            }
+            if let Some(link) = &beginning.link {
+                mail::insert(batch.db, link)?;
+            }
+            Ok(account)
+        })
+        .await
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -91,16 +106,31 @@ impl AccountStore for Sqlite {
         self.write(move |batch| change_profile(batch, id, change)).await
     }
 
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
-        self.write(move |batch| match execute(batch.db, SET_PASSWORD_HASH, params![id.as_bytes(), hash])? {
-            0 => Err(StoreError::NotFound.into()),
-            _ => Ok(()),
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            execute(batch.db, RENEW_PASSWORD_HASH, params![id.as_bytes(), old, new])?;
+            Ok(())
         })
         .await
     }
 
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
-        self.write(move |batch| deletion::delete_account(batch, id, Timestamp::now())).await
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
+        self.write(move |batch| change_password(batch, &change)).await
+    }
+
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
+        self.write(move |batch| {
+            require_account(batch, id)?;
+            if let Some(ConfirmedRemoval { password_hash: confirmed, entry }) = confirmed {
+                if password_hash(batch.db, id)?.is_none_or(|hash| hash != confirmed) {
+                    return Ok(false);
+                }
+                administration::insert(batch.db, &entry)?;
+            }
+            deletion::delete_account(batch, id, Timestamp::now())?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
@@ -163,6 +193,26 @@ fn create(batch: &mut Batch<'_>, new: NewAccount) -> Result<Account, Failure> {
     let values = params![id.as_bytes(), username.as_str(), email.as_str(), display_name, password_hash, created_at.0];
     execute(batch.db, INSERT_ACCOUNT, values)?;
     Ok(Account { id, username, email, email_verified: false, display_name, avatar_url: None, created_at })
+}
+
+fn password_hash(db: &Connection, id: UserId) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached(PASSWORD_HASH)?.query_row([id.as_bytes()], |row| row.get(0)).optional()
+}
+
+fn change_password(batch: &mut Batch<'_>, change: &PasswordChange) -> Result<Option<Vec<SessionId>>, Failure> {
+    let PasswordChange { user, confirmed, password_hash: new, session, entry } = change;
+    let sessions = sessions::sessions_of(batch.db, *user)?;
+    let asks = sessions.iter().any(|one| one.id == *session);
+    if !asks || password_hash(batch.db, *user)?.is_none_or(|hash| hash != *confirmed) {
+        return Ok(None);
+    }
+    execute(batch.db, SET_PASSWORD_HASH, params![user.as_bytes(), new])?;
+    let others: Vec<SessionId> = sessions.into_iter().map(|one| one.id).filter(|id| id != session).collect();
+    for &other in &others {
+        sessions::end(batch, other)?;
+    }
+    administration::insert(batch.db, entry)?;
+    Ok(Some(others))
 }
 
 fn change_profile(batch: &mut Batch<'_>, id: UserId, change: ProfileChange) -> Result<Account, Failure> {

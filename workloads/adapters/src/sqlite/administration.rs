@@ -18,7 +18,8 @@ use super::{
     rows::{self, execute, malformed},
     sessions::{end, sessions_of},
     statements::{
-        ACCOUNT_RECORD, ACCOUNT_RECORDS, AUDIT_LOG, AUDIT_LOG_ABOUT, INSERT_AUDIT, SET_ADMIN, SET_DISABLED, STATISTICS,
+        ACCOUNT_RECORD, ACCOUNT_RECORDS, AUDIT_LOG, AUDIT_LOG_ABOUT, INSERT_AUDIT, IS_ADMIN, SET_ADMIN, SET_DISABLED,
+        STATISTICS,
     },
 };
 
@@ -33,15 +34,23 @@ impl AdministrationStore for Sqlite {
         .await
     }
 
-    async fn set_disabled(&self, id: UserId, disabled: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {
+    async fn set_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        entry: AuditEntry,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
         self.write(move |batch| {
-            require_account(batch, id)?;
+            let admin = batch.db.prepare_cached(IS_ADMIN)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+            if admin.ok_or(StoreError::NotFound)? && disabled {
+                return Ok(None);
+            }
             execute(batch.db, SET_DISABLED, params![id.as_bytes(), disabled.then_some(entry.at.0)])?;
             if disabled {
-                end_all(batch, id, &entry)
+                end_all(batch, id, &entry).map(Some)
             } else {
                 insert(batch.db, &entry)?;
-                Ok(Vec::new())
+                Ok(Some(Vec::new()))
             }
         })
         .await
@@ -123,7 +132,7 @@ impl AdministrationStore for Sqlite {
 pub(super) fn end_all(batch: &mut Batch<'_>, id: UserId, entry: &AuditEntry) -> Result<Vec<SessionId>, Failure> {
     let sessions: Vec<SessionId> = sessions_of(batch.db, id)?.into_iter().map(|session| session.id).collect();
     for &session in &sessions {
-        end(batch, session, entry.at)?;
+        end(batch, session)?;
     }
     insert(batch.db, entry)?;
     Ok(sessions)

@@ -9,7 +9,6 @@ use sentinel_domain::{
 };
 
 use super::{
-    accounts::require_account,
     batch::{Batch, Event, EventKind},
     failure::Failure,
     media::{condemn_all, leave_chat},
@@ -23,9 +22,8 @@ use super::{
     },
 };
 
-/// Deletes an account with everything that is about it.
+/// Deletes an account, which is there, with everything that is about it.
 pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) -> Result<(), Failure> {
-    require_account(batch, id)?;
     let chats: Vec<ChatId> = {
         let mut select = batch.db.prepare_cached(CHATS_OF)?;
         select.query_map([id.as_bytes()], |row| row.get(0).map(ChatId::from_bytes))?.collect::<Result<_, _>>()?
@@ -35,7 +33,7 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
     }
     condemn_all(batch.db, id, now)?;
     for session in sessions_of(batch.db, id)? {
-        end(batch, session.id, now)?;
+        end(batch, session.id)?;
     }
     let own = [
         DELETE_INBOX,

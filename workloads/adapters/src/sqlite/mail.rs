@@ -28,12 +28,7 @@ impl MailStore for Sqlite {
     async fn queue_link(&self, link: NewLink) -> Result<(), StoreError> {
         self.write(move |batch| {
             require_account(batch, link.user)?;
-            let NewLink { hash, purpose, user, expires_at, mail } = &link;
-            execute(batch.db, INSERT_LINK, params![user.as_bytes(), purpose.as_str(), hash.0, expires_at.0])?;
-            let QueuedMail { id, sealed, expires_at, attempts } = mail;
-            let values = params![id.as_bytes(), user.as_bytes(), sealed.kek, sealed.bytes, expires_at.0, 0, attempts];
-            execute(batch.db, INSERT_MAIL, values)?;
-            Ok(())
+            Ok(insert(batch.db, &link)?)
         })
         .await
     }
@@ -115,6 +110,16 @@ impl MailStore for Sqlite {
         })
         .await
     }
+}
+
+/// Stores a link and its mail.
+pub(super) fn insert(db: &Connection, link: &NewLink) -> rusqlite::Result<()> {
+    let NewLink { hash, purpose, user, expires_at, mail } = link;
+    execute(db, INSERT_LINK, params![user.as_bytes(), purpose.as_str(), hash.0, expires_at.0])?;
+    let QueuedMail { id, sealed, expires_at, attempts } = mail;
+    let values = params![id.as_bytes(), user.as_bytes(), sealed.kek, sealed.bytes, expires_at.0, 0, attempts];
+    execute(db, INSERT_MAIL, values)?;
+    Ok(())
 }
 
 fn owner(db: &Connection, hash: LinkHash, purpose: LinkPurpose, now: Timestamp) -> rusqlite::Result<Option<UserId>> {

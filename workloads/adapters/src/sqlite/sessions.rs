@@ -25,10 +25,7 @@ impl SessionStore for Sqlite {
         self.write(move |batch| {
             // Its account may have been deleted between the password's check and now.
             require_account(batch, session.user_id)?;
-            let Session { id, user_id, device, created_at, refreshed_at, generation } = &session;
-            let values = params![id.as_bytes(), user_id.as_bytes(), device, created_at.0, refreshed_at.0, generation];
-            execute(batch.db, INSERT_SESSION, values)?;
-            Ok(())
+            Ok(insert(batch.db, &session)?)
         })
         .await
     }
@@ -55,23 +52,14 @@ impl SessionStore for Sqlite {
     async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
         self.write(move |batch| {
             find(batch.db, id)?.filter(|session| session.user_id == user).ok_or(StoreError::NotFound)?;
-            end(batch, id, Timestamp::now())
+            end(batch, id)
         })
         .await
     }
 
-    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
-        self.write(move |batch| {
-            for session in sessions_of(batch.db, user)?.iter().filter(|session| session.id != keep) {
-                end(batch, session.id, Timestamp::now())?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
         self.read(move |db| {
+            let since = Timestamp::now().plus_seconds(seconds.saturating_neg());
             let mut select = db.prepare_cached(ENDED_SINCE)?;
             let ended = select.query_map([since.0], |row| row.get(0).map(SessionId::from_bytes))?;
             Ok(ended.collect::<Result<_, _>>()?)
@@ -96,14 +84,22 @@ fn rotate(
             session.refreshed_at = now;
         }
         Rotation::Repeat(_) => {}
-        Rotation::Expired | Rotation::Reused => end(batch, id, now)?,
+        Rotation::Expired | Rotation::Reused => end(batch, id)?,
     }
     Ok(Some((session, rotation)))
 }
 
-/// Ends a session and lets its sockets know.
-pub(super) fn end(batch: &mut Batch<'_>, id: SessionId, now: Timestamp) -> Result<(), Failure> {
-    remove(batch.db, id.as_bytes(), now)?;
+/// Stores a new session.
+pub(super) fn insert(db: &Connection, session: &Session) -> rusqlite::Result<()> {
+    let Session { id, user_id, device, created_at, refreshed_at, generation } = session;
+    let values = params![id.as_bytes(), user_id.as_bytes(), device, created_at.0, refreshed_at.0, generation];
+    execute(db, INSERT_SESSION, values)?;
+    Ok(())
+}
+
+/// Ends a session and lets its sockets know. When is told by the clock that [`SessionStore::ended_within`] goes by.
+pub(super) fn end(batch: &mut Batch<'_>, id: SessionId) -> Result<(), Failure> {
+    remove(batch.db, id.as_bytes(), Timestamp::now())?;
     batch.events.push(LiveEvent::SessionEnded { session_id: id });
     Ok(())
 }

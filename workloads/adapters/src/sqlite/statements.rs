@@ -29,6 +29,9 @@ statements! {
     PROFILE_BY_USERNAME = "SELECT id, username, display_name, avatar_url FROM accounts WHERE username = ?1";
     SET_PROFILE = "UPDATE accounts SET display_name = ?2, avatar_url = ?3 WHERE id = ?1";
     SET_PASSWORD_HASH = "UPDATE accounts SET password_hash = ?2 WHERE id = ?1";
+    RENEW_PASSWORD_HASH = "UPDATE accounts SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+    PASSWORD_HASH = "SELECT password_hash FROM accounts WHERE id = ?1";
+    IS_ADMIN = "SELECT admin FROM accounts WHERE id = ?1";
     DELETE_ACCOUNT = "DELETE FROM accounts WHERE id = ?1";
 
     // Administration

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use sentinel_adapters::{linked::ChatLinks, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Account, Profile, Username},
-    ids::UserId,
-    ports::{AccountStore, Credentials, NewAccount, ProfileChange, StoreError},
+    ids::{SessionId, UserId},
+    ports::{
+        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
+    },
     time::Timestamp,
 };
 
@@ -18,8 +20,8 @@ pub struct Accounts {
 
 #[async_trait]
 impl AccountStore for Accounts {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
-        self.sqlite.create_account(new).await
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
+        self.sqlite.register(new, beginning).await
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -54,13 +56,18 @@ impl AccountStore for Accounts {
         self.sqlite.change_profile(id, change).await
     }
 
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
-        self.sqlite.set_password_hash(id, hash).await
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.sqlite.renew_password_hash(id, old, new).await
     }
 
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
-        self.sqlite.delete_account(id).await?;
-        self.chats.erase_user(id).await
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
+        self.sqlite.change_password(change).await
+    }
+
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
+        let removed = self.sqlite.remove_account(id, confirmed).await?;
+        self.chats.erase_user(id).await?;
+        Ok(removed)
     }
 
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {

@@ -1,10 +1,15 @@
 use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
     event::LiveEvent,
-    ports::{ProfileChange, StoreError, TakenField},
+    ids::{SessionId, UserId},
+    mail::LinkPurpose,
+    ports::{Beginning, ConfirmedRemoval, ProfileChange, StoreError, TakenField},
+    session::Session,
     time::Timestamp,
 };
+use uuid::Uuid;
 
-use super::{NOW, Stores, all, is_not_found, new_account};
+use super::{NOW, Stores, all, is_not_found, mail, new_account, sessions};
 
 pub async fn names_and_addresses_are_unique_also_under_a_race(stores: &Stores) {
     let taken = stores.account().await;
@@ -53,11 +58,63 @@ pub async fn profiles_change(stores: &Stores) {
     let removal = ProfileChange { avatar_url: Some(None), ..ProfileChange::default() };
     assert_eq!(stores.accounts.change_profile(ann.id, removal).await.unwrap().avatar_url, None);
 
-    stores.accounts.set_password_hash(ann.id, "new".into()).await.unwrap();
-    assert_eq!(stores.accounts.credentials(ann.id).await.unwrap().unwrap().password_hash, "new");
     let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());
     assert!(is_not_found(stores.accounts.change_profile(unknown, ProfileChange::default()).await));
-    assert!(is_not_found(stores.accounts.set_password_hash(unknown, "new".into()).await));
+}
+
+pub async fn a_hash_is_renewed_unless_the_password_was_changed(stores: &Stores) {
+    let ann = stores.user().await;
+    let renew = |old: &str, new: &str| stores.accounts.renew_password_hash(ann, old.into(), new.into());
+    let stored = async || stores.accounts.credentials(ann).await.unwrap().unwrap().password_hash;
+    renew("$argon2id$", "better").await.unwrap();
+    assert_eq!(stored().await, "better");
+    renew("$argon2id$", "of the password before").await.unwrap();
+    assert_eq!(stored().await, "better");
+    let unknown = UserId(Uuid::new_v4());
+    stores.accounts.renew_password_hash(unknown, "$argon2id$".into(), "better".into()).await.unwrap();
+}
+
+pub async fn an_account_begins_whole_or_not_at_all(stores: &Stores) {
+    let unique = Uuid::new_v4().simple().to_string();
+    let new = new_account(&format!("w{}", &unique[..20]), &format!("{unique}@example.com"));
+    let of_another = sessions::session(stores, stores.user().await, NOW).await.id;
+    let link = mail::link(new.id, LinkPurpose::VerifyEmail);
+    let beginning = |id| {
+        let session =
+            Session { id, user_id: new.id, device: "test".into(), created_at: NOW, refreshed_at: NOW, generation: 0 };
+        Beginning { session: Some(session), link: Some(link.clone()) }
+    };
+    let owner = async || stores.mail.link_owner(link.hash, link.purpose, NOW).await.unwrap();
+    // What can't be stored is found late: two sessions have no id in common.
+    stores.accounts.register(new.clone(), beginning(of_another)).await.unwrap_err();
+    assert!(stores.accounts.account(new.id).await.unwrap().is_none());
+    assert!(stores.sessions.sessions(new.id).await.unwrap().is_empty());
+    assert_eq!(owner().await, None);
+
+    let whole = beginning(SessionId(Uuid::new_v4()));
+    let account = stores.accounts.register(new.clone(), whole.clone()).await.unwrap();
+    assert_eq!((account.id, account.username), (new.id, new.username));
+    assert_eq!(stores.sessions.sessions(new.id).await.unwrap(), [whole.session.unwrap()]);
+    assert_eq!(owner().await, Some(new.id));
+    let due = stores.mail.take_mail(NOW, NOW, 1000).await.unwrap();
+    assert!(due.iter().any(|mail| mail.id == link.mail.id), "the mail is queued");
+}
+
+pub async fn an_account_is_removed_by_whoever_knows_its_password_now(stores: &Stores) {
+    let ann = stores.user().await;
+    let entry = AuditEntry::now(AuditAction::AccountDeleted, Some(ann), Some(ann));
+    let remove = |hash: &str| {
+        let confirmed = ConfirmedRemoval { password_hash: hash.into(), entry: entry.clone() };
+        stores.accounts.remove_account(ann, Some(confirmed))
+    };
+    let log = async || stores.administration.audit_log(Some(ann), None, 10).await.unwrap();
+    assert!(!remove("the one before").await.unwrap());
+    assert!(stores.accounts.account(ann).await.unwrap().is_some());
+    assert!(log().await.is_empty());
+    assert!(remove("$argon2id$").await.unwrap());
+    assert!(stores.accounts.account(ann).await.unwrap().is_none());
+    assert_eq!(log().await, std::slice::from_ref(&entry));
+    assert!(is_not_found(remove("$argon2id$").await));
 }
 
 pub async fn the_directory_is_in_order(stores: &Stores) {

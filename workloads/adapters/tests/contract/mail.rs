@@ -13,7 +13,7 @@ use super::{NOW, Stores, is_not_found};
 
 const LIFETIME: i64 = 3600;
 
-fn link(user: UserId, purpose: LinkPurpose) -> NewLink {
+pub fn link(user: UserId, purpose: LinkPurpose) -> NewLink {
     let id = Uuid::now_v7();
     let expires_at = NOW.plus_seconds(LIFETIME);
     let sealed = WrappedKey { kek: "kek-0001".into(), bytes: id.as_bytes().to_vec() };

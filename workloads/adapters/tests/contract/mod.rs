@@ -187,11 +187,14 @@ pub fn message_ids(events: &[InboxEvent]) -> Vec<MessageId> {
 macro_rules! contract_tests {
     (@module accounts $factory:path) => {
         $crate::contract_tests! { @tests $factory; accounts: names_and_addresses_are_unique_also_under_a_race,
-            accounts_are_found, profiles_change, the_directory_is_in_order, blocks_are_kept }
+            an_account_begins_whole_or_not_at_all, accounts_are_found, profiles_change,
+            a_hash_is_renewed_unless_the_password_was_changed, an_account_is_removed_by_whoever_knows_its_password_now,
+            the_directory_is_in_order, blocks_are_kept }
     };
     (@module sessions $factory:path) => {
         $crate::contract_tests! { @tests $factory; sessions: sessions_are_listed_and_end,
-            a_session_moves_once_per_generation, a_reused_or_expired_session_ends, all_others_end }
+            a_session_moves_once_per_generation, a_reused_or_expired_session_ends, a_new_password_ends_all_others,
+            a_password_is_changed_by_whoever_knows_the_one_until_now }
     };
     (@module administration $factory:path) => {
         $crate::contract_tests! { @tests $factory; administration: a_disabled_account_has_no_sessions,

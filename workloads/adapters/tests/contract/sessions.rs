@@ -1,6 +1,8 @@
 use sentinel_domain::{
+    audit::{AuditAction, AuditEntry},
     event::LiveEvent,
     ids::{SessionId, UserId},
+    ports::PasswordChange,
     session::{REUSE_GRACE_SECONDS, Rotation, Session},
     time::Timestamp,
 };
@@ -10,7 +12,7 @@ use super::{NOW, Stores, all, is_not_found};
 
 const LIFETIME: u32 = 3600;
 
-async fn session(stores: &Stores, user_id: UserId, created_at: Timestamp) -> Session {
+pub async fn session(stores: &Stores, user_id: UserId, created_at: Timestamp) -> Session {
     let session = Session {
         id: SessionId(Uuid::new_v4()),
         user_id,
@@ -41,14 +43,13 @@ pub async fn sessions_are_listed_and_end(stores: &Stores) {
     assert_eq!(stores.sessions.sessions(ann).await.unwrap(), [new.clone(), old.clone()]);
     assert_eq!(stores.sessions.session(old.id).await.unwrap(), Some(old.clone()));
     assert!(is_not_found(stores.sessions.end_session(bob, old.id).await));
-    let before = Timestamp::now();
     stores.sessions.end_session(ann, old.id).await.unwrap();
     assert!(is_not_found(stores.sessions.end_session(ann, old.id).await));
     assert_eq!(ended(stores), [old.id]);
     assert_eq!(stores.sessions.session(old.id).await.unwrap(), None);
     assert_eq!(stores.sessions.sessions(ann).await.unwrap(), [new]);
-    assert!(stores.sessions.ended_since(before.plus_seconds(-1)).await.unwrap().contains(&old.id));
-    assert!(!stores.sessions.ended_since(before.plus_seconds(3600)).await.unwrap().contains(&old.id));
+    assert!(stores.sessions.ended_within(600).await.unwrap().contains(&old.id));
+    assert!(!stores.sessions.ended_within(-3600).await.unwrap().contains(&old.id));
 }
 
 pub async fn a_session_moves_once_per_generation(stores: &Stores) {
@@ -82,16 +83,52 @@ pub async fn a_reused_or_expired_session_ends(stores: &Stores) {
     assert_eq!(expired, Rotation::Expired);
     assert_eq!(ended(stores), [stolen.id, idle.id]);
     assert!(stores.sessions.sessions(ann).await.unwrap().is_empty());
-    let remembered = stores.sessions.ended_since(NOW).await.unwrap();
+    // By the store's clock: that of the process that ended them is years behind.
+    let remembered = stores.sessions.ended_within(600).await.unwrap();
     assert!(remembered.contains(&stolen.id) && remembered.contains(&idle.id));
 }
 
-pub async fn all_others_end(stores: &Stores) {
+/// A change from the password that accounts of the suite begin with.
+pub fn change(user: UserId, session: SessionId) -> PasswordChange {
+    let entry = AuditEntry::now(AuditAction::PasswordChanged, Some(user), Some(user));
+    PasswordChange { user, confirmed: "$argon2id$".into(), password_hash: "new".into(), session, entry }
+}
+
+pub async fn a_new_password_ends_all_others(stores: &Stores) {
     let (ann, bob) = (stores.user().await, stores.user().await);
     let (kept, other) = (session(stores, ann, NOW).await, session(stores, ann, NOW).await);
     let foreign = session(stores, bob, NOW).await;
-    stores.sessions.end_other_sessions(ann, kept.id).await.unwrap();
+    let change = change(ann, kept.id);
+    assert_eq!(stores.accounts.change_password(change.clone()).await.unwrap(), Some(vec![other.id]));
     assert_eq!(ended(stores), [other.id]);
     assert_eq!(stores.sessions.sessions(ann).await.unwrap(), [kept]);
     assert_eq!(stores.sessions.sessions(bob).await.unwrap(), [foreign]);
+    assert!(stores.sessions.ended_within(600).await.unwrap().contains(&other.id));
+    assert_eq!(stores.accounts.credentials(ann).await.unwrap().unwrap().password_hash, "new");
+    assert_eq!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap(), [change.entry]);
+}
+
+pub async fn a_password_is_changed_by_whoever_knows_the_one_until_now(stores: &Stores) {
+    let (ann, bob) = (stores.user().await, stores.user().await);
+    let (own, ends) = (session(stores, ann, NOW).await, session(stores, ann, NOW).await);
+    let foreign = session(stores, bob, NOW).await;
+    stores.sessions.end_session(ann, ends.id).await.unwrap();
+    ended(stores);
+    let older = PasswordChange { confirmed: "the one before".into(), ..change(ann, own.id) };
+    for refused in [older, change(ann, ends.id), change(ann, foreign.id), change(UserId(Uuid::new_v4()), own.id)] {
+        assert_eq!(stores.accounts.change_password(refused.clone()).await.unwrap(), None, "{refused:?}");
+    }
+    assert_eq!(stores.accounts.credentials(ann).await.unwrap().unwrap().password_hash, "$argon2id$");
+    assert_eq!(stores.sessions.sessions(ann).await.unwrap(), std::slice::from_ref(&own));
+    assert!(ended(stores).is_empty());
+    assert!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap().is_empty());
+
+    // Of several who know it, one changes it.
+    let changes = all((0..4).map(|number| {
+        let (accounts, change) = (stores.accounts.clone(), change(ann, own.id));
+        let change = PasswordChange { password_hash: format!("new {number}"), ..change };
+        async move { accounts.change_password(change).await.unwrap().is_some() }
+    }))
+    .await;
+    assert_eq!(changes.into_iter().filter(|changed| *changed).count(), 1);
 }

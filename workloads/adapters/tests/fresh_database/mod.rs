@@ -59,6 +59,13 @@ impl Database {
         run(&options, sql).await;
     }
 
+    /// A connection to this database, for a transaction that stays open.
+    #[allow(dead_code)] // not every test file needs it
+    pub async fn connection(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.server).unwrap().database(&self.name);
+        PgConnection::connect_with(&options).await.unwrap()
+    }
+
     /// Runs a statement outside of this database.
     #[allow(dead_code)] // not every test file needs it
     pub async fn administer(&self, sql: &str) {

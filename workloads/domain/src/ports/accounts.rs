@@ -3,7 +3,10 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     account::{Account, Email, Profile, Standing, Username},
-    ids::UserId,
+    audit::AuditEntry,
+    ids::{SessionId, UserId},
+    mail::NewLink,
+    session::Session,
     time::Timestamp,
 };
 
@@ -20,6 +23,39 @@ pub struct NewAccount {
     pub password_hash: String,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// What begins together with an account.
+#[derive(Clone, Debug, Default)]
+pub struct Beginning {
+    /// Its first session.
+    pub session: Option<Session>,
+    /// A link to its address, with its mail.
+    pub link: Option<NewLink>,
+}
+
+/// A change of password by somebody who has shown to know the one until now.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose password it is.
+    pub user: UserId,
+    /// The hash that the password until now was checked against.
+    pub confirmed: String,
+    /// The new password's hash in PHC form.
+    pub password_hash: String,
+    /// The session that asks; it goes on.
+    pub session: SessionId,
+    /// What the audit log keeps of it.
+    pub entry: AuditEntry,
+}
+
+/// What somebody has shown who may remove an account.
+#[derive(Clone, Debug)]
+pub struct ConfirmedRemoval {
+    /// The hash that the password was checked against.
+    pub password_hash: String,
+    /// What the audit log keeps of it.
+    pub entry: AuditEntry,
 }
 
 /// An account with its password hash.
@@ -45,8 +81,13 @@ pub struct ProfileChange {
 /// Accounts and blocks.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
-    /// Makes an account; [`StoreError::Taken`] when name or address is another's, also under a race.
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError>;
+    /// Makes an account with what begins together with it, in one step: all of it is stored or nothing.
+    /// [`StoreError::Taken`] when name or address is another's, also under a race.
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError>;
+    /// Makes an account that nobody is logged in to.
+    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
+        self.register(new, Beginning::default()).await
+    }
     /// The account with this id.
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     /// The credentials behind an id.
@@ -63,11 +104,21 @@ pub trait AccountStore: Send + Sync {
     async fn directory(&self, after: Option<&str>, limit: usize) -> Result<Vec<Profile>, StoreError>;
     /// Changes a profile; [`StoreError::NotFound`] when it is gone.
     async fn change_profile(&self, id: UserId, change: ProfileChange) -> Result<Account, StoreError>;
-    /// Stores a new password hash.
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError>;
-    /// Removes the account with its sessions, blocks, chats, messages and the chats' keys. Publishes
-    /// `SessionEnded` for each session and `ChatDeleted` for each chat.
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError>;
+    /// Stores a newer hash of the same password. Nothing happens when the hash is not `old` any more: the password was
+    /// changed meanwhile, or somebody else stored a newer hash.
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError>;
+    /// Changes a password, ends all other sessions, which it gives, and stores the entry, in one step. Publishes
+    /// `SessionEnded`. `None`, and nothing is stored, when the hash is not the confirmed one any more, or the session that
+    /// asks has ended.
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError>;
+    /// Removes the account with its sessions, blocks, chats, messages and the chats' keys, and stores the entry. Publishes
+    /// `SessionEnded` for each session and `ChatDeleted` for each chat. `false`, and nothing is removed, when the hash is
+    /// not the confirmed one any more; [`StoreError::NotFound`] when there is no such account.
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError>;
+    /// Removes the account whatever its password is.
+    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
+        self.remove_account(id, None).await.map(|_| ())
+    }
     /// Blocks `other`; [`StoreError::NotFound`] when there is no such account. A repeat changes nothing. Publishes
     /// `BlockChanged`.
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError>;

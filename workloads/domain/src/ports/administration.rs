@@ -54,8 +54,14 @@ pub trait AdministrationStore: Send + Sync {
     /// Publishes `SessionEnded`; gives them. [`StoreError::NotFound`] when there is no such account.
     async fn set_admin(&self, id: UserId, admin: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError>;
     /// Disables an account at the entry's time and ends its sessions, or enables it. Publishes `SessionEnded`; gives
-    /// them. [`StoreError::NotFound`] when there is no such account.
-    async fn set_disabled(&self, id: UserId, disabled: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError>;
+    /// them. `None`, and nothing is stored, when the account to be disabled is an admin's. [`StoreError::NotFound`] when
+    /// there is no such account.
+    async fn set_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        entry: AuditEntry,
+    ) -> Result<Option<Vec<SessionId>>, StoreError>;
     /// Ends all sessions of an account. Publishes `SessionEnded`; gives them. [`StoreError::NotFound`] when there is
     /// no such account.
     async fn end_all_sessions(&self, id: UserId, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError>;

@@ -14,7 +14,7 @@ mod routes;
 mod search;
 mod sessions;
 
-pub use accounts::{AccountStore, Credentials, NewAccount, ProfileChange};
+pub use accounts::{AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange};
 pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
 pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, MessageScan, Scanned};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};

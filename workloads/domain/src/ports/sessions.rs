@@ -27,8 +27,7 @@ pub trait SessionStore: Send + Sync {
     ) -> Result<Option<(Session, Rotation)>, StoreError>;
     /// Ends a session of this user; [`StoreError::NotFound`] when it is not one of theirs.
     async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError>;
-    /// Ends all sessions of a user but one.
-    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError>;
-    /// Sessions that ended after `since`: their access tokens may not have expired yet.
-    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError>;
+    /// Sessions that ended in the last so many seconds, by the store's own clock: their access tokens may not have expired
+    /// yet. The clocks of processes, which may be apart, have no part in it.
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError>;
 }

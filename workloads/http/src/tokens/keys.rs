@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -73,8 +74,11 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads every `jwt-*.pem` of a folder.
-    pub fn read(folder: &Path) -> Result<Self, KeyFileError> {
+    /// Reads every `jwt-*.pem` of a folder. The oldest signs; a newer one as soon as every service has had time to read it.
+    ///
+    /// A process can't tell whether those that run beside it know a key that it finds at its start, so it goes by the file's
+    /// time. In a mounted Secret that is when this pod's volume was written last, which is never before the key was added.
+    pub fn read(folder: &Path, now: Timestamp) -> Result<Self, KeyFileError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| KeyFileError::Read { path, source }
@@ -84,9 +88,15 @@ impl KeySet {
             let path = entry.map_err(failed(folder))?.path();
             let Some(id) = key_id(&path) else { continue };
             let pem = fs::read_to_string(&path).map_err(failed(&path))?;
-            keys.push(Key::parse(id, &pem).ok_or(KeyFileError::NotAKey { path })?);
+            let written = fs::metadata(&path).and_then(|file| file.modified()).map_err(failed(&path))?;
+            let mut key = Key::parse(id, &pem).ok_or(KeyFileError::NotAKey { path })?;
+            key.signs_from = known_everywhere(written, now);
+            keys.push(key);
         }
         keys.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(oldest) = keys.first_mut() {
+            oldest.signs_from = Timestamp(i64::MIN);
+        }
         let newest = keys.pop().ok_or_else(|| KeyFileError::Empty { path: folder.to_owned() })?;
         Ok(Self { older: keys, newest })
     }
@@ -141,6 +151,12 @@ impl Key {
         let decoding = DecodingKey::from_ed_der(&public);
         Some(Self { id, encoding, decoding, public, signs_from: Timestamp(i64::MIN) })
     }
+}
+
+/// When every service has read a key that was written then; a file's time may be wrong, but waiting is bounded.
+fn known_everywhere(written: SystemTime, now: Timestamp) -> Timestamp {
+    let written = written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    Timestamp(i64::try_from(written).unwrap_or(i64::MAX)).min(now).plus_seconds(PROPAGATION_SECONDS)
 }
 
 /// The id of the key in a file; `None` when the file is not one of ours (mounted Secrets have entries with a dot).

@@ -1,4 +1,7 @@
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use aws_lc_rs::{
     hmac,
@@ -34,6 +37,14 @@ impl Keys {
         fs::remove_file(self.folder.path().join(format!("{name}.pem"))).unwrap();
     }
 
+    /// Gives a key's file a time so many seconds from now.
+    fn age(&self, name: &str, seconds: i64) {
+        let file = fs::File::options().write(true).open(self.folder.path().join(format!("{name}.pem"))).unwrap();
+        let now = SystemTime::now();
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        file.set_modified(if seconds < 0 { now - by } else { now + by }).unwrap();
+    }
+
     fn pair(&self, name: &str) -> Ed25519KeyPair {
         let pem = fs::read_to_string(self.folder.path().join(format!("{name}.pem"))).unwrap();
         let der = base64::engine::general_purpose::STANDARD.decode(pem.lines().nth(1).unwrap()).unwrap();
@@ -55,6 +66,12 @@ fn session() -> SessionId {
 
 fn issue(tokens: &Tokens) -> String {
     tokens.issue(user(), session(), &Username::parse("ann").unwrap(), NOW).unwrap().token
+}
+
+/// The key that signs so many seconds from now.
+fn kid(tokens: &Tokens, seconds: i64) -> Value {
+    let at = Timestamp::now().plus_seconds(seconds);
+    part(&tokens.issue(user(), session(), &Username::parse("ann").unwrap(), at).unwrap().token, 0)["kid"].clone()
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -103,7 +120,7 @@ fn forged_tokens_are_refused_each_for_its_reason() {
     let tokens = keys.tokens();
     let genuine = issue(&tokens);
     let (header, claims) = (part(&genuine, 0), part(&genuine, 1));
-    let pair = keys.pair("jwt-0002");
+    let pair = keys.pair("jwt-0001");
     let sign = |message: &[u8]| pair.sign(message).as_ref().to_vec();
     assert!(tokens.verify(&forge(&header, &claims, sign), NOW).is_ok());
 
@@ -124,9 +141,9 @@ fn forged_tokens_are_refused_each_for_its_reason() {
         (without(&header, "typ"), TokenError::Malformed),
         (with(&header, "crit", json!(["exp"])), TokenError::Malformed),
         (with(&header, "kid", json!("jwt-0009")), TokenError::UnknownKey),
-        (with(&header, "kid", json!("../jwt-0002")), TokenError::UnknownKey),
+        (with(&header, "kid", json!("../jwt-0001")), TokenError::UnknownKey),
         (without(&header, "kid"), TokenError::UnknownKey),
-        (with(&header, "kid", json!("jwt-0001")), TokenError::Signature),
+        (with(&header, "kid", json!("jwt-0002")), TokenError::Signature),
     ];
     for (header, error) in headers {
         assert_eq!(tokens.verify(&forge(&header, &claims, sign), NOW), Err(error), "{header}");
@@ -184,18 +201,40 @@ fn rotation_keeps_tokens_good_and_lets_a_new_key_sign_once_all_have_it() {
     tokens.reload().unwrap();
     assert_eq!(tokens.jwks()["keys"].as_array().unwrap().len(), 2);
     assert!(tokens.verify(&old, NOW).is_ok());
-    let kid = |seconds: i64| {
-        let at = Timestamp::now().plus_seconds(seconds);
-        part(&tokens.issue(user(), session(), &Username::parse("ann").unwrap(), at).unwrap().token, 0)["kid"].clone()
-    };
-    assert_eq!(kid(0), "jwt-0001");
-    assert_eq!(kid(130), "jwt-0002");
-    // A process that starts now has only ever known both.
-    assert_eq!(part(&issue(&keys.tokens()), 0)["kid"], "jwt-0002");
+    assert_eq!(kid(&tokens, 0), "jwt-0001");
+    assert_eq!(kid(&tokens, 130), "jwt-0002");
     keys.remove("jwt-0001");
     tokens.reload().unwrap();
-    assert_eq!(kid(0), "jwt-0002");
+    assert_eq!(kid(&tokens, 0), "jwt-0002");
     assert_eq!(tokens.verify(&old, NOW), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn a_process_that_starts_with_a_new_key_signs_with_the_old_one_until_all_have_the_new() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let runs = keys.tokens();
+    for name in ["jwt-0002", "jwt-0003"] {
+        keys.add(name);
+    }
+    let starts = keys.tokens();
+    let token = starts.issue(user(), session(), &Username::parse("ann").unwrap(), Timestamp::now()).unwrap().token;
+    // Whoever runs has not read the new keys yet.
+    assert!(runs.verify(&token, Timestamp::now()).is_ok());
+    assert_eq!(kid(&starts, 60), "jwt-0001");
+    assert_eq!(kid(&starts, 130), "jwt-0003");
+    // Reading them again is no news.
+    starts.reload().unwrap();
+    assert_eq!(kid(&starts, 130), "jwt-0003");
+
+    // A restart long after does not wait again, and a file's time that can't be does not make it wait for ever.
+    for (seconds, now) in [(-121, "jwt-0003"), (1_000_000, "jwt-0001")] {
+        keys.age("jwt-0003", seconds);
+        keys.age("jwt-0002", seconds);
+        let restarted = keys.tokens();
+        assert_eq!((kid(&restarted, 0), kid(&restarted, 130)), (json!(now), json!("jwt-0003")), "{seconds}");
+    }
+    // The only key signs at once.
+    assert_eq!(kid(&Keys::new(&["jwt-0007"]).tokens(), 0), "jwt-0007");
 }
 
 #[test]

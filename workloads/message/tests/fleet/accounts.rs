@@ -7,7 +7,10 @@ use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::{SessionId, UserId},
-    ports::{AccountStore, Credentials, NewAccount, ProfileChange, SessionStore, StoreError},
+    ports::{
+        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange,
+        SessionStore, StoreError,
+    },
     session::{Rotation, Session},
     time::Timestamp,
 };
@@ -29,8 +32,8 @@ impl MayBeAway {
 
 #[async_trait]
 impl AccountStore for MayBeAway {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
-        self.here()?.create_account(new).await
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
+        self.here()?.register(new, beginning).await
     }
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         self.here()?.account(id).await
@@ -56,11 +59,14 @@ impl AccountStore for MayBeAway {
     async fn change_profile(&self, id: UserId, change: ProfileChange) -> Result<Account, StoreError> {
         self.here()?.change_profile(id, change).await
     }
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
-        self.here()?.set_password_hash(id, hash).await
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.here()?.renew_password_hash(id, old, new).await
     }
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
-        self.here()?.delete_account(id).await
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
+        self.here()?.change_password(change).await
+    }
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
+        self.here()?.remove_account(id, confirmed).await
     }
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
         self.here()?.block(id, other, now).await
@@ -99,10 +105,7 @@ impl SessionStore for MayBeAway {
     async fn end_session(&self, user: UserId, id: SessionId) -> Result<(), StoreError> {
         self.here()?.end_session(user, id).await
     }
-    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
-        self.here()?.end_other_sessions(user, keep).await
-    }
-    async fn ended_since(&self, since: Timestamp) -> Result<Vec<SessionId>, StoreError> {
-        self.here()?.ended_since(since).await
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
+        self.here()?.ended_within(seconds).await
     }
 }

@@ -202,14 +202,12 @@ pub(crate) async fn disable(
     Json(disabling): Json<Disabling>,
 ) -> Result<StatusCode, Problem> {
     let reason = note("reason", disabling.reason)?;
-    let record = users.administration.account_record(id).await?.ok_or_else(Problem::not_found)?;
-    if record.standing.admin {
-        let detail = "an admin's account can't be disabled; run `sentinel admin revoke` first";
-        return Err(Problem::new(StatusCode::CONFLICT, "is_admin", detail));
-    }
     let entry = AuditEntry::now(AuditAction::UserDisabled, None, Some(id)).with_note(reason);
     let ended = users.administration.set_disabled(id, true, by(&admin, &client, entry)).await?;
-    users.revoke(ended);
+    users.revoke(ended.ok_or_else(|| {
+        let detail = "an admin's account can't be disabled; run `sentinel admin revoke` first";
+        Problem::new(StatusCode::CONFLICT, "is_admin", detail)
+    })?);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,9 +9,10 @@ mod worker;
 
 use lettre::message::Mailbox;
 use sentinel_domain::{
-    account::Account,
+    account::{Account, Email, Username},
     audit::AuditEntry,
     config::MailConfig,
+    ids::UserId,
     keyring::Keyring,
     mail::{LinkPurpose, LinkToken, NewLink, QueuedMail},
     time::Timestamp,
@@ -105,15 +106,34 @@ impl UsersService {
 
     /// Queues a mail with a new link; earlier links for the same purpose are good no more.
     pub(crate) async fn mail_link(&self, account: &Account, purpose: LinkPurpose) -> Result<(), Problem> {
-        let now = Timestamp::now();
-        let expires_at = now.plus_seconds(purpose.lifetime_seconds());
+        let link = self.new_link(account.id, &account.username, &account.email, purpose)?;
+        self.stores.mail.queue_link(link).await?;
+        self.mail_was_queued(purpose);
+        Ok(())
+    }
+
+    /// Counts a mail that was queued and lets it be sent.
+    pub(crate) fn mail_was_queued(&self, purpose: LinkPurpose) {
+        metrics::counter!("mails_queued_total", "purpose" => purpose.as_str()).increment(1);
+        self.mail_waits.notify_one();
+    }
+
+    /// A new link with its mail, to be stored.
+    pub(crate) fn new_link(
+        &self,
+        user: UserId,
+        username: &Username,
+        email: &Email,
+        purpose: LinkPurpose,
+    ) -> Result<NewLink, Problem> {
+        let expires_at = Timestamp::now().plus_seconds(purpose.lifetime_seconds());
         let id = Uuid::now_v7();
         let (token, sealed) = LinkToken::random()
             .map_err(MailError::from)
             .and_then(|token| {
                 let queued = Queued {
-                    to: account.email.as_str().to_owned(),
-                    username: account.username.to_string(),
+                    to: email.as_str().to_owned(),
+                    username: username.to_string(),
                     purpose,
                     token: token.to_text(),
                 };
@@ -125,13 +145,7 @@ impl UsersService {
                 Problem::internal()
             })?;
         let mail = QueuedMail { id, sealed, expires_at, attempts: 0 };
-        self.stores
-            .mail
-            .queue_link(NewLink { hash: token.hash(), purpose, user: account.id, expires_at, mail })
-            .await?;
-        metrics::counter!("mails_queued_total", "purpose" => purpose.as_str()).increment(1);
-        self.mail_waits.notify_one();
-        Ok(())
+        Ok(NewLink { hash: token.hash(), purpose, user, expires_at, mail })
     }
 }
 

@@ -51,7 +51,21 @@ async fn an_account_is_deleted_with_its_password_only() {
     assert_eq!(app.get("/users/username/ann", &bob).await.status, 404);
     let login = app.post("/login", json!({ "username": "ann", "password": PASSWORD })).await;
     assert_eq!(login.code(), (401, "invalid_credentials"));
+    let actions: Vec<_> = app.memory.data().audit.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["account_deleted"]);
     app.register("ann").await;
+}
+
+#[tokio::test]
+async fn an_account_is_not_deleted_with_a_password_that_was_changed_meanwhile() {
+    let app = App::new();
+    let thief = app.register("ann").await;
+    let body = json!({ "username": "bob", "password": "battery staple", "email": "bob@example.com" });
+    assert_eq!(app.post("/register", body).await.status, 201);
+    let reset = async { app.memory.set_password_of("ann", "bob") };
+    let (answer, ()) = tokio::join!(delete(&app, &thief, json!({ "password": PASSWORD })), reset);
+    assert_eq!(answer, (403, "invalid_credentials".into()));
+    assert_eq!(app.post("/login", json!({ "username": "ann", "password": "battery staple" })).await.status, 200);
 }
 
 #[tokio::test]

@@ -39,15 +39,22 @@ impl AdministrationStore for Memory {
         Ok(data.end_all(id, entry))
     }
 
-    async fn set_disabled(&self, id: UserId, disabled: bool, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {
+    async fn set_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        entry: AuditEntry,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
         let mut data = self.up()?;
-        data.accounts.get(&id).ok_or(StoreError::NotFound)?;
+        if data.record(id).ok_or(StoreError::NotFound)?.standing.admin && disabled {
+            return Ok(None);
+        }
         data.standings.entry(id).or_default().disabled_at = disabled.then_some(entry.at);
         if disabled {
-            return Ok(data.end_all(id, entry));
+            return Ok(Some(data.end_all(id, entry)));
         }
         data.audit.push(entry);
-        Ok(Vec::new())
+        Ok(Some(Vec::new()))
     }
 
     async fn end_all_sessions(&self, id: UserId, entry: AuditEntry) -> Result<Vec<SessionId>, StoreError> {

@@ -21,7 +21,7 @@ use crate::mail::{Mail, send_queued};
 async fn mailing() -> (App, SmtpServer) {
     let server = SmtpServer::start().await;
     let app = App::mailing(server.port);
-    tokio::spawn(send_queued(app.service.clone()));
+    tokio::spawn(send_queued(app.service.clone(), std::future::pending()));
     (app, server)
 }
 
@@ -211,4 +211,52 @@ async fn mails_are_limited_per_receiver() {
     }
     assert_eq!(forgot("ann@example.com").await.code(), (429, "rate_limited"));
     assert_eq!(forgot("bob@example.com").await.status, 202);
+}
+
+/// Waits for something that comes.
+async fn comes(what: &str, there: impl Fn() -> bool) {
+    let coming = async {
+        while !there() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), coming).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_queue_delays_no_other_mail_and_sends_none_twice() {
+    let (app, server) = mailing().await;
+    server.hold(true);
+    for name in ["ann", "bob"] {
+        app.register(name).await;
+    }
+    server.mails(1).await;
+    app.memory.down.store(true, Ordering::Relaxed);
+    server.hold(false);
+    comes("the queue does not hear that it was sent", || app.memory.refused.load(Ordering::Relaxed) > 0).await;
+    app.memory.down.store(false, Ordering::Relaxed);
+    server.mails(2).await;
+    comes("what was sent leaves the queue", || app.memory.data().mail.is_empty()).await;
+    let receivers: Vec<_> = server.mails(2).await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(receivers, ["ann@example.com", "bob@example.com"]);
+}
+
+#[tokio::test]
+async fn a_process_that_stops_sends_the_mail_that_it_is_at_or_gives_it_back() {
+    for answers in [true, false] {
+        let server = SmtpServer::start().await;
+        let app = App::mailing(server.port);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let worker = tokio::spawn(send_queued(app.service.clone(), async { drop(stopped.await) }));
+        server.hold(true);
+        app.register("ann").await;
+        server.mails(1).await;
+        drop(stop);
+        server.hold(!answers);
+        tokio::time::timeout(Duration::from_mins(1), worker).await.expect("it stops").unwrap();
+        let left = app.memory.data().mail.clone();
+        // What was not sent is another process's to take at once.
+        assert!(left.iter().all(|(_, due)| *due <= Timestamp::now()), "{left:?}");
+        assert!(answers || left.len() == 1, "{left:?}");
+    }
 }

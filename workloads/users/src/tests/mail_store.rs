@@ -13,6 +13,13 @@ use uuid::Uuid;
 use super::stores::{Data, Memory};
 
 impl Data {
+    /// Stores a link and its mail.
+    pub fn queue(&mut self, link: NewLink) {
+        self.links.retain(|old| (old.user, old.purpose) != (link.user, link.purpose));
+        self.mail.push((link.mail.clone(), Timestamp(0)));
+        self.links.push(link);
+    }
+
     fn owner(&self, hash: LinkHash, purpose: LinkPurpose, now: Timestamp) -> Option<UserId> {
         let good = |link: &&NewLink| link.hash == hash && link.purpose == purpose && link.expires_at > now;
         self.links.iter().find(good).map(|link| link.user)
@@ -33,9 +40,7 @@ impl MailStore for Memory {
     async fn queue_link(&self, link: NewLink) -> Result<(), StoreError> {
         let mut data = self.up()?;
         data.accounts.get(&link.user).ok_or(StoreError::NotFound)?;
-        data.links.retain(|old| (old.user, old.purpose) != (link.user, link.purpose));
-        data.mail.push((link.mail.clone(), Timestamp(0)));
-        data.links.push(link);
+        data.queue(link);
         Ok(())
     }
 

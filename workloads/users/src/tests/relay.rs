@@ -23,6 +23,8 @@ struct Shared {
     taken: Mutex<Vec<Taken>>,
     news: Notify,
     refuses: AtomicBool,
+    holds: AtomicBool,
+    released: Notify,
 }
 
 #[derive(Clone)]
@@ -49,6 +51,12 @@ impl SmtpServer {
     /// Whether receivers are refused for now, with 451.
     pub fn refuse(&self, refuses: bool) {
         self.shared.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// Whether mail is taken without saying so for now.
+    pub fn hold(&self, holds: bool) {
+        self.shared.holds.store(holds, Ordering::SeqCst);
+        self.shared.released.notify_waiters();
     }
 
     /// The first `count` mails, once they are there.
@@ -80,6 +88,13 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let shown = std::mem::take(&mut text).replace("=\n", "").replace("=3D", "=");
                 shared.taken.lock().unwrap().push(Taken { to: to.clone(), text: shown });
                 shared.news.notify_waiters();
+                loop {
+                    let released = shared.released.notified();
+                    if !shared.holds.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    released.await;
+                }
                 write.write_all(b"250 taken\r\n").await?;
             } else {
                 text.push_str(line.strip_prefix('.').unwrap_or(&line));

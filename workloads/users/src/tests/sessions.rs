@@ -71,6 +71,25 @@ async fn a_new_password_ends_all_other_sessions() {
     let login = |password: &str| app.post("/login", json!({ "username": "ann", "password": password }));
     assert_eq!(login(PASSWORD).await.status, 401);
     assert_eq!(login("battery staple").await.status, 200);
+    let actions: Vec<_> = app.memory.data().audit.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["password_changed"]);
+}
+
+#[tokio::test]
+async fn a_change_that_was_confirmed_with_an_older_password_does_not_undo_a_newer_one() {
+    let app = App::new();
+    let thief = app.register("ann").await;
+    let body = json!({ "username": "bob", "password": "battery staple", "email": "bob@example.com" });
+    assert_eq!(app.post("/register", body).await.status, 201);
+    // While the old password is being checked, its owner chooses a new one by a mailed link.
+    let reset = async { app.memory.set_password_of("ann", "bob") };
+    let body = json!({ "current_password": PASSWORD, "new_password": "thieves' password" });
+    let (answer, ()) = tokio::join!(app.call("POST", "/password", Some(&thief.access), Some(body)), reset);
+    assert_eq!(answer.code(), (403, "invalid_credentials"));
+    let login = |password: &str| app.post("/login", json!({ "username": "ann", "password": password }));
+    assert_eq!(login("thieves' password").await.status, 401);
+    assert_eq!(login("battery staple").await.status, 200);
+    assert!(app.memory.data().audit.is_empty());
 }
 
 #[tokio::test]
@@ -81,11 +100,8 @@ async fn a_log_in_with_the_old_password_does_not_outlive_its_change() {
     assert_eq!(app.post("/register", body).await.status, 201);
     // While the old password is being checked, the change is made and has ended the sessions that there were.
     let change = async {
-        let mut data = app.memory.data();
-        let hash_of = |name: &str| data.accounts.values().find(|it| it.0.username.as_str() == name).unwrap().1.clone();
-        let new = hash_of("bob");
-        data.accounts.values_mut().find(|it| it.0.username.as_str() == "ann").unwrap().1 = new;
-        data.sessions.retain(|_, session| session.user_id.to_string() != ann.id);
+        app.memory.set_password_of("ann", "bob");
+        app.memory.data().sessions.retain(|_, session| session.user_id.to_string() != ann.id);
     };
     let (answer, ()) = tokio::join!(app.post("/login", json!({ "username": "ann", "password": PASSWORD })), change);
     assert_eq!(answer.code(), (401, "invalid_credentials"));

@@ -101,8 +101,7 @@ async fn log_ins_are_throttled_per_account_and_address_before_hashing() {
         app.call_from(peer, "POST", "/login", None, Some(json!({ "username": login, "password": "wrong password" })))
     };
     assert_eq!(attempt("192.0.2.1:1", "ann").await.status, 401);
-    // The address is the same account.
-    assert_eq!(attempt("192.0.2.1:2", "ann@example.com").await.status, 401);
+    assert_eq!(attempt("192.0.2.1:2", " Ann").await.status, 401);
     let refused = attempt("192.0.2.1:3", "ann").await;
     assert_eq!(refused.code(), (429, "rate_limited"));
     for header in ["retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"] {
@@ -112,6 +111,27 @@ async fn log_ins_are_throttled_per_account_and_address_before_hashing() {
     // Others at that address, and the same account from elsewhere, go on.
     assert_eq!(attempt("192.0.2.1:4", "bob").await.status, 401);
     assert_eq!(attempt("192.0.2.2:1", "ann").await.status, 401);
+}
+
+#[tokio::test]
+async fn throttling_does_not_tell_whether_a_name_and_an_address_are_one_account() {
+    let app = App::with(&json!({}), &json!({ "loginsPerMinute": 1 }));
+    app.register("ann").await;
+    let attempt = async |peer: String, login: &'static str| {
+        let body = json!({ "username": login, "password": "wrong password" });
+        let answer = app.call_from(&peer, "POST", "/login", None, Some(body)).await;
+        (answer.status, answer.anonymous())
+    };
+    // The name is used up, from everywhere.
+    for peer in 1..=5 {
+        assert_eq!(attempt(format!("192.0.2.{peer}:1"), "ann").await.0, 401);
+    }
+    assert_eq!(attempt("192.0.2.6:1".into(), "ann").await.0, 429);
+    for peer in ["192.0.2.1:1", "192.0.2.6:1", "192.0.2.7:1"] {
+        let its = attempt(peer.into(), "ann@example.com").await;
+        assert_eq!(its, attempt(peer.into(), "nobody@example.com").await, "{peer}");
+        assert_eq!(its.0, 401);
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -20,8 +20,8 @@ use sentinel_domain::{
     notification::Preferences,
     place::InboxPlace,
     ports::{
-        AccountStore, Appended, ChatStore, ChatSummary, Credentials, HistoryPage, HistoryQuery, Inbox, NewAccount,
-        ProfileChange, SessionStore, StoreError, TakenField,
+        AccountStore, Appended, Beginning, ChatStore, ChatSummary, ConfirmedRemoval, Credentials, HistoryPage,
+        HistoryQuery, Inbox, NewAccount, PasswordChange, ProfileChange, SessionStore, StoreError, TakenField,
     },
     push::Device,
     report::Report,
@@ -33,6 +33,8 @@ use sentinel_domain::{
 #[derive(Default)]
 pub struct Memory {
     pub down: AtomicBool,
+    /// Calls that were refused because of that.
+    pub refused: AtomicUsize,
     data: Mutex<Data>,
 }
 
@@ -65,8 +67,17 @@ impl Memory {
         self.data.lock().unwrap()
     }
 
+    /// Gives an account the password of another.
+    pub fn set_password_of(&self, name: &str, other: &str) {
+        let mut data = self.data();
+        let hash_of = |name: &str| data.accounts.values().find(|it| it.0.username.as_str() == name).unwrap().1.clone();
+        let new = hash_of(other);
+        data.accounts.values_mut().find(|it| it.0.username.as_str() == name).unwrap().1 = new;
+    }
+
     pub(super) fn up(&self) -> Result<MutexGuard<'_, Data>, StoreError> {
         if self.down.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::unavailable("driver text: connection to 10.0.0.7 refused"));
         }
         Ok(self.data())
@@ -98,7 +109,7 @@ impl Data {
 
 #[async_trait]
 impl AccountStore for Memory {
-    async fn create_account(&self, new: NewAccount) -> Result<Account, StoreError> {
+    async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
         let mut data = self.up()?;
         if data.credentials(|account| account.username == new.username).is_some() {
             return Err(StoreError::Taken(TakenField::Username));
@@ -116,6 +127,10 @@ impl AccountStore for Memory {
             created_at: new.created_at,
         };
         data.accounts.insert(account.id, (account.clone(), new.password_hash));
+        data.sessions.extend(beginning.session.map(|session| (session.id, session)));
+        if let Some(link) = beginning.link {
+            data.queue(link);
+        }
         Ok(account)
     }
 
@@ -165,16 +180,37 @@ impl AccountStore for Memory {
         Ok(account.clone())
     }
 
-    async fn set_password_hash(&self, id: UserId, hash: String) -> Result<(), StoreError> {
-        self.up()?.accounts.get_mut(&id).ok_or(StoreError::NotFound)?.1 = hash;
+    async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError> {
+        let mut data = self.up()?;
+        if let Some((_, hash)) = data.accounts.get_mut(&id).filter(|(_, hash)| *hash == old) {
+            *hash = new;
+        }
         Ok(())
     }
 
-    async fn delete_account(&self, id: UserId) -> Result<(), StoreError> {
+    async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError> {
         let mut data = self.up()?;
-        data.accounts.remove(&id).ok_or(StoreError::NotFound)?;
+        let asks = data.sessions.contains_key(&change.session);
+        let account = data.accounts.get_mut(&change.user).filter(|(_, hash)| *hash == change.confirmed && asks);
+        let Some((_, hash)) = account else { return Ok(None) };
+        *hash = change.password_hash;
+        let (user, keep) = (change.user, change.session);
+        let ended = data.sessions.extract_if(.., |id, session| session.user_id == user && *id != keep);
+        let ended = ended.map(|(id, _)| id).collect();
+        data.audit.push(change.entry);
+        Ok(Some(ended))
+    }
+
+    async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
+        let mut data = self.up()?;
+        let (_, hash) = data.accounts.get(&id).ok_or(StoreError::NotFound)?;
+        if confirmed.as_ref().is_some_and(|confirmed| confirmed.password_hash != *hash) {
+            return Ok(false);
+        }
+        data.accounts.remove(&id);
         data.sessions.retain(|_, session| session.user_id != id);
-        Ok(())
+        data.audit.extend(confirmed.map(|confirmed| confirmed.entry));
+        Ok(true)
     }
 
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError> {
@@ -250,12 +286,7 @@ impl SessionStore for Memory {
         }
     }
 
-    async fn end_other_sessions(&self, user: UserId, keep: SessionId) -> Result<(), StoreError> {
-        self.up()?.sessions.retain(|id, session| session.user_id != user || *id == keep);
-        Ok(())
-    }
-
-    async fn ended_since(&self, _: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    async fn ended_within(&self, _: i64) -> Result<Vec<SessionId>, StoreError> {
         Ok(Vec::new())
     }
 }
