@@ -124,6 +124,24 @@ async fn services_of_the_earlier_image_run_on_until_the_stores_have_the_new_sche
 }
 
 #[tokio::test]
+async fn other_pull_secrets_make_another_migration() {
+    let world = running(&managed()).await;
+    let first = world.server.names(JOBS, NS);
+    let mut spec = managed();
+    spec["image"] = json!({ "pullSecrets": [{ "name": "registry" }] });
+    world.apply("chat", &spec);
+    world.settle().await;
+    let second = world.server.names(JOBS, NS);
+    assert!(second.len() == 1 && second != first, "the template of a Job cannot change: {first:?} {second:?}");
+    let job = world.server.get(JOBS, NS, &second[0]).unwrap();
+    assert_eq!(job["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap();
+    assert_eq!(users["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+}
+
+#[tokio::test]
 async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_pause() {
     let world = World::with(&managed());
     world.settle().await;
