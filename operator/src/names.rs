@@ -127,7 +127,8 @@ impl Names {
         }
     }
 
-    /// Service, NetworkPolicy, PodDisruptionBudget and, but for profile Embedded, workload of a component.
+    /// Service, NetworkPolicy, PodDisruptionBudget and, but for profile Embedded, workload of a component; ConfigMap of a
+    /// store, and the one that Jobs read.
     pub fn component(&self, component: Component) -> String {
         self.with(component.as_str())
     }

@@ -8,7 +8,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use sentinel_domain::config::StoresConfig;
+use serde_json::Value;
 
 use super::{
     Error, Facts,
@@ -56,8 +56,9 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
     child.kind == super::Kind::Job && child.name.starts_with(&chat.names.check())
 }
 
-pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig, task: Task) -> Result<Job, Error> {
-    let (volumes, mounts) = distributed::mounted(chat, facts, &Store::ALL);
+/// `stores` is what the configuration says of them.
+pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
+    let (volumes, mounts) = distributed::mounted(chat, facts, &Store::ALL, chat.names.component(Component::Migration));
     let config = format!("{FOLDER}/{FILE}");
     let container = Container {
         name: Component::Migration.as_str().into(),
