@@ -26,7 +26,7 @@ use crate::{
         apply::{self, Failure},
         dereference, finalize, leave, observe, plan, probe, prune, repair,
         search_nodes::{self, Elasticsearch},
-        sequence,
+        sequence::{self, Sequence},
         status::{self, Carried, Verdict},
         validate,
     },
@@ -189,8 +189,15 @@ async fn carry_out(
         Err(error) => return refused("InvalidSpec", &describe(&error)).await,
     };
     let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
-    let (wanted, held) = sequence.part(children);
+    let (mut wanted, held) = sequence.part(children);
+    let settled = sequence.is_settled(valid, &wanted, &observed);
+    if !settled {
+        Sequence::keep_flows(&mut wanted, &observed);
+    }
     let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
+    if !settled {
+        Sequence::keep_stores(valid, &mut plan, &observed);
+    }
 
     let scales = scales(valid, &observed);
     let acts: Vec<providers::Act> = scales.iter().flat_map(|scale| scale.acts.clone()).collect();
@@ -234,7 +241,7 @@ fn told(scales: &[providers::Scale]) -> Vec<Failure> {
 }
 
 /// When to look again if nothing is seen to change. Stores of somebody else are not watched.
-fn look_again(valid: &validate::ValidChat, sequence: &sequence::Sequence) -> Duration {
+fn look_again(valid: &validate::ValidChat, sequence: &Sequence) -> Duration {
     if let Some(pause) = sequence.pause() {
         return pause;
     }

@@ -36,15 +36,16 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
     let mut children = Vec::new();
     for service in services::of(chat) {
         children.push(Child::new(Kind::Service, &address(chat, service.component))?);
-        if let Some(budget) = disruption_budget(chat, service.component, service.replicas(chat)) {
+        let replicas = service.replicas_with(chat, facts.replicas.get(&service.component).copied());
+        if let Some(budget) = disruption_budget(chat, service.component, replicas) {
             children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
         }
         let template = template(chat, *service, facts, config);
         if service.has_named_pods() {
             children.push(Child::new(Kind::Service, &pod_names(chat, service.component))?);
-            children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, *service, template))?);
+            children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, *service, replicas, template))?);
         } else {
-            children.push(Child::new(Kind::Deployment, &deployment(chat, *service, template))?);
+            children.push(Child::new(Kind::Deployment, &deployment(chat, *service, replicas, template))?);
         }
     }
     Ok(children)
@@ -54,11 +55,11 @@ fn selector(chat: &ValidChat, component: Component) -> LabelSelector {
     LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
 }
 
-fn deployment(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> Deployment {
+fn deployment(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> Deployment {
     Deployment {
         metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
         spec: DeploymentSpec {
-            replicas: Some(service.replicas(chat)),
+            replicas: Some(replicas),
             selector: selector(chat, service.component),
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
@@ -76,11 +77,11 @@ fn deployment(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> 
     }
 }
 
-fn stateful_set(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> StatefulSet {
+fn stateful_set(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> StatefulSet {
     StatefulSet {
         metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
         spec: StatefulSetSpec {
-            replicas: Some(service.replicas(chat)),
+            replicas: Some(replicas),
             service_name: Some(chat.names.pods(service.component)),
             // No pod needs another one to start.
             pod_management_policy: Some("Parallel".into()),

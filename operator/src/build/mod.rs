@@ -70,6 +70,8 @@ pub struct Facts {
     pub mail_digest: Option<String>,
     /// What is known of each store of profile Distributed.
     pub stores: BTreeMap<Store, StoreFacts>,
+    /// Pods that workloads of services are set to.
+    pub replicas: BTreeMap<Component, i32>,
 }
 
 /// What the cluster knows of one store.

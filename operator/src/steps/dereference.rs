@@ -14,6 +14,7 @@ use crate::{
     build::{
         self, Facts, KeyError, StoreFacts, digest,
         push::{SERVICE_ACCOUNT, VAPID},
+        services,
         stores::CA,
     },
     names::{Component, MANAGER},
@@ -172,6 +173,7 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     let mail_digest = mail_digest(chat, &secrets).await?;
     let keys_digest = secret_digest(&keys);
     let mut facts = Facts { key_secret, keys_digest, tls_digest, push_digest, mail_digest, ..Facts::default() };
+    facts.replicas = services::of(chat).iter().filter_map(|s| Some((s.component, s.live(chat, observed)?))).collect();
     for store in Store::ALL.into_iter().filter(|_| chat.is_distributed()) {
         let found = if chat.external(store).is_some() {
             external_store(chat, store, &secrets).await?
