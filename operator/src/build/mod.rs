@@ -87,6 +87,8 @@ pub struct StoreFacts {
     pub replicas: i32,
     /// Node of a managed store that is to leave.
     pub leaving: Option<String>,
+    /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
+    pub volume: Option<u32>,
 }
 
 /// An object that should exist.

@@ -277,7 +277,12 @@ async fn managed_store(
     new_secrets: &mut Vec<Secret>,
 ) -> Result<StoreFacts, Error> {
     let scale = providers::scale(chat, store, observed);
-    let mut facts = StoreFacts { replicas: scale.replicas, leaving: scale.leaving, ..StoreFacts::default() };
+    let mut facts = StoreFacts {
+        replicas: scale.replicas,
+        leaving: scale.leaving,
+        volume: providers::smallest_volume(chat, store, observed),
+        ..StoreFacts::default()
+    };
     if !providers::has_credentials(store) {
         return Ok(facts);
     }
