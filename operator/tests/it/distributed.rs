@@ -364,6 +364,11 @@ async fn a_secret_of_a_store_is_told_by_the_field_that_names_it() {
         workload["spec"]["template"]["metadata"]["annotations"]["chat.sentinel.dev/content"].clone()
     };
     let (search, users) = (content("search"), content("users"));
+    let jobs = world.server.names(JOBS, NS);
+    put("kafka-ca", json!({ "ca.crt": "eA==", "tls.crt": "eQ==", "tls.key": "eQ==" }));
+    put("kafka", json!({ "username": "eA==", "password": "eA==", "note": "eQ==" }));
+    world.settle().await;
+    assert_eq!((content("search"), world.server.names(JOBS, NS)), (search.clone(), jobs), "nobody reads these entries");
     put("kafka", json!({ "username": "eA==", "password": "eQ==" }));
     world.settle().await;
     assert_eq!(content("search"), search, "first it is seen whether they are right");
