@@ -100,8 +100,8 @@ pub(super) fn shortest(config: &PlatformConfig) -> Result<Value, Error> {
     members(&file, "", &mut paths);
     for path in paths {
         let mut shorter = file.clone();
-        let is_same = remove(&mut shorter, &path)
-            && PlatformConfig::deserialize(&shorter).is_ok_and(|read| read == *config);
+        let is_same =
+            remove(&mut shorter, &path) && PlatformConfig::deserialize(&shorter).is_ok_and(|read| read == *config);
         if is_same {
             file = shorter;
         }

@@ -102,7 +102,7 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     let overrides = service.overrides(chat);
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
     parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
-    let (mut volumes, mut mounts) = mounted(chat, facts, service.stores, chat.names.config());
+    let (mut volumes, mut mounts) = mounted(facts, service.stores, chat.names.config());
     if service.component == Component::Notification {
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         let (secrets, folders) = push::mounted(chat);
@@ -196,12 +196,7 @@ pub(super) fn secret_volume(name: &str, secret: &str, entry: Option<&str>) -> Vo
 }
 
 /// The ConfigMap `config`, `/tmp`, and credentials and authorities of `stores`.
-pub(super) fn mounted(
-    chat: &ValidChat,
-    facts: &Facts,
-    stores: &[Store],
-    config: String,
-) -> (Vec<Volume>, Vec<VolumeMount>) {
+pub(super) fn mounted(facts: &Facts, stores: &[Store], config: String) -> (Vec<Volume>, Vec<VolumeMount>) {
     let (tmp, tmp_mount) = pod::tmp();
     let mut volumes = vec![
         Volume {

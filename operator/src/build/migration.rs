@@ -58,7 +58,7 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
 
 /// `stores` is what the configuration says of them.
 pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
-    let (volumes, mounts) = distributed::mounted(chat, facts, &Store::ALL, chat.names.component(Component::Migration));
+    let (volumes, mounts) = distributed::mounted(facts, &Store::ALL, chat.names.component(Component::Migration));
     let config = format!("{FOLDER}/{FILE}");
     let container = Container {
         name: Component::Migration.as_str().into(),

@@ -149,12 +149,10 @@ pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
 /// becomes that where the storage class does not let them.
 pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
     let set = chat.names.workload(store.component());
-    let of_store = |claim: &&PersistentVolumeClaim| {
-        claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, &set))
-    };
-    let size = |claim: &PersistentVolumeClaim| {
-        memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0)
-    };
+    let of_store =
+        |claim: &&PersistentVolumeClaim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, &set));
+    let size =
+        |claim: &PersistentVolumeClaim| memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0);
     observed.claims.iter().filter(of_store).filter_map(size).min()
 }
 

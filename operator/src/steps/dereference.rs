@@ -172,7 +172,9 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     let push_digest = push(chat, &secrets).await?;
     let mail_digest = mail_digest(chat, &secrets).await?;
     let keys_digest = secret_digest(&keys, |entry| {
-        is_signing_key(entry) || entry.starts_with("kek-") || (entry == VAPID && chat.spec.push.web_push.key_secret.is_none())
+        is_signing_key(entry)
+            || entry.starts_with("kek-")
+            || (entry == VAPID && chat.spec.push.web_push.key_secret.is_none())
     });
     let mut facts = Facts { key_secret, keys_digest, tls_digest, push_digest, mail_digest, ..Facts::default() };
     facts.replicas = services::of(chat).iter().filter_map(|s| Some((s.component, s.live(chat, observed)?))).collect();
@@ -325,12 +327,7 @@ fn is_signing_key(entry: &str) -> bool {
 }
 
 fn is_ours(secret: &Secret) -> bool {
-    secret
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(MANAGED_BY))
-        .is_some_and(|manager| manager == MANAGER)
+    secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
 }
 
 fn require(secret: &Secret, field: &str, entry: &'static str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {

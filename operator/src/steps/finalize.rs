@@ -143,7 +143,13 @@ async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]
 }
 
 /// Deletes one object; with `made_for`, if the operator made it for the resource of these names.
-async fn delete<K>(client: &Client, namespace: &str, kind: &str, name: &str, made_for: Option<&Names>) -> Option<Failure>
+async fn delete<K>(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+    made_for: Option<&Names>,
+) -> Option<Failure>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
 {

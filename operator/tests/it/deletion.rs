@@ -53,7 +53,8 @@ async fn delete_removes_what_earlier_stores_and_keys_left_and_nothing_of_others(
     let world = distributed::running(&spec).await;
     let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
     world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
-    spec["dependencies"]["postgres"] = json!({ "external": { "endpoints": [listener.local_addr().unwrap().to_string()] } });
+    spec["dependencies"]["postgres"] =
+        json!({ "external": { "endpoints": [listener.local_addr().unwrap().to_string()] } });
     spec["encryption"] = json!({ "keySecret": { "name": "own" } });
     world.apply("chat", &spec);
     world.settle().await;

@@ -178,6 +178,9 @@ async fn other_pull_secrets_make_another_migration() {
     spec["image"] = json!({ "pullSecrets": [{ "name": "registry" }] });
     world.apply("chat", &spec);
     world.settle().await;
+    // Stores are pulled with them, too.
+    world.run_everything();
+    world.settle().await;
     let second = world.server.names(JOBS, NS);
     assert!(second.len() == 1 && second != first, "the template of a Job cannot change: {first:?} {second:?}");
     let job = world.server.get(JOBS, NS, &second[0]).unwrap();
@@ -232,7 +235,8 @@ async fn an_autoscaler_may_look_after_the_pods_of_a_service() {
         world.run_everything();
     };
     let replicas = |world: &World| {
-        let (search, message) = (world.server.get(DEPLOYMENTS, NS, "chat-search"), world.server.get(SETS, NS, "chat-message"));
+        let (search, message) =
+            (world.server.get(DEPLOYMENTS, NS, "chat-search"), world.server.get(SETS, NS, "chat-message"));
         (search.unwrap()["spec"]["replicas"].clone(), message.unwrap()["spec"]["replicas"].clone())
     };
     scale(&world, 4);
@@ -246,7 +250,10 @@ async fn an_autoscaler_may_look_after_the_pods_of_a_service() {
     scale(&world, 5);
     world.reconcile().await.unwrap();
     let writes = world.server.take_writes();
-    assert!(!writes.iter().any(|write| write.contains("/deployments") || write.contains("/statefulsets")), "{writes:?}");
+    assert!(
+        !writes.iter().any(|write| write.contains("/deployments") || write.contains("/statefulsets")),
+        "{writes:?}"
+    );
 
     let mut spec = managed();
     spec["drainSeconds"] = json!(20);

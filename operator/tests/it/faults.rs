@@ -55,7 +55,8 @@ async fn objects_of_others_are_not_taken_over() {
 #[tokio::test]
 async fn objects_of_another_chat_are_not_taken_over_and_those_of_its_predecessor_are() {
     let theirs = |name: &str| {
-        let owner = json!([{ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat", "name": name, "uid": "x" }]);
+        let owner =
+            json!([{ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat", "name": name, "uid": "x" }]);
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "replicas": 5 },
             "metadata": { "name": "chat-gateway", "ownerReferences": owner,
                 "labels": { "app.kubernetes.io/managed-by": "sentinel-operator", "app.kubernetes.io/instance": name } } })

@@ -74,7 +74,8 @@ fn in_production_no_two_copies_are_on_one_node_and_images_are_exact() {
     let chat = render::parse(&text).unwrap().remove(0);
     let objects = render::render(&chat, &Settings::default()).unwrap();
     for store in ["cassandra", "kafka", "elasticsearch"] {
-        let set = objects.iter().find(|o| o["kind"] == "StatefulSet" && o["metadata"]["name"] == format!("chat-{store}"));
+        let set =
+            objects.iter().find(|o| o["kind"] == "StatefulSet" && o["metadata"]["name"] == format!("chat-{store}"));
         let pod = &set.unwrap()["spec"]["template"]["spec"];
         let spread = &pod["topologySpreadConstraints"][0];
         assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
