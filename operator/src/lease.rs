@@ -11,6 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
+use tokio::time::error::Elapsed;
 
 use crate::{
     answer::{self, describe},
@@ -59,11 +60,13 @@ impl Candidate {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(RENEW).await;
-            let left = DEADLINE.saturating_sub(renewed.elapsed());
-            match tokio::time::timeout(left, self.try_hold()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+            let mut held = self.hold_until(renewed + DEADLINE).await;
+            if matches!(held, Ok(Ok(false))) {
                 // Somebody changed the Lease in between; the second look tells whether it was taken.
-                Ok(Ok(false)) if matches!(self.try_hold().await, Ok(true)) => renewed = Instant::now(),
+                held = self.hold_until(renewed + DEADLINE).await;
+            }
+            match held {
+                Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => {
                     tracing::error!(lease = self.name, "another replica leads");
                     return;
@@ -93,6 +96,11 @@ impl Candidate {
         if let Err(error) = result.await {
             tracing::warn!(lease = self.name, error = describe(&error), "cannot release the lease");
         }
+    }
+
+    /// The same, given up at a time.
+    async fn hold_until(&mut self, end: Instant) -> Result<Result<bool, kube::Error>, Elapsed> {
+        tokio::time::timeout(end.saturating_duration_since(Instant::now()), self.try_hold()).await
     }
 
     /// Takes or renews the Lease; false when somebody else holds it.

@@ -16,6 +16,8 @@ pub const CONTENT: &str = "chat.sentinel.dev/content";
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the part of the platform.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Label with who made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Selects everything the operator makes.
 pub const MANAGED: &str = "app.kubernetes.io/managed-by=sentinel-operator";
 
@@ -127,7 +129,8 @@ impl Names {
         }
     }
 
-    /// Service, NetworkPolicy, PodDisruptionBudget and, but for profile Embedded, workload of a component.
+    /// Service, NetworkPolicy, PodDisruptionBudget and, but for profile Embedded, workload of a component; ConfigMap of a
+    /// store, and the one that Jobs read.
     pub fn component(&self, component: Component) -> String {
         self.with(component.as_str())
     }
@@ -166,7 +169,7 @@ impl Names {
             ("app.kubernetes.io/name".into(), "sentinel".into()),
             (INSTANCE.into(), self.instance.clone()),
             ("app.kubernetes.io/part-of".into(), "sentinel".into()),
-            ("app.kubernetes.io/managed-by".into(), MANAGER.into()),
+            (MANAGED_BY.into(), MANAGER.into()),
         ])
     }
 

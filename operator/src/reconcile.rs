@@ -26,7 +26,7 @@ use crate::{
         apply::{self, Failure},
         dereference, finalize, leave, observe, plan, probe, prune, repair,
         search_nodes::{self, Elasticsearch},
-        sequence,
+        sequence::{self, Sequence},
         status::{self, Carried, Verdict},
         validate, volumes,
     },
@@ -43,6 +43,10 @@ const WAITING: Duration = Duration::from_secs(30);
 /// How often a resource is looked at while a node of a store leaves.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// How long one reconcile may take. The client waits for minutes for each answer, and while a reconcile waits, the
+/// resource is not looked at again.
+const LONGEST: Duration = Duration::from_mins(5);
+
 /// What every reconcile shares.
 pub struct Context {
     /// Connection to the API server.
@@ -57,6 +61,8 @@ pub struct Context {
     pub refusals: repair::Refusals,
     /// Where Elasticsearch is, if not where the resource has it. For tests.
     pub elasticsearch: Option<String>,
+    /// How long one reconcile may take.
+    pub longest: Duration,
 }
 
 impl Context {
@@ -70,6 +76,7 @@ impl Context {
             backoff: Backoff::default(),
             refusals: repair::Refusals::default(),
             elasticsearch: None,
+            longest: LONGEST,
         }
     }
 }
@@ -89,6 +96,12 @@ pub enum Error {
     /// The finalizer could not be set or removed.
     #[error("cannot change the finalizer")]
     Finalizer(#[source] kube::Error),
+    /// Nothing came of it in the time that it has.
+    #[error("the API server did not answer in time: given up after {seconds} seconds")]
+    TimedOut {
+        /// The time that it has.
+        seconds: u64,
+    },
     /// Something could not be changed.
     #[error("{message}")]
     Incomplete {
@@ -102,7 +115,10 @@ pub enum Error {
 /// Brings the cluster closer to what the resource says.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = std::time::Instant::now();
-    let result = run(&object, &context).await;
+    let result = match tokio::time::timeout(context.longest, Box::pin(run(&object, &context))).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::TimedOut { seconds: context.longest.as_secs() }),
+    };
     let outcome = if result.is_ok() { "ok" } else { "error" };
     metrics::counter!("sentinel_operator_reconciles_total", "result" => outcome).increment(1);
     metrics::histogram!("sentinel_operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
@@ -167,16 +183,21 @@ async fn carry_out(
 ) -> Result<Action, Error> {
     let client = &context.client;
     let namespace = valid.namespace.as_str();
-    let mut observed = observe::observe(client, namespace, &valid.names).await?;
+    let refused = async |reason: &str, message: &str| {
+        report(object, chat, context, Verdict::Refused { reason, message }).await?;
+        Ok(Action::requeue(jitter(WAITING)))
+    };
+    let mut observed = match observe::observe(client, namespace, &valid.names).await {
+        Ok(observed) => observed,
+        // What the status said before may be true no more.
+        Err(error) if error.is_forbidden() => return refused("Forbidden", &describe(&error)).await,
+        Err(error) => return Err(error.into()),
+    };
     (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
     if providers::asks_elasticsearch(valid, &observed) {
         observed.search_nodes = Some(search_nodes::ask(&elasticsearch).await);
     }
-    let refused = async |reason: &str, message: &str| {
-        report(object, chat, context, Verdict::Refused { reason, message }).await?;
-        Ok(Action::requeue(jitter(WAITING)))
-    };
     let found = match dereference::dereference(client, valid, &observed).await {
         Ok(found) => found,
         Err(error) => match error.reason() {
@@ -189,8 +210,15 @@ async fn carry_out(
         Err(error) => return refused("InvalidSpec", &describe(&error)).await,
     };
     let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
-    let (wanted, held) = sequence.part(children);
+    let (mut wanted, held) = sequence.part(children);
+    let settled = sequence.is_settled(valid, &wanted, &observed);
+    if !settled {
+        Sequence::keep_flows(&mut wanted, &observed);
+    }
     let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
+    if !settled {
+        Sequence::keep_stores(valid, &mut plan, &observed);
+    }
 
     let scales = scales(valid, &observed);
     let acts: Vec<providers::Act> = scales.iter().flat_map(|scale| scale.acts.clone()).collect();
@@ -234,7 +262,7 @@ fn told(scales: &[providers::Scale]) -> Vec<Failure> {
 }
 
 /// When to look again if nothing is seen to change. Stores of somebody else are not watched.
-fn look_again(valid: &validate::ValidChat, sequence: &sequence::Sequence) -> Duration {
+fn look_again(valid: &validate::ValidChat, sequence: &Sequence) -> Duration {
     if let Some(pause) = sequence.pause() {
         return pause;
     }

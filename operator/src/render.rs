@@ -71,6 +71,7 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
         push_digest: names_push_secrets(chat).then(|| "known in the cluster only".into()),
         mail_digest: chat.spec.mail.as_ref().map(|_| "known in the cluster only".into()),
         stores: Store::ALL.into_iter().map(|store| (store, unknown_store_facts(chat, store))).collect(),
+        ..Facts::default()
     }
 }
 
@@ -90,6 +91,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         digest: "known in the cluster only".into(),
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
         leaving: None,
+        volume: None,
     }
 }
 

@@ -142,6 +142,10 @@ pub struct External {
     /// Encryption of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<StoreTls>,
+    /// Ports that NetworkPolicies open beyond those of the endpoints: where nodes are that the endpoints tell of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 65535)))]
+    pub extra_ports: Vec<i32>,
 }
 
 /// Encryption of the connection to a store.
@@ -208,6 +212,14 @@ pub struct ExternalRedis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub primary: Option<String>,
+    /// Port of the servers that sentinels tell of; NetworkPolicies open it with mode Sentinel.
+    #[serde(default = "redis_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub server_port: i32,
+}
+
+fn redis_port() -> i32 {
+    6379
 }
 
 /// What kind of Redis the endpoints are.

@@ -77,7 +77,7 @@ pub struct SentinelChatSpec {
     /// What happens to volumes and generated keys when this resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Pinned: images and templates change only when this resource does. Automatic: they follow the operator.
+    /// Pinned: images change only when this resource does. Automatic: they follow the operator.
     #[serde(default)]
     pub upgrades: Upgrades,
     /// Image of the platform; what is left out comes from the operator's settings.

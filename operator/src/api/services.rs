@@ -42,7 +42,7 @@ pub struct Services {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceOverrides {
-    /// Pods.
+    /// Pods. In profile Distributed, a workload keeps those that it has when this is left out, for an autoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub replicas: Option<i32>,

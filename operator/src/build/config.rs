@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use sentinel_domain::config::{
     Access, AuthConfig, LimitsConfig, PlatformConfig, RetentionConfig, SearchConfig, SearchMode,
 };
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Error, Facts, mail, metadata, push, stores};
 use crate::{api, names::Component, steps::validate::ValidChat};
@@ -28,15 +30,20 @@ const DAY_SECONDS: u32 = 24 * 3600;
 /// Folder of the web client in the image.
 pub(super) const WEB: &str = "/usr/share/sentinel/web";
 
-pub(super) fn config_map(chat: &ValidChat, config: &PlatformConfig) -> Result<ConfigMap, Error> {
-    let json = serde_json::to_string_pretty(config)?;
-    // All services of profile Distributed share it.
+/// What the platform reads. All services of profile Distributed share it.
+pub(super) fn config_map(chat: &ValidChat, file: &Value) -> Result<ConfigMap, Error> {
     let component = (!chat.is_distributed()).then_some(Component::Sentinel);
-    Ok(ConfigMap {
-        metadata: metadata(chat, chat.names.config(), component),
-        data: Some(BTreeMap::from([(FILE.into(), json)])),
-        ..ConfigMap::default()
-    })
+    with_file(metadata(chat, chat.names.config(), component), file)
+}
+
+/// The same for the Jobs: they have to read the newest one while services keep theirs.
+pub(super) fn job_config_map(chat: &ValidChat, file: &Value) -> Result<ConfigMap, Error> {
+    with_file(metadata(chat, chat.names.component(Component::Migration), Some(Component::Migration)), file)
+}
+
+fn with_file(metadata: ObjectMeta, file: &Value) -> Result<ConfigMap, Error> {
+    let json = serde_json::to_string_pretty(file)?;
+    Ok(ConfigMap { metadata, data: Some(BTreeMap::from([(FILE.into(), json)])), ..ConfigMap::default() })
 }
 
 pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<PlatformConfig, Error> {
@@ -84,6 +91,39 @@ pub(super) fn platform_config(chat: &ValidChat, facts: &Facts) -> Result<Platfor
     })
 }
 
+/// The configuration without what says nothing: a file that lacks it is read as the same. An older image refuses names
+/// that it does not know, so a setting that is new with this operator must not be in the file of a platform that has not
+/// asked for it and keeps its image.
+pub(super) fn shortest(config: &PlatformConfig) -> Result<Value, Error> {
+    let mut file = serde_json::to_value(config)?;
+    let mut paths = Vec::new();
+    members(&file, "", &mut paths);
+    for path in paths {
+        let mut shorter = file.clone();
+        let is_same =
+            remove(&mut shorter, &path) && PlatformConfig::deserialize(&shorter).is_ok_and(|read| read == *config);
+        if is_same {
+            file = shorter;
+        }
+    }
+    Ok(file)
+}
+
+/// Paths of all members of objects, those of an object before those of what is in it.
+fn members(value: &Value, path: &str, paths: &mut Vec<String>) {
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        paths.push(path.clone());
+        members(member, &path, paths);
+    }
+}
+
+/// Removes the member at `path`; false when it is gone with the object that it was in.
+fn remove(file: &mut Value, path: &str) -> bool {
+    let Some((parent, name)) = path.rsplit_once('/') else { return false };
+    file.pointer_mut(parent).and_then(Value::as_object_mut).is_some_and(|object| object.remove(name).is_some())
+}
+
 /// How replicas of the message service find each other: by the names that the headless Service gives them.
 fn message_peers(chat: &ValidChat) -> String {
     let (set, pods) = (chat.names.workload(Component::Message), chat.names.pods(Component::Message));
@@ -118,6 +158,26 @@ fn access(access: api::Access) -> Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_asked_for_is_not_in_the_file() {
+        let mut config: PlatformConfig = serde_json::from_str(
+            r#"{"listen":"0.0.0.0:8080","adminListen":"0.0.0.0:9090","dataDir":"/d","keysDir":"/k"}"#,
+        )
+        .unwrap();
+        let names = |file: &Value| {
+            let mut names: Vec<String> = file.as_object().unwrap().keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&shortest(&config).unwrap()), ["adminListen", "dataDir", "keysDir", "listen"]);
+        config.limits.messages_per_second += 1;
+        config.auth.cors_origins = vec!["https://chat.example.com".into()];
+        let file = shortest(&config).unwrap();
+        assert_eq!(file["limits"], serde_json::json!({ "messagesPerSecond": config.limits.messages_per_second }));
+        assert_eq!(names(&file["auth"]), ["corsOrigins"]);
+        assert_eq!(PlatformConfig::deserialize(&file).unwrap(), config, "nothing of it is lost");
+    }
 
     #[test]
     fn days_become_seconds_and_none_stays_none() {

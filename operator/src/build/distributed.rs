@@ -36,15 +36,16 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
     let mut children = Vec::new();
     for service in services::of(chat) {
         children.push(Child::new(Kind::Service, &address(chat, service.component))?);
-        if let Some(budget) = disruption_budget(chat, service.component, service.replicas(chat)) {
+        let replicas = service.replicas_with(chat, facts.replicas.get(&service.component).copied());
+        if let Some(budget) = disruption_budget(chat, service.component, replicas) {
             children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
         }
         let template = template(chat, *service, facts, config);
         if service.has_named_pods() {
             children.push(Child::new(Kind::Service, &pod_names(chat, service.component))?);
-            children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, *service, template))?);
+            children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, *service, replicas, template))?);
         } else {
-            children.push(Child::new(Kind::Deployment, &deployment(chat, *service, template))?);
+            children.push(Child::new(Kind::Deployment, &deployment(chat, *service, replicas, template))?);
         }
     }
     Ok(children)
@@ -54,11 +55,11 @@ fn selector(chat: &ValidChat, component: Component) -> LabelSelector {
     LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
 }
 
-fn deployment(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> Deployment {
+fn deployment(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> Deployment {
     Deployment {
         metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
         spec: DeploymentSpec {
-            replicas: Some(service.replicas(chat)),
+            replicas: Some(replicas),
             selector: selector(chat, service.component),
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
@@ -76,11 +77,11 @@ fn deployment(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> 
     }
 }
 
-fn stateful_set(chat: &ValidChat, service: Service, template: PodTemplateSpec) -> StatefulSet {
+fn stateful_set(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> StatefulSet {
     StatefulSet {
         metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
         spec: StatefulSetSpec {
-            replicas: Some(service.replicas(chat)),
+            replicas: Some(replicas),
             service_name: Some(chat.names.pods(service.component)),
             // No pod needs another one to start.
             pod_management_policy: Some("Parallel".into()),
@@ -101,7 +102,7 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     let overrides = service.overrides(chat);
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
     parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
-    let (mut volumes, mut mounts) = mounted(chat, facts, service.stores);
+    let (mut volumes, mut mounts) = mounted(facts, service.stores, chat.names.config());
     if service.component == Component::Notification {
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         let (secrets, folders) = push::mounted(chat);
@@ -194,13 +195,13 @@ pub(super) fn secret_volume(name: &str, secret: &str, entry: Option<&str>) -> Vo
     }
 }
 
-/// The configuration, `/tmp`, and credentials and authorities of `stores`.
-pub(super) fn mounted(chat: &ValidChat, facts: &Facts, stores: &[Store]) -> (Vec<Volume>, Vec<VolumeMount>) {
+/// The ConfigMap `config`, `/tmp`, and credentials and authorities of `stores`.
+pub(super) fn mounted(facts: &Facts, stores: &[Store], config: String) -> (Vec<Volume>, Vec<VolumeMount>) {
     let (tmp, tmp_mount) = pod::tmp();
     let mut volumes = vec![
         Volume {
             name: "config".into(),
-            config_map: Some(ConfigMapVolumeSource { name: chat.names.config(), ..ConfigMapVolumeSource::default() }),
+            config_map: Some(ConfigMapVolumeSource { name: config, ..ConfigMapVolumeSource::default() }),
             ..Volume::default()
         },
         tmp,

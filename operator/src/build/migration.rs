@@ -8,7 +8,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use sentinel_domain::config::StoresConfig;
+use serde_json::Value;
 
 use super::{
     Error, Facts,
@@ -16,7 +16,11 @@ use super::{
     digest, distributed, metadata, pod,
     sentinel::USER,
 };
-use crate::{api::Store, names::Component, steps::validate::ValidChat};
+use crate::{
+    api::Store,
+    names::{CONTENT, Component},
+    steps::validate::ValidChat,
+};
 
 /// Where Kubernetes reads the last words of a container.
 const LAST_WORDS: &str = "/dev/termination-log";
@@ -52,8 +56,9 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
     child.kind == super::Kind::Job && child.name.starts_with(&chat.names.check())
 }
 
-pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig, task: Task) -> Result<Job, Error> {
-    let (volumes, mounts) = distributed::mounted(chat, facts, &Store::ALL);
+/// `stores` is what the configuration says of them.
+pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
+    let (volumes, mounts) = distributed::mounted(facts, &Store::ALL, chat.names.component(Component::Migration));
     let config = format!("{FOLDER}/{FILE}");
     let container = Container {
         name: Component::Migration.as_str().into(),
@@ -74,10 +79,14 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig, task: 
         volumes: Some(volumes),
         ..PodSpec::default()
     };
-    let (stores, template) = (serde_json::to_vec(stores)?, serde_json::to_vec(&spec)?);
-    let mut parts: Vec<&[u8]> = vec![&stores, &template];
+    // The template of a Job cannot change, so that all of it has to be in the name.
+    let mut template = pod::template(chat, Component::Migration, String::new(), None, spec);
+    let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
+    let mut parts: Vec<&[u8]> = vec![&stores, &finished];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
     let hash = digest(&parts);
+    let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+    annotations.insert(CONTENT.into(), hash.clone());
     let short = &hash[..8];
     Ok(Job {
         metadata: ObjectMeta {
@@ -91,7 +100,7 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &StoresConfig, task: 
             // One try a Job: the operator tries again, with growing pauses, and tells why.
             backoff_limit: Some(0),
             active_deadline_seconds: Some(task.deadline()),
-            template: pod::template(chat, Component::Migration, hash.clone(), None, spec),
+            template,
             ..JobSpec::default()
         }),
         status: None,

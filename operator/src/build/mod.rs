@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::ApiResource;
-use sentinel_domain::config::StoresConfig;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -72,6 +71,8 @@ pub struct Facts {
     pub mail_digest: Option<String>,
     /// What is known of each store of profile Distributed.
     pub stores: BTreeMap<Store, StoreFacts>,
+    /// Pods that workloads of services are set to.
+    pub replicas: BTreeMap<Component, i32>,
 }
 
 /// What the cluster knows of one store.
@@ -87,6 +88,8 @@ pub struct StoreFacts {
     pub replicas: i32,
     /// Node of a managed store that is to leave.
     pub leaving: Option<String>,
+    /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
+    pub volume: Option<u32>,
 }
 
 /// An object that should exist.
@@ -125,7 +128,8 @@ impl Child {
 /// All objects of `chat`, in the order in which they are applied.
 pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     let platform = config::platform_config(chat, facts)?;
-    let config = config::config_map(chat, &platform)?;
+    let file = config::shortest(&platform)?;
+    let config = config::config_map(chat, &file)?;
     let gateway_config = nginx::config_map(chat);
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &identity::service_account(chat))?,
@@ -134,8 +138,9 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     ];
     let data = serde_json::to_vec(&config.data)?;
     let mut workloads = Vec::new();
-    if let Some(stores) = &platform.stores {
-        let (parts, sets) = distributed_children(chat, facts, stores, &data)?;
+    if platform.stores.is_some() {
+        children.push(Child::new(Kind::ConfigMap, &config::job_config_map(chat, &file)?)?);
+        let (parts, sets) = distributed_children(chat, facts, &file["stores"], &data)?;
         children.extend(parts);
         workloads.extend(sets);
     } else {
@@ -174,7 +179,7 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
 fn distributed_children(
     chat: &ValidChat,
     facts: &Facts,
-    stores: &StoresConfig,
+    stores: &Value,
     config: &[u8],
 ) -> Result<(Vec<Child>, Vec<Child>), Error> {
     let mut children = Vec::new();

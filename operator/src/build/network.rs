@@ -20,7 +20,7 @@ use super::{
     metadata, nginx, push, services,
 };
 use crate::{
-    api::{External, Store},
+    api::{External, RedisMode, Store},
     endpoint::Endpoint,
     names::{Component, MANAGER},
     providers,
@@ -130,12 +130,22 @@ fn store_flows(chat: &ValidChat, from: Peer, store: Store) -> Vec<Flow> {
         let port = i32::from(providers::client_port(store));
         return vec![Flow { from, to: Peer::Part(store.component()), port }];
     };
-    external_ports(external).into_iter().map(|port| Flow { from, to: Peer::Anyone, port }).collect()
+    let mut ports = external_ports(external);
+    ports.extend(told_port(chat, store));
+    ports.into_iter().map(|port| Flow { from, to: Peer::Anyone, port }).collect()
 }
 
-/// Ports of an external store. Nodes that it tells of later are taken to listen at the same ones.
+/// Ports of an external store. Nodes that it tells of later are taken to listen at the same ones, or at those that the
+/// resource names for them.
 fn external_ports(external: &External) -> BTreeSet<i32> {
-    external.endpoints.iter().filter_map(|text| Endpoint::parse(text)).map(|e| i32::from(e.port)).collect()
+    let endpoints = external.endpoints.iter().filter_map(|text| Endpoint::parse(text)).map(|e| i32::from(e.port));
+    endpoints.chain(external.extra_ports.iter().copied()).collect()
+}
+
+/// Port of servers that are never at the endpoints' one: those of Redis whose sentinels are the endpoints.
+fn told_port(chat: &ValidChat, store: Store) -> Option<i32> {
+    let redis = chat.spec.dependencies.as_deref().filter(|_| store == Store::Redis)?.redis.external.as_ref()?;
+    (redis.mode == RedisMode::Sentinel).then_some(redis.server_port)
 }
 
 fn embedded_flows(chat: &ValidChat) -> Vec<Flow> {

@@ -1,10 +1,13 @@
 //! The services of profile Distributed: one table, from which workloads, credentials, routes and NetworkPolicies are
 //! derived. A service is switched off by removing its row; its paths then lead to `users`.
 
+use serde_json::Value;
+
+use super::Kind;
 use crate::{
     api::{ServiceOverrides, Store},
     names::Component,
-    steps::validate::ValidChat,
+    steps::{observe::Observed, validate::ValidChat},
 };
 
 /// What the gateway sends to a service.
@@ -128,9 +131,26 @@ impl Service {
         }
     }
 
-    /// Pods that it is to have.
-    pub fn replicas(self, chat: &ValidChat) -> i32 {
-        self.overrides(chat).and_then(|overrides| overrides.replicas).unwrap_or(self.replicas)
+    /// Pods that it is to have: what the resource says; else those that it has, which an autoscaler may look after.
+    pub fn replicas(self, chat: &ValidChat, observed: &Observed) -> i32 {
+        self.replicas_with(chat, self.live(chat, observed))
+    }
+
+    /// The same of what is known of its workload.
+    pub(super) fn replicas_with(self, chat: &ValidChat, live: Option<i32>) -> i32 {
+        self.overrides(chat).and_then(|overrides| overrides.replicas).or(live).unwrap_or(self.replicas)
+    }
+
+    /// Pods that its workload is set to. None of them would be an outage that nobody wrote into the resource.
+    pub fn live(self, chat: &ValidChat, observed: &Observed) -> Option<i32> {
+        let workload = observed.get(self.kind(), &chat.names.workload(self.component))?;
+        let replicas = workload.pointer("/spec/replicas").and_then(Value::as_i64)?;
+        i32::try_from(replicas).ok().filter(|replicas| *replicas > 0)
+    }
+
+    /// The kind of its workload.
+    pub fn kind(self) -> Kind {
+        if self.has_named_pods() { Kind::StatefulSet } else { Kind::Deployment }
     }
 
     /// Whether its pods have names of their own: clients go on with the pod that they began with.

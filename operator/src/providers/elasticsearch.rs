@@ -19,7 +19,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
     let memory = super::memory::of_node(managed.resources.as_ref(), MEMORY);
     let heap = super::memory::heap(memory);
     let pods = node::domain(chat, Store::Elasticsearch);
-    let volume = super::memory::mib(&managed.storage.size).unwrap_or(8 << 10);
+    let volume = super::volume(managed, facts);
     let node = Node {
         user: 1000,
         start: node::fill(include_str!("elasticsearch/start.sh"), &[("PODS", &pods)]),

@@ -34,7 +34,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         start: node::fill(include_str!("kafka/start.sh"), &[("PODS", &pods)]),
         command: Vec::new(),
         files: vec![
-            ("server.properties", server_properties(super::memory::mib(&managed.storage.size).unwrap_or(8 << 10))),
+            ("server.properties", server_properties(super::volume(managed, facts))),
             ("log4j2.properties", include_str!("kafka/log4j2.properties").into()),
         ],
         env: vec![

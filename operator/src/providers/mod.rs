@@ -22,11 +22,11 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::{
-    api::{DependencyStatus, Store},
+    api::{DependencyStatus, Managed, Store},
     build::{self, Child, Flow, KeyError, Peer, StoreFacts},
-    steps::{observe::Observed, status::workload::Workload, validate::ValidChat},
+    steps::{observe::Observed, plan::is_claim_of, status::workload::Workload, validate::ValidChat},
 };
-use k8s_openapi::ByteString;
+use k8s_openapi::{ByteString, api::core::v1::PersistentVolumeClaim};
 use sentinel_domain::config::Connection;
 
 /// Folder in pods of services below which credentials of stores are mounted: one folder a store.
@@ -143,6 +143,23 @@ pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
     }
     let peers = ports.iter().map(|port| Flow { from: me, to: me, port: i32::from(*port) });
     peers.chain(operator).chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
+}
+
+/// MiB of the smallest volume of a managed store's nodes. It is not what the resource asks for while claims grow, and never
+/// becomes that where the storage class does not let them.
+pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
+    let set = chat.names.workload(store.component());
+    let of_store =
+        |claim: &&PersistentVolumeClaim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, &set));
+    let size =
+        |claim: &PersistentVolumeClaim| memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0);
+    observed.claims.iter().filter(of_store).filter_map(size).min()
+}
+
+/// MiB that each node of a managed store can count on.
+fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
+    let asked = memory::mib(&managed.storage.size).unwrap_or(8 << 10);
+    facts.volume.map_or(asked, |smallest| smallest.min(asked))
 }
 
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.

@@ -1,6 +1,6 @@
 //! Server-side apply of what the plan found, in order, without letting one failure stop the rest.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -12,9 +12,11 @@ use super::{observe::Observed, plan::Plan};
 use crate::{
     answer,
     build::{Child, Stage},
-    names::MANAGER,
+    names::{INSTANCE, MANAGER},
 };
 
+/// Kind of the resource.
+const CHAT: &str = "SentinelChat";
 /// How often a conflict is tried again at once before the resource has to wait for its turn.
 const CONFLICT_RETRIES: usize = 3;
 
@@ -55,7 +57,7 @@ impl Failure {
             stage: child.kind.stage(),
             reason: "NotOurs",
             message: format!(
-                "{kind} {name} exists but the operator did not make it: delete it, or give the SentinelChat another name"
+                "{kind} {name} exists but the operator did not make it for this SentinelChat: delete it, or give the SentinelChat another name"
             ),
             transient: true,
         }
@@ -106,10 +108,22 @@ async fn is_foreign(client: &Client, namespace: &str, child: &Child) -> Result<b
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.api_resource());
     Ok(api.get_opt(&child.name).await?.is_some_and(|live| {
         let meta = &live.metadata;
-        let is_owned = meta.owner_references.iter().flatten().any(|owner| owner.kind == "SentinelChat");
+        let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
+        if chats.peek().is_some() {
+            // A chat of before had the same name. Of another one, the names of objects can be the same all the same: what
+            // is called after the part `message` of one may be what is called after one that is named so.
+            return !chats.any(|owner| is_own(child, owner));
+        }
         let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
-        !is_owned && !is_written
+        let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
+        !is_written || instance.is_some_and(|instance| child.value["metadata"]["labels"][INSTANCE] != *instance)
     }))
+}
+
+/// Whether `owner` is the chat that `child` is made for, or one of the same name.
+fn is_own(child: &Child, owner: &OwnerReference) -> bool {
+    let owners = child.value["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().any(|own| own["uid"] == owner.uid || own["name"] == owner.name)
 }
 
 async fn apply_one(client: &Client, namespace: &str, child: &Child) -> Result<Value, kube::Error> {

@@ -14,9 +14,10 @@ use crate::{
     build::{
         self, Facts, KeyError, StoreFacts, digest,
         push::{SERVICE_ACCOUNT, VAPID},
+        services,
         stores::CA,
     },
-    names::{Component, MANAGER},
+    names::{Component, MANAGED_BY, MANAGER},
     providers,
 };
 
@@ -164,14 +165,19 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
             let secret = secrets.named("gateway.tls.secret", &tls.secret.name).await?;
             require(&secret, "gateway.tls.secret", "tls.crt", |entry| entry == "tls.crt")?;
             require(&secret, "gateway.tls.secret", "tls.key", |entry| entry == "tls.key")?;
-            Some(secret_digest(&secret))
+            Some(secret_digest(&secret, |entry| matches!(entry, "tls.crt" | "tls.key")))
         }
         _ => None,
     };
     let push_digest = push(chat, &secrets).await?;
     let mail_digest = mail_digest(chat, &secrets).await?;
-    let keys_digest = secret_digest(&keys);
+    let keys_digest = secret_digest(&keys, |entry| {
+        is_signing_key(entry)
+            || entry.starts_with("kek-")
+            || (entry == VAPID && chat.spec.push.web_push.key_secret.is_none())
+    });
     let mut facts = Facts { key_secret, keys_digest, tls_digest, push_digest, mail_digest, ..Facts::default() };
+    facts.replicas = services::of(chat).iter().filter_map(|s| Some((s.component, s.live(chat, observed)?))).collect();
     for store in Store::ALL.into_iter().filter(|_| chat.is_distributed()) {
         let found = if chat.external(store).is_some() {
             external_store(chat, store, &secrets).await?
@@ -216,7 +222,7 @@ async fn push(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<String>,
     for (field, named, entry, content) in fcm.into_iter().chain(web) {
         let secret = secrets.named(field, &named.name).await?;
         require_content(&secret, field, entry, content)?;
-        digests.push(secret_digest(&secret));
+        digests.push(secret_digest(&secret, |found| found == entry));
     }
     let parts: Vec<&[u8]> = digests.iter().map(String::as_bytes).collect();
     Ok((!parts.is_empty()).then(|| digest(&parts)))
@@ -231,12 +237,12 @@ async fn mail_digest(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<S
         for entry in ["username", "password"] {
             require_content(&secret, "mail.secret", entry, Content::Line)?;
         }
-        digests.push(secret_digest(&secret));
+        digests.push(secret_digest(&secret, is_credential));
     }
     if let Some(named) = &mail.ca_secret {
         let secret = secrets.named("mail.caSecret", &named.name).await?;
         require_content(&secret, "mail.caSecret", CA, Content::Authorities)?;
-        digests.push(secret_digest(&secret));
+        digests.push(secret_digest(&secret, |entry| entry == CA));
     }
     Ok(Some(digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>())))
 }
@@ -252,14 +258,14 @@ async fn external_store(chat: &ValidChat, store: Store, secrets: &Secrets<'_>) -
         for entry in ["username", "password"] {
             require(&secret, &field, entry, |found| found == entry)?;
         }
-        digests.push(secret_digest(&secret));
+        digests.push(secret_digest(&secret, is_credential));
         facts.secret = Some(named.name.clone());
     }
     if let Some(named) = external.tls.as_ref().filter(|tls| tls.enabled).and_then(|tls| tls.ca_secret.as_ref()) {
         let field = format!("dependencies.{}.external.tls.caSecret", store.as_str());
         let secret = secrets.named(&field, &named.name).await?;
         require(&secret, &field, CA, |entry| entry == CA)?;
-        digests.push(secret_digest(&secret));
+        digests.push(secret_digest(&secret, |entry| entry == CA));
         facts.ca_secret = Some(named.name.clone());
     }
     facts.digest = digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
@@ -275,7 +281,12 @@ async fn managed_store(
     new_secrets: &mut Vec<Secret>,
 ) -> Result<StoreFacts, Error> {
     let scale = providers::scale(chat, store, observed);
-    let mut facts = StoreFacts { replicas: scale.replicas, leaving: scale.leaving, ..StoreFacts::default() };
+    let mut facts = StoreFacts {
+        replicas: scale.replicas,
+        leaving: scale.leaving,
+        volume: providers::smallest_volume(chat, store, observed),
+        ..StoreFacts::default()
+    };
     if !providers::has_credentials(store) {
         return Ok(facts);
     }
@@ -298,7 +309,7 @@ async fn managed_store(
             fresh
         }
     };
-    facts.digest = digest(&[secret_digest(&secret).as_bytes()]);
+    facts.digest = digest(&[secret_digest(&secret, |_| true).as_bytes()]);
     facts.secret = Some(name);
     Ok(facts)
 }
@@ -316,12 +327,7 @@ fn is_signing_key(entry: &str) -> bool {
 }
 
 fn is_ours(secret: &Secret) -> bool {
-    secret
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get("app.kubernetes.io/managed-by"))
-        .is_some_and(|manager| manager == MANAGER)
+    secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
 }
 
 fn require(secret: &Secret, field: &str, entry: &'static str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
@@ -346,8 +352,16 @@ fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(name).map(|value| value.0.as_slice())
 }
 
-fn secret_digest(secret: &Secret) -> String {
+/// An entry of the credentials that a user names.
+fn is_credential(entry: &str) -> bool {
+    matches!(entry, "username" | "password")
+}
+
+/// Hash of the entries that are read. Others may be renewed as often as whoever keeps the Secret likes, as the certificate
+/// beside the authorities is.
+fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
     let data = secret.data.clone().unwrap_or_default();
-    let parts: Vec<&[u8]> = data.iter().flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
+    let read = data.iter().filter(|(name, _)| is_read(name));
+    let parts: Vec<&[u8]> = read.flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
     digest(&parts)
 }

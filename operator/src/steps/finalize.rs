@@ -20,7 +20,7 @@ use crate::{
     answer,
     api::{DeletionPolicy, SentinelChat, Store},
     build::Stage,
-    names::{Component, FINALIZER, INSTANCE, MANAGED, Names},
+    names::{Component, FINALIZER, INSTANCE, MANAGED_BY, MANAGER, Names},
 };
 
 /// How long deletion is tried before the resource is let go all the same.
@@ -107,21 +107,16 @@ async fn is_namespace_terminating(client: &Client, name: &str) -> bool {
 async fn delete_data(client: &Client, chat: &SentinelChat) -> Vec<Failure> {
     let names = Names::new(chat.metadata.name.clone().unwrap_or_default());
     let namespace = namespace(chat);
-    let managed: Vec<Store> = chat
-        .spec
-        .dependencies
-        .as_ref()
-        .map(|dependencies| Store::ALL.into_iter().filter(|store| dependencies.managed(*store).is_some()).collect())
-        .unwrap_or_default();
+    // Also of stores that somebody else runs by now, and keys that others have replaced.
     let sets: Vec<String> = [Component::Sentinel]
         .into_iter()
-        .chain(managed.iter().map(|store| store.component()))
+        .chain(Store::ALL.map(Store::component))
         .map(|component| names.workload(component))
         .collect();
     let mut failures = Vec::new();
     // The workloads first: they would make their claims anew.
     for set in &sets {
-        failures.extend(delete::<StatefulSet>(client, namespace, "StatefulSet", set, Some(MANAGED)).await);
+        failures.extend(delete::<StatefulSet>(client, namespace, "StatefulSet", set, Some(&names)).await);
     }
     match claims(client, namespace, &names, &sets).await {
         Ok(claims) => {
@@ -133,12 +128,8 @@ async fn delete_data(client: &Client, chat: &SentinelChat) -> Vec<Failure> {
         }
         Err(error) => failures.push(Failure::new(Stage::Extra, "list", "PersistentVolumeClaim", "", &error)),
     }
-    for store in managed {
-        let name = names.credentials(store);
-        failures.extend(delete::<Secret>(client, namespace, "Secret", &name, Some(MANAGED)).await);
-    }
-    if chat.spec.encryption.key_secret.is_none() {
-        failures.extend(delete::<Secret>(client, namespace, "Secret", &names.keys(), Some(MANAGED)).await);
+    for secret in Store::ALL.map(|store| names.credentials(store)).into_iter().chain([names.keys()]) {
+        failures.extend(delete::<Secret>(client, namespace, "Secret", &secret, Some(&names)).await);
     }
     failures
 }
@@ -151,8 +142,14 @@ async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]
     Ok(found.filter(|claim| sets.iter().any(|set| is_claim_of(claim, set))).collect())
 }
 
-/// Deletes one object; with `only`, if it has that label.
-async fn delete<K>(client: &Client, namespace: &str, kind: &str, name: &str, only: Option<&str>) -> Option<Failure>
+/// Deletes one object; with `made_for`, if the operator made it for the resource of these names.
+async fn delete<K>(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+    made_for: Option<&Names>,
+) -> Option<Failure>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
 {
@@ -160,11 +157,10 @@ where
     let result = async {
         let Some(object) = api.get_opt(name).await? else { return Ok(()) };
         let meta = object.meta();
-        let is_ours = only.is_none_or(|label| {
-            label.split_once('=').is_some_and(|(key, value)| {
-                meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
-            })
-        });
+        let has = |key: &str, value: &str| {
+            meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
+        };
+        let is_ours = made_for.is_none_or(|names| has(MANAGED_BY, MANAGER) && has(INSTANCE, &names.instance));
         if !is_ours || meta.deletion_timestamp.is_some() {
             return Ok(());
         }

@@ -30,6 +30,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the operator lacks the right.
+    pub fn is_forbidden(&self) -> bool {
+        let Self::List { source, .. } = self;
+        matches!(source, kube::Error::Api(status) if answer::is_forbidden(status))
+    }
+}
+
 /// Objects of one resource, as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {

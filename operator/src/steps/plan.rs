@@ -86,9 +86,14 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
 }
 
 /// Writes the hash of the object into it. The hash tells that a field we no longer set has to go,
-/// which a comparison of values cannot see.
+/// which a comparison of values cannot see. The number of pods is always set, and may be an autoscaler's: what that
+/// changes would be written back with each of its steps.
 fn stamp(value: &mut Value) {
-    let hash = digest(&[value.to_string().as_bytes()]);
+    let mut hashed = value.clone();
+    if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("replicas");
+    }
+    let hash = digest(&[hashed.to_string().as_bytes()]);
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
         && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
     {

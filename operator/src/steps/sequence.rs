@@ -10,13 +10,15 @@ use serde_json::Value;
 use super::{
     findings,
     observe::Observed,
-    plan,
-    status::{dependencies, pods},
+    plan::{self, Plan},
+    status::{dependencies, pods, workload},
     validate::ValidChat,
 };
 use crate::{
     api::{MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
+    names::COMPONENT,
+    subset::is_subset,
 };
 
 /// Pause after the first failure; it doubles with each one.
@@ -79,6 +81,8 @@ pub struct Sequence {
     pub check: Check,
     /// What the names of Jobs begin with that look at stores.
     checks: String,
+    /// Name of the ConfigMap that services read.
+    config: String,
 }
 
 /// Judges how far the resource is.
@@ -117,7 +121,7 @@ pub fn judge(
         (Some(check), Some(migrated)) => look(check, migrated, observed, previous, now),
         _ => Check::Rests,
     };
-    Sequence { migration, status: Some(status), check, checks: chat.names.check() }
+    Sequence { migration, status: Some(status), check, checks: chat.names.check(), config: chat.names.config() }
 }
 
 /// When stores of somebody else are looked at: some time after the migration did, again and again, and sooner while one
@@ -221,6 +225,15 @@ fn are_stores_ready(chat: &ValidChat, children: &[Child], observed: &Observed) -
         && dependencies::seen(chat, observed).iter().all(dependencies::is_ready)
 }
 
+fn is_of_service(child: &Child) -> bool {
+    services::SERVICES.iter().any(|service| child.component() == Some(service.component.as_str()))
+}
+
+/// Whether a live rule of a NetworkPolicy is `rule`. One that names nobody is for everybody.
+fn is_rule(live: &Value, rule: &Value) -> bool {
+    is_subset(rule, live) && ["from", "to"].iter().all(|end| live[*end].is_null() == rule[*end].is_null())
+}
+
 impl Sequence {
     /// Whether services may be changed.
     pub fn serves(&self) -> bool {
@@ -256,8 +269,45 @@ impl Sequence {
                 Migration::None | Migration::Runs { .. } | Migration::Done => Place::Wanted,
             };
         }
-        let is_service = services::SERVICES.iter().any(|s| child.component() == Some(s.component.as_str()));
-        if child.kind.stage() == Stage::Workload && is_service && !self.serves() { Place::Held } else { Place::Wanted }
+        let is_workload = child.kind.stage() == Stage::Workload && is_of_service(child);
+        // A pod of before that starts again must not read what is for another image or other stores.
+        let is_config = child.kind == Kind::ConfigMap && child.name == self.config;
+        if (is_workload || is_config) && !self.serves() { Place::Held } else { Place::Wanted }
+    }
+
+    /// Whether services run as `wanted` has them, so that nothing of before is needed any more.
+    pub fn is_settled(&self, chat: &ValidChat, wanted: &[Child], observed: &Observed) -> bool {
+        let workloads = |child: &&Child| child.kind.stage() == Stage::Workload && is_of_service(child);
+        let changed = plan::plan(wanted.iter().filter(workloads).cloned().collect(), &[], observed, None);
+        self.serves()
+            && changed.apply.is_empty()
+            && services::of(chat).iter().all(|service| {
+                let desired = service.replicas(chat, observed);
+                workload::assess(observed, &chat.names, service.kind(), service.component, desired).is_ready()
+            })
+    }
+
+    /// Pods of before may still connect to what they use: rules of NetworkPolicies that there are stay with the new ones.
+    pub fn keep_flows(wanted: &mut [Child], observed: &Observed) {
+        for child in wanted.iter_mut().filter(|child| child.kind == Kind::NetworkPolicy) {
+            let Some(live) = observed.get(child.kind, &child.name) else { continue };
+            for rules in ["ingress", "egress"] {
+                let mut kept = live["spec"][rules].as_array().cloned().unwrap_or_default();
+                let Some(wanted) = child.value["spec"][rules].as_array_mut() else { continue };
+                kept.retain(|live| !wanted.iter().any(|rule| is_rule(live, rule)));
+                wanted.splice(0..0, kept);
+            }
+        }
+    }
+
+    /// Stores that the operator is no longer to run stay: pods of before use them, and there is a way back while it is
+    /// not known whether the new ones can be used.
+    pub fn keep_stores(chat: &ValidChat, plan: &mut Plan, observed: &Observed) {
+        plan.prune.retain(|object| {
+            let live = observed.get(object.kind, &object.name);
+            let component = live.and_then(|live| live["metadata"]["labels"][COMPONENT].as_str());
+            !Store::ALL.into_iter().any(|store| chat.managed(store).is_none() && component == Some(store.as_str()))
+        });
     }
 
     /// When to look again, if nothing is seen to change.

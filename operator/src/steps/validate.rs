@@ -17,8 +17,8 @@ use crate::{
     settings::Settings,
 };
 
-/// Revision of the operator's templates. It grows when the same resource gets other pods; resources
-/// with `upgrades: Pinned` keep the revision they have until they are changed.
+/// Revision of the operator's templates. It grows when resources with `upgrades: Pinned` are to keep what they have until
+/// they are changed, and whatever builds that looks at it. Nothing has needed it yet: only images are pinned.
 pub const TEMPLATE_REVISION: i32 = 1;
 
 /// Why a resource cannot be built.
@@ -116,7 +116,7 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
 
     let status = chat.status.as_ref();
     // A new version of the operator must not roll every platform at once: while the resource is the
-    // one that the status is about, its images and templates stay what they were.
+    // one that the status is about, its images stay what they were.
     let pinned = spec.upgrades == Upgrades::Pinned
         && status.is_some_and(|s| s.observed_generation.is_some() && s.observed_generation == chat.metadata.generation);
     let in_use =

@@ -288,7 +288,12 @@ impl State {
                 if live.is_none() && target.subresource.is_some() {
                     return failure(404, "not found");
                 }
-                let merged = self.merged(&key, live, &body, target.subresource.as_deref());
+                let before = live.as_ref().and_then(|live| live.pointer("/spec/template").cloned());
+                let mut merged = self.merged(&key, live, &body, target.subresource.as_deref());
+                default(&mut merged);
+                if key.0.2 == "jobs" && before.is_some() && before.as_ref() != merged.pointer("/spec/template") {
+                    return failure(422, "spec.template: field is immutable");
+                }
                 reply(200, &self.store(key, merged))
             }
             (&Method::PATCH, Some(mut live)) => {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     api_server::Answer,
+    distributed::{self, managed},
     world::{CHATS, CLAIMS, NS, SECRETS, World},
 };
 
@@ -42,6 +43,30 @@ async fn delete_removes_keys_and_data() {
     assert!(world.server.get(CHATS, NS, "chat").is_none());
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
     assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_none());
+}
+
+#[tokio::test]
+async fn delete_removes_what_earlier_stores_and_keys_left_and_nothing_of_others() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut spec = managed();
+    spec["deletionPolicy"] = json!("Delete");
+    let world = distributed::running(&spec).await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
+    spec["dependencies"]["postgres"] =
+        json!({ "external": { "endpoints": [listener.local_addr().unwrap().to_string()] } });
+    spec["encryption"] = json!({ "keySecret": { "name": "own" } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    // Made by the operator for another chat, with a name that one of this could have.
+    world.server.edit(SECRETS, NS, "chat-s3-credentials", |secret| {
+        secret["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("chat-s3");
+    });
+    world.server.delete(CHATS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none());
+    assert_eq!(world.server.names(CLAIMS, NS), Vec::<String>::new());
+    assert_eq!(world.server.names(SECRETS, NS), ["chat-s3-credentials", "own"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use sentinel_operator::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World};
+use crate::{
+    policies::egress,
+    world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World},
+};
 
 /// A time at which something ended.
 pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
@@ -124,6 +127,71 @@ async fn services_of_the_earlier_image_run_on_until_the_stores_have_the_new_sche
 }
 
 #[tokio::test]
+async fn what_runs_keeps_its_configuration_and_its_stores_until_others_are_proven() {
+    const MAPS: &str = "v1/configmaps";
+    const POLICIES: &str = "networking.k8s.io/v1/networkpolicies";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let world = running(&managed()).await;
+    let configuration = |name: &str| {
+        let map = world.server.get(MAPS, NS, name).unwrap();
+        serde_json::from_str::<Value>(map["data"]["sentinel.json"].as_str().unwrap()).unwrap()
+    };
+    let before = configuration("chat-config");
+    assert_eq!(configuration("chat-migration"), before);
+
+    let mut spec = managed();
+    spec["dependencies"]["redis"] = json!({ "external": { "endpoints": [address.to_string()] } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    let redis = |config: &Value| config["stores"]["redis"]["connection"]["endpoints"][0].clone();
+    assert_eq!(configuration("chat-config"), before, "a pod of before may start again");
+    assert_eq!(redis(&configuration("chat-migration")), json!(address.to_string()));
+    let ports = |name: &str| egress(&world.server.get(POLICIES, NS, name).unwrap());
+    let (old, new) = (6379, i64::from(address.port()));
+    assert!(ports("chat-users").contains(&old) && ports("chat-users").contains(&new), "{:?}", ports("chat-users"));
+    let there = || {
+        let set = world.server.get(SETS, NS, "chat-redis").is_some();
+        let service = world.server.get("v1/services", NS, "chat-redis").is_some();
+        let policy = world.server.get(POLICIES, NS, "chat-redis").is_some();
+        [set, service, policy]
+    };
+    assert_eq!(there(), [true; 3], "nobody knows yet whether the new one can be used");
+
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert_eq!(redis(&configuration("chat-config")), json!(address.to_string()));
+    assert_eq!(there(), [true; 3], "pods of before use it until they are replaced");
+    assert!(ports("chat-users").contains(&old), "{:?}", ports("chat-users"));
+    world.run_everything();
+    world.settle().await;
+    assert_eq!(there(), [false; 3]);
+    assert!(!ports("chat-users").contains(&old), "{:?}", ports("chat-users"));
+    assert!(world.server.get(CLAIMS, NS, "data-chat-redis-0").is_some(), "its data stays");
+}
+
+#[tokio::test]
+async fn other_pull_secrets_make_another_migration() {
+    let world = running(&managed()).await;
+    let first = world.server.names(JOBS, NS);
+    let mut spec = managed();
+    spec["image"] = json!({ "pullSecrets": [{ "name": "registry" }] });
+    world.apply("chat", &spec);
+    world.settle().await;
+    // Stores are pulled with them, too.
+    world.run_everything();
+    world.settle().await;
+    let second = world.server.names(JOBS, NS);
+    assert!(second.len() == 1 && second != first, "the template of a Job cannot change: {first:?} {second:?}");
+    let job = world.server.get(JOBS, NS, &second[0]).unwrap();
+    assert_eq!(job["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap();
+    assert_eq!(users["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+}
+
+#[tokio::test]
 async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_pause() {
     let world = World::with(&managed());
     world.settle().await;
@@ -155,6 +223,55 @@ async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_paus
     world.end_job(None, LONG_AGO);
     world.settle().await;
     assert_eq!(services(&world).len(), 5);
+}
+
+#[tokio::test]
+async fn an_autoscaler_may_look_after_the_pods_of_a_service() {
+    let world = running(&managed()).await;
+    let scale = |world: &World, replicas: i32| {
+        for (path, name) in [(DEPLOYMENTS, "chat-search"), (SETS, "chat-message")] {
+            world.server.edit(path, NS, name, |workload| workload["spec"]["replicas"] = json!(replicas));
+        }
+        world.run_everything();
+    };
+    let replicas = |world: &World| {
+        let (search, message) =
+            (world.server.get(DEPLOYMENTS, NS, "chat-search"), world.server.get(SETS, NS, "chat-message"));
+        (search.unwrap()["spec"]["replicas"].clone(), message.unwrap()["spec"]["replicas"].clone())
+    };
+    scale(&world, 4);
+    world.server.take_writes();
+    world.settle().await;
+    assert_eq!(replicas(&world), (json!(4), json!(4)));
+    let status = world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
+    let search = status["services"].as_array().unwrap().iter().find(|service| service["name"] == "search").unwrap();
+    assert_eq!((&search["desired"], &search["ready"]), (&json!(4), &json!(4)));
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    scale(&world, 5);
+    world.reconcile().await.unwrap();
+    let writes = world.server.take_writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("/deployments") || write.contains("/statefulsets")),
+        "{writes:?}"
+    );
+
+    let mut spec = managed();
+    spec["drainSeconds"] = json!(20);
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(replicas(&world), (json!(5), json!(5)), "another change leaves them alone");
+
+    // Nobody serves is no number of pods to keep.
+    scale(&world, 0);
+    world.settle().await;
+    assert_eq!(replicas(&world), (json!(1), json!(2)));
+
+    spec["services"] = json!({ "search": { "replicas": 2 }, "message": { "replicas": 2 } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    scale(&world, 4);
+    world.settle().await;
+    assert_eq!(replicas(&world), (json!(2), json!(2)), "what the resource says is put back");
 }
 
 #[tokio::test]
@@ -254,6 +371,11 @@ async fn a_secret_of_a_store_is_told_by_the_field_that_names_it() {
         workload["spec"]["template"]["metadata"]["annotations"]["chat.sentinel.dev/content"].clone()
     };
     let (search, users) = (content("search"), content("users"));
+    let jobs = world.server.names(JOBS, NS);
+    put("kafka-ca", json!({ "ca.crt": "eA==", "tls.crt": "eQ==", "tls.key": "eQ==" }));
+    put("kafka", json!({ "username": "eA==", "password": "eA==", "note": "eQ==" }));
+    world.settle().await;
+    assert_eq!((content("search"), world.server.names(JOBS, NS)), (search.clone(), jobs), "nobody reads these entries");
     put("kafka", json!({ "username": "eA==", "password": "eQ==" }));
     world.settle().await;
     assert_eq!(content("search"), search, "first it is seen whether they are right");

@@ -53,6 +53,62 @@ async fn objects_of_others_are_not_taken_over() {
 }
 
 #[tokio::test]
+async fn objects_of_another_chat_are_not_taken_over_and_those_of_its_predecessor_are() {
+    let theirs = |name: &str| {
+        let owner =
+            json!([{ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat", "name": name, "uid": "x" }]);
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "replicas": 5 },
+            "metadata": { "name": "chat-gateway", "ownerReferences": owner,
+                "labels": { "app.kubernetes.io/managed-by": "sentinel-operator", "app.kubernetes.io/instance": name } } })
+    };
+    let world = World::with(&json!({}));
+    world.server.put(DEPLOYMENTS, NS, theirs("another"));
+    assert!(world.reconcile().await.is_err());
+    let condition = world.condition("Degraded");
+    assert!(condition.contains("/NotOurs: Deployment chat-gateway exists"), "{condition}");
+    let found = world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap();
+    assert_eq!((&found["spec"]["replicas"], &found["metadata"]["ownerReferences"][0]["uid"]), (&json!(5), &json!("x")));
+
+    // One without its labels: they tell whose it is no more, but its owner does.
+    let mut before = theirs("chat");
+    before["metadata"]["labels"] = json!({});
+    world.server.put(DEPLOYMENTS, NS, before);
+    world.settle().await;
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["replicas"], 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_be_read_is_told_instead_of_what_it_was_before() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    world.server.fault("GET", "/networkpolicies?", Answer::Status(403, "no rights on networkpolicies"), 1);
+    world.reconcile().await.unwrap();
+    for type_ in ["Ready", "Degraded", "Accepted"] {
+        let condition = world.condition(type_);
+        assert!(condition.contains("/Forbidden: cannot list NetworkPolicy: no rights"), "{type_} {condition}");
+    }
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+}
+
+#[tokio::test]
+async fn a_reconcile_that_gets_no_answer_ends() {
+    let mut world = World::with(&json!({}));
+    world.server.fault("GET", "/configmaps?", Answer::Hang, 1);
+    let context = std::sync::Arc::get_mut(&mut world.context).unwrap();
+    context.longest = std::time::Duration::from_millis(200);
+    let error = world.reconcile().await.unwrap_err().to_string();
+    assert!(error.contains("the API server did not answer in time"), "{error}");
+    std::sync::Arc::get_mut(&mut world.context).unwrap().longest = std::time::Duration::from_mins(5);
+    world.settle().await;
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+#[tokio::test]
 async fn without_its_configuration_no_workload_is_started() {
     let world = World::with(&json!({}));
     world.server.fault("PATCH", "/configmaps/chat-config", Answer::Status(500, "etcd is full"), 1);

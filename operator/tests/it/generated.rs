@@ -53,6 +53,17 @@ fn the_chart_may_hold_the_definition() {
 }
 
 #[test]
+fn charts_ask_for_an_api_server_that_knows_the_rules() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../charts"));
+    assert!(RULES.iter().any(|rule| rule.rule.contains("isCIDR(")), "Kubernetes 1.30 would do");
+    for chart in ["sentinel-crds", "sentinel-operator"] {
+        let text = fs::read_to_string(root.join(chart).join("Chart.yaml")).unwrap();
+        let chart: Value = serde_yaml_ng::from_str(&text).unwrap();
+        assert_eq!(chart["kubeVersion"], ">=1.31.0-0", "{text}");
+    }
+}
+
+#[test]
 fn every_rule_has_a_resource_that_breaks_it() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
     let mut expected = BTreeSet::new();

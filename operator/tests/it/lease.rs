@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentinel_operator::lease::Candidate;
 use tokio::time::timeout;
 
-use crate::api_server::ApiServer;
+use crate::api_server::{Answer, ApiServer};
 
 #[tokio::test]
 async fn one_leads_and_hands_over() {
@@ -24,4 +24,15 @@ async fn one_leads_and_hands_over() {
     assert_eq!(holder(&server), "second");
     timeout(Duration::from_secs(15), first.keep()).await.expect("the loser goes on");
     assert_eq!(holder(&server), "second", "a loser must not take the lease back");
+}
+
+#[tokio::test]
+async fn a_leader_that_gets_no_answer_stops_before_another_one_begins() {
+    let server = ApiServer::default();
+    let mut leader = Candidate::new(server.client(), "system", "operator", "leader".to_owned());
+    leader.acquire().await;
+    // Somebody writes the Lease, and then nothing answers any more.
+    server.fault("PUT", "/leases/", Answer::Status(409, "modified"), 1);
+    server.fault("PUT", "/leases/", Answer::Hang, 99);
+    timeout(Duration::from_secs(60), leader.keep()).await.expect("it goes on for ever");
 }

@@ -148,6 +148,10 @@ async fn keys_are_made_once_and_their_change_rolls_the_pods() {
     world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["jwt-0002.pem"] = json!("eA=="));
     world.settle().await;
     assert_ne!(content(&world), before, "changed keys roll the pods");
+    let before = content(&world);
+    world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["note"] = json!("eA=="));
+    world.settle().await;
+    assert_eq!(content(&world), before, "an entry that nobody reads does not");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod generated;
 mod lease;
 mod lifecycle;
 mod nginx;
+mod policies;
 mod samples;
 mod scale_in;
 mod storage;

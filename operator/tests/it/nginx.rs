@@ -131,6 +131,23 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
 }
 
 #[test]
+fn a_setting_that_nobody_wrote_is_not_in_the_configuration() {
+    // An older image that a resource is pinned to refuses what it does not know.
+    let names = |value: &serde_json::Value| {
+        let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names
+    };
+    let file = platform("{}");
+    let least = ["adminListen", "dataDir", "keysDir", "listen", "trustedProxies", "webDir"];
+    assert_eq!(names(&file), least);
+    let file = platform("{limits: {messagesPerSecond: 20}}");
+    assert_eq!(file["limits"], serde_json::json!({ "messagesPerSecond": 20 }));
+    let stores = platform(DISTRIBUTED)["stores"].clone();
+    assert_eq!(names(&stores["kafka"]), ["connection"]);
+}
+
+#[test]
 fn the_index_is_blind_unless_the_resource_wants_words_in_it() {
     for spec in ["{}", "{search: {}}", "{search: {mode: Blind}}"] {
         assert_eq!(platform(spec), platform("{}"), "{spec}");

@@ -85,6 +85,24 @@ fn most_memory_of_small(cassandra: &str) -> i128 {
 }
 
 #[test]
+fn in_production_no_two_copies_are_on_one_node_and_images_are_exact() {
+    let text = fs::read_to_string(root().join("config/samples/distributed-production.yaml")).unwrap();
+    let chat = render::parse(&text).unwrap().remove(0);
+    let objects = render::render(&chat, &Settings::default()).unwrap();
+    for store in ["cassandra", "kafka", "elasticsearch"] {
+        let set =
+            objects.iter().find(|o| o["kind"] == "StatefulSet" && o["metadata"]["name"] == format!("chat-{store}"));
+        let pod = &set.unwrap()["spec"]["template"]["spec"];
+        let spread = &pod["topologySpreadConstraints"][0];
+        assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
+        assert_eq!(spread["whenUnsatisfiable"], "DoNotSchedule");
+        assert_eq!(spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"], store);
+        let image = pod["containers"][0]["image"].as_str().unwrap();
+        assert_eq!(image.rsplit_once(':').unwrap().1.split('.').count(), 3, "{image} is a line and no version");
+    }
+}
+
+#[test]
 fn every_object_of_a_distributed_platform_is_restricted_and_isolated() {
     for sample in ["small", "external", "production"] {
         let text = fs::read_to_string(root().join(format!("config/samples/distributed-{sample}.yaml"))).unwrap();
@@ -118,6 +136,17 @@ fn gateway(spec: &str) -> serde_json::Value {
     let chat = render::parse(&text).unwrap().remove(0);
     let objects = render::render(&chat, &Settings::default()).unwrap();
     objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap()
+}
+
+#[test]
+fn an_ingress_lets_files_through() {
+    let text = fs::read_to_string(root().join("config/samples/embedded-ingress.yaml")).unwrap();
+    let chat = render::parse(&text).unwrap().remove(0);
+    let objects = render::render(&chat, &Settings::default()).unwrap();
+    let ingress = objects.iter().find(|object| object["kind"] == "Ingress").unwrap();
+    let annotations = &ingress["metadata"]["annotations"];
+    let size = annotations["nginx.ingress.kubernetes.io/proxy-body-size"].as_str().unwrap();
+    assert!(size.strip_suffix('m').unwrap().parse::<u32>().unwrap() > 25, "{size}");
 }
 
 #[test]

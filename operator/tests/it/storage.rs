@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api_server::Answer,
+    distributed::{self, managed},
     world::{CLAIMS, DEPLOYMENTS, NS, PODS, SETS, World},
 };
 
@@ -101,4 +102,46 @@ async fn a_stateful_set_without_pods_tells_why() {
     world.reconcile().await.unwrap();
     let condition = world.condition("Degraded");
     assert!(condition.contains("True/FailedCreate: create Pod chat-0 failed: exceeded quota"), "{condition}");
+}
+
+#[tokio::test]
+async fn a_store_counts_on_the_volumes_that_it_has() {
+    let world = distributed::running(&managed()).await;
+    let told = |store: &str, file: &str, setting: &str| {
+        let map = world.server.get("v1/configmaps", NS, &format!("chat-{store}")).unwrap();
+        let text = map["data"][file].as_str().unwrap();
+        text.lines().find(|line| line.contains(setting)).unwrap().to_owned()
+    };
+    let all = || {
+        let marks = told("elasticsearch", "elasticsearch.yml", "watermark.low");
+        (marks, told("kafka", "server.properties", "log.retention.bytes="))
+    };
+    let have = |amount: &str| {
+        for store in ["kafka", "elasticsearch"] {
+            world.server.edit(CLAIMS, NS, &format!("data-chat-{store}-0"), |claim| {
+                claim["status"]["capacity"] = json!({ "storage": amount });
+            });
+        }
+    };
+    let before = all();
+    // A class that gives a little more is no reason to make all nodes anew.
+    have("8200Mi");
+    world.settle().await;
+    assert_eq!(all(), before);
+
+    let mut spec = managed();
+    for store in ["kafka", "elasticsearch"] {
+        spec["dependencies"][store]["managed"]["storage"] = json!({ "size": "100Gi" });
+    }
+    have("8Gi");
+    world.server.fault("PATCH", "/persistentvolumeclaims/", Answer::Status(403, "cannot be resized"), 99);
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert!(world.condition("Degraded").contains("StorageNotResized"), "{}", world.condition("Degraded"));
+    assert_eq!(all(), before, "the volumes are as small as they were");
+
+    have("100Gi");
+    world.settle().await;
+    assert_ne!(all().0, before.0);
+    assert_ne!(all().1, before.1);
 }

@@ -180,7 +180,11 @@ fn failure(sequence: &Sequence) -> String {
     let status = sequence.status.clone().unwrap_or_default();
     let words = status.message.as_deref().unwrap_or("look at the log of its pod");
     let times = if status.failures == 1 { "once".to_owned() } else { format!("{} times", status.failures) };
-    format!("Job {} failed {times} and is tried again; what runs goes on. It said: {words}", status.job)
+    format!(
+        "Job {} failed {times} and is tried again; what runs goes on. A schema goes forward only: the way back is a copy \
+         of the stores from before. It said: {words}",
+        status.job
+    )
 }
 
 /// Everything that will not go away by waiting, the most telling first.

@@ -153,10 +153,7 @@ fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> 
     let assess = |kind, component, desired| workload::assess(observed, &valid.names, kind, component, desired);
     let mut workloads: Vec<workload::Workload> = services::of(valid)
         .iter()
-        .map(|service| {
-            let kind = if service.has_named_pods() { Kind::StatefulSet } else { Kind::Deployment };
-            assess(kind, service.component, service.replicas(valid))
-        })
+        .map(|service| assess(service.kind(), service.component, service.replicas(valid, observed)))
         .collect();
     if !valid.is_distributed() {
         workloads.push(assess(Kind::StatefulSet, Component::Sentinel, 1));
