@@ -121,7 +121,9 @@ async function ready(hello: socket.Ready): Promise<void> {
   }
   void subscribe();
   confirmSoon();
-  resume();
+  // Another tab may have left something that it could not send.
+  await restoreOutbox().catch(() => undefined);
+  if (mine === turn) resume();
 }
 
 /** Finds out which features this server has, so that none is offered in vain. */
