@@ -21,6 +21,8 @@ interface Stored extends Identity {
 const RENEW_BEFORE_MS = 30_000;
 /** The server takes a used refresh token for 30 s more: a renewal whose answer is lost is repeated within that time. */
 const RENEW_MS = 8_000;
+/** For so long a server is told that a session is over. */
+const FAREWELL_MS = 10_000;
 /** With these codes (and 401) the server says that a session is over. Any other refusal may come from what is between us
  * and it: a portal that wants a log-in of its own, a firewall. */
 const OVER = new Set(['invalid_refresh_token', 'refresh_expired', 'refresh_reused']);
@@ -85,6 +87,19 @@ function drop(): void {
   turn += 1;
   held = null;
   unwritten = null;
+}
+
+/** Forgets everything of this account, and gives what ends its session at the server: a call that is made with the
+ * tokens that were here. */
+export async function release(): Promise<(method: string, path: string) => Promise<void>> {
+  const last = await newest().catch(() => held);
+  await forget();
+  let access = last && good(last) ? last.access_token : null;
+  return async (method, path) => {
+    if (!last) return;
+    access ??= (await refreshed(last.refresh_token)).access_token;
+    await send<void>(method, path, { token: access, keepalive: true, timeout: FAREWELL_MS });
+  };
 }
 
 /** Forgets everything of this account. */
