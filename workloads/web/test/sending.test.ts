@@ -2,7 +2,7 @@ import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import * as database from '../src/idb/database';
-import { reset, identity, link, outbox, chats, timelines } from '../src/session/state';
+import { announcements, current, reset, identity, link, outbox, chats, timelines } from '../src/session/state';
 import { discard, restoreOutbox, resume, retry, send } from '../src/session/sending';
 import { apply } from '../src/session/events';
 import { strings } from '../src/i18n/en';
@@ -136,6 +136,13 @@ describe('what happens', () => {
     for (const live of [true, false]) apply('receive_message', message(5), live);
     expect(chats.value.get(CHAT)).toMatchObject({ unread: 1, last: { message_id: idAt(5) } });
     expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([idAt(1), idAt(5)]);
+  });
+
+  test('in the open chat is told to those who do not see it, each message of a burst, the same text again too', () => {
+    current.value = CHAT;
+    for (const n of [5, 6, 7]) apply('receive_message', message(n, { message: n === 7 ? 'bye' : 'hello' }), true);
+    expect(announcements.value.map((one) => one.text)).toEqual(['Bob: hello', 'Bob: hello', 'Bob: bye']);
+    expect(new Set(announcements.value.map((one) => one.key)).size).toBe(3);
   });
 
   test('to a message shows everywhere', () => {
