@@ -16,7 +16,12 @@ export function Dialog({ title, onClose, class: name, children }: DialogProps) {
   useEffect(() => {
     const before = document.activeElement;
     node.current?.showModal();
-    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+    // A button of a message goes with the message that is deleted; the place of the message stays.
+    const row = before?.closest<HTMLElement>('[data-key]') ?? null;
+    return () => {
+      const home = before instanceof HTMLElement && before !== document.body && before.isConnected ? before : row;
+      home?.focus();
+    };
   }, []);
   const onKey = (event: KeyboardEvent) => {
     // The page has its own use for Escape.
