@@ -140,9 +140,12 @@ async function deliver(one: out.Outgoing): Promise<void> {
 
 /** Changes a message of one's own. */
 export async function edit(chat_id: string, message_id: string, message: string): Promise<void> {
+  const find = () => timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
+  const before = find();
   await ask('edit_message', { chat_id, message_id, message });
-  const known = timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
-  if (known) apply('message_edited', { ...known, message, content: message, edited_at: new Date().toISOString() }, false);
+  const known = find();
+  // When it was edited only the server knows, which tells it, like every edit, to this device too; perhaps it has already.
+  if (known && known.edited_at === before?.edited_at) apply('message_edited', { ...known, message, content: message }, false);
 }
 
 /** Takes a message of one's own back. */
