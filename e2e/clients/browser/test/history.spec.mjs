@@ -36,6 +36,9 @@ test('what is searched for is marked, and a hit leads to its place', async ({ wi
     await hers.mouse.wheel(0, 4000);
     await expect(message(hers, 'line 140')).toBeInViewport({ timeout: 1_000 });
   }).toPass({ timeout: 60_000 });
+  // The same hit leads back.
+  await hit.click();
+  await expect(message(hers, 'Käsekuchen')).toBeInViewport();
 });
 
 test('older messages come as one scrolls up, and the view stays where it was', async ({ windows }) => {
