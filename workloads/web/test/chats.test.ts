@@ -63,6 +63,15 @@ describe('receipts', () => {
   });
 });
 
+test('receipts are due, too, for a message that was answered from another device before this one was told of it', () => {
+  let chats = received(start(), message(1), ANN);
+  chats = received(chats, message(2, { sender_id: ANN }), ANN);
+  expect(unconfirmed(chatOf(chats), ANN)).toBe(idAt(1));
+  chats = loaded(chats, [entry({ last_message: message(2, { sender_id: ANN }) })], ANN, NOW);
+  expect(unconfirmed(chatOf(chats), ANN)).toBe(idAt(1));
+  expect(unconfirmed(chatOf(receipted(chats, { chat_id: CHAT, user_id: ANN, read_up_to: idAt(1) }, ANN)), ANN)).toBeNull();
+});
+
 describe('the list', () => {
   test('has the newest activity first', () => {
     const other = 'dddddddd-0000-5000-8000-000000000004';

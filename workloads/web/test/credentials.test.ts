@@ -1,6 +1,7 @@
 import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { adopt, call, forget, onEnded, stored, token } from '../src/api/credentials';
+import * as database from '../src/idb/database';
 import type { Tokens } from '../src/api/types';
 
 const tokens = (n: number, expires_in = 900): Tokens => ({
@@ -54,7 +55,8 @@ describe('the session', () => {
     const ended = vi.fn();
     onEnded(ended);
     await adopt(tokens(1, 0));
-    server.mockRejectedValueOnce(new TypeError('network')).mockResolvedValueOnce(new Response('<html>', { status: 502 }));
+    server.mockRejectedValueOnce(new TypeError('network')).mockRejectedValueOnce(new TypeError('network'))
+      .mockResolvedValueOnce(new Response('<html>', { status: 502 }));
     await expect(token()).rejects.toMatchObject({ status: 0 });
     await expect(token()).rejects.toMatchObject({ status: 502 });
     expect(ended).not.toHaveBeenCalled();
@@ -94,6 +96,72 @@ describe('the session', () => {
   test('leaves nothing when it is forgotten', async () => {
     await adopt(tokens(1));
     await forget();
+    expect(await stored()).toBeNull();
+  });
+});
+
+describe('a renewal', () => {
+  /** The module as a page has it that was just loaded; the browser's store is what it was. */
+  async function reopened() {
+    const kept = await database.get('session', 'current');
+    vi.resetModules();
+    const fresh = await import('../src/api/credentials');
+    const store = await import('../src/idb/database');
+    await store.put('session', 'current', kept);
+    return { ...fresh, store };
+  }
+
+  test('is not needed when a page is opened while the last token is good: it can’t be lost when that page is closed', async () => {
+    await adopt(tokens(1));
+    const page = await reopened();
+    expect(await page.token()).toBe('access-1');
+    expect(server).not.toHaveBeenCalled();
+  });
+
+  test('whose answer is lost is asked for again at once, while the server still takes the used token', async () => {
+    await adopt(tokens(1, 0));
+    server.mockRejectedValueOnce(new TypeError('lost')).mockResolvedValueOnce(answer(tokens(2)));
+    expect(await token()).toBe('access-2');
+    expect(server.mock.calls.map(([, init]) => JSON.parse(String(init!.body)).refresh_token)).toEqual(['refresh-1', 'refresh-1']);
+  });
+
+  test('is not awaited for so long that the server forgets the used token', async () => {
+    const limits = vi.spyOn(AbortSignal, 'timeout');
+    await adopt(tokens(1, 0));
+    server.mockResolvedValueOnce(answer(tokens(2)));
+    await token();
+    expect(limits.mock.calls).toEqual([[8_000]]);
+    limits.mockRestore();
+  });
+
+  test('that can’t be written is used all the same, and not the old token again', async () => {
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    await adopt(tokens(1, 0));
+    const full = vi.spyOn(database, 'put').mockRejectedValue(new Error('no room'));
+    server.mockResolvedValueOnce(answer(tokens(2, 0))).mockResolvedValueOnce(answer(tokens(3)));
+    expect(await token()).toBe('access-2');
+    full.mockRestore();
+    expect(await token()).toBe('access-3');
+    expect(server.mock.calls.map(([, init]) => JSON.parse(String(init!.body)).refresh_token)).toEqual(['refresh-1', 'refresh-2']);
+    expect(await database.get('session', 'current')).toMatchObject({ refresh_token: 'refresh-3' });
+  });
+
+  test('of another tab is taken in place of one more', async () => {
+    await adopt(tokens(1));
+    await database.put('session', 'current', { user_id: 'a', username: 'ann', refresh_token: 'refresh-2', access_token: 'access-2', until: Date.now() + 900_000 });
+    expect(await token(true)).toBe('access-2');
+    expect(server).not.toHaveBeenCalled();
+  });
+
+  test('does not bring back a session that was left meanwhile', async () => {
+    await adopt(tokens(1, 0));
+    let reply = (_: Response) => undefined as void;
+    server.mockReturnValueOnce(new Promise((resolve) => { reply = resolve; }));
+    const renewed = token();
+    await vi.waitFor(() => expect(server).toHaveBeenCalled());
+    await forget();
+    reply(answer(tokens(2)));
+    await expect(renewed).rejects.toMatchObject({ code: 'logged_out' });
     expect(await stored()).toBeNull();
   });
 });

@@ -2,7 +2,9 @@ import './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
+import { textAfter } from '../src/session/drafts';
 import { saveEdit } from '../src/session/editing';
+import { apply } from '../src/session/events';
 import { identity, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
 import { ANN, CHAT, idAt, message } from './sample';
@@ -48,4 +50,29 @@ test('a text that was not changed is left without asking', async () => {
   await saveEdit(own, 'text 1', leave);
   expect(ask).not.toHaveBeenCalled();
   expect(leave).toHaveBeenCalledOnce();
+});
+
+test('when a message was edited is said by the server’s clock, not by this one', async () => {
+  ask.mockResolvedValue({ status: 'ok' });
+  await saveEdit(own, 'much better', leave);
+  apply('message_edited', { ...own, message: 'best', edited_at: '2026-01-05T12:00:09.000Z' }, true);
+  expect(timelines.value.get(CHAT)!.messages[0]).toMatchObject({ message: 'best', edited_at: '2026-01-05T12:00:09.000Z' });
+});
+
+test('an edit from another device that came meanwhile stays', async () => {
+  ask.mockImplementation(async () => {
+    apply('message_edited', { ...own, message: 'newer', edited_at: '2026-01-05T12:00:09.000Z' }, true);
+    return { status: 'ok' };
+  });
+  await saveEdit(own, 'much better', leave);
+  expect(shown()).toBe('newer');
+});
+
+test('the text of an edit is not that of an answer, and what was being written comes back', () => {
+  const edit = { kind: 'edit', message: own } as const;
+  const reply = { kind: 'reply', message: message(2) } as const;
+  expect(textAfter(null, edit, 'half a sentence', 'half a sentence')).toBe('text 1');
+  expect(textAfter(edit, reply, 'text 1, changed', 'half a sentence')).toBe('half a sentence');
+  expect(textAfter(edit, null, 'text 1, changed', '')).toBe('');
+  expect(textAfter(null, reply, 'half a sentence', 'half a sentence')).toBe('half a sentence');
 });

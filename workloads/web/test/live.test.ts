@@ -154,3 +154,12 @@ test('messages that the server keeps no more are forgotten, at the next start be
   expect(shown()).toEqual([]);
   expect(chats.value.get(CHAT)?.last ?? null).toBeNull();
 });
+
+test('what another tab could not send is sent by this one when it is connected', async () => {
+  syncs();
+  await start();
+  const left = { client_message_id: 'c', chat_id: CHAT, message: 'from the other tab', type: 'text', attachments: [], reply_to: null, created_at: Date.now(), state: 'pending', reason: null };
+  await database.put('outbox', 'c', left);
+  await connect('t0');
+  await vi.waitFor(() => expect(ask).toHaveBeenCalledWith('send_message', expect.objectContaining({ message: 'from the other tab', client_message_id: 'c' })));
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { advance, advanceBy, NO_MARKS, statusOf } from '../src/store/receipts';
-import { asMessage, backOff, delivered, due, failed, queued, retried, type Outbox, type Outgoing } from '../src/store/outbox';
+import { asMessage, backOff, delivered, doubted, due, failed, queued, retried, type Outbox, type Outgoing } from '../src/store/outbox';
 import { ANN, BOB, CHAT, idAt, message } from './sample';
 
 const one = (id: string, chat_id = CHAT): Outgoing => ({
@@ -19,7 +19,16 @@ describe('the outbox', () => {
     const outbox = failed(box(one('1'), one('2')), '1', 'why');
     expect(outbox[0]).toMatchObject({ state: 'failed', reason: 'why' });
     expect(due(outbox, new Set()).map((each) => each.client_message_id)).toEqual(['2']);
-    expect(due(retried(outbox, '1'), new Set())[0]).toMatchObject({ client_message_id: '1', reason: null });
+    expect(due(retried(outbox, '1', 1), new Set())[0]).toMatchObject({ client_message_id: '1', reason: null });
+  });
+
+  test('sends nothing by itself that the server may no longer recognise, and what was asked for then without asking again', () => {
+    const DAY = 86_400_000;
+    const outbox = box(one('1'), { ...one('2'), created_at: 2 * DAY });
+    expect(doubted(outbox, 'old', 6 * DAY)).toBe(outbox);
+    const later = doubted(outbox, 'old', 7 * DAY);
+    expect(later.map((each) => [each.state, each.reason])).toEqual([['failed', 'old'], ['pending', null]]);
+    expect(doubted(retried(later, '1', 7 * DAY), 'old', 7 * DAY + 1)[0]).toMatchObject({ state: 'pending' });
   });
 
   test('holds a message once, also when it was restored', () => {

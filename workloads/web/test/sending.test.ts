@@ -1,9 +1,11 @@
 import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
-import { reset, identity, link, outbox, chats, timelines } from '../src/session/state';
-import { discard, resume, retry, send } from '../src/session/sending';
+import * as database from '../src/idb/database';
+import { announcements, current, reset, identity, link, outbox, chats, timelines } from '../src/session/state';
+import { discard, restoreOutbox, resume, retry, send } from '../src/session/sending';
 import { apply } from '../src/session/events';
+import { strings } from '../src/i18n/en';
 import { loaded } from '../src/store/chats';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -17,7 +19,8 @@ const sent = () => ask.mock.calls.filter(([event]) => event === 'send_message').
 const idsSent = () => ask.mock.calls.map(([, payload]) => payload.client_message_id);
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
-beforeEach(() => {
+beforeEach(async () => {
+  await database.clearAll();
   vi.useFakeTimers({ now: Date.UTC(2026, 0, 5, 12) });
   ask.mockReset();
   reset();
@@ -86,6 +89,38 @@ describe('sending', () => {
     expect(outbox.value).toEqual([]);
   });
 
+  test('asks first when a message waited for so long that it might be sent twice', async () => {
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    link.value = 'offline';
+    send({ chat_id: CHAT, message: 'from last week' });
+    await vi.waitFor(async () => expect(await database.all('outbox')).not.toEqual([]));
+    reset();
+    identity.value = { user_id: ANN, username: 'ann' };
+    await vi.advanceTimersByTimeAsync(8 * 86_400_000);
+    await restoreOutbox();
+    link.value = 'online';
+    resume();
+    expect(outbox.value).toMatchObject([{ state: 'failed', reason: strings.sentLongAgo }]);
+    expect(sent()).toEqual([]);
+    retry(outbox.value[0]!.client_message_id);
+    await settle();
+    expect(sent()).toEqual(['from last week']);
+    expect(await database.all('outbox')).toEqual([]);
+  });
+
+  test('does not bring back what has arrived while the browser’s store was read', async () => {
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    link.value = 'offline';
+    send({ chat_id: CHAT, message: 'once' });
+    const kept = [{ ...outbox.value[0]! }];
+    vi.spyOn(database, 'all').mockResolvedValueOnce(kept);
+    link.value = 'online';
+    resume();
+    await settle();
+    await restoreOutbox();
+    expect(outbox.value).toEqual([]);
+  });
+
   test('is over when the message comes back before the acknowledgement does', async () => {
     ask.mockImplementation(() => new Promise(() => undefined));
     send({ chat_id: CHAT, message: 'quick' });
@@ -101,6 +136,13 @@ describe('what happens', () => {
     for (const live of [true, false]) apply('receive_message', message(5), live);
     expect(chats.value.get(CHAT)).toMatchObject({ unread: 1, last: { message_id: idAt(5) } });
     expect(ids(timelines.value.get(CHAT)!.messages)).toEqual([idAt(1), idAt(5)]);
+  });
+
+  test('in the open chat is told to those who do not see it, each message of a burst, the same text again too', () => {
+    current.value = CHAT;
+    for (const n of [5, 6, 7]) apply('receive_message', message(n, { message: n === 7 ? 'bye' : 'hello' }), true);
+    expect(announcements.value.map((one) => one.text)).toEqual(['Bob: hello', 'Bob: hello', 'Bob: bye']);
+    expect(new Set(announcements.value.map((one) => one.key)).size).toBe(3);
   });
 
   test('to a message shows everywhere', () => {

@@ -84,3 +84,25 @@ test('words of markup are words', async ({ windows }) => {
   await expect(message(hers, text).locator('img, b, a')).toHaveCount(0);
   await expect(hers).not.toHaveTitle('1');
 });
+
+test('Enter opens nothing that was found for another name', async ({ windows }) => {
+  const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
+  const hers = await windowOf(windows, ann);
+  const finder = hers.getByLabel('Find people');
+  await finder.fill(bob.username);
+  await expect(hers.getByTestId('person')).toContainText(bob.username);
+  // The answer is held back until Enter has been pressed.
+  let go;
+  const pressed = new Promise((resolve) => { go = resolve; });
+  await hers.route('**/users/search*', async (route) => {
+    await pressed;
+    await route.continue();
+  });
+  await finder.fill(cat.username);
+  await finder.press('Enter');
+  go();
+  await expect(hers.getByTestId('person')).toContainText(cat.username);
+  await expect(field(hers)).toHaveCount(0);
+  await finder.press('Enter');
+  await expect(hers.getByRole('heading', { name: cat.username })).toBeVisible();
+});

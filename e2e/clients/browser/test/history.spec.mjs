@@ -36,6 +36,9 @@ test('what is searched for is marked, and a hit leads to its place', async ({ wi
     await hers.mouse.wheel(0, 4000);
     await expect(message(hers, 'line 140')).toBeInViewport({ timeout: 1_000 });
   }).toPass({ timeout: 60_000 });
+  // The same hit leads back.
+  await hit.click();
+  await expect(message(hers, 'Käsekuchen')).toBeInViewport();
 });
 
 test('older messages come as one scrolls up, and the view stays where it was', async ({ windows }) => {
@@ -56,4 +59,15 @@ test('older messages come as one scrolls up, and the view stays where it was', a
   expect(lines).toEqual([...lines].sort());
   expect(new Set(lines).size).toBe(lines.length);
   expect(lines.length).toBe(139);
+});
+
+test('with more unread messages than a page has, one begins at the first of them', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  for (let line = 1; line <= 70; line += 1) await write(bob, chat, `line ${String(line).padStart(3, '0')}`);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await expect(message(hers, 'line 001')).toBeInViewport();
+  await expect(message(hers, 'line 070')).not.toBeInViewport();
+  await expect(hers.getByText('New messages', { exact: true })).toBeInViewport();
 });

@@ -98,3 +98,17 @@ test('the keyboard is enough', async ({ windows }) => {
   await press('Enter');
   await expect(message(hers, 'typed only')).toHaveAttribute('data-status', 'sent');
 });
+
+test('a message says what it says, and keeps the focus when it is deleted', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  const boat = hers.locator('[data-testid=message]').nth(1);
+  await expect(boat).toHaveAccessibleName(/^You Yes! Its sails were red/);
+  await boat.hover();
+  await boat.getByRole('button', { name: 'Delete' }).click();
+  await hers.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(hers.getByRole('dialog')).toHaveCount(0);
+  await expect(boat).toHaveAccessibleName(/This message was deleted/);
+  await expect(boat).toBeFocused();
+});

@@ -43,3 +43,25 @@ test('nothing of an account is left after logging out', async ({ windows }) => {
   const left = await hers.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
   expect(left).not.toContain('token');
 });
+
+test('opening the page again uses up no refresh token: a page that is closed early loses nothing', async ({ windows }) => {
+  const hers = await windowOf(windows, await person('ann'));
+  const renewed = [];
+  hers.on('request', (request) => { if (request.url().endsWith('/token/refresh')) renewed.push(request.url()); });
+  await hers.reload();
+  await expect(hers.locator('[data-link=online]')).toBeVisible();
+  expect(renewed).toEqual([]);
+});
+
+test('a page whose script another pod does not have is loaded again', async ({ windows }) => {
+  const hers = await windows.open();
+  let asked = 0;
+  await hers.route('**/assets/*.js', async (route) => {
+    asked += 1;
+    if (asked === 1) await route.fulfill({ status: 404, contentType: 'application/json', body: '{}' });
+    else await route.continue();
+  });
+  await hers.goto('/');
+  await expect(hers.getByLabel('Password', { exact: true })).toBeVisible();
+  expect(asked).toBe(2);
+});

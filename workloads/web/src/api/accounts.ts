@@ -11,16 +11,6 @@ export async function login(username: string, password: string): Promise<Identit
   return adopt(await send<Tokens>('POST', '/login', { body: { username, password } }));
 }
 
-/** Ends the session at the server if it can be reached, and here in any case. */
-export async function logout(): Promise<void> {
-  try {
-    await call('POST', '/logout');
-  } catch {
-    // The session then ends by its age; here it is gone anyway.
-  }
-  await forget();
-}
-
 export const me = () => call<Account>('GET', '/me');
 export const rename = (display_name: string) => call<Account>('PATCH', '/me', { body: { display_name } });
 export const changePassword = (current_password: string, new_password: string) =>

@@ -1,5 +1,5 @@
-// Who is logged in here. The access token stays in memory; the refresh token is in IndexedDB, shared by all tabs, and
-// is used by one tab at a time.
+// Who is logged in here. Both tokens are in IndexedDB, shared by all tabs; the refresh token is used by one tab at a
+// time, and as seldom as can be: whoever loses its answer has a token that was used.
 import * as database from '../idb/database';
 import { send } from './http';
 import { ApiError } from './problem';
@@ -12,15 +12,26 @@ export interface Identity {
 
 interface Stored extends Identity {
   refresh_token: string;
+  access_token: string;
+  /** Until when the access token is good, in milliseconds since 1970. */
+  until: number;
 }
 
 /** A token is renewed when it has less than this left. */
 const RENEW_BEFORE_MS = 30_000;
+/** The server takes a used refresh token for 30 s more: a renewal whose answer is lost is repeated within that time. */
+const RENEW_MS = 8_000;
+/** For so long a server is told that a session is over. */
+const FAREWELL_MS = 10_000;
 /** With these codes (and 401) the server says that a session is over. Any other refusal may come from what is between us
  * and it: a portal that wants a log-in of its own, a firewall. */
 const OVER = new Set(['invalid_refresh_token', 'refresh_expired', 'refresh_reused']);
 
-let access: { token: string; until: number } | null = null;
+let held: Stored | null = null;
+/** The refresh token in the place of which `held` could not be written; the browser's store still has it. */
+let unwritten: { replaced: string | undefined } | null = null;
+/** Counts sessions of this page, so that the end of an old one's renewal does not bring it back. */
+let turn = 0;
 let refreshing: Promise<string> | null = null;
 let ended: (() => void) | null = null;
 
@@ -31,34 +42,76 @@ export function onEnded(listener: () => void): void {
 
 /** Who was logged in when this browser was last used. */
 export async function stored(): Promise<Identity | null> {
-  const session = await database.get<Stored>('session', 'current');
+  const session = await newest();
   return session ? { user_id: session.user_id, username: session.username } : null;
 }
 
-async function keep(tokens: Tokens): Promise<void> {
-  access = { token: tokens.access_token, until: Date.now() + tokens.expires_in * 1000 };
-  const { user_id, username, refresh_token } = tokens;
-  await database.put('session', 'current', { user_id, username, refresh_token } satisfies Stored);
+/** The session as the last tab left it that renewed it. */
+async function newest(): Promise<Stored | null> {
+  const stored = await database.get<Stored>('session', 'current');
+  // What could not be written is newer, unless another tab has written since.
+  if (held && unwritten && stored?.refresh_token === unwritten.replaced) return held;
+  // A store that stopped working is no news of the session.
+  if (!stored && held && database.failed()) return held;
+  return stored ?? null;
 }
+
+/** Takes tokens and writes them. What can't be written is used as long as the page is open. */
+async function keep(tokens: Tokens, replaced: string | undefined): Promise<void> {
+  const { user_id, username, refresh_token, access_token } = tokens;
+  held = { user_id, username, refresh_token, access_token, until: Date.now() + tokens.expires_in * 1000 };
+  try {
+    await database.put('session', 'current', held);
+    unwritten = null;
+  } catch (error) {
+    unwritten ??= { replaced };
+    console.warn('the session could not be kept for later', error);
+  }
+}
+
+const good = (session: Stored): boolean => session.until - Date.now() > RENEW_BEFORE_MS;
 
 /** Takes the tokens of a log-in. What another account left here is removed first. */
 export async function adopt(tokens: Tokens): Promise<Identity> {
-  const previous = (await stored())?.user_id ?? (await database.get<string>('session', 'owner'));
+  const known = await database.get<Stored>('session', 'current');
+  const previous = known?.user_id ?? (await database.get<string>('session', 'owner'));
   if (previous !== tokens.user_id) await database.clearAll();
-  await keep(tokens);
+  turn += 1;
+  unwritten = null;
+  await keep(tokens, previous === tokens.user_id ? known?.refresh_token : undefined);
   return { user_id: tokens.user_id, username: tokens.username };
+}
+
+/** Forgets the session in memory. */
+function drop(): void {
+  turn += 1;
+  held = null;
+  unwritten = null;
+}
+
+/** Forgets everything of this account, and gives what ends its session at the server: a call that is made with the
+ * tokens that were here. */
+export async function release(): Promise<(method: string, path: string) => Promise<void>> {
+  const last = await newest().catch(() => held);
+  await forget();
+  let access = last && good(last) ? last.access_token : null;
+  return async (method, path) => {
+    if (!last) return;
+    access ??= (await refreshed(last.refresh_token)).access_token;
+    await send<void>(method, path, { token: access, keepalive: true, timeout: FAREWELL_MS });
+  };
 }
 
 /** Forgets everything of this account. */
 export async function forget(): Promise<void> {
-  access = null;
+  drop();
   await database.clearAll();
 }
 
 /** The session is over though its user did not end it: messages not sent yet stay, for the same user to log in again. */
 export async function lapse(): Promise<void> {
-  access = null;
   const session = await stored();
+  drop();
   if (session) await database.put('session', 'owner', session.user_id);
   await database.remove('session', ['current']);
   await database.clear(['chats', 'messages', 'meta']);
@@ -70,20 +123,38 @@ async function alone(work: () => Promise<string>): Promise<string> {
   return navigator.locks ? navigator.locks.request('sentinel-refresh', work) : work();
 }
 
-async function renew(): Promise<string> {
+/** Asks for new tokens. An answer that is lost may have been given: the same is asked again at once. */
+async function refreshed(refresh_token: string): Promise<Tokens> {
+  const ask = () => send<Tokens>('POST', '/token/refresh', { body: { refresh_token }, timeout: RENEW_MS });
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 0 || error.status === 504)) return ask();
+    throw error;
+  }
+}
+
+/** Gives a token other than `refused`: one that another tab has renewed, or a new one. */
+async function renew(refused: string | null): Promise<string> {
+  const mine = turn;
   return alone(async () => {
-    const session = await database.get<Stored>('session', 'current');
+    const session = await newest();
     if (!session) {
-      ended?.();
+      if (mine === turn) ended?.();
       throw new ApiError(401, 'logged_out', '');
     }
+    if (session.access_token !== refused && good(session)) {
+      if (mine === turn) held = session;
+      return session.access_token;
+    }
     try {
-      const tokens = await send<Tokens>('POST', '/token/refresh', { body: { refresh_token: session.refresh_token } });
-      await keep(tokens);
+      const tokens = await refreshed(session.refresh_token);
+      if (mine !== turn || !(await newest())) throw new ApiError(401, 'logged_out', '');
+      await keep(tokens, session.refresh_token);
       return tokens.access_token;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401 && OVER.has(error.code)) {
-        access = null;
+      if (mine === turn && error instanceof ApiError && error.status === 401 && OVER.has(error.code)) {
+        held = null;
         ended?.();
       }
       throw error;
@@ -91,10 +162,11 @@ async function renew(): Promise<string> {
   });
 }
 
-/** An access token that is good now. Callers that come while one is being fetched get the same. */
+/** An access token that is good now; `force` when the server did not take the last one. Callers that come while one is
+ * being fetched get the same. */
 export function token(force = false): Promise<string> {
-  if (!force && access && access.until - Date.now() > RENEW_BEFORE_MS) return Promise.resolve(access.token);
-  refreshing ??= renew().finally(() => (refreshing = null));
+  if (!force && held && good(held)) return Promise.resolve(held.access_token);
+  refreshing ??= renew(force ? held?.access_token ?? null : null).finally(() => (refreshing = null));
   return refreshing;
 }
 
@@ -111,7 +183,7 @@ export async function call<T>(
     // A wrong password is also a 401, and no token's fault.
     if (!(error instanceof ApiError) || error.status !== 401 || error.code === 'invalid_credentials') throw error;
     // Another call may have renewed it meanwhile.
-    const next = await token(access?.token === first);
+    const next = await token(held?.access_token === first);
     return send<T>(method, path, { ...options, token: next });
   }
 }

@@ -14,6 +14,8 @@ export interface Call {
   signal?: AbortSignal;
   /** The page is about to go: let the call outlive it. */
   keepalive?: boolean;
+  /** Milliseconds after which no answer is awaited any more. */
+  timeout?: number;
 }
 
 /** Calls the server and gives the answer's JSON, `undefined` when it has none. */
@@ -21,7 +23,7 @@ export async function send<T>(method: string, path: string, call: Call = {}): Pr
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (call.token !== undefined) headers.Authorization = `Bearer ${call.token}`;
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const limit = AbortSignal.timeout(call.timeout ?? TIMEOUT_MS);
   let response: Response;
   let text: string;
   try {

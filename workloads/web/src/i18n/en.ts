@@ -137,6 +137,7 @@ export const strings = {
   blockedByYou: 'You have blocked this person.',
   announce: (name: string, text: string) => `${name}: ${text}`,
   sendFailed: 'The message was not sent.',
+  sentLongAgo: 'This waited for days and may have been sent already. Send again?',
   sendErrors: {
     blocked: 'Not sent: one of you has blocked the other.',
     not_found: 'Not sent: this chat no longer exists.',

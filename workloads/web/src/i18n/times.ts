@@ -10,6 +10,12 @@ const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle:
 const medium = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 const DAY_MS = 86_400_000;
+
+/** A moment of the day before; days on which clocks change have 23 or 25 hours. */
+function dayBefore(now: number): number {
+  const date = new Date(now);
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate() - 1).getTime();
+}
 type Time = string | number;
 
 export const clockOf = (time: Time): string => clock.format(new Date(time));
@@ -19,14 +25,14 @@ export const mediumOf = (time: Time): string => medium.format(new Date(time));
 /** The name of a day, as a heading. */
 export function dayName(at: number, now: number): string {
   if (dayOf(at) === dayOf(now)) return strings.today;
-  if (dayOf(at) === dayOf(now - DAY_MS)) return strings.yesterday;
+  if (dayOf(at) === dayOf(dayBefore(now))) return strings.yesterday;
   return now - at < 6 * DAY_MS && at < now ? weekday.format(at) : date.format(at);
 }
 
 /** As short as can be, for a list. */
 export function briefOf(at: number, now: number): string {
   if (dayOf(at) === dayOf(now)) return clock.format(at);
-  if (dayOf(at) === dayOf(now - DAY_MS)) return strings.yesterday;
+  if (dayOf(at) === dayOf(dayBefore(now))) return strings.yesterday;
   return short.format(at);
 }
 

@@ -6,37 +6,75 @@ const STORES: readonly Store[] = ['session', 'chats', 'messages', 'outbox', 'met
 const NAME = 'sentinel';
 const VERSION = 1;
 
+/** A store that is busy is there a moment later; after this nobody waits for it any more. */
+const AGAIN_MS = 200;
+const BLOCKED_MS = 5_000;
+/** How often at most the page is loaded anew because its store belongs to a newer one. */
+const RELOAD_MS = 60_000;
+const RELOADED = 'sentinel-store-reloaded';
+
 let opening: Promise<IDBDatabase | null> | null = null;
+let inMemory = false;
 const memory = new Map<Store, Map<string, unknown>>(STORES.map((store) => [store, new Map()]));
 
+/** Whether the browser's store did not work, so that what it held before may be missing here. */
+export const failed = (): boolean => inMemory;
+
 function open(): Promise<IDBDatabase | null> {
-  opening ??= new Promise((resolve) => {
-    let request: IDBOpenDBRequest;
-    try {
-      request = indexedDB.open(NAME, VERSION);
-    } catch {
-      resolve(null);
-      return;
-    }
+  if (typeof indexedDB === 'undefined') inMemory = true;
+  if (inMemory) return Promise.resolve(null);
+  opening ??= openOnce()
+    .catch(async (error: unknown) => {
+      if (isNewer(error)) reload();
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      return openOnce();
+    })
+    .catch((error: unknown) => {
+      console.warn('the browser keeps nothing of this page', error);
+      inMemory = true;
+      return null;
+    });
+  return opening;
+}
+
+const isNewer = (error: unknown): boolean => error instanceof DOMException && error.name === 'VersionError';
+
+/** The store belongs to a newer version of the page: this one is loaded anew, which is the newer one then. */
+function reload(): void {
+  try {
+    if (Date.now() - Number(sessionStorage.getItem(RELOADED)) < RELOAD_MS) return;
+    sessionStorage.setItem(RELOADED, String(Date.now()));
+  } catch {
+    // Nothing could keep it from being loaded again and again.
+    return;
+  }
+  location.reload();
+}
+
+function openOnce(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, VERSION);
     request.onupgradeneeded = () => {
       for (const store of STORES) {
         if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store);
       }
     };
     request.onsuccess = () => {
+      const database = request.result;
       // A newer version of the page in another tab must not wait for this one.
-      request.result.onversionchange = () => {
-        request.result.close();
+      database.onversionchange = (event) => {
+        database.close();
         opening = null;
+        if (event.newVersion !== null) reload();
       };
       // The user cleared the data of sites, or the disk is in trouble: opened anew when it is needed.
-      request.result.onclose = () => { opening = null; };
-      resolve(request.result);
+      database.onclose = () => { opening = null; };
+      resolve(database);
     };
-    request.onerror = () => resolve(null);
-    request.onblocked = () => resolve(null);
+    request.onerror = () => reject(request.error ?? new Error('the browser could not open its store'));
+    // Other tabs close theirs when they hear of it.
+    request.onblocked = () => setTimeout(() => reject(new Error('other tabs keep the store from being opened')), BLOCKED_MS);
   });
-  return opening;
 }
 
 function done<T>(request: IDBRequest<T>): Promise<T> {

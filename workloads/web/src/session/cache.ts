@@ -2,7 +2,7 @@
 import * as database from '../idb/database';
 import type { Message } from '../api/types';
 import type { Chat, Chats } from '../store/chats';
-import type { Timeline } from '../store/timeline';
+import { complete, type Timeline } from '../store/timeline';
 import { chats, timelines } from './state';
 
 /** Messages kept of each chat. */
@@ -28,9 +28,13 @@ export async function restore(): Promise<{ chats: Map<string, Chat>; timelines: 
     database.all<KeptTimeline>('messages'),
     database.get<string>('meta', 'sync_token'),
   ]);
+  const restoredChats = new Map(keptChats.map((chat) => [chat.chat_id, chat]));
   const restored = {
-    chats: new Map(keptChats.map((chat) => [chat.chat_id, chat])),
-    timelines: new Map(keptTimelines.map(({ chat_id, messages, older }): [string, Timeline] => [chat_id, { messages, older, newer: false }])),
+    chats: restoredChats,
+    // The token may be another tab's, which went on after this chat was written: what came then is told by nobody again.
+    timelines: new Map(keptTimelines
+      .map(({ chat_id, messages, older }): [string, Timeline] => [chat_id, { messages, older, newer: false }])
+      .filter(([chat_id, timeline]) => restoredChats.has(chat_id) && complete(timeline, restoredChats.get(chat_id)?.last ?? null))),
     token: token ?? null,
   };
   written = { chats: restored.chats, timelines: restored.timelines };
@@ -61,7 +65,11 @@ async function write(token: string | undefined): Promise<void> {
       chat_id,
       { chat_id, messages: messages.slice(-MESSAGES), older: older || messages.length > MESSAGES },
     ]);
-  const goneTimelines = [...written.timelines.keys()].filter((id) => !now.timelines.has(id) || !recent.has(id));
+  const goneTimelines = [
+    ...[...written.timelines.keys()].filter((id) => !now.timelines.has(id) || !recent.has(id)),
+    // A part of the past takes no new messages; what was written of the chat would end before them, and the token after.
+    ...[...now.timelines].filter(([, timeline]) => timeline.newer).map(([id]) => id),
+  ];
   await Promise.all([
     database.putAll('chats', changedChats),
     database.remove('chats', goneChats),

@@ -7,7 +7,7 @@ import * as time from '../store/timeline';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
 import { touch } from './cache';
-import { announcement, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
+import { announce, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
 import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
 import { reloadFor, reloadSoon } from './listing';
@@ -57,7 +57,7 @@ export function message(message: Message, live: boolean): void {
   if (!chat) return live ? reloadFor(message) : reloadSoon();
   confirmSoon();
   if (!live || !fresh) return;
-  if (current.value === message.chat_id) announcement.value = strings.announce(nameOf(chat), message.message || strings.aFile);
+  if (current.value === message.chat_id) announce(strings.announce(nameOf(chat), message.message || strings.aFile));
   else localToast(chat, message);
 }
 

@@ -2,7 +2,7 @@
 import { history } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { Message } from '../api/types';
-import { advanceBy } from '../store/receipts';
+import { advanceBy, unseenAbove } from '../store/receipts';
 import { extended, left, refreshed, union } from '../store/timeline';
 import { touch } from './cache';
 import { chats, me, setTimeline, timelines } from './state';
@@ -10,6 +10,9 @@ import { chats, me, setTimeline, timelines } from './state';
 const PAGE = 50;
 /** Messages of a chat that stay in memory when it is left. */
 const KEPT = 100;
+/** Messages of the open chat above which those are let go that its reader, at the end, has long left behind. */
+const MANY = 400;
+const ENOUGH = 200;
 
 /** One load of a kind at a time for each chat. */
 const loading = new Map<string, Promise<void>>();
@@ -60,6 +63,21 @@ export function loadOlder(chat_id: string): Promise<void> {
   });
 }
 
+/** Pages of unread messages that are loaded when a chat is opened; there may be more. */
+const UNREAD_PAGES = 10;
+
+/** Loads older messages until all that are unread are there, or many. */
+export async function loadUnread(chat_id: string): Promise<void> {
+  for (let page = 0; page < UNREAD_PAGES; page += 1) {
+    const chat = chats.value.get(chat_id);
+    const timeline = timelines.value.get(chat_id);
+    if (!chat || !unseenAbove(timeline, chat.mine.read, chat.unread, me.value)) return;
+    await loadOlder(chat_id);
+    // Somebody else changed it meanwhile.
+    if (timelines.value.get(chat_id) === timeline) return;
+  }
+}
+
 export function loadNewer(chat_id: string): Promise<void> {
   return once(`newer ${chat_id}`, async () => {
     const last = timelines.value.get(chat_id)?.messages.at(-1);
@@ -90,6 +108,12 @@ export async function loadAround(chat_id: string, message_id: string): Promise<b
   });
   learn(chat_id, page.messages);
   return page.messages.some((message) => message.message_id === message_id);
+}
+
+/** The reader is at the end of the chat. */
+export function trim(chat_id: string): void {
+  const timeline = timelines.value.get(chat_id);
+  if (timeline && !timeline.newer && timeline.messages.length > MANY) setTimeline(chat_id, left(timeline, ENOUGH));
 }
 
 /** The chat is no longer on screen. */

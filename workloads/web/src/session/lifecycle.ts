@@ -1,9 +1,11 @@
 // Log-in to log-out: starts and stops everything that belongs to an account, in all tabs.
 import * as accounts from '../api/accounts';
-import { lapse, onEnded, stored, type Identity } from '../api/credentials';
+import { lapse, onEnded, release, stored, type Identity } from '../api/credentials';
+import { ApiError } from '../api/problem';
+import * as database from '../idb/database';
 import { detach } from './cache';
 import { start, stop } from './live';
-import { unsubscribe } from './push';
+import { deviceId, silence } from './push';
 import { account, endedReason, identity, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
@@ -11,10 +13,22 @@ const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') 
 /** Takes up the session that is kept here, if there is one. */
 export async function begin(): Promise<void> {
   onEnded(() => void end('ended'));
-  channel?.addEventListener('message', () => location.reload());
+  channel?.addEventListener('message', () => {
+    // What this tab knows is of somebody who has left: it writes nothing more.
+    stop();
+    detach();
+    location.reload();
+  });
   const known = await stored().catch(() => null);
-  if (known) await enter(known);
-  else identity.value = null;
+  if (known) return enter(known);
+  await clean().catch(() => undefined);
+  identity.value = null;
+}
+
+/** Removes what another tab wrote after the log-out. What was not sent stays when the session ended by itself. */
+async function clean(): Promise<void> {
+  const owner = await database.get<string>('session', 'owner');
+  await database.clear(owner ? ['chats', 'messages', 'meta'] : ['chats', 'messages', 'meta', 'outbox']);
 }
 
 async function enter(who: Identity): Promise<void> {
@@ -37,33 +51,41 @@ export async function register(username: string, password: string, email: string
   await enter(who);
 }
 
-/** The user is logging out: if the session turns out to be over already, that is no news. */
-let leaving = false;
-
+/** Forgets everything at once, then tells the server. If it can't be told, the session ends there by its age. */
 export async function logout(): Promise<void> {
-  leaving = true;
-  try {
-    stop();
-    await unsubscribe().catch(() => undefined);
-    await accounts.logout();
-    leave(null);
-  } finally {
-    leaving = false;
-  }
+  stop();
+  detach();
+  const device_id = await deviceId().catch(() => undefined);
+  const tell = await release();
+  leave(null);
+  silence().catch((error: unknown) => console.warn('the browser may go on to show notifications', error));
+  void farewell(tell, device_id);
+}
+
+async function farewell(tell: (method: string, path: string) => Promise<void>, device_id: string | undefined): Promise<void> {
+  // First, for after it the token is good for nothing.
+  if (device_id) await tell('DELETE', `/notifications/devices/${device_id}`).catch(() => undefined);
+  await tell('POST', '/logout').catch((error: unknown) => {
+    // It was over already.
+    if (error instanceof ApiError && error.status === 401) return;
+    console.warn('the server could not be told of the log-out', error);
+  });
 }
 
 export async function deleteAccount(password: string): Promise<void> {
   await accounts.deleteAccount(password);
   stop();
   leave('deleted');
+  silence().catch(() => undefined);
 }
 
 /** The server says that the session is over. */
 async function end(reason: 'ended'): Promise<void> {
-  if (!identity.value || leaving) return;
+  if (!identity.value) return;
   stop();
   await lapse();
   leave(reason);
+  silence().catch(() => undefined);
 }
 
 function leave(reason: 'ended' | 'deleted' | null): void {

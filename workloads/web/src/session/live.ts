@@ -9,7 +9,7 @@ import { apply } from './events';
 import * as expiry from './expiry';
 import { loadNewest } from './history';
 import { reload, reloadBlocks, reloadSoon } from './listing';
-import { loadPreferences } from './preferences';
+import { loadPreferences, renewQuietHours } from './preferences';
 import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
@@ -121,12 +121,14 @@ async function ready(hello: socket.Ready): Promise<void> {
   }
   void subscribe();
   confirmSoon();
-  resume();
+  // Another tab may have left something that it could not send.
+  await restoreOutbox().catch(() => undefined);
+  if (mine === turn) resume();
 }
 
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {
-  loadPreferences().catch(() => undefined);
+  loadPreferences().then(renewQuietHours).catch(() => undefined);
   renewPush().catch(() => undefined);
   search({ q: 'aa', limit: 1 }).catch((error: unknown) => {
     if (error instanceof ApiError && error.absent) lacks('search');

@@ -4,6 +4,7 @@ import { call } from '../api/credentials';
 import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
 import { muted } from '../store/chats';
+import { aheadOfUtc } from '../store/minutes';
 import { touch } from './cache';
 import { chats, lacks, me, onReset } from './state';
 
@@ -30,6 +31,14 @@ export async function savePreferences(change: (now: Preferences) => Preferences)
   const now = (await loadPreferences()) ?? {};
   const saved = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
   if (me.value === owner) preferences.value = saved;
+}
+
+/** Quiet hours go by the user's clock, which may be another one than when they were set: summer has come, or a journey. */
+export async function renewQuietHours(): Promise<void> {
+  const ahead = aheadOfUtc();
+  const quiet = preferences.value?.quiet_hours;
+  if (!quiet || quiet.utc_offset_minutes === ahead) return;
+  await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, utc_offset_minutes: ahead } } : now));
 }
 
 export async function muteChat(chat_id: string, on: boolean): Promise<void> {

@@ -1,7 +1,9 @@
 // Who is there: asks about the members of the chats, and says whether somebody is at this device.
 import { ask, tell } from '../socket/connection';
 import { present } from './events';
-import { chatList, link, me, presence, type Status } from './state';
+import type { Chat } from '../store/chats';
+import { backOff } from '../store/outbox';
+import { chatList, current, link, me, presence, type Status } from './state';
 
 /** What the server allows a socket to watch. */
 const WATCHED_MAX = 200;
@@ -10,23 +12,64 @@ const HEARTBEAT_MS = 60_000;
 const IDLE_MS = 5 * 60_000;
 
 const watched = new Set<string>();
+/** Subscriptions that were refused in a row. */
+let refused = 0;
+let later: ReturnType<typeof setTimeout> | undefined;
 
-/** Watches the members of the most recent chats that are not watched yet. */
+/** Whom to watch: the member of the open chat, then those of the most recent ones. */
+export function wantedPeers(list: readonly Chat[], open: string | null, self: string, most: number): string[] {
+  const first = list.filter((chat) => chat.chat_id === open);
+  const peers = [...first, ...list].map((chat) => chat.peer.user_id).filter((id) => id !== self);
+  return [...new Set(peers)].slice(0, most);
+}
+
+/** Watches the members of the chats that matter most now and are not watched yet. */
 export async function subscribe(): Promise<void> {
-  const wanted = chatList.value.map((chat) => chat.peer.user_id).filter((id) => id !== me.value && !watched.has(id));
-  const user_ids = [...new Set(wanted)].slice(0, WATCHED_MAX - watched.size);
-  if (user_ids.length === 0 || link.value !== 'online') return;
+  if (link.value !== 'online') return;
+  const wanted = wantedPeers(chatList.value, current.value, me.value, WATCHED_MAX);
+  const user_ids = wanted.filter((id) => !watched.has(id));
+  if (user_ids.length === 0) return;
+  const spare = [...watched].filter((id) => !wanted.includes(id));
+  const gone = spare.slice(0, Math.max(0, watched.size + user_ids.length - WATCHED_MAX));
+  for (const id of gone) watched.delete(id);
   for (const id of user_ids) watched.add(id);
+  const mine = turn;
   try {
+    if (gone.length > 0) {
+      await ask('presence_unsubscribe', { user_ids: gone });
+      unknown(gone);
+    }
     const answer = await ask<{ presence: { user_id: string; status: Status; last_active: string | null }[] }>('presence_subscribe', { user_ids });
+    if (mine !== turn) return;
     answer.presence.forEach(present);
+    refused = 0;
   } catch {
+    if (mine !== turn) return;
     for (const id of user_ids) watched.delete(id);
+    refused += 1;
+    later ??= setTimeout(() => {
+      later = undefined;
+      void subscribe();
+    }, backOff(refused));
   }
 }
 
+/** Of these nothing is known any more. */
+function unknown(user_ids: readonly string[]): void {
+  const left = new Map(presence.value);
+  for (const id of user_ids) left.delete(id);
+  presence.value = left;
+}
+
+/** Counts connections. */
+let turn = 0;
+
 /** The socket is gone, and with it what was watched. Whoever was there may not be any more. */
 export function unwatched(): void {
+  turn += 1;
+  refused = 0;
+  clearTimeout(later);
+  later = undefined;
   watched.clear();
   presence.value = new Map();
 }

@@ -50,9 +50,20 @@ export async function subscribe(): Promise<boolean> {
 /** Undoes it, at the server and in the browser. */
 export async function unsubscribe(): Promise<void> {
   if (!possible()) return;
-  const device_id = await database.get<string>('meta', 'device_id');
+  const device_id = await deviceId();
   if (device_id) await api.removeDevice(device_id).catch(() => undefined);
   await database.remove('meta', ['device_id']);
   const worker = await navigator.serviceWorker.getRegistration(base.href);
+  await (await worker?.pushManager.getSubscription())?.unsubscribe();
+}
+
+/** Under which name the server pushes to this browser, if it does. */
+export const deviceId = (): Promise<string | undefined> => database.get<string>('meta', 'device_id');
+
+/** Takes away what is of the last user: what was shown, and that more is pushed. */
+export async function silence(): Promise<void> {
+  if (!possible()) return;
+  const worker = await navigator.serviceWorker.getRegistration(base.href);
+  for (const shown of (await worker?.getNotifications()) ?? []) shown.close();
   await (await worker?.pushManager.getSubscription())?.unsubscribe();
 }

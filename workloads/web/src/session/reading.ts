@@ -3,8 +3,9 @@ import { effect } from '@preact/signals';
 import { ask } from '../socket/connection';
 import { receipted, unconfirmed } from '../store/chats';
 import { reaches } from '../store/ids';
+import { unseenAbove } from '../store/receipts';
 import { touch } from './cache';
-import { chats, current, link, me, timelines, visibleUpTo, watching } from './state';
+import { chats, current, link, me, skipped, timelines, visibleUpTo, watching } from './state';
 
 let confirming: ReturnType<typeof setTimeout> | null = null;
 
@@ -70,6 +71,8 @@ export function startReading(): void {
     if (!chat_id || !watching.value || link.value !== 'online') return;
     const chat = chats.value.get(chat_id);
     const seen = newestSeen(chat_id);
+    // Told as read is one message and all before it, also those that are not loaded.
+    if (chat && skipped.value !== chat_id && unseenAbove(timelines.value.get(chat_id), chat.mine.read, chat.unread, me.value)) return;
     if (chat && seen && !reaches(chat.mine.read, seen)) void read(chat_id, seen);
   });
 }

@@ -6,7 +6,7 @@ import { newId } from '../store/ids';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
 import { apply } from './events';
-import { link, me, outbox, timelines } from './state';
+import { link, me, onReset, outbox, timelines } from './state';
 import { tellStopped } from './typing';
 
 const busy = new Set<string>();
@@ -40,31 +40,47 @@ export function send(draft: Draft): void {
   work();
 }
 
+const keyOf = (one: out.Outgoing): string => `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`;
+
 function keep(one: out.Outgoing): void {
-  const key = `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`;
+  const key = keyOf(one);
   keys.set(one.client_message_id, key);
   database.put('outbox', key, one).catch((error: unknown) => console.warn('a message could not be kept for later', error));
 }
 
 const keys = new Map<string, string>();
 
-/** What was not sent when the page was closed. */
+/** What is over, so that what was being read of the browser's store meanwhile does not bring it back. */
+const over = new Set<string>();
+onReset(() => {
+  keys.clear();
+  over.clear();
+});
+
+/** What was not sent when the page was closed, or another one. */
 export async function restoreOutbox(): Promise<void> {
-  for (const one of await database.all<out.Outgoing>('outbox')) {
-    keys.set(one.client_message_id, `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`);
-    outbox.value = out.queued(outbox.value, one);
+  const owner = me.value;
+  const kept = await database.all<out.Outgoing>('outbox');
+  if (me.value !== owner) return;
+  let next = outbox.value;
+  for (const one of kept) {
+    if (over.has(one.client_message_id)) continue;
+    keys.set(one.client_message_id, keyOf(one));
+    next = out.queued(next, one);
   }
+  outbox.value = out.doubted(next, strings.sentLongAgo, Date.now());
 }
 
 /** A message has arrived, or is given up: nothing of it need be kept. */
 export function forgetSent(client_message_id: string): void {
   const key = keys.get(client_message_id);
+  over.add(client_message_id);
   keys.delete(client_message_id);
   if (key) void database.remove('outbox', [key]).catch(() => undefined);
 }
 
 export function retry(client_message_id: string): void {
-  outbox.value = out.retried(outbox.value, client_message_id);
+  outbox.value = out.retried(outbox.value, client_message_id, Date.now());
   const one = outbox.value.find((known) => known.client_message_id === client_message_id);
   if (one) keep(one);
   work();
@@ -84,6 +100,7 @@ export function work(): void {
 /** After a connect: no need to wait out what was for a server in trouble. */
 export function resume(): void {
   attempts = 0;
+  outbox.value = out.doubted(outbox.value, strings.sentLongAgo, Date.now());
   work();
 }
 
@@ -123,9 +140,12 @@ async function deliver(one: out.Outgoing): Promise<void> {
 
 /** Changes a message of one's own. */
 export async function edit(chat_id: string, message_id: string, message: string): Promise<void> {
+  const find = () => timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
+  const before = find();
   await ask('edit_message', { chat_id, message_id, message });
-  const known = timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
-  if (known) apply('message_edited', { ...known, message, content: message, edited_at: new Date().toISOString() }, false);
+  const known = find();
+  // When it was edited only the server knows, which tells it, like every edit, to this device too; perhaps it has already.
+  if (known && known.edited_at === before?.edited_at) apply('message_edited', { ...known, message, content: message }, false);
 }
 
 /** Takes a message of one's own back. */

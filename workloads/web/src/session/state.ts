@@ -41,6 +41,8 @@ export const blocked = signal<ReadonlySet<string>>(new Set());
 /** The chat on screen, and up to which message its reader can see it. */
 export const current = signal<string | null>(null);
 export const visibleUpTo = signal<string | null>(null);
+/** The chat whose reader chose to go on at its end, with unread messages above that were not even loaded. */
+export const skipped = signal<string | null>(null);
 /** Whether somebody can be looking at the page. */
 export const watching = signal(false);
 
@@ -50,8 +52,16 @@ export const lacks = (feature: keyof typeof features.value): void => {
   if (features.value[feature]) features.value = { ...features.value, [feature]: false };
 };
 
-/** Text that screen readers say when it changes. */
-export const announcement = signal('');
+/** What screen readers say as it is added, one after another, the same again too. */
+export const announcements = signal<readonly { readonly key: number; readonly text: string }[]>([]);
+/** As many as stay in the page. */
+const ANNOUNCED = 20;
+let announced = 0;
+
+export function announce(text: string): void {
+  announced += 1;
+  announcements.value = [...announcements.value, { key: announced, text }].slice(-ANNOUNCED);
+}
 
 export function setTimeline(chat_id: string, timeline: Timeline | null): void {
   const next = new Map(timelines.value);
@@ -79,6 +89,7 @@ export function reset(): void {
   blocked.value = new Set();
   current.value = null;
   visibleUpTo.value = null;
-  announcement.value = '';
+  skipped.value = null;
+  announcements.value = [];
   for (const forget of resets) forget();
 }

@@ -27,6 +27,8 @@ export interface Uploading {
 
 /** As many as go into one message. */
 export const FILES_MAX = 10;
+/** What an upload that took too long is answered with, by this server or an object store. A new one may work. */
+const LAPSED = new Set([403, 404, 409, 410]);
 const PICTURES = /^image\/(jpeg|png|gif|webp)$/;
 
 export const uploads = signal<ReadonlyMap<string, readonly Uploading[]>>(new Map());
@@ -77,9 +79,11 @@ export function addFiles(chat_id: string, added: readonly File[]): void {
 async function run(chat_id: string, id: string, file: File): Promise<void> {
   const stop = new AbortController();
   stops.set(id, stop);
+  let begun = false;
   try {
     const type = file.type || 'application/octet-stream';
     const { media_id, upload } = await begin(file.name || 'file', type, file.size, stop.signal);
+    begun = true;
     await transfer(upload, file, (part) => change(chat_id, id, { part }), stop.signal);
     change(chat_id, id, { state: 'checking', part: 1 });
     const made = await complete(media_id, stop.signal);
@@ -87,13 +91,15 @@ async function run(chat_id: string, id: string, file: File): Promise<void> {
     change(chat_id, id, { state: 'done', media_id });
   } catch (error) {
     if (error instanceof ApiError && error.code === 'aborted') return;
-    if (error instanceof ApiError && error.absent) {
+    if (error instanceof ApiError && error.absent && !begun) {
       lacks('media');
       removeUpload(chat_id, id);
       toast({ kind: 'error', header: strings.uploadGone });
       return;
     }
-    change(chat_id, id, { state: 'failed', fault: faultText(error), again: error instanceof ApiError && error.passing });
+    const lapsed = begun && error instanceof ApiError && LAPSED.has(error.status);
+    const again = lapsed || (error instanceof ApiError && error.passing);
+    change(chat_id, id, { state: 'failed', fault: lapsed ? strings.uploadFailed : faultText(error), again });
   } finally {
     stops.delete(id);
   }

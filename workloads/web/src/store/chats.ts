@@ -8,6 +8,8 @@ export interface Chat {
   readonly chat_id: string;
   readonly peer: Peer;
   readonly last: Message | null;
+  /** The newest message of the other member that came here; unlike `last`, also when one's own is newer. */
+  readonly theirLast?: string | null;
   readonly unread: number;
   readonly mine: Marks;
   readonly theirs: Marks;
@@ -42,6 +44,7 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
       chat_id: entry.chat_id,
       peer: entry.peer,
       last,
+      theirLast: theirLastOf(chat?.theirLast, entry.last_message ?? null, me),
       unread: last && reaches(mine.read, last.message_id) ? 0 : unread,
       mine,
       theirs: last && last.sender_id === me ? advanceBy(theirs, last) : theirs,
@@ -69,12 +72,13 @@ export function received(chats: Chats, message: Message, me: string): Chats {
   if (!chat) return chats;
   const own = message.sender_id === me;
   const theirs = own ? advanceBy(chat.theirs, message) : chat.theirs;
+  const theirLast = theirLastOf(chat.theirLast, message, me);
   if (chat.last && chat.last.message_id >= message.message_id) {
     const last = chat.last.message_id === message.message_id ? newerOf(chat.last, message) : chat.last;
-    return withChat(chats, { ...chat, last, theirs });
+    return withChat(chats, { ...chat, last, theirLast, theirs });
   }
   const unread = own || reaches(chat.mine.read, message.message_id) ? chat.unread : chat.unread + 1;
-  return withChat(chats, { ...chat, last: message, unread, theirs, activity: timeOf(message.message_id) });
+  return withChat(chats, { ...chat, last: message, theirLast, unread, theirs, activity: timeOf(message.message_id) });
 }
 
 export interface Receipt {
@@ -140,7 +144,9 @@ export const unreadOf = (chats: Chats): number => {
 
 /** The newest message of the other member that this device has not confirmed yet; `null` when there is none. */
 export function unconfirmed(chat: Chat, me: string): string | null {
-  if (!chat.last || chat.last.sender_id === me) return null;
-  const mark = later(chat.mine.delivered, chat.mine.read);
-  return reaches(mark, chat.last.message_id) ? null : chat.last.message_id;
+  const newest = theirLastOf(chat.theirLast, chat.last, me);
+  return !newest || reaches(later(chat.mine.delivered, chat.mine.read), newest) ? null : newest;
 }
+
+const theirLastOf = (known: string | null | undefined, message: Message | null, me: string): string | null =>
+  later(known, message && message.sender_id !== me ? message.message_id : null);

@@ -10,6 +10,8 @@ export interface Outgoing {
   readonly attachments: readonly string[];
   readonly reply_to: string | null;
   readonly created_at: number;
+  /** When its author last asked for it to be sent again. */
+  readonly asked_at?: number;
   readonly state: 'pending' | 'failed';
   /** Why it failed, for the one who wrote it. */
   readonly reason: string | null;
@@ -26,8 +28,17 @@ export const without = (outbox: Outbox, client_message_id: string): Outbox =>
 export const failed = (outbox: Outbox, client_message_id: string, reason: string): Outbox =>
   outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'failed', reason } : one));
 
-export const retried = (outbox: Outbox, client_message_id: string): Outbox =>
-  outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'pending', reason: null } : one));
+export const retried = (outbox: Outbox, client_message_id: string, now: number): Outbox =>
+  outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'pending', reason: null, asked_at: now } : one));
+
+/** The server recognises a message that it has already for seven days. What waited for longer might be sent twice: its
+ * author decides. */
+const SURE_MS = 6 * 86_400_000;
+
+export function doubted(outbox: Outbox, reason: string, now: number): Outbox {
+  const old = (one: Outgoing): boolean => one.state === 'pending' && now - Math.max(one.created_at, one.asked_at ?? 0) > SURE_MS;
+  return outbox.some(old) ? outbox.map((one) => (old(one) ? { ...one, state: 'failed', reason } : one)) : outbox;
+}
 
 /** A message that came from the server: if it is one of these, it has arrived. */
 export function delivered(outbox: Outbox, message: Message, me: string): Outbox {

@@ -1,10 +1,19 @@
 // How far the members of a chat have got. Watermarks only move forwards, whatever the order of news about them.
 import type { Message, MessageStatus } from '../api/types';
 import { later, reaches } from './ids';
+import type { Timeline } from './timeline';
 
 export interface Marks {
   readonly delivered: string | null;
   readonly read: string | null;
+}
+
+/** Whether messages that nobody has seen may be above the part of a history that is loaded: it begins after the mark of
+ * what is read, and has fewer of the other member's messages than are unread. */
+export function unseenAbove(timeline: Timeline | undefined, read: string | null, unread: number, me: string): boolean {
+  const first = timeline?.messages[0];
+  if (!timeline?.older || !first || reaches(read, first.message_id)) return false;
+  return timeline.messages.filter((message) => message.sender_id !== me && !message.deleted).length < unread;
 }
 
 export const NO_MARKS: Marks = { delivered: null, read: null };

@@ -91,3 +91,7 @@ export function left(timeline: Timeline, size: number): Timeline | null {
   if (timeline.messages.length <= size) return timeline;
   return { messages: timeline.messages.slice(-size), older: true, newer: false };
 }
+
+/** Whether a part that should reach to the present does: it has the chat's last message. */
+export const complete = (timeline: Timeline, last: Message | null): boolean =>
+  !timeline.newer && (!last || (timeline.messages.at(-1)?.message_id ?? '') >= last.message_id);

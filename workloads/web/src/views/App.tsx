@@ -1,7 +1,7 @@
 // The whole page: log-in, or the chats of who is logged in.
 import { useEffect } from 'preact/hooks';
 import { strings } from '../i18n/en';
-import { announcement, identity, unread } from '../session/state';
+import { announcements, identity, unread } from '../session/state';
 import { route } from '../session/route';
 import { AuthView } from './AuthView';
 import { Logo } from './icons';
@@ -21,7 +21,9 @@ export function App() {
     <>
       {who === undefined ? <Splash /> : who === null || mailed ? <AuthView /> : <Shell key={who.user_id} />}
       <Toasts />
-      <div class="visually-hidden" aria-live="polite">{announcement.value}</div>
+      <div class="visually-hidden" aria-live="polite">
+        {announcements.value.map(({ key, text }) => <p key={key}>{text}</p>)}
+      </div>
     </>
   );
 }

@@ -1,6 +1,7 @@
 // Finds messages of one chat.
 import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
+import { firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 
 interface ChatSearchProps {
@@ -16,12 +17,13 @@ export function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchP
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
   const onKey = (event: KeyboardEvent) => {
+    if (event.isComposing) return;
     if (event.key === 'Escape') {
       event.preventDefault();
       event.stopPropagation();
       onClose();
     } else if (event.target === field.current && (event.key === 'ArrowDown' || event.key === 'Enter')) {
-      const hit = box.current?.querySelector<HTMLElement>('[data-testid=hit]');
+      const hit = firstResult(box.current, '[data-testid=hit]');
       if (!hit) return;
       event.preventDefault();
       if (event.key === 'Enter') hit.click();

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
-import { drafts, setDraft } from '../session/drafts';
+import { drafts, setDraft, textAfter } from '../session/drafts';
 import { saveEdit } from '../session/editing';
 import { send } from '../session/sending';
 import { features, me, timelines } from '../session/state';
@@ -43,10 +43,11 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   latest.current = { editing, text };
 
   useEffect(() => { if (!coarse.matches) field.current?.focus(); }, []);
-  useEffect(() => {
-    if (!answering) return;
-    if (answering.kind === 'edit') setText(answering.message.message);
-    field.current?.focus();
+  const turned = useRef<Answering>(null);
+  useLayoutEffect(() => {
+    setText((now) => textAfter(turned.current, answering, now, drafts.value.get(chat_id) ?? ''));
+    turned.current = answering;
+    if (answering) field.current?.focus();
   }, [answering]);
   useEffect(() => tellStopped, [chat_id]);
   useLayoutEffect(() => {
@@ -66,7 +67,6 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
 
   function leave() {
     setAnswering(null);
-    if (editing) setText(drafts.value.get(chat_id) ?? '');
     field.current?.focus();
   }
 

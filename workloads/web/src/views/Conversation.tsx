@@ -2,8 +2,8 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
-import { loadAround, loadNewest } from '../session/history';
-import { blocked, link, me, outbox, timelines, typing } from '../session/state';
+import { loadAround, loadNewest, loadUnread } from '../session/history';
+import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -18,8 +18,10 @@ import { nameOf } from './people';
 import { ReportDialog } from './ReportDialog';
 import { useLog } from './useLog';
 
-export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | null }) {
+/** `place` is another object for each time that somebody goes there, also to the same message again. */
+export function Conversation({ chat, place }: { chat: Chat; place: { readonly message_id: string | null } }) {
   const { chat_id } = chat;
+  const wanted = place.message_id;
   const timeline = timelines.value.get(chat_id);
   const outgoing = outbox.value.filter((one) => one.chat_id === chat_id);
   const [mark, setMark] = useState<string | null | undefined>(chat.unread > 0 ? chat.mine.read : undefined);
@@ -36,24 +38,35 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
     () => rows(timeline?.messages ?? [], timeline?.newer ? [] : outgoing, me.value, mark),
     [timeline, outbox.value, mark],
   );
+  // Once, when there is something to begin with: the first unread message is where the reader goes on.
+  const [seeking, setSeeking] = useState(mark !== undefined && !wanted);
+  useEffect(() => {
+    if (!seeking || !timeline) return;
+    loadUnread(chat_id).catch(() => undefined).finally(() => setSeeking(false));
+  }, [seeking, timeline === undefined]);
   const { log, atEnd, toEnd, fault: pageFault, again } = useLog({
-    chat_id, timeline, marked: mark !== undefined, jump,
+    chat_id, timeline, marked: mark !== undefined, seeking, jump,
     onJumped: () => {
       setFlash(jump);
       setJump(null);
     },
   });
 
+  // What is kept is better than a fault: it is brought up to date when the connection is back.
+  const load = () => void loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
   useEffect(() => {
     if (link.value === 'offline' && timeline) return;
-    if (wanted) return;
-    // What is kept is better than a fault: it is brought up to date when the connection is back.
-    loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
+    if (!jump) load();
   }, [chat_id, link.value]);
+
+  // Also when all that was here had to be dropped.
+  useEffect(() => {
+    if (!timeline && !jump) load();
+  }, [timeline === undefined]);
 
   useEffect(() => {
     if (wanted) void jumpTo(wanted);
-  }, [wanted]);
+  }, [place]);
 
   useEffect(() => {
     if (!flash) return undefined;
@@ -74,6 +87,7 @@ export function Conversation({ chat, wanted }: { chat: Chat; wanted: string | nu
   }
 
   async function toLatest() {
+    skipped.value = chat_id;
     if (timeline?.newer) await loadNewest(chat_id, true).catch(() => setFault(true));
     toEnd();
   }

@@ -4,14 +4,14 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf } from '../i18n/times';
 import { muteChat } from '../session/preferences';
-import { blocked, features, link, me, presence } from '../session/state';
+import { blocked, features, me } from '../session/state';
 import { toast } from '../session/toasts';
 import type { Chat } from '../store/chats';
 import { useState } from 'preact/hooks';
 import { ConfirmDialog } from './Dialog';
 import { BackIcon, BellIcon, BellOffIcon, FlagIcon, MoreIcon, SearchIcon, ShieldIcon } from './icons';
 import { Menu, type MenuItem } from './Menu';
-import { Avatar, nameOf, statusOfUser } from './people';
+import { Avatar, nameOf, presenceOf } from './people';
 import { ReportDialog } from './ReportDialog';
 
 export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; searching: boolean; onSearch(): void }) {
@@ -77,10 +77,9 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
 }
 
 function presenceText(user_id: string, username: string): string {
-  // Without a connection nobody knows.
-  if (link.value !== 'online') return `@${username}`;
-  const status = statusOfUser(user_id);
-  const seen = presence.value.get(user_id)?.last_active;
-  const text = status === 'offline' && seen ? strings.lastSeen(mediumOf(seen)) : strings.presence[status];
+  const known = presenceOf(user_id);
+  if (!known) return `@${username}`;
+  const { status, last_active } = known;
+  const text = status === 'offline' && last_active ? strings.lastSeen(mediumOf(last_active)) : strings.presence[status];
   return `@${username} · ${text}`;
 }

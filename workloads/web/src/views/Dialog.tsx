@@ -15,8 +15,16 @@ export function Dialog({ title, onClose, class: name, children }: DialogProps) {
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
-    node.current?.showModal();
-    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+    const dialog = node.current;
+    dialog?.showModal();
+    // A button of a message goes with the message that is deleted; the place of the message stays.
+    const row = before?.closest<HTMLElement>('[data-key]') ?? null;
+    return () => {
+      // While it is open nothing else takes the focus.
+      dialog?.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      setTimeout(() => { if (document.activeElement === document.body) row?.focus(); });
+    };
   }, []);
   const onKey = (event: KeyboardEvent) => {
     // The page has its own use for Escape.

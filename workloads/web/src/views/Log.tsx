@@ -52,7 +52,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, acts }: 
     event.preventDefault();
     act(row.message);
   };
-  const byId = (message_id: string) => timeline?.messages.find((message) => message.message_id === message_id);
+  const byId = useMemo(() => new Map(timeline?.messages.map((message) => [message.message_id, message])), [timeline]);
   return (
     <div class="log" role="log" aria-live="off" aria-label={strings.messages} aria-busy={!timeline} ref={log} onKeyDown={onKey}>
       <div class="log-inner">
@@ -71,7 +71,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, acts }: 
               <MessageRow
                 key={row.key} message={row.message} own={row.own} first={row.first} last={row.last} peer={chat.peer}
                 status={self ? 'read' : statusOf(row.message, row.own ? chat.theirs : chat.mine)}
-                replied={row.message.reply_to ? byId(row.message.reply_to) : undefined}
+                replied={row.message.reply_to ? byId.get(row.message.reply_to) : undefined}
                 tabStop={row.key === tabStop} flash={row.key === flash} onFocus={setStop} acts={stable}
               />
             );

@@ -48,16 +48,17 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
     <div
       class={classes.filter(Boolean).join(' ')} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(message.message_id)}
       data-testid="message" data-key={message.message_id} data-message={message.message_id} data-status={status} data-own={own}
-      aria-label={`${author}, ${clockOf(message.timestamp)}`} aria-description={strings.actions}
+      aria-labelledby={nameParts(message.message_id, !message.deleted && message.attachments.length > 0, message.deleted || message.message !== '')} aria-description={strings.actions}
     >
+      <span class="visually-hidden" id={`author-${message.message_id}`}>{author}</span>
       <div class="bubble-box">
         <div class="bubble">
           {message.reply_to && !message.deleted && <Quote replied={replied} peer={peer} onClick={() => acts.onJump(message.reply_to ?? '')} />}
-          {!message.deleted && message.attachments.length > 0 && <Attachments ids={message.attachments} />}
+          {!message.deleted && message.attachments.length > 0 && <div id={`files-${message.message_id}`}><Attachments ids={message.attachments} /></div>}
           {message.deleted
-            ? <p class="text text-gone">{strings.deletedMessage}</p>
-            : message.message && <p class="text" dir="auto" data-testid="text"><MessageText text={message.message} ranges={ranges} /></p>}
-          <span class="meta">
+            ? <p class="text text-gone" id={`text-${message.message_id}`}>{strings.deletedMessage}</p>
+            : message.message && <p class="text" dir="auto" id={`text-${message.message_id}`} data-testid="text"><MessageText text={message.message} ranges={ranges} /></p>}
+          <span class="meta" id={`meta-${message.message_id}`}>
             {message.edited_at && !message.deleted && <span class="edited" title={strings.editedAt(wholeOf(message.edited_at))}>{strings.edited}</span>}
             <time dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{clockOf(message.timestamp)}</time>
             {own && !self && !message.deleted && <Ticks status={status} title={status === 'read' && message.seen_at ? strings.seenAt(mediumOf(message.seen_at)) : undefined} />}
@@ -68,6 +69,10 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
     </div>
   );
 });
+
+/** The ids of what a screen reader says of a message: who, what, when, how far it has got. */
+export const nameParts = (id: string, files: boolean, text: boolean): string =>
+  ['author', files && 'files', text && 'text', 'meta'].filter(Boolean).map((part) => `${part}-${id}`).join(' ');
 
 /** The beginning of the message that is answered; leads to it. */
 function Quote({ replied, peer, onClick }: { replied: Message | undefined; peer: Peer; onClick(): void }) {

@@ -5,7 +5,7 @@ import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
 import { subscribe, subscribed, unsubscribe } from '../session/push';
 import { chats, features } from '../session/state';
-import { minuteOf, localMinute, utcMinute, timeText } from '../store/minutes';
+import { aheadOfUtc, minuteOf, quietAt, timeText, type Quiet } from '../store/minutes';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { nameOf } from './people';
@@ -26,22 +26,22 @@ export function NotificationSettingsCard() {
     setPushing(on);
   });
   if (!now) return <Card title={strings.notificationSettings}><Outcome action={action} text="" /></Card>;
-  const quiet = now.quiet_hours ?? null;
-  const offset = new Date().getTimezoneOffset();
-  const setQuiet = (hours: { from_minute: number; to_minute: number } | null) => void action.run(() => savePreferences((known) => ({ ...known, quiet_hours: hours })));
+  const ahead = aheadOfUtc();
+  const quiet = now.quiet_hours ? quietAt(now.quiet_hours, ahead) : null;
+  const setQuiet = (hours: Required<Quiet> | null) => void action.run(() => savePreferences((known) => ({ ...known, quiet_hours: hours })));
   const changeQuiet = (name: 'from_minute' | 'to_minute') => (event: { currentTarget: HTMLInputElement }) => {
     const minute = minuteOf(event.currentTarget.value);
-    if (quiet && minute !== null) setQuiet({ ...quiet, [name]: utcMinute(minute, offset) });
+    if (quiet && minute !== null) setQuiet({ ...quiet, [name]: minute });
   };
   return (
     <Card title={strings.notificationSettings}>
       <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => void action.run(() => savePreferences((known) => ({ ...known, show_content: on })))} />
       {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={(on) => void push(on)} />}
-      <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: utcMinute(22 * 60, offset), to_minute: utcMinute(7 * 60, offset) } : null)} />
+      <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: ahead } : null)} />
       {quiet && (
         <div class="quiet">
-          <label>{strings.quietFrom} <input type="time" value={timeText(localMinute(quiet.from_minute, offset))} onChange={changeQuiet('from_minute')} /></label>
-          <label>{strings.quietTo} <input type="time" value={timeText(localMinute(quiet.to_minute, offset))} onChange={changeQuiet('to_minute')} /></label>
+          <label>{strings.quietFrom} <input type="time" value={timeText(quiet.from_minute)} onChange={changeQuiet('from_minute')} /></label>
+          <label>{strings.quietTo} <input type="time" value={timeText(quiet.to_minute)} onChange={changeQuiet('to_minute')} /></label>
         </div>
       )}
       <h4>{strings.mutedChats}</h4>

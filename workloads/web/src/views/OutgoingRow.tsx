@@ -3,6 +3,7 @@ import { strings } from '../i18n/en';
 import { clockOf, wholeOf } from '../i18n/times';
 import type { Row } from '../store/rows';
 import { Attachments } from './Attachments';
+import { nameParts } from './MessageRow';
 import { MessageText } from './MessageText';
 import { Ticks } from './Ticks';
 
@@ -20,13 +21,15 @@ export function OutgoingRow({ row, tabStop, onFocus, onRetry, onDiscard }: Outgo
   return (
     <div
       class={`message own ${outgoing.state} ${first ? 'first' : ''} ${last ? 'last' : ''}`} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(row.key)}
-      data-testid="message" data-key={row.key} data-status={outgoing.state} data-own="true" aria-label={`${strings.you}, ${clockOf(outgoing.created_at)}`}
+      data-testid="message" data-key={row.key} data-status={outgoing.state} data-own="true"
+      aria-labelledby={nameParts(id, outgoing.attachments.length > 0, outgoing.message !== '')}
     >
+      <span class="visually-hidden" id={`author-${id}`}>{strings.you}</span>
       <div class="bubble-box">
         <div class="bubble">
-          {outgoing.attachments.length > 0 && <Attachments ids={outgoing.attachments} />}
-          {outgoing.message && <p class="text" dir="auto" data-testid="text"><MessageText text={outgoing.message} /></p>}
-          <span class="meta">
+          {outgoing.attachments.length > 0 && <div id={`files-${id}`}><Attachments ids={outgoing.attachments} /></div>}
+          {outgoing.message && <p class="text" dir="auto" id={`text-${id}`} data-testid="text"><MessageText text={outgoing.message} /></p>}
+          <span class="meta" id={`meta-${id}`}>
             <time title={wholeOf(outgoing.created_at)}>{clockOf(outgoing.created_at)}</time>
             <Ticks status={outgoing.state} title={outgoing.reason ?? undefined} />
           </span>

@@ -45,7 +45,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
   const users = enough && found ? found.users : [];
   const message = fault ?? (!enough ? strings.twoCharacters : found?.prefix === wanted && users.length === 0 ? strings.nobodyFound(wanted) : null);
   return (
-    <section class="rows" aria-label={strings.people}>
+    <section class="rows" aria-label={strings.people} aria-busy={enough && found?.prefix !== wanted}>
       {message && <p class="rows-note" aria-live="polite">{message}</p>}
       <ul role="list" aria-label={strings.people} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'button')}>
         {users.map((person) => (

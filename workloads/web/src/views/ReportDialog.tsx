@@ -1,10 +1,9 @@
 // Tells those who run the server about somebody, or about a message.
 import { useState } from 'preact/hooks';
-import { REASONS, report, type Reason } from '../api/accounts';
-import { ApiError } from '../api/problem';
+import { REASONS, type Reason } from '../api/accounts';
 import type { Message, Peer } from '../api/types';
 import { strings } from '../i18n/en';
-import { lacks } from '../session/state';
+import { sendReport } from '../session/reports';
 import { toast } from '../session/toasts';
 import { Dialog } from './Dialog';
 import { Field } from './Field';
@@ -28,11 +27,7 @@ export function ReportDialog({ peer, message, onClose }: ReportDialogProps) {
   const submit = async (event: Event) => {
     event.preventDefault();
     const what = message ? { chat_id: message.chat_id, message_id: message.message_id, include_message: include } : { user_id: peer.user_id };
-    const send = () => report(what, reason, comment.trim()).catch((error: unknown) => {
-      if (error instanceof ApiError && error.absent) lacks('reports');
-      throw error;
-    });
-    if (!(await action.run(send))) return;
+    if (!(await action.run(() => sendReport(what, reason, comment.trim())))) return;
     onClose();
     toast({ header: strings.reported });
   };

@@ -61,7 +61,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   const current = shown?.key === key ? shown : null;
   const note = fault ?? (!enough ? strings.searchHint : current ? strings.results(current.hits.length, current.cursor !== null) : strings.searching);
   return (
-    <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults}>
+    <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults} aria-busy={enough && !current}>
       <p class="rows-note" aria-live="polite">{note}</p>
       <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
         {(enough ? (current ?? shown)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}

@@ -2,7 +2,8 @@
 import { useEffect } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { leave } from '../session/history';
-import { chatList, chats, current, link, listed } from '../session/state';
+import { chatList, chats, current, link, listed, skipped } from '../session/state';
+import { subscribe } from '../session/presence';
 import { go, route } from '../session/route';
 import { dismissOf } from '../session/toasts';
 import { Conversation } from './Conversation';
@@ -17,8 +18,10 @@ export function Shell() {
   useEffect(() => {
     current.value = chat_id;
     if (chat_id) dismissOf(chat_id);
+    void subscribe();
     return () => {
       current.value = null;
+      skipped.value = null;
       if (chat_id) leave(chat_id);
     };
   }, [chat_id]);
@@ -45,7 +48,7 @@ function Detail() {
   if (at.view === 'notifications') return <NotificationsView />;
   if (at.view === 'chat') {
     const chat = chats.value.get(at.chat_id);
-    if (chat) return <Conversation key={chat.chat_id} chat={chat} wanted={at.message_id} />;
+    if (chat) return <Conversation key={chat.chat_id} chat={chat} place={at} />;
     if (!listed.value || link.value === 'connecting') return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
   }
   return (

@@ -7,6 +7,7 @@ import { ChatList } from './ChatList';
 import { BellIcon, CloseIcon, GearIcon, PersonIcon, SearchIcon } from './icons';
 import { PeopleResults } from './PeopleResults';
 import { Avatar } from './people';
+import { firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 import { ThemeToggle } from './ThemeToggle';
 
@@ -70,12 +71,13 @@ interface FinderProps {
 
 function Finder({ id, label, icon, value, onChange, onClear }: FinderProps) {
   const key = (event: KeyboardEvent) => {
+    if (event.isComposing) return;
     if (event.key === 'Escape' && value !== '') {
       event.preventDefault();
       event.stopPropagation();
       onClear();
     } else if (event.key === 'ArrowDown' || (event.key === 'Enter' && value !== '')) {
-      const first = document.querySelector<HTMLElement>('.sidebar .rows a, .sidebar .rows button');
+      const first = firstResult(document.querySelector('.sidebar'), 'a, button');
       if (!first) return;
       event.preventDefault();
       if (event.key === 'Enter') first.click();

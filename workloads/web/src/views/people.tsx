@@ -1,6 +1,6 @@
 // How people are shown: name, picture of initials, presence.
 import { strings } from '../i18n/en';
-import { me, presence, type Status } from '../session/state';
+import { me, presence, type Presence } from '../session/state';
 import { NoteIcon } from './icons';
 
 export interface Person {
@@ -38,10 +38,12 @@ export function Avatar({ person, dot = false, small = false }: { person: Person;
   );
 }
 
-export const statusOfUser = (user_id: string): Status => presence.value.get(user_id)?.status ?? 'offline';
+/** What is known of somebody's presence: nothing without a connection, or of who is not watched. */
+export const presenceOf = (user_id: string): Presence | undefined => presence.value.get(user_id);
 
 function PresenceDot({ user_id }: { user_id: string }) {
-  const status = statusOfUser(user_id);
+  const status = presenceOf(user_id)?.status;
+  if (!status) return null;
   return (
     <span class={`dot dot-${status}`} data-testid="presence" data-status={status} role="img" aria-label={strings.presence[status]} title={strings.presence[status]} />
   );

@@ -12,3 +12,7 @@ export function rove(event: KeyboardEvent, container: HTMLElement, selector: str
   item.focus();
   return true;
 }
+
+/** The first result that matches, once the results are those of what is written now: until then they are none to open. */
+export const firstResult = (container: ParentNode | null, selector: string): HTMLElement | null =>
+  container?.querySelector<HTMLElement>(`.rows:not([aria-busy="true"]) :is(${selector})`) ?? null;

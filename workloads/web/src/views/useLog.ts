@@ -1,6 +1,6 @@
 // Where the log of messages is scrolled to: at the end while new ones come, in place while older ones are put above.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { loadNewer, loadOlder } from '../session/history';
+import { loadNewer, loadOlder, trim } from '../session/history';
 import { visibleUpTo } from '../session/state';
 import type { Timeline } from '../store/timeline';
 
@@ -13,12 +13,14 @@ interface Options {
   timeline: Timeline | undefined;
   /** Whether there is a mark of new messages to begin at. */
   marked: boolean;
+  /** Whether what belongs above is still on its way, so that there is no place to begin at yet. */
+  seeking: boolean;
   /** A message to bring to the middle, and what to do when that is done. */
   jump: string | null;
   onJumped(): void;
 }
 
-export function useLog({ chat_id, timeline, marked, jump, onJumped }: Options) {
+export function useLog({ chat_id, timeline, marked, seeking, jump, onJumped }: Options) {
   const log = useRef<HTMLDivElement>(null);
   const stick = useRef(true);
   const placed = useRef(false);
@@ -49,6 +51,7 @@ export function useLog({ chat_id, timeline, marked, jump, onJumped }: Options) {
       if (element.dataset.message) seen = element.dataset.message;
     }
     if (node.clientHeight > 0) visibleUpTo.value = seen;
+    if (stick.current) trim(chat_id);
   };
 
   const fetchMore = () => {
@@ -76,13 +79,13 @@ export function useLog({ chat_id, timeline, marked, jump, onJumped }: Options) {
       }
     }
     if (!placed.current) {
+      node.scrollTop = node.scrollHeight;
+      if (seeking) return;
       placed.current = true;
       const mark = marked ? node.querySelector<HTMLElement>('[data-new]') : null;
       if (mark && mark.offsetTop < node.scrollHeight - node.clientHeight) {
         node.scrollTop = Math.max(0, mark.offsetTop - 72);
         stick.current = false;
-      } else {
-        node.scrollTop = node.scrollHeight;
       }
     } else if (stick.current && !newer) {
       node.scrollTop = node.scrollHeight;

@@ -1,0 +1,72 @@
+import './page';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
+import { subscribe, unwatched, wantedPeers } from '../src/session/presence';
+import { chats, current, identity, link, presence, reset } from '../src/session/state';
+import { loaded } from '../src/store/chats';
+import { ANN, entry, idAt, message } from './sample';
+
+const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
+vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
+vi.mock('../src/api/messages', () => ({ history: vi.fn(), chats: vi.fn(), startChat: vi.fn(), search: vi.fn() }));
+
+/** Chats 1 to `n`, the newest first. */
+const list = (n: number) => loaded(new Map(), Array.from({ length: n }, (_, at) => entry({
+  chat_id: `chat-${n - at}`, peer: { user_id: `peer-${n - at}`, username: '', display_name: '' },
+  last_message: message(n - at, { chat_id: `chat-${n - at}` }),
+})), ANN, Date.now());
+const asked = (event: string) => ask.mock.calls.filter(([name]) => name === event).map(([, payload]) => payload.user_ids);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  unwatched();
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+  link.value = 'online';
+  ask.mockReset().mockImplementation(async (event: string, { user_ids }: { user_ids: string[] }) => (
+    event === 'presence_subscribe' ? { presence: user_ids.map((user_id) => ({ user_id, status: 'online', last_active: null })) } : {}
+  ));
+});
+afterEach(() => {
+  unwatched();
+  vi.useRealTimers();
+});
+
+test('the open chat’s member is watched, also beyond what a connection may watch; of whom it leaves nothing is known', async () => {
+  chats.value = list(250);
+  await subscribe();
+  expect(presence.value.size).toBe(200);
+  expect(presence.value.has('peer-3')).toBe(false);
+  current.value = 'chat-3';
+  await subscribe();
+  expect(asked('presence_unsubscribe')).toEqual([['peer-51']]);
+  expect(asked('presence_subscribe')[1]).toEqual(['peer-3']);
+  expect([presence.value.has('peer-3'), presence.value.has('peer-51'), presence.value.size]).toEqual([true, false, 200]);
+});
+
+test('who wrote last is watched, whoever filled the list before', () => {
+  const sorted = [...list(3).values()];
+  expect(wantedPeers(sorted, null, ANN, 2)).toEqual(['peer-3', 'peer-2']);
+  expect(wantedPeers(sorted, 'chat-1', ANN, 2)).toEqual(['peer-1', 'peer-3']);
+  expect(idAt(3) > idAt(2)).toBe(true);
+});
+
+test('a refusal is followed by another try', async () => {
+  chats.value = list(1);
+  ask.mockRejectedValueOnce(new ApiError(400, 'too_many_events', ''));
+  await subscribe();
+  expect(presence.value.size).toBe(0);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(presence.value.get('peer-1')?.status).toBe('online');
+});
+
+test('an answer to a connection that is gone is no news', async () => {
+  chats.value = list(1);
+  let answer = (_: object) => undefined as void;
+  ask.mockReturnValueOnce(new Promise((resolve) => { answer = resolve; }));
+  const subscribed = subscribe();
+  unwatched();
+  answer({ presence: [{ user_id: 'peer-1', status: 'online', last_active: null }] });
+  await subscribed;
+  expect(presence.value.size).toBe(0);
+});

@@ -1,0 +1,58 @@
+import './page';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
+import { sendReport } from '../src/session/reports';
+import { features, reset } from '../src/session/state';
+import { addFiles, retryUpload, uploads } from '../src/session/uploads';
+import { CHAT, idAt } from './sample';
+
+const { server, report } = vi.hoisted(() => ({ server: { begin: vi.fn(), transfer: vi.fn(), complete: vi.fn() }, report: vi.fn() }));
+vi.mock('../src/api/media', () => ({ ...server, details: vi.fn() }));
+vi.mock('../src/api/accounts', () => ({ report }));
+
+const ALL = features.value;
+const first = () => uploads.value.get(CHAT)?.[0];
+const add = () => addFiles(CHAT, [new File(['abc'], 'list.txt', { type: 'text/plain' })]);
+
+beforeEach(() => {
+  reset();
+  features.value = ALL;
+  for (const call of [...Object.values(server), report]) call.mockReset();
+  server.begin.mockResolvedValue({ media_id: 'm', upload: {} });
+  server.transfer.mockResolvedValue(undefined);
+  server.complete.mockResolvedValue({ media_id: 'm', content_type: 'text/plain', size: 3, url: '/m' });
+});
+
+test.each([
+  ['transfer', 403, 'http_403'], ['transfer', 404, 'not_found'], ['complete', 404, 'not_found'], ['complete', 409, 'upload_missing'],
+] as const)('an upload that took too long (%s: %i) can be begun anew, and files go on being offered', async (call, status, code) => {
+  server[call].mockRejectedValueOnce(new ApiError(status, code, 'not found'));
+  add();
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'failed', again: true }));
+  expect(features.value.media).toBe(true);
+  retryUpload(CHAT, first()!.id);
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
+  expect(server.begin).toHaveBeenCalledTimes(2);
+});
+
+test('a file that the server refuses is not offered again', async () => {
+  server.complete.mockRejectedValueOnce(new ApiError(422, 'invalid', 'not a picture'));
+  add();
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'failed', again: false, fault: 'Not a picture.' }));
+});
+
+test('a server without files is known by the first call', async () => {
+  server.begin.mockRejectedValueOnce(new ApiError(404, 'not_found', ''));
+  add();
+  await vi.waitFor(() => expect(features.value.media).toBe(false));
+  expect(first()).toBeUndefined();
+});
+
+test('a message that is gone can’t be reported, others and people still can', async () => {
+  const gone = new ApiError(404, 'not_found', '');
+  report.mockRejectedValueOnce(gone).mockRejectedValueOnce(gone);
+  await expect(sendReport({ chat_id: CHAT, message_id: idAt(1), include_message: false }, 'spam', '')).rejects.toBe(gone);
+  expect(features.value.reports).toBe(true);
+  await expect(sendReport({ user_id: 'b' }, 'spam', '')).rejects.toBe(gone);
+  expect(features.value.reports).toBe(false);
+});
