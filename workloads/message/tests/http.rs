@@ -283,7 +283,7 @@ async fn a_send_that_ends_anywhere_attaches_its_file_only_to_a_message_that_exis
     let (ann, bob, _, chat) = people(&platform).await;
     let path = format!("/users/chat/{chat}/messages");
     for polls in 1..100 {
-        let file = upload(&platform, &ann).await;
+        let file = platform.upload(&ann).await;
         let body = json!({"attachments": [file], "client_message_id": format!("c{polls}")});
         // As when the client goes away, or the process ends.
         let ended = dropped_after(polls, platform.post(&ann, &path, body.clone())).await;
