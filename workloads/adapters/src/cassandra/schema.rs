@@ -226,7 +226,7 @@ mod tests {
         let all: Vec<String> = STEPS.iter().flat_map(|step| statements(step)).collect();
         assert!(all.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{all:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 23);
+        assert_eq!(all.len(), 25);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 }
