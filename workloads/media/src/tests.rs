@@ -17,7 +17,7 @@ use sentinel_domain::{
     ports::{AccountStore as _, NewAccount, StoreError},
     time::Timestamp,
 };
-use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use sentinel_http::{problem::Problem, rate::RateLimits, tokens::Tokens};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ use crate::{
     views::{AnnouncedUpload, BegunUpload},
 };
 
+/// Bytes of one account.
+const QUOTA: u64 = 30 * 1024 * 1024;
 const BASE: &str = "http://127.0.0.1:1";
 /// How long something may take that always comes.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -55,7 +57,7 @@ impl World {
             data_dir: PathBuf::new(),
             keys_dir: keys_dir.clone(),
             auth: AuthConfig::default(),
-            limits: LimitsConfig { uploads_per_minute: 5, ..LimitsConfig::default() },
+            limits: LimitsConfig { uploads_per_minute: 5, media_quota_bytes: QUOTA, ..LimitsConfig::default() },
             retention: RetentionConfig::default(),
             drain_seconds: 1,
             trusted_proxies: vec![],
@@ -143,6 +145,27 @@ impl World {
         };
         tokio::time::timeout(PATIENCE, wait).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn uploads_that_are_announced_at_once_do_not_get_past_the_quota() {
+    let world = World::new().await;
+    let announced = || AnnouncedUpload {
+        filename: "a.txt".into(),
+        content_type: "text/plain".into(),
+        size: QUOTA * 2 / 5,
+        sha256: None,
+    };
+    let base = BaseUrl(BASE.into());
+    let all = (0..4).map(|_| world.service.begin(world.owner, announced(), &base));
+    let answers = futures::future::join_all(all).await;
+    assert!(answers.iter().filter(|answer| answer.is_ok()).count() <= 2);
+    let usage = world.service.media.usage(world.owner).await.unwrap();
+    assert!(usage.bytes <= QUOTA, "{usage:?}");
+    let codes: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err().map(Problem::code)).collect();
+    assert!(codes.iter().all(|code| *code == "quota_exceeded"), "{codes:?}");
+    // Those that were refused take no room.
+    world.begin(QUOTA - usage.bytes - QUOTA / 5).await;
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ impl MediaService {
         let limits = &self.config.limits;
         let new = NewUpload::check(&filename, &content_type, size, sha256.as_deref(), limits)
             .map_err(|error| refused(&error))?;
-        new.check_quota(self.media.usage(caller).await?, limits).map_err(|error| refused(&error))?;
         let NewUpload { filename, content_type, size, sha256 } = new;
+        self.media.usage(caller).await?.check_quota(size, limits).map_err(|error| refused(&error))?;
         let media = Media {
             id: MediaId(Uuid::now_v7()),
             owner: caller,
@@ -56,6 +56,11 @@ impl MediaService {
         let link = self.blobs.put_link(&base.0, &media, now)?;
         let media_id = media.id;
         self.media.create(media).await?;
+        // Of several at once, each found room beside what there was before.
+        if let Err(error) = self.media.usage(caller).await?.check_quota(0, limits) {
+            self.media.condemn(media_id).await?;
+            return Err(refused(&error));
+        }
         metrics::counter!("media_uploads_total").increment(1);
         let expires_at = now.plus_seconds(UPLOAD_SECONDS);
         let headers = link.headers.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{
-    ports::UnfitAddress,
+    ports::{StoreError, UnfitAddress},
     push::{Device, DeviceId, PushAddress},
     time::Timestamp,
 };
@@ -11,6 +11,7 @@ use sentinel_http::{
     describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
     problem::Problem,
+    tokens::TokenError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -121,7 +122,11 @@ pub(crate) async fn register(
     service.pushes.check(&address).map_err(unfit)?;
     let (user_id, session_id) = (user.user_id, user.session_id);
     let device = Device { user_id, device_id, session_id, address, registered_at: Timestamp::now() };
-    service.devices.register(device).await?;
+    service.devices.register(device).await.map_err(|error| match error {
+        // The account was deleted since the token was checked, and its sessions with it.
+        StoreError::NotFound => TokenError::SessionEnded.into(),
+        error => Problem::from(error),
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 

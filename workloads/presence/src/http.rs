@@ -180,7 +180,11 @@ async fn update_by_get(app: State<App>, user: AuthUser, query: Query<ById>) -> R
     update_by_post(app, user, query).await
 }
 
-async fn active_now(service: &PresenceService, caller: &AuthUser, who: UserId) -> Result<Json<LastActiveView>, Problem> {
+async fn active_now(
+    service: &PresenceService,
+    caller: &AuthUser,
+    who: UserId,
+) -> Result<Json<LastActiveView>, Problem> {
     let at = service.update(caller, who).await?;
     Ok(Json(LastActiveView::new(caller.user_id, Some(at))))
 }

@@ -75,7 +75,10 @@ pub(crate) async fn login(
     }
     let before = password_hash.clone();
     let better = if verdict.outdated { Some(users.passwords.hash(login.password.clone()).await?) } else { None };
-    let (session, answer) = users.begin_session(&account, standing, device::name(&headers)).await?;
+    let Some((session, answer)) = users.begin_session(&account, standing, device::name(&headers)).await? else {
+        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        return Err(invalid_credentials());
+    };
     if !still_good(&users, account.id, standing, password_hash, login.password).await? {
         match users.sessions.end_session(account.id, session).await {
             // The change of password may have ended it already.

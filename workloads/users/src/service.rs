@@ -11,7 +11,7 @@ use sentinel_domain::{
     keyring::Keyring,
     ports::{
         AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NotificationStore, PushDevices,
-        ReportStore, SessionStore,
+        ReportStore, SessionStore, StoreError,
     },
     session::{Session, refresh_token},
     time::Timestamp,
@@ -88,20 +88,23 @@ impl UsersService {
         Ok(Self { stores, tokens, keyring, limits, config, passwords, mail: None, mail_waits })
     }
 
-    /// Begins a session and gives its first tokens.
+    /// Begins a session and gives its first tokens; `None` when the account is gone by now.
     pub(crate) async fn begin_session(
         &self,
         account: &Account,
         standing: Standing,
         device: String,
-    ) -> Result<(SessionId, TokenAnswer), Problem> {
+    ) -> Result<Option<(SessionId, TokenAnswer)>, Problem> {
         let now = Timestamp::now();
         let session = new_session(account.id, device, now);
         let id = session.id;
         // What can't be signed must not begin.
         let answer = self.token_answer(account.id, &account.username, standing, id, 0, now)?;
-        self.sessions.create_session(session).await?;
-        Ok((id, answer))
+        match self.sessions.create_session(session).await {
+            Ok(()) => Ok(Some((id, answer))),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The tokens of a session's generation.

@@ -53,6 +53,14 @@ pub struct Usage {
     pub bytes: u64,
 }
 
+impl Usage {
+    /// Checks that there is room for so many further bytes.
+    pub fn check_quota(self, further: u64, limits: &LimitsConfig) -> Result<(), InvalidMedia> {
+        let limit = limits.media_quota_bytes;
+        if self.bytes.saturating_add(further) > limit { Err(InvalidMedia::Quota(limit)) } else { Ok(()) }
+    }
+}
+
 /// An upload that a client announces, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUpload {
@@ -94,12 +102,6 @@ impl NewUpload {
             },
             sha256: sha256.map(digest).transpose()?,
         })
-    }
-
-    /// Checks that there is room for it beside what the owner has.
-    pub fn check_quota(&self, usage: Usage, limits: &LimitsConfig) -> Result<(), InvalidMedia> {
-        let limit = limits.media_quota_bytes;
-        if usage.bytes.saturating_add(self.size) > limit { Err(InvalidMedia::Quota(limit)) } else { Ok(()) }
     }
 }
 
@@ -196,9 +198,9 @@ mod tests {
 
     #[test]
     fn all_files_of_an_account_fit_its_quota() {
-        let upload = upload("a", 100, None).unwrap();
-        assert_eq!(upload.check_quota(Usage { files: 1, bytes: 150 }, &LIMITS()), Ok(()));
-        assert_eq!(upload.check_quota(Usage { files: 1, bytes: 151 }, &LIMITS()), Err(InvalidMedia::Quota(250)));
+        assert_eq!(Usage { files: 1, bytes: 150 }.check_quota(100, &LIMITS()), Ok(()));
+        assert_eq!(Usage { files: 1, bytes: 151 }.check_quota(100, &LIMITS()), Err(InvalidMedia::Quota(250)));
+        assert_eq!(Usage { files: 2, bytes: 250 }.check_quota(0, &LIMITS()), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One's own account.
 
+use sentinel_domain::{ids::UserId, ports::AccountStore as _};
 use serde_json::{Value, json};
 
 use super::app::{App, Client, PASSWORD};
@@ -54,6 +55,17 @@ async fn an_account_is_deleted_with_its_password_only() {
     let actions: Vec<_> = app.memory.data().audit.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["account_deleted"]);
     app.register("ann").await;
+}
+
+#[tokio::test]
+async fn a_log_in_to_an_account_that_goes_meanwhile_is_refused_like_any_other() {
+    let app = App::new();
+    let ann: UserId = app.register("ann").await.id.parse().unwrap();
+    let login = app.post("/login", json!({ "username": "ann", "password": PASSWORD }));
+    // While its password is checked.
+    let (answer, gone) = tokio::join!(login, app.memory.delete_account(ann));
+    gone.unwrap();
+    assert_eq!(answer.code(), (401, "invalid_credentials"));
 }
 
 #[tokio::test]

@@ -243,7 +243,11 @@ impl AccountStore for Memory {
 #[async_trait]
 impl SessionStore for Memory {
     async fn create_session(&self, session: Session) -> Result<(), StoreError> {
-        self.up()?.sessions.insert(session.id, session);
+        let mut data = self.up()?;
+        if !data.accounts.contains_key(&session.user_id) {
+            return Err(StoreError::NotFound);
+        }
+        data.sessions.insert(session.id, session);
         Ok(())
     }
 
