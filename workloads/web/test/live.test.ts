@@ -131,7 +131,7 @@ test('when the other member of the open chat deletes the account, the reader is 
   await vi.waitFor(() => expect(chats.value.has(CHAT)).toBe(true));
   current.value = CHAT;
   (server.listeners as Listeners).event('chat_deleted', { chat_id: CHAT });
-  expect(chats.value.has(CHAT)).toBe(false);
+  await vi.waitFor(() => expect(chats.value.has(CHAT)).toBe(false));
   expect(toasts.value.map((one) => one.header)).toEqual([expect.stringContaining('has deleted the account')]);
 });
 
