@@ -146,7 +146,7 @@ async fn goes_on_without(store: &str, left: i32) {
 async fn nodes(deployed: &Deployed, store: &str) -> i32 {
     let name = format!("{}-{store}", deployed.name);
     let set = deployed.stateful_sets().get(&name).await.expect("the store's stateful set");
-    set.spec.and_then(|spec| spec.replicas).expect("replicas")
+    set.spec.replicas.expect("replicas")
 }
 
 /// Takes nodes of a store away but for `left`. The operator would put it right at once, so it is told to pause.
