@@ -24,9 +24,11 @@ status: build ## Show what runs
 
 test: lint generated unit web contract browser stores e2e e2e-distributed ## Run everything: format, lints, generated files, unit, contract, browser and end-to-end tests
 
+# Tests that need stores or a cluster are no target of their own accord, so they are asked for by name.
 lint: ## Check format and lints
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --test '*' -- -D warnings
 
 generate: build ## Write CRDs, charts, RBAC, OpenAPI and AsyncAPI from the code
 	@target/debug/crdgen

@@ -49,7 +49,7 @@ async fn a_killed_message_pod_loses_nothing() {
         conversation.acknowledged(MESSAGES, PATIENCE).await;
         eventually("the pod is replaced", RECOVERY, async || {
             let pods = deployed.ready_pods("message").await;
-            let new = pods.iter().find(|pod| pod.name_any() == name).and_then(|pod| pod.uid());
+            let new = pods.iter().find(|pod| pod.name_any() == name).and_then(kube::ResourceExt::uid);
             if new.as_ref().is_some_and(|uid| *uid != before) { Ok(()) } else { Err(format!("{name}: {new:?}")) }
         })
         .await;

@@ -60,7 +60,11 @@ async fn a_wrong_password_is_told_with_the_secret_that_has_it() {
         let known = |name: &str| stores.iter().any(|store| store.name == name && store.version.is_some());
         let all = ["postgres", "cassandra", "redis", "elasticsearch"].iter().all(|name| known(name));
         let versions: Vec<_> = stores.iter().map(|store| (store.name.clone(), store.version.clone())).collect();
-        if all { Ok(println!("versions: {versions:?}")) } else { Err(format!("{versions:?}")) }
+        if !all {
+            return Err(format!("{versions:?}"));
+        }
+        println!("versions: {versions:?}");
+        Ok(())
     })
     .await;
     trial.end().await;

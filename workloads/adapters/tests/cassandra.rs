@@ -3,7 +3,7 @@
 //! store of chats.
 
 // A test file is test code all through, its helper functions too.
-#![allow(missing_docs, clippy::unwrap_used, clippy::needless_pass_by_value)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod contract;
 
@@ -54,7 +54,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let fanout = Arc::new(Recorder::default());
         let path = folder.path().join("db");
@@ -94,13 +94,13 @@ impl World {
 }
 
 async fn fresh() -> Stores {
-    World::new().node().await.stores
+    World::fresh().node().await.stores
 }
 
 contract_tests!(crate::fresh);
 
 async fn keeping() -> Stores {
-    World::new().node_keeping(keyspace::that_ages_of_this_run().await, contract::retention::kept()).await.stores
+    World::fresh().node_keeping(keyspace::that_ages_of_this_run().await, contract::retention::kept()).await.stores
 }
 
 contract_tests!(crate::keeping; retention);

@@ -1,7 +1,7 @@
 //! The contract of accounts and sessions on Postgres, and what only a server over a network can do to them.
 
 // A test file is test code all through, its helper functions too; chats of the contract are another store's.
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod contract;
 mod fresh_database;
@@ -9,6 +9,7 @@ mod fresh_database;
 use std::{
     collections::HashMap,
     error::Error,
+    fmt::Write as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -80,7 +81,7 @@ fn whole(error: &dyn Error) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(&format!(": {cause:?} {cause}"));
+        write!(text, ": {cause:?} {cause}").unwrap();
         source = cause.source();
     }
     text

@@ -128,7 +128,9 @@ async fn users_are_found_on_the_nodes_that_hold_them() {
     redis.join(&b, &[bob]).await.unwrap();
     redis.join(&b, &[bob]).await.unwrap();
     let mut found = redis.nodes_of(&[ann, nobody, bob]).await.unwrap();
-    found.iter_mut().for_each(|nodes| nodes.sort());
+    for nodes in &mut found {
+        nodes.sort();
+    }
     assert_eq!(found, [vec![a.clone()], vec![], vec![a.clone(), b.clone()]]);
     let mut nodes = redis.nodes().await.unwrap();
     nodes.sort();

@@ -1,7 +1,7 @@
 //! Uploaded files on a real S3 server. Needs `SENTINEL_TEST_S3` (`http://host:port`) with `_ACCESS_KEY` and `_SECRET_KEY`.
 
 // A test file is test code all through, its helper functions too.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -34,7 +34,11 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use search_contract::{Engine, keys, message, pair};
+use search_contract::{Engine, message, pair, ring};
+
+fn keys() -> SearchKeys {
+    SearchKeys::new(&ring(&[1]))
+}
 
 async fn on<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Engine) -> F) {
     on_in(SearchMode::Blind, test).await;
@@ -44,7 +48,7 @@ async fn on_in<F: Future<Output = ()> + Send + 'static>(mode: SearchMode, test: 
     let folder = tempfile::tempdir().unwrap();
     let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
     let refresh = || -> futures::future::BoxFuture<'static, ()> { Box::pin(async {}) };
-    let keys = Arc::new(SearchKeys::of(mode, &search_contract::ring(&[1])));
+    let keys = Arc::new(SearchKeys::of(mode, &ring(&[1])));
     test(Engine { index: Arc::new(index), keys, refresh: Arc::new(refresh) }).await;
 }
 
@@ -210,7 +214,7 @@ async fn a_change_of_the_mode_loses_nothing_and_leaves_no_word_behind() {
 
 #[tokio::test]
 async fn what_is_taken_out_is_in_no_file_any_more() {
-    let (us, keys) = (pair(), SearchKeys::of(SearchMode::Plaintext, &search_contract::ring(&[1])));
+    let (us, keys) = (pair(), SearchKeys::of(SearchMode::Plaintext, &ring(&[1])));
     for way in ["edited", "deleted", "of a deleted chat", "too old"] {
         let folder = tempfile::tempdir().unwrap();
         let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
@@ -260,7 +264,7 @@ async fn an_index_of_an_earlier_version_goes_on() {
     let index = SearchDatabase::open(&path).unwrap();
     assert_eq!((index.id(), index.marks().await.unwrap()), (about, Some(vec![keys.mark()])));
     assert_eq!(found(&index, us.ann, keys.asked(&Query::parse("still he"))).await, [id]);
-    let plain = SearchKeys::of(SearchMode::Plaintext, &search_contract::ring(&[1]));
+    let plain = SearchKeys::of(SearchMode::Plaintext, &ring(&[1]));
     index.put(vec![us.says(&plain, id, "still here")]).await.unwrap();
     assert_eq!(found(&index, us.ann, keys.asked(&Query::parse("still"))).await, []);
     assert_eq!(found(&index, us.ann, plain.asked(&Query::parse("still"))).await, [id]);

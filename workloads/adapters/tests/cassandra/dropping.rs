@@ -36,7 +36,7 @@ async fn count(keyspace: &Keyspace, table: &str) -> i64 {
 async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     let keyspace = Arc::new(keyspace::named("retention"));
     Cassandra::migrate(keyspace.config()).await.unwrap();
-    let world = World::new();
+    let world = World::fresh();
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
     let (ann, bob, chat) = stores.pair().await;
@@ -91,7 +91,7 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
 async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
     let keyspace = Arc::new(keyspace::named("longer"));
     Cassandra::migrate(keyspace.config()).await.unwrap();
-    let world = World::new();
+    let world = World::fresh();
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (ann, bob, chat) = node.stores.pair().await;
     let mut sent = Vec::new();
@@ -108,7 +108,7 @@ async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_that_are_due_are_given_page_by_page() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let owner = node.stores.user().await;
     let mut expected = Vec::new();
     for _ in 0..7 {

@@ -8,7 +8,7 @@ use crate::{World, contract::media::upload, keyspace};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
     let (ann, _, chat) = stores.pair().await;
     let media = upload(ann, 1);
@@ -34,7 +34,7 @@ async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
 /// A send whose process ends between letting a file in and writing the message leaves what is written here by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_of_a_send_that_came_to_nothing_leaves_its_chat_by_itself() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
     let (ann, _, chat) = stores.pair().await;
     let (sent, dead) = (upload(ann, 1), upload(ann, 1));

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 const PREFIX: &str = "sentinel_test_";
 /// Age of a keyspace that no run can still be using.
-const LEFT_OVER: Duration = Duration::from_secs(3600);
+const LEFT_OVER: Duration = Duration::from_hours(1);
 
 /// A keyspace of tests.
 pub struct Keyspace {

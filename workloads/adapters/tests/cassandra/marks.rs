@@ -22,7 +22,7 @@ async fn told(node: &Node, count: usize) -> (UserId, Vec<MessageId>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_taken_back_leaves_no_row() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (bob, sent) = told(&node, 2).await;
     for message in &sent {
         node.cassandra.mark_read(bob, *message).await.unwrap();
@@ -37,7 +37,7 @@ async fn what_is_taken_back_leaves_no_row() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn marks_whose_notification_is_gone_do_not_end_the_list() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (bob, sent) = told(&node, 6).await;
     let session = keyspace::of_this_run().await.session().await;
     // A mark lasts from when it was made, and so longer than what it was made on.

@@ -25,7 +25,7 @@ use crate::{
 
 /// Two processes whose clocks are half a minute apart.
 async fn two() -> (Node, Node) {
-    let world = World::new();
+    let world = World::fresh();
     let nodes = (world.node().await, world.node().await);
     nodes.0.stores.fanout.take();
     nodes
@@ -146,7 +146,7 @@ async fn a_chat_started_on_two_nodes_has_one_key() {
 /// Transactions of one row that overlap disturb one another, so that the store gives some up; no caller may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn however_many_start_a_chat_at_once_each_gets_it() {
-    let world = World::new();
+    let world = World::fresh();
     let mut nodes = Vec::new();
     for _ in 0..4 {
         nodes.push(world.node().await);

@@ -34,7 +34,7 @@ async fn events(node: &Node, chat: ChatId, at: Timestamp) -> Vec<(u16, i64, Plat
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (ann, bob, chat) = node.stores.pair().await;
     let now = Timestamp::now();
     let mut sent = Vec::new();
@@ -71,7 +71,7 @@ async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lease_moves_when_it_ends_or_is_given_back() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let lease = async |holder, seconds| node.cassandra.lease(1000, holder, seconds).await.unwrap();
     // Cassandra counts whole seconds of its clock, so what lasts four may be over after a little more than three.

@@ -16,7 +16,7 @@ const DAY: i64 = 24 * 3600;
 async fn a_scan_gives_each_message_once_whatever_the_page() {
     let keyspace = Arc::new(keyspace::named("scan"));
     Cassandra::migrate(keyspace.config()).await.unwrap();
-    let node = World::new().node_keeping(keyspace.clone(), kept()).await;
+    let node = World::fresh().node_keeping(keyspace.clone(), kept()).await;
     let cassandra = &node.cassandra;
     assert_eq!(cassandra.scan(None, 10).await.unwrap(), []);
     let mut expected = BTreeSet::new();

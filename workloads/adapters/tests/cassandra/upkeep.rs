@@ -18,7 +18,7 @@ use crate::{
 };
 
 async fn connect(config: &CassandraConfig, keyring: Arc<Keyring>) -> Result<Cassandra, CassandraError> {
-    let sqlite = Arc::new(World::new().sqlite);
+    let sqlite = Arc::new(World::fresh().sqlite);
     Cassandra::connect(config, keyring, Arc::new(HybridClock::new()), Arc::new(Recorder::default()), sqlite).await
 }
 
@@ -57,7 +57,7 @@ async fn a_data_centre_that_is_none_is_told() {
 async fn keys_rotate_while_another_process_serves() {
     let keyspace = keyspace::named("rotate");
     Cassandra::migrate(keyspace.config()).await.unwrap();
-    let world = World::new();
+    let world = World::fresh();
     let node = async |names: &[&str]| {
         let (clock, sqlite) = (Arc::new(HybridClock::new()), Arc::new(world.sqlite.clone()));
         let fanout = world.fanout.clone();
@@ -94,7 +94,7 @@ async fn keys_rotate_while_another_process_serves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn texts_are_in_no_cell_and_a_deleted_chats_key_is_gone() {
-    let stores = World::new().node().await.stores;
+    let stores = World::fresh().node().await.stores;
     let (ann, _, chat) = stores.pair().await;
     let secret = "the walrus was paul";
     let message = stores.send(chat.id, ann, secret).await.id;
@@ -123,7 +123,7 @@ async fn texts_are_in_no_cell_and_a_deleted_chats_key_is_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_closed_store_refuses_and_says_so() {
-    let node = World::new().node().await;
+    let node = World::fresh().node().await;
     node.cassandra.check().await.unwrap();
     let ann = node.stores.user().await;
     node.cassandra.close();

@@ -76,10 +76,6 @@ pub fn ring(numbers: &[u8]) -> Keyring {
     Keyring::new(numbers.iter().map(|number| (format!("kek-{number:04}"), [6 + number; 32])).collect()).unwrap()
 }
 
-pub fn keys() -> SearchKeys {
-    SearchKeys::new(&ring(&[1]))
-}
-
 pub fn config(variable: &str) -> ElasticsearchConfig {
     let Ok(endpoint) = std::env::var(variable) else { panic!("{variable} must say where the engine is") };
     ElasticsearchConfig {
