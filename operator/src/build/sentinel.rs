@@ -8,8 +8,9 @@ use k8s_openapi::{
             StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
         },
         core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec,
-            SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume, VolumeMount, VolumeResourceRequirements,
+            ConfigMapVolumeSource, Container, ContainerPort, EnvVar, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+            PodSpec, SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+            VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{
@@ -125,6 +126,8 @@ fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> C
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
         args: Some(["serve", "users", "message", "--config", &config].map(String::from).to_vec()),
         ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
+        // What SQLite copies a database to while it makes it anew is as large as that, too large for /tmp.
+        env: Some(vec![EnvVar { name: "SQLITE_TMPDIR".into(), value: Some(DATA.into()), value_from: None }]),
         // Two minutes for migrations of a large store before the liveness probe takes over.
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),

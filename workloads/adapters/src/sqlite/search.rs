@@ -121,6 +121,26 @@ impl SearchDatabase {
         emptied.map_err(|_| StoreError::unavailable(Interrupted::RolledBack))?.map_err(StoreError::unavailable)
     }
 
+    /// Makes the file anew and empties the log. Rows that moved from page to page leave copies of themselves between the
+    /// others, which nothing overwrites when the rows are deleted; only here they go.
+    async fn make_anew(&self) {
+        let db = Arc::clone(&self.db);
+        let work = move || {
+            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
+            db.as_ref().map_or(Ok(()), |db| db.execute_batch("VACUUM"))
+        };
+        let made =
+            tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::unavailable(Interrupted::RolledBack));
+        if let Err(error) = made.and_then(|made| made.map_err(StoreError::unavailable)) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the search index's file was not made anew: parts of what was replaced may still be in it"
+            );
+        }
+        self.empty_log().await;
+    }
+
     /// Puts messages in; gives whether that took any terms out.
     async fn put_all(&self, documents: Vec<SearchDocument>) -> Result<bool, StoreError> {
         let (mut piece, mut terms, mut taken_out) = (Vec::new(), 0, false);

@@ -71,7 +71,7 @@ impl SearchDatabase {
     /// All of that is replaced, and nothing is left of it.
     pub(super) async fn end_replacing(&self) -> Result<(), StoreError> {
         self.write(|db| write(db, &Marks { replaced: Vec::new(), ..read(db)? })).await?;
-        self.empty_log().await;
+        self.make_anew().await;
         Ok(())
     }
 }
