@@ -107,31 +107,20 @@ impl SearchDatabase {
 
     /// `false`: searches read it.
     async fn try_empty_log(&self) -> Result<bool, StoreError> {
-        let db = Arc::clone(&self.db);
-        let work = move || {
-            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
-            // Closing has emptied it.
-            let Some(db) = db.as_ref() else { return Ok(true) };
+        let emptied = self.alone(|db| {
             db.busy_timeout(LOG_PATIENCE)?;
             let emptied = super::checkpoint(db);
             db.busy_timeout(PATIENCE)?;
             emptied
-        };
-        let emptied = tokio::task::spawn_blocking(work).await;
-        emptied.map_err(|_| StoreError::unavailable(Interrupted::RolledBack))?.map_err(StoreError::unavailable)
+        });
+        // Closing has emptied it.
+        Ok(emptied.await?.unwrap_or(true))
     }
 
     /// Makes the file anew and empties the log. Rows that moved from page to page leave copies of themselves between the
     /// others, which nothing overwrites when the rows are deleted; only here they go.
     async fn make_anew(&self) {
-        let db = Arc::clone(&self.db);
-        let work = move || {
-            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
-            db.as_ref().map_or(Ok(()), |db| db.execute_batch("VACUUM"))
-        };
-        let made =
-            tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::unavailable(Interrupted::RolledBack));
-        if let Err(error) = made.and_then(|made| made.map_err(StoreError::unavailable)) {
+        if let Err(error) = self.alone(|db| db.execute_batch("VACUUM")).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 error,
@@ -139,6 +128,17 @@ impl SearchDatabase {
             );
         }
         self.empty_log().await;
+    }
+
+    /// Does what no transaction can, on a thread that may block; `None` when the index is closed.
+    async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = move || db.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(work).transpose();
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|_| StoreError::unavailable(Interrupted::RolledBack))?.map_err(StoreError::unavailable)
     }
 
     /// Puts messages in; gives whether that took any terms out.
