@@ -293,7 +293,13 @@ fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use sentinel_domain::event::Nobody;
+    use sentinel_domain::{
+        account::{Email, Username},
+        event::Nobody,
+        ids::UserId,
+        ports::{AccountStore, NewAccount},
+    };
+    use uuid::Uuid;
 
     use super::*;
     use crate::sqlite::statements::{SET_CLOCK, USERNAME_EXISTS};
@@ -301,6 +307,18 @@ mod tests {
     pub(super) fn open(path: &Path) -> Sqlite {
         let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
         Sqlite::open(path, Arc::new(keyring), Arc::new(HybridClock::new()), Arc::new(Nobody)).unwrap()
+    }
+
+    /// Makes an account of this name.
+    pub(super) async fn account(sqlite: &Sqlite, name: &str) -> UserId {
+        let new = NewAccount {
+            id: UserId(Uuid::new_v4()),
+            username: Username::parse(name).unwrap(),
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            password_hash: String::new(),
+            created_at: Timestamp::now(),
+        };
+        sqlite.create_account(new).await.unwrap().id
     }
 
     #[tokio::test]

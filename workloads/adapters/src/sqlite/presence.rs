@@ -217,16 +217,11 @@ impl PresenceStore for LocalPresence {
 mod tests {
     use std::time::Duration;
 
-    use sentinel_domain::{
-        account::{Email, Username},
-        ports::{AccountStore, NewAccount},
-        presence::PresenceStatus,
-    };
+    use sentinel_domain::{ports::AccountStore, presence::PresenceStatus};
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-    use uuid::Uuid;
 
     use super::*;
-    use crate::sqlite::tests::open;
+    use crate::sqlite::tests::{account, open};
 
     struct Watcher(UnboundedSender<UserId>);
 
@@ -240,17 +235,6 @@ mod tests {
         }
     }
 
-    async fn account(sqlite: &Sqlite) -> UserId {
-        let new = NewAccount {
-            id: UserId(Uuid::new_v4()),
-            username: Username::parse("ann").unwrap(),
-            email: Email::parse("ann@example.com").unwrap(),
-            password_hash: "none".into(),
-            created_at: Timestamp(0),
-        };
-        sqlite.create_account(new).await.unwrap().id
-    }
-
     async fn of(presence: &LocalPresence, user: UserId) -> (PresenceStatus, Option<i64>) {
         let found = presence.presence(&[user]).await.unwrap()[0];
         (found.status, found.last_active.map(|at| at.0))
@@ -260,7 +244,7 @@ mod tests {
     async fn devices_aggregate_changes_alone_are_told_and_the_last_activity_outlives_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = open(&folder.path().join("db"));
-        let ann = account(&sqlite).await;
+        let ann = account(&sqlite, "ann").await;
         let presence = LocalPresence::new(sqlite.clone());
         let (told, mut changes) = unbounded_channel();
         presence.watch(Box::new(Watcher(told))).await;
@@ -295,7 +279,7 @@ mod tests {
     async fn a_device_that_is_not_renewed_goes_offline() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = open(&folder.path().join("db"));
-        let ann = account(&sqlite).await;
+        let ann = account(&sqlite, "ann").await;
         let presence = LocalPresence::with_lease(sqlite, 1);
         presence.touch(ann, Origin(1), true, Timestamp(1_000)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(600)).await;

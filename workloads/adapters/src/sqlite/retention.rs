@@ -298,31 +298,23 @@ fn prune_messages(
 #[cfg(test)]
 mod tests {
     use sentinel_domain::{
-        account::{Email, Username},
         ids::{MediaId, MessageId, SessionId, UserId},
         media::Due,
         message::{ClientMessageId, Draft, MessageKind},
         notification::Notification,
-        ports::{AccountStore, ChatStore, HistoryQuery, MediaStore, NewAccount, NotificationStore, SessionStore},
+        ports::{ChatStore, HistoryQuery, MediaStore, NotificationStore, SessionStore},
         session::Session,
     };
     use uuid::Uuid;
 
     use super::*;
-    use crate::sqlite::{Sqlite, statements::INSERT_DEAD_LETTER, tests::open};
+    use crate::sqlite::{
+        Sqlite,
+        statements::INSERT_DEAD_LETTER,
+        tests::{account, open},
+    };
 
     const START: Timestamp = Timestamp(1_750_000_000_000);
-
-    async fn account(sqlite: &Sqlite, name: &str) -> UserId {
-        let new = NewAccount {
-            id: UserId(Uuid::new_v4()),
-            username: Username::parse(name).unwrap(),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            password_hash: String::new(),
-            created_at: START,
-        };
-        sqlite.create_account(new).await.unwrap().id
-    }
 
     #[tokio::test]
     async fn what_is_old_goes_and_what_is_not_stays() {

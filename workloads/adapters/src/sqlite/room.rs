@@ -77,29 +77,19 @@ mod tests {
     use std::path::Path;
 
     use sentinel_domain::{
-        account::{Email, Username},
         ids::{ChatId, UserId},
         message::{ClientMessageId, Draft, MessageKind},
-        ports::{AccountStore, Appended, ChatStore, HistoryQuery, NewAccount, StoreError},
+        ports::{Appended, ChatStore, HistoryQuery, StoreError},
         time::Timestamp,
     };
-    use uuid::Uuid;
 
     use super::*;
-    use crate::sqlite::{Sqlite, tests::open};
+    use crate::sqlite::{
+        Sqlite,
+        tests::{account, open},
+    };
 
     const PATIENCE: Duration = Duration::from_mins(1);
-
-    async fn account(sqlite: &Sqlite, name: &str) -> UserId {
-        let new = NewAccount {
-            id: UserId(Uuid::new_v4()),
-            username: Username::parse(name).unwrap(),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            password_hash: String::new(),
-            created_at: Timestamp::now(),
-        };
-        sqlite.create_account(new).await.unwrap().id
-    }
 
     async fn send(sqlite: &Sqlite, chat: ChatId, sender: UserId, number: usize) -> Result<Appended, StoreError> {
         let draft = Draft {

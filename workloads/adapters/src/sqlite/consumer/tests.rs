@@ -11,17 +11,16 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use sentinel_domain::{
-    account::{Email, Username},
     ids::UserId,
     message::{Chat, Draft, MessageKind},
     outbox::Change,
-    ports::{AccountStore, ChatStore, NewAccount},
+    ports::{AccountStore, ChatStore},
     watermark::Progress as Watermark,
 };
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::sqlite::tests::open;
+use crate::sqlite::tests::{account, open};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -140,17 +139,6 @@ impl World {
 
 fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
     Path::join(folder.path(), "db")
-}
-
-async fn account(sqlite: &Sqlite, name: &str) -> UserId {
-    let new = NewAccount {
-        id: UserId(Uuid::new_v4()),
-        username: Username::parse(name).unwrap(),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
-        password_hash: String::new(),
-        created_at: Timestamp::now(),
-    };
-    sqlite.create_account(new).await.unwrap().id
 }
 
 /// What happened to a chat, as numbers that sort.
