@@ -1,0 +1,230 @@
+//! What goes when its time is over, and what stays.
+
+use sentinel_domain::{
+    ids::{MediaId, MessageId, SessionId, UserId},
+    media::Due,
+    message::{ClientMessageId, Draft, MessageKind},
+    notification::Notification,
+    ports::{ChatStore, HistoryQuery, MediaStore, NotificationStore, SessionStore},
+    session::Session,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::sqlite::{
+    Sqlite,
+    statements::INSERT_DEAD_LETTER,
+    tests::{account, open},
+};
+
+const START: Timestamp = Timestamp(1_750_000_000_000);
+
+#[tokio::test]
+async fn what_is_old_goes_and_what_is_not_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+    let idle = account(&sqlite, "idle").await;
+    let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+    let send = async |number: u32, now: Timestamp| {
+        let draft = Draft {
+            chat_id: chat.id,
+            sender_id: ann,
+            kind: MessageKind::Text,
+            text: number.to_string(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: ClientMessageId::parse(number.to_string()).ok(),
+        };
+        sqlite.append(draft, None, now).await.unwrap()
+    };
+    let edit = async |message, now: Timestamp| {
+        sqlite.edit(ann, chat.id, message, "edited".into(), now).await.unwrap();
+        sqlite.inbox_head(bob, now).await.unwrap().up_to()
+    };
+    // More than one step of each kind.
+    let (mut sent, mut edits) = (Vec::new(), Vec::new());
+    for number in 0..STEP + 20 {
+        sent.push(send(number, START).await.message.id);
+    }
+    for message in &sent {
+        edits.push(edit(*message, START).await);
+    }
+    let kept = edit(sent[0], START.plus_seconds(20 * DAY_SECONDS)).await;
+    let session = |refreshed_at| Session {
+        id: SessionId(Uuid::new_v4()),
+        user_id: ann,
+        device: String::new(),
+        created_at: START,
+        refreshed_at,
+        generation: 0,
+    };
+    let (stale, fresh) = (session(START), session(START.plus_seconds(30 * DAY_SECONDS)));
+    sqlite.create_session(stale).await.unwrap();
+    sqlite.create_session(fresh.clone()).await.unwrap();
+
+    let mut db = Connection::open(&path).unwrap();
+    let now = START.plus_seconds(INBOX_SECONDS + 10);
+    round(&mut db, Some(10 * DAY_SECONDS), MessageRetention::FOREVER, now).unwrap();
+
+    let client = |since: EventId| sqlite.inbox(bob, Some(since.into()), 100);
+    assert!(client(edits[3]).await.unwrap().reset, "something after it is gone");
+    let up_to_date = client(*edits.last().unwrap()).await.unwrap();
+    assert!(!up_to_date.reset, "nothing after it is gone");
+    assert_eq!(up_to_date.events.iter().map(|event| event.id).collect::<Vec<_>>(), [kept]);
+    assert!(!sqlite.inbox(bob, None, 100).await.unwrap().reset);
+    let head = sqlite.inbox_head(idle, now).await.unwrap();
+    assert!(!sqlite.inbox(idle, Some(head), 10).await.unwrap().reset);
+    let page = sqlite.history(ann, chat.id, HistoryQuery::Latest, 1000).await.unwrap();
+    assert_eq!(page.messages.len(), sent.len(), "history is kept");
+    assert_eq!(sqlite.sessions(ann).await.unwrap(), [fresh]);
+    assert_eq!(db.query_row("SELECT count(*) FROM sent", [], |row| row.get::<_, u32>(0)).unwrap(), 0);
+
+    let later = now.plus_seconds(INBOX_SECONDS + 10);
+    round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
+    let emptied = sqlite.inbox_head(bob, later).await.unwrap();
+    let inbox = sqlite.inbox(bob, Some(emptied), 10).await.unwrap();
+    assert!(inbox.events.is_empty() && !inbox.reset);
+}
+
+#[tokio::test]
+async fn messages_that_are_too_old_go_with_their_files_and_notifications() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    // This store shows what is there, however old.
+    let sqlite = open(&path);
+    let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+    let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+    let (notes, _) = sqlite.start_chat(bob, bob, START).await.unwrap();
+    let later = START.plus_seconds(3 * DAY_SECONDS);
+    let show = async |chat_id, attachments, now| {
+        let draft = Draft {
+            chat_id,
+            sender_id: bob,
+            kind: MessageKind::Text,
+            text: "x".into(),
+            attachments,
+            reply_to: None,
+            client_message_id: None,
+        };
+        let message = sqlite.append(draft, None, now).await.unwrap().message.id;
+        let about =
+            Notification { user_id: ann, chat_id, message_id: message, sender_id: bob, read: false, notice: None };
+        sqlite.add(about).await.unwrap();
+        message
+    };
+    let send = async |chat_id, now| show(chat_id, vec![], now).await;
+    let (gone, again) = (MediaId(Uuid::from_u128(1)), MediaId(Uuid::from_u128(2)));
+    // More than one step of them.
+    for _ in 1..STEP + 20 {
+        send(chat.id, START).await;
+    }
+    show(chat.id, vec![gone, again], START).await;
+    send(notes.id, START).await;
+    let welcome = Notification::welcome(ann, MessageId(clock::Instant { millis: 1_750_000_000_001, counter: 9 }.id(0)));
+    sqlite.add(welcome.clone()).await.unwrap();
+    let young = show(chat.id, vec![again], later).await;
+
+    let mut db = Connection::open(&path).unwrap();
+    let messages = MessageRetention::seconds(86_400);
+    round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
+    round(&mut db, None, messages, START.plus_seconds(86_399)).unwrap();
+    let history = async |chat| sqlite.history(bob, chat, HistoryQuery::Latest, 1000).await.unwrap().messages;
+    assert_eq!(history(chat.id).await.len(), STEP as usize + 21, "nothing is too old yet");
+
+    round(&mut db, None, messages, later).unwrap();
+    assert_eq!(history(chat.id).await.iter().map(|message| message.id).collect::<Vec<_>>(), [young]);
+    assert_eq!(history(notes.id).await, []);
+    let told = sqlite.list(ann, None, 1000).await.unwrap();
+    assert_eq!(told.iter().map(|one| one.message_id).collect::<Vec<_>>(), [young, welcome.message_id]);
+    assert_eq!((sqlite.chats_of(gone).await.unwrap(), sqlite.chats_of(again).await.unwrap()), (vec![], vec![chat.id]));
+    let soon = later.plus_seconds(60);
+    assert_eq!(sqlite.due(soon, 10).await.unwrap(), [Due { at: soon, media: gone }]);
+    let listed = sqlite.chats(bob, None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2, "the chats stay");
+}
+
+async fn say(sqlite: &Sqlite, chat_id: ChatId, sender_id: UserId, now: Timestamp) -> MessageId {
+    let draft = Draft {
+        chat_id,
+        sender_id,
+        kind: MessageKind::Text,
+        text: "x".into(),
+        attachments: vec![],
+        reply_to: None,
+        client_message_id: None,
+    };
+    sqlite.append(draft, None, now).await.unwrap().message.id
+}
+
+#[tokio::test]
+async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+    let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+    let later = START.plus_seconds(3 * DAY_SECONDS);
+    let (old, young) = (say(&sqlite, chat.id, ann, START).await, say(&sqlite, chat.id, ann, later).await);
+    let history = async |sqlite: &Sqlite| {
+        let page = sqlite.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
+        page.messages.iter().map(|message| message.id).collect::<Vec<_>>()
+    };
+    assert_eq!(history(&sqlite).await, [young, old]);
+    sqlite.close();
+    let mut db = Connection::open(&path).unwrap();
+    note(&db, MessageRetention::seconds(86_400), later).unwrap();
+    let sqlite = open(&path);
+    assert_eq!(history(&sqlite).await, [young], "it was not removed yet");
+    round(&mut db, None, MessageRetention::FOREVER, later).unwrap();
+    let left = db.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, u32>(0)).unwrap();
+    assert_eq!(left, 1, "it is removed all the same");
+
+    // Written after a time when the clock was years ahead.
+    sqlite.close();
+    note(&db, MessageRetention::seconds(86_400), later.plus_seconds(1000 * DAY_SECONDS)).unwrap();
+    let sqlite = open(&path);
+    let new = say(&sqlite, chat.id, ann, later.plus_seconds(1)).await;
+    assert_eq!(history(&sqlite).await, [new]);
+}
+
+#[tokio::test]
+async fn a_chat_keeps_its_place_in_lists_when_its_messages_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+    let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+    let (notes, _) = sqlite.start_chat(bob, bob, START.plus_seconds(1)).await.unwrap();
+    say(&sqlite, chat.id, ann, START.plus_seconds(2)).await;
+    let newest = say(&sqlite, chat.id, ann, START.plus_seconds(3)).await;
+    let list = async || {
+        let listed = sqlite.chats(bob, None, 10).await.unwrap();
+        listed.iter().map(|one| (one.chat.id, one.activity)).collect::<Vec<_>>()
+    };
+    let before = list().await;
+    assert_eq!((before[0], before[1].0), ((chat.id, newest.into()), notes.id));
+    let mut db = Connection::open(&path).unwrap();
+    round(&mut db, None, MessageRetention::seconds(10), START.plus_seconds(DAY_SECONDS)).unwrap();
+    assert_eq!(list().await, before);
+}
+
+#[tokio::test]
+async fn dead_letters_are_kept_for_thirty_days() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    for (id, days) in [(1_u128, 0), (2, 10)] {
+        let (id, at) = (*Uuid::from_u128(id).as_bytes(), START.plus_seconds(days * DAY_SECONDS).0);
+        let written = sqlite
+            .write(move |batch| Ok(execute(batch.db, INSERT_DEAD_LETTER, params!["search", id, "{}", "poison", at])?));
+        written.await.unwrap();
+    }
+    let mut db = Connection::open(&path).unwrap();
+    let mut kept_after = |days: i64| {
+        round(&mut db, None, MessageRetention::FOREVER, START.plus_seconds(days * DAY_SECONDS)).unwrap();
+        db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!([29, 30, 31, 40, 41].map(&mut kept_after), [2, 2, 1, 1, 0]);
+}
