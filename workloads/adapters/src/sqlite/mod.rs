@@ -9,6 +9,7 @@ mod append;
 mod batch;
 mod chat_cache;
 mod chats;
+mod checkpointer;
 mod consumer;
 mod deletion;
 mod failure;
@@ -71,6 +72,7 @@ use crate::chat_keys::KeyCache;
 
 use self::{
     batch::Batch,
+    checkpointer::Checkpointer,
     failure::{Failure, Interrupted},
     feed::Feed,
     readers::Readers,
@@ -84,7 +86,7 @@ use self::{
 const WAITING_COMMANDS: usize = 8192;
 /// How long a connection waits for another process, such as `sentinel keys rotate`.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pages of the log before it is copied into the database: long enough that busy pages are copied once.
+/// Pages of the log before the writer sees to it itself that it is copied and begun anew; most were copied before.
 const CHECKPOINT_PAGES: u32 = 8192;
 const CACHED_STATEMENTS: usize = 128;
 
@@ -179,6 +181,7 @@ impl Sqlite {
             retention,
             busy: Arc::clone(&busy),
             volume: Volume::new(room.clone()),
+            checkpointer: Checkpointer::start(path)?,
         };
         let (queue, thread) = writer::start(writer, sent).map_err(OpenError::Thread)?;
         Ok(Self {

@@ -21,6 +21,7 @@ use crate::chat_keys::KeyCache;
 use super::{
     batch::Batch,
     chat_cache::ChatCache,
+    checkpointer::Checkpointer,
     failure::{Failure, Interrupted},
     feed::Feed,
     retention::Retention,
@@ -104,6 +105,7 @@ pub(super) struct Writer {
     pub(super) busy: Arc<AtomicBool>,
     /// Where the database is.
     pub(super) volume: Volume,
+    pub(super) checkpointer: Checkpointer,
 }
 
 /// Starts the writer's thread.
@@ -184,7 +186,7 @@ impl Thread {
     fn carry_out(&mut self) {
         let began = Instant::now();
         let horizon = self.writer.retention.horizon(Timestamp::now());
-        let Writer { db, keys, clock, fanout, feed, volume, .. } = &mut self.writer;
+        let Writer { db, keys, clock, fanout, feed, volume, checkpointer, .. } = &mut self.writer;
         if let Err(error) = run(db, "BEGIN IMMEDIATE") {
             tracing::error!(%error, "the database can't be written");
             volume.refused(&error.into());
@@ -218,6 +220,7 @@ impl Thread {
                 .is_ok();
         let Batch { events, changes, destroyed, .. } = batch;
         if committed {
+            checkpointer.committed();
             self.sent.committed();
             for chat in &destroyed {
                 keys.forget(*chat);
