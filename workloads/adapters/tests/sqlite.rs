@@ -8,6 +8,7 @@ mod contract;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use contract::{NOW, Recorder, Stores};
@@ -119,6 +120,24 @@ async fn what_was_acknowledged_survives_a_crash() {
     assert_eq!(history.iter().map(|message| message.id).collect::<Vec<_>>(), sent);
     assert_eq!(contract::message_ids(&stores.sync(bob, None, 100).await), sent);
     assert_eq!(stores.chats.chats(bob, None, 10).await.unwrap()[0].activity, sent[49].into());
+}
+
+/// The key of a deleted chat is in the log that wrote it, until that is emptied; no later command may be needed for it.
+#[tokio::test]
+async fn the_log_is_emptied_after_each_deletion() {
+    let database = Reopened::new();
+    let (_running, stores) = database.open(&["kek-0001"]);
+    let log = database.folder.path().join("db-wal");
+    for round in 0..10 {
+        let (ann, _, chat) = stores.pair().await;
+        stores.send_many(chat.id, ann, 20).await;
+        stores.accounts.delete_account(ann).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::fs::metadata(&log).unwrap().len() > 0 {
+            assert!(Instant::now() < deadline, "the log was left as it is in round {round}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -18,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The thread that copies; dropping this waits for its end.
 pub(super) struct Checkpointer {
     wake: Option<SyncSender<()>>,
+    /// Held during a copy.
+    copying: Arc<Mutex<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -27,8 +32,12 @@ impl Checkpointer {
         db.busy_timeout(PATIENCE)?;
         db.pragma_update(None, "synchronous", "full")?;
         let (wake, woken) = sync_channel(1);
-        let thread = std::thread::Builder::new().name("sqlite-checkpoint".into()).spawn(move || run(&db, &woken));
-        Ok(Self { wake: Some(wake), thread: Some(thread.map_err(OpenError::Thread)?) })
+        let copying = Arc::new(Mutex::new(()));
+        let held = Arc::clone(&copying);
+        let run = move || run(&db, &woken, &held);
+        let thread =
+            std::thread::Builder::new().name("sqlite-checkpoint".into()).spawn(run).map_err(OpenError::Thread)?;
+        Ok(Self { wake: Some(wake), copying, thread: Some(thread) })
     }
 
     /// Tells that there is something to copy.
@@ -37,6 +46,12 @@ impl Checkpointer {
             // A full channel: it will look anyway.
             let _ = wake.try_send(());
         }
+    }
+
+    /// Waits for the end of a copy and lets none begin while the guard lives: SQLite has one copy at a time and does not
+    /// make the second one wait, it refuses it.
+    pub(super) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,12 +64,17 @@ impl Drop for Checkpointer {
     }
 }
 
-fn run(db: &Connection, woken: &Receiver<()>) {
+fn run(db: &Connection, woken: &Receiver<()>, copying: &Mutex<()>) {
+    let mut failing = false;
     while woken.recv().is_ok() {
+        let held = copying.lock().unwrap_or_else(PoisonError::into_inner);
         // Passive: what a reader still needs stays in the log, and nobody waits.
-        if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the write-ahead log was not copied; the writer will do it");
+        let copied = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        drop(held);
+        if let (Err(error), false) = (&copied, failing) {
+            tracing::warn!(%error, "the write-ahead log is not copied beside the writer, which does it until that works");
         }
+        failing = copied.is_err();
         std::thread::sleep(PAUSE);
     }
 }

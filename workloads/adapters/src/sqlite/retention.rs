@@ -17,6 +17,7 @@ use sentinel_domain::{
 };
 
 use super::{
+    checkpointer::Checkpointer,
     media,
     rows::{self, execute},
     sessions,
@@ -116,7 +117,8 @@ enum Stage {
 impl Retention {
     pub(super) fn new(lifetime: SessionLifetime, rule: Rule) -> Self {
         let due = Instant::now() + FIRST_PAUSE;
-        Self { lifetime, rule, due, stage: Stage::Sessions, begun: false, shred_log: false }
+        // An earlier process may have been killed before it emptied the log.
+        Self { lifetime, rule, due, stage: Stage::Sessions, begun: false, shred_log: true }
     }
 
     /// Which messages are too old at `now`.
@@ -134,14 +136,21 @@ impl Retention {
         self.shred_log = true;
     }
 
-    /// Does one piece; `false` when there is nothing to do now.
-    pub(super) fn step(&mut self, db: &mut Connection) -> rusqlite::Result<bool> {
-        if std::mem::take(&mut self.shred_log) {
+    /// Does one piece; `false` when there is nothing to do now. What keeps the log from being emptied is tried again after
+    /// the next command.
+    pub(super) fn step(&mut self, db: &mut Connection, checkpointer: &Checkpointer) -> rusqlite::Result<bool> {
+        if self.shred_log {
+            let paused = checkpointer.pause();
             db.busy_timeout(LOG_PATIENCE)?;
             let emptied = super::checkpoint(db);
             db.busy_timeout(super::PATIENCE)?;
-            // Readers are in the way: after the next command.
-            self.shred_log = !emptied?;
+            drop(paused);
+            match emptied {
+                Ok(emptied) => self.shred_log = !emptied,
+                Err(error) => {
+                    tracing::warn!(%error, "the log still has what was deleted; tried again after the next command");
+                }
+            }
         }
         if Instant::now() < self.due {
             return Ok(false);

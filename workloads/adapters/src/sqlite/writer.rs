@@ -147,6 +147,7 @@ impl Thread {
         if let Err(error) = self.writer.retention.end(&self.writer.db) {
             tracing::warn!(%error, "what got too old within the hour is not noted");
         }
+        let _paused = self.writer.checkpointer.pause();
         // Leaves one file without a log to be replayed; what is in the log is durable if this fails.
         if let Err(error) = super::checkpoint(&self.writer.db) {
             tracing::warn!(%error, "the write-ahead log was left for the next start");
@@ -251,11 +252,13 @@ impl Thread {
 
     /// Does one bounded piece of what can wait; `false` when nothing is left.
     fn tidy_up(&mut self) -> bool {
-        let Writer { db, retention, .. } = &mut self.writer;
-        catch_unwind(AssertUnwindSafe(|| retention.step(db))).unwrap_or(Ok(false)).unwrap_or_else(|error| {
-            tracing::warn!(%error, "old rows were not removed; the next round tries again");
-            false
-        })
+        let Writer { db, retention, checkpointer, .. } = &mut self.writer;
+        catch_unwind(AssertUnwindSafe(|| retention.step(db, checkpointer))).unwrap_or(Ok(false)).unwrap_or_else(
+            |error| {
+                tracing::warn!(%error, "old rows were not removed; the next round tries again");
+                false
+            },
+        )
     }
 }
 
