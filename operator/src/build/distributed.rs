@@ -151,8 +151,7 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
         resources: Some(pod::resources(resources, service.cpu, service.memory, service.limit)),
         security_context: Some(pod::container_security()),
-        // The last words of a process that ends are the reason that the status tells.
-        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }

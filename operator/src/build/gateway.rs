@@ -127,6 +127,7 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
         readiness_probe: Some(pod::probe(nginx::HEALTH, "http", 3, 2)),
         resources: Some(pod::resources(gateway.resources.as_ref(), "50m", "32Mi", "256Mi")),
         security_context: Some(pod::container_security()),
+        termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }

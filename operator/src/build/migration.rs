@@ -67,8 +67,7 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         args: Some([task.command(), "--config", &config, "--report", LAST_WORDS].map(String::from).to_vec()),
         resources: Some(pod::resources(None, "50m", "64Mi", "256Mi")),
         security_context: Some(pod::container_security()),
-        // What it says last is the reason that the condition tells.
-        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
         ..Container::default()
     };

@@ -21,6 +21,9 @@ use crate::{
     steps::validate::ValidChat,
 };
 
+/// The end of its log is why a container ended: the reason that the status tells.
+pub(crate) const LAST_LINES: &str = "FallbackToLogsOnError";
+
 /// Security of a pod whose processes are user and group `id`.
 pub(crate) fn pod_security(id: i64) -> PodSecurityContext {
     PodSecurityContext {

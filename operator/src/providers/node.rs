@@ -261,8 +261,7 @@ fn container(
             &format!("{}Mi", node.limit),
         )),
         security_context: Some(pod::container_security()),
-        // The last words of a store that ends are the reason that the status tells.
-        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }
