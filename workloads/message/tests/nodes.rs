@@ -306,6 +306,24 @@ async fn a_log_out_ends_sockets_and_tokens_on_every_node() {
 }
 
 #[tokio::test]
+async fn typing_asks_no_accounts_and_a_block_still_cuts_it_at_once() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    pair.fleet.accounts.away.store(true, Ordering::SeqCst);
+    let typing = json!({"chat_id": pair.chat, "typing": true});
+    ann.ask("typing", typing.clone()).await;
+    assert_eq!(bob.event("typing").await["user_id"], pair.ann.id());
+    // The store behind both: what is away is the way to it by the accounts.
+    let store = &pair.fleet.nodes[0].store;
+    store.block(pair.bob.id, pair.ann.id, now()).await.unwrap();
+    ann.ask("typing", typing.clone()).await;
+    assert!(bob.no_event("typing").await);
+    store.unblock(pair.bob.id, pair.ann.id).await.unwrap();
+    ann.ask("typing", typing).await;
+    bob.event("typing").await;
+}
+
+#[tokio::test]
 async fn chatting_goes_on_while_accounts_and_sessions_are_away() {
     let pair = Pair::new().await;
     let carol = pair.fleet.nodes[0].user("carol").await;
@@ -313,16 +331,18 @@ async fn chatting_goes_on_while_accounts_and_sessions_are_away() {
     // What was seen before is remembered.
     let (mut ann, mut bob) = pair.clients().await;
     ann.ask("start_private_chat", json!({"receiver_id": pair.bob.id()})).await;
-    ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
-    bob.event("typing").await;
+    let watch = json!({"user_ids": [pair.bob.id()]});
+    assert_eq!(ann.ask("presence_subscribe", watch.clone()).await["presence"][0]["status"], "online");
     pair.fleet.accounts.away.store(true, Ordering::SeqCst);
 
     let mut desk = pair.client(1, &pair.ann).await;
     assert_eq!(pair.send(&mut ann, "hello").await["status"], "ok");
     assert_eq!(texts(&mut bob, 1).await, ["hello"]);
     assert_eq!(texts(&mut desk, 1).await, ["hello"]);
-    ann.ask("typing", json!({"chat_id": pair.chat, "typing": false})).await;
-    assert_eq!(bob.event("typing").await["typing"], false);
+    ann.ask("presence_unsubscribe", watch.clone()).await;
+    assert_eq!(ann.ask("presence_subscribe", watch.clone()).await["presence"][0]["status"], "online");
+    let unknown = desk.ask("presence_subscribe", watch).await;
+    assert_eq!(unknown["presence"][0]["status"], "offline", "node 1 can't tell whether there is a block");
     let again = ann.ask("start_private_chat", json!({"receiver_id": pair.bob.id()})).await;
     assert_eq!((&again["chat_id"], &again["peer"]["username"]), (&json!(pair.chat), &json!("bob")));
     let (status, chats) = pair.fleet.nodes[0].get(&pair.ann, "/users/chat").await;

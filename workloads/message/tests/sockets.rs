@@ -182,7 +182,12 @@ async fn typing_is_relayed_to_the_peer_unless_one_blocks_the_other() {
     platform.store.block(bob.id, ann.id, now()).await.unwrap();
     assert_eq!(anns.ask("typing", typing.clone()).await, json!({"status": "ok"}));
     assert!(bobs.no_event("typing").await);
+    assert_eq!(bobs.ask("typing", typing.clone()).await, json!({"status": "ok"}));
+    assert!(anns.no_event("typing").await, "whoever blocks is not seen either");
     assert_eq!(anns.ask("send_message", json!({"chat_id": chat, "message": "?"})).await["code"], "blocked");
+    platform.store.unblock(bob.id, ann.id).await.unwrap();
+    anns.ask("typing", typing.clone()).await;
+    assert_eq!(bobs.event("typing").await, expected);
     let mut eves = Client::of(address, &platform.user("eve").await).await;
     assert_eq!(eves.ask("typing", typing).await["code"], "not_found");
 }

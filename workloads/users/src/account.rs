@@ -27,7 +27,8 @@ use crate::{
     responses((status = 200, description = "The account.", body = AccountAnswer), NeedsToken, Any)
 )]
 pub(crate) async fn me(State(users): State<Users>, user: AuthUser) -> Result<Json<AccountAnswer>, Problem> {
-    Ok(Json(users.own_account(&user).await?.into()))
+    let account = users.own_account(&user).await?;
+    Ok(Json(AccountAnswer::new(account, users.mail.is_some())))
 }
 
 /// The caller's own account; the same as `GET /me`.
@@ -49,7 +50,8 @@ pub(crate) async fn change_me(
     user: AuthUser,
     Json(patch): Json<ProfilePatch>,
 ) -> Result<Json<AccountAnswer>, Problem> {
-    Ok(Json(users.accounts.change_profile(user.user_id, change(patch)?).await?.into()))
+    let account = users.accounts.change_profile(user.user_id, change(patch)?).await?;
+    Ok(Json(AccountAnswer::new(account, users.mail.is_some())))
 }
 
 /// The password, so that a stolen token can't destroy an account.

@@ -85,6 +85,9 @@ pub(crate) struct AccountAnswer {
     pub email: String,
     /// Whether its owner has shown, by a mailed link, that the address is theirs.
     pub email_verified: bool,
+    /// Whether this deployment sends mail; where it does not, no address can be confirmed, and `POST /email/verification`
+    /// and `POST /password/forgot` are refused (`mail_disabled`).
+    pub mail_enabled: bool,
     /// The name to show.
     pub display_name: String,
     /// Where the picture is.
@@ -94,14 +97,16 @@ pub(crate) struct AccountAnswer {
     pub created_at: Timestamp,
 }
 
-impl From<Account> for AccountAnswer {
-    fn from(account: Account) -> Self {
+impl AccountAnswer {
+    /// An account as its owner sees it, in a deployment that sends mail or does not.
+    pub fn new(account: Account, mail_enabled: bool) -> Self {
         Self {
             user_id: account.id,
             username: account.username.to_string(),
             logged_in_as: account.username.to_string(),
             email: account.email.as_str().to_owned(),
             email_verified: account.email_verified,
+            mail_enabled,
             display_name: account.display_name,
             avatar_url: account.avatar_url,
             created_at: account.created_at,

@@ -10,7 +10,7 @@ import { stop } from '../src/session/live';
 import { learn, media, want } from '../src/session/media';
 import { loadPreferences, preferences } from '../src/session/preferences';
 import { send } from '../src/session/sending';
-import { announcements, chats, current, endedReason, identity, link, outbox } from '../src/session/state';
+import { account, announcements, chats, current, endedReason, identity, link, outbox, unconfirmed } from '../src/session/state';
 import { messageToast, toasts } from '../src/session/toasts';
 import { addFiles, uploads } from '../src/session/uploads';
 import { loaded } from '../src/store/chats';
@@ -34,6 +34,8 @@ const asked: string[] = [];
 const aborted: string[] = [];
 /** The answer to the details of a file. */
 let details: Promise<Response>;
+/** What the server says of the account of whoever asks. */
+let mine: object = {};
 /** What the answer to a log-out waits for. */
 let slow: Promise<unknown> = Promise.resolve();
 
@@ -43,6 +45,7 @@ vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
   if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
   if (path === '/token/refresh') return refresh();
   if (path === '/media/late/details') return details;
+  if (path === '/me') return new Response(JSON.stringify(mine));
   if (path === '/media/uploads') {
     return new Promise<Response>((_, reject) => {
       init.signal!.addEventListener('abort', () => { aborted.push(path); reject(init.signal!.reason); });
@@ -69,6 +72,7 @@ async function sessionEnds() {
 
 beforeEach(async () => {
   slow = Promise.resolve();
+  mine = {};
   await forget();
   identity.value = undefined;
 });
@@ -142,6 +146,20 @@ test('the next user of the tab finds nothing of the last one', async () => {
   // Bob has this chat, too, and hears of the same message.
   messageToast('Ann', 'for Bob', CHAT, idAt(2));
   expect(toasts.value).toMatchObject([{ body: 'for Bob' }]);
+});
+
+test.each([
+  ['the server sends mail and the address is not confirmed', { mail_enabled: true, email_verified: false }, true],
+  ['the address is confirmed', { mail_enabled: true, email_verified: true }, false],
+  ['the server sends no mail', { mail_enabled: false, email_verified: false }, false],
+  ['an older server does not tell', { email_verified: false }, false],
+])('a mail that confirms the address is offered or not: %s', async (_, said, offered) => {
+  mine = said;
+  await login('ann', 'secret');
+  await vi.waitFor(() => expect(account.value).toEqual(said));
+  expect(unconfirmed.value).toBe(offered);
+  await logout();
+  expect(unconfirmed.value).toBe(false);
 });
 
 test('logging out waits for no server, and tells it afterwards with the token that was there', async () => {

@@ -23,6 +23,11 @@ impl ChatStore for Cassandra {
         Ok(self.shared.chat_of(caller, chat).await?.chat)
     }
 
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError> {
+        let known = self.shared.chat_of(caller, chat).await?;
+        Ok((known.chat, known.blocked))
+    }
+
     async fn chats(
         &self,
         caller: UserId,

@@ -45,6 +45,15 @@ impl ChatStore for Sqlite {
         self.read(move |db| Ok(chat_of(db, caller, chat)?.chat)).await
     }
 
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError> {
+        self.read(move |db| {
+            let chat = chat_of(db, caller, chat)?.chat;
+            let blocked = blocked_between(db, caller, chat.peer_of(caller))?;
+            Ok((chat, blocked))
+        })
+        .await
+    }
+
     async fn chats(
         &self,
         caller: UserId,

@@ -81,6 +81,24 @@ pub async fn a_block_cuts_new_chats_and_messages(stores: &Stores) {
     assert!(is_blocked(stores.chats.start_chat(mia, eve, NOW).await));
 }
 
+pub async fn a_block_is_seen_with_the_chat_at_once(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let seen = async |caller| stores.chats.chat_and_block(caller, chat.id).await.unwrap();
+    assert_eq!(seen(ann).await, (chat.clone(), false));
+    for (blocker, blocked) in [(ann, bob), (bob, ann)] {
+        stores.accounts.block(blocker, blocked, NOW).await.unwrap();
+        assert_eq!((seen(ann).await, seen(bob).await), ((chat.clone(), true), (chat.clone(), true)));
+        stores.accounts.unblock(blocker, blocked).await.unwrap();
+        assert_eq!((seen(ann).await, seen(bob).await), ((chat.clone(), false), (chat.clone(), false)));
+    }
+    let eve = stores.user().await;
+    stores.accounts.block(eve, ann, NOW).await.unwrap();
+    assert_eq!(seen(ann).await, (chat.clone(), false), "a block of somebody else's");
+    for id in [chat.id, ChatId(Uuid::new_v4())] {
+        assert!(is_not_found(stores.chats.chat_and_block(eve, id).await));
+    }
+}
+
 pub async fn the_list_is_in_the_order_of_activity(stores: &Stores) {
     let (ann, bob, with_bob) = stores.pair().await;
     let eve = stores.user().await;

@@ -213,7 +213,8 @@ macro_rules! contract_tests {
     (@module chats $factory:path) => {
         $crate::contract_tests! { @tests $factory; chats: a_pair_has_one_chat_however_many_race, a_note_to_oneself,
             unknown_and_foreign_chats_are_the_same, a_block_cuts_new_chats_and_messages,
-            the_list_is_in_the_order_of_activity, unread_is_counted, the_list_is_paged }
+            a_block_is_seen_with_the_chat_at_once, the_list_is_in_the_order_of_activity, unread_is_counted,
+            the_list_is_paged }
     };
     (@module messages $factory:path) => {
         $crate::contract_tests! { @tests $factory; messages: a_message_is_stored_as_sent, a_client_id_makes_one_message,

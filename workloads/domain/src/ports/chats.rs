@@ -94,6 +94,8 @@ pub trait ChatStore: Send + Sync {
     async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError>;
     /// A chat of this caller.
     async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError>;
+    /// The same, and whether either member blocks the other: what [`ChatStore::append`] goes by, in one look.
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError>;
     /// The caller's chats, newest activity first, those before `before`.
     async fn chats(
         &self,

@@ -305,14 +305,15 @@ fn presences(service: &MessageService) -> Result<&Presences, Problem> {
     })
 }
 
-/// Tells the peer's devices, unless one blocks the other.
+/// Tells the peer's devices, unless one blocks the other. It comes often and is worth little: one look at the chat, which
+/// knows of blocks at once, and none at the accounts.
 async fn typing(service: &MessageService, session: &Session, typing: Typing) -> Result<(), Problem> {
     let caller = session.user_id;
     speaks_for_itself(caller, typing.sender_id)?;
-    let chat = service.chat(caller, typing.chat_id).await?;
+    let (chat, blocked) = service.chats.chat_and_block(caller, typing.chat_id).await?;
     let peer = chat.peer_of(caller);
     let heard = service.routed.is_some() || service.hub.has_sockets_of(peer);
-    if peer == caller || !heard || service.accounts.blocked_between(caller, peer).await {
+    if peer == caller || !heard || blocked {
         return Ok(());
     }
     let typing = LiveEvent::Typing { chat_id: chat.id, user_id: caller, peer, typing: typing.typing };

@@ -64,6 +64,10 @@ impl ChatStore for MayFail {
         self.store.chat(caller, chat).await
     }
 
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError> {
+        self.store.chat_and_block(caller, chat).await
+    }
+
     async fn chats(
         &self,
         caller: UserId,

@@ -30,6 +30,10 @@ impl ChatStore for Late {
         self.store.chat(caller, chat).await
     }
 
+    async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
+        unreachable!()
+    }
+
     async fn history(
         &self,
         caller: UserId,

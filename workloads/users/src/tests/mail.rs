@@ -202,6 +202,21 @@ async fn without_mail_its_routes_say_so_and_registration_works() {
 }
 
 #[tokio::test]
+async fn clients_know_beforehand_whether_mail_can_be_asked_for() {
+    let (mailing, _server) = mailing().await;
+    for (app, sends) in [(App::new(), false), (mailing, true)] {
+        let ann = app.register("ann").await;
+        for path in ["/me", "/protected"] {
+            assert_eq!(app.get(path, &ann).await.body["mail_enabled"], sends, "{path}");
+        }
+        let renamed = app.call("PATCH", "/me", Some(&ann.access), Some(json!({ "display_name": "Ann" }))).await;
+        assert_eq!(renamed.body["mail_enabled"], sends);
+        let asked = app.call("POST", "/email/verification", Some(&ann.access), None).await;
+        assert_eq!(asked.status == 202, sends, "it is as it was said: {}", asked.text);
+    }
+}
+
+#[tokio::test]
 async fn mails_are_limited_per_receiver() {
     let (app, _server) = mailing().await;
     app.register("ann").await;

@@ -306,6 +306,10 @@ impl ChatStore for Memory {
         unimplemented!("the users service reads no single chats")
     }
 
+    async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
+        unimplemented!("the users service reads no single chats")
+    }
+
     async fn chats(
         &self,
         caller: UserId,

@@ -4,8 +4,7 @@ import type { components } from './schema';
 type Schemas = components['schemas'];
 
 export type Tokens = Schemas['TokenAnswer'];
-/** `email_verified` is there where the server sends mail. */
-export type Account = Schemas['AccountAnswer'] & { email_verified?: boolean };
+export type Account = Schemas['AccountAnswer'];
 export type Profile = Schemas['ProfileAnswer'];
 export type Peer = Schemas['Peer'];
 export type Message = Schemas['Message'];

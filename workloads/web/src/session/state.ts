@@ -9,6 +9,8 @@ import type { Timeline } from '../store/timeline';
 /** Who is logged in; `undefined` until the browser's store has been read, `null` when nobody is. */
 export const identity = signal<Identity | null | undefined>(undefined);
 export const account = signal<Account | null>(null);
+/** Whether a mail can be had that confirms the account's address. */
+export const unconfirmed = computed(() => account.value?.mail_enabled === true && !account.value.email_verified);
 export const me = computed(() => identity.value?.user_id ?? '');
 
 /** Why the log-in page is shown although somebody was logged in. */
@@ -47,7 +49,7 @@ export const skipped = signal<string | null>(null);
 export const watching = signal(false);
 
 /** What this server has. Features are there until an answer says that they are not. */
-export const features = signal({ search: true, notifications: true, media: true, push: false, reports: true, mail: true });
+export const features = signal({ search: true, notifications: true, media: true, push: false, reports: true });
 export const lacks = (feature: keyof typeof features.value): void => {
   if (features.value[feature]) features.value = { ...features.value, [feature]: false };
 };

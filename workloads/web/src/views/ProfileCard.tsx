@@ -1,9 +1,8 @@
 // The name that others see.
 import { useEffect, useState } from 'preact/hooks';
 import { me as fetchMe, rename, sendVerification } from '../api/accounts';
-import { ApiError } from '../api/problem';
 import { strings } from '../i18n/en';
-import { account, features, lacks } from '../session/state';
+import { account, unconfirmed } from '../session/state';
 import { Field } from './Field';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
@@ -27,7 +26,7 @@ export function ProfileCard() {
   return (
     <Card title={strings.profile}>
       {mine && <p class="hint">@{mine.username} · {mine.email}</p>}
-      {mine?.email_verified === false && features.value.mail && <Unverified />}
+      {unconfirmed.value && <Unverified />}
       <form onSubmit={save}>
         <Field name="display-name" label={strings.displayName} hint={strings.displayNameHint}>
           <input id="display-name" value={shown} required maxLength={64} dir="auto" autocomplete="nickname" aria-describedby="display-name-hint" onInput={(event) => setName(event.currentTarget.value)} />
@@ -39,20 +38,13 @@ export function ProfileCard() {
   );
 }
 
-/** Has the mail sent again whose link confirms the address. A server without mail confirms none. */
+/** Has the mail sent again whose link confirms the address. */
 function Unverified() {
   const action = useAction();
-  const ask = () => action.run(async () => {
-    try {
-      await sendVerification();
-    } catch (error) {
-      if (error instanceof ApiError && (error.absent || error.code === 'mail_disabled')) lacks('mail');
-      throw error;
-    }
-  });
+  const ask = () => void action.run(sendVerification);
   return (
     <>
-      <p class="hint">{strings.notVerified} <button type="button" class="link-button" onClick={() => void ask()}>{strings.sendVerification}</button></p>
+      <p class="hint">{strings.notVerified} <button type="button" class="link-button" onClick={ask}>{strings.sendVerification}</button></p>
       <Outcome action={action} text={strings.verificationSent} />
     </>
   );
