@@ -55,9 +55,7 @@ impl PresenceService {
         }
         let now = Timestamp::now();
         let (high, low) = session_id.0.as_u64_pair();
-        self.presence.touch(caller, Origin(high ^ low), true, now).await?;
-        // No later call of this device will have it written.
-        self.presence.set_last_active(caller, now).await?;
+        self.presence.heartbeat(caller, Origin(high ^ low), now).await?;
         Ok(now)
     }
 

@@ -27,7 +27,7 @@ use crate::{PresenceService, router};
 
 /// Ann and Bob, and the service.
 struct World {
-    accounts: Arc<dyn AccountStore>,
+    store: Sqlite,
     presence: Arc<LocalPresence>,
     tokens: Arc<Tokens>,
     router: Router,
@@ -61,17 +61,16 @@ impl World {
         let config = Arc::new(config);
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
-        let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
-        let presence = Arc::new(LocalPresence::new(store));
+        let presence = Arc::new(LocalPresence::new(store.clone()));
         let service = PresenceService {
-            accounts: accounts.clone(),
+            accounts: Arc::new(store.clone()),
             presence: presence.clone(),
             tokens: tokens.clone(),
             limits: limits.clone(),
         };
         let (routes, _) = router(Arc::new(service)).split_for_parts();
         let router = layers::apply(routes, &config, tokens.clone(), limits);
-        Self { accounts, presence, tokens, router, ann: users[0], bob: users[1], _folder: folder }
+        Self { store, presence, tokens, router, ann: users[0], bob: users[1], _folder: folder }
     }
 
     async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -147,6 +146,8 @@ async fn one_tells_of_oneself_only() {
     assert_eq!(seen["last_active_timestamp"], last);
     let (_, seen) = world.get(bob, "/users/user_activity?username=ann").await;
     assert_eq!((&seen["active"], &seen["status"]), (&json!(true), &json!("online")), "until the lease ends");
+    let restarted = LocalPresence::new(world.store.clone()).presence(&[ann]).await.unwrap();
+    assert_eq!(restarted[0].last_active, Some(Timestamp(last)), "what was answered outlives the process");
     for (method, path, body) in [
         ("GET", by_query(bob), None),
         ("POST", by_query(bob), None),
@@ -166,7 +167,7 @@ async fn a_block_hides_both_ways_and_the_unknown_is_not_found() {
     for user in [ann, bob] {
         world.presence.touch(user, Origin(1), true, Timestamp(1_000)).await.unwrap();
     }
-    world.accounts.block(bob, ann, Timestamp::now()).await.unwrap();
+    world.store.block(bob, ann, Timestamp::now()).await.unwrap();
     let (_, bobs) = world.get(ann, "/users/user_activity?username=bob").await;
     assert_eq!(bobs, activity("offline", None));
     let (_, anns) = world.get(bob, "/users/user_activity?username=ann").await;
@@ -175,7 +176,7 @@ async fn a_block_hides_both_ways_and_the_unknown_is_not_found() {
     assert_eq!(last["last_active_timestamp"], Value::Null);
     let (_, own) = world.get(bob, "/users/user_activity?username=bob").await;
     assert_eq!(own, activity("online", Some(1_000)), "oneself is never hidden");
-    world.accounts.unblock(bob, ann).await.unwrap();
+    world.store.unblock(bob, ann).await.unwrap();
     let (_, bobs) = world.get(ann, "/users/user_activity?username=bob").await;
     assert_eq!(bobs, activity("online", Some(1_000)));
 
