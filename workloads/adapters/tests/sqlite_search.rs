@@ -25,8 +25,8 @@ use sentinel_domain::{
     keyring::Keyring,
     message::{Draft, MessageKind},
     ports::{
-        AccountStore, ChatStore, DocumentSource, IndexRebuild, NewAccount, RebuildProgress, SearchDocument,
-        SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
+        AccountStore, ChatReader, ChatStore, DocumentSource, Inboxes, IndexRebuild, NewAccount, RebuildProgress,
+        SearchDocument, SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
     },
     reindex::Skipped,
     search::{Mark, Query, SearchKeys},

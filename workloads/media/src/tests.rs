@@ -14,7 +14,7 @@ use sentinel_domain::{
     ids::{MediaId, UserId},
     media::{ContentType, Media, MediaState, Shown},
     message::{Draft, MessageKind},
-    ports::{AccountStore as _, NewAccount, StoreError},
+    ports::{AccountStore as _, ChatStore as _, MediaStore as _, NewAccount, StoreError},
     time::Timestamp,
 };
 use sentinel_http::{problem::Problem, rate::RateLimits, tokens::Tokens};
@@ -37,6 +37,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 struct World {
     service: Arc<MediaService>,
+    store: Arc<Sqlite>,
     router: Router,
     owner: UserId,
     folder: tempfile::TempDir,
@@ -86,7 +87,7 @@ impl World {
         let limits = Arc::new(RateLimits::new(&config.limits));
         let service = Arc::new(MediaService::new(
             store.clone(),
-            store,
+            store.clone(),
             files.clone(),
             Some(files),
             tokens,
@@ -95,7 +96,7 @@ impl World {
             Arc::new(config),
         ));
         let router = files_router(&service);
-        Self { service, router, owner, folder }
+        Self { service, store, router, owner, folder }
     }
 
     /// Announces an upload of so many bytes.
@@ -247,10 +248,10 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
         state: MediaState::Pending,
         shown: None,
     };
-    let (store, id) = (&world.service.media, media.id);
+    let (store, id) = (&world.store, media.id);
     store.create(media).await.unwrap();
     store.complete(id, Shown { size: 4, picture: None }).await.unwrap();
-    let notes = world.service.chats.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
+    let notes = store.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
     let sent = Draft {
         chat_id: notes,
         sender_id: ann,
@@ -260,7 +261,7 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
         reply_to: None,
         client_message_id: None,
     };
-    world.service.chats.append(sent, None, two_days_ago).await.unwrap();
+    store.append(sent, None, two_days_ago).await.unwrap();
     world.service.visible(ann, id).await.unwrap();
     assert!(matches!(world.service.visible(bob, id).await, Err(StoreError::NotFound)));
     store.detach(id, notes, Timestamp::now()).await.unwrap();

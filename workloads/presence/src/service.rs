@@ -6,7 +6,7 @@ use sentinel_domain::{
     account::{Profile, Username},
     event::Origin,
     ids::UserId,
-    ports::{AccountStore, PresenceStore, StoreError},
+    ports::{AccountReader, PresenceStore, StoreError},
     presence::{Presence, PresenceStatus},
     time::Timestamp,
 };
@@ -20,7 +20,7 @@ use sentinel_http::{
 /// Presence over the ports.
 pub struct PresenceService {
     /// Names and blocks.
-    pub accounts: Arc<dyn AccountStore>,
+    pub accounts: Arc<dyn AccountReader>,
     /// Who is connected, and when somebody was last active.
     pub presence: Arc<dyn PresenceStore>,
     /// Access tokens.

@@ -79,7 +79,7 @@ mod tests {
     use sentinel_domain::{
         ids::{ChatId, UserId},
         message::{ClientMessageId, Draft, MessageKind},
-        ports::{Appended, ChatStore, HistoryQuery, StoreError},
+        ports::{Appended, ChatReader, ChatStore, HistoryQuery, StoreError},
         time::Timestamp,
     };
 

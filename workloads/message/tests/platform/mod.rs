@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod chats;
 pub mod client;
+pub mod inboxes;
 pub mod polling;
 
 use std::{
@@ -28,18 +28,18 @@ use sentinel_domain::{
     keyring::Keyring,
     media::{ContentType, Media, MediaState, Shown},
     nodes::NodeId,
-    ports::{AccountStore, ChatStore, MediaStore, NewAccount, PresenceStore, SessionStore},
+    ports::{AccountReader, AccountStore, MediaStore, NewAccount, PresenceStore, SessionReader, SessionStore},
     session::Session,
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService, Replica, RoutedFanout, router, socket_router};
+use sentinel_message::{Hub, MessageService, MessageStores, Replica, RoutedFanout, router, socket_router};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use self::chats::MayFail;
+use self::inboxes::MayFail;
 
 pub const ORIGIN: &str = "https://chat.example.com";
 
@@ -48,7 +48,7 @@ pub struct Platform {
     pub service: Arc<MessageService>,
     pub hub: Arc<Hub>,
     pub store: Sqlite,
-    pub chats: Arc<MayFail>,
+    pub inboxes: Arc<MayFail>,
     pub tokens: Arc<Tokens>,
     pub router: Router,
     folder: Arc<tempfile::TempDir>,
@@ -139,30 +139,33 @@ impl Foundation {
     pub fn process(
         &self,
         store: Sqlite,
-        accounts: Arc<dyn AccountStore>,
-        sessions: Arc<dyn SessionStore>,
+        accounts: Arc<dyn AccountReader>,
+        sessions: Arc<dyn SessionReader>,
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
-        let presence = self.presence_store(&store);
-        let chats = Arc::new(MayFail::over(store.clone()));
+        let inboxes = Arc::new(MayFail::over(store.clone()));
+        let stores = MessageStores {
+            accounts,
+            sessions,
+            chats: Arc::new(store.clone()),
+            inboxes: inboxes.clone(),
+            media: Arc::new(store.clone()),
+            presence: Some(self.presence_store(&store)),
+        };
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
-            accounts,
-            sessions,
-            chats.clone() as Arc<dyn ChatStore>,
-            Arc::new(store.clone()),
+            stores,
             tokens.clone(),
             self.keyring.clone(),
             limits,
             self.config.clone(),
             hub.clone(),
             routed,
-            Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Platform { service, hub, store, chats, tokens, router, folder: self.folder.clone() }
+        Platform { service, hub, store, inboxes, tokens, router, folder: self.folder.clone() }
     }
 }
 

@@ -26,8 +26,8 @@ use sentinel_domain::{
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
-        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore,
-        StoreError, UnfitAddress,
+        AccountStore, ChatReader, ChatStore, EventHandler, HandlerError, NewAccount, NotificationSink,
+        NotificationStore, PreferenceReader, PushSender, SessionStore, StoreError, UnfitAddress,
     },
     push::{Push, PushAddress, Pushed},
     session::Session,
@@ -57,13 +57,29 @@ struct Memory {
 }
 
 #[async_trait]
-impl NotificationStore for Memory {
+impl NotificationSink for Memory {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
         let key = (notification.user_id, notification.message_id);
         self.kept.lock().unwrap().entry(key).or_insert(notification);
         Ok(())
     }
+}
 
+#[async_trait]
+impl PreferenceReader for Memory {
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        if *self.unreadable.lock().unwrap() == Some(user) {
+            return Err(StoreError::unreadable("unknown field"));
+        }
+        if *self.away.lock().unwrap() == Some(user) {
+            return Err(StoreError::unavailable("away"));
+        }
+        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl NotificationStore for Memory {
     async fn list(
         &self,
         user: UserId,
@@ -95,16 +111,6 @@ impl NotificationStore for Memory {
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
         self.kept.lock().unwrap().retain(|_, one| one.user_id != user || one.chat_id != chat);
         Ok(())
-    }
-
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        if *self.unreadable.lock().unwrap() == Some(user) {
-            return Err(StoreError::unreadable("unknown field"));
-        }
-        if *self.away.lock().unwrap() == Some(user) {
-            return Err(StoreError::unavailable("away"));
-        }
-        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
@@ -246,7 +252,7 @@ impl World {
     }
 
     /// The same service over another view of the chats.
-    fn service_over(&self, chats: Arc<dyn ChatStore>) -> NotificationService {
+    fn service_over(&self, chats: Arc<dyn ChatReader>) -> NotificationService {
         let NotificationService { accounts, sessions, notifications, devices, pushes, .. } = &*self.service;
         let NotificationService { administration, fanout, tokens, keyring, config, .. } = &*self.service;
         NotificationService {
@@ -274,7 +280,7 @@ impl World {
             reply_to: None,
             client_message_id: None,
         };
-        self.service.chats.append(draft, None, Timestamp::now()).await.unwrap().message
+        self.store.append(draft, None, Timestamp::now()).await.unwrap().message
     }
 
     async fn tell(&self, change: Change) {
@@ -347,7 +353,7 @@ async fn the_recipient_is_told_once_however_often_the_event_comes() {
 async fn what_was_read_deleted_muted_or_blocked_is_not_told() {
     let world = World::new().await;
     let (ann, bob, now) = (world.ann, world.bob, Timestamp::now());
-    let chats = &world.service.chats;
+    let chats = &world.store;
 
     let read = world.send(ann, "read before the event came").await;
     chats.advance(bob, world.chat.id, Progress::Read, read.id, now).await.unwrap();

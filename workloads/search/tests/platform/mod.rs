@@ -17,7 +17,7 @@ use sentinel_domain::{
     keyring::Keyring,
     message::{Draft, Message, MessageKind},
     outbox::{Change, PlatformEvent},
-    ports::{AccountStore, ChatStore, EventHandler, NewAccount, SessionStore},
+    ports::{AccountStore, ChatReader, ChatStore, EventHandler, NewAccount, SessionStore},
     search::SearchKeys,
     session::Session,
     time::Timestamp,
@@ -83,7 +83,7 @@ impl Platform {
         let clock = Arc::new(HybridClock::new());
         let database = folder.path().join("test.db");
         let store = Sqlite::open(&database, keyring.clone(), clock.clone(), Arc::new(Nobody)).unwrap();
-        let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+        let chats: Arc<dyn ChatReader> = Arc::new(store.clone());
         let index = Arc::new(MemoryIndex::default());
         let search_keys = Arc::new(SearchKeys::of(mode, &keyring));
         let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));

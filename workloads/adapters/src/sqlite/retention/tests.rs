@@ -5,7 +5,10 @@ use sentinel_domain::{
     media::Due,
     message::{ClientMessageId, Draft, MessageKind},
     notification::Notification,
-    ports::{ChatStore, HistoryQuery, MediaStore, NotificationStore, SessionStore},
+    ports::{
+        ChatReader, ChatStore, HistoryQuery, Inboxes, MediaReader, MediaStore, NotificationSink, NotificationStore,
+        SessionStore,
+    },
     session::Session,
 };
 use uuid::Uuid;
