@@ -17,21 +17,21 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use sentinel_adapters::sqlite::{SearchDatabase, SearchRebuild, Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
     clock::HybridClock,
     config::SearchMode,
     event::Nobody,
     ids::{ChatId, EventId, MessageId, UserId},
     keyring::Keyring,
-    message::{Draft, MessageKind},
+    message::MessageKind,
     ports::{
-        AccountStore, ChatReader, ChatStore, DocumentSource, Inboxes, IndexRebuild, NewAccount, RebuildProgress,
-        SearchDocument, SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
+        AccountStore, ChatReader, ChatStore, DocumentSource, Inboxes, IndexRebuild, RebuildProgress, SearchDocument,
+        SearchEntry, SearchIndex, SearchQuery, StoreError, Version,
     },
     reindex::Skipped,
     search::{Mark, Query, SearchKeys},
     time::Timestamp,
 };
+use sentinel_testing::{account, draft};
 use uuid::Uuid;
 
 use search_contract::{Engine, message, pair, ring};
@@ -118,27 +118,11 @@ fn keyring(names: &[&str]) -> Arc<Keyring> {
 
 async fn user(store: &Sqlite) -> UserId {
     let name = Uuid::new_v4().simple().to_string();
-    let new = NewAccount {
-        id: UserId(Uuid::new_v4()),
-        username: Username::parse(&format!("u{}", &name[..20])).unwrap(),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
-        password_hash: String::new(),
-        created_at: Timestamp::now(),
-    };
-    store.create_account(new).await.unwrap().id
+    store.create_account(account(&format!("u{}", &name[..20]))).await.unwrap().id
 }
 
 async fn send(store: &Sqlite, chat_id: ChatId, sender_id: UserId, text: &str) -> MessageId {
-    let draft = Draft {
-        chat_id,
-        sender_id,
-        kind: MessageKind::Text,
-        text: text.into(),
-        attachments: vec![],
-        reply_to: None,
-        client_message_id: None,
-    };
-    store.append(draft, None, Timestamp::now()).await.unwrap().message.id
+    store.append(draft(chat_id, sender_id, text), None, Timestamp::now()).await.unwrap().message.id
 }
 
 async fn found(

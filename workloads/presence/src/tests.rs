@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use sentinel_adapters::sqlite::{LocalPresence, Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
+    account::Username,
     clock::HybridClock,
-    config::PlatformConfig,
     event::{Nobody, Origin},
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, NewAccount, PresenceStore},
+    ports::{AccountStore, PresenceStore},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -19,6 +18,7 @@ use sentinel_http::{
     rate::RateLimits,
     tokens::{Tokens, new_key_pem},
 };
+use sentinel_testing::{account, config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -45,20 +45,9 @@ impl World {
         let store = Sqlite::open(&folder.path().join("db"), keyring, clock, Arc::new(Nobody)).unwrap();
         let mut users = Vec::new();
         for name in ["ann", "bob"] {
-            let new = NewAccount {
-                id: UserId(Uuid::new_v4()),
-                username: Username::parse(name).unwrap(),
-                email: Email::parse(&format!("{name}@example.com")).unwrap(),
-                password_hash: "$argon2id$".into(),
-                created_at: Timestamp::now(),
-            };
-            users.push(store.create_account(new).await.unwrap().id);
+            users.push(store.create_account(account(name)).await.unwrap().id);
         }
-        let config: PlatformConfig = serde_json::from_value(json!({
-            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(),
-        }))
-        .unwrap();
-        let config = Arc::new(config);
+        let config = Arc::new(config(folder.path()));
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
         let presence = Arc::new(LocalPresence::new(store.clone()));
