@@ -4,17 +4,14 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{
-            Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment, StatefulSet, StatefulSetSpec,
-            StatefulSetUpdateStrategy,
-        },
+        apps::v1::{Deployment, StatefulSet, StatefulSetSpec},
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec,
             PodTemplateSpec, SecretVolumeSource, Service as KubeService, ServiceSpec, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{
@@ -23,6 +20,7 @@ use super::{
     digest, mail, metadata, pod, push,
     sentinel::{GRACE, USER, service_port},
     services::{self, Service},
+    workload::{self, one_by_one, selector},
 };
 use crate::{
     api::Store,
@@ -51,30 +49,10 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
     Ok(children)
 }
 
-fn selector(chat: &ValidChat, component: Component) -> LabelSelector {
-    LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
-}
-
 fn deployment(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> Deployment {
-    Deployment {
-        metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
-        spec: DeploymentSpec {
-            replicas: Some(replicas),
-            selector: selector(chat, service.component),
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".into()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    max_surge: Some(IntOrString::Int(1)),
-                }),
-            }),
-            revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(300),
-            template,
-            ..DeploymentSpec::default()
-        },
-        status: None,
-    }
+    let Service { component, .. } = service;
+    let metadata = metadata(chat, chat.names.workload(component), Some(component));
+    workload::deployment(metadata, replicas, selector(chat, component), template)
 }
 
 fn stateful_set(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> StatefulSet {
@@ -86,10 +64,7 @@ fn stateful_set(chat: &ValidChat, service: Service, replicas: i32, template: Pod
             // No pod needs another one to start.
             pod_management_policy: Some("Parallel".into()),
             selector: selector(chat, service.component),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".into()),
-                ..StatefulSetUpdateStrategy::default()
-            }),
+            update_strategy: Some(one_by_one()),
             revision_history_limit: Some(3),
             template,
             ..StatefulSetSpec::default()

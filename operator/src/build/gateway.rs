@@ -2,17 +2,20 @@
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        apps::v1::Deployment,
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, Lifecycle, LifecycleHandler, PodSpec, SecretVolumeSource,
             Service, ServicePort, ServiceSpec, SleepAction, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{metadata, nginx, pod};
+use super::{
+    metadata, nginx, pod,
+    workload::{self, selector},
+};
 use crate::{api::ServiceType, names::Component, steps::validate::ValidChat};
 
 /// User and group of NGINX in the official image.
@@ -22,31 +25,11 @@ const LINGER: i64 = 5;
 /// Seconds that a pod gets to stop: lingering, NGINX's own limit for its workers, and some to spare.
 const GRACE: i64 = LINGER + nginx::SHUTDOWN + 5;
 
-fn selector(chat: &ValidChat) -> LabelSelector {
-    LabelSelector { match_labels: Some(chat.names.selector(Component::Gateway)), ..LabelSelector::default() }
-}
-
 pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
     let gateway = &chat.spec.gateway;
-    Deployment {
-        metadata: metadata(chat, chat.names.gateway(), Some(Component::Gateway)),
-        spec: DeploymentSpec {
-            replicas: Some(gateway.replicas),
-            selector: selector(chat),
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".into()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    max_surge: Some(IntOrString::Int(1)),
-                }),
-            }),
-            revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(300),
-            template: pod::template(chat, Component::Gateway, content, gateway.pod.as_ref(), pod_spec(chat)),
-            ..DeploymentSpec::default()
-        },
-        status: None,
-    }
+    let metadata = metadata(chat, chat.names.gateway(), Some(Component::Gateway));
+    let template = pod::template(chat, Component::Gateway, content, gateway.pod.as_ref(), pod_spec(chat));
+    workload::deployment(metadata, gateway.replicas, selector(chat, Component::Gateway), template)
 }
 
 fn pod_spec(chat: &ValidChat) -> PodSpec {
@@ -171,7 +154,7 @@ pub(super) fn disruption_budget(chat: &ValidChat) -> Option<PodDisruptionBudget>
         metadata: metadata(chat, chat.names.gateway(), Some(Component::Gateway)),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(selector(chat)),
+            selector: Some(selector(chat, Component::Gateway)),
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
             ..PodDisruptionBudgetSpec::default()
         }),

@@ -19,6 +19,7 @@ pub(crate) mod push;
 mod sentinel;
 pub mod services;
 pub(crate) mod stores;
+pub(crate) mod workload;
 
 use std::collections::BTreeMap;
 

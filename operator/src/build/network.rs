@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::{
     config::{ADMIN_PORT, PORT},
     metadata, nginx, push, services,
+    workload::selector,
 };
 use crate::{
     api::{External, RedisMode, Store},
@@ -197,10 +198,6 @@ pub(super) fn policy(chat: &ValidChat, component: Component) -> NetworkPolicy {
             egress: Some(outgoing.collect()),
         }),
     }
-}
-
-fn selector(chat: &ValidChat, component: Component) -> LabelSelector {
-    LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
 }
 
 fn peers(chat: &ValidChat, peer: Peer) -> Option<Vec<NetworkPolicyPeer>> {

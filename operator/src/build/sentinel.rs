@@ -4,26 +4,20 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{
-            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
-        },
+        apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, EnvVar, PersistentVolumeClaim, PersistentVolumeClaimSpec,
             PodSpec, SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
             VolumeResourceRequirements,
         },
     },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
 use super::{
     Facts,
     config::{ADMIN_PORT, DATA, FILE, FOLDER, KEYS, PORT},
-    mail, metadata, pod, push,
+    mail, metadata, pod, push, workload,
 };
 use crate::{names::Component, steps::validate::ValidChat};
 
@@ -39,19 +33,9 @@ pub(super) fn stateful_set(chat: &ValidChat, facts: &Facts, content: String) -> 
         spec: StatefulSetSpec {
             replicas: Some(1),
             service_name: Some(chat.names.pods(Component::Sentinel)),
-            selector: LabelSelector {
-                match_labels: Some(chat.names.selector(Component::Sentinel)),
-                ..LabelSelector::default()
-            },
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".into()),
-                ..StatefulSetUpdateStrategy::default()
-            }),
-            // Deleting data is the finalizer's work, so that it can be seen and repeated.
-            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some("Retain".into()),
-                when_scaled: Some("Retain".into()),
-            }),
+            selector: workload::selector(chat, Component::Sentinel),
+            update_strategy: Some(workload::one_by_one()),
+            persistent_volume_claim_retention_policy: Some(workload::volumes_stay()),
             volume_claim_templates: Some(vec![claim(chat)]),
             template: pod::template(
                 chat,

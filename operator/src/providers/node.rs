@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{
-            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
-        },
+        apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
             ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
             ExecAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaim,
@@ -14,16 +12,12 @@ use k8s_openapi::{
             ServiceSpec, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
         },
     },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
 use crate::{
     api::{Managed, Store},
-    build::{Child, Error, Kind, StoreFacts, digest, metadata, pod},
+    build::{Child, Error, Kind, StoreFacts, digest, metadata, pod, workload},
     steps::validate::ValidChat,
 };
 
@@ -137,16 +131,9 @@ fn stateful_set(
             service_name: Some(chat.names.pods(component)),
             pod_management_policy: together.then(|| "Parallel".into()),
             min_ready_seconds: pause,
-            selector: selector(chat, store),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".into()),
-                ..StatefulSetUpdateStrategy::default()
-            }),
-            // Deleting data is the finalizer's work, so that it can be seen and repeated.
-            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some("Retain".into()),
-                when_scaled: Some("Retain".into()),
-            }),
+            selector: workload::selector(chat, component),
+            update_strategy: Some(workload::one_by_one()),
+            persistent_volume_claim_retention_policy: Some(workload::volumes_stay()),
             volume_claim_templates: Some(vec![claim(chat, store, managed)]),
             template: template(chat, store, managed, facts, node, content),
             ..StatefulSetSpec::default()
@@ -296,7 +283,7 @@ fn pods_service(chat: &ValidChat, store: Store, node: &Node) -> Service {
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".into()),
             publish_not_ready_addresses: Some(true),
-            selector: selector(chat, store).match_labels,
+            selector: Some(chat.names.selector(component)),
             ports: Some(node.ports.iter().copied().map(service_port).collect()),
             ..ServiceSpec::default()
         }),
@@ -311,7 +298,7 @@ fn service(chat: &ValidChat, store: Store, node: &Node) -> Service {
         metadata: metadata(chat, chat.names.component(component), Some(component)),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
-            selector: selector(chat, store).match_labels,
+            selector: Some(chat.names.selector(component)),
             ports: Some(node.ports.iter().copied().take(1).map(service_port).collect()),
             ..ServiceSpec::default()
         }),
@@ -327,10 +314,6 @@ fn service_port((name, number): (&str, u16)) -> ServicePort {
         protocol: Some("TCP".into()),
         ..ServicePort::default()
     }
-}
-
-fn selector(chat: &ValidChat, store: Store) -> LabelSelector {
-    LabelSelector { match_labels: Some(chat.names.selector(store.component())), ..LabelSelector::default() }
 }
 
 fn read_only(name: &str, path: &str) -> VolumeMount {

@@ -4,18 +4,19 @@ use std::{sync::Arc, time::Instant};
 
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
-    account::{Email, Username},
     clock::HybridClock,
     event::Nobody,
     ids::UserId,
     keyring::Keyring,
-    message::{ClientMessageId, Draft, MessageKind},
-    ports::{AccountStore, ChatStore, NewAccount},
+    message::{ClientMessageId, Draft},
+    ports::{AccountStore, ChatStore, StoreError},
     time::Timestamp,
 };
+use sentinel_testing::{account, draft};
 use uuid::Uuid;
 
 const MESSAGES: usize = 200_000;
+const TEXT: &str = "a message of the usual length, which is some fifty characters";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -35,7 +36,7 @@ async fn measure(senders: usize, chats: usize) -> Result<(), Box<dyn std::error:
     let store = Sqlite::open(&folder.join("db"), keyring, Arc::new(HybridClock::new()), Arc::new(Nobody))?;
     let mut pairs = Vec::new();
     for number in 0..chats {
-        let (low, high) = (account(&store, number * 2).await?, account(&store, number * 2 + 1).await?);
+        let (low, high) = (user(&store, number * 2).await?, user(&store, number * 2 + 1).await?);
         let (chat, _) = store.start_chat(low, high, Timestamp::now()).await?;
         pairs.push((chat.id, low));
     }
@@ -47,18 +48,11 @@ async fn measure(senders: usize, chats: usize) -> Result<(), Box<dyn std::error:
             tokio::spawn(async move {
                 for number in 0..MESSAGES / senders {
                     let (chat_id, sender_id) = pairs[(number * senders + sender * 7919) % pairs.len()];
-                    let draft = Draft {
-                        chat_id,
-                        sender_id,
-                        kind: MessageKind::Text,
-                        text: "a message of the usual length, which is some fifty characters".into(),
-                        attachments: vec![],
-                        reply_to: None,
-                        client_message_id: ClientMessageId::parse(Uuid::new_v4().to_string()).ok(),
-                    };
+                    let client_message_id = ClientMessageId::parse(Uuid::new_v4().to_string()).ok();
+                    let draft = Draft { client_message_id, ..draft(chat_id, sender_id, TEXT) };
                     store.append(draft, None, Timestamp::now()).await?;
                 }
-                Ok::<_, sentinel_domain::ports::StoreError>(())
+                Ok::<_, StoreError>(())
             })
         })
         .collect();
@@ -77,15 +71,6 @@ async fn measure(senders: usize, chats: usize) -> Result<(), Box<dyn std::error:
     Ok(())
 }
 
-async fn account(store: &Sqlite, number: usize) -> Result<UserId, Box<dyn std::error::Error>> {
-    let id = UserId(Uuid::new_v4());
-    let new = NewAccount {
-        id,
-        username: Username::parse(&format!("user{number}"))?,
-        email: Email::parse(&format!("user{number}@example.com"))?,
-        password_hash: String::new(),
-        created_at: Timestamp::now(),
-    };
-    store.create_account(new).await?;
-    Ok(id)
+async fn user(store: &Sqlite, number: usize) -> Result<UserId, StoreError> {
+    Ok(store.create_account(account(&format!("user{number}"))).await?.id)
 }

@@ -10,8 +10,8 @@ use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::{SessionId, UserId},
     ports::{
-        AccountStore, Beginning, ConfirmedRemoval, Credentials, MediaStore, NewAccount, PasswordChange, PresenceStore,
-        ProfileChange, StoreError,
+        AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, MediaStore, NewAccount, PasswordChange,
+        PresenceStore, ProfileChange, StoreError,
     },
     time::Timestamp,
 };
@@ -130,6 +130,21 @@ impl LinkedAccounts {
 }
 
 #[async_trait]
+impl AccountReader for LinkedAccounts {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        self.postgres.profile_by_username(username).await
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        self.postgres.profiles(ids).await
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        self.postgres.blocked_between(a, b).await
+    }
+}
+
+#[async_trait]
 impl AccountStore for LinkedAccounts {
     async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError> {
         self.postgres.register(new, beginning).await
@@ -145,14 +160,6 @@ impl AccountStore for LinkedAccounts {
 
     async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
         self.postgres.credentials_by_login(login).await
-    }
-
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
-        self.postgres.profile_by_username(username).await
-    }
-
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
-        self.postgres.profiles(ids).await
     }
 
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
@@ -213,9 +220,5 @@ impl AccountStore for LinkedAccounts {
 
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
         self.postgres.blocks(id).await
-    }
-
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
-        self.postgres.blocked_between(a, b).await
     }
 }

@@ -32,7 +32,7 @@ use sentinel_domain::{
     ids::{SessionId, UserId},
     keyring::Keyring,
     mail::LinkPurpose,
-    ports::{AccountStore, MailStore, PresenceStore, SessionStore, StoreError},
+    ports::{AccountReader, AccountStore, MailStore, PresenceStore, SessionReader, SessionStore, StoreError},
     presence::PresenceStatus,
     session::Session,
     time::Timestamp,

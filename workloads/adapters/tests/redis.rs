@@ -5,6 +5,7 @@
 
 #[path = "redis/presence.rs"]
 mod presence;
+mod presence_contract;
 
 use std::{
     net::SocketAddr,

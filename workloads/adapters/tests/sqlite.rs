@@ -1,9 +1,10 @@
 //! The contract on `SQLite`.
 
 // A test file is test code all through, its helper functions too.
-#![allow(missing_docs, clippy::unwrap_used, clippy::needless_pass_by_value)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 mod contract;
+mod presence_contract;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use contract::{NOW, Recorder, Stores};
-use sentinel_adapters::sqlite::{OpenError, Sqlite};
+use sentinel_adapters::sqlite::{LocalPresence, OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
     ids::SessionId,
@@ -79,6 +80,31 @@ async fn keeping() -> Stores {
 }
 
 contract_tests!(crate::keeping; retention);
+
+#[tokio::test]
+async fn a_user_is_as_present_as_the_most_present_device_and_only_changes_are_told() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    let presence = LocalPresence::new(sqlite);
+    presence_contract::a_user_is_as_present_as_the_most_present_device_and_only_changes_are_told(
+        &presence,
+        stores.user().await,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_makes_a_user_online_and_outlives_the_process() {
+    let database = Reopened::new();
+    let (sqlite, stores) = database.open(&["kek-0001"]);
+    let process = || LocalPresence::new(sqlite.clone());
+    presence_contract::a_heartbeat_makes_a_user_online_and_outlives_the_process(
+        &process(),
+        &process(),
+        [stores.user().await, stores.user().await],
+    )
+    .await;
+}
 
 /// A database in a folder, opened again and again.
 struct Reopened {

@@ -16,21 +16,21 @@ use std::{
 use async_trait::async_trait;
 use sentinel_adapters::sqlite::{SearchDatabase, SearchRebuild, Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
     clock::HybridClock,
     config::SearchMode,
     event::Nobody,
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
-    message::{Draft, MessageKind},
+    message::MessageKind,
     ports::{
-        AccountStore, ChatStore, DocumentSource, IndexRebuild, NewAccount, RebuildProgress, SearchDocument,
+        AccountStore, ChatReader, ChatStore, DocumentSource, Inboxes, IndexRebuild, RebuildProgress, SearchDocument,
         SearchEntry, SearchIndex, StoreError, Version,
     },
     reindex::Skipped,
     search::{Mark, Query, SearchKeys},
     time::Timestamp,
 };
+use sentinel_testing::{account, draft};
 use uuid::Uuid;
 
 use search_database::{found, is_anywhere};
@@ -66,27 +66,11 @@ fn keyring(names: &[&str]) -> Arc<Keyring> {
 
 async fn user(store: &Sqlite) -> UserId {
     let name = Uuid::new_v4().simple().to_string();
-    let new = NewAccount {
-        id: UserId(Uuid::new_v4()),
-        username: Username::parse(&format!("u{}", &name[..20])).unwrap(),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
-        password_hash: String::new(),
-        created_at: Timestamp::now(),
-    };
-    store.create_account(new).await.unwrap().id
+    store.create_account(account(&format!("u{}", &name[..20]))).await.unwrap().id
 }
 
 async fn send(store: &Sqlite, chat_id: ChatId, sender_id: UserId, text: &str) -> MessageId {
-    let draft = Draft {
-        chat_id,
-        sender_id,
-        kind: MessageKind::Text,
-        text: text.into(),
-        attachments: vec![],
-        reply_to: None,
-        client_message_id: None,
-    };
-    store.append(draft, None, Timestamp::now()).await.unwrap().message.id
+    store.append(draft(chat_id, sender_id, text), None, Timestamp::now()).await.unwrap().message.id
 }
 
 #[tokio::test]

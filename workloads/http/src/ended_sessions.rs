@@ -10,7 +10,7 @@ use std::{
 use sentinel_domain::{
     event::{Fanout, LiveEvent},
     ids::SessionId,
-    ports::{SessionStore, StoreError},
+    ports::{SessionReader, StoreError},
     time::Timestamp,
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -23,7 +23,7 @@ const OVERLAP_SECONDS: i64 = 30;
 
 /// What this process knows of sessions that ended.
 pub struct EndedSessions {
-    store: Arc<dyn SessionStore>,
+    store: Arc<dyn SessionReader>,
     tokens: Arc<Tokens>,
     /// When the store was last asked. Only the time since then counts, not what the clocks of processes say.
     asked: Option<Instant>,
@@ -33,7 +33,7 @@ pub struct EndedSessions {
 
 impl EndedSessions {
     /// Nothing is known yet: the first question goes back by the lifetime of an access token.
-    pub fn new(store: Arc<dyn SessionStore>, tokens: Arc<Tokens>) -> Self {
+    pub fn new(store: Arc<dyn SessionReader>, tokens: Arc<Tokens>) -> Self {
         Self { store, tokens, asked: None, known: HashSet::new() }
     }
 

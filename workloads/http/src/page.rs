@@ -33,8 +33,39 @@ pub fn after(
     cursor::decode_id(keyring, query, caller, text).map(Some).map_err(|_| forged("cursor"))
 }
 
+/// The name that `cursor` holds, which must have been made for this query and caller.
+pub fn name_in(keyring: &Keyring, query: &str, caller: UserId, cursor: &str) -> Result<String, Problem> {
+    let name = cursor::decode(keyring, query, caller, cursor).map_err(|_| forged("cursor"))?;
+    String::from_utf8(name).map_err(|_| forged("cursor"))
+}
+
+/// Cuts what was found to a page of `limit`. One more was asked for, to know whether there is a next page: gives what that
+/// goes on after, if there is one.
+pub fn cut<T>(found: &mut Vec<T>, limit: usize) -> Option<&T> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    found.last().filter(|_| more)
+}
+
 /// A cursor that was not made for this query and caller.
 pub fn forged(field: &'static str) -> Problem {
     let detail = "not a cursor of this query: start again without it";
     Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).with_field(field, "invalid_cursor", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_where_there_is_more() {
+        let page = |found: usize| {
+            let mut found: Vec<usize> = (1..=found).collect();
+            let last = cut(&mut found, 2).copied();
+            (found, last)
+        };
+        assert_eq!(page(0), (vec![], None));
+        assert_eq!(page(2), (vec![1, 2], None));
+        assert_eq!(page(3), (vec![1, 2], Some(2)));
+    }
 }

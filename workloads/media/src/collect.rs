@@ -86,16 +86,15 @@ impl Collector {
 mod tests {
     use sentinel_adapters::{files::LocalFiles, sqlite::Sqlite};
     use sentinel_domain::{
-        account::{Email, Username},
         clock::HybridClock,
         event::Nobody,
         ids::{ChatId, MediaId, UserId},
         keyring::Keyring,
-        media::{ContentType, Media, Shown},
+        media::Shown,
         message::{Draft, MessageKind},
-        ports::{AccountStore, ChatStore, NewAccount, Served},
+        ports::{AccountStore, ChatStore, Served},
     };
-    use uuid::Uuid;
+    use sentinel_testing::{account, draft, upload};
 
     use super::*;
 
@@ -115,33 +114,15 @@ mod tests {
             let (path, clock) = (folder.path().join("db"), Arc::new(HybridClock::new()));
             let store = Arc::new(Sqlite::open(&path, keyring.clone(), clock, Arc::new(Nobody)).unwrap());
             let blobs = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring).unwrap());
-            let [owner, peer] = [UserId(Uuid::new_v4()), UserId(Uuid::new_v4())];
-            for (id, name) in [(owner, "ann"), (peer, "bob")] {
-                let account = NewAccount {
-                    id,
-                    username: Username::parse(name).unwrap(),
-                    email: Email::parse(&format!("{name}@example.com")).unwrap(),
-                    password_hash: "$argon2id$".into(),
-                    created_at: Timestamp(0),
-                };
-                store.create_account(account).await.unwrap();
-            }
+            let owner = store.create_account(account("ann")).await.unwrap().id;
+            let peer = store.create_account(account("bob")).await.unwrap().id;
             let collector = Collector { media: store.clone(), blobs };
             Self { collector, accounts: store.clone(), chats: store, owner, peer, _folder: folder }
         }
 
         /// A file with its bytes, which is ready when `ready`.
         async fn file(&self, ready: bool) -> MediaId {
-            let media = Media {
-                id: MediaId(Uuid::now_v7()),
-                owner: self.owner,
-                filename: "a".into(),
-                content_type: ContentType::parse("text/plain").unwrap(),
-                size: 1,
-                sha256: None,
-                state: MediaState::Pending,
-                shown: None,
-            };
+            let media = upload(self.owner);
             let id = media.id;
             self.collector.media.create(media).await.unwrap();
             let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
@@ -161,16 +142,8 @@ mod tests {
 
         /// Sends files.
         async fn send(&self, chat_id: ChatId, attachments: Vec<MediaId>) {
-            let draft = Draft {
-                chat_id,
-                sender_id: self.owner,
-                kind: MessageKind::File,
-                text: String::new(),
-                attachments,
-                reply_to: None,
-                client_message_id: None,
-            };
-            self.chats.append(draft, None, Timestamp::now()).await.unwrap();
+            let files = Draft { kind: MessageKind::File, attachments, ..draft(chat_id, self.owner, "") };
+            self.chats.append(files, None, Timestamp::now()).await.unwrap();
         }
 
         async fn parts(&self, id: MediaId) -> usize {

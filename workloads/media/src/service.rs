@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sentinel_domain::{
     config::PlatformConfig,
     keyring::Keyring,
-    ports::{BlobFiles, Blobs, ChatStore, MediaStore},
+    ports::{BlobFiles, Blobs, ChatReader, MediaStore},
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
 
@@ -18,7 +18,7 @@ pub(crate) const PICTURE_COPIES: u64 = 3;
 
 /// Files over the ports.
 pub struct MediaService {
-    pub(crate) chats: Arc<dyn ChatStore>,
+    pub(crate) chats: Arc<dyn ChatReader>,
     pub(crate) media: Arc<dyn MediaStore>,
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) files: Option<Arc<dyn BlobFiles>>,
@@ -36,7 +36,7 @@ impl MediaService {
     /// Builds the service. `files` are the blobs when they are files of this process; [`crate::files_router`] serves them.
     #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
     pub fn new(
-        chats: Arc<dyn ChatStore>,
+        chats: Arc<dyn ChatReader>,
         media: Arc<dyn MediaStore>,
         blobs: Arc<dyn Blobs>,
         files: Option<Arc<dyn BlobFiles>>,

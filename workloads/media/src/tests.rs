@@ -1,23 +1,23 @@
 //! Uploads from their announcement to their end, over a real store and real files.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use bytes::Bytes;
 use futures::{SinkExt as _, channel::mpsc};
 use sentinel_adapters::{files::LocalFiles, keys, sqlite::Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig},
+    config::{LimitsConfig, PlatformConfig},
     event::Nobody,
     ids::{MediaId, UserId},
-    media::{ContentType, Media, MediaState, Shown},
+    media::{Media, Shown},
     message::{Draft, MessageKind},
-    ports::{AccountStore as _, NewAccount, StoreError},
+    ports::{AccountStore as _, ChatStore as _, MediaStore as _, StoreError},
     time::Timestamp,
 };
 use sentinel_http::{problem::Problem, rate::RateLimits, tokens::Tokens};
+use sentinel_testing::{account, config, draft, upload};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -37,6 +37,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 struct World {
     service: Arc<MediaService>,
+    store: Arc<Sqlite>,
     router: Router,
     owner: UserId,
     folder: tempfile::TempDir,
@@ -52,41 +53,20 @@ impl World {
         keys::create_missing(&keys_dir).unwrap();
         std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_http::tokens::new_key_pem().unwrap()).unwrap();
         let config = PlatformConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            admin_listen: "127.0.0.1:0".parse().unwrap(),
-            data_dir: PathBuf::new(),
-            keys_dir: keys_dir.clone(),
-            auth: AuthConfig::default(),
             limits: LimitsConfig { uploads_per_minute: 5, media_quota_bytes: QUOTA, ..LimitsConfig::default() },
-            retention: RetentionConfig::default(),
-            drain_seconds: 1,
-            trusted_proxies: vec![],
-            mail: None,
-            web_dir: None,
-            stores: None,
-            message_peers: None,
-            push: PushConfig::default(),
-            search: SearchConfig::default(),
+            ..config(&keys_dir)
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let clock = Arc::new(HybridClock::new());
         let store =
             Arc::new(Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap());
         let files = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring.clone()).unwrap());
-        let owner = UserId(Uuid::new_v4());
-        let account = NewAccount {
-            id: owner,
-            username: Username::parse("ann").unwrap(),
-            email: Email::parse("ann@example.com").unwrap(),
-            password_hash: "none".into(),
-            created_at: Timestamp::now(),
-        };
-        store.create_account(account).await.unwrap();
+        let owner = store.create_account(account("ann")).await.unwrap().id;
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
         let service = Arc::new(MediaService::new(
             store.clone(),
-            store,
+            store.clone(),
             files.clone(),
             Some(files),
             tokens,
@@ -95,7 +75,7 @@ impl World {
             Arc::new(config),
         ));
         let router = files_router(&service);
-        Self { service, router, owner, folder }
+        Self { service, store, router, owner, folder }
     }
 
     /// Announces an upload of so many bytes.
@@ -237,30 +217,13 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
     let world = World::new().await;
     let (ann, bob) = (world.owner, UserId(Uuid::new_v4()));
     let two_days_ago = Timestamp::now().plus_seconds(-2 * 24 * 3600);
-    let media = Media {
-        id: MediaId(sentinel_domain::clock::Instant { millis: two_days_ago.0.unsigned_abs(), counter: 0 }.id(1)),
-        owner: ann,
-        filename: "a.txt".into(),
-        content_type: ContentType::parse("text/plain").unwrap(),
-        size: 4,
-        sha256: None,
-        state: MediaState::Pending,
-        shown: None,
-    };
-    let (store, id) = (&world.service.media, media.id);
+    let id = MediaId(sentinel_domain::clock::Instant { millis: two_days_ago.0.unsigned_abs(), counter: 0 }.id(1));
+    let (store, media) = (&world.store, Media { id, ..upload(ann) });
     store.create(media).await.unwrap();
-    store.complete(id, Shown { size: 4, picture: None }).await.unwrap();
-    let notes = world.service.chats.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
-    let sent = Draft {
-        chat_id: notes,
-        sender_id: ann,
-        kind: MessageKind::File,
-        text: String::new(),
-        attachments: vec![id],
-        reply_to: None,
-        client_message_id: None,
-    };
-    world.service.chats.append(sent, None, two_days_ago).await.unwrap();
+    store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+    let notes = store.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
+    let sent = Draft { kind: MessageKind::File, attachments: vec![id], ..draft(notes, ann, "") };
+    store.append(sent, None, two_days_ago).await.unwrap();
     world.service.visible(ann, id).await.unwrap();
     assert!(matches!(world.service.visible(bob, id).await, Err(StoreError::NotFound)));
     store.detach(id, notes, Timestamp::now()).await.unwrap();

@@ -11,7 +11,7 @@ use moka::future::Cache;
 use sentinel_domain::{
     account::Profile,
     ids::UserId,
-    ports::{AccountStore, StoreError},
+    ports::{AccountReader, StoreError},
 };
 use sentinel_http::problem::Problem;
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ const REMEMBERED_FOR: Duration = Duration::from_hours(12);
 
 /// Profiles and blocks. The store is asked each time; what it said last stands in for it when it is away.
 pub(crate) struct Accounts {
-    store: Arc<dyn AccountStore>,
+    store: Arc<dyn AccountReader>,
     profiles: Cache<UserId, Profile>,
     blocked: Cache<(UserId, UserId), bool>,
     outage: Outage,
@@ -64,7 +64,7 @@ impl Outage {
 }
 
 impl Accounts {
-    pub fn new(store: Arc<dyn AccountStore>) -> Self {
+    pub fn new(store: Arc<dyn AccountReader>) -> Self {
         let profiles = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build();
         let blocked = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build();
         Self { store, profiles, blocked, outage: Outage::default() }

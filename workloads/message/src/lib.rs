@@ -24,7 +24,7 @@ pub use self::{
     hub::Hub,
     nodes::{Nodes, RoutedFanout},
     relay::relay,
-    service::MessageService,
+    service::{MessageService, MessageStores},
     socket::{Replica, ReplicaError, socket_router},
     views::MessageView,
 };

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
-    ports::{AccountStore, Appended, ChatStore, HistoryQuery, MediaStore, PresenceStore, SessionStore},
+    ports::{AccountReader, Appended, ChatStore, HistoryQuery, Inboxes, MediaStore, PresenceStore, SessionReader},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -31,11 +31,28 @@ use crate::{
     views::StartedChat,
 };
 
+/// The stores that the service needs.
+pub struct MessageStores {
+    /// Names and blocks.
+    pub accounts: Arc<dyn AccountReader>,
+    /// Sessions, with which sockets begin.
+    pub sessions: Arc<dyn SessionReader>,
+    /// Chats and messages.
+    pub chats: Arc<dyn ChatStore>,
+    /// What clients sync from.
+    pub inboxes: Arc<dyn Inboxes>,
+    /// Files that messages show.
+    pub media: Arc<dyn MediaStore>,
+    /// Who is connected; without it nobody can be watched.
+    pub presence: Option<Arc<dyn PresenceStore>>,
+}
+
 /// Chats, messages, history and sync, over HTTP and over sockets.
 pub struct MessageService {
     pub(crate) accounts: Arc<Accounts>,
-    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) sessions: Arc<dyn SessionReader>,
     pub(crate) chats: Arc<dyn ChatStore>,
+    pub(crate) inboxes: Arc<dyn Inboxes>,
     pub(crate) media: Arc<dyn MediaStore>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) keyring: Arc<Keyring>,
@@ -52,21 +69,16 @@ impl MessageService {
     ///
     /// `hub` is where the events of the store end up; it serves one service. Where there are several processes, `routed`
     /// is the fan-out over the same hub that the store publishes to; where there is one, it publishes to the hub.
-    /// `presence` is the store of who is connected; without it nobody can be watched.
-    #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
     pub fn new(
-        accounts: Arc<dyn AccountStore>,
-        sessions: Arc<dyn SessionStore>,
-        chats: Arc<dyn ChatStore>,
-        media: Arc<dyn MediaStore>,
+        stores: MessageStores,
         tokens: Arc<Tokens>,
         keyring: Arc<Keyring>,
         limits: Arc<RateLimits>,
         config: Arc<PlatformConfig>,
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
-        presence: Option<Arc<dyn PresenceStore>>,
     ) -> Arc<Self> {
+        let MessageStores { accounts, sessions, chats, inboxes, media, presence } = stores;
         let connections = Arc::new(Connections::default());
         let accounts = Arc::new(Accounts::new(accounts));
         live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
@@ -76,6 +88,7 @@ impl MessageService {
             accounts,
             sessions,
             chats,
+            inboxes,
             media,
             tokens,
             keyring,

@@ -67,7 +67,7 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
             Some(InboxPlace::from_bytes(&bytes).ok_or_else(|| page::forged("since"))?)
         }
     };
-    let inbox = service.chats.inbox(caller, since, limit).await?;
+    let inbox = service.inboxes.inbox(caller, since, limit).await?;
     let mut chats = HashMap::new();
     let mut events = Vec::with_capacity(inbox.events.len());
     for event in &inbox.events {

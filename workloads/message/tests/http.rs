@@ -4,13 +4,13 @@
 
 mod platform;
 
-use std::{sync::atomic::Ordering, task::Poll};
+use std::task::Poll;
 
 use platform::{Platform, User, ids, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
     ids::MediaId,
-    ports::{AccountStore, MediaStore},
+    ports::{AccountStore, MediaReader, MediaStore},
 };
 use serde_json::{Value, json};
 
@@ -226,23 +226,6 @@ async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
         let (got, problem) = platform.post(user, &path, body).await;
         assert_eq!((got, &problem["code"]), (status, &json!(code)));
     }
-}
-
-/// How far it has got can't be read; it is written all the same, and a client that is told otherwise sends it again.
-#[tokio::test]
-async fn what_was_written_is_not_refused_because_of_what_is_read_after_it() {
-    let platform = Platform::new();
-    let (ann, bob, _, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    platform.chats.no_chat.store(true, Ordering::SeqCst);
-    let (status, sent) = platform.post(&ann, &path, json!({"message": "helo"})).await;
-    assert_eq!((status, &sent["message"], &sent["status"]), (201, &json!("helo"), &json!("sent")));
-    let one = format!("{path}/{}", sent["message_id"].as_str().unwrap());
-    let (status, edited) = platform.call(&ann, "PATCH", &one, Some(json!({"message": "hello"}))).await;
-    assert_eq!((status, &edited["message"], &edited["status"]), (200, &json!("hello"), &json!("sent")));
-    platform.chats.no_chat.store(false, Ordering::SeqCst);
-    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
-    assert_eq!(ids(&page["messages"]), [sent["message_id"].as_str().unwrap()]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use fleet::Fleet;
-use platform::{User, chats::Failing, client::Client, now};
+use platform::{User, client::Client, inboxes::Failing, now};
 use sentinel_domain::ports::{AccountStore, SessionStore};
 use sentinel_http::ended_sessions::EndedSessions;
 use serde_json::{Value, json};
@@ -119,7 +119,7 @@ async fn typing_receipts_edits_and_deletions_reach_other_nodes() {
     ann.ask("delete_message", json!({"chat_id": pair.chat, "message_id": id})).await;
     assert_eq!(bob.event("message_deleted").await["message_id"], id);
 
-    pair.fleet.accounts.block(pair.bob.id, pair.ann.id, now()).await.unwrap();
+    pair.fleet.nodes[0].store.block(pair.bob.id, pair.ann.id, now()).await.unwrap();
     ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
     assert!(bob.no_event("typing").await);
 }
@@ -208,14 +208,14 @@ async fn a_socket_is_not_cut_off_for_what_happened_before_it_joined() {
         assert_eq!(ann.ack(ack).await["status"], "ok");
     }
     let mut bob = pair.client(1, &pair.bob).await;
-    let chats = &pair.fleet.nodes[1].chats;
+    let inboxes = &pair.fleet.nodes[1].inboxes;
     for round in 1..=2 {
-        let before = chats.asked_for(pair.bob.id);
+        let before = inboxes.asked_for(pair.bob.id);
         pair.fleet.bus.interrupt(now().plus_seconds(-3600));
-        settled(|| chats.asked_for(pair.bob.id) > before).await;
+        settled(|| inboxes.asked_for(pair.bob.id) > before).await;
         assert!(bob.no_event("receive_message").await, "round {round}");
         assert_eq!(bob.ask("heartbeat", json!({"active": true})).await["status"], "ok");
-        assert_eq!(chats.asked_for(pair.bob.id), before + 1, "one page is enough");
+        assert_eq!(inboxes.asked_for(pair.bob.id), before + 1, "one page is enough");
     }
 }
 
@@ -224,17 +224,17 @@ async fn an_inbox_that_can_not_be_read_makes_nobody_read_the_others_again() {
     let pair = Pair::new().await;
     let carol = pair.fleet.nodes[0].user("carol").await;
     let _sockets = [pair.client(1, &pair.ann).await, pair.client(1, &pair.bob).await, pair.client(1, &carol).await];
-    let chats = &pair.fleet.nodes[1].chats;
-    chats.fail(pair.bob.id, Failing::Damaged);
-    chats.fail(carol.id, Failing::Away);
+    let inboxes = &pair.fleet.nodes[1].inboxes;
+    inboxes.fail(pair.bob.id, Failing::Damaged);
+    inboxes.fail(carol.id, Failing::Away);
     pair.fleet.bus.interrupt(now());
     // It is tried again every some seconds as long as it may be there again.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while chats.asked_for(carol.id) < 3 {
+    while inboxes.asked_for(carol.id) < 3 {
         assert!(Instant::now() < deadline, "it takes too long");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!((chats.asked_for(pair.ann.id), chats.asked_for(pair.bob.id)), (1, 1));
+    assert_eq!((inboxes.asked_for(pair.ann.id), inboxes.asked_for(pair.bob.id)), (1, 1));
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn a_log_out_ends_sockets_and_tokens_on_every_node() {
     pair.fleet.accounts.away.store(false, Ordering::SeqCst);
     let began = Instant::now();
     pair.fleet.act(0);
-    pair.fleet.accounts.end_session(pair.bob.id, pair.bob.session).await.unwrap();
+    pair.fleet.nodes[0].store.end_session(pair.bob.id, pair.bob.session).await.unwrap();
     assert!(bob.end().await, "the socket is told to stay away");
     assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
     tokens.verify(&pair.bob.token, now()).unwrap_err();

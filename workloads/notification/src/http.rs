@@ -95,11 +95,8 @@ async fn list(
     let caller = user.user_id;
     let limit = page::limit(query.limit, DEFAULT_NOTIFICATIONS)?;
     let before = page::after(&service.keyring, QUERY, caller, query.cursor.as_deref())?.map(MessageId::from_bytes);
-    // One more than asked for, to know whether there is a next page.
     let mut found = service.notifications.list(caller, before, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| last.message_id);
+    let next = page::cut(&mut found, limit).map(|last| last.message_id);
     Ok(Json(NotificationPage {
         notifications: views(&service, caller, &found).await?,
         next_cursor: next.map(|place| cursor::encode(&service.keyring, QUERY, caller, place.as_bytes())),

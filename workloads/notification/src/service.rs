@@ -10,7 +10,7 @@ use sentinel_domain::{
     keyring::Keyring,
     message::{Chat, Message},
     ports::{
-        AccountStore, AdministrationStore, ChatStore, NotificationStore, PushDevices, PushSender, SessionStore,
+        AccountStore, AdministrationStore, ChatReader, NotificationStore, PushDevices, PushSender, SessionReader,
         StoreError,
     },
     push::{Device, Push, Pushed},
@@ -26,9 +26,9 @@ pub struct NotificationService {
     /// Names and blocks.
     pub accounts: Arc<dyn AccountStore>,
     /// Sessions, with whose end devices get nothing more.
-    pub sessions: Arc<dyn SessionStore>,
+    pub sessions: Arc<dyn SessionReader>,
     /// Messages as they are now.
-    pub chats: Arc<dyn ChatStore>,
+    pub chats: Arc<dyn ChatReader>,
     /// Notifications and preferences.
     pub notifications: Arc<dyn NotificationStore>,
     /// Devices that want pushes.

@@ -6,7 +6,7 @@ use sentinel_domain::{
     account::{Profile, Username},
     event::Origin,
     ids::UserId,
-    ports::{AccountStore, PresenceStore, StoreError},
+    ports::{AccountReader, PresenceStore, StoreError},
     presence::{Presence, PresenceStatus},
     time::Timestamp,
 };
@@ -20,7 +20,7 @@ use sentinel_http::{
 /// Presence over the ports.
 pub struct PresenceService {
     /// Names and blocks.
-    pub accounts: Arc<dyn AccountStore>,
+    pub accounts: Arc<dyn AccountReader>,
     /// Who is connected, and when somebody was last active.
     pub presence: Arc<dyn PresenceStore>,
     /// Access tokens.
@@ -55,9 +55,7 @@ impl PresenceService {
         }
         let now = Timestamp::now();
         let (high, low) = session_id.0.as_u64_pair();
-        self.presence.touch(caller, Origin(high ^ low), true, now).await?;
-        // No later call of this device will have it written.
-        self.presence.set_last_active(caller, now).await?;
+        self.presence.heartbeat(caller, Origin(high ^ low), now).await?;
         Ok(now)
     }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use sentinel_adapters::sqlite::{LocalPresence, Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
+    account::Username,
     clock::HybridClock,
-    config::PlatformConfig,
     event::{Nobody, Origin},
     ids::{SessionId, UserId},
     keyring::Keyring,
-    ports::{AccountStore, NewAccount, PresenceStore},
+    ports::{AccountStore, PresenceStore},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -19,6 +18,7 @@ use sentinel_http::{
     rate::RateLimits,
     tokens::{Tokens, new_key_pem},
 };
+use sentinel_testing::{account, config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use crate::{PresenceService, router};
 
 /// Ann and Bob, and the service.
 struct World {
-    accounts: Arc<dyn AccountStore>,
+    store: Sqlite,
     presence: Arc<LocalPresence>,
     tokens: Arc<Tokens>,
     router: Router,
@@ -45,33 +45,21 @@ impl World {
         let store = Sqlite::open(&folder.path().join("db"), keyring, clock, Arc::new(Nobody)).unwrap();
         let mut users = Vec::new();
         for name in ["ann", "bob"] {
-            let new = NewAccount {
-                id: UserId(Uuid::new_v4()),
-                username: Username::parse(name).unwrap(),
-                email: Email::parse(&format!("{name}@example.com")).unwrap(),
-                password_hash: "$argon2id$".into(),
-                created_at: Timestamp::now(),
-            };
-            users.push(store.create_account(new).await.unwrap().id);
+            users.push(store.create_account(account(name)).await.unwrap().id);
         }
-        let config: PlatformConfig = serde_json::from_value(json!({
-            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(),
-        }))
-        .unwrap();
-        let config = Arc::new(config);
+        let config = Arc::new(config(folder.path()));
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
-        let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
-        let presence = Arc::new(LocalPresence::new(store));
+        let presence = Arc::new(LocalPresence::new(store.clone()));
         let service = PresenceService {
-            accounts: accounts.clone(),
+            accounts: Arc::new(store.clone()),
             presence: presence.clone(),
             tokens: tokens.clone(),
             limits: limits.clone(),
         };
         let (routes, _) = router(Arc::new(service)).split_for_parts();
         let router = layers::apply(routes, &config, tokens.clone(), limits);
-        Self { accounts, presence, tokens, router, ann: users[0], bob: users[1], _folder: folder }
+        Self { store, presence, tokens, router, ann: users[0], bob: users[1], _folder: folder }
     }
 
     async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -147,6 +135,8 @@ async fn one_tells_of_oneself_only() {
     assert_eq!(seen["last_active_timestamp"], last);
     let (_, seen) = world.get(bob, "/users/user_activity?username=ann").await;
     assert_eq!((&seen["active"], &seen["status"]), (&json!(true), &json!("online")), "until the lease ends");
+    let restarted = LocalPresence::new(world.store.clone()).presence(&[ann]).await.unwrap();
+    assert_eq!(restarted[0].last_active, Some(Timestamp(last)), "what was answered outlives the process");
     for (method, path, body) in [
         ("GET", by_query(bob), None),
         ("POST", by_query(bob), None),
@@ -166,7 +156,7 @@ async fn a_block_hides_both_ways_and_the_unknown_is_not_found() {
     for user in [ann, bob] {
         world.presence.touch(user, Origin(1), true, Timestamp(1_000)).await.unwrap();
     }
-    world.accounts.block(bob, ann, Timestamp::now()).await.unwrap();
+    world.store.block(bob, ann, Timestamp::now()).await.unwrap();
     let (_, bobs) = world.get(ann, "/users/user_activity?username=bob").await;
     assert_eq!(bobs, activity("offline", None));
     let (_, anns) = world.get(bob, "/users/user_activity?username=ann").await;
@@ -175,7 +165,7 @@ async fn a_block_hides_both_ways_and_the_unknown_is_not_found() {
     assert_eq!(last["last_active_timestamp"], Value::Null);
     let (_, own) = world.get(bob, "/users/user_activity?username=bob").await;
     assert_eq!(own, activity("online", Some(1_000)), "oneself is never hidden");
-    world.accounts.unblock(bob, ann).await.unwrap();
+    world.store.unblock(bob, ann).await.unwrap();
     let (_, bobs) = world.get(ann, "/users/user_activity?username=bob").await;
     assert_eq!(bobs, activity("online", Some(1_000)));
 

@@ -11,7 +11,7 @@ use sentinel_domain::{
     outbox::{Change, PlatformEvent},
     place::{NotVisible, is_settling},
     ports::{
-        ChatStore, DocumentSource, EventHandler, HandlerError, MessageScan, Removal, Scanned, SearchDocument,
+        ChatReader, DocumentSource, EventHandler, HandlerError, MessageScan, Removal, Scanned, SearchDocument,
         SearchEntry, SearchIndex, StoreError, Version,
     },
     search::SearchKeys,
@@ -25,7 +25,7 @@ const READ_AT_ONCE: usize = 16;
 
 /// Keeps the index in step with the messages.
 pub struct Indexer {
-    chats: Arc<dyn ChatStore>,
+    chats: Arc<dyn ChatReader>,
     index: Arc<dyn SearchIndex>,
     pub(crate) terms: IndexTerms,
     scan: Option<Arc<dyn MessageScan>>,
@@ -39,7 +39,7 @@ enum Step {
 
 impl Indexer {
     /// An indexer that reads from `chats` and writes to `index`.
-    pub fn new(chats: Arc<dyn ChatStore>, index: Arc<dyn SearchIndex>, keys: Arc<SearchKeys>) -> Self {
+    pub fn new(chats: Arc<dyn ChatReader>, index: Arc<dyn SearchIndex>, keys: Arc<SearchKeys>) -> Self {
         let terms = IndexTerms::new(index.clone(), keys);
         Self { chats, index, terms, scan: None }
     }

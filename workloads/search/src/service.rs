@@ -10,7 +10,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, Message, MessageKind},
-    ports::{ChatStore, SearchHit, SearchIndex, SearchQuery, StoreError},
+    ports::{ChatReader, SearchHit, SearchIndex, SearchQuery, StoreError},
     search::{Highlight, Query, SearchKeys},
     time::Timestamp,
 };
@@ -27,7 +27,7 @@ const EXAMINED_AT_MOST: usize = 500;
 
 /// Finds messages for their members.
 pub struct SearchService {
-    pub(crate) chats: Arc<dyn ChatStore>,
+    pub(crate) chats: Arc<dyn ChatReader>,
     index: Arc<dyn SearchIndex>,
     terms: IndexTerms,
     pub(crate) tokens: Arc<Tokens>,
@@ -77,7 +77,7 @@ type Chats = HashMap<ChatId, Option<Arc<Chat>>>;
 impl SearchService {
     /// Builds the service.
     pub fn new(
-        chats: Arc<dyn ChatStore>,
+        chats: Arc<dyn ChatReader>,
         index: Arc<dyn SearchIndex>,
         keys: Arc<SearchKeys>,
         tokens: Arc<Tokens>,

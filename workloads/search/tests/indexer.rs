@@ -12,7 +12,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     outbox::{Change, PlatformEvent},
     place::SETTLING_SECONDS,
-    ports::{ChatStore, DocumentSource, EventHandler, HandlerError, SearchEntry, SearchIndex, Version},
+    ports::{ChatReader, ChatStore, DocumentSource, EventHandler, HandlerError, SearchEntry, SearchIndex, Version},
     time::Timestamp,
 };
 use uuid::Uuid;

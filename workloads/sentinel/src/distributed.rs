@@ -26,14 +26,14 @@ use sentinel_domain::{
     findings::Findings,
     keyring::Keyring,
     nodes::NodeId,
-    ports::{AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
+    ports::{AccountReader, AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
     room::Room,
     search::SearchKeys,
     time::Timestamp,
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
-use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
+use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
@@ -110,7 +110,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         None => RoutedFanout::without_sockets(nodes),
     };
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
-    let known: Arc<dyn AccountStore> = Arc::new(postgres.clone());
+    let known: Arc<dyn AccountReader> = Arc::new(postgres.clone());
     let (cluster, keyring, keep) = (&stores.cassandra, base.keyring.clone(), config.retention.messages());
     let cassandra = Cassandra::connect_keeping(cluster, keyring, clock.clone(), fanout.clone(), known, keep).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
@@ -218,6 +218,7 @@ impl Process<'_> {
                 media: Arc::new(self.cassandra.clone()),
                 devices: Arc::new(self.cassandra.clone()),
                 notifications: Arc::new(self.cassandra.clone()),
+                preferences: Arc::new(self.cassandra.clone()),
                 administration: self.postgres.clone(),
                 reports: self.postgres.clone(),
                 mail: self.postgres.clone(),
@@ -242,17 +243,20 @@ impl Process<'_> {
         let replica = Replica::of(&self.config, pod)?;
         let Foundation { keyring, tokens, limits } = &self.base;
         let service = MessageService::new(
-            self.accounts.clone(),
-            self.sessions.clone(),
-            self.chats.clone(),
-            Arc::new(self.cassandra.clone()),
+            MessageStores {
+                accounts: self.accounts.clone(),
+                sessions: self.sessions.clone(),
+                chats: self.chats.clone(),
+                inboxes: Arc::new(self.cassandra.clone()),
+                media: Arc::new(self.cassandra.clone()),
+                presence: Some(self.presence.clone()),
+            },
             tokens.clone(),
             keyring.clone(),
             limits.clone(),
             self.config.clone(),
             hub,
             Some(fanout),
-            Some(self.presence.clone()),
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();

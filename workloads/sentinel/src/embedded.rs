@@ -25,7 +25,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
-use sentinel_message::{Hub, MessageService};
+use sentinel_message::{Hub, MessageService, MessageStores};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
@@ -163,6 +163,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
             media: Arc::new(store.clone()),
             devices: Arc::new(store.clone()),
             notifications: Arc::new(store.clone()),
+            preferences: Arc::new(store.clone()),
             administration: Arc::new(store.clone()),
             reports: Arc::new(store.clone()),
             mail: Arc::new(store.clone()),
@@ -198,17 +199,13 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         config.clone(),
     ));
     let messages = MessageService::new(
-        accounts,
-        sessions,
-        chats,
-        media,
+        MessageStores { accounts, sessions, chats, inboxes: Arc::new(store.clone()), media, presence: Some(presence) },
         tokens.clone(),
         keyring,
         limits.clone(),
         config.clone(),
         hub,
         None,
-        Some(presence),
     );
     let router = sentinel_users::router(users)
         .merge(sentinel_message::router(messages.clone()))

@@ -93,7 +93,7 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
     for device in users.devices.devices(user).await? {
         head.append(&mut line(&Record::push_device(&device))?);
     }
-    head.append(&mut line(&Record::preferences(&users.notifications.preferences(user).await?))?);
+    head.append(&mut line(&Record::preferences(&users.preferences.preferences(user).await?))?);
     for (profile, since) in users.accounts.blocks(user).await? {
         head.append(&mut line(&Record::block(&profile, since))?);
     }

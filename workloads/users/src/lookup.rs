@@ -6,6 +6,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Path, Query},
+    page,
     problem::{Problem, ProblemBody},
     rate::Action,
 };
@@ -156,30 +157,13 @@ async fn directory(users: &Users, user: &AuthUser, query: &Show) -> Result<Direc
     }
     let limit = page_size(query.limit, DIRECTORY_LIMIT)?;
     let after = match &query.cursor {
-        Some(cursor) => Some(after(users, user, cursor)?),
+        Some(cursor) => Some(page::name_in(&users.keyring, DIRECTORY, user.user_id, cursor)?),
         None => None,
     };
-    // One more than asked for tells whether there is a next page.
     let mut found = users.accounts.directory(after.as_deref(), limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more).map(|profile| profile.username.as_str().as_bytes());
+    let last = page::cut(&mut found, limit).map(|profile| profile.username.as_str().as_bytes());
     let next_cursor = last.map(|name| cursor::encode(&users.keyring, DIRECTORY, user.user_id, name));
     Ok(DirectoryAnswer { users: found.into_iter().map(ProfileAnswer::from).collect(), next_cursor })
-}
-
-fn after(users: &Users, user: &AuthUser, cursor: &str) -> Result<String, Problem> {
-    cursor::decode(&users.keyring, DIRECTORY, user.user_id, cursor)
-        .ok()
-        .and_then(|name| String::from_utf8(name).ok())
-        .ok_or_else(|| {
-            let detail = cursor::ForgedCursor.to_string();
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail.clone()).with_field(
-                "cursor",
-                "invalid_cursor",
-                detail,
-            )
-        })
 }
 
 fn page_size(limit: Option<usize>, default: usize) -> Result<usize, Problem> {

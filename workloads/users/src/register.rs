@@ -12,7 +12,7 @@ use sentinel_domain::{
     ids::{MessageId, UserId},
     mail::LinkPurpose,
     notification::Notification,
-    ports::{Beginning, NewAccount, NotificationStore},
+    ports::{Beginning, NewAccount, NotificationSink},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -91,7 +91,7 @@ pub(crate) async fn register(
 }
 
 /// Nobody waits for it, and nobody misses it.
-async fn welcome(notifications: Arc<dyn NotificationStore>, user: UserId) {
+async fn welcome(notifications: Arc<dyn NotificationSink>, user: UserId) {
     if let Err(error) = notifications.add(Notification::welcome(user, MessageId(Uuid::now_v7()))).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "a new account is not told that it is welcome");
     }

@@ -10,8 +10,8 @@ use sentinel_domain::{
     ids::{SessionId, UserId},
     keyring::Keyring,
     ports::{
-        AccountStore, AdministrationStore, ChatStore, MailStore, MediaStore, NotificationStore, PushDevices,
-        ReportStore, SessionStore, StoreError,
+        AccountStore, AdministrationStore, ChatReader, DeviceReader, MailStore, MediaReader, NotificationSink,
+        PreferenceReader, ReportStore, SessionStore, StoreError,
     },
     session::{Session, refresh_token},
     time::Timestamp,
@@ -39,13 +39,15 @@ pub struct UserStores {
     /// Sessions.
     pub sessions: Arc<dyn SessionStore>,
     /// Chats, for the export of one's own data and for reports of messages.
-    pub chats: Arc<dyn ChatStore>,
+    pub chats: Arc<dyn ChatReader>,
     /// Uploaded files, for the export.
-    pub media: Arc<dyn MediaStore>,
+    pub media: Arc<dyn MediaReader>,
     /// Devices that want pushes, for the export.
-    pub devices: Arc<dyn PushDevices>,
-    /// Preferences, for the export, and where new accounts find that they are welcome.
-    pub notifications: Arc<dyn NotificationStore>,
+    pub devices: Arc<dyn DeviceReader>,
+    /// Where new accounts find that they are welcome.
+    pub notifications: Arc<dyn NotificationSink>,
+    /// How users want to be notified, for the export.
+    pub preferences: Arc<dyn PreferenceReader>,
     /// What admins do, and the audit log.
     pub administration: Arc<dyn AdministrationStore>,
     /// Reports of abuse.

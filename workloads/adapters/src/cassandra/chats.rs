@@ -6,7 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
-    ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
+    ports::{Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, StoreError},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -14,11 +14,7 @@ use sentinel_domain::{
 use super::Cassandra;
 
 #[async_trait]
-impl ChatStore for Cassandra {
-    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
-        self.shared.start(caller, peer, now).await
-    }
-
+impl ChatReader for Cassandra {
     async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError> {
         Ok(self.shared.chat_of(caller, chat).await?.chat)
     }
@@ -35,6 +31,39 @@ impl ChatStore for Cassandra {
         limit: usize,
     ) -> Result<Vec<ChatSummary>, StoreError> {
         self.shared.list(caller, before, limit).await
+    }
+
+    async fn history(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.shared.page(caller, chat, query, limit).await
+    }
+
+    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
+        let known = self.shared.chat_of(caller, chat).await?;
+        self.shared.message_row(&known, message).await?.map(|row| row.message).ok_or(StoreError::NotFound)
+    }
+}
+
+#[async_trait]
+impl Inboxes for Cassandra {
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
+        self.shared.inbox(caller, since, limit).await
+    }
+
+    async fn inbox_head(&self, caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
+        self.shared.inbox_head(caller).await
+    }
+}
+
+#[async_trait]
+impl ChatStore for Cassandra {
+    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
+        self.shared.start(caller, peer, now).await
     }
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
@@ -65,16 +94,6 @@ impl ChatStore for Cassandra {
         self.shared.delete(caller, chat, message, now).await
     }
 
-    async fn history(
-        &self,
-        caller: UserId,
-        chat: ChatId,
-        query: HistoryQuery,
-        limit: usize,
-    ) -> Result<HistoryPage, StoreError> {
-        self.shared.page(caller, chat, query, limit).await
-    }
-
     async fn advance(
         &self,
         caller: UserId,
@@ -84,18 +103,5 @@ impl ChatStore for Cassandra {
         now: Timestamp,
     ) -> Result<Watermarks, StoreError> {
         self.shared.advance(caller, chat, progress, up_to, now).await
-    }
-
-    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
-        self.shared.inbox(caller, since, limit).await
-    }
-
-    async fn inbox_head(&self, caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
-        self.shared.inbox_head(caller).await
-    }
-
-    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
-        let known = self.shared.chat_of(caller, chat).await?;
-        self.shared.message_row(&known, message).await?.map(|row| row.message).ok_or(StoreError::NotFound)
     }
 }

@@ -14,7 +14,7 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, UNUSED_SECONDS, Usage},
     message::Message,
-    ports::{MediaStore, StoreError},
+    ports::{MediaReader, MediaStore, StoreError},
     retention::Horizon,
     time::Timestamp,
 };
@@ -104,35 +104,10 @@ pub(super) fn micros(now: Timestamp) -> i64 {
 }
 
 #[async_trait]
-impl MediaStore for Cassandra {
-    async fn create(&self, media: Media) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        if shared.accounts.profiles(&[media.owner]).await?.is_empty() {
-            return Err(StoreError::NotFound);
-        }
-        // An interruption leaves at most something that is looked at and not found.
-        shared.note_due(Due { at: media.unused_until(), media: media.id }).await?;
-        let (id, owner, size) = (media.id.0, media.owner.0, big(media.size));
-        let sha256 = MaybeUnset::from_option(media.sha256.map(Vec::from));
-        let values = (id, owner, media.filename, media.content_type.as_str(), size, sha256);
-        shared.decide(&shared.statements.insert_media, values).await?;
-        shared.write(&shared.statements.insert_owned, (owner, id, size, micros(Timestamp::now()))).await
-    }
-
+impl MediaReader for Cassandra {
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
         let rows: Vec<Row> = self.shared.rows(&self.shared.statements.media, (id.0,)).await?;
         rows.into_iter().next().map(Row::media).transpose()
-    }
-
-    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
-        let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
-        let (width, height) = shown.picture.map(|picture| (side(picture.width), side(picture.height))).unzip();
-        let values = (big(shown.size), MaybeUnset::from_option(width), MaybeUnset::from_option(height), id.0);
-        if self.shared.decide(&self.shared.statements.complete_media, values).await? {
-            Ok(())
-        } else {
-            Err(StoreError::NotFound)
-        }
     }
 
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
@@ -148,18 +123,6 @@ impl MediaStore for Cassandra {
         Ok(chats)
     }
 
-    async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let (listed, sending) = try_join!(shared.listed_chats_of(id), shared.sending(id))?;
-        if !listed.contains(&chat) && !sending.iter().any(|(other, _)| *other == chat) {
-            return Ok(());
-        }
-        shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
-        // The message gave it the time of its id, which the clock here may be behind.
-        let written = shared.attached(id, chat).await?.map_or(0, |(_, written)| written);
-        shared.take_away(id, chat, micros(Timestamp::now()).max(written)).await
-    }
-
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
         let (mut found, mut after) = (Vec::new(), after.map_or(Uuid::nil(), |after| after.0));
         while found.len() < limit {
@@ -172,6 +135,46 @@ impl MediaStore for Cassandra {
             found.extend(page.into_iter().flatten().filter(|media| media.state != MediaState::Condemned));
         }
         Ok(found)
+    }
+}
+
+#[async_trait]
+impl MediaStore for Cassandra {
+    async fn create(&self, media: Media) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        if shared.accounts.profiles(&[media.owner]).await?.is_empty() {
+            return Err(StoreError::NotFound);
+        }
+        // An interruption leaves at most something that is looked at and not found.
+        shared.note_due(Due { at: media.unused_until(), media: media.id }).await?;
+        let (id, owner, size) = (media.id.0, media.owner.0, big(media.size));
+        let sha256 = MaybeUnset::from_option(media.sha256.map(Vec::from));
+        let values = (id, owner, media.filename, media.content_type.as_str(), size, sha256);
+        shared.decide(&shared.statements.insert_media, values).await?;
+        shared.write(&shared.statements.insert_owned, (owner, id, size, micros(Timestamp::now()))).await
+    }
+
+    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
+        let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
+        let (width, height) = shown.picture.map(|picture| (side(picture.width), side(picture.height))).unzip();
+        let values = (big(shown.size), MaybeUnset::from_option(width), MaybeUnset::from_option(height), id.0);
+        if self.shared.decide(&self.shared.statements.complete_media, values).await? {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound)
+        }
+    }
+
+    async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let (listed, sending) = try_join!(shared.listed_chats_of(id), shared.sending(id))?;
+        if !listed.contains(&chat) && !sending.iter().any(|(other, _)| *other == chat) {
+            return Ok(());
+        }
+        shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
+        // The message gave it the time of its id, which the clock here may be behind.
+        let written = shared.attached(id, chat).await?.map_or(0, |(_, written)| written);
+        shared.take_away(id, chat, micros(Timestamp::now()).max(written)).await
     }
 
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError> {

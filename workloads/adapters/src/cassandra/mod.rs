@@ -49,7 +49,7 @@ use sentinel_domain::{
     config::CassandraConfig,
     event::Fanout,
     keyring::Keyring,
-    ports::{AccountStore, StoreError},
+    ports::{AccountReader, StoreError},
     retention::{Horizon, MessageRetention},
     time::Timestamp,
 };
@@ -81,7 +81,7 @@ struct Shared {
     starts: Turns,
     listed: Listed,
     due_from: DueFrom,
-    accounts: Arc<dyn AccountStore>,
+    accounts: Arc<dyn AccountReader>,
     messages: MessageRetention,
     noted: Noted,
     closed: AtomicBool,
@@ -111,7 +111,7 @@ impl Cassandra {
         keyring: Arc<Keyring>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
-        accounts: Arc<dyn AccountStore>,
+        accounts: Arc<dyn AccountReader>,
     ) -> Result<Self, CassandraError> {
         Self::connect_keeping(config, keyring, clock, fanout, accounts, MessageRetention::FOREVER).await
     }
@@ -123,7 +123,7 @@ impl Cassandra {
         keyring: Arc<Keyring>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
-        accounts: Arc<dyn AccountStore>,
+        accounts: Arc<dyn AccountReader>,
         messages: MessageRetention,
     ) -> Result<Self, CassandraError> {
         let session = connection::open(config, Purpose::Use).await?;

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::{NO_CHAT, Notice},
     notification::{Notification, Preferences},
-    ports::{NotificationStore, StoreError},
+    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -62,7 +62,7 @@ struct NoticeRow {
 }
 
 #[async_trait]
-impl NotificationStore for Cassandra {
+impl NotificationSink for Cassandra {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
         let Notification { user_id, chat_id, message_id, sender_id, notice, .. } = notification;
         let statements = &self.shared.statements;
@@ -75,7 +75,21 @@ impl NotificationStore for Cassandra {
         writes.add(&statements.insert_notification, values);
         self.shared.put(&writes).await
     }
+}
 
+#[async_trait]
+impl PreferenceReader for Cassandra {
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.preferences, (user.0,)).await?;
+        match found.first() {
+            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unreadable),
+            None => Ok(Preferences::default()),
+        }
+    }
+}
+
+#[async_trait]
+impl NotificationStore for Cassandra {
     async fn list(
         &self,
         user: UserId,
@@ -134,14 +148,6 @@ impl NotificationStore for Cassandra {
             writes.add(&self.shared.statements.delete_notification, values);
         }
         self.shared.put(&writes).await
-    }
-
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.preferences, (user.0,)).await?;
-        match found.first() {
-            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unreadable),
-            None => Ok(Preferences::default()),
-        }
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {

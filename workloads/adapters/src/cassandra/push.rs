@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use scylla::DeserializeRow;
 use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
-    ports::{PushDevices, StoreError},
+    ports::{DeviceReader, PushDevices, StoreError},
     push::{DEVICES, Device, DeviceId},
     time::Timestamp,
 };
@@ -52,6 +52,20 @@ impl Row {
 }
 
 #[async_trait]
+impl DeviceReader for Cassandra {
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        let mut devices = Vec::new();
+        for device in self.shared.push_devices(user).await? {
+            let owner = self.shared.address_owner(&device.address.fingerprint()).await?;
+            if owner.is_some_and(|(owner, name)| owner == user.0 && name == device.device_id.as_str()) {
+                devices.push(device);
+            }
+        }
+        Ok(devices)
+    }
+}
+
+#[async_trait]
 impl PushDevices for Cassandra {
     async fn register(&self, device: Device) -> Result<(), StoreError> {
         let shared = &self.shared;
@@ -79,17 +93,6 @@ impl PushDevices for Cassandra {
             shared.remove_device(&mut writes, other, at);
         }
         shared.put(&writes).await
-    }
-
-    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        let mut devices = Vec::new();
-        for device in self.shared.push_devices(user).await? {
-            let owner = self.shared.address_owner(&device.address.fingerprint()).await?;
-            if owner.is_some_and(|(owner, name)| owner == user.0 && name == device.device_id.as_str()) {
-                devices.push(device);
-            }
-        }
-        Ok(devices)
     }
 
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError> {

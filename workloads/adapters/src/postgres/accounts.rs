@@ -6,7 +6,8 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{SessionId, UserId},
     ports::{
-        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
+        AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange,
+        ProfileChange, StoreError,
     },
     time::Timestamp,
 };
@@ -42,6 +43,35 @@ const LOCK_SESSION: &str = "SELECT 1 FROM sessions WHERE id = $1 AND user_id = $
 
 /// Sorts after every character of a user name.
 pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
+
+#[async_trait]
+impl AccountReader for Postgres {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        let username = username.as_str().to_owned();
+        self.run(move |db| {
+            Box::pin(async move {
+                let select = sqlx::query(PROFILE_BY_USERNAME).bind(username);
+                Ok(select.try_map(rows::profile).fetch_optional(db).await?)
+            })
+        })
+        .await
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        self.run(move |db| {
+            Box::pin(async move { Ok(sqlx::query(PROFILES).bind(ids).try_map(rows::profile).fetch_all(db).await?) })
+        })
+        .await
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        self.run(move |db| Box::pin(blocks::blocked_between(db, a, b))).await
+    }
+}
 
 #[async_trait]
 impl AccountStore for Postgres {
@@ -86,28 +116,6 @@ impl AccountStore for Postgres {
             Box::pin(
                 async move { Ok(sqlx::query(sql).bind(login).try_map(rows::credentials).fetch_optional(db).await?) },
             )
-        })
-        .await
-    }
-
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
-        let username = username.as_str().to_owned();
-        self.run(move |db| {
-            Box::pin(async move {
-                let select = sqlx::query(PROFILE_BY_USERNAME).bind(username);
-                Ok(select.try_map(rows::profile).fetch_optional(db).await?)
-            })
-        })
-        .await
-    }
-
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        self.run(move |db| {
-            Box::pin(async move { Ok(sqlx::query(PROFILES).bind(ids).try_map(rows::profile).fetch_all(db).await?) })
         })
         .await
     }
@@ -196,10 +204,6 @@ impl AccountStore for Postgres {
 
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
         self.run(move |db| Box::pin(blocks::blocks(db, id))).await
-    }
-
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
-        self.run(move |db| Box::pin(blocks::blocked_between(db, a, b))).await
     }
 }
 

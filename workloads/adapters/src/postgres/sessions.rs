@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sentinel_domain::{
     event::LiveEvent,
     ids::{SessionId, UserId},
-    ports::{SessionStore, StoreError},
+    ports::{SessionReader, SessionStore, StoreError},
     session::{self, Rotation, Session},
     time::Timestamp,
 };
@@ -33,12 +33,7 @@ const ENDED_WITHIN: &str = "SELECT id FROM ended_sessions
     WHERE ended_at >= (extract(epoch FROM now()) * 1000)::bigint - $1";
 
 #[async_trait]
-impl SessionStore for Postgres {
-    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
-        // Its account may have been deleted between the password's check and now: the foreign key refuses it then.
-        self.run(move |db| Box::pin(insert(db, session))).await
-    }
-
+impl SessionReader for Postgres {
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.run(move |db| {
             Box::pin(
@@ -46,6 +41,24 @@ impl SessionStore for Postgres {
             )
         })
         .await
+    }
+
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
+        self.run(move |db| {
+            Box::pin(async move {
+                let ids = sqlx::query_scalar(ENDED_WITHIN).bind(seconds.saturating_mul(1000)).fetch_all(db).await?;
+                Ok(ids.into_iter().map(SessionId).collect())
+            })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Postgres {
+    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
+        // Its account may have been deleted between the password's check and now: the foreign key refuses it then.
+        self.run(move |db| Box::pin(insert(db, session))).await
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -73,16 +86,6 @@ impl SessionStore for Postgres {
             Box::pin(async move {
                 let ended = end(db, user, id).await?;
                 if ended.is_empty() { Err(StoreError::NotFound.into()) } else { Ok(((), ended)) }
-            })
-        })
-        .await
-    }
-
-    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
-        self.run(move |db| {
-            Box::pin(async move {
-                let ids = sqlx::query_scalar(ENDED_WITHIN).bind(seconds.saturating_mul(1000)).fetch_all(db).await?;
-                Ok(ids.into_iter().map(SessionId).collect())
             })
         })
         .await

@@ -107,12 +107,6 @@ impl RedisPresence {
         format!("{:016x}@{}", device.0, self.node)
     }
 
-    fn store_last_active(&self, user: UserId, at: Timestamp) -> Cmd {
-        let mut set = cmd("SET");
-        set.arg(self.last_active_key(user)).arg(at.0);
-        set
-    }
-
     /// Changes a device, and tells watchers when that made a difference.
     async fn change(&self, user: UserId, device: Origin, now_is: &str, then: Vec<Cmd>) -> Result<(), RedisError> {
         let mut arguments = vec![self.device_name(device), now_is.to_owned(), LEASE_MILLIS.to_string()];
@@ -191,10 +185,16 @@ impl PresenceStore for RedisPresence {
 
     async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError> {
         if active {
-            port(self.change(user, device, "active", vec![self.store_last_active(user, now)])).await
+            self.heartbeat(user, device, now).await
         } else {
             port(self.change(user, device, "idle", Vec::new())).await
         }
+    }
+
+    async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError> {
+        let mut last_active = cmd("SET");
+        last_active.arg(self.last_active_key(user)).arg(now.0);
+        port(self.change(user, device, "active", vec![last_active])).await
     }
 
     async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError> {
@@ -238,10 +238,6 @@ impl PresenceStore for RedisPresence {
         port(self.redis.run(commands)).await?;
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(nodes);
         Ok(())
-    }
-
-    async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
-        port(self.redis.run(vec![self.store_last_active(user, at)])).await.map(drop)
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Presence>, StoreError> {

@@ -7,8 +7,8 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, SessionId, UserId},
     ports::{
-        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
-        TakenField,
+        AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange,
+        ProfileChange, StoreError, TakenField,
     },
     time::Timestamp,
 };
@@ -31,6 +31,32 @@ use super::{
 
 /// Sorts after every character of a user name.
 pub(super) const AFTER_ALL_NAMES: char = '\u{7f}';
+
+#[async_trait]
+impl AccountReader for Sqlite {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        let username = username.clone();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(PROFILE_BY_USERNAME)?;
+            Ok(select.query_row([username.as_str()], rows::profile).optional()?)
+        })
+        .await
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(PROFILE)?;
+            let found = ids.iter().map(|id| select.query_row([id.as_bytes()], rows::profile).optional());
+            Ok(found.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        self.read(move |db| Ok(blocked_between(db, a, b)?)).await
+    }
+}
 
 #[async_trait]
 impl AccountStore for Sqlite {
@@ -62,25 +88,6 @@ impl AccountStore for Sqlite {
         let sql = if login.contains('@') { ACCOUNT_BY_EMAIL } else { ACCOUNT_BY_USERNAME };
         let login = login.to_owned();
         self.read(move |db| Ok(db.prepare_cached(sql)?.query_row([login], rows::credentials).optional()?)).await
-    }
-
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
-        let username = username.clone();
-        self.read(move |db| {
-            let mut select = db.prepare_cached(PROFILE_BY_USERNAME)?;
-            Ok(select.query_row([username.as_str()], rows::profile).optional()?)
-        })
-        .await
-    }
-
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
-        let ids = ids.to_vec();
-        self.read(move |db| {
-            let mut select = db.prepare_cached(PROFILE)?;
-            let found = ids.iter().map(|id| select.query_row([id.as_bytes()], rows::profile).optional());
-            Ok(found.filter_map(Result::transpose).collect::<Result<_, _>>()?)
-        })
-        .await
     }
 
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
@@ -163,10 +170,6 @@ impl AccountStore for Sqlite {
             Ok(blocks.collect::<Result<_, _>>()?)
         })
         .await
-    }
-
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
-        self.read(move |db| Ok(blocked_between(db, a, b)?)).await
     }
 }
 

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message},
     place::InboxPlace,
-    ports::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, StoreError},
+    ports::{Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, StoreError},
     retention::Horizon,
     time::Timestamp,
     watermark::{Progress, Watermarks},
@@ -36,11 +36,7 @@ const UNREAD_MAX: u32 = 1000;
 const UNREAD_LOOKED_AT: u32 = 10_000;
 
 #[async_trait]
-impl ChatStore for Sqlite {
-    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
-        self.write(move |batch| start(batch, caller, peer, now)).await
-    }
-
+impl ChatReader for Sqlite {
     async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError> {
         self.read(move |db| Ok(chat_of(db, caller, chat)?.chat)).await
     }
@@ -62,6 +58,41 @@ impl ChatStore for Sqlite {
     ) -> Result<Vec<ChatSummary>, StoreError> {
         let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
         self.read(move |db| list(db, &keys, horizon, caller, before, limit)).await
+    }
+
+    async fn history(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        query: HistoryQuery,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| history::page(db, &keys, horizon, caller, chat, query, limit)).await
+    }
+
+    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| history::one(db, &keys, horizon, caller, chat, message)).await
+    }
+}
+
+#[async_trait]
+impl Inboxes for Sqlite {
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
+        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
+        self.read(move |db| inbox::page(db, &keys, horizon, caller, since.as_ref(), limit)).await
+    }
+
+    async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
+        self.read(inbox::head).await.map(InboxPlace::exactly)
+    }
+}
+
+#[async_trait]
+impl ChatStore for Sqlite {
+    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
+        self.write(move |batch| start(batch, caller, peer, now)).await
     }
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
@@ -92,17 +123,6 @@ impl ChatStore for Sqlite {
         self.write(move |batch| messages::delete(batch, caller, chat, message, now)).await
     }
 
-    async fn history(
-        &self,
-        caller: UserId,
-        chat: ChatId,
-        query: HistoryQuery,
-        limit: usize,
-    ) -> Result<HistoryPage, StoreError> {
-        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
-        self.read(move |db| history::page(db, &keys, horizon, caller, chat, query, limit)).await
-    }
-
     async fn advance(
         &self,
         caller: UserId,
@@ -112,20 +132,6 @@ impl ChatStore for Sqlite {
         now: Timestamp,
     ) -> Result<Watermarks, StoreError> {
         self.write(move |batch| receipts::advance(batch, caller, chat, progress, up_to, now)).await
-    }
-
-    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
-        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
-        self.read(move |db| inbox::page(db, &keys, horizon, caller, since.as_ref(), limit)).await
-    }
-
-    async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
-        let (keys, horizon) = (Arc::clone(&self.shared.keys), self.horizon());
-        self.read(move |db| history::one(db, &keys, horizon, caller, chat, message)).await
-    }
-
-    async fn inbox_head(&self, _caller: UserId, _now: Timestamp) -> Result<InboxPlace, StoreError> {
-        self.read(inbox::head).await.map(InboxPlace::exactly)
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, MediaId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
-    ports::{MediaStore, StoreError},
+    ports::{MediaReader, MediaStore, StoreError},
     retention::Horizon,
     time::Timestamp,
 };
@@ -91,6 +91,34 @@ pub(super) fn leave_expired(db: &Connection, chat: ChatId, horizon: Horizon, now
 }
 
 #[async_trait]
+impl MediaReader for Sqlite {
+    async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
+        self.read(move |db| Ok(db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()?)).await
+    }
+
+    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+        let horizon = self.horizon();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
+            let chats =
+                select.query_map(params![id.as_bytes(), horizon.time().0], |row| row.get(0).map(ChatId::from_bytes))?;
+            Ok(chats.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
+        self.read(move |db| {
+            let after = after.map_or([0; 16], |after| *after.as_bytes());
+            let mut select = db.prepare_cached(MEDIA_OF_OWNER)?;
+            let values = params![owner.as_bytes(), after, code(MediaState::Condemned), number(limit as u64)];
+            Ok(select.query_map(values, media)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
 impl MediaStore for Sqlite {
     async fn create(&self, media: Media) -> Result<(), StoreError> {
         self.write(move |batch| {
@@ -106,10 +134,6 @@ impl MediaStore for Sqlite {
         .await
     }
 
-    async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
-        self.read(move |db| Ok(db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()?)).await
-    }
-
     async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
         self.write(move |batch| {
             let extent = shown.picture.map(|Picture { width, height }| (width, height)).unzip();
@@ -123,33 +147,12 @@ impl MediaStore for Sqlite {
         .await
     }
 
-    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let horizon = self.horizon();
-        self.read(move |db| {
-            let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
-            let chats =
-                select.query_map(params![id.as_bytes(), horizon.time().0], |row| row.get(0).map(ChatId::from_bytes))?;
-            Ok(chats.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |batch| {
             if execute(batch.db, DETACH_MEDIA, params![id.as_bytes(), chat.as_bytes()])? > 0 {
                 execute(batch.db, INSERT_DUE, params![now.plus_seconds(SOON_SECONDS).0, id.as_bytes()])?;
             }
             Ok(())
-        })
-        .await
-    }
-
-    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {
-        self.read(move |db| {
-            let after = after.map_or([0; 16], |after| *after.as_bytes());
-            let mut select = db.prepare_cached(MEDIA_OF_OWNER)?;
-            let values = params![owner.as_bytes(), after, code(MediaState::Condemned), number(limit as u64)];
-            Ok(select.query_map(values, media)?.collect::<Result<_, _>>()?)
         })
         .await
     }

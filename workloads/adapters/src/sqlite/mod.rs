@@ -296,13 +296,7 @@ fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use sentinel_domain::{
-        account::{Email, Username},
-        event::Nobody,
-        ids::UserId,
-        ports::{AccountStore, NewAccount},
-    };
-    use uuid::Uuid;
+    use sentinel_domain::{event::Nobody, ids::UserId, ports::AccountStore};
 
     use super::*;
     use crate::sqlite::statements::{SET_CLOCK, USERNAME_EXISTS};
@@ -314,14 +308,7 @@ mod tests {
 
     /// Makes an account of this name.
     pub(super) async fn account(sqlite: &Sqlite, name: &str) -> UserId {
-        let new = NewAccount {
-            id: UserId(Uuid::new_v4()),
-            username: Username::parse(name).unwrap(),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            password_hash: String::new(),
-            created_at: Timestamp::now(),
-        };
-        sqlite.create_account(new).await.unwrap().id
+        sqlite.create_account(sentinel_testing::account(name)).await.unwrap().id
     }
 
     #[tokio::test]

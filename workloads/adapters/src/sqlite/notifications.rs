@@ -6,7 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::Notice,
     notification::{Notification, Preferences},
-    ports::{NotificationStore, StoreError},
+    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
 };
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
 const LAST_ID: [u8; 16] = [0xff; 16];
 
 #[async_trait]
-impl NotificationStore for Sqlite {
+impl NotificationSink for Sqlite {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
         let Notification { user_id, chat_id, message_id, sender_id, read, notice } = notification;
         self.write(move |batch| {
@@ -35,7 +35,22 @@ impl NotificationStore for Sqlite {
         })
         .await
     }
+}
 
+#[async_trait]
+impl PreferenceReader for Sqlite {
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        let found: Option<String> = self
+            .read(move |db| {
+                Ok(db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
+            })
+            .await?;
+        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unreadable))
+    }
+}
+
+#[async_trait]
+impl NotificationStore for Sqlite {
     async fn list(
         &self,
         user: UserId,
@@ -87,15 +102,6 @@ impl NotificationStore for Sqlite {
 
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
         self.change(DELETE_NOTIFICATIONS_OF_CHAT, vec![*user.as_bytes(), *chat.as_bytes()]).await
-    }
-
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        let found: Option<String> = self
-            .read(move |db| {
-                Ok(db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
-            })
-            .await?;
-        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unreadable))
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {

@@ -40,10 +40,17 @@ pub struct LocalPresence {
 struct Here {
     devices: HashMap<Origin, DeviceLease>,
     last_active: Option<Timestamp>,
+    /// What of that is on disk, as far as this process knows.
     written: Option<Timestamp>,
 }
 
 impl Here {
+    /// A device is connected, and in use until its lease ends if it was at `used`.
+    fn connect(&mut self, device: Origin, lease: DeviceLease, used: Option<Timestamp>) {
+        self.devices.insert(device, lease);
+        self.last_active = self.last_active.max(used);
+    }
+
     fn unwritten(&self) -> Option<Timestamp> {
         self.last_active.filter(|_| self.last_active > self.written)
     }
@@ -124,11 +131,15 @@ impl PresenceStore for LocalPresence {
 
     async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError> {
         let lease = self.lease(active, Timestamp::now());
+        self.change(user, |here| here.connect(device, lease, active.then_some(now))).await
+    }
+
+    async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError> {
+        let lease = self.lease(true, Timestamp::now());
         self.change(user, |here| {
-            here.devices.insert(device, lease);
-            if active {
-                here.last_active = here.last_active.max(Some(now));
-            }
+            here.connect(device, lease, Some(now));
+            // No later call of this device will have it written, so it is due whatever is there.
+            here.written = None;
         })
         .await
     }
@@ -161,14 +172,6 @@ impl PresenceStore for LocalPresence {
     async fn mark_gone(&self, _: &[NodeId]) -> Result<(), StoreError> {
         // There are none but this process.
         Ok(())
-    }
-
-    async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError> {
-        if let Some(here) = self.users().get_mut(&user) {
-            here.last_active = here.last_active.max(Some(at));
-            here.written = here.last_active;
-        }
-        self.write(user, at).await
     }
 
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Presence>, StoreError> {
@@ -218,22 +221,9 @@ mod tests {
     use std::time::Duration;
 
     use sentinel_domain::{ports::AccountStore, presence::PresenceStatus};
-    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
     use super::*;
     use crate::sqlite::tests::{account, open};
-
-    struct Watcher(UnboundedSender<UserId>);
-
-    impl PresenceListener for Watcher {
-        fn changed(&self, user: UserId) -> bool {
-            self.0.send(user).is_ok()
-        }
-
-        fn interrupted(&self) -> bool {
-            true
-        }
-    }
 
     async fn of(presence: &LocalPresence, user: UserId) -> (PresenceStatus, Option<i64>) {
         let found = presence.presence(&[user]).await.unwrap()[0];
@@ -241,38 +231,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn devices_aggregate_changes_alone_are_told_and_the_last_activity_outlives_the_process() {
+    async fn what_outlives_the_process_does_not_go_back_and_goes_with_the_account() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = open(&folder.path().join("db"));
         let ann = account(&sqlite, "ann").await;
-        let presence = LocalPresence::new(sqlite.clone());
-        let (told, mut changes) = unbounded_channel();
-        presence.watch(Box::new(Watcher(told))).await;
-        let (phone, desk) = (Origin(1), Origin(2));
-        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, None));
-        presence.touch(ann, phone, false, Timestamp(1_000)).await.unwrap();
-        assert_eq!(of(&presence, ann).await, (PresenceStatus::Away, None));
-        presence.touch(ann, desk, true, Timestamp(2_000)).await.unwrap();
-        presence.touch(ann, desk, true, Timestamp(3_000)).await.unwrap();
-        presence.drop(ann, phone).await.unwrap();
-        presence.renew(&[(ann, desk, true)]).await.unwrap();
-        assert_eq!(of(&presence, ann).await, (PresenceStatus::Online, Some(3_000)));
-        presence.drop(ann, desk).await.unwrap();
-        presence.drop(ann, desk).await.unwrap();
-        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(3_000)));
+        let started = || LocalPresence::new(sqlite.clone());
+        let presence = started();
+        presence.touch(ann, Origin(1), true, Timestamp(3_000)).await.unwrap();
+        presence.drop(ann, Origin(1)).await.unwrap();
         assert!(presence.users().is_empty(), "who is not here takes no memory");
-        for _ in 0..3 {
-            assert_eq!(changes.try_recv().unwrap(), ann);
-        }
-        assert!(changes.is_empty());
-
-        let restarted = LocalPresence::new(sqlite.clone());
-        assert_eq!(of(&restarted, ann).await, (PresenceStatus::Offline, Some(3_000)));
-        restarted.set_last_active(ann, Timestamp(2_000)).await.unwrap();
-        assert_eq!(of(&restarted, ann).await.1, Some(3_000), "it does not go back");
+        assert_eq!(of(&started(), ann).await, (PresenceStatus::Offline, Some(3_000)));
+        started().heartbeat(ann, Origin(1), Timestamp(2_000)).await.unwrap();
+        assert_eq!(of(&started(), ann).await.1, Some(3_000), "it does not go back");
         sqlite.delete_account(ann).await.unwrap();
-        restarted.set_last_active(ann, Timestamp(4_000)).await.unwrap();
-        assert_eq!(of(&restarted, ann).await.1, None, "nothing is kept of a deleted account");
+        started().heartbeat(ann, Origin(1), Timestamp(4_000)).await.unwrap();
+        assert_eq!(of(&started(), ann).await.1, None, "nothing is kept of a deleted account");
     }
 
     #[tokio::test]
@@ -288,9 +261,10 @@ mod tests {
         assert_eq!(of(&presence, ann).await.0, PresenceStatus::Away);
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(1_000)));
-        presence.set_last_active(ann, Timestamp(2_000)).await.unwrap();
+        presence.heartbeat(ann, Origin(2), Timestamp(2_000)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
         presence.renew(&[]).await.unwrap();
         assert!(presence.users().is_empty(), "who is not here takes no memory");
-        assert_eq!(of(&presence, ann).await.1, Some(2_000));
+        assert_eq!(of(&presence, ann).await, (PresenceStatus::Offline, Some(2_000)));
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
-    ports::{PushDevices, StoreError},
+    ports::{DeviceReader, PushDevices, StoreError},
     push::{DEVICES, Device, DeviceId},
     time::Timestamp,
 };
@@ -19,6 +19,13 @@ use super::{
         PUSHED, SET_PUSHED,
     },
 };
+
+#[async_trait]
+impl DeviceReader for Sqlite {
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        self.read(move |db| Ok(devices(db, user)?)).await
+    }
+}
 
 #[async_trait]
 impl PushDevices for Sqlite {
@@ -39,10 +46,6 @@ impl PushDevices for Sqlite {
             Ok(())
         })
         .await
-    }
-
-    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        self.read(move |db| Ok(devices(db, user)?)).await
     }
 
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError> {

@@ -78,10 +78,11 @@ mod tests {
 
     use sentinel_domain::{
         ids::{ChatId, UserId},
-        message::{ClientMessageId, Draft, MessageKind},
-        ports::{Appended, ChatStore, HistoryQuery, StoreError},
+        message::{ClientMessageId, Draft},
+        ports::{Appended, ChatReader, ChatStore, HistoryQuery, StoreError},
         time::Timestamp,
     };
+    use sentinel_testing::draft;
 
     use super::*;
     use crate::sqlite::{
@@ -92,15 +93,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_mins(1);
 
     async fn send(sqlite: &Sqlite, chat: ChatId, sender: UserId, number: usize) -> Result<Appended, StoreError> {
-        let draft = Draft {
-            chat_id: chat,
-            sender_id: sender,
-            kind: MessageKind::Text,
-            text: format!("{number}: {}", "x".repeat(4000)),
-            attachments: vec![],
-            reply_to: None,
-            client_message_id: ClientMessageId::parse(number.to_string()).ok(),
-        };
+        let text = format!("{number}: {}", "x".repeat(4000));
+        let client_message_id = ClientMessageId::parse(number.to_string()).ok();
+        let draft = Draft { client_message_id, ..draft(chat, sender, &text) };
         sqlite.append(draft, None, Timestamp::now()).await
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sentinel_domain::{
     event::LiveEvent,
     ids::{SessionId, UserId},
-    ports::{SessionStore, StoreError},
+    ports::{SessionReader, SessionStore, StoreError},
     session::{self, Rotation, Session},
     time::Timestamp,
 };
@@ -20,6 +20,23 @@ use super::{
 };
 
 #[async_trait]
+impl SessionReader for Sqlite {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.read(move |db| Ok(find(db, id)?)).await
+    }
+
+    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
+        self.read(move |db| {
+            let since = Timestamp::now().plus_seconds(seconds.saturating_neg());
+            let mut select = db.prepare_cached(ENDED_SINCE)?;
+            let ended = select.query_map([since.0], |row| row.get(0).map(SessionId::from_bytes))?;
+            Ok(ended.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
 impl SessionStore for Sqlite {
     async fn create_session(&self, session: Session) -> Result<(), StoreError> {
         self.write(move |batch| {
@@ -28,10 +45,6 @@ impl SessionStore for Sqlite {
             Ok(insert(batch.db, &session)?)
         })
         .await
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.read(move |db| Ok(find(db, id)?)).await
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -53,16 +66,6 @@ impl SessionStore for Sqlite {
         self.write(move |batch| {
             find(batch.db, id)?.filter(|session| session.user_id == user).ok_or(StoreError::NotFound)?;
             end(batch, id)
-        })
-        .await
-    }
-
-    async fn ended_within(&self, seconds: i64) -> Result<Vec<SessionId>, StoreError> {
-        self.read(move |db| {
-            let since = Timestamp::now().plus_seconds(seconds.saturating_neg());
-            let mut select = db.prepare_cached(ENDED_SINCE)?;
-            let ended = select.query_map([since.0], |row| row.get(0).map(SessionId::from_bytes))?;
-            Ok(ended.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -97,7 +100,7 @@ pub(super) fn insert(db: &Connection, session: &Session) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Ends a session and lets its sockets know. When is told by the clock that [`SessionStore::ended_within`] goes by.
+/// Ends a session and lets its sockets know. When is told by the clock that [`SessionReader::ended_within`] goes by.
 pub(super) fn end(batch: &mut Batch<'_>, id: SessionId) -> Result<(), Failure> {
     remove(batch.db, id.as_bytes(), Timestamp::now())?;
     batch.events.push(LiveEvent::SessionEnded { session_id: id });

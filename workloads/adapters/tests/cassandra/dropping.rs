@@ -7,7 +7,7 @@ use sentinel_domain::{
     clock::Instant,
     ids::MediaId,
     media::{Due, Media},
-    ports::{ChatStore, HistoryQuery, MediaStore},
+    ports::{ChatReader, ChatStore, HistoryQuery, MediaReader, MediaStore},
     retention::MessageRetention,
     time::Timestamp,
 };

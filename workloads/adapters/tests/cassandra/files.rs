@@ -1,7 +1,11 @@
 //! Files of chats: when they are looked at, and how those that were sent before there was a list of them get into it.
 
 use sentinel_adapters::cassandra::Cassandra;
-use sentinel_domain::{media::Due, ports::MediaStore, time::Timestamp};
+use sentinel_domain::{
+    media::Due,
+    ports::{MediaReader, MediaStore},
+    time::Timestamp,
+};
 use uuid::Uuid;
 
 use crate::{World, contract::media::upload, keyspace};

@@ -8,7 +8,8 @@ use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::{SessionId, UserId},
     ports::{
-        AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange, StoreError,
+        AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange,
+        ProfileChange, StoreError,
     },
     time::Timestamp,
 };
@@ -16,6 +17,21 @@ use sentinel_domain::{
 pub struct Accounts {
     pub sqlite: Sqlite,
     pub chats: Arc<dyn ChatLinks>,
+}
+
+#[async_trait]
+impl AccountReader for Accounts {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        self.sqlite.profile_by_username(username).await
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        self.sqlite.profiles(ids).await
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        self.sqlite.blocked_between(a, b).await
+    }
 }
 
 #[async_trait]
@@ -34,14 +50,6 @@ impl AccountStore for Accounts {
 
     async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
         self.sqlite.credentials_by_login(login).await
-    }
-
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
-        self.sqlite.profile_by_username(username).await
-    }
-
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
-        self.sqlite.profiles(ids).await
     }
 
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
@@ -82,9 +90,5 @@ impl AccountStore for Accounts {
 
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
         self.sqlite.blocks(id).await
-    }
-
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
-        self.sqlite.blocked_between(a, b).await
     }
 }

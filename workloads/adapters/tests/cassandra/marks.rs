@@ -3,7 +3,7 @@
 use sentinel_domain::{
     ids::{MessageId, UserId},
     notification::Notification,
-    ports::NotificationStore,
+    ports::{NotificationSink, NotificationStore},
 };
 
 use crate::{Node, World, keyspace};

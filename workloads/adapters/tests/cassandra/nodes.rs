@@ -11,7 +11,7 @@ use sentinel_domain::{
     event::InboxBody,
     ids::{EventId, MessageId, UserId},
     message::Draft,
-    ports::{ChatStore, HistoryQuery, StoreError},
+    ports::{ChatReader, ChatStore, HistoryQuery, Inboxes, StoreError},
     time::Timestamp,
     watermark::Progress,
 };

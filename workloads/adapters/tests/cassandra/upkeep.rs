@@ -7,7 +7,7 @@ use sentinel_domain::{
     clock::HybridClock,
     config::CassandraConfig,
     keyring::{KeyError, Keyring},
-    ports::{ChatStore, HistoryQuery},
+    ports::{ChatReader, ChatStore, HistoryQuery},
 };
 
 use crate::{

@@ -78,9 +78,20 @@ pub struct ProfileChange {
     pub avatar_url: Option<Option<String>>,
 }
 
+/// What others see of accounts.
+#[async_trait]
+pub trait AccountReader: Send + Sync {
+    /// The profile behind a user name.
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError>;
+    /// The profiles of these accounts; those that do not exist are left out.
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError>;
+    /// Whether either blocks the other.
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError>;
+}
+
 /// Accounts and blocks.
 #[async_trait]
-pub trait AccountStore: Send + Sync {
+pub trait AccountStore: AccountReader {
     /// Makes an account with what begins together with it, in one step: all of it is stored or nothing.
     /// [`StoreError::Taken`] when name or address is another's, also under a race.
     async fn register(&self, new: NewAccount, beginning: Beginning) -> Result<Account, StoreError>;
@@ -94,10 +105,6 @@ pub trait AccountStore: Send + Sync {
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>, StoreError>;
     /// The credentials behind a folded user name or e-mail address.
     async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError>;
-    /// The profile behind a user name.
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError>;
-    /// The profiles of these accounts; those that do not exist are left out.
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError>;
     /// Profiles whose name begins with `prefix`, by name.
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError>;
     /// Profiles whose name sorts after `after`, by name.
@@ -126,6 +133,4 @@ pub trait AccountStore: Send + Sync {
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError>;
     /// The accounts that this one blocks, newest first, with when.
     async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError>;
-    /// Whether either blocks the other.
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError>;
 }

@@ -80,18 +80,13 @@ pub struct Inbox {
     pub reset: bool,
 }
 
-/// Chats, messages, watermarks and inboxes. Whatever is written is durable when the call returns, appears in the
-/// inbox of each member, and is published to the [`crate::event::Fanout`] in the order of its ids.
+/// Chats and their messages, as their members see them.
 ///
 /// A chat that does not exist and one that the caller is no member of are the same: [`StoreError::NotFound`]. A message
-/// that is too old ([`crate::retention`]) does not exist any more: it is in no answer, it can't be changed, answered or
-/// read up to, and a repeat of it gets [`Message::expired`]. Places in histories and inboxes that lie before it stay good.
+/// that is too old ([`crate::retention`]) does not exist any more: it is in no answer. Places in histories that lie before
+/// it stay good.
 #[async_trait]
-pub trait ChatStore: Send + Sync {
-    /// The one chat of these two accounts, made if need be; the flag says whether it was.
-    /// [`StoreError::NotFound`] when there is no such peer, [`StoreError::Blocked`] when either blocks the other and
-    /// the chat does not exist yet.
-    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError>;
+pub trait ChatReader: Send + Sync {
     /// A chat of this caller.
     async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError>;
     /// The same, and whether either member blocks the other: what [`ChatStore::append`] goes by, in one look.
@@ -103,34 +98,6 @@ pub trait ChatStore: Send + Sync {
         before: Option<EventId>,
         limit: usize,
     ) -> Result<Vec<ChatSummary>, StoreError>;
-    /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
-    /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
-    /// that several may be on their way at once.
-    ///
-    /// With the message its files are attached to the chat ([`super::MediaStore::chats_of`]), as long as a message that is
-    /// written at `now` is kept. Members see the files before the message or together with it. When no message comes of it,
-    /// whatever the reason, they are not attached, or for a day at most, and then looked at by whoever destroys what is not
-    /// used.
-    async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
-    /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
-    /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.
-    async fn sent(
-        &self,
-        sender: UserId,
-        chat: ChatId,
-        client_message_id: ClientMessageId,
-    ) -> Result<Option<Message>, StoreError>;
-    /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
-    async fn edit(
-        &self,
-        caller: UserId,
-        chat: ChatId,
-        message: MessageId,
-        text: String,
-        now: Timestamp,
-    ) -> Result<Message, StoreError>;
-    /// Leaves a tombstone; author only. A repeat changes nothing.
-    async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId, now: Timestamp) -> Result<(), StoreError>;
     /// A part of a chat's history.
     async fn history(
         &self,
@@ -139,20 +106,6 @@ pub trait ChatStore: Send + Sync {
         query: HistoryQuery,
         limit: usize,
     ) -> Result<HistoryPage, StoreError>;
-    /// Raises the caller's watermarks to a message of the chat ([`StoreError::NotFound`] when it is not one); returns
-    /// them as they are then. Nothing is written or published when they were there already.
-    async fn advance(
-        &self,
-        caller: UserId,
-        chat: ChatId,
-        progress: Progress,
-        up_to: MessageId,
-        now: Timestamp,
-    ) -> Result<Watermarks, StoreError>;
-    /// Events of the caller's inbox after `since`; from the oldest that is kept when `None`.
-    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError>;
-    /// The end of the caller's inbox: what a client that is up to date syncs from.
-    async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<InboxPlace, StoreError>;
     /// One message of a chat.
     async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
         let page = self.history(caller, chat, HistoryQuery::Around(message), 1).await?;
@@ -181,6 +134,66 @@ pub trait ChatStore: Send + Sync {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What happened to users, one after the other. A place in an inbox before messages that are too old stays good.
+#[async_trait]
+pub trait Inboxes: Send + Sync {
+    /// Events of the caller's inbox after `since`; from the oldest that is kept when `None`.
+    async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError>;
+    /// The end of the caller's inbox: what a client that is up to date syncs from.
+    async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<InboxPlace, StoreError>;
+}
+
+/// Chats, messages, watermarks and inboxes. Whatever is written is durable when the call returns, appears in the
+/// inbox of each member, and is published to the [`crate::event::Fanout`] in the order of its ids.
+///
+/// A message that is too old ([`crate::retention`]) can't be changed, answered or read up to, and a repeat of it gets
+/// [`Message::expired`].
+#[async_trait]
+pub trait ChatStore: ChatReader + Inboxes {
+    /// The one chat of these two accounts, made if need be; the flag says whether it was.
+    /// [`StoreError::NotFound`] when there is no such peer, [`StoreError::Blocked`] when either blocks the other and
+    /// the chat does not exist yet.
+    async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError>;
+    /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
+    /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
+    /// that several may be on their way at once.
+    ///
+    /// With the message its files are attached to the chat ([`super::MediaReader::chats_of`]), as long as a message that is
+    /// written at `now` is kept. Members see the files before the message or together with it. When no message comes of it,
+    /// whatever the reason, they are not attached, or for a day at most, and then looked at by whoever destroys what is not
+    /// used.
+    async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
+    /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
+    /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.
+    async fn sent(
+        &self,
+        sender: UserId,
+        chat: ChatId,
+        client_message_id: ClientMessageId,
+    ) -> Result<Option<Message>, StoreError>;
+    /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
+    async fn edit(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+        now: Timestamp,
+    ) -> Result<Message, StoreError>;
+    /// Leaves a tombstone; author only. A repeat changes nothing.
+    async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId, now: Timestamp) -> Result<(), StoreError>;
+    /// Raises the caller's watermarks to a message of the chat ([`StoreError::NotFound`] when it is not one); returns
+    /// them as they are then. Nothing is written or published when they were there already.
+    async fn advance(
+        &self,
+        caller: UserId,
+        chat: ChatId,
+        progress: Progress,
+        up_to: MessageId,
+        now: Timestamp,
+    ) -> Result<Watermarks, StoreError>;
 }
 
 /// All messages of a store, for what is made from them.

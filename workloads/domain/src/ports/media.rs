@@ -7,25 +7,30 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known of uploaded files. Whatever is written is durable when the call returns. Which chats show a file is written
-/// with the messages, by [`super::ChatStore::append`].
+/// What is known of uploaded files.
 #[async_trait]
-pub trait MediaStore: Send + Sync {
-    /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
-    /// [`StoreError::NotFound`] when its owner is gone, where that is known.
-    async fn create(&self, media: Media) -> Result<(), StoreError>;
+pub trait MediaReader: Send + Sync {
     /// A file, in whatever state.
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError>;
-    /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
-    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
     /// The chats whose members may see a file: those of which some message that shows it is not too old. For up to a day
     /// also one where such a message was about to be written, whatever came of that.
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
+    /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
+    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
+}
+
+/// Uploaded files. Whatever is written is durable when the call returns. Which chats show a file is written with the
+/// messages, by [`super::ChatStore::append`].
+#[async_trait]
+pub trait MediaStore: MediaReader {
+    /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
+    /// [`StoreError::NotFound`] when its owner is gone, where that is known.
+    async fn create(&self, media: Media) -> Result<(), StoreError>;
+    /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
+    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
     /// Takes a file away from a chat and has it looked at again at `now` or soon after, and in any case after it was taken
     /// away. A repeat changes nothing.
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
-    /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
-    async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
     /// What an owner's files take, condemned ones left out.
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError>;
     /// Hides a file from everybody. A repeat, or a file that is gone, changes nothing.

@@ -1,4 +1,6 @@
 //! The ports: what services need of stores. Adapters implement them; one contract-test suite holds for all.
+//!
+//! A port that is named `…Reader` is the part of a store that most services need: whoever only looks asks for that.
 
 mod accounts;
 mod administration;
@@ -14,22 +16,26 @@ mod routes;
 mod search;
 mod sessions;
 
-pub use accounts::{AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange};
+pub use accounts::{
+    AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange, ProfileChange,
+};
 pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
-pub use chats::{Appended, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, MessageScan, Scanned};
+pub use chats::{
+    Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, MessageScan, Scanned,
+};
 pub use events::{EventHandler, EventLog, HandlerError, Outbox};
 pub use mail::MailStore;
-pub use media::{BlobFiles, BlobWriter, Blobs, MediaStore, Served, UploadLink};
-pub use notifications::NotificationStore;
+pub use media::{BlobFiles, BlobWriter, Blobs, MediaReader, MediaStore, Served, UploadLink};
+pub use notifications::{NotificationSink, NotificationStore, PreferenceReader};
 pub use presence::{PresenceListener, PresenceStore, RollCall};
-pub use push::{PushDevices, PushSender, UnfitAddress};
+pub use push::{DeviceReader, PushDevices, PushSender, UnfitAddress};
 pub use reindex::ReindexStore;
 pub use routes::{BusListener, NodeBus, Routes};
 pub use search::{
     DocumentSource, IndexRebuild, RebuildProgress, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex,
     SearchPage, SearchQuery, Version,
 };
-pub use sessions::SessionStore;
+pub use sessions::{SessionReader, SessionStore};
 
 use crate::keyring::KeyError;
 

@@ -6,12 +6,24 @@ use crate::{
     notification::{Notification, Preferences},
 };
 
+/// Where notifications go.
+#[async_trait]
+pub trait NotificationSink: Send + Sync {
+    /// Keeps a notification; one that is there already stays as it is, read or not.
+    async fn add(&self, notification: Notification) -> Result<(), StoreError>;
+}
+
+/// How users want to be notified.
+#[async_trait]
+pub trait PreferenceReader: Send + Sync {
+    /// How a user wants it.
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
+}
+
 /// Notifications and how users want them. Old ones go by themselves; those about a message are not listed any more when it
 /// is too old.
 #[async_trait]
-pub trait NotificationStore: Send + Sync {
-    /// Keeps a notification; one that is there already stays as it is, read or not.
-    async fn add(&self, notification: Notification) -> Result<(), StoreError>;
+pub trait NotificationStore: NotificationSink + PreferenceReader {
     /// A user's notifications before `before`, newest first.
     async fn list(
         &self,
@@ -27,8 +39,6 @@ pub trait NotificationStore: Send + Sync {
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
     /// Takes all of a chat back.
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError>;
-    /// How a user wants to be notified.
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
-    /// Changes that.
+    /// Changes how a user wants to be notified.
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError>;
 }

@@ -5,15 +5,19 @@ use crate::{event::Origin, ids::UserId, nodes::NodeId, presence::Presence, time:
 
 /// Presence: a lease per device, an aggregate per user.
 ///
-/// A device is a connected socket. Its lease ends by itself, so a device that is lost goes offline without any event.
+/// A device is a connected socket, or a session that says over HTTP that it is in use. Its lease ends by itself, so a device that is lost goes offline without any event.
 /// Leases are long, so that renewing them costs little; when a process ends with all its devices, the others notice by
 /// its beats, and its devices count no more.
 #[async_trait]
 pub trait PresenceStore: Send + Sync {
     /// How long a lease lasts, in seconds; renew it three times in that time.
     fn lease_seconds(&self) -> u32;
-    /// A device is connected; `active` tells whether it is in use, which sets the user's last activity to `now`.
+    /// A device is connected; `active` tells whether it is in use, which sets the user's last activity to `now`. Should the
+    /// process end before it drops the device, the last minute of that may be lost.
     async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError>;
+    /// A device that nobody will drop is in use until its lease ends. The last activity, which is `now`, is durable when this
+    /// returns.
+    async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError>;
     /// Renews the leases of devices that are as they were; the flag tells whether each is in use.
     async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError>;
     /// A device is gone.
@@ -23,8 +27,6 @@ pub trait PresenceStore: Send + Sync {
     async fn beat(&self) -> Result<Option<RollCall>, StoreError>;
     /// The devices of these processes count no more.
     async fn mark_gone(&self, nodes: &[NodeId]) -> Result<(), StoreError>;
-    /// Sets the last activity of a user who may have no device connected.
-    async fn set_last_active(&self, user: UserId, at: Timestamp) -> Result<(), StoreError>;
     /// The presence of each of these users, in their order.
     async fn presence(&self, users: &[UserId]) -> Result<Vec<Presence>, StoreError>;
     /// Forgets a user whose account was deleted.

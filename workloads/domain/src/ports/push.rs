@@ -6,14 +6,19 @@ use crate::{
     push::{Device, DeviceId, Push, PushAddress, Pushed},
 };
 
+/// Which devices want pushes.
+#[async_trait]
+pub trait DeviceReader: Send + Sync {
+    /// A user's devices, the last registered first.
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;
+}
+
 /// The devices that want pushes, and what was pushed.
 #[async_trait]
-pub trait PushDevices: Send + Sync {
+pub trait PushDevices: DeviceReader {
     /// Keeps a device, in place of one with its id. Its address is its own from now on: whoever had it, of this user or
     /// another, loses it. Of more than [`crate::push::DEVICES`] of a user, those registered first go.
     async fn register(&self, device: Device) -> Result<(), StoreError>;
-    /// A user's devices, the last registered first.
-    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError>;
     /// Forgets a device; nothing happens when there is none.
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError>;
     /// Forgets a device that still is as it was when it was looked up.

@@ -117,11 +117,8 @@ pub(super) async fn list(
     }
     let limit = page::limit(query.limit, DEFAULT_CHATS)?;
     let before = page::after(&service.keyring, QUERY, caller, query.cursor.as_deref())?.map(EventId::from_bytes);
-    // One more than asked for, to know whether there is a next page.
     let mut summaries = service.chats.chats(caller, before, limit + 1).await?;
-    let more = summaries.len() > limit;
-    summaries.truncate(limit);
-    let next = summaries.last().filter(|_| more).map(|last| last.activity);
+    let next = page::cut(&mut summaries, limit).map(|last| last.activity);
     let ids: Vec<UserId> = summaries.iter().map(|summary| summary.chat.peer_of(caller)).collect();
     let peers = service.accounts.peers(&ids).await?;
     let chats: Vec<ChatEntry<'_>> = summaries

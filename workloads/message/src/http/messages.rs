@@ -8,6 +8,7 @@ use axum::{
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
+    ports::ChatReader,
     watermark::Progress,
 };
 use sentinel_http::{
@@ -20,7 +21,6 @@ use sentinel_http::{
 use super::App;
 use crate::{
     requests::{EditedText, NewMessage, ReadUpTo},
-    service::MessageService,
     views::MessageView,
 };
 
@@ -48,15 +48,15 @@ pub(super) async fn send(
     Json(new): Json<NewMessage>,
 ) -> Result<Response, Problem> {
     let appended = service.send(user.user_id, chat_id, new, None).await?;
-    let chat = as_it_is(&service, user.user_id, &appended.message).await;
+    let chat = as_it_is(service.chats.as_ref(), user.user_id, &appended.message).await;
     let status = if appended.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(MessageView::of(&chat, &appended.message))).into_response())
 }
 
 /// The chat of a message that was just written, for how far it has got. What was written is not refused because this can't
 /// be read: then it looks as if nobody had got it yet, and receipts tell the rest.
-async fn as_it_is(service: &MessageService, caller: UserId, message: &Message) -> Chat {
-    match service.chats.chat(caller, message.chat_id).await {
+async fn as_it_is(chats: &dyn ChatReader, caller: UserId, message: &Message) -> Chat {
+    match chats.chat(caller, message.chat_id).await {
         Ok(chat) => chat,
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "a message is answered without its receipts");
@@ -102,7 +102,7 @@ pub(super) async fn edit(
     Json(edited): Json<EditedText>,
 ) -> Result<Response, Problem> {
     let message = service.edit(user.user_id, chat_id, message_id, edited.message).await?;
-    let chat = as_it_is(&service, user.user_id, &message).await;
+    let chat = as_it_is(service.chats.as_ref(), user.user_id, &message).await;
     Ok(Json(MessageView::of(&chat, &message)).into_response())
 }
 
@@ -154,4 +154,64 @@ pub(super) async fn read(
 ) -> Result<StatusCode, Problem> {
     service.advance(user.user_id, chat_id, Progress::Read, read.message_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use sentinel_domain::{
+        ids::EventId,
+        message::MessageKind,
+        ports::{ChatSummary, HistoryPage, HistoryQuery, StoreError},
+    };
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Chats that can't be read.
+    struct Away;
+
+    #[async_trait]
+    impl ChatReader for Away {
+        async fn chat(&self, _: UserId, _: ChatId) -> Result<Chat, StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+
+        async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+
+        async fn chats(&self, _: UserId, _: Option<EventId>, _: usize) -> Result<Vec<ChatSummary>, StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+
+        async fn history(&self, _: UserId, _: ChatId, _: HistoryQuery, _: usize) -> Result<HistoryPage, StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+    }
+
+    /// How far it has got can't be read; it is written all the same, and a client that is told otherwise sends it again.
+    #[tokio::test]
+    async fn what_was_written_is_not_refused_because_of_what_is_read_after_it() {
+        let (ann, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let written = Message {
+            id: MessageId(Uuid::now_v7()),
+            chat_id: ChatId::of_pair(ann, bob),
+            sender_id: ann,
+            kind: MessageKind::Text,
+            text: "hello".into(),
+            attachments: vec![],
+            reply_to: None,
+            client_message_id: None,
+            edited_at: None,
+            deleted: false,
+        };
+        let chat = as_it_is(&Away, ann, &written).await;
+        let seen = serde_json::to_value(MessageView::of(&chat, &written)).unwrap();
+        assert_eq!(
+            (&seen["message"], &seen["status"], &seen["seen_at"]),
+            (&json!("hello"), &json!("sent"), &json!(null))
+        );
+    }
 }

@@ -165,7 +165,7 @@ async fn repair_one(
     let since = looked.filter(|looked| looked.next.up_to() >= since).map_or(since, |looked| looked.since);
     let mut chats = HashMap::new();
     for _ in 0..PAGES {
-        let inbox = service.chats.inbox(user, Some(place), PAGE).await?;
+        let inbox = service.inboxes.inbox(user, Some(place), PAGE).await?;
         let mut events = Vec::with_capacity(inbox.events.len());
         for event in &inbox.events {
             let Some(described) = sync::describe(service, user, &mut chats, event).await? else { continue };

@@ -119,7 +119,7 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
     }
     let limits = &service.config.limits;
     // Without the store, a client syncs from the token that it has.
-    let head = service.chats.inbox_head(session.user_id, Timestamp::now()).await.ok();
+    let head = service.inboxes.inbox_head(session.user_id, Timestamp::now()).await.ok();
     let sync_token = head.as_ref().map(|head| sync::token(&service.keyring, session.user_id, head));
     if let (Some(head), Some(_)) = (head, &service.routed) {
         session.sync_from(head);

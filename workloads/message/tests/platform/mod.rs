@@ -2,14 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod chats;
 pub mod client;
+pub mod inboxes;
 pub mod polling;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -20,26 +19,26 @@ use sentinel_adapters::{
     sqlite::{LocalPresence, Sqlite},
 };
 use sentinel_domain::{
-    account::{Email, Username},
+    account::{Account, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig},
+    config::{AuthConfig, LimitsConfig, PlatformConfig},
     event::Fanout,
     ids::{MediaId, SessionId, UserId},
     keyring::Keyring,
-    media::{ContentType, Media, MediaState, Shown},
+    media::Shown,
     nodes::NodeId,
-    ports::{AccountStore, ChatStore, MediaStore, NewAccount, PresenceStore, SessionStore},
-    session::Session,
+    ports::{AccountReader, AccountStore, MediaStore, PresenceStore, SessionReader, SessionStore},
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
-use sentinel_message::{Hub, MessageService, Replica, RoutedFanout, router, socket_router};
+use sentinel_message::{Hub, MessageService, MessageStores, Replica, RoutedFanout, router, socket_router};
+use sentinel_testing::{account, config, session, upload};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use self::chats::MayFail;
+use self::inboxes::MayFail;
 
 pub const ORIGIN: &str = "https://chat.example.com";
 
@@ -48,7 +47,7 @@ pub struct Platform {
     pub service: Arc<MessageService>,
     pub hub: Arc<Hub>,
     pub store: Sqlite,
-    pub chats: Arc<MayFail>,
+    pub inboxes: Arc<MayFail>,
     pub tokens: Arc<Tokens>,
     pub router: Router,
     folder: Arc<tempfile::TempDir>,
@@ -91,21 +90,10 @@ impl Foundation {
         keys::create_missing(&keys_dir).unwrap();
         std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_http::tokens::new_key_pem().unwrap()).unwrap();
         let config = PlatformConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            admin_listen: "127.0.0.1:0".parse().unwrap(),
-            data_dir: PathBuf::new(),
-            keys_dir: keys_dir.clone(),
             auth: AuthConfig { cors_origins: vec![ORIGIN.into()], ..AuthConfig::default() },
             limits,
-            retention: RetentionConfig::default(),
             drain_seconds: 1,
-            trusted_proxies: vec![],
-            mail: None,
-            web_dir: None,
-            stores: None,
-            message_peers: None,
-            push: PushConfig::default(),
-            search: SearchConfig::default(),
+            ..config(&keys_dir)
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let prefix = format!("test-{}", Uuid::new_v4().simple());
@@ -139,30 +127,33 @@ impl Foundation {
     pub fn process(
         &self,
         store: Sqlite,
-        accounts: Arc<dyn AccountStore>,
-        sessions: Arc<dyn SessionStore>,
+        accounts: Arc<dyn AccountReader>,
+        sessions: Arc<dyn SessionReader>,
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
-        let presence = self.presence_store(&store);
-        let chats = Arc::new(MayFail::over(store.clone()));
+        let inboxes = Arc::new(MayFail::over(store.clone()));
+        let stores = MessageStores {
+            accounts,
+            sessions,
+            chats: Arc::new(store.clone()),
+            inboxes: inboxes.clone(),
+            media: Arc::new(store.clone()),
+            presence: Some(self.presence_store(&store)),
+        };
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&self.config.limits));
         let service = MessageService::new(
-            accounts,
-            sessions,
-            chats.clone() as Arc<dyn ChatStore>,
-            Arc::new(store.clone()),
+            stores,
             tokens.clone(),
             self.keyring.clone(),
             limits,
             self.config.clone(),
             hub.clone(),
             routed,
-            Some(presence),
         );
         let router = Router::from(router(service.clone())).merge(socket_router(&service, None));
-        Platform { service, hub, store, chats, tokens, router, folder: self.folder.clone() }
+        Platform { service, hub, store, inboxes, tokens, router, folder: self.folder.clone() }
     }
 }
 
@@ -179,30 +170,14 @@ impl Platform {
     }
 
     pub async fn user(&self, name: &str) -> User {
-        let id = UserId(Uuid::new_v4());
-        let username = Username::parse(name).unwrap();
-        let account = NewAccount {
-            id,
-            username: username.clone(),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            password_hash: "none".into(),
-            created_at: now(),
-        };
-        self.store.create_account(account).await.unwrap();
+        let Account { id, username, .. } = self.store.create_account(account(name)).await.unwrap();
         self.log_in(id, &username).await
     }
 
     /// One more log-in of an account.
     pub async fn log_in(&self, user: UserId, name: &Username) -> User {
-        let session = SessionId(Uuid::new_v4());
-        let new = Session {
-            id: session,
-            user_id: user,
-            device: "test".into(),
-            created_at: now(),
-            refreshed_at: now(),
-            generation: 0,
-        };
+        let new = session(user);
+        let session = new.id;
         self.store.create_session(new).await.unwrap();
         let token = self.tokens.issue(user, session, name, now()).unwrap().token;
         User { id: user, session, name: name.clone(), token }
@@ -210,16 +185,7 @@ impl Platform {
 
     /// A completed upload of a user.
     pub async fn upload(&self, owner: &User) -> MediaId {
-        let media = Media {
-            id: MediaId(Uuid::now_v7()),
-            owner: owner.id,
-            filename: "a.txt".into(),
-            content_type: ContentType::parse("text/plain").unwrap(),
-            size: 1,
-            sha256: None,
-            state: MediaState::Pending,
-            shown: None,
-        };
+        let media = upload(owner.id);
         let id = media.id;
         self.store.create(media).await.unwrap();
         self.store.complete(id, Shown { size: 1, picture: None }).await.unwrap();

@@ -2,13 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sentinel_domain::{
-    event::Origin,
-    message::ClientMessageId,
-    place::InboxPlace,
-    ports::{Appended, ChatSummary, HistoryPage, HistoryQuery, Inbox},
-    watermark::Watermarks,
-};
+use sentinel_domain::ports::{ChatSummary, HistoryPage, HistoryQuery};
 
 use super::*;
 
@@ -25,7 +19,11 @@ impl Late {
 }
 
 #[async_trait]
-impl ChatStore for Late {
+impl ChatReader for Late {
+    async fn chats(&self, user: UserId, before: Option<EventId>, limit: usize) -> Result<Vec<ChatSummary>, StoreError> {
+        self.store.chats(user, before, limit).await
+    }
+
     async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError> {
         self.store.chat(caller, chat).await
     }
@@ -45,48 +43,5 @@ impl ChatStore for Late {
             return Ok(HistoryPage::default());
         }
         self.store.history(caller, chat, query, limit).await
-    }
-
-    async fn start_chat(&self, _: UserId, _: UserId, _: Timestamp) -> Result<(Chat, bool), StoreError> {
-        unreachable!()
-    }
-
-    async fn chats(&self, _: UserId, _: Option<EventId>, _: usize) -> Result<Vec<ChatSummary>, StoreError> {
-        unreachable!()
-    }
-
-    async fn append(&self, _: Draft, _: Option<Origin>, _: Timestamp) -> Result<Appended, StoreError> {
-        unreachable!()
-    }
-
-    async fn sent(&self, _: UserId, _: ChatId, _: ClientMessageId) -> Result<Option<Message>, StoreError> {
-        unreachable!()
-    }
-
-    async fn edit(&self, _: UserId, _: ChatId, _: MessageId, _: String, _: Timestamp) -> Result<Message, StoreError> {
-        unreachable!()
-    }
-
-    async fn delete(&self, _: UserId, _: ChatId, _: MessageId, _: Timestamp) -> Result<(), StoreError> {
-        unreachable!()
-    }
-
-    async fn advance(
-        &self,
-        _: UserId,
-        _: ChatId,
-        _: Progress,
-        _: MessageId,
-        _: Timestamp,
-    ) -> Result<Watermarks, StoreError> {
-        unreachable!()
-    }
-
-    async fn inbox(&self, _: UserId, _: Option<InboxPlace>, _: usize) -> Result<Inbox, StoreError> {
-        unreachable!()
-    }
-
-    async fn inbox_head(&self, _: UserId, _: Timestamp) -> Result<InboxPlace, StoreError> {
-        unreachable!()
     }
 }

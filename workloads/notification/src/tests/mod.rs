@@ -16,21 +16,19 @@ use async_trait::async_trait;
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
-    account::{Email, Username},
+    account::Username,
     clock::{HybridClock, Instant},
-    config::PlatformConfig,
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::Keyring,
-    message::{Chat, Draft, Message, MessageKind},
+    message::{Chat, Message},
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
-        AccountStore, ChatStore, EventHandler, HandlerError, NewAccount, NotificationStore, PushSender, SessionStore,
-        StoreError, UnfitAddress,
+        AccountStore, ChatReader, ChatStore, EventHandler, HandlerError, NotificationSink, NotificationStore,
+        PreferenceReader, PushSender, SessionStore, StoreError, UnfitAddress,
     },
     push::{Push, PushAddress, Pushed},
-    session::Session,
     time::Timestamp,
     watermark::Progress,
 };
@@ -39,6 +37,7 @@ use sentinel_http::{
     rate::RateLimits,
     tokens::{Tokens, new_key_pem},
 };
+use sentinel_testing::{account, config, draft, session};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -57,13 +56,29 @@ struct Memory {
 }
 
 #[async_trait]
-impl NotificationStore for Memory {
+impl NotificationSink for Memory {
     async fn add(&self, notification: Notification) -> Result<(), StoreError> {
         let key = (notification.user_id, notification.message_id);
         self.kept.lock().unwrap().entry(key).or_insert(notification);
         Ok(())
     }
+}
 
+#[async_trait]
+impl PreferenceReader for Memory {
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        if *self.unreadable.lock().unwrap() == Some(user) {
+            return Err(StoreError::unreadable("unknown field"));
+        }
+        if *self.away.lock().unwrap() == Some(user) {
+            return Err(StoreError::unavailable("away"));
+        }
+        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl NotificationStore for Memory {
     async fn list(
         &self,
         user: UserId,
@@ -95,16 +110,6 @@ impl NotificationStore for Memory {
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
         self.kept.lock().unwrap().retain(|_, one| one.user_id != user || one.chat_id != chat);
         Ok(())
-    }
-
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        if *self.unreadable.lock().unwrap() == Some(user) {
-            return Err(StoreError::unreadable("unknown field"));
-        }
-        if *self.away.lock().unwrap() == Some(user) {
-            return Err(StoreError::unavailable("away"));
-        }
-        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
@@ -197,33 +202,21 @@ impl World {
         let store = Arc::new(store);
         let mut members = Vec::new();
         for name in ["ann", "bob"] {
-            let new = NewAccount {
-                id: UserId(Uuid::new_v4()),
-                username: Username::parse(name).unwrap(),
-                email: Email::parse(&format!("{name}@example.com")).unwrap(),
-                password_hash: "$argon2id$".into(),
-                created_at: Timestamp::now(),
-            };
-            members.push(store.create_account(new).await.unwrap().id);
+            members.push(store.create_account(account(name)).await.unwrap().id);
         }
         let (ann, bob) = (members[0], members[1]);
         let (chat, _) = store.start_chat(ann, bob, Timestamp::now()).await.unwrap();
-        let config: PlatformConfig = serde_json::from_value(json!({
-            "listen": "0.0.0.0:1", "adminListen": "0.0.0.0:2", "keysDir": folder.path(), "push": push,
-        }))
-        .unwrap();
-        let mut config = config;
+        let mut config = config(folder.path());
+        config.push = serde_json::from_value(push.clone()).unwrap();
         (config.push.delay_millis, config.push.notify_delay_millis) = (0, 0);
         let config = Arc::new(config);
         let tokens = Arc::new(Tokens::load(folder.path(), &config.auth).unwrap());
         let (recorder, memory) = (Arc::new(Recorder::default()), Arc::new(Memory::default()));
         let mut sessions = HashMap::new();
         for &user_id in &members {
-            let (id, now) = (SessionId(Uuid::new_v4()), Timestamp::now());
-            let session =
-                Session { id, user_id, device: "test".into(), created_at: now, refreshed_at: now, generation: 0 };
+            let session = session(user_id);
+            sessions.insert(user_id, session.id);
             store.create_session(session).await.unwrap();
-            sessions.insert(user_id, id);
         }
         let service = Arc::new(NotificationService {
             accounts: store.clone(),
@@ -246,7 +239,7 @@ impl World {
     }
 
     /// The same service over another view of the chats.
-    fn service_over(&self, chats: Arc<dyn ChatStore>) -> NotificationService {
+    fn service_over(&self, chats: Arc<dyn ChatReader>) -> NotificationService {
         let NotificationService { accounts, sessions, notifications, devices, pushes, .. } = &*self.service;
         let NotificationService { administration, fanout, tokens, keyring, config, .. } = &*self.service;
         NotificationService {
@@ -265,16 +258,7 @@ impl World {
     }
 
     async fn send(&self, sender_id: UserId, text: &str) -> Message {
-        let draft = Draft {
-            chat_id: self.chat.id,
-            sender_id,
-            kind: MessageKind::Text,
-            text: text.into(),
-            attachments: vec![],
-            reply_to: None,
-            client_message_id: None,
-        };
-        self.service.chats.append(draft, None, Timestamp::now()).await.unwrap().message
+        self.store.append(draft(self.chat.id, sender_id, text), None, Timestamp::now()).await.unwrap().message
     }
 
     async fn tell(&self, change: Change) {
@@ -347,7 +331,7 @@ async fn the_recipient_is_told_once_however_often_the_event_comes() {
 async fn what_was_read_deleted_muted_or_blocked_is_not_told() {
     let world = World::new().await;
     let (ann, bob, now) = (world.ann, world.bob, Timestamp::now());
-    let chats = &world.service.chats;
+    let chats = &world.store;
 
     let read = world.send(ann, "read before the event came").await;
     chats.advance(bob, world.chat.id, Progress::Read, read.id, now).await.unwrap();

@@ -111,15 +111,8 @@ async fn pushes_show_no_text_unless_it_is_wanted_and_keep_quiet_hours() {
 async fn all_are_told_in_steps_and_nobody_twice() {
     let world = World::new().await;
     let mut everybody = vec![world.ann, world.bob];
-    let new = |name: String| NewAccount {
-        id: UserId(Uuid::new_v4()),
-        username: Username::parse(&name).unwrap(),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
-        password_hash: "$argon2id$".into(),
-        created_at: Timestamp::now(),
-    };
     for number in 0..NOTICE_RECIPIENTS {
-        everybody.push(world.store.create_account(new(format!("user{number:04}"))).await.unwrap().id);
+        everybody.push(world.store.create_account(account(&format!("user{number:04}"))).await.unwrap().id);
     }
     let with = |cursor: &Value, body: &str| json!({"header": "Maintenance", "body": body, "cursor": cursor});
     let (mut cursors, mut ids, mut told) = (vec![Value::Null], std::collections::HashSet::new(), 0);

@@ -30,7 +30,7 @@ impl World {
 
     async fn read(&self, message: &Message) {
         let now = Timestamp::now();
-        self.service.chats.advance(self.bob, self.chat.id, Progress::Read, message.id, now).await.unwrap();
+        self.store.advance(self.bob, self.chat.id, Progress::Read, message.id, now).await.unwrap();
         self.tell(Change::Read { message_id: message.id, user_id: self.bob }).await;
     }
 }
@@ -75,7 +75,7 @@ async fn who_has_read_or_wants_no_push_gets_none() {
     let world = World::new().await;
     world.device(world.bob, "phone").await;
     let read = world.send(world.ann, "read within the delay").await;
-    world.service.chats.advance(world.bob, world.chat.id, Progress::Read, read.id, Timestamp::now()).await.unwrap();
+    world.store.advance(world.bob, world.chat.id, Progress::Read, read.id, Timestamp::now()).await.unwrap();
     world.written(&read).await;
     assert_eq!(world.pushed_to(), [""; 0]);
 
@@ -120,13 +120,13 @@ async fn when_the_newest_message_is_deleted_the_one_before_it_is_pushed() {
     }
     let events: Vec<_> = sent.iter().map(|message| world.event(message)).collect();
     for deleted in [&sent[2], &sent[3]] {
-        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+        world.store.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
     }
     world.pusher.handle(&events).await.unwrap();
     let pushed = world.recorder.pushed();
     assert_eq!(pushed.iter().map(|(_, push)| push.message_id).collect::<Vec<_>>(), [sent[1].id]);
     for deleted in &sent[..2] {
-        world.service.chats.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
+        world.store.delete(world.ann, world.chat.id, deleted.id, Timestamp::now()).await.unwrap();
     }
     world.pusher.handle(&events).await.unwrap();
     assert_eq!(world.pushed_to(), [""; 0], "nothing is left to tell of");

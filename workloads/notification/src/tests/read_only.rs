@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sentinel_domain::{
-    ports::PushDevices,
+    ports::{DeviceReader, PushDevices},
     push::{Device, DeviceId},
 };
 
@@ -22,13 +22,16 @@ impl ReadOnly {
 }
 
 #[async_trait]
+impl DeviceReader for ReadOnly {
+    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
+        self.store.devices(user).await
+    }
+}
+
+#[async_trait]
 impl PushDevices for ReadOnly {
     async fn register(&self, _: Device) -> Result<(), StoreError> {
         Err(StoreError::unavailable("read only"))
-    }
-
-    async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        self.store.devices(user).await
     }
 
     async fn remove(&self, _: UserId, _: &DeviceId) -> Result<(), StoreError> {

@@ -4,29 +4,28 @@
 
 pub mod memory;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Router, body::Body, http::Request};
 use sentinel_adapters::{keys, sqlite::Sqlite};
 use sentinel_domain::{
-    account::{Email, Username},
+    account::{Account, Username},
     clock::HybridClock,
-    config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig, SearchMode},
+    config::{LimitsConfig, PlatformConfig, SearchMode},
     event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::Keyring,
-    message::{Draft, Message, MessageKind},
+    message::Message,
     outbox::{Change, PlatformEvent},
-    ports::{AccountStore, ChatStore, EventHandler, NewAccount, SessionStore},
+    ports::{AccountStore, ChatReader, ChatStore, EventHandler, SessionStore},
     search::SearchKeys,
-    session::Session,
     time::Timestamp,
 };
 use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use sentinel_search::{Indexer, Reindexer, SearchService, router};
+use sentinel_testing::{account, config, draft, session};
 use serde_json::Value;
 use tower::ServiceExt;
-use uuid::Uuid;
 
 use self::memory::MemoryIndex;
 
@@ -62,28 +61,15 @@ impl Platform {
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
         let config = PlatformConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            admin_listen: "127.0.0.1:0".parse().unwrap(),
-            data_dir: PathBuf::new(),
-            keys_dir: keys_dir.clone(),
-            auth: AuthConfig::default(),
             limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
-            retention: RetentionConfig::default(),
-            drain_seconds: 1,
-            trusted_proxies: vec![],
-            mail: None,
-            web_dir: None,
-            stores: None,
-            message_peers: None,
-            push: PushConfig::default(),
-            search: SearchConfig::default(),
+            ..config(&keys_dir)
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
         let tokens = Arc::new(Tokens::load(&keys_dir, &config.auth).unwrap());
         let clock = Arc::new(HybridClock::new());
         let database = folder.path().join("test.db");
         let store = Sqlite::open(&database, keyring.clone(), clock.clone(), Arc::new(Nobody)).unwrap();
-        let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
+        let chats: Arc<dyn ChatReader> = Arc::new(store.clone());
         let index = Arc::new(MemoryIndex::default());
         let search_keys = Arc::new(SearchKeys::of(mode, &keyring));
         let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
@@ -97,25 +83,9 @@ impl Platform {
     }
 
     pub async fn user(&self, name: &str) -> User {
-        let id = UserId(Uuid::new_v4());
-        let username = Username::parse(name).unwrap();
-        let account = NewAccount {
-            id,
-            username: username.clone(),
-            email: Email::parse(&format!("{name}@example.com")).unwrap(),
-            password_hash: "none".into(),
-            created_at: Timestamp::now(),
-        };
-        self.store.create_account(account).await.unwrap();
-        let session = SessionId(Uuid::new_v4());
-        let new = Session {
-            id: session,
-            user_id: id,
-            device: "test".into(),
-            created_at: Timestamp::now(),
-            refreshed_at: Timestamp::now(),
-            generation: 0,
-        };
+        let Account { id, username, .. } = self.store.create_account(account(name)).await.unwrap();
+        let new = session(id);
+        let session = new.id;
         self.store.create_session(new).await.unwrap();
         let token = self.tokens.issue(id, session, &username, Timestamp::now()).unwrap().token;
         User { id, token, session, username }
@@ -134,16 +104,7 @@ impl Platform {
 
     /// Writes a message that is not indexed yet.
     pub async fn write(&self, chat: ChatId, sender: &User, text: &str) -> Message {
-        let draft = Draft {
-            chat_id: chat,
-            sender_id: sender.id,
-            kind: MessageKind::Text,
-            text: text.into(),
-            attachments: vec![],
-            reply_to: None,
-            client_message_id: None,
-        };
-        self.store.append(draft, None, Timestamp::now()).await.unwrap().message
+        self.store.append(draft(chat, sender.id, text), None, Timestamp::now()).await.unwrap().message
     }
 
     /// Writes a message that is indexed when this returns.

@@ -90,9 +90,7 @@ pub(crate) async fn list(
     let about = query.user_id.map_or_else(|| QUERY.to_owned(), |id| format!("{QUERY}/{id}"));
     let before = before(&users.keyring, &about, &admin, query.cursor.as_deref())?;
     let mut found = users.administration.audit_log(query.user_id, before, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
+    let last = page::cut(&mut found, limit);
     let next_cursor = last.map(|entry| cursor::encode(&users.keyring, &about, admin.user_id, entry.id.as_bytes()));
     Ok(Json(AuditPage { entries: found.into_iter().map(AuditAnswer::from).collect(), next_cursor }))
 }

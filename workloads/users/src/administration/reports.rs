@@ -141,9 +141,7 @@ pub(crate) async fn list(
     let bound = if open { "admin/reports/open" } else { "admin/reports/resolved" };
     let before = before(&users.keyring, bound, &admin, query.cursor.as_deref())?;
     let mut found = users.stores.reports.reports(open, before, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
+    let last = page::cut(&mut found, limit);
     let next_cursor = last.map(|report| cursor::encode(&users.keyring, bound, admin.user_id, report.id.as_bytes()));
     Ok(Json(ReportsPage { reports: found.into_iter().map(|it| AdminReport::new(&users, it)).collect(), next_cursor }))
 }

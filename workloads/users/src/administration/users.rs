@@ -10,7 +10,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{
-    auth::{AdminCaller, AuthUser},
+    auth::AdminCaller,
     client::ClientAddress,
     describe::{Any, MayBeMissing, NeedsAdmin, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
@@ -132,7 +132,7 @@ pub(crate) async fn list(
 ) -> Result<Json<AdminUsers>, Problem> {
     let limit = page::limit(query.limit, LIMIT)?;
     let after = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(after(&users, &admin, cursor)?),
+        Some(cursor) => Some(page::name_in(&users.keyring, QUERY, admin.user_id, cursor)?),
         None => None,
     };
     let prefix = query.prefix.unwrap_or_default().to_ascii_lowercase();
@@ -141,18 +141,10 @@ pub(crate) async fn list(
         return Ok(Json(AdminUsers { users: Vec::new(), next_cursor: None }));
     }
     let which = query.which.into();
-    // One more than asked for tells whether there is a next page.
     let mut found = users.administration.account_records(&prefix, which, after.as_deref(), limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more).map(|record| record.account.username.as_str().as_bytes());
+    let last = page::cut(&mut found, limit).map(|record| record.account.username.as_str().as_bytes());
     let next_cursor = last.map(|name| cursor::encode(&users.keyring, QUERY, admin.user_id, name));
     Ok(Json(AdminUsers { users: found.into_iter().map(AdminUser::from).collect(), next_cursor }))
-}
-
-fn after(users: &Users, admin: &AuthUser, cursor: &str) -> Result<String, Problem> {
-    let name = cursor::decode(&users.keyring, QUERY, admin.user_id, cursor).map_err(|_| page::forged("cursor"))?;
-    String::from_utf8(name).map_err(|_| page::forged("cursor"))
 }
 
 /// One account.

@@ -97,6 +97,7 @@ impl App {
                 media: memory.clone(),
                 devices: memory.clone(),
                 notifications: memory.clone(),
+                preferences: memory.clone(),
                 administration: memory.clone(),
                 reports: memory.clone(),
                 mail: memory.clone(),

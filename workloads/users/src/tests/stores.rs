@@ -12,22 +12,19 @@ use async_trait::async_trait;
 use sentinel_domain::{
     account::{Account, Email, Profile, Standing, Username},
     audit::AuditEntry,
-    event::Origin,
-    ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
+    ids::{ChatId, EventId, MediaId, SessionId, UserId},
     mail::{NewLink, QueuedMail},
     media::Media,
-    message::{Chat, ClientMessageId, Draft, Message},
+    message::{Chat, Message},
     notification::Preferences,
-    place::InboxPlace,
     ports::{
-        AccountStore, Appended, Beginning, ChatStore, ChatSummary, ConfirmedRemoval, Credentials, HistoryPage,
-        HistoryQuery, Inbox, NewAccount, PasswordChange, ProfileChange, SessionStore, StoreError, TakenField,
+        AccountReader, AccountStore, Beginning, ChatReader, ChatSummary, ConfirmedRemoval, Credentials, HistoryPage,
+        HistoryQuery, NewAccount, PasswordChange, ProfileChange, SessionReader, SessionStore, StoreError, TakenField,
     },
     push::Device,
     report::Report,
     session::{Rotation, Session, rotate},
     time::Timestamp,
-    watermark::{Progress, Watermarks},
 };
 
 #[derive(Default)]
@@ -100,10 +97,29 @@ impl Data {
         profiles
     }
 
+    fn chat(&self, caller: UserId, id: ChatId) -> Result<&(Chat, Vec<Message>), StoreError> {
+        self.chats.iter().find(|(chat, _)| chat.id == id && chat.has(caller)).ok_or(StoreError::NotFound)
+    }
+
     fn credentials(&self, which: impl Fn(&Account) -> bool) -> Option<Credentials> {
         let (account, hash) = self.accounts.values().find(|(account, _)| which(account))?;
         let standing = self.standings.get(&account.id).copied().unwrap_or_default();
         Some(Credentials { account: account.clone(), password_hash: hash.clone(), standing })
+    }
+}
+
+#[async_trait]
+impl AccountReader for Memory {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        Ok(self.up()?.profiles().into_iter().find(|profile| profile.username == *username))
+    }
+
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        Ok(self.up()?.profiles().into_iter().filter(|profile| ids.contains(&profile.user_id)).collect())
+    }
+
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        Ok(self.up()?.blocks.iter().any(|(x, y, _)| (*x, *y) == (a, b) || (*x, *y) == (b, a)))
     }
 }
 
@@ -148,14 +164,6 @@ impl AccountStore for Memory {
         let by_name = |account: &Account| account.username.as_str() == login;
         let data = self.up()?;
         Ok(if login.contains('@') { data.credentials(named) } else { data.credentials(by_name) })
-    }
-
-    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
-        Ok(self.up()?.profiles().into_iter().find(|profile| profile.username == *username))
-    }
-
-    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
-        Ok(self.up()?.profiles().into_iter().filter(|profile| ids.contains(&profile.user_id)).collect())
     }
 
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
@@ -234,9 +242,16 @@ impl AccountStore for Memory {
         let own = data.blocks.iter().rev().filter(|(a, _, _)| *a == id);
         Ok(own.map(|(_, other, at)| (profile(&data.accounts[other].0), *at)).collect())
     }
+}
 
-    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
-        Ok(self.up()?.blocks.iter().any(|(x, y, _)| (*x, *y) == (a, b) || (*x, *y) == (b, a)))
+#[async_trait]
+impl SessionReader for Memory {
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Ok(self.up()?.sessions.get(&id).cloned())
+    }
+
+    async fn ended_within(&self, _: i64) -> Result<Vec<SessionId>, StoreError> {
+        Ok(Vec::new())
     }
 }
 
@@ -249,10 +264,6 @@ impl SessionStore for Memory {
         }
         data.sessions.insert(session.id, session);
         Ok(())
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        Ok(self.up()?.sessions.get(&id).cloned())
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -289,21 +300,12 @@ impl SessionStore for Memory {
             _ => Err(StoreError::NotFound),
         }
     }
-
-    async fn ended_within(&self, _: i64) -> Result<Vec<SessionId>, StoreError> {
-        Ok(Vec::new())
-    }
 }
 
-/// Chats are read by the export only, so whatever writes is out of reach here.
 #[async_trait]
-impl ChatStore for Memory {
-    async fn start_chat(&self, _: UserId, _: UserId, _: Timestamp) -> Result<(Chat, bool), StoreError> {
-        unimplemented!("the users service starts no chats")
-    }
-
-    async fn chat(&self, _: UserId, _: ChatId) -> Result<Chat, StoreError> {
-        unimplemented!("the users service reads no single chats")
+impl ChatReader for Memory {
+    async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, StoreError> {
+        Ok(self.up()?.chat(caller, chat)?.0.clone())
     }
 
     async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
@@ -331,22 +333,6 @@ impl ChatStore for Memory {
         Ok(summaries)
     }
 
-    async fn append(&self, _: Draft, _: Option<Origin>, _: Timestamp) -> Result<Appended, StoreError> {
-        unimplemented!("the users service writes no messages")
-    }
-
-    async fn sent(&self, _: UserId, _: ChatId, _: ClientMessageId) -> Result<Option<Message>, StoreError> {
-        unimplemented!("the users service writes no messages")
-    }
-
-    async fn edit(&self, _: UserId, _: ChatId, _: MessageId, _: String, _: Timestamp) -> Result<Message, StoreError> {
-        unimplemented!("the users service edits no messages")
-    }
-
-    async fn delete(&self, _: UserId, _: ChatId, _: MessageId, _: Timestamp) -> Result<(), StoreError> {
-        unimplemented!("the users service deletes no messages")
-    }
-
     async fn history(
         &self,
         caller: UserId,
@@ -358,8 +344,7 @@ impl ChatStore for Memory {
         if let Some((chat, activity)) = data.moves.take() {
             data.activity.insert(chat, activity);
         }
-        let (_, messages) =
-            data.chats.iter().find(|(it, _)| it.id == chat && it.has(caller)).ok_or(StoreError::NotFound)?;
+        let (_, messages) = data.chat(caller, chat)?;
         let before = match query {
             HistoryQuery::Before(id) => Some(id),
             _ => None,
@@ -369,24 +354,5 @@ impl ChatStore for Memory {
         let more_before = messages.len() > limit;
         messages.truncate(limit);
         Ok(HistoryPage { messages, more_before, more_after: false })
-    }
-
-    async fn advance(
-        &self,
-        _: UserId,
-        _: ChatId,
-        _: Progress,
-        _: MessageId,
-        _: Timestamp,
-    ) -> Result<Watermarks, StoreError> {
-        unimplemented!("the users service moves no watermarks")
-    }
-
-    async fn inbox(&self, _: UserId, _: Option<InboxPlace>, _: usize) -> Result<Inbox, StoreError> {
-        unimplemented!("the users service reads no inboxes")
-    }
-
-    async fn inbox_head(&self, _: UserId, _: Timestamp) -> Result<InboxPlace, StoreError> {
-        unimplemented!("the users service reads no inboxes")
     }
 }

@@ -12,11 +12,12 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use sentinel_domain::{
     ids::UserId,
-    message::{Chat, Draft, MessageKind},
+    message::Chat,
     outbox::Change,
     ports::{AccountStore, ChatStore},
     watermark::Progress as Watermark,
 };
+use sentinel_testing::draft;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -98,15 +99,7 @@ impl World {
 
     async fn send(&self, number: usize) -> MessageId {
         let chat = &self.chats[number % 3];
-        let draft = Draft {
-            chat_id: chat.id,
-            sender_id: chat.members[0],
-            kind: MessageKind::Text,
-            text: number.to_string(),
-            attachments: vec![],
-            reply_to: None,
-            client_message_id: None,
-        };
+        let draft = draft(chat.id, chat.members[0], &number.to_string());
         self.sqlite.append(draft, None, Timestamp::now()).await.unwrap().message.id
     }
 

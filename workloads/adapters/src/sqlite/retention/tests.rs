@@ -1,13 +1,17 @@
 //! What goes when its time is over, and what stays.
 
 use sentinel_domain::{
-    ids::{MediaId, MessageId, SessionId, UserId},
+    ids::{MediaId, MessageId, UserId},
     media::Due,
-    message::{ClientMessageId, Draft, MessageKind},
+    message::{ClientMessageId, Draft},
     notification::Notification,
-    ports::{ChatStore, HistoryQuery, MediaStore, NotificationStore, SessionStore},
+    ports::{
+        ChatReader, ChatStore, HistoryQuery, Inboxes, MediaReader, MediaStore, NotificationSink, NotificationStore,
+        SessionStore,
+    },
     session::Session,
 };
+use sentinel_testing::{draft, session};
 use uuid::Uuid;
 
 use super::*;
@@ -28,15 +32,8 @@ async fn what_is_old_goes_and_what_is_not_stays() {
     let idle = account(&sqlite, "idle").await;
     let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
     let send = async |number: u32, now: Timestamp| {
-        let draft = Draft {
-            chat_id: chat.id,
-            sender_id: ann,
-            kind: MessageKind::Text,
-            text: number.to_string(),
-            attachments: vec![],
-            reply_to: None,
-            client_message_id: ClientMessageId::parse(number.to_string()).ok(),
-        };
+        let client_message_id = ClientMessageId::parse(number.to_string()).ok();
+        let draft = Draft { client_message_id, ..draft(chat.id, ann, &number.to_string()) };
         sqlite.append(draft, None, now).await.unwrap()
     };
     let edit = async |message, now: Timestamp| {
@@ -52,14 +49,7 @@ async fn what_is_old_goes_and_what_is_not_stays() {
         edits.push(edit(*message, START).await);
     }
     let kept = edit(sent[0], START.plus_seconds(20 * DAY_SECONDS)).await;
-    let session = |refreshed_at| Session {
-        id: SessionId(Uuid::new_v4()),
-        user_id: ann,
-        device: String::new(),
-        created_at: START,
-        refreshed_at,
-        generation: 0,
-    };
+    let session = |refreshed_at| Session { created_at: START, refreshed_at, ..session(ann) };
     let (stale, fresh) = (session(START), session(START.plus_seconds(30 * DAY_SECONDS)));
     sqlite.create_session(stale).await.unwrap();
     sqlite.create_session(fresh.clone()).await.unwrap();
@@ -99,15 +89,7 @@ async fn messages_that_are_too_old_go_with_their_files_and_notifications() {
     let (notes, _) = sqlite.start_chat(bob, bob, START).await.unwrap();
     let later = START.plus_seconds(3 * DAY_SECONDS);
     let show = async |chat_id, attachments, now| {
-        let draft = Draft {
-            chat_id,
-            sender_id: bob,
-            kind: MessageKind::Text,
-            text: "x".into(),
-            attachments,
-            reply_to: None,
-            client_message_id: None,
-        };
+        let draft = Draft { attachments, ..draft(chat_id, bob, "x") };
         let message = sqlite.append(draft, None, now).await.unwrap().message.id;
         let about =
             Notification { user_id: ann, chat_id, message_id: message, sender_id: bob, read: false, notice: None };
@@ -146,16 +128,7 @@ async fn messages_that_are_too_old_go_with_their_files_and_notifications() {
 }
 
 async fn say(sqlite: &Sqlite, chat_id: ChatId, sender_id: UserId, now: Timestamp) -> MessageId {
-    let draft = Draft {
-        chat_id,
-        sender_id,
-        kind: MessageKind::Text,
-        text: "x".into(),
-        attachments: vec![],
-        reply_to: None,
-        client_message_id: None,
-    };
-    sqlite.append(draft, None, now).await.unwrap().message.id
+    sqlite.append(draft(chat_id, sender_id, "x"), None, now).await.unwrap().message.id
 }
 
 #[tokio::test]
