@@ -91,12 +91,9 @@ impl Notifier {
         recipient: UserId,
     ) -> Result<(), StoreError> {
         let service = &self.0;
-        let (current, preferences, blocked) = try_join!(
-            service.current(sender, chat, message),
-            service.notifications.preferences(recipient),
-            service.accounts.blocked_between(sender, recipient),
-        )?;
-        let Some((chat, message)) = current else { return Ok(()) };
+        let (current, preferences) =
+            try_join!(service.current(sender, chat, message), service.notifications.preferences(recipient))?;
+        let Some((chat, blocked, message)) = current else { return Ok(()) };
         let now = Timestamp::now();
         match decide(&chat, &message, &preferences, blocked, now) {
             Ok(notification) => {

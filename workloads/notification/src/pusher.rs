@@ -5,13 +5,13 @@
 //! pushed that nothing is left to do.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future::ready, stream};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences, Shown, Silence, decide_push},
@@ -73,7 +73,11 @@ impl EventHandler for Pusher {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
         delay::ripen(events, self.0.config.push.delay_millis).await;
         let Batch { written, read } = Batch::of(events);
+        let recipients: HashSet<UserId> = written.keys().map(|(_, _, recipient)| *recipient).collect();
+        // First what is cheap and mostly ends it: many have no device.
+        let reachable = self.0.devices.reachable(&Vec::from_iter(recipients)).await?;
         let pushed = stream::iter(written)
+            .filter(|((_, _, recipient), _)| ready(reachable.contains(recipient)))
             .map(|((chat, sender, recipient), messages)| self.written(chat, messages, sender, recipient))
             .buffer_unordered(AT_ONCE);
         all_of(pushed).await?;
@@ -100,16 +104,14 @@ impl Pusher {
         recipient: UserId,
     ) -> Result<(), StoreError> {
         let (service, now) = (&self.0, Timestamp::now());
-        // First what is cheap and mostly ends it: many have no device.
         let devices = service.devices_of(recipient, now).await?;
         if devices.is_empty() {
             return Ok(());
         }
         let preferences = service.notifications.preferences(recipient).await?;
-        let blocked = service.accounts.blocked_between(sender, recipient).await?;
         let pushed = service.devices.pushed_up_to(recipient, chat).await?;
         for message in messages.into_iter().rev() {
-            let Some((chat, message)) = service.current(sender, chat, message).await? else { continue };
+            let Some((chat, blocked, message)) = service.current(sender, chat, message).await? else { continue };
             match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
                 Ok(notification) => {
                     let alert = Some(self.alert(&notification, &message.text, &preferences).await?);

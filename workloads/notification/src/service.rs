@@ -23,7 +23,7 @@ const COUNTED: usize = 100;
 
 /// Notifications over the ports.
 pub struct NotificationService {
-    /// Names and blocks.
+    /// Names.
     pub accounts: Arc<dyn AccountStore>,
     /// Sessions, with whose end devices get nothing more.
     pub sessions: Arc<dyn SessionReader>,
@@ -48,17 +48,18 @@ pub struct NotificationService {
 }
 
 impl NotificationService {
-    /// A chat and a message of it, of which an event told, as they are now; `None` when the chat is gone, which an event
-    /// of its own tells. A message that can't be seen yet is [`StoreError::Unavailable`].
+    /// A chat, whether one of its members blocks the other, and a message of it, of which an event told, as they are now;
+    /// `None` when the chat is gone, which an event of its own tells. A message that can't be seen yet is
+    /// [`StoreError::Unavailable`].
     pub(crate) async fn current(
         &self,
         member: UserId,
         chat: ChatId,
         message: MessageId,
-    ) -> Result<Option<(Chat, Message)>, StoreError> {
+    ) -> Result<Option<(Chat, bool, Message)>, StoreError> {
         let found = self.chats.message_of_event(member, chat, message, message.into(), Timestamp::now());
-        match try_join!(self.chats.chat(member, chat), found) {
-            Ok((chat, found)) => Ok(found.map(|message| (chat, message))),
+        match try_join!(self.chats.chat_and_block(member, chat), found) {
+            Ok(((chat, blocked), found)) => Ok(found.map(|message| (chat, blocked, message))),
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }

@@ -3,7 +3,10 @@
 //! Whose an address is, one row says, which the last registration writes. A device whose address says something else is
 //! none: so one that lost its address is never pushed to, whatever became of its own row.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use scylla::DeserializeRow;
 use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
@@ -15,6 +18,8 @@ use uuid::Uuid;
 
 use super::{Cassandra, Shared, batch::Writes, times::write_time};
 
+/// Users whose devices are looked up at the same time.
+const AT_ONCE: usize = 16;
 /// How long a device is kept that is not registered again, in seconds: 180 days.
 const DEVICE_SECONDS: i32 = 180 * 24 * 3600;
 /// How long it is remembered what was pushed, in seconds: 30 days.
@@ -93,6 +98,15 @@ impl PushDevices for Cassandra {
             shared.remove_device(&mut writes, other, at);
         }
         shared.put(&writes).await
+    }
+
+    async fn reachable(&self, users: &[UserId]) -> Result<HashSet<UserId>, StoreError> {
+        let looks = users
+            .iter()
+            .copied()
+            .map(|user| self.shared.push_devices(user).map_ok(move |devices| (user, !devices.is_empty())));
+        let found: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().filter_map(|(user, has)| has.then_some(user)).collect())
     }
 
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! Devices that want pushes.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
@@ -44,6 +46,21 @@ impl PushDevices for Sqlite {
                 execute(batch.db, DELETE_PUSH_DEVICE, params![user_id.as_bytes(), other.device_id.as_str()])?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn reachable(&self, users: &[UserId]) -> Result<HashSet<UserId>, StoreError> {
+        let users = users.to_vec();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(PUSH_DEVICES)?;
+            let mut reachable = HashSet::new();
+            for user in users {
+                if select.exists([user.as_bytes()])? {
+                    reachable.insert(user);
+                }
+            }
+            Ok(reachable)
         })
         .await
     }

@@ -246,7 +246,7 @@ macro_rules! contract_tests {
             the_peer_hears_of_it, a_name_is_free_again }
     };
     (@module push $factory:path) => {
-        $crate::contract_tests! { @tests $factory; push: devices_are_kept_as_they_were_registered,
+        $crate::contract_tests! { @tests $factory; push: devices_are_kept_as_they_were_registered, who_has_a_device_is_seen_for_many_users_at_once,
             an_address_has_one_owner_who_registered_it_last, a_device_is_removed_or_forgotten_as_it_was,
             one_user_has_a_bounded_number_of_devices, what_was_pushed_is_remembered_and_never_goes_back,
             devices_go_with_their_account }

@@ -50,6 +50,18 @@ pub async fn devices_are_kept_as_they_were_registered(stores: &Stores) {
     assert_eq!((names(stores, bob).await.len(), names(stores, ann).await.len()), (1, 2));
 }
 
+pub async fn who_has_a_device_is_seen_for_many_users_at_once(stores: &Stores) {
+    let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    stores.devices.register(device(ann, "phone", &token(), NOW)).await.unwrap();
+    stores.devices.register(device(ann, "tablet", &token(), NOW)).await.unwrap();
+    stores.devices.register(device(eve, "phone", &token(), NOW)).await.unwrap();
+    let reachable = async || stores.devices.reachable(&[ann, bob, eve]).await.unwrap();
+    assert_eq!(reachable().await, [ann, eve].into());
+    stores.devices.remove(eve, &DeviceId::parse("phone").unwrap()).await.unwrap();
+    assert_eq!(reachable().await, [ann].into());
+    assert!(stores.devices.reachable(&[]).await.unwrap().is_empty());
+}
+
 pub async fn an_address_has_one_owner_who_registered_it_last(stores: &Stores) {
     let (ann, bob) = (stores.user().await, stores.user().await);
     let token = token();

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -19,6 +21,9 @@ pub trait PushDevices: DeviceReader {
     /// Keeps a device, in place of one with its id. Its address is its own from now on: whoever had it, of this user or
     /// another, loses it. Of more than [`crate::push::DEVICES`] of a user, those registered first go.
     async fn register(&self, device: Device) -> Result<(), StoreError>;
+    /// Those of these users who have a device, or may have one: whether its address is still theirs is seen only by
+    /// [`DeviceReader::devices`]. One look at many users, as most have none.
+    async fn reachable(&self, users: &[UserId]) -> Result<HashSet<UserId>, StoreError>;
     /// Forgets a device; nothing happens when there is none.
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError>;
     /// Forgets a device that still is as it was when it was looked up.

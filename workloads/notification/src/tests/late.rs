@@ -28,8 +28,8 @@ impl ChatReader for Late {
         self.store.chat(caller, chat).await
     }
 
-    async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
-        unreachable!()
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError> {
+        self.store.chat_and_block(caller, chat).await
     }
 
     async fn history(

@@ -1,6 +1,9 @@
 //! Devices that can be read while some or all writes fail.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use sentinel_domain::{
     ports::{DeviceReader, PushDevices},
@@ -32,6 +35,10 @@ impl DeviceReader for ReadOnly {
 impl PushDevices for ReadOnly {
     async fn register(&self, _: Device) -> Result<(), StoreError> {
         Err(StoreError::unavailable("read only"))
+    }
+
+    async fn reachable(&self, users: &[UserId]) -> Result<HashSet<UserId>, StoreError> {
+        self.store.reachable(users).await
     }
 
     async fn remove(&self, _: UserId, _: &DeviceId) -> Result<(), StoreError> {
