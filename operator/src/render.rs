@@ -91,6 +91,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         digest: "known in the cluster only".into(),
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
         leaving: None,
+        founded: false,
         volume: None,
     }
 }

@@ -89,6 +89,8 @@ pub struct StoreFacts {
     pub replicas: i32,
     /// Node of a managed store that is to leave.
     pub leaving: Option<String>,
+    /// Whether the ring of a managed Cassandra was founded before: its first node must found no other.
+    pub founded: bool,
     /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
     pub volume: Option<u32>,
 }

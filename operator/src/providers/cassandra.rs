@@ -6,6 +6,9 @@
 //!
 //! A node leaves by itself, because its management port is open to nobody else: it watches the entry of its ConfigMap
 //! that names the node to leave, decommissions itself and says so as it ends.
+//!
+//! The first node founds the ring, once: when the ConfigMap says that it was founded, a first node whose volume is empty
+//! joins through the others, or ends and says what to do while no other runs.
 
 use super::node::{self, CONFIG, Node, Pace, RUN, set};
 use crate::{
@@ -98,5 +101,91 @@ mod tests {
     fn heap_and_collector_follow_the_memory() {
         assert!(jvm_options(256).starts_with("-Xms256m\n-Xmx256m\n"));
         assert!(!jvm_options(256).contains('@'));
+    }
+
+    /// A node as its start script finds it.
+    #[derive(Clone, Copy, Default)]
+    struct Found {
+        ordinal: u32,
+        /// Its volume says that it has joined.
+        joined: bool,
+        /// The operator says that there was a ring.
+        founded: bool,
+        /// Number of another node that has a name.
+        other: Option<u32>,
+    }
+
+    /// Runs the start script in a folder of its own; the seeds that Cassandra would be started with, or the last words.
+    fn start(found: Found) -> Result<String, String> {
+        let root = std::env::temp_dir().join(format!("sentinel-start-{}", uuid::Uuid::new_v4()));
+        let at = |path: &str| root.join(path);
+        for folder in ["volume", "config", "bin", "cassandra/bin", "cassandra/conf"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        let write = |path: &str, text: &str| std::fs::write(at(path), text).unwrap();
+        for file in ["jvm-server.options", "jvm17-server.options", "logback.xml"] {
+            write(&format!("config/{file}"), "");
+        }
+        write("config/cassandra.yaml", "@SEEDS@");
+        if found.joined {
+            write("volume/joined", "");
+        }
+        if found.founded {
+            write(&format!("config/{}", crate::providers::FOUNDED), "yes");
+        }
+        let known = found.other.map_or_else(String::new, |other| format!("chat-cassandra-{other}.pods"));
+        let quick = [
+            ("/var/lib/cassandra", "volume"),
+            ("/etc/sentinel/store", "config"),
+            ("/dev/termination-log", "words"),
+            ("/opt/cassandra", "cassandra"),
+        ];
+        let script = format!("{}{}", include_str!("prelude.sh"), include_str!("cassandra/start.sh"));
+        let script = quick.iter().fold(script, |script, (path, own)| script.replace(path, &at(own).to_string_lossy()));
+        // Nothing is left that runs on: neither the node nor what watches beside it.
+        let script = script.replace("watch &\n", "").replace("@PODS@", "pods");
+        let script = script.replace("exec ", "exec cat \"$CASSANDRA_CONF/cassandra.yaml\" # ");
+        write("start.sh", &format!("getent() {{ [ \"$2\" = '{known}' ]; }}\n{script}"));
+        let ended = std::process::Command::new("sh")
+            .arg(at("start.sh"))
+            .env("POD_NAME", format!("chat-cassandra-{}", found.ordinal))
+            .env("POD_IP", "10.0.0.7")
+            .env("STORE", "cassandra")
+            .env("CASSANDRA_CONF", at("conf"))
+            .output()
+            .unwrap();
+        let words = std::fs::read_to_string(at("words")).unwrap_or_default();
+        std::fs::remove_dir_all(&root).unwrap();
+        if ended.status.success() { Ok(String::from_utf8(ended.stdout).unwrap()) } else { Err(words) }
+    }
+
+    #[test]
+    fn the_first_node_founds_a_ring_once_and_joins_it_when_its_volume_is_lost() {
+        let first = Found::default();
+        let others = "chat-cassandra-1.pods,chat-cassandra-2.pods";
+        assert_eq!(start(first).unwrap(), format!("{others},10.0.0.7"), "nobody was there before");
+        let lost = Found { founded: true, ..first };
+        assert_eq!(start(Found { other: Some(2), ..lost }).unwrap(), others, "it asks those that run");
+        let words = start(lost).unwrap_err();
+        assert!(
+            words.starts_with("the volume of chat-cassandra-0 is empty and no other node of its ring runs: "),
+            "{words}"
+        );
+        // More is cut off in the status.
+        assert!(words.lines().count() == 1 && words.len() <= 240, "{} {words}", words.len());
+        let whole = Found { joined: true, ..lost };
+        assert_eq!(start(whole).unwrap(), format!("{others},10.0.0.7"), "it begins again by itself");
+    }
+
+    #[test]
+    fn later_nodes_join_through_one_that_is_there() {
+        let second = Found { ordinal: 1, ..Found::default() };
+        let others = "chat-cassandra-0.pods,chat-cassandra-2.pods";
+        for founded in [false, true] {
+            let second = Found { founded, ..second };
+            assert!(start(second).unwrap_err().ends_with("waiting for chat-cassandra-0"));
+            assert_eq!(start(Found { other: Some(0), ..second }).unwrap(), others);
+            assert_eq!(start(Found { joined: true, ..second }).unwrap(), format!("{others},10.0.0.7"));
+        }
     }
 }

@@ -36,6 +36,8 @@ pub const AUTHORITIES: &str = "/etc/sentinel/authorities";
 
 /// Entry of a store's ConfigMap that names the node that is to leave.
 pub const LEAVING: &str = "leaving";
+/// Entry of Cassandra's ConfigMap that is there once its ring was founded.
+pub const FOUNDED: &str = "founded";
 /// What a node of Cassandra says when it has given its data away and left.
 pub const LEFT: &str = "left the ring";
 
@@ -154,6 +156,15 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> O
     let size =
         |claim: &PersistentVolumeClaim| memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0);
     observed.claims.iter().filter(of_store).filter_map(size).min()
+}
+
+/// Whether the ring of a managed Cassandra was founded before. Nodes after the first get claims only when that one has
+/// served, so any claim of theirs tells it; also one that waits for its volume, which somebody may have put back.
+pub fn is_founded(chat: &ValidChat, store: Store, observed: &Observed) -> bool {
+    let set = chat.names.workload(store.component());
+    let first = format!("data-{set}-0");
+    let mut claims = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
+    store == Store::Cassandra && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
 }
 
 /// MiB that each node of a managed store can count on.

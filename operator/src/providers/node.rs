@@ -88,8 +88,9 @@ pub(super) fn objects(
         let mut map = config_map(chat, store, &node);
         content = serde_json::to_string(&map.data)?;
         // After the hash is taken: pods read this while they run.
-        if let (Some(node), Some(data)) = (&facts.leaving, &mut map.data) {
-            data.insert(super::LEAVING.into(), node.clone());
+        if let Some(data) = &mut map.data {
+            data.extend(facts.leaving.clone().map(|node| (super::LEAVING.into(), node)));
+            data.extend(facts.founded.then(|| (super::FOUNDED.into(), "yes".into())));
         }
         children.push(Child::new(Kind::ConfigMap, &map)?);
     }

@@ -225,3 +225,25 @@ fn a_node_that_is_to_go_is_named_to_its_pods_without_a_restart() {
     assert!(config(&before)["data"].get(LEAVING).is_none());
     assert_eq!(before.last(), after.last(), "the pods stay as they are");
 }
+
+#[test]
+fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_restart() {
+    let chat = chat(3);
+    let founded = |store: Store, claims: &[&str]| {
+        let claim = |name: &&str| serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+        is_founded(&chat, store, &Observed { claims: claims.iter().map(claim).collect(), ..Observed::default() })
+    };
+    assert!(!founded(Store::Cassandra, &[]));
+    assert!(!founded(Store::Cassandra, &["data-chat-cassandra-0", "data-chat-kafka-1", "data-chat-cassandra-pods-1"]));
+    assert!(founded(Store::Cassandra, &["data-chat-cassandra-2"]));
+    assert!(!founded(Store::Kafka, &["data-chat-kafka-1", "data-chat-cassandra-1"]));
+
+    let before = facts(&chat, Store::Cassandra);
+    let after = StoreFacts { founded: true, ..before.clone() };
+    let made = |facts: &StoreFacts| build(&chat, Store::Cassandra, facts).unwrap();
+    let (before, after) = (made(&before), made(&after));
+    let config = |made: &[Child]| made.iter().find(|child| child.kind == Kind::ConfigMap).unwrap().value.clone();
+    assert!(config(&before)["data"].get(FOUNDED).is_none());
+    assert!(config(&after)["data"].get(FOUNDED).is_some());
+    assert_eq!(before.last(), after.last(), "the pods stay as they are");
+}

@@ -284,6 +284,7 @@ async fn managed_store(
     let mut facts = StoreFacts {
         replicas: scale.replicas,
         leaving: scale.leaving,
+        founded: providers::is_founded(chat, store, observed),
         volume: providers::smallest_volume(chat, store, observed),
         ..StoreFacts::default()
     };

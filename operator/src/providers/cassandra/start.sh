@@ -45,7 +45,9 @@ fi
 need_space "$volume"
 
 # Which nodes are asked for the ring. Only a node that has joined names itself: one that does skips copying the data it
-# becomes responsible for. The first node of all has nobody else to ask.
+# becomes responsible for. The first node of all has nobody else to ask. A first node without its volume looks the same, but
+# the ring of before is on the volumes of others then, which the operator tells: a second ring beside it would serve nothing
+# of what was written, and take new writes.
 ordinal=${POD_NAME##*-}
 seeds=
 found=
@@ -55,10 +57,13 @@ for other in 0 1 2; do
   seeds="$seeds${seeds:+,}$name"
   if getent hosts "$name" >/dev/null; then found=$name; fi
 done
-if [ -f "$volume/joined" ] || { [ "$ordinal" = 0 ] && [ -z "$found" ]; }; then
+if [ -f "$volume/joined" ]; then
   seeds="$seeds,$POD_IP"
 elif [ -z "$found" ]; then
-  fail "no node of the ring is known yet: waiting for ${POD_NAME%-*}-0"
+  [ "$ordinal" = 0 ] || fail "no node of the ring is known yet: waiting for ${POD_NAME%-*}-0"
+  [ ! -f "$config/founded" ] || fail "the volume of $POD_NAME is empty and no other node of its ring runs: restore the volume, \
+or start the others without it or begin anew, as docs/operations.md tells (a node of Cassandra that lost its volume)"
+  seeds="$seeds,$POD_IP"
 fi
 
 # What the image has, with ours on top.
