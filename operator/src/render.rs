@@ -92,6 +92,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
         leaving: None,
         volume: None,
+        first_claim: None,
     }
 }
 

@@ -156,6 +156,13 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> O
     observed.claims.iter().filter(of_store).filter_map(size).min()
 }
 
+/// The uid of the claim of a managed store's first node.
+pub fn first_claim(chat: &ValidChat, store: Store, observed: &Observed) -> Option<String> {
+    let name = format!("data-{}-0", chat.names.workload(store.component()));
+    let claim = observed.claims.iter().find(|claim| claim.metadata.name.as_ref() == Some(&name))?;
+    claim.metadata.uid.clone()
+}
+
 /// MiB that each node of a managed store can count on.
 fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
     let asked = memory::mib(&managed.storage.size).unwrap_or(8 << 10);
