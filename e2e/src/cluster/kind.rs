@@ -22,6 +22,17 @@ const NODE_PATIENCE: Duration = Duration::from_mins(3);
 /// Names a node image, for machines that cannot pull the one that kind's release pins.
 const IMAGE: &str = "SENTINEL_KIND_IMAGE";
 
+/// Forwards to one pod until that one ends, then to the next. What fails for long, as while the engine is stopped, is
+/// tried less often.
+const FORWARD: &str = r#"failed=0
+while :; do
+  began=$(date +%s)
+  "$@"
+  [ $(($(date +%s) - began)) -lt 5 ] || failed=0
+  failed=$((failed + 1))
+  if [ $failed -lt 60 ]; then sleep 0.3; else sleep 5; fi
+done"#;
+
 const PROGRAMS: &[Needed] = &[needed("kubectl", "kubernetes-client")];
 
 /// The engine that answers: `docker` or `podman`.
@@ -212,8 +223,8 @@ impl Provider for Kind {
             }
             self.wait_ready()?;
             Ok(Outcome::Done)
-        })
-        .map(drop)
+        })?;
+        Ok(())
     }
 
     fn load(&self, archive: &Path, references: &[String]) -> Result<Outcome> {
@@ -236,8 +247,7 @@ impl Provider for Kind {
         let argv = vec![
             "sh".to_owned(),
             "-c".to_owned(),
-            // It forwards to one pod and ends when that one does.
-            r#"while :; do "$@"; sleep 0.3; done"#.to_owned(),
+            FORWARD.to_owned(),
             "forward".to_owned(),
             kubectl.to_string_lossy().into_owned(),
             format!("--kubeconfig={}", self.state.kubeconfig().display()),
