@@ -44,16 +44,39 @@ fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
     Some(event(type_, reason, &note))
 }
 
-/// One step of a node that leaves. Events of one reason and action are counted and not told anew, so each step has an
-/// action of its own; how much is left is none.
+/// One step of a node that leaves; how much is left is none.
 fn step(message: &str) -> Event {
-    let action = message.split(',').next().unwrap_or(message).chars().take(128).collect();
-    Event { action, ..event(EventType::Normal, SCALING_IN, message) }
+    Event {
+        action: action(message.split(',').next().unwrap_or(message)),
+        ..event(EventType::Normal, SCALING_IN, message)
+    }
 }
 
 /// An event about a reconcile.
 pub fn event(type_: EventType, reason: &str, note: &str) -> Event {
     // The API server takes notes of up to 1 KiB.
-    let note = note.chars().take(900).collect();
-    Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None }
+    let shown = note.chars().take(900).collect();
+    Event { type_, reason: reason.to_owned(), note: Some(shown), action: action(note), secondary: None }
+}
+
+/// Events of one reason and action are counted, and the note of the first is shown for all of them: what is told anew needs
+/// an action of its own. The API server takes 128 characters.
+fn action(of: &str) -> String {
+    if of.is_empty() { "Reconcile".into() } else { of.chars().take(128).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_anew_is_an_event_of_its_own() {
+        let not_ready = |note: &str| event(EventType::Normal, "NotReady", note);
+        let of_message = not_ready("message: 0 of 5 pods are ready");
+        assert_ne!(of_message.action, not_ready("cassandra: 2 of 3 nodes are ready").action);
+        assert_eq!(of_message.action, not_ready("message: 0 of 5 pods are ready").action);
+        assert_eq!(not_ready(&"x".repeat(2000)).action.len(), 128, "as much as the API server takes");
+        assert_eq!(not_ready("").action, "Reconcile", "it takes none that is empty");
+        assert_eq!(step("2 of 3 left, 7 MiB to go").action, step("2 of 3 left, 5 MiB to go").action);
+    }
 }

@@ -154,12 +154,13 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     if chat.metadata.deletion_timestamp.is_some() {
         return finalized(object, chat, context).await;
     }
-    if chat.spec.paused {
-        report(object, chat, context, Verdict::Paused).await?;
-        return Ok(Action::await_change());
-    }
+    // Also while paused: the resource may be deleted meanwhile, and then its data goes or stays as it says.
     if finalize::align(&context.client, chat).await.map_err(Error::Finalizer)? {
         // The change triggers the next reconcile, which sees the current version.
+        return Ok(Action::await_change());
+    }
+    if chat.spec.paused {
+        report(object, chat, context, Verdict::Paused).await?;
         return Ok(Action::await_change());
     }
     let valid = match validate::validate(chat, &context.settings) {

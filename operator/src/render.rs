@@ -93,6 +93,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         leaving: None,
         founded: false,
         volume: None,
+        first_claim: None,
     }
 }
 

@@ -16,15 +16,66 @@ use crate::report::{Outcome, Report};
 /// How long `kubectl port-forward` may take to listen.
 const FORWARD_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long the node may take to be ready once it runs: made just now, or started again with the machine.
+const NODE_PATIENCE: Duration = Duration::from_mins(3);
+
+/// Names a node image, for machines that cannot pull the one that kind's release pins.
+const IMAGE: &str = "SENTINEL_KIND_IMAGE";
+
+/// Forwards to one pod until that one ends, then to the next. What fails for long, as while the engine is stopped, is
+/// tried less often.
+const FORWARD: &str = r#"failed=0
+while :; do
+  began=$(date +%s)
+  "$@"
+  [ $(($(date +%s) - began)) -lt 5 ] || failed=0
+  failed=$((failed + 1))
+  if [ $failed -lt 60 ]; then sleep 0.3; else sleep 5; fi
+done"#;
+
 const PROGRAMS: &[Needed] = &[needed("kubectl", "kubernetes-client")];
 
 /// The engine that answers: `docker` or `podman`.
 pub fn engine() -> Option<&'static str> {
-    ["docker", "podman"].into_iter().find(|engine| command::succeeds(Command::new(engine).arg("info")))
+    // Podman can be installed under Docker's name too, which kind cannot use as Docker.
+    let is_itself = |engine: &str| {
+        let version = command::output(Command::new(engine).arg("--version"));
+        version.is_ok_and(|version| is_engine(engine, &version))
+    };
+    let answers = |engine: &str| command::succeeds(Command::new(engine).arg("info"));
+    ["docker", "podman"].into_iter().find(|engine| is_itself(engine) && answers(engine))
+}
+
+/// Whether a program that says this of itself is the engine of this name.
+fn is_engine(name: &str, version: &str) -> bool {
+    version.to_lowercase().starts_with(&format!("{name} version"))
 }
 
 fn engine_or_advice() -> Result<&'static str> {
     engine().context("no container engine answers; start Docker or Podman (`docker info` must work), then repeat")
+}
+
+/// What there is of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// Left by a run that was interrupted. kind cannot go on from there, and there is no data in it yet.
+    HalfMade,
+    /// All of it; the container does not run.
+    Stopped,
+    Running,
+}
+
+impl Found {
+    /// From the container's state, as the engine calls it, and whether kind had come to its end.
+    fn of(container: Option<&str>, whole: bool) -> Self {
+        match (container, whole) {
+            (None, _) => Self::Nothing,
+            (Some(_), false) => Self::HalfMade,
+            (Some("running"), true) => Self::Running,
+            (Some(_), true) => Self::Stopped,
+        }
+    }
 }
 
 /// A kind cluster.
@@ -39,26 +90,105 @@ impl Kind {
         Self { state }
     }
 
-    fn kind(&self, report: &Report, arguments: &[&str]) -> Result<Command> {
+    fn kind(&self, report: &Report, arguments: &[&str]) -> Result<String> {
         let engine = engine_or_advice()?;
         let mut kind = Command::new(gotools::KIND.ensure(report)?);
         kind.env("KIND_EXPERIMENTAL_PROVIDER", engine).args(arguments).args(["--name", &self.state.global_name()]);
-        Ok(kind)
+        command::output(&mut kind)
     }
 
-    fn exists(&self, report: &Report) -> Result<bool> {
-        let mut kind = self.kind(report, &["get", "nodes"])?;
-        Ok(command::output(&mut kind)?.lines().any(|line| line.starts_with(&self.state.global_name())))
+    /// As [`Kind::kind`], for what reads or writes our kubeconfig.
+    fn kind_with_config(&self, report: &Report, arguments: &[&str]) -> Result<String> {
+        // kind locks it by a file beside it. Nobody else is at work on this cluster, so one that is there was left over.
+        remove_if_there(&self.state.path("kubeconfig.lock"))?;
+        let kubeconfig = self.state.kubeconfig();
+        self.kind(report, &[arguments, &["--kubeconfig", &kubeconfig.to_string_lossy()]].concat())
+    }
+
+    fn engine(arguments: &[&str]) -> Result<String> {
+        command::output(Command::new(engine_or_advice()?).args(arguments))
     }
 
     fn node(&self) -> String {
         format!("{}-control-plane", self.state.global_name())
     }
 
-    fn engine_command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut engine = Command::new(engine_or_advice()?);
-        engine.arg("exec").arg(self.node()).args(arguments);
-        Ok(engine)
+    fn find(&self, report: &Report) -> Result<Found> {
+        let node = self.node();
+        if !self.kind(report, &["get", "nodes"])?.lines().any(|line| line == node) {
+            return Ok(Found::Nothing);
+        }
+        let container = Self::engine(&["inspect", "--format", "{{.State.Status}}", &node])?;
+        Ok(Found::of(Some(container.trim()), self.is_whole(report)?))
+    }
+
+    /// Whether kind had come to its end: it writes the kubeconfig last.
+    fn is_whole(&self, report: &Report) -> Result<bool> {
+        if self.state.kubeconfig().is_file() {
+            return Ok(true);
+        }
+        // Unless it was only the state folder that got lost. The class of volumes is the last thing made inside.
+        let exported = self.kind_with_config(report, &["export", "kubeconfig"]).is_ok();
+        let classes = || self.kubectl().json(&["--request-timeout=10s", "get", "storageclasses"]).ok();
+        let whole =
+            exported && classes().is_some_and(|list| list["items"].as_array().is_some_and(|items| !items.is_empty()));
+        if !whole {
+            // It would tell the next run that kind had come to its end.
+            remove_if_there(&self.state.kubeconfig())?;
+        }
+        Ok(whole)
+    }
+
+    fn make(&self, report: &Report) -> Result<()> {
+        // From now on until kind writes it again, the cluster counts as half made.
+        remove_if_there(&self.state.kubeconfig())?;
+        let mut arguments = vec!["create", "cluster", "--wait", "180s"];
+        // Otherwise the one that kind's release pins by digest.
+        let image = std::env::var(IMAGE).ok().filter(|image| !image.is_empty());
+        if let Some(image) = &image {
+            arguments.extend(["--image", image]);
+        } else {
+            report.note("kind makes the cluster; the first time it pulls its node image, which takes some minutes");
+        }
+        self.kind_with_config(report, &arguments).map(drop).with_context(|| {
+            format!("if the node image cannot be pulled here, name one that can in {IMAGE} (docs/cluster.md)")
+        })
+    }
+
+    fn delete(&self, report: &Report) -> Result<()> {
+        self.kind_with_config(report, &["delete", "cluster"]).map(drop)
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        let kubectl = self.kubectl();
+        let deadline = Instant::now() + NODE_PATIENCE;
+        while !kubectl.nodes_ready() {
+            if Instant::now() > deadline {
+                let (engine, node, name) = (engine_or_advice()?, self.node(), self.state.name());
+                bail!(
+                    "the node is not ready after {NODE_PATIENCE:?}; look with: {engine} exec {node} journalctl -u kubelet\n\
+                     repeat the command, or begin afresh, without its data, after: sentinel-e2e cluster down --name {name}"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    /// Those of the images that the node lacks.
+    fn lacks<'a>(&self, references: &'a [String]) -> Result<Vec<&'a str>> {
+        let present = Self::engine(&["exec", &self.node(), "ctr", "-n", "k8s.io", "images", "ls", "-q"])?;
+        let is_there = |reference: &str| present.lines().any(|line| line == reference);
+        Ok(references.iter().map(String::as_str).filter(|reference| !is_there(reference)).collect())
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -81,33 +211,27 @@ impl Provider for Kind {
         folders::make(self.state.folder())?;
         self.state.set_provider(self.label())?;
         report.check("kind cluster ready", || {
-            let kubeconfig = self.state.kubeconfig();
-            let kubeconfig = kubeconfig.to_string_lossy();
-            if self.exists(report)? {
-                if !self.state.kubeconfig().is_file() {
-                    command::output(&mut self.kind(report, &["export", "kubeconfig", "--kubeconfig", &kubeconfig])?)?;
+            match self.find(report)? {
+                Found::Nothing => self.make(report)?,
+                Found::HalfMade => {
+                    self.delete(report)?;
+                    self.make(report)?;
                 }
-                if Kubectl::new(self.state.kubeconfig()).nodes_ready() {
-                    return Ok(Outcome::Unchanged);
-                }
-                // Half made by an interrupted run: kind cannot go on from there.
-                command::output(&mut self.kind(report, &["delete", "cluster", "--kubeconfig", &kubeconfig])?)?;
+                Found::Stopped => drop(Self::engine(&["start", &self.node()])?),
+                Found::Running if self.kubectl().nodes_ready() => return Ok(Outcome::Unchanged),
+                Found::Running => {}
             }
-            // Its release pins the node image by digest.
-            let arguments = ["create", "cluster", "--wait", "180s", "--kubeconfig", &kubeconfig];
-            command::output(&mut self.kind(report, &arguments)?)?;
+            self.wait_ready()?;
             Ok(Outcome::Done)
         })?;
         Ok(())
     }
 
     fn load(&self, archive: &Path, references: &[String]) -> Result<Outcome> {
-        let present = command::output(&mut self.engine_command(&["ctr", "-n", "k8s.io", "images", "ls", "-q"])?)?;
-        if references.iter().all(|reference| present.lines().any(|line| line == reference)) {
+        if self.lacks(references)?.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        let archive = archive.to_string_lossy();
-        command::output(&mut self.kind(&Report::default(), &["load", "image-archive", &archive])?)?;
+        self.kind(&Report::default(), &["load", "image-archive", &archive.to_string_lossy()])?;
         Ok(Outcome::Done)
     }
 
@@ -123,8 +247,7 @@ impl Provider for Kind {
         let argv = vec![
             "sh".to_owned(),
             "-c".to_owned(),
-            // It forwards to one pod and ends when that one does.
-            r#"while :; do "$@"; sleep 0.3; done"#.to_owned(),
+            FORWARD.to_owned(),
             "forward".to_owned(),
             kubectl.to_string_lossy().into_owned(),
             format!("--kubeconfig={}", self.state.kubeconfig().display()),
@@ -154,7 +277,10 @@ impl Provider for Kind {
     }
 
     fn describe(&self) -> Result<Vec<String>> {
-        Ok(vec![format!("container {} (logs: docker logs, or kind export logs)", self.node())])
+        let engine = engine_or_advice()?;
+        let mut lines = vec![format!("container {0} (log: {engine} logs {0})", self.node())];
+        lines.extend(process::described(&self.state));
+        Ok(lines)
     }
 
     fn stop(&self, report: &Report) -> Result<()> {
@@ -163,14 +289,39 @@ impl Provider for Kind {
             Ok(())
         })?;
         report.step("deleted kind cluster", || {
-            let kubeconfig = self.state.kubeconfig();
-            let kubeconfig = kubeconfig.to_string_lossy();
-            command::output(&mut self.kind(report, &["delete", "cluster", "--kubeconfig", &kubeconfig])?)?;
+            self.delete(report)?;
             if self.state.exists() {
                 let folder = self.state.folder();
                 std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
             }
             Ok(())
         })
+    }
+
+    fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.state.kubeconfig())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cluster_that_was_never_whole_is_made_anew() {
+        assert_eq!(Found::of(None, false), Found::Nothing);
+        assert_eq!(Found::of(None, true), Found::Nothing, "somebody else deleted it");
+        assert_eq!(Found::of(Some("running"), false), Found::HalfMade);
+        assert_eq!(Found::of(Some("running"), true), Found::Running);
+        for state in ["exited", "created", "paused"] {
+            assert_eq!(Found::of(Some(state), true), Found::Stopped, "its data is kept: {state}");
+        }
+    }
+
+    #[test]
+    fn an_engine_under_another_ones_name_does_not_count() {
+        assert!(is_engine("docker", "Docker version 20.10.24, build 297e128\n"));
+        assert!(is_engine("podman", "podman version 4.3.1\n"));
+        assert!(!is_engine("docker", "podman version 4.3.1\n"));
     }
 }

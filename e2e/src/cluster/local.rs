@@ -233,14 +233,7 @@ impl Provider for Local {
 
     fn describe(&self) -> Result<Vec<String>> {
         let mut lines = vec![format!("network namespace {}", self.state.global_name())];
-        for (name, record) in process::records(&self.state) {
-            let health = match record.resident_mib() {
-                Some(memory) if record.alive() => format!("running  pid {:<8} {memory:>5} MiB", record.pid),
-                _ => "NOT RUNNING (a repeated `up` starts it)".to_owned(),
-            };
-            let port = self.state.port(&name).map(|port| format!("  127.0.0.1:{port}")).unwrap_or_default();
-            lines.push(format!("{name:<24} {health}{port}"));
-        }
+        lines.extend(process::described(&self.state));
         Ok(lines)
     }
 

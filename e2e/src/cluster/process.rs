@@ -89,6 +89,19 @@ pub fn records(state: &State) -> BTreeMap<String, Record> {
         .collect()
 }
 
+/// A line for each recorded process: whether it runs, its memory, its port on 127.0.0.1.
+pub fn described(state: &State) -> Vec<String> {
+    let line = |(name, record): (String, Record)| {
+        let health = match record.resident_mib() {
+            Some(memory) if record.alive() => format!("running  pid {:<8} {memory:>5} MiB", record.pid),
+            _ => "NOT RUNNING (a repeated `up` starts it)".to_owned(),
+        };
+        let port = state.port(&name).map(|port| format!("  127.0.0.1:{port}")).unwrap_or_default();
+        format!("{name:<24} {health}{port}")
+    };
+    records(state).into_iter().map(line).collect()
+}
+
 /// The record of one process.
 pub fn read(state: &State, name: &str) -> Option<Record> {
     serde_json::from_slice(&std::fs::read(record_path(state, name)).ok()?).ok()

@@ -29,6 +29,11 @@ const DROPPED: [&str; 12] = [
     "tmp",
 ];
 
+/// Makes the folders of a root that has everything below `/usr`.
+const MERGED: &str = r#"for folder in bin sbin lib lib64; do
+  mkdir -p "$1/usr/$folder" && ln -sT "usr/$folder" "$1/$folder" || exit 1
+done"#;
+
 /// Glibc, certificates, time zones: what one Rust program needs.
 pub fn sentinel() -> Result<Layer> {
     let packages = ["libc6", "libgcc-s1", "base-files", "netbase", "tzdata"];
@@ -183,7 +188,8 @@ fn root(
 fn unpack(release: &Release, packages: &[&str], excludes: &Path, work: &Path, tar: &Path) -> Result<()> {
     let mut bootstrap = Command::new("mmdebstrap");
     bootstrap
-        .args(["--quiet", "--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"])
+        .args(["--quiet", "--variant=extract"])
+        .args(mode(rustix::process::geteuid().is_root()))
         .arg(format!("--include={}", packages.join(",")))
         .arg(format!("--dpkgopt={}", excludes.display()))
         .arg(&release.name)
@@ -194,6 +200,17 @@ fn unpack(release: &Release, packages: &[&str], excludes: &Path, work: &Path, ta
     command::output(&mut bootstrap).map(drop).with_context(|| {
         format!("cannot unpack {}; is the Debian mirror reachable (apt-get update)?", packages.join(", "))
     })
+}
+
+/// How mmdebstrap makes the root. Whoever is not root would get a user namespace, which some machines forbid, whose tools
+/// are not everywhere, and from which nothing in a private home folder can be reached. Since no script of a package is
+/// run, none is needed. The hooks of the first folder are root's business: they install a package.
+fn mode(root: bool) -> [String; 2] {
+    if root {
+        ["--mode=root".to_owned(), "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr".to_owned()]
+    } else {
+        ["--mode=chrootless".to_owned(), format!("--setup-hook={MERGED}")]
+    }
 }
 
 /// The machine's distribution release and its list of mirrors.

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After a restart of the machine its pods are still said to be ready for a while before they are started again.
+const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Waits until the API description can be read at 127.0.0.1.

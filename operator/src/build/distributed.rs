@@ -94,7 +94,7 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     }
     let spec = PodSpec {
         security_context: Some(pod::pod_security(USER)),
-        termination_grace_period_seconds: Some(i64::from(chat.spec.drain_seconds) + GRACE),
+        termination_grace_period_seconds: Some(pod::LINGER + i64::from(chat.spec.drain_seconds) + GRACE),
         containers: vec![container(chat, service, mounts)],
         volumes: Some(volumes),
         // Also for a single pod, or a second one would replace the first.
@@ -120,6 +120,7 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
         args: Some(["serve", service.role, "--config", &config].map(String::from).to_vec()),
         env: Some(vec![pod_name()]),
         ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
+        lifecycle: Some(pod::linger()),
         // Stores may take a while to answer; a process that cannot reach one says so and ends.
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),

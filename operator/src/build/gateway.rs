@@ -4,8 +4,8 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, Lifecycle, LifecycleHandler, PodSpec, SecretVolumeSource,
-            Service, ServicePort, ServiceSpec, SleepAction, Volume, VolumeMount,
+            ConfigMapVolumeSource, Container, ContainerPort, PodSpec, SecretVolumeSource, Service, ServicePort,
+            ServiceSpec, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
@@ -20,10 +20,8 @@ use crate::{api::ServiceType, names::Component, steps::validate::ValidChat};
 
 /// User and group of NGINX in the official image.
 const USER: i64 = 101;
-/// Seconds that a pod goes on accepting after it was told to stop: until then no node may have heard of it.
-const LINGER: i64 = 5;
 /// Seconds that a pod gets to stop: lingering, NGINX's own limit for its workers, and some to spare.
-const GRACE: i64 = LINGER + nginx::SHUTDOWN + 5;
+const GRACE: i64 = pod::LINGER + nginx::SHUTDOWN + 5;
 
 pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
     let gateway = &chat.spec.gateway;
@@ -98,13 +96,7 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
             ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", nginx::CONFIG_PATH].map(String::from).to_vec(),
         ),
         ports: Some(ports),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction { seconds: LINGER }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
+        lifecycle: Some(pod::linger()),
         startup_probe: Some(pod::probe(nginx::HEALTH, "http", 1, 30)),
         liveness_probe: Some(pod::probe(nginx::HEALTH, "http", 10, 3)),
         readiness_probe: Some(pod::probe(nginx::HEALTH, "http", 3, 2)),

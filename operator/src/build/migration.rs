@@ -1,5 +1,6 @@
 //! The Job that brings the stores to the schema of an image, and the one that looks at stores of somebody else now and
-//! then. Both are named by what they do, so that another image, other stores or other credentials make another Job.
+//! then. Both are named by what they do, so that another image, other stores, other credentials or other volumes make another
+//! Job.
 
 use k8s_openapi::{
     api::{
@@ -83,6 +84,10 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
     let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
     let mut parts: Vec<&[u8]> = vec![&stores, &finished];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
+    if task == Task::Migrate {
+        // A store that came back empty is migrated again.
+        parts.extend(facts.stores.values().filter_map(|facts| Some(facts.first_claim.as_ref()?.as_bytes())));
+    }
     let hash = digest(&parts);
     let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
     annotations.insert(CONTENT.into(), hash.clone());

@@ -93,6 +93,9 @@ pub struct StoreFacts {
     pub founded: bool,
     /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
     pub volume: Option<u32>,
+    /// Which volume the first node of a managed store has: with another one, a store of one node has lost what it was
+    /// migrated to.
+    pub first_claim: Option<String>,
 }
 
 /// An object that should exist.

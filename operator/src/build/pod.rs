@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, EmptyDirVolumeSource, HTTPGetAction, LocalObjectReference, PodSecurityContext, PodSpec,
-        PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint,
-        Volume, VolumeMount,
+        Capabilities, EmptyDirVolumeSource, HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference,
+        PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
+        SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -23,6 +23,15 @@ use crate::{
 
 /// The end of its log is why a container ended: the reason that the status tells.
 pub(crate) const LAST_LINES: &str = "FallbackToLogsOnError";
+
+/// Seconds that a pod goes on serving after it was told to stop: for so long others may still send it requests.
+pub(crate) const LINGER: i64 = 5;
+
+/// Has a container go on for [`LINGER`] before it is told to stop.
+pub(crate) fn linger() -> Lifecycle {
+    let sleep = Some(SleepAction { seconds: LINGER });
+    Lifecycle { pre_stop: Some(LifecycleHandler { sleep, ..LifecycleHandler::default() }), ..Lifecycle::default() }
+}
 
 /// Security of a pod whose processes are user and group `id`.
 pub(crate) fn pod_security(id: i64) -> PodSecurityContext {

@@ -167,6 +167,13 @@ pub fn is_founded(chat: &ValidChat, store: Store, observed: &Observed) -> bool {
     store == Store::Cassandra && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
 }
 
+/// The uid of the claim of a managed store's first node.
+pub fn first_claim(chat: &ValidChat, store: Store, observed: &Observed) -> Option<String> {
+    let name = format!("data-{}-0", chat.names.workload(store.component()));
+    let claim = observed.claims.iter().find(|claim| claim.metadata.name.as_ref() == Some(&name))?;
+    claim.metadata.uid.clone()
+}
+
 /// MiB that each node of a managed store can count on.
 fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
     let asked = memory::mib(&managed.storage.size).unwrap_or(8 << 10);

@@ -3,7 +3,7 @@
 //! It reads them when it starts and ends when it cannot, also those of a feature that it could do without. So they are
 //! checked here as it does, before a pod gets them. What is wrong is told without showing anything of a secret. Pure.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{
     RootCertStore,
@@ -14,6 +14,9 @@ use serde_json::Value;
 /// Fields of a service account that have to be there.
 const SERVICE_ACCOUNT_FIELDS: [&str; 4] = ["project_id", "client_email", "private_key", "token_uri"];
 
+/// Bytes of a key that encrypts the keys of chats.
+const ENCRYPTION_KEY_BYTES: usize = 32;
+
 /// What an entry has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -21,6 +24,10 @@ pub(super) enum Content {
     ServiceAccount,
     /// The private key of Web Push.
     VapidKey,
+    /// A private key that signs tokens.
+    SigningKey,
+    /// A key that encrypts the keys of chats.
+    EncryptionKey,
     /// One line of text.
     Line,
     /// Certificates of authorities.
@@ -37,6 +44,14 @@ impl Content {
             Self::VapidKey => vapid_key(bytes).ok_or_else(|| {
                 "must hold a P-256 key in PKCS #8 (PEM), as openssl genpkey -algorithm EC -pkeyopt \
                  ec_paramgen_curve:P-256 prints it"
+                    .into()
+            }),
+            Self::SigningKey => signing_key(bytes).ok_or_else(|| {
+                "must hold an Ed25519 key in PKCS #8 (PEM), as openssl genpkey -algorithm ed25519 prints it".into()
+            }),
+            Self::EncryptionKey => encryption_key(bytes).ok_or_else(|| {
+                "must hold 32 random bytes in base64, as openssl rand -base64 32 prints them (an entry under data is \
+                 in base64 once more)"
                     .into()
             }),
             Self::Line => line(bytes).ok_or_else(|| "must hold text in UTF-8 and not be empty".into()),
@@ -72,6 +87,19 @@ fn vapid_key(bytes: &[u8]) -> Option<()> {
     let body: String = text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
     let der = STANDARD.decode(body).ok()?;
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).ok().map(drop)
+}
+
+fn signing_key(bytes: &[u8]) -> Option<()> {
+    let pem = std::str::from_utf8(bytes).ok()?.trim();
+    let body = pem.strip_prefix("-----BEGIN PRIVATE KEY-----")?.strip_suffix("-----END PRIVATE KEY-----")?;
+    let der = STANDARD.decode(body.split_whitespace().collect::<String>()).ok()?;
+    // OpenSSL writes no public half to check against.
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok().map(drop)
+}
+
+fn encryption_key(bytes: &[u8]) -> Option<()> {
+    let key = STANDARD.decode(bytes.trim_ascii()).ok()?;
+    (key.len() == ENCRYPTION_KEY_BYTES).then_some(())
 }
 
 fn line(bytes: &[u8]) -> Option<()> {
@@ -143,6 +171,23 @@ IIVFZ1cWKbv4BPOizmHvz5ebBQIgd6Jx6Itf/dcDmQBYNU8kg1DLIaKJjn8xctux
         assert!(told("{\n\"private_key\": secret }").ends_with("it is no JSON at line 2, column 16"));
         for text in ["secret", "\"secret\"", "[\"secret\"]", "{\"project_id\": 7, \"x\": \"secret\"}"] {
             assert!(!told(text).contains("secret"), "{}", told(text));
+        }
+    }
+
+    #[test]
+    fn keys_of_tokens_and_chats_are_what_the_platform_reads() {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let signing = pem(pair.to_pkcs8v1().unwrap().as_ref());
+        assert_eq!(Content::SigningKey.check(signing.as_bytes()), Ok(()));
+        for wrong in ["", "secret", &p256(), &signing.replace("PRIVATE", "PUBLIC"), &pem(b"secret")] {
+            let told = Content::SigningKey.check(wrong.as_bytes()).unwrap_err();
+            assert!(told.contains("Ed25519") && !told.contains("secret"), "{told}");
+        }
+        let key = STANDARD.encode([7; 32]);
+        assert_eq!(Content::EncryptionKey.check(format!("{key}\n").as_bytes()), Ok(()));
+        for wrong in ["", "not base64", &STANDARD.encode([7; 31]), &STANDARD.encode(&key)] {
+            let told = Content::EncryptionKey.check(wrong.as_bytes()).unwrap_err();
+            assert!(told.contains("openssl rand -base64 32"), "{told}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         services,
         stores::CA,
     },
-    names::{Component, MANAGED_BY, MANAGER},
+    names::{Component, INSTANCE, MANAGED_BY, MANAGER},
     providers,
 };
 
@@ -54,7 +54,7 @@ pub enum Error {
         /// Which.
         name: String,
         /// What is missing.
-        entry: &'static str,
+        entry: String,
     },
     /// An entry of a Secret holds something that the platform cannot use.
     #[error("{field}: entry {entry} of Secret {name} {why}")]
@@ -64,7 +64,7 @@ pub enum Error {
         /// Which.
         name: String,
         /// The entry.
-        entry: &'static str,
+        entry: String,
         /// What it has to hold, and what is wrong with it.
         why: String,
     },
@@ -87,6 +87,20 @@ pub enum Error {
         secret: String,
         /// The claim.
         claim: String,
+    },
+    /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
+    #[error(
+        "Secret {secret} is not labelled as the operator's, and volume claim {claim} holds data: if it was restored \
+         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}; do not delete \
+         it while it may be the only copy"
+    )]
+    NotLabelled {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+        /// What objects of this resource are labelled with.
+        instance: String,
     },
     /// A Secret of somebody else has the name of generated credentials.
     #[error("Secret {0} exists but the operator did not make it: delete it, or give the SentinelChat another name")]
@@ -111,7 +125,7 @@ impl Error {
             Self::Wrong { .. } => Some("SecretInvalid"),
             Self::KeysLost { .. } => Some("KeysLost"),
             Self::CredentialsLost { .. } => Some("CredentialsLost"),
-            Self::NotOurs(_) | Self::CredentialsNotOurs(_) => Some("SecretNotOurs"),
+            Self::NotOurs(_) | Self::CredentialsNotOurs(_) | Self::NotLabelled { .. } => Some("SecretNotOurs"),
         }
     }
 }
@@ -133,13 +147,16 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         Some(named) => secrets.named("encryption.keySecret", &named.name).await?,
         None => match secrets.read(&chat.names.keys()).await? {
             Some(found) if is_ours(&found) => found,
-            Some(_) => return Err(Error::NotOurs(chat.names.keys())),
+            Some(_) => {
+                let secret = chat.names.keys();
+                return Err(match data_claim(chat, observed) {
+                    Some(claim) => not_labelled(chat, secret, claim),
+                    None => Error::NotOurs(secret),
+                });
+            }
             None => {
-                // Messages are in the one or the other.
-                for component in [Component::Sentinel, Component::Cassandra] {
-                    if let Some(claim) = claim_of(chat, component, observed) {
-                        return Err(Error::KeysLost { secret: chat.names.keys(), claim });
-                    }
+                if let Some(claim) = data_claim(chat, observed) {
+                    return Err(Error::KeysLost { secret: chat.names.keys(), claim });
                 }
                 let fresh = build::generate_keys(chat)?;
                 new_secrets.push(fresh.clone());
@@ -153,6 +170,10 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         // One that is called .next protects nothing yet.
         entry.starts_with("kek-") && entry.strip_suffix(".next").is_none()
     })?;
+    // Services would end at the first of them that they cannot read.
+    for (name, content) in entries(&keys).filter_map(|name| Some((name, key_content(name)?))) {
+        require_content(&keys, "encryption.keySecret", name, content)?;
+    }
     // Without it, Web Push is off.
     if chat.spec.push.web_push.key_secret.is_none() && entry(&keys, VAPID).is_some() {
         require_content(&keys, "encryption.keySecret", VAPID, Content::VapidKey)?;
@@ -286,6 +307,7 @@ async fn managed_store(
         leaving: scale.leaving,
         founded: providers::is_founded(chat, store, observed),
         volume: providers::smallest_volume(chat, store, observed),
+        first_claim: providers::first_claim(chat, store, observed),
         ..StoreFacts::default()
     };
     if !providers::has_credentials(store) {
@@ -294,7 +316,12 @@ async fn managed_store(
     let name = chat.names.credentials(store);
     let secret = match secrets.read(&name).await? {
         Some(found) if is_ours(&found) => found,
-        Some(_) => return Err(Error::CredentialsNotOurs(name)),
+        Some(_) => {
+            return Err(match claim_of(chat, store.component(), observed) {
+                Some(claim) => not_labelled(chat, name, claim),
+                None => Error::CredentialsNotOurs(name),
+            });
+        }
         None => {
             if let Some(claim) = claim_of(chat, store.component(), observed) {
                 return Err(Error::CredentialsLost { secret: name, claim });
@@ -315,6 +342,17 @@ async fn managed_store(
     Ok(facts)
 }
 
+/// A volume with messages: they are in the one or the other.
+fn data_claim(chat: &ValidChat, observed: &Observed) -> Option<String> {
+    let parts = [Component::Sentinel, Component::Cassandra];
+    parts.into_iter().find_map(|component| claim_of(chat, component, observed))
+}
+
+/// There is data already that only this Secret may open: it must not be taken for somebody else's.
+fn not_labelled(chat: &ValidChat, secret: String, claim: String) -> Error {
+    Error::NotLabelled { secret, claim, instance: chat.names.instance.clone() }
+}
+
 /// A data volume of a component.
 fn claim_of(chat: &ValidChat, component: Component, observed: &Observed) -> Option<String> {
     let set = chat.names.workload(component);
@@ -327,26 +365,45 @@ fn is_signing_key(entry: &str) -> bool {
     entry.strip_prefix("jwt-").is_some_and(|name| name.strip_suffix(".pem").is_some())
 }
 
+/// What an entry of the Secret with the keys has to hold.
+fn key_content(name: &str) -> Option<Content> {
+    // One that is called .next is read, too.
+    let known = name.strip_suffix(".next").unwrap_or(name);
+    if is_signing_key(known) {
+        Some(Content::SigningKey)
+    } else {
+        known.starts_with("kek-").then_some(Content::EncryptionKey)
+    }
+}
+
 fn is_ours(secret: &Secret) -> bool {
     secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
 }
 
-fn require(secret: &Secret, field: &str, entry: &'static str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
+fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
     if secret.data.as_ref().is_some_and(|data| data.keys().any(|key| matches(key))) {
         return Ok(());
     }
-    Err(Error::Incomplete { field: field.to_owned(), name: secret.metadata.name.clone().unwrap_or_default(), entry })
+    Err(Error::Incomplete {
+        field: field.to_owned(),
+        name: secret.metadata.name.clone().unwrap_or_default(),
+        entry: entry.to_owned(),
+    })
 }
 
 /// Requires an entry that holds what the platform can use.
-fn require_content(secret: &Secret, field: &str, name: &'static str, content: Content) -> Result<(), Error> {
+fn require_content(secret: &Secret, field: &str, name: &str, content: Content) -> Result<(), Error> {
     require(secret, field, name, |found| found == name)?;
     content.check(entry(secret, name).unwrap_or_default()).map_err(|why| Error::Wrong {
         field: field.to_owned(),
         name: secret.metadata.name.clone().unwrap_or_default(),
-        entry: name,
+        entry: name.to_owned(),
         why,
     })
+}
+
+fn entries(secret: &Secret) -> impl Iterator<Item = &str> {
+    secret.data.iter().flat_map(|data| data.keys().map(String::as_str))
 }
 
 fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {

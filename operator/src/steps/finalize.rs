@@ -157,10 +157,12 @@ where
     let result = async {
         let Some(object) = api.get_opt(name).await? else { return Ok(()) };
         let meta = object.meta();
-        let has = |key: &str, value: &str| {
-            meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
-        };
-        let is_ours = made_for.is_none_or(|names| has(MANAGED_BY, MANAGER) && has(INSTANCE, &names.instance));
+        let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
+        // One that came from a backup may have got the first label only, with which it is used.
+        let is_ours = made_for.is_none_or(|names| {
+            label(MANAGED_BY).is_some_and(|manager| manager == MANAGER)
+                && label(INSTANCE).is_none_or(|instance| *instance == names.instance)
+        });
         if !is_ours || meta.deletion_timestamp.is_some() {
             return Ok(());
         }

@@ -64,6 +64,18 @@ fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [St
 }
 
 #[test]
+fn a_pod_too_many_keeps_nobody_from_being_ready_and_one_of_an_old_revision_does() {
+    let of = |replicas: i32, updated: i32| {
+        let status = json!({
+            "observedGeneration": 2, "replicas": replicas, "availableReplicas": replicas, "updatedReplicas": updated,
+        });
+        judged(&observed(Some(set(status)), Some(ready_set())), &[], &[])
+    };
+    assert!(of(2, 2)[0].starts_with("True/"), "{:?}", of(2, 2));
+    assert!(of(2, 1)[0].starts_with("False/"), "{:?}", of(2, 1));
+}
+
+#[test]
 fn table() {
     let failure = |stage| Failure { stage, reason: "Forbidden", message: "no".into(), transient: true };
     let quota = json!({ "observedGeneration": 2, "replicas": 0,

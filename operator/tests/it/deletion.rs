@@ -69,6 +69,17 @@ async fn delete_removes_what_earlier_stores_and_keys_left_and_nothing_of_others(
     assert_eq!(world.server.names(SECRETS, NS), ["chat-s3-credentials", "own"]);
 }
 
+/// It may be deleted before it goes on.
+#[tokio::test]
+async fn a_paused_resource_has_its_finalizer_too() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.apply("chat", &json!({ "paused": true, "deletionPolicy": "Delete" }));
+    world.settle().await;
+    assert_eq!(finalizers(&world), json!(["chat.sentinel.dev/data"]));
+    assert!(world.condition("Paused").starts_with("True/"), "{}", world.condition("Paused"));
+}
+
 #[tokio::test]
 async fn a_change_of_mind_removes_the_finalizer() {
     let world = running(json!({ "deletionPolicy": "Delete" })).await;

@@ -191,6 +191,24 @@ async fn other_pull_secrets_make_another_migration() {
     assert_eq!(users["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
 }
 
+/// It came back empty: without topics, tables or an index.
+#[tokio::test]
+async fn a_store_with_another_volume_is_migrated_again() {
+    let world = running(&managed()).await;
+    let first = world.server.names(JOBS, NS);
+    world.server.delete(CLAIMS, NS, "data-chat-kafka-0");
+    world.run_everything();
+    world.settle().await;
+    let second = world.server.names(JOBS, NS);
+    assert!(second.len() == 1 && second != first, "{first:?} {second:?}");
+    assert!(world.condition("SchemaMigrated").starts_with("False/Migrating"), "{}", world.condition("SchemaMigrated"));
+    assert!(!world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    assert_eq!(world.server.names(JOBS, NS), second);
+}
+
 #[tokio::test]
 async fn a_failed_migration_tells_its_last_words_and_is_tried_again_after_a_pause() {
     let world = World::with(&managed());

@@ -176,19 +176,44 @@ async fn lost_keys_are_not_replaced_while_their_data_exists() {
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
 }
 
+/// A backup need not keep labels, and what it gives back may be the only copy.
+#[tokio::test]
+async fn keys_that_were_restored_without_labels_are_told_how_to_be_used() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    let mut keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    world.server.delete(SECRETS, NS, "chat-keys");
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "chat-keys" }, "data": keys["data"] }));
+    world.reconcile().await.unwrap();
+    let told = world.condition("Accepted");
+    let labels = "kubectl label secret chat-keys app.kubernetes.io/managed-by=sentinel-operator \
+                  app.kubernetes.io/instance=chat";
+    assert!(told.contains("SecretNotOurs") && told.contains(labels) && told.contains("do not delete it"), "{told}");
+    keys["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "sentinel-operator" });
+    world.server.put(SECRETS, NS, keys);
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}
+
 #[tokio::test]
 async fn secrets_of_users_are_checked_and_never_touched() {
     let world = World::with(&json!({ "encryption": { "keySecret": { "name": "own" } } }));
     world.reconcile().await.unwrap();
     assert!(world.condition("Accepted").contains("SecretNotFound: encryption.keySecret: Secret own does not exist"));
     let secret = |data| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "own" }, "data": data });
-    let own = world.server.put(SECRETS, NS, secret(json!({ "jwt-a.pem": "eA==" })));
+    let generated = World::with(&json!({}));
+    generated.settle().await;
+    let keys = generated.server.get(SECRETS, NS, "chat-keys").unwrap()["data"].clone();
+    let own = world.server.put(SECRETS, NS, secret(json!({ "jwt-a.pem": keys["jwt-0001.pem"] })));
     world.reconcile().await.unwrap();
     assert!(world.condition("Accepted").contains("has no entry kek-NAME; add it"), "{}", world.condition("Accepted"));
     assert!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").is_none());
     assert_eq!(world.server.get(SECRETS, NS, "own").unwrap(), own);
-    world.server.put(SECRETS, NS, secret(json!({ "jwt-a.pem": "eA==", "kek-a": "eA==" })));
+    let both = json!({ "jwt-a.pem": keys["jwt-0001.pem"], "kek-a": keys["kek-0001"] });
+    world.server.put(SECRETS, NS, secret(both));
     world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
 
     let world = World::with(&json!({}));

@@ -145,9 +145,24 @@ async fn keys_are_made_once_and_their_change_rolls_the_pods() {
     assert_eq!(world.server.get(SECRETS, NS, "chat-keys").unwrap(), keys);
     assert_ne!(content(&world), before, "a changed configuration rolls the pods");
     let before = content(&world);
-    world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["jwt-0002.pem"] = json!("eA=="));
+    world.server.edit(SECRETS, NS, "chat-keys", |secret| {
+        secret["data"]["jwt-0002.pem"] = secret["data"]["jwt-0001.pem"].clone();
+    });
     world.settle().await;
     assert_ne!(content(&world), before, "changed keys roll the pods");
+    let before = content(&world);
+    for entry in ["jwt-0003.pem", "kek-0002", "kek-0003.next"] {
+        world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"][entry] = json!("eA=="));
+        world.settle().await;
+        let told = format!("SecretInvalid: encryption.keySecret: entry {entry} of Secret chat-keys must hold");
+        assert!(world.condition("Accepted").contains(&told), "{}", world.condition("Accepted"));
+        assert_eq!(content(&world), before, "no pod gets a key that it cannot read");
+        world.server.edit(SECRETS, NS, "chat-keys", |secret| {
+            secret["data"].as_object_mut().unwrap().remove(entry);
+        });
+    }
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
     let before = content(&world);
     world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["note"] = json!("eA=="));
     world.settle().await;

@@ -60,8 +60,24 @@ fn a_fourth_node_of_cassandra_fits_9_gib() {
     assert!(total <= amount("9Gi").unwrap(), "{} MiB", total / amount("1Mi").unwrap());
 }
 
-/// Memory that the sample cannot exceed with that many nodes of Cassandra, in bytes.
+/// kubeadm's parts of a cluster of one node, as kind makes it, request 950m: API server 250, controller manager 200,
+/// scheduler, etcd, two DNS servers and the pod network 100 each. The operator requests 20m.
+#[test]
+fn the_small_platform_fits_two_cores_beside_kubernetes() {
+    let requests: i128 =
+        of_small("4", |resources| resources["requests"]["cpu"].as_str().map_or(0, |cpu| amount(cpu).unwrap()));
+    assert!(requests + amount("970m").unwrap() <= amount("2").unwrap(), "{requests}m");
+}
+
+/// Memory that the sample cannot exceed with that many nodes of Cassandra.
 fn most_memory_of_small(cassandra: &str) -> i128 {
+    of_small(cassandra, |resources| {
+        amount(resources["limits"]["memory"].as_str().expect("a container has no memory limit")).unwrap()
+    })
+}
+
+/// The sum over all containers of the sample with that many nodes of Cassandra, in thousandths.
+fn of_small(cassandra: &str, of: impl Fn(&serde_json::Value) -> i128) -> i128 {
     let text = fs::read_to_string(root().join("config/samples/distributed-small.yaml")).unwrap();
     let of_cassandra = "    cassandra:\n      managed:\n        replicas: ";
     assert!(text.contains(&format!("{of_cassandra}3")), "the sample has three nodes of Cassandra");
@@ -76,10 +92,8 @@ fn most_memory_of_small(cassandra: &str) -> i128 {
             "StatefulSet" => object["spec"]["replicas"].as_i64().unwrap(),
             _ => 0,
         };
-        for container in pod["containers"].as_array().unwrap() {
-            let limit = container["resources"]["limits"]["memory"].as_str().expect("a container has no memory limit");
-            total += i128::from(pods) * amount(limit).unwrap();
-        }
+        let containers = pod["containers"].as_array().unwrap();
+        total += i128::from(pods) * containers.iter().map(|container| of(&container["resources"])).sum::<i128>();
     }
     total
 }

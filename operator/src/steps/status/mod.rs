@@ -23,6 +23,9 @@ use crate::{
     providers,
 };
 
+const PAUSED_NOTE: &str = "spec.paused is true: until it is false nothing is changed or looked at, and the other conditions tell \
+                           what was so before";
+
 /// What a reconcile came to.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
@@ -60,7 +63,7 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
     let mut conditions = Set::new(previous.conditions.clone(), chat.metadata.generation, now);
     match verdict {
         Verdict::Paused => {
-            conditions.set(PAUSED, true, "Paused", "spec.paused is true: nothing is changed until it is false");
+            conditions.set(PAUSED, true, "Paused", PAUSED_NOTE);
             // What is about an earlier generation stays: nothing was done about this one.
             SentinelChatStatus { conditions: conditions.into_sorted(), ..previous }
         }

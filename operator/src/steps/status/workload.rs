@@ -20,7 +20,7 @@ pub struct Workload {
     pub desired: i32,
     /// Pods of the current revision that are ready.
     pub ready: i32,
-    /// Whether its controller has seen the current generation, and no old pod is left.
+    /// Whether its controller has seen the current generation, and no pod of an old revision is left.
     pub settled: bool,
     /// Whether there is an object yet.
     pub exists: bool,
@@ -47,6 +47,7 @@ impl Workload {
     pub fn progress(&self) -> String {
         match self.trouble.as_ref().or(self.note.as_ref()) {
             Some(text) => format!("{}: {text}", self.name),
+            None if self.ready >= self.desired => format!("{}: pods of the old revision are ending", self.name),
             None => format!("{}: {} of {} pods are ready", self.name, self.ready, self.desired),
         }
     }
@@ -85,7 +86,8 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
     if seen {
         let available = number("/status/availableReplicas");
         workload.ready = i32::try_from(available.min(updated)).unwrap_or(0);
-        workload.settled = updated == total && total == i64::from(desired);
+        // One too many serves nobody ill while it ends.
+        workload.settled = updated == total && total >= i64::from(desired);
     }
     if workload.is_ready() {
         return workload;

@@ -148,8 +148,8 @@ pub trait Inboxes: Send + Sync {
 /// Chats, messages, watermarks and inboxes. Whatever is written is durable when the call returns, appears in the
 /// inbox of each member, and is published to the [`crate::event::Fanout`] in the order of its ids.
 ///
-/// A message that is too old ([`crate::retention`]) can't be changed, answered or read up to, and a repeat of it gets
-/// [`Message::expired`].
+/// What a [`ChatReader`] does not find can't be changed, answered or read up to either. A repeat of a message that is too
+/// old gets [`Message::expired`].
 #[async_trait]
 pub trait ChatStore: ChatReader + Inboxes {
     /// The one chat of these two accounts, made if need be; the flag says whether it was.

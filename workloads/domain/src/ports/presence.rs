@@ -5,9 +5,9 @@ use crate::{event::Origin, ids::UserId, nodes::NodeId, presence::Presence, time:
 
 /// Presence: a lease per device, an aggregate per user.
 ///
-/// A device is a connected socket, or a session that says over HTTP that it is in use. Its lease ends by itself, so a device that is lost goes offline without any event.
-/// Leases are long, so that renewing them costs little; when a process ends with all its devices, the others notice by
-/// its beats, and its devices count no more.
+/// A device is a connected socket, or a session that says over HTTP that it is in use. Its lease ends by itself, so a
+/// device that is lost goes offline without any event. Leases are long, so that renewing them costs little; when a process
+/// ends with all its devices, the others notice by its beats, and its devices count no more.
 #[async_trait]
 pub trait PresenceStore: Send + Sync {
     /// How long a lease lasts, in seconds; renew it three times in that time.
