@@ -1,5 +1,7 @@
 //! The `kind` provider: Kubernetes in containers, where a container engine answers.
 
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,8 +15,11 @@ use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
 
-/// How long `kubectl port-forward` may take to listen.
-const FORWARD_PATIENCE: Duration = Duration::from_secs(20);
+/// How long `kubectl port-forward` may take until connections are carried to a pod.
+const FORWARD_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a connection that is carried nowhere may stay open.
+const STAYS_OPEN: Duration = Duration::from_secs(1);
 
 /// How long the node may take to be ready once it runs: made just now, or started again with the machine.
 const NODE_PATIENCE: Duration = Duration::from_mins(3);
@@ -183,9 +188,21 @@ impl Kind {
     }
 }
 
+/// Whether a connection to this port of 127.0.0.1 is taken, and not ended within `patience`.
+fn stays_open(port: u16, patience: Duration) -> bool {
+    let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    if connection.set_read_timeout(Some(patience)).is_err() {
+        return false;
+    }
+    match connection.read(&mut [0]) {
+        Ok(read) => read > 0,
+        Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
 fn remove_if_there(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
@@ -237,12 +254,11 @@ impl Provider for Kind {
 
     fn forward(&self, service: &Service, preferred: u16) -> Result<u16> {
         let name = service.forward_name();
-        if let (Some(record), Some(port)) = (process::read(&self.state, &name), self.state.port(&name))
-            && record.alive()
-        {
-            return Ok(port);
-        }
-        let port = self.state.choose_port(&name, Some(preferred))?;
+        let running = process::read(&self.state, &name).is_some_and(|record| record.alive());
+        let port = match self.state.port(&name) {
+            Some(port) if running => port,
+            _ => self.state.choose_port(&name, Some(preferred))?,
+        };
         let kubectl = command::find("kubectl").context("kubectl is not installed")?;
         let argv = vec![
             "sh".to_owned(),
@@ -260,9 +276,10 @@ impl Provider for Kind {
         let spec = Spec { name: name.clone(), argv, config: String::new(), network: None, env: Vec::new() };
         process::ensure(&self.state, &spec)?;
         let deadline = Instant::now() + FORWARD_PATIENCE;
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // It notices that its pod has ended only when a connection is to be carried there, and that one is lost.
+        while !stays_open(port, STAYS_OPEN) {
             if Instant::now() > deadline {
-                bail!("the forward does not listen; {}", log::quoted(&self.state.log(&name)));
+                bail!("the forward leads nowhere; {}", log::quoted(&self.state.log(&name)));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -305,6 +322,8 @@ impl Provider for Kind {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -316,6 +335,23 @@ mod tests {
         for state in ["exited", "created", "paused"] {
             assert_eq!(Found::of(Some(state), true), Found::Stopped, "its data is kept: {state}");
         }
+    }
+
+    #[test]
+    fn a_forward_that_leads_nowhere_takes_connections_and_ends_them() {
+        let patience = Duration::from_millis(200);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Taken by the kernel, and neither answered nor ended.
+        assert!(stays_open(port, patience));
+        let nowhere = std::thread::spawn(move || {
+            let taken = [listener.accept().unwrap(), listener.accept().unwrap()];
+            drop(taken);
+            listener
+        });
+        assert!(!stays_open(port, Duration::from_mins(1)));
+        drop(nowhere.join().unwrap());
+        assert!(!stays_open(port, patience), "nobody listens");
     }
 
     #[test]
