@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::cluster::local::{forwarder, launcher};
-use crate::cluster::{Choice, Provider, Service, State};
+use crate::cluster::local::launcher;
+use crate::cluster::{Choice, Provider, Service, State, forwarder};
 use crate::host::log;
 use crate::images::binaries::Profile;
 use crate::images::{self, Selection};
@@ -110,13 +110,13 @@ enum Command {
         #[arg(last = true, required = true)]
         argv: Vec<String>,
     },
-    /// Carries connections into a local cluster (used by this program itself).
+    /// Carries connections into a cluster (used by this program itself).
     #[command(hide = true)]
     InternalForward {
         #[arg(long)]
         port: u16,
         #[arg(long)]
-        network: PathBuf,
+        network: Option<PathBuf>,
         #[arg(long)]
         to: String,
     },
@@ -231,7 +231,7 @@ impl Cli {
             Command::Bench(args) => bench(args),
             Command::BenchCluster { which, args } => load::cluster::run(&*which.running()?, &args),
             Command::InternalLaunch { network, argv } => match launcher::launch(network.as_deref(), &argv)? {},
-            Command::InternalForward { port, network, to } => forwarder::run(port, &network, &to),
+            Command::InternalForward { port, network, to } => forwarder::run(port, network.as_deref(), &to),
         }
         .map(|()| ExitCode::SUCCESS)
     }

@@ -3,6 +3,7 @@
 //! Two providers stand behind one trait: [`kind`] where a container engine answers, and [`local`], which runs the
 //! parts of Kubernetes as plain processes inside a network namespace and needs nothing but root.
 
+pub mod forwarder;
 pub mod kind;
 pub mod kubectl;
 pub mod local;

@@ -1,6 +1,8 @@
 //! The `kind` provider: Kubernetes in containers, where a container engine answers.
 
-use std::io::{ErrorKind, Read};
+mod ports;
+
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -10,33 +12,19 @@ use anyhow::{Context, Result, bail};
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
-use super::{Kubectl, State};
+use super::{Kubectl, State, forwarder};
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
 
-/// How long `kubectl port-forward` may take until connections are carried to a pod.
-const FORWARD_PATIENCE: Duration = Duration::from_mins(1);
-
-/// How long a connection that is carried nowhere may stay open.
-const STAYS_OPEN: Duration = Duration::from_secs(1);
+/// How long a forwarder may take to listen.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long the node may take to be ready once it runs: made just now, or started again with the machine.
 const NODE_PATIENCE: Duration = Duration::from_mins(3);
 
 /// Names a node image, for machines that cannot pull the one that kind's release pins.
 const IMAGE: &str = "SENTINEL_KIND_IMAGE";
-
-/// Forwards to one pod until that one ends, then to the next. What fails for long, as while the engine is stopped, is
-/// tried less often.
-const FORWARD: &str = r#"failed=0
-while :; do
-  began=$(date +%s)
-  "$@"
-  [ $(($(date +%s) - began)) -lt 5 ] || failed=0
-  failed=$((failed + 1))
-  if [ $failed -lt 60 ]; then sleep 0.3; else sleep 5; fi
-done"#;
 
 const PROGRAMS: &[Needed] = &[needed("kubectl", "kubernetes-client")];
 
@@ -147,7 +135,10 @@ impl Kind {
     fn make(&self, report: &Report) -> Result<()> {
         // From now on until kind writes it again, the cluster counts as half made.
         remove_if_there(&self.state.kubeconfig())?;
-        let mut arguments = vec!["create", "cluster", "--wait", "180s"];
+        let config = self.state.path("kind.yaml");
+        folders::write_changed(&config, ports::config())?;
+        let config = config.to_string_lossy();
+        let mut arguments = vec!["create", "cluster", "--wait", "180s", "--config", &config];
         // Otherwise the one that kind's release pins by digest.
         let image = std::env::var(IMAGE).ok().filter(|image| !image.is_empty());
         if let Some(image) = &image {
@@ -185,18 +176,6 @@ impl Kind {
         let present = Self::engine(&["exec", &self.node(), "ctr", "-n", "k8s.io", "images", "ls", "-q"])?;
         let is_there = |reference: &str| present.lines().any(|line| line == reference);
         Ok(references.iter().map(String::as_str).filter(|reference| !is_there(reference)).collect())
-    }
-}
-
-/// Whether a connection to this port of 127.0.0.1 is taken, and not ended within `patience`.
-fn stays_open(port: u16, patience: Duration) -> bool {
-    let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-    if connection.set_read_timeout(Some(patience)).is_err() {
-        return false;
-    }
-    match connection.read(&mut [0]) {
-        Ok(read) => read > 0,
-        Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
     }
 }
 
@@ -253,33 +232,28 @@ impl Provider for Kind {
     }
 
     fn forward(&self, service: &Service, preferred: u16) -> Result<u16> {
+        let kubectl = self.kubectl();
+        let object = kubectl.json(&["-n", &service.namespace, "get", "service", &service.name])?;
+        let all = kubectl.json(&["get", "services", "--all-namespaces"])?;
+        let (made, node_port) = ports::service(service, &object, &all)?;
+        kubectl.apply(&made.to_string())?;
+        let published = Self::engine(&["port", &self.node(), &format!("{node_port}/tcp")])?;
+        let published = ports::published(&published)
+            .with_context(|| format!("the engine does not publish port {node_port} of {}", self.node()))?;
+
         let name = service.forward_name();
         let running = process::read(&self.state, &name).is_some_and(|record| record.alive());
         let port = match self.state.port(&name) {
             Some(port) if running => port,
             _ => self.state.choose_port(&name, Some(preferred))?,
         };
-        let kubectl = command::find("kubectl").context("kubectl is not installed")?;
-        let argv = vec![
-            "sh".to_owned(),
-            "-c".to_owned(),
-            FORWARD.to_owned(),
-            "forward".to_owned(),
-            kubectl.to_string_lossy().into_owned(),
-            format!("--kubeconfig={}", self.state.kubeconfig().display()),
-            format!("--namespace={}", service.namespace),
-            "port-forward".to_owned(),
-            "--address=127.0.0.1".to_owned(),
-            format!("service/{}", service.name),
-            format!("{port}:{}", service.port),
-        ];
+        let argv = forwarder::argv(Path::new(process::OURSELVES), port, None, &format!("127.0.0.1:{published}"));
         let spec = Spec { name: name.clone(), argv, config: String::new(), network: None, env: Vec::new() };
         process::ensure(&self.state, &spec)?;
         let deadline = Instant::now() + FORWARD_PATIENCE;
-        // It notices that its pod has ended only when a connection is to be carried there, and that one is lost.
-        while !stays_open(port, STAYS_OPEN) {
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > deadline {
-                bail!("the forward leads nowhere; {}", log::quoted(&self.state.log(&name)));
+                bail!("the forward does not listen; {}", log::quoted(&self.state.log(&name)));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -322,8 +296,6 @@ impl Provider for Kind {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]
@@ -335,23 +307,6 @@ mod tests {
         for state in ["exited", "created", "paused"] {
             assert_eq!(Found::of(Some(state), true), Found::Stopped, "its data is kept: {state}");
         }
-    }
-
-    #[test]
-    fn a_forward_that_leads_nowhere_takes_connections_and_ends_them() {
-        let patience = Duration::from_millis(200);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        // Taken by the kernel, and neither answered nor ended.
-        assert!(stays_open(port, patience));
-        let nowhere = std::thread::spawn(move || {
-            let taken = [listener.accept().unwrap(), listener.accept().unwrap()];
-            drop(taken);
-            listener
-        });
-        assert!(!stays_open(port, Duration::from_mins(1)));
-        drop(nowhere.join().unwrap());
-        assert!(!stays_open(port, patience), "nobody listens");
     }
 
     #[test]

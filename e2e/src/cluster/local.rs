@@ -6,7 +6,6 @@
 mod cgroup;
 mod config;
 mod containers;
-pub mod forwarder;
 pub mod launcher;
 mod metrics;
 mod network;
@@ -22,7 +21,7 @@ use anyhow::{Result, bail};
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
-use super::{Kubectl, State};
+use super::{Kubectl, State, forwarder};
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
@@ -113,7 +112,7 @@ impl Local {
     fn forward_to(&self, name: &str, target: &str, preferred: Option<u16>) -> Result<u16> {
         let spec = |port: u16| Spec {
             name: name.to_owned(),
-            argv: forwarder::argv(Path::new(process::OURSELVES), port, &self.network(), target),
+            argv: forwarder::argv(Path::new(process::OURSELVES), port, Some(&self.network()), target),
             config: String::new(),
             // It enters the namespace itself, after it has bound its port outside.
             network: None,

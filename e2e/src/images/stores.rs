@@ -4,11 +4,12 @@
 //! own. `e2e/stores/README.md` tells users, paths and ports.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::layer::{Files, Layer};
 use super::oci::{Config, Image};
@@ -19,8 +20,10 @@ use crate::host::{command, folders, hash};
 use crate::report::Report;
 use crate::stores::{self, warm_up};
 
-/// The major version in the path of Debian's programs.
-const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
+/// Folder with a folder for each major version of Postgres; each Debian and Ubuntu release has another one.
+const POSTGRES: &str = "usr/lib/postgresql";
+/// Stands for that version.
+const VERSION: &str = "VERSION";
 
 /// What one image is made of, beside the shared layer.
 struct Store {
@@ -53,7 +56,7 @@ const STORES: [Store; 6] = [
         name: "postgres",
         user: ("postgres", 999),
         command: &["postgres"],
-        path: POSTGRES,
+        path: "/usr/lib/postgresql/VERSION/bin",
         data: "var/lib/postgresql/data",
         env: &[("PGDATA", "/var/lib/postgresql/data"), ("LANG", "C.UTF-8")],
         content: Content::Packages,
@@ -112,6 +115,7 @@ const STORES: [Store; 6] = [
 /// Makes all of them.
 pub fn images(report: &Report) -> Result<Vec<Image>> {
     let root = report.step("image base of the stores", base::stores)?;
+    let version = version_of_postgres(&root.path)?;
     let mut images = Vec::new();
     for store in &STORES {
         if let Content::Java(_, dist, _) = &store.content {
@@ -131,7 +135,7 @@ pub fn images(report: &Report) -> Result<Vec<Image>> {
                 let program = BTreeMap::from([(S3S_FS.name.to_owned(), S3S_FS.binary()?)]);
                 layers.push(binaries::layer(&program, S3S_FS.name, &root)?);
             }
-            Ok(Image::new(store.name, layers, &config(store)))
+            Ok(Image::new(store.name, layers, &config(store, &version)))
         })?);
     }
     Ok(images)
@@ -196,9 +200,28 @@ fn add_tree(files: &mut Files, folder: &Path, target: &str) -> Result<()> {
     Ok(())
 }
 
-fn config(store: &Store) -> Config {
+/// The version of Postgres in the shared layer.
+fn version_of_postgres(layer: &Path) -> Result<String> {
+    let file = File::open(layer).with_context(|| format!("cannot read {}", layer.display()))?;
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek().context("cannot read the layer of the stores")? {
+        let entry = entry.context("broken tar")?;
+        let path = entry.path().context("odd path in tar")?;
+        if let Some(version) = path.to_str().and_then(version_in) {
+            return Ok(version.to_owned());
+        }
+    }
+    bail!("there is no Postgres in the packages of this release")
+}
+
+fn version_in(path: &str) -> Option<&str> {
+    path.strip_prefix(POSTGRES)?.strip_prefix('/')?.strip_suffix("/bin/postgres")
+}
+
+fn config(store: &Store, postgres: &str) -> Config {
     let (_, id) = store.user;
-    let mut env = vec![format!("PATH={}:/usr/local/bin:/usr/sbin:/usr/bin", store.path)];
+    let path = store.path.replace(VERSION, postgres);
+    let mut env = vec![format!("PATH={path}:/usr/local/bin:/usr/sbin:/usr/bin")];
     if let Content::Java(..) = store.content {
         env.push(format!("JAVA_HOME={JAVA_HOME}"));
     }
@@ -221,10 +244,29 @@ mod tests {
     #[test]
     fn no_store_runs_as_root_and_each_finds_its_programs() {
         for store in &STORES {
-            let config = config(store);
+            let config = config(store, "16");
             assert!(!config.user.starts_with("0:"), "{}", store.name);
-            assert!(config.env[0].starts_with(&format!("PATH={}:", store.path)), "{}", store.name);
+            assert!(config.env[0].starts_with("PATH=/") && !config.env[0].contains(VERSION), "{}", store.name);
         }
+        assert!(config(&STORES[0], "16").env[0].starts_with("PATH=/usr/lib/postgresql/16/bin:"));
+    }
+
+    #[test]
+    fn the_version_of_postgres_is_that_of_the_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        let layer = |paths: &[&str]| {
+            let mut files = Files::default();
+            for path in paths {
+                files.add(path, 0o755, "");
+            }
+            let layer = folder.path().join("layer.tar");
+            std::fs::write(&layer, files.to_tar().unwrap()).unwrap();
+            version_of_postgres(&layer)
+        };
+        let found =
+            layer(&["usr/bin/postgres", "usr/lib/postgresql/16/bin/pg_dump", "usr/lib/postgresql/16/bin/postgres"]);
+        assert_eq!(found.unwrap(), "16");
+        assert!(layer(&["usr/bin/redis-server"]).is_err());
     }
 
     #[test]

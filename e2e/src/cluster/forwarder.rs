@@ -1,4 +1,5 @@
-//! `internal-forward`: carries connections from a port of 127.0.0.1 into the network namespace.
+//! `internal-forward`: carries connections from a port of 127.0.0.1 to another address, which may be one in a network
+//! namespace.
 //!
 //! A socket belongs to the namespace it was made in. So the port is bound outside first, then the process enters the
 //! namespace and connects from there.
@@ -9,23 +10,29 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tokio::net::TcpStream;
 
-use super::launcher;
+use super::local::launcher;
 
 /// The command line of a forwarder.
-pub fn argv(ourselves: &Path, port: u16, network: &Path, target: &str) -> Vec<String> {
+pub fn argv(ourselves: &Path, port: u16, network: Option<&Path>, target: &str) -> Vec<String> {
     let ourselves = ourselves.to_string_lossy();
-    let network = network.to_string_lossy();
     let port = port.to_string();
-    let parts = [&*ourselves, "internal-forward", "--port", &port, "--network", &network, "--to", target];
+    let mut parts = vec![&*ourselves, "internal-forward", "--port", &port];
+    let network = network.map(Path::to_string_lossy);
+    if let Some(network) = &network {
+        parts.extend(["--network", network]);
+    }
+    parts.extend(["--to", target]);
     parts.iter().map(|part| (*part).to_owned()).collect()
 }
 
 /// Forwards until the process is ended.
-pub fn run(port: u16, network: &Path, target: &str) -> Result<()> {
+pub fn run(port: u16, network: Option<&Path>, target: &str) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}; is it in use?"))?;
     listener.set_nonblocking(true).context("cannot use the listening socket")?;
-    launcher::enter(network)?;
+    if let Some(network) = network {
+        launcher::enter(network)?;
+    }
     // One thread: only this one has entered the namespace.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(accept(listener, target))
