@@ -27,7 +27,9 @@ export KUBECONFIG
 # All test clients share one address; this also shows that a change of limits rolls the platform.
 kubectl patch schat chat -n chat --type merge \
   -p '{"spec":{"auth":{"corsOrigins":["https://chat.example.test"]},"limits":{"loginsPerMinute":10000,"requestsPerSecond":100000,"messagesPerSecond":100000}}}'
-kubectl wait schat chat -n chat --for 'jsonpath={.status.conditions[?(@.type=="Ready")].observedGeneration}=2' --timeout 60s
+generation=$(kubectl get schat chat -n chat -o 'jsonpath={.metadata.generation}')
+kubectl wait schat chat -n chat --timeout 180s \
+  --for "jsonpath={.status.conditions[?(@.type==\"Ready\")].observedGeneration}=$generation"
 kubectl wait schat chat -n chat --for condition=Ready --timeout 300s
 
 SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
