@@ -8,6 +8,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use sentinel_domain::keyring::KEY_BYTES;
 use thiserror::Error;
 
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
@@ -75,9 +76,9 @@ fn private_key_pem(der: &[u8]) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
-/// 32 random bytes in base64.
+/// [`KEY_BYTES`] random bytes in base64.
 fn encryption_key() -> Result<String, KeyError> {
-    let mut key = [0_u8; 32];
+    let mut key = [0_u8; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| KeyError::Generate)?;
     Ok(STANDARD.encode(key))
 }

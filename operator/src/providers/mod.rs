@@ -162,14 +162,18 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> O
 /// served, so any claim of theirs tells it; also one that waits for its volume, which somebody may have put back.
 pub fn is_founded(chat: &ValidChat, store: Store, observed: &Observed) -> bool {
     let set = chat.names.workload(store.component());
-    let first = format!("data-{set}-0");
+    let first = first_claim_name(&set);
     let mut claims = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
     store == Store::Cassandra && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
 }
 
+fn first_claim_name(set: &str) -> String {
+    format!("data-{set}-0")
+}
+
 /// The uid of the claim of a managed store's first node.
 pub fn first_claim(chat: &ValidChat, store: Store, observed: &Observed) -> Option<String> {
-    let name = format!("data-{}-0", chat.names.workload(store.component()));
+    let name = first_claim_name(&chat.names.workload(store.component()));
     let claim = observed.claims.iter().find(|claim| claim.metadata.name.as_ref() == Some(&name))?;
     claim.metadata.uid.clone()
 }

@@ -9,13 +9,11 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use sentinel_domain::keyring::KEY_BYTES;
 use serde_json::Value;
 
 /// Fields of a service account that have to be there.
 const SERVICE_ACCOUNT_FIELDS: [&str; 4] = ["project_id", "client_email", "private_key", "token_uri"];
-
-/// Bytes of a key that encrypts the keys of chats.
-const ENCRYPTION_KEY_BYTES: usize = 32;
 
 /// What an entry has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +97,7 @@ fn signing_key(bytes: &[u8]) -> Option<()> {
 
 fn encryption_key(bytes: &[u8]) -> Option<()> {
     let key = STANDARD.decode(bytes.trim_ascii()).ok()?;
-    (key.len() == ENCRYPTION_KEY_BYTES).then_some(())
+    (key.len() == KEY_BYTES).then_some(())
 }
 
 fn line(bytes: &[u8]) -> Option<()> {

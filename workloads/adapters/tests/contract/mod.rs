@@ -31,6 +31,7 @@ use sentinel_domain::{
     },
     time::Timestamp,
 };
+pub use sentinel_testing::draft;
 use uuid::Uuid;
 
 /// Keeps what was published.
@@ -128,18 +129,6 @@ pub fn new_account(username: &str, email: &str) -> NewAccount {
         email: Email::parse(email).unwrap(),
         password_hash: "$argon2id$".into(),
         created_at: NOW,
-    }
-}
-
-pub fn draft(chat_id: ChatId, sender_id: UserId, text: &str) -> Draft {
-    Draft {
-        chat_id,
-        sender_id,
-        kind: MessageKind::Text,
-        text: text.into(),
-        attachments: vec![],
-        reply_to: None,
-        client_message_id: None,
     }
 }
 

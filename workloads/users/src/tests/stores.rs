@@ -308,8 +308,10 @@ impl ChatReader for Memory {
         Ok(self.up()?.chat(caller, chat)?.0.clone())
     }
 
-    async fn chat_and_block(&self, _: UserId, _: ChatId) -> Result<(Chat, bool), StoreError> {
-        unimplemented!("the users service reads no single chats")
+    async fn chat_and_block(&self, caller: UserId, chat: ChatId) -> Result<(Chat, bool), StoreError> {
+        let chat = self.chat(caller, chat).await?;
+        let blocked = self.blocked_between(caller, chat.peer_of(caller)).await?;
+        Ok((chat, blocked))
     }
 
     async fn chats(
