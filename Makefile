@@ -8,7 +8,7 @@ E2E = target/debug/sentinel-e2e
 .PHONY: help up down status build test lint generate generated unit web browser standalone contract stores e2e e2e-distributed bench images
 
 help: ## Show what there is to do
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s '	'
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | column -t -s '	'
 
 build:
 	@cargo build --locked --workspace --bins

@@ -86,8 +86,9 @@ use self::{
 const WAITING_COMMANDS: usize = 8192;
 /// How long a connection waits for another process, such as `sentinel keys rotate`.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pages of the log before the writer sees to it itself that it is copied and begun anew; most were copied before.
-const CHECKPOINT_PAGES: u32 = 8192;
+/// Pages of the log (128 MiB) before the writer sees to it itself that it is copied and begun anew. Most were copied
+/// before, yet the rest and the flush take ten milliseconds in which everybody waits: so it is seldom.
+const CHECKPOINT_PAGES: u32 = 32_768;
 const CACHED_STATEMENTS: usize = 128;
 
 /// Why a database can't be used.

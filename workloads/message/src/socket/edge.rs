@@ -192,7 +192,9 @@ impl Edge {
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(stream) => {
-                    let refused = service.call((Wire::new(TokioIo::new(stream), open, flow), handshake)).await;
+                    // The server's task keeps room for the stream in several states of its own: a pointer takes less.
+                    let wire = Box::new(Wire::new(TokioIo::new(stream), open, flow));
+                    let refused = service.call((wire, handshake)).await;
                     if let Err(error) = refused {
                         tracing::debug!(%error, "a WebSocket was refused");
                     }
