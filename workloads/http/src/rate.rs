@@ -32,6 +32,8 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub enum Action {
     /// Any HTTP request, per caller or address.
     Request,
+    /// A request of a socket that is open already, per address: it has no token, and many people may share an address.
+    SocketRequest,
     /// A log-in under one name, or address of mail, from one network address.
     Login,
     /// Log-ins under one name or address of mail, from wherever.
@@ -85,6 +87,7 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
     let sustained = |action, per_second: u32| limit(action, per_second.saturating_mul(10), 10 * second);
     vec![
         sustained(Action::Request, config.requests_per_second),
+        sustained(Action::SocketRequest, config.requests_per_second.saturating_mul(20)),
         sustained(Action::Message, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
@@ -176,6 +179,7 @@ impl Action {
     fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::SocketRequest => "socket_request",
             Self::Login => "login",
             Self::LoginAccount => "login_account",
             Self::LoginAddress => "login_address",

@@ -21,6 +21,8 @@ use crate::{
 
 /// Where the bytes of files come in.
 const UPLOADS: &str = "/media/files/";
+/// Where sockets poll. Their tokens come in packets, not in headers.
+const SOCKETS: &str = "/socket.io";
 
 pub(super) struct Guard {
     pub tokens: Arc<Tokens>,
@@ -41,7 +43,8 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request,
     if let Some(verified) = verified {
         request.extensions_mut().insert(Verified(verified));
     }
-    let allowance = match guard.limits.take(Action::Request, &key) {
+    let action = if is_of_open_socket(&request) { Action::SocketRequest } else { Action::Request };
+    let allowance = match guard.limits.take(action, &key) {
         Ok(allowance) => allowance,
         Err(problem) => return problem.into_response(),
     };
@@ -53,6 +56,12 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request,
         }
     }
     response
+}
+
+/// Whether a request says that it belongs to a socket that is open: a poll, or an upgrade to a WebSocket.
+fn is_of_open_socket(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.uri().path().starts_with(SOCKETS) && query.split('&').any(|pair| pair.starts_with("sid="))
 }
 
 /// Gives up on a handler that takes too long. Bodies that stream out, and sockets, are not cut.

@@ -123,6 +123,21 @@ async fn every_answer_has_security_and_rate_limit_headers() {
 }
 
 #[tokio::test]
+async fn many_who_poll_from_one_address_have_room_and_new_sockets_count_as_requests() {
+    let app = app(r#"{"requestsPerSecond":1}"#);
+    let call = async |address: &str| app.call(from("192.0.2.1", empty(Request::get(address)))).await;
+    for _ in 0..200 {
+        assert_eq!(call("/socket.io/?EIO=4&transport=polling&sid=one").await.status(), 404);
+    }
+    assert_eq!(call("/socket.io/?EIO=4&transport=polling&sid=two").await.status(), 429);
+    for _ in 0..10 {
+        assert_eq!(call("/socket.io/?EIO=4&transport=polling").await.status(), 404);
+    }
+    assert_eq!(call("/socket.io/?EIO=4&transport=polling").await.status(), 429);
+    assert_eq!(call("/address?sid=one").await.status(), 429);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_user_or_else_by_address() {
     let app = app(r#"{"requestsPerSecond":0}"#);
     let anonymous = |peer: &'static str| from(peer, empty(Request::get("/address")));
