@@ -71,13 +71,16 @@ pub enum Error {
     /// The generated keys are gone while their data is still there.
     #[error(
         "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
-         backup, or write the Secret that has the keys to encryption.keySecret; or delete the claim to start afresh"
+         backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
+         delete StatefulSet {set} if it is there, and then the claim"
     )]
     KeysLost {
         /// The Secret.
         secret: String,
         /// The claim.
         claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
     },
     /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
     #[error(
@@ -92,13 +95,16 @@ pub enum Error {
     },
     /// The generated credentials of a store are gone while its data is still there.
     #[error(
-        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a backup, or delete the claim to start afresh"
+        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
+         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim"
     )]
     CredentialsLost {
         /// The Secret.
         secret: String,
         /// The claim.
         claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
     },
     /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
     #[error(

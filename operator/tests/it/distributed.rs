@@ -315,6 +315,7 @@ async fn credentials_are_made_once_and_not_again_while_their_data_exists() {
     assert!(credentials("postgres").is_none());
     let condition = world.condition("Degraded");
     assert!(condition.contains("CredentialsLost: Secret chat-postgres-credentials is gone"), "{condition}");
+    assert!(condition.contains("delete StatefulSet chat-postgres if it is there, and then the claim"), "{condition}");
     world.server.delete(CLAIMS, NS, "data-chat-postgres-0");
     world.settle().await;
     assert!(credentials("postgres").is_some());

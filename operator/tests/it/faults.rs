@@ -172,9 +172,21 @@ async fn lost_keys_are_not_replaced_while_their_data_exists() {
         "{}",
         world.condition("Degraded")
     );
+    // What it says to do instead: a claim stays as long as a pod uses it, and its StatefulSet would make it anew.
+    let told = world.condition("Degraded");
+    assert!(told.contains("delete StatefulSet chat if it is there, and then the claim"), "{told}");
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| {
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    world.server.delete(SETS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(SETS, NS, "chat").is_none(), "it must not come back before the claim is deleted");
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
     world.server.delete(CLAIMS, NS, "data-chat-0");
+    assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_some(), "it waits for its pod");
     world.settle().await;
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
+    assert!(world.server.get(SETS, NS, "chat").is_some());
 }
 
 /// There is no claim of the operator's that would tell.
