@@ -214,10 +214,11 @@ async fn carry_out(
         Err(error) => return refused("InvalidSpec", &describe(&error), &grown).await,
     };
     let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
-    let (mut wanted, held) = sequence.part(children);
+    let (mut wanted, mut held) = sequence.part(children);
     let settled = sequence.is_settled(valid, &wanted, &observed);
     if !settled {
         Sequence::keep_flows(&mut wanted, &observed);
+        Sequence::keep_gateway(valid, &mut wanted, &mut held, &observed);
     }
     let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
     if !settled {
