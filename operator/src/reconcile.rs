@@ -184,16 +184,19 @@ async fn carry_out(
 ) -> Result<Action, Error> {
     let client = &context.client;
     let namespace = valid.namespace.as_str();
-    let refused = async |reason: &str, message: &str| {
-        report(object, chat, context, Verdict::Refused { reason, message }).await?;
+    let refused = async |reason: &str, message: &str, failures: &[Failure]| {
+        let messages: Vec<&str> =
+            std::iter::once(message).chain(failures.iter().map(|failure| failure.message.as_str())).collect();
+        report(object, chat, context, Verdict::Refused { reason, message: &messages.join("; ") }).await?;
         Ok(Action::requeue(jitter(WAITING)))
     };
     let mut observed = match observe::observe(client, namespace, &valid.names).await {
         Ok(observed) => observed,
         // What the status said before may be true no more.
-        Err(error) if error.is_forbidden() => return refused("Forbidden", &describe(&error)).await,
+        Err(error) if error.is_forbidden() => return refused("Forbidden", &describe(&error), &[]).await,
         Err(error) => return Err(error.into()),
     };
+    let grown = repair::grow(client, namespace, &plan::growths(valid, &observed), &context.refusals).await;
     (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
     if providers::asks_elasticsearch(valid, &observed) {
@@ -202,19 +205,20 @@ async fn carry_out(
     let found = match dereference::dereference(client, valid, &observed).await {
         Ok(found) => found,
         Err(error) => match error.reason() {
-            Some(reason) => return refused(reason, &describe(&error)).await,
+            Some(reason) => return refused(reason, &describe(&error), &grown).await,
             None => return Err(error.into()),
         },
     };
     let children = match build::build(valid, &found.facts) {
         Ok(children) => children,
-        Err(error) => return refused("InvalidSpec", &describe(&error)).await,
+        Err(error) => return refused("InvalidSpec", &describe(&error), &grown).await,
     };
     let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
-    let (mut wanted, held) = sequence.part(children);
+    let (mut wanted, mut held) = sequence.part(children);
     let settled = sequence.is_settled(valid, &wanted, &observed);
     if !settled {
         Sequence::keep_flows(&mut wanted, &observed);
+        Sequence::keep_gateway(valid, &mut wanted, &mut held, &observed);
     }
     let mut plan = plan::plan(wanted, &held, &observed, chat.metadata.uid.as_deref());
     if !settled {
@@ -225,7 +229,7 @@ async fn carry_out(
     let acts: Vec<providers::Act> = scales.iter().flat_map(|scale| scale.acts.clone()).collect();
     let mut failures = told(&scales);
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
-    failures.extend(repair::grow(client, namespace, &plan.grow, &context.refusals).await);
+    failures.extend(grown);
     for secret in &found.new_secrets {
         if let Err(failure) = apply::create_secret(client, namespace, secret).await {
             // Pods must not start with the hash of keys that do not exist.

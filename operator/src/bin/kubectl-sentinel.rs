@@ -183,7 +183,7 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
             }
         }
     }
-    for growth in &plan.grow {
+    for growth in plan::growths(&valid, &observed) {
         println!("~ PersistentVolumeClaim {}\n    spec.resources.requests.storage: {}", growth.claim, growth.size);
     }
     for object in &plan.prune {

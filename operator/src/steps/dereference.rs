@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use thiserror::Error;
 
-use super::{contents::Content, observe::Observed, plan::is_claim_of, validate::ValidChat};
+use super::{contents::Content, observe::Observed, traces, validate::ValidChat};
 use crate::{
     answer,
     api::Store,
@@ -17,7 +17,7 @@ use crate::{
         services,
         stores::CA,
     },
-    names::{Component, INSTANCE, MANAGED_BY, MANAGER},
+    names::{INSTANCE, MANAGED_BY, MANAGER},
     providers,
 };
 
@@ -70,35 +70,53 @@ pub enum Error {
     },
     /// The generated keys are gone while their data is still there.
     #[error(
-        "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a backup, or delete the claim to start afresh"
+        "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
+         backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
+         delete StatefulSet {set} if it is there, and then the claim"
     )]
     KeysLost {
         /// The Secret.
         secret: String,
         /// The claim.
         claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
+    },
+    /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
+    #[error(
+        "Secret {secret} is not there but {workload} runs, and its stores hold data encrypted with the keys it has: \
+         restore the Secret from a backup, or write the Secret that has them to encryption.keySecret"
+    )]
+    KeysInUse {
+        /// The Secret.
+        secret: String,
+        /// Workload of a service that was made with keys.
+        workload: String,
     },
     /// The generated credentials of a store are gone while its data is still there.
     #[error(
-        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a backup, or delete the claim to start afresh"
+        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
+         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim"
     )]
     CredentialsLost {
         /// The Secret.
         secret: String,
         /// The claim.
         claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
     },
     /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
     #[error(
-        "Secret {secret} is not labelled as the operator's, and volume claim {claim} holds data: if it was restored \
+        "Secret {secret} is not labelled as the operator's, and {sign}: if it was restored \
          from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}; do not delete \
          it while it may be the only copy"
     )]
     NotLabelled {
         /// The Secret.
         secret: String,
-        /// The claim.
-        claim: String,
+        /// What tells that there were keys or credentials before.
+        sign: String,
         /// What objects of this resource are labelled with.
         instance: String,
     },
@@ -123,7 +141,7 @@ impl Error {
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
             Self::Wrong { .. } => Some("SecretInvalid"),
-            Self::KeysLost { .. } => Some("KeysLost"),
+            Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
             Self::CredentialsLost { .. } => Some("CredentialsLost"),
             Self::NotOurs(_) | Self::CredentialsNotOurs(_) | Self::NotLabelled { .. } => Some("SecretNotOurs"),
         }
@@ -148,15 +166,12 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         None => match secrets.read(&chat.names.keys()).await? {
             Some(found) if is_ours(&found) => found,
             Some(_) => {
-                let secret = chat.names.keys();
-                return Err(match data_claim(chat, observed) {
-                    Some(claim) => not_labelled(chat, secret, claim),
-                    None => Error::NotOurs(secret),
-                });
+                let lost = traces::keys_not_labelled(chat, observed);
+                return Err(lost.unwrap_or_else(|| Error::NotOurs(chat.names.keys())));
             }
             None => {
-                if let Some(claim) = data_claim(chat, observed) {
-                    return Err(Error::KeysLost { secret: chat.names.keys(), claim });
+                if let Some(lost) = traces::keys_lost(chat, observed) {
+                    return Err(lost);
                 }
                 let fresh = build::generate_keys(chat)?;
                 new_secrets.push(fresh.clone());
@@ -317,14 +332,12 @@ async fn managed_store(
     let secret = match secrets.read(&name).await? {
         Some(found) if is_ours(&found) => found,
         Some(_) => {
-            return Err(match claim_of(chat, store.component(), observed) {
-                Some(claim) => not_labelled(chat, name, claim),
-                None => Error::CredentialsNotOurs(name),
-            });
+            let lost = traces::credentials_not_labelled(chat, store, observed);
+            return Err(lost.unwrap_or(Error::CredentialsNotOurs(name)));
         }
         None => {
-            if let Some(claim) = claim_of(chat, store.component(), observed) {
-                return Err(Error::CredentialsLost { secret: name, claim });
+            if let Some(lost) = traces::credentials_lost(chat, store, observed) {
+                return Err(lost);
             }
             let Some(data) = providers::credentials(chat, store)? else { return Ok(facts) };
             let fresh = Secret {
@@ -340,24 +353,6 @@ async fn managed_store(
     facts.digest = digest(&[secret_digest(&secret, |_| true).as_bytes()]);
     facts.secret = Some(name);
     Ok(facts)
-}
-
-/// A volume with messages: they are in the one or the other.
-fn data_claim(chat: &ValidChat, observed: &Observed) -> Option<String> {
-    let parts = [Component::Sentinel, Component::Cassandra];
-    parts.into_iter().find_map(|component| claim_of(chat, component, observed))
-}
-
-/// There is data already that only this Secret may open: it must not be taken for somebody else's.
-fn not_labelled(chat: &ValidChat, secret: String, claim: String) -> Error {
-    Error::NotLabelled { secret, claim, instance: chat.names.instance.clone() }
-}
-
-/// A data volume of a component.
-fn claim_of(chat: &ValidChat, component: Component, observed: &Observed) -> Option<String> {
-    let set = chat.names.workload(component);
-    let mut names = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
-    names.find(|name| is_claim_of(name, &set)).map(String::from)
 }
 
 /// Named as the platform expects a signing key.

@@ -66,7 +66,7 @@ fn namespace(chat: &SentinelChat) -> &str {
 /// How a deletion stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is nothing to do: somebody else's finalizer holds the resource.
+    /// There was no data to delete: somebody else's finalizer holds the resource, or its data is to stay by now.
     Nothing,
     /// Data is deleted and the resource is let go.
     Done,
@@ -81,8 +81,12 @@ pub async fn finalize(client: &Client, chat: &SentinelChat, now: Timestamp) -> R
     if !has_finalizer(chat) {
         return Ok(Outcome::Nothing);
     }
-    let failures =
-        if chat.spec.deletion_policy == DeletionPolicy::Delete { delete_data(client, chat).await } else { Vec::new() };
+    // Written after the deletion was asked for, and before it was done.
+    if chat.spec.deletion_policy == DeletionPolicy::Retain {
+        set_finalizer(client, chat, false).await?;
+        return Ok(Outcome::Nothing);
+    }
+    let failures = delete_data(client, chat).await;
     if failures.is_empty() {
         set_finalizer(client, chat, false).await?;
         return Ok(Outcome::Done);

@@ -18,5 +18,6 @@ pub mod repair;
 pub mod search_nodes;
 pub mod sequence;
 pub mod status;
+mod traces;
 pub mod validate;
 pub mod volumes;

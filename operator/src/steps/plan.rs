@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::observe::Observed;
+use super::{observe::Observed, validate::ValidChat};
 use crate::{
+    api::Store,
     build::{Child, Kind, digest},
-    names::APPLIED,
+    names::{APPLIED, Component},
     subset::is_subset,
 };
 
@@ -20,8 +21,6 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Objects that are ours and no longer wanted.
     pub prune: Vec<Unwanted>,
-    /// Claims that should grow.
-    pub grow: Vec<Growth>,
 }
 
 /// A change that Kubernetes does not allow on an object that exists.
@@ -69,7 +68,7 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
     for mut child in desired {
         let live = observed.get(child.kind, &child.name);
         if let (Kind::StatefulSet, Some(live)) = (child.kind, live) {
-            plan.grow.extend(keep_claim_size(&child.name, &mut child.value, live, observed));
+            keep_claim_size(&mut child.value, live);
             if let Some(field) = blocked_field(&child.value, live) {
                 plan.blocked.push(Blocked { kind: child.kind, name: child.name, field });
                 continue;
@@ -104,17 +103,26 @@ fn stamp(value: &mut Value) {
 const CLAIM_SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 
 /// A claim template cannot change: the live one keeps its size and the claims themselves grow.
-fn keep_claim_size(set: &str, desired: &mut Value, live: &Value, observed: &Observed) -> Vec<Growth> {
-    let (Some(wanted), Some(kept)) = (desired.pointer(CLAIM_SIZE).cloned(), live.pointer(CLAIM_SIZE).cloned()) else {
-        return Vec::new();
-    };
-    if let Some(size) = desired.pointer_mut(CLAIM_SIZE) {
-        *size = kept;
+fn keep_claim_size(desired: &mut Value, live: &Value) {
+    if let (Some(size), Some(kept)) = (desired.pointer_mut(CLAIM_SIZE), live.pointer(CLAIM_SIZE)) {
+        *size = kept.clone();
     }
-    let Some(size) = wanted.as_str() else { return Vec::new() };
+}
+
+/// Claims that are smaller than the resource has them. It takes no more than the resource and the claims: what else is
+/// wrong must not keep a full volume from its cure.
+pub fn growths(chat: &ValidChat, observed: &Observed) -> Vec<Growth> {
+    let own = (!chat.is_distributed()).then_some((Component::Sentinel, &chat.spec.storage));
+    let stores = Store::ALL.into_iter().filter_map(|store| Some((store.component(), &chat.managed(store)?.storage)));
+    let sizes = own.into_iter().chain(stores).map(|(component, storage)| (component, storage.size.as_str()));
+    sizes.flat_map(|(component, size)| growths_of(&chat.names.workload(component), size, observed)).collect()
+}
+
+fn growths_of(set: &str, size: &str, observed: &Observed) -> Vec<Growth> {
     observed
         .claims
         .iter()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_none())
         .filter(|claim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, set)))
         .filter_map(|claim| {
             let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;

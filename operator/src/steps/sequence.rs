@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
-    names::COMPONENT,
+    names::{COMPONENT, Component},
     subset::is_subset,
 };
 
@@ -298,6 +298,24 @@ impl Sequence {
                 wanted.splice(0..0, kept);
             }
         }
+    }
+
+    /// Pods of before still sign links to a managed S3 that somebody else's is to follow, and these lead through the
+    /// gateway: what it runs with waits until that S3 may go. A gateway that is not there has nothing to wait for.
+    pub fn keep_gateway(chat: &ValidChat, wanted: &mut Vec<Child>, held: &mut Vec<Child>, observed: &Observed) {
+        let live = |kind, name: &str| observed.get(kind, name);
+        let is_leaving = |set: &Value| set.pointer("/metadata/deletionTimestamp").is_some();
+        let set = live(Kind::StatefulSet, &chat.names.workload(Component::S3)).filter(|set| !is_leaving(set));
+        let gateway = chat.names.gateway();
+        if chat.external(Store::S3).is_none() || set.is_none() || live(Kind::Deployment, &gateway).is_none() {
+            return;
+        }
+        let (kept, others): (Vec<Child>, Vec<Child>) = std::mem::take(wanted).into_iter().partition(|child| {
+            let is_gateway = matches!(child.kind, Kind::ConfigMap | Kind::Deployment) && child.name == gateway;
+            is_gateway && live(child.kind, &gateway).is_some()
+        });
+        *wanted = others;
+        held.extend(kept);
     }
 
     /// Stores that the operator is no longer to run stay: pods of before use them, and there is a way back while it is

@@ -16,6 +16,13 @@ async fn running(spec: serde_json::Value) -> World {
     world
 }
 
+/// Reasons of all Events.
+fn events(world: &World) -> Vec<serde_json::Value> {
+    const EVENTS: &str = "events.k8s.io/v1/events";
+    let names = world.server.names(EVENTS, NS);
+    names.iter().map(|name| world.server.get(EVENTS, NS, name).unwrap()["reason"].clone()).collect()
+}
+
 fn finalizers(world: &World) -> serde_json::Value {
     world.server.get(CHATS, NS, "chat").unwrap()["metadata"]["finalizers"].clone()
 }
@@ -43,6 +50,20 @@ async fn delete_removes_keys_and_data() {
     assert!(world.server.get(CHATS, NS, "chat").is_none());
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
     assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_none());
+    assert!(events(&world).contains(&json!("DataDeleted")), "{:?}", events(&world));
+}
+
+/// Somebody sees in time what the deletion would take with it.
+#[tokio::test]
+async fn a_change_of_mind_while_it_is_deleted_keeps_keys_and_data_and_tells_of_no_deletion() {
+    let world = running(json!({ "deletionPolicy": "Delete" })).await;
+    world.server.delete(CHATS, NS, "chat");
+    world.server.edit(CHATS, NS, "chat", |chat| chat["spec"]["deletionPolicy"] = json!("Retain"));
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none());
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
+    assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_some());
+    assert!(!events(&world).contains(&json!("DataDeleted")), "{:?}", events(&world));
 }
 
 #[tokio::test]

@@ -171,6 +171,44 @@ async fn what_runs_keeps_its_configuration_and_its_stores_until_others_are_prove
 }
 
 #[tokio::test]
+async fn files_in_a_managed_s3_can_be_got_until_nobody_signs_links_to_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = running(&managed()).await;
+    let gateway = || {
+        let map = world.server.get("v1/configmaps", NS, "chat-gateway").unwrap();
+        let deployment = world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap();
+        (map["data"]["nginx.conf"].as_str().unwrap().to_owned(), deployment["spec"].clone())
+    };
+    let before = gateway();
+    assert!(before.0.contains("location /sentinel-media/"), "{}", before.0);
+
+    let mut spec = managed();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    spec["dependencies"]["s3"] = json!({ "external": { "endpoints": [address] } });
+    spec["gateway"] = json!({ "replicas": 3 });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(gateway(), before, "services of before use the managed one");
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert_eq!(gateway(), before, "pods of before still sign links to it");
+
+    world.run_everything();
+    world.settle().await;
+    assert!(world.server.get(SETS, NS, "chat-s3").is_none());
+    let after = gateway();
+    assert!(!after.0.contains("location /sentinel-media/"), "{}", after.0);
+    assert_eq!(after.1["replicas"], 3);
+    assert_ne!(after.1["template"], before.1["template"], "pods of the gateway are made anew");
+    // From now on it waits for nobody.
+    spec["gateway"] = json!({ "replicas": 2 });
+    spec["image"] = json!({ "tag": "2" });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(gateway().1["replicas"], 2);
+}
+
+#[tokio::test]
 async fn other_pull_secrets_make_another_migration() {
     let world = running(&managed()).await;
     let first = world.server.names(JOBS, NS);
@@ -315,6 +353,7 @@ async fn credentials_are_made_once_and_not_again_while_their_data_exists() {
     assert!(credentials("postgres").is_none());
     let condition = world.condition("Degraded");
     assert!(condition.contains("CredentialsLost: Secret chat-postgres-credentials is gone"), "{condition}");
+    assert!(condition.contains("delete StatefulSet chat-postgres if it is there, and then the claim"), "{condition}");
     world.server.delete(CLAIMS, NS, "data-chat-postgres-0");
     world.settle().await;
     assert!(credentials("postgres").is_some());

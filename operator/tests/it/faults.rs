@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     api_server::Answer,
+    distributed::{self, external},
     world::{CLAIMS, DEPLOYMENTS, NS, SECRETS, SETS, World},
 };
 
@@ -171,7 +172,63 @@ async fn lost_keys_are_not_replaced_while_their_data_exists() {
         "{}",
         world.condition("Degraded")
     );
+    // What it says to do instead: a claim stays as long as a pod uses it, and its StatefulSet would make it anew.
+    let told = world.condition("Degraded");
+    assert!(told.contains("delete StatefulSet chat if it is there, and then the claim"), "{told}");
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| {
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    world.server.delete(SETS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(SETS, NS, "chat").is_none(), "it must not come back before the claim is deleted");
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
     world.server.delete(CLAIMS, NS, "data-chat-0");
+    assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_some(), "it waits for its pod");
+    world.settle().await;
+    assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
+    assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+/// There is no claim of the operator's that would tell.
+#[tokio::test]
+async fn lost_keys_are_not_replaced_while_services_run_over_stores_of_somebody_else() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut spec = external(&listener.local_addr().unwrap().to_string());
+    let world = distributed::running(&spec).await;
+    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
+    world.server.delete(SECRETS, NS, "chat-keys");
+    let is_refused = async || {
+        world.reconcile().await.unwrap();
+        let told = world.condition("Accepted");
+        assert!(told.starts_with("False/KeysLost: Secret chat-keys is not there but chat-users runs"), "{told}");
+        assert!(told.contains("write the Secret that has them to encryption.keySecret"), "{told}");
+        assert_eq!(world.server.get(SECRETS, NS, "chat-keys"), None);
+    };
+    is_refused().await;
+
+    // It comes back without labels.
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "chat-keys" }, "data": keys["data"] }));
+    world.reconcile().await.unwrap();
+    let told = world.condition("Accepted");
+    assert!(told.contains("SecretNotOurs") && told.contains("chat-users runs with keys"), "{told}");
+    assert!(told.contains("kubectl label secret chat-keys"), "{told}");
+
+    // Keys of the user's own that are no longer named.
+    world.server.delete(SECRETS, NS, "chat-keys");
+    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
+    let plain = spec.clone();
+    spec["encryption"] = json!({ "keySecret": { "name": "own" } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+    world.apply("chat", &plain);
+    is_refused().await;
+
+    // Nothing is encrypted by services that go.
+    for name in world.server.names(DEPLOYMENTS, NS) {
+        world.server.delete(DEPLOYMENTS, NS, &name);
+    }
+    world.server.delete(SETS, NS, "chat-message");
     world.settle().await;
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_some());
 }

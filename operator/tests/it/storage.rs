@@ -30,6 +30,26 @@ async fn a_larger_size_grows_the_claim_and_leaves_the_template() {
 }
 
 #[tokio::test]
+async fn a_claim_grows_also_while_the_resource_cannot_be_carried_out() {
+    let world = running().await;
+    let spec =
+        |size: &str| json!({ "storage": { "size": size }, "encryption": { "keySecret": { "name": "missing" } } });
+    world.apply("chat", &spec("20Gi"));
+    world.reconcile().await.unwrap();
+    let told = world.condition("Accepted");
+    assert!(told.starts_with("False/SecretNotFound: encryption.keySecret: Secret missing does not exist"), "{told}");
+    assert!(!told.contains("PersistentVolumeClaim"), "{told}");
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE), Some(&json!("20Gi")));
+
+    world.server.fault("PATCH", "/persistentvolumeclaims/", Answer::Status(403, "cannot be resized"), 99);
+    world.apply("chat", &spec("30Gi"));
+    world.reconcile().await.unwrap();
+    let told = world.condition("Accepted");
+    assert!(told.starts_with("False/SecretNotFound: "), "{told}");
+    assert!(told.contains("; cannot grow PersistentVolumeClaim data-chat-0"), "{told}");
+}
+
+#[tokio::test]
 async fn a_refused_growth_is_a_condition_and_not_asked_again_at_once() {
     let world = running().await;
     world.server.fault(
