@@ -6,11 +6,12 @@ mod platform;
 
 use std::task::Poll;
 
-use platform::{Platform, User, ids, now, without};
+use platform::{Platform, User, ids, inboxes::Failing, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
     ids::MediaId,
-    ports::{AccountStore, MediaReader, MediaStore},
+    notification::{MutedChat, Preferences},
+    ports::{AccountStore, MediaReader, MediaStore, NotificationStore},
 };
 use serde_json::{Value, json};
 
@@ -100,6 +101,40 @@ async fn the_callers_chats_come_newest_activity_first_in_pages() {
     ] {
         let (got, problem) = platform.get(user, &path).await;
         assert_eq!((got, &problem["code"]), (status, &json!(code)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_tells_which_chats_the_caller_muted_until_that_ends() {
+    let platform = Platform::new();
+    let (ann, bob, eve, chat) = people(&platform).await;
+    let other = platform.chat(&ann, &eve).await;
+    let muted = async |user: &User| {
+        let (status, page) = platform.get(user, "/users/chat").await;
+        assert_eq!(status, 200, "{page}");
+        let chats = page["chats"].as_array().unwrap();
+        let muted = chats.iter().map(|entry| (entry["chat_id"].as_str().unwrap(), entry["muted"].as_bool().unwrap()));
+        muted.filter(|(_, muted)| *muted).map(|(chat, _)| chat.to_owned()).collect::<Vec<String>>()
+    };
+    let mute = async |chat: &str, seconds: i64| {
+        let (chat_id, until) = (chat.parse().unwrap(), now().plus_seconds(seconds).0);
+        let preferences = Preferences { muted: vec![MutedChat { chat_id, until }], ..Preferences::default() };
+        platform.store.set_preferences(ann.id, &preferences).await.unwrap();
+    };
+    assert_eq!(muted(&ann).await, [""; 0]);
+    mute(&chat, 3600).await;
+    assert_eq!(muted(&ann).await, [chat.as_str()]);
+    assert_eq!(muted(&bob).await, [""; 0], "the peer is not told");
+    mute(&other, 3600).await;
+    assert_eq!(muted(&ann).await, [other.as_str()]);
+    mute(&other, -1).await;
+    assert_eq!(muted(&ann).await, [""; 0], "it has ended");
+
+    mute(&chat, 3600).await;
+    for failing in [Failing::Away, Failing::Damaged] {
+        platform.inboxes.fail(ann.id, failing);
+        assert_eq!(muted(&ann).await, [""; 0], "the chats are listed all the same");
+        assert_eq!(platform.get(&ann, "/users/chat").await.1["chat_ids"].as_array().unwrap().len(), 2);
     }
 }
 
