@@ -264,6 +264,29 @@ async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
 }
 
 #[tokio::test]
+async fn a_caption_can_be_taken_away_but_not_all_that_a_message_says() {
+    let platform = Platform::new();
+    let (ann, bob, eve, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    let file = platform.upload(&ann).await;
+    let (status, message) = platform.post(&ann, &path, json!({"message": "caption", "attachments": [file]})).await;
+    assert_eq!((status, &message["message"]), (201, &json!("caption")));
+    let picture = format!("{path}/{}", message["message_id"].as_str().unwrap());
+    let text = format!("{path}/{}", send(&platform, &ann, &chat, "text").await);
+    let empty = Some(json!({"message": ""}));
+    for (user, one) in [(&ann, &text), (&bob, &picture), (&eve, &picture)] {
+        let (status, problem) = platform.call(user, "PATCH", one, empty.clone()).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("empty_message")));
+    }
+    let (status, edited) = platform.call(&ann, "PATCH", &picture, empty.clone()).await;
+    assert_eq!((status, &edited["message"], &edited["attachments"]), (200, &json!(""), &json!([file])));
+    assert!(edited["edited_at"].is_string());
+    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
+    assert_eq!((&page["messages"][1], &page["messages"][0]["message"]), (&edited, &json!("text")));
+    assert_eq!(platform.call(&ann, "PATCH", &picture, Some(json!({"message": "again"}))).await.1["message"], "again");
+}
+
+#[tokio::test]
 async fn a_refused_message_leaves_no_file_in_the_chat() {
     let platform = Platform::new();
     let (ann, bob, _, chat) = people(&platform).await;
