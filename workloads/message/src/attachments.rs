@@ -53,7 +53,7 @@ pub(crate) async fn of(
 ) -> Result<Vec<MediaId>, Problem> {
     match service.chats.message(caller, chat, message).await {
         Ok(message) if message.sender_id == caller => Ok(message.attachments),
-        // Whether it may be deleted is not decided here.
+        // Whether it may be changed or deleted is not decided here.
         Ok(_) | Err(StoreError::NotFound) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }

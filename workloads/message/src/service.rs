@@ -9,7 +9,11 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
     message::{Chat, ClientMessageId, Draft, InvalidMessage, Message, check_text},
-    ports::{AccountReader, Appended, ChatStore, HistoryQuery, Inboxes, MediaStore, PresenceStore, SessionReader},
+    notification::Preferences,
+    ports::{
+        AccountReader, Appended, ChatStore, HistoryQuery, Inboxes, MediaStore, PreferenceReader, PresenceStore,
+        SessionReader,
+    },
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -43,6 +47,8 @@ pub struct MessageStores {
     pub inboxes: Arc<dyn Inboxes>,
     /// Files that messages show.
     pub media: Arc<dyn MediaStore>,
+    /// Which chats are muted.
+    pub preferences: Arc<dyn PreferenceReader>,
     /// Who is connected; without it nobody can be watched.
     pub presence: Option<Arc<dyn PresenceStore>>,
 }
@@ -54,6 +60,7 @@ pub struct MessageService {
     pub(crate) chats: Arc<dyn ChatStore>,
     pub(crate) inboxes: Arc<dyn Inboxes>,
     pub(crate) media: Arc<dyn MediaStore>,
+    preferences: Arc<dyn PreferenceReader>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Arc<RateLimits>,
@@ -78,7 +85,7 @@ impl MessageService {
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Arc<Self> {
-        let MessageStores { accounts, sessions, chats, inboxes, media, presence } = stores;
+        let MessageStores { accounts, sessions, chats, inboxes, media, preferences, presence } = stores;
         let connections = Arc::new(Connections::default());
         let accounts = Arc::new(Accounts::new(accounts));
         live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
@@ -90,6 +97,7 @@ impl MessageService {
             chats,
             inboxes,
             media,
+            preferences,
             tokens,
             keyring,
             limits,
@@ -171,7 +179,10 @@ impl MessageService {
         text: String,
     ) -> Result<Message, Problem> {
         self.limits.check(Action::Message, &caller.to_string())?;
-        self.check_text(&text, 0)?;
+        // Only what is empty has to be looked at for files: they stay as they are.
+        let shown =
+            if text.trim().is_empty() { attachments::of(self, caller, chat, message).await? } else { Vec::new() };
+        self.check_text(&text, shown.len())?;
         Ok(self.chats.edit(caller, chat, message, text, Timestamp::now()).await?)
     }
 
@@ -208,6 +219,16 @@ impl MessageService {
     /// A chat of the caller.
     pub(crate) async fn chat(&self, caller: UserId, chat: ChatId) -> Result<Chat, Problem> {
         Ok(self.chats.chat(caller, chat).await?)
+    }
+
+    /// How the caller wants to be notified. What can't be read counts as nothing wished for: the chats are worth more than
+    /// which of them are muted.
+    pub(crate) async fn preferences(&self, caller: UserId) -> Preferences {
+        self.preferences.preferences(caller).await.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, user = %caller, "which chats are muted can't be read; none counts as muted");
+            Preferences::default()
+        })
     }
 
     fn check_text(&self, text: &str, attachments: usize) -> Result<(), Problem> {

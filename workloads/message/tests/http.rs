@@ -6,11 +6,12 @@ mod platform;
 
 use std::task::Poll;
 
-use platform::{Platform, User, ids, now, without};
+use platform::{Platform, User, ids, inboxes::Failing, now, without};
 use sentinel_domain::{
     config::LimitsConfig,
     ids::MediaId,
-    ports::{AccountStore, MediaReader, MediaStore},
+    notification::{MutedChat, Preferences},
+    ports::{AccountStore, MediaReader, MediaStore, NotificationStore},
 };
 use serde_json::{Value, json};
 
@@ -100,6 +101,40 @@ async fn the_callers_chats_come_newest_activity_first_in_pages() {
     ] {
         let (got, problem) = platform.get(user, &path).await;
         assert_eq!((got, &problem["code"]), (status, &json!(code)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_tells_which_chats_the_caller_muted_until_that_ends() {
+    let platform = Platform::new();
+    let (ann, bob, eve, chat) = people(&platform).await;
+    let other = platform.chat(&ann, &eve).await;
+    let muted = async |user: &User| {
+        let (status, page) = platform.get(user, "/users/chat").await;
+        assert_eq!(status, 200, "{page}");
+        let chats = page["chats"].as_array().unwrap();
+        let muted = chats.iter().map(|entry| (entry["chat_id"].as_str().unwrap(), entry["muted"].as_bool().unwrap()));
+        muted.filter(|(_, muted)| *muted).map(|(chat, _)| chat.to_owned()).collect::<Vec<String>>()
+    };
+    let mute = async |chat: &str, seconds: i64| {
+        let (chat_id, until) = (chat.parse().unwrap(), now().plus_seconds(seconds).0);
+        let preferences = Preferences { muted: vec![MutedChat { chat_id, until }], ..Preferences::default() };
+        platform.store.set_preferences(ann.id, &preferences).await.unwrap();
+    };
+    assert_eq!(muted(&ann).await, [""; 0]);
+    mute(&chat, 3600).await;
+    assert_eq!(muted(&ann).await, [chat.as_str()]);
+    assert_eq!(muted(&bob).await, [""; 0], "the peer is not told");
+    mute(&other, 3600).await;
+    assert_eq!(muted(&ann).await, [other.as_str()]);
+    mute(&other, -1).await;
+    assert_eq!(muted(&ann).await, [""; 0], "it has ended");
+
+    mute(&chat, 3600).await;
+    for failing in [Failing::Away, Failing::Damaged] {
+        platform.inboxes.fail(ann.id, failing);
+        assert_eq!(muted(&ann).await, [""; 0], "the chats are listed all the same");
+        assert_eq!(platform.get(&ann, "/users/chat").await.1["chat_ids"].as_array().unwrap().len(), 2);
     }
 }
 
@@ -226,6 +261,29 @@ async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
         let (got, problem) = platform.post(user, &path, body).await;
         assert_eq!((got, &problem["code"]), (status, &json!(code)));
     }
+}
+
+#[tokio::test]
+async fn a_caption_can_be_taken_away_but_not_all_that_a_message_says() {
+    let platform = Platform::new();
+    let (ann, bob, eve, chat) = people(&platform).await;
+    let path = format!("/users/chat/{chat}/messages");
+    let file = platform.upload(&ann).await;
+    let (status, message) = platform.post(&ann, &path, json!({"message": "caption", "attachments": [file]})).await;
+    assert_eq!((status, &message["message"]), (201, &json!("caption")));
+    let picture = format!("{path}/{}", message["message_id"].as_str().unwrap());
+    let text = format!("{path}/{}", send(&platform, &ann, &chat, "text").await);
+    let empty = Some(json!({"message": ""}));
+    for (user, one) in [(&ann, &text), (&bob, &picture), (&eve, &picture)] {
+        let (status, problem) = platform.call(user, "PATCH", one, empty.clone()).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("empty_message")));
+    }
+    let (status, edited) = platform.call(&ann, "PATCH", &picture, empty.clone()).await;
+    assert_eq!((status, &edited["message"], &edited["attachments"]), (200, &json!(""), &json!([file])));
+    assert!(edited["edited_at"].is_string());
+    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
+    assert_eq!((&page["messages"][1], &page["messages"][0]["message"]), (&edited, &json!("text")));
+    assert_eq!(platform.call(&ann, "PATCH", &picture, Some(json!({"message": "again"}))).await.1["message"], "again");
 }
 
 #[tokio::test]

@@ -18,8 +18,11 @@ use sentinel_domain::{
 };
 use sentinel_http::tokens::Tokens;
 
-/// Notifications that are looked through for those that are not read: more are not counted.
+/// Most notifications that are counted as not read.
 const COUNTED: usize = 100;
+/// How many notifications are looked through for them, one page after another: mostly the first has enough or is all
+/// there is.
+const LOOKED_THROUGH: [usize; 2] = [100, 900];
 
 /// Notifications over the ports.
 pub struct NotificationService {
@@ -102,10 +105,17 @@ impl NotificationService {
         }
     }
 
-    /// How much a user was told of and has not read; counted up to a hundred.
+    /// How much a user was told of and has not read; counted up to a hundred, among the newest thousand.
     pub(crate) async fn unread(&self, user: UserId) -> Result<u32, StoreError> {
-        let newest = self.notifications.list(user, None, COUNTED).await?;
-        let unread = newest.iter().filter(|one| !one.read && !one.is_welcome()).count();
-        Ok(u32::try_from(unread).unwrap_or(u32::MAX))
+        let (mut unread, mut before) = (0, None);
+        for limit in LOOKED_THROUGH {
+            let page = self.notifications.list(user, before, limit).await?;
+            unread += page.iter().filter(|one| !one.read && !one.is_welcome()).count();
+            before = page.last().map(|last| last.message_id);
+            if unread >= COUNTED || page.len() < limit {
+                break;
+            }
+        }
+        Ok(u32::try_from(unread.min(COUNTED)).unwrap_or(u32::MAX))
     }
 }

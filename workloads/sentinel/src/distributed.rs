@@ -249,6 +249,7 @@ impl Process<'_> {
                 chats: self.chats.clone(),
                 inboxes: Arc::new(self.cassandra.clone()),
                 media: Arc::new(self.cassandra.clone()),
+                preferences: Arc::new(self.cassandra.clone()),
                 presence: Some(self.presence.clone()),
             },
             tokens.clone(),

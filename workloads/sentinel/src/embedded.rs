@@ -199,7 +199,15 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         config.clone(),
     ));
     let messages = MessageService::new(
-        MessageStores { accounts, sessions, chats, inboxes: Arc::new(store.clone()), media, presence: Some(presence) },
+        MessageStores {
+            accounts,
+            sessions,
+            chats,
+            inboxes: Arc::new(store.clone()),
+            media,
+            preferences: Arc::new(store.clone()),
+            presence: Some(presence),
+        },
         tokens.clone(),
         keyring,
         limits.clone(),

@@ -228,6 +228,27 @@ test('the chat list has the newest activity first, with what is unread', async (
   assert.match(seen[0].seen_at, TIME);
 });
 
+test('the chat list tells which chats its owner muted', async () => {
+  const x = await newUser('x');
+  const [quiet, loud] = [await newChat(x, ann), await newChat(x, bob)];
+  const mute = async (muted) =>
+    ok(await call('PUT', '/notifications/preferences', { token: x.token, body: { muted } }));
+  const listed = async (user) => {
+    const { chats } = ok(await call('GET', '/users/chat?limit=100', { token: user.token }));
+    return Object.fromEntries(chats.map((entry) => [entry.chat_id, entry.muted]));
+  };
+  assert.deepEqual(await listed(x), { [quiet]: false, [loud]: false });
+  await mute([{ chat_id: quiet, until: '2040-01-31T08:00:00.000Z' }]);
+  assert.deepEqual(await listed(x), { [quiet]: true, [loud]: false });
+  assert.equal((await listed(ann))[quiet], false, 'it is nobody else’s wish');
+  await mute([{ chat_id: quiet, until: '2020-01-31T08:00:00.000Z' }]);
+  assert.deepEqual(await listed(x), { [quiet]: false, [loud]: false }, 'that has ended');
+  await mute([{ chat_id: quiet, until: '2040-01-31T08:00:00.000Z' }]);
+  assert.equal((await listed(x))[quiet], true);
+  await mute([]);
+  assert.deepEqual(await listed(x), { [quiet]: false, [loud]: false });
+});
+
 test('the chat list pages by a cursor that serves its owner only', async () => {
   const x = await newUser('x');
   const made = [await newChat(x, ann), await newChat(x, bob), await newChat(x, eve)].reverse();

@@ -262,6 +262,28 @@ test('only completed uploads of one’s own are sent, as what they are', async (
   );
 });
 
+test('a caption is taken away, and the picture stays', async () => {
+  const { media_id } = await upload(ann, 'a.png', 'image/png', picture(20, 20));
+  const { message_id } = await post(ann, chat, 'caption', { attachments: [media_id] });
+  const path = `/users/chat/${chat}/messages/${message_id}`;
+  const socket = await connect(ann);
+  const edits = [
+    async () => ok(await call('PATCH', path, { token: ann.token, body: { message: '' } })),
+    async () => socket.must('edit_message', { chat_id: chat, message_id, message: '' }),
+  ];
+  for (const edit of edits) {
+    ok(await call('PATCH', path, { token: ann.token, body: { message: 'caption' } }));
+    await edit();
+    const { messages } = ok(await call('GET', `/users/chat/${chat}?limit=1`, { token: bob.token }));
+    assert.equal(messages[0].message_id, message_id);
+    assert.equal(messages[0].message, '');
+    assert.deepEqual(messages[0].attachments, [media_id]);
+  }
+  const words = await post(ann, chat, 'only words');
+  const other = `/users/chat/${chat}/messages/${words.message_id}`;
+  problem(await call('PATCH', other, { token: ann.token, body: { message: '' } }), 422, 'empty_message');
+});
+
 test('with an account its files go', async () => {
   const zoe = await newUser('zoe');
   const { chat_id } = ok(await call('POST', '/users/chat', { token: zoe.token, body: { receiver_id: bob.user_id } }), 201);

@@ -8,6 +8,7 @@ use axum::{
 use sentinel_domain::{
     cursor,
     ids::{ChatId, EventId, UserId},
+    time::Timestamp,
 };
 use sentinel_http::{
     auth::AuthUser,
@@ -117,7 +118,9 @@ pub(super) async fn list(
     }
     let limit = page::limit(query.limit, DEFAULT_CHATS)?;
     let before = page::after(&service.keyring, QUERY, caller, query.cursor.as_deref())?.map(EventId::from_bytes);
-    let mut summaries = service.chats.chats(caller, before, limit + 1).await?;
+    let (summaries, preferences) =
+        tokio::join!(service.chats.chats(caller, before, limit + 1), service.preferences(caller));
+    let (mut summaries, now) = (summaries?, Timestamp::now());
     let next = page::cut(&mut summaries, limit).map(|last| last.activity);
     let ids: Vec<UserId> = summaries.iter().map(|summary| summary.chat.peer_of(caller)).collect();
     let peers = service.accounts.peers(&ids).await?;
@@ -134,7 +137,7 @@ pub(super) async fn list(
                 unread: summary.unread,
                 delivered_up_to: marks.delivered_up_to,
                 read_up_to: marks.read_up_to,
-                muted: false,
+                muted: preferences.mutes(summary.chat.id, now),
             })
         })
         .collect();

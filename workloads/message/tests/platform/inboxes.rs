@@ -1,4 +1,4 @@
-//! Inboxes that can fail for one user, and that remember who was asked for.
+//! Inboxes and preferences that can fail for one user, and that remember whose inbox was asked for.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     ids::UserId,
+    notification::Preferences,
     place::InboxPlace,
-    ports::{Inbox, Inboxes, StoreError},
+    ports::{Inbox, Inboxes, PreferenceReader, StoreError},
     time::Timestamp,
 };
 
-/// What is wrong with an inbox.
+/// What is wrong with what a user has.
 #[derive(Clone, Copy)]
 pub enum Failing {
     Away,
@@ -29,9 +30,17 @@ impl MayFail {
         Self { store, failing: Mutex::default(), asked: Mutex::default() }
     }
 
-    /// From now on this inbox can't be read.
+    /// From now on this user's inbox and preferences can't be read.
     pub fn fail(&self, user: UserId, failing: Failing) {
         self.failing.lock().unwrap().insert(user, failing);
+    }
+
+    fn check(&self, user: UserId) -> Result<(), StoreError> {
+        match self.failing.lock().unwrap().get(&user) {
+            None => Ok(()),
+            Some(Failing::Away) => Err(StoreError::unavailable("away")),
+            Some(Failing::Damaged) => Err(StoreError::unreadable("damaged")),
+        }
     }
 
     /// How often an inbox was to be read.
@@ -44,15 +53,19 @@ impl MayFail {
 impl Inboxes for MayFail {
     async fn inbox(&self, caller: UserId, since: Option<InboxPlace>, limit: usize) -> Result<Inbox, StoreError> {
         self.asked.lock().unwrap().push(caller);
-        let failing = self.failing.lock().unwrap().get(&caller).copied();
-        match failing {
-            None => self.store.inbox(caller, since, limit).await,
-            Some(Failing::Away) => Err(StoreError::unavailable("away")),
-            Some(Failing::Damaged) => Err(StoreError::unreadable("damaged")),
-        }
+        self.check(caller)?;
+        self.store.inbox(caller, since, limit).await
     }
 
     async fn inbox_head(&self, caller: UserId, now: Timestamp) -> Result<InboxPlace, StoreError> {
         self.store.inbox_head(caller, now).await
+    }
+}
+
+#[async_trait]
+impl PreferenceReader for MayFail {
+    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
+        self.check(user)?;
+        self.store.preferences(user).await
     }
 }

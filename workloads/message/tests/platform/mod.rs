@@ -139,6 +139,7 @@ impl Foundation {
             chats: Arc::new(store.clone()),
             inboxes: inboxes.clone(),
             media: Arc::new(store.clone()),
+            preferences: inboxes.clone(),
             presence: Some(self.presence_store(&store)),
         };
         let tokens = Arc::new(Tokens::load(&self.config.keys_dir, &self.config.auth).unwrap());

@@ -170,6 +170,37 @@ async fn badges_go_down_when_what_was_pushed_is_read() {
 }
 
 #[tokio::test]
+async fn a_badge_counts_what_is_unread_behind_much_that_was_read() {
+    /// Notifications from the oldest on: how many in a row, whether they were read, and what is unread after all.
+    const CASES: [&[(u64, bool)]; 7] = [
+        &[],
+        &[(7, false), (100, true)],
+        &[(7, false), (993, true)],
+        &[(7, false), (996, true)],
+        &[(7, false), (1000, true)],
+        &[(90, false), (150, true), (9, false)],
+        &[(90, false), (150, true), (11, false)],
+    ];
+    let world = World::new().await;
+    for (case, expected) in CASES.iter().zip([0, 7, 7, 4, 0, 99, 100]) {
+        world.memory.kept.lock().unwrap().clear();
+        let welcome = Notification::welcome(world.bob, MessageId(Instant { millis: 1, counter: 0 }.id(0)));
+        world.service.notifications.add(welcome).await.unwrap();
+        let mut millis = 1;
+        for (count, read) in *case {
+            for _ in 0..*count {
+                millis += 1;
+                let message_id = MessageId(Instant { millis, counter: 0 }.id(0));
+                let (user_id, chat_id, sender_id) = (world.bob, world.chat.id, world.ann);
+                let one = Notification { user_id, chat_id, message_id, sender_id, read: *read, notice: None };
+                world.service.notifications.add(one).await.unwrap();
+            }
+        }
+        assert_eq!(world.service.unread(world.bob).await.unwrap(), expected, "{case:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_device_goes_with_its_session_and_with_its_token() {
     let world = World::new().await;
     world.device(world.bob, "phone").await;
