@@ -37,7 +37,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   const editing = answering?.kind === 'edit' ? answering.message : null;
   const excess = bytesOf(text) - BYTES_MAX;
   const waiting = files.some((file) => file.state !== 'done');
-  const empty = text.trim() === '' && (editing !== null || files.length === 0);
+  const empty = text.trim() === '' && (editing ? editing.attachments : files).length === 0;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
   const latest = useRef({ editing, text });
   latest.current = { editing, text };
@@ -101,7 +101,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
       event.stopPropagation();
       leave();
     } else if (event.key === 'ArrowUp' && text === '' && !answering) {
-      const own = timelines.value.get(chat_id)?.messages.filter((one) => one.sender_id === me.value && !one.deleted && one.type === 'text').at(-1);
+      const own = timelines.value.get(chat_id)?.messages.filter((one) => one.sender_id === me.value && !one.deleted).at(-1);
       if (!own) return;
       event.preventDefault();
       setAnswering({ kind: 'edit', message: own });

@@ -47,7 +47,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, acts }: 
     if (rove(event, log.current, '[data-testid=message]')) return;
     const row = rows.find((one) => one.key === stop);
     if (row?.kind !== 'message' || row.message.deleted || event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = { r: acts.onReply, e: row.own && row.message.type === 'text' ? acts.onEdit : undefined, delete: row.own ? acts.onDelete : undefined }[event.key.toLowerCase()];
+    const act = { r: acts.onReply, e: row.own ? acts.onEdit : undefined, delete: row.own ? acts.onDelete : undefined }[event.key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
     act(row.message);

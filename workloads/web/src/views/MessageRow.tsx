@@ -89,7 +89,7 @@ function Acts({ message, own, acts }: { message: Message; own: boolean; acts: Me
     <div class="acts" role="toolbar" aria-label={strings.actions}>
       <Act label={strings.reply} act={() => acts.onReply(message)}><ReplyIcon /></Act>
       {message.message && <Act label={strings.copy} act={() => void copy(message.message)}><CopyIcon /></Act>}
-      {own && message.type === 'text' && <Act label={strings.edit} act={() => acts.onEdit(message)}><EditIcon /></Act>}
+      {own && <Act label={strings.edit} act={() => acts.onEdit(message)}><EditIcon /></Act>}
       {!own && features.value.reports && <Act label={strings.report} act={() => acts.onReport(message)}><FlagIcon /></Act>}
       {own && <Act label={strings.remove} act={() => acts.onDelete(message)}><TrashIcon /></Act>}
     </div>
