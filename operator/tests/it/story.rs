@@ -1,18 +1,21 @@
 //! What `kubectl sentinel status` tells.
 
 use sentinel_operator::{api::SentinelChat, story};
-use serde_json::json;
+use serde_json::{Value, json};
 
-fn told(status: serde_json::Value) -> String {
-    let chat: SentinelChat = serde_json::from_value(json!({
+fn chat(status: Value) -> SentinelChat {
+    serde_json::from_value(json!({
         "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
         "metadata": { "name": "chat", "namespace": "team", "generation": 2 }, "spec": {}, "status": status,
     }))
-    .unwrap();
-    story::tell(&chat)
+    .unwrap()
 }
 
-fn condition(type_: &str, status: &str, reason: &str, message: &str) -> serde_json::Value {
+fn told(status: Value) -> String {
+    story::tell(&chat(status))
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
     json!({ "type": type_, "status": status, "reason": reason, "message": message,
         "lastTransitionTime": "2026-01-02T03:04:05Z" })
 }
@@ -39,4 +42,18 @@ fn the_same_trouble_is_told_once() {
 fn an_old_status_and_no_status_are_told() {
     assert!(told(json!(null)).contains("the operator has not seen it yet"));
     assert!(told(json!({ "observedGeneration": 1 })).contains("has not seen the latest change"));
+}
+
+#[test]
+fn a_pause_is_a_change_that_was_seen() {
+    let unseen = "has not seen the latest change";
+    let paused = |status: &str, generation: i64| {
+        let mut paused = condition("Paused", status, "Paused", "spec.paused is true");
+        paused["observedGeneration"] = json!(generation);
+        told(json!({ "observedGeneration": 1, "conditions": [paused] }))
+    };
+    let now = paused("True", 2);
+    assert!(!now.contains(unseen) && now.contains("paused (Paused) since"), "{now}");
+    assert!(paused("True", 1).contains(unseen), "it was changed since");
+    assert!(paused("False", 2).contains(unseen));
 }
