@@ -5,10 +5,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::{
     api::{SentinelChat, SentinelChatStatus},
     steps::status::{
-        conditions::PAUSED,
+        conditions::{PAUSED, READY},
         dependencies::{BY_IMAGE, EXTERNAL},
     },
 };
+
+/// Whether a resource is ready as it is written now. What was ready before the latest change tells nothing of it.
+pub fn is_ready(chat: &SentinelChat) -> bool {
+    chat.status.as_ref().is_some_and(|status| {
+        status.observed_generation == chat.metadata.generation
+            && status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
+    })
+}
 
 /// Whether the operator has seen the latest change. A pause is about it, and leaves the rest of the status as it was.
 fn is_seen(status: &SentinelChatStatus, generation: Option<i64>) -> bool {

@@ -58,7 +58,7 @@ enum Command {
         #[arg(short, long)]
         file: PathBuf,
     },
-    /// Prints how resources are doing; fails unless all are ready.
+    /// Prints how resources are doing; fails unless all are ready as they are written now.
     Status {
         /// Name of the resource; all of the namespace when left out.
         name: Option<String>,
@@ -145,8 +145,7 @@ async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyho
             }
         };
         print!("{}", story::tell(chat));
-        let conditions = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        all_ready &= conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        all_ready &= story::is_ready(chat);
     }
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

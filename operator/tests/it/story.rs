@@ -57,3 +57,15 @@ fn a_pause_is_a_change_that_was_seen() {
     assert!(paused("True", 1).contains(unseen), "it was changed since");
     assert!(paused("False", 2).contains(unseen));
 }
+
+#[test]
+fn what_was_ready_before_the_latest_change_is_not_ready() {
+    let is_ready = |generation: i64, ready: &str| {
+        let ready = condition("Ready", ready, "AllAvailable", "the platform serves");
+        story::is_ready(&chat(json!({ "observedGeneration": generation, "conditions": [ready] })))
+    };
+    assert!(is_ready(2, "True"));
+    assert!(!is_ready(1, "True"), "it is about what was before");
+    assert!(!is_ready(2, "False"));
+    assert!(!story::is_ready(&chat(json!(null))), "nobody has looked at it");
+}
