@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::observe::Observed;
+use super::observe::{Observed, is_bound};
 use crate::{
     build::{Child, Kind, digest},
     names::APPLIED,
@@ -103,7 +103,8 @@ fn stamp(value: &mut Value) {
 
 const CLAIM_SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 
-/// A claim template cannot change: the live one keeps its size and the claims themselves grow.
+/// A claim template cannot change: the live one keeps its size and the claims themselves grow. Kubernetes refuses that to
+/// a claim that has no volume yet.
 fn keep_claim_size(set: &str, desired: &mut Value, live: &Value, observed: &Observed) -> Vec<Growth> {
     let (Some(wanted), Some(kept)) = (desired.pointer(CLAIM_SIZE).cloned(), live.pointer(CLAIM_SIZE).cloned()) else {
         return Vec::new();
@@ -116,6 +117,7 @@ fn keep_claim_size(set: &str, desired: &mut Value, live: &Value, observed: &Obse
         .claims
         .iter()
         .filter(|claim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, set)))
+        .filter(|claim| is_bound(claim))
         .filter_map(|claim| {
             let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
             let smaller = crate::subset::amount(&requested.0)? < crate::subset::amount(size)?;

@@ -30,6 +30,22 @@ async fn a_larger_size_grows_the_claim_and_leaves_the_template() {
 }
 
 #[tokio::test]
+async fn a_claim_that_waits_for_its_volume_grows_once_it_has_one() {
+    let world = running().await;
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["status"] = json!({ "phase": "Pending" }));
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" } }));
+    world.reconcile().await.unwrap();
+    let writes = world.server.take_writes();
+    assert!(!writes.iter().any(|write| write.contains("/persistentvolumeclaims/")), "{writes:?}");
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["status"] = json!({ "phase": "Bound" }));
+    world.settle().await;
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE), Some(&json!("20Gi")));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+}
+
+#[tokio::test]
 async fn a_refused_growth_is_a_condition_and_not_asked_again_at_once() {
     let world = running().await;
     world.server.fault(
