@@ -170,7 +170,8 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
     for secret in &found.new_secrets {
         println!("+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default());
     }
-    let plan = plan::plan(build::build(&valid, &found.facts)?, &[], &observed, chat.metadata.uid.as_deref());
+    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed);
+    let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {
             None => println!("+ {}", title(child)),

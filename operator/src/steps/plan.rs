@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::observe::{Observed, is_bound};
+use super::{
+    observe::{Observed, is_bound},
+    validate::ValidChat,
+};
 use crate::{
-    build::{Child, Kind, digest},
+    build::{Child, Kind, digest, is_check},
     names::APPLIED,
     subset::is_subset,
 };
@@ -83,6 +86,13 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
         }
     }
     plan
+}
+
+/// What a change makes, for those who tell it beforehand. The Job that looks at stores of somebody else is made by the
+/// clock: one that is not there now is no part of any change.
+pub fn made_by_a_change(chat: &ValidChat, mut children: Vec<Child>, observed: &Observed) -> Vec<Child> {
+    children.retain(|child| !is_check(chat, child) || observed.get(child.kind, &child.name).is_some());
+    children
 }
 
 /// Writes the hash of the object into it. The hash tells that a field we no longer set has to go,

@@ -1,7 +1,18 @@
-//! What `kubectl sentinel status` tells.
+//! What `kubectl sentinel` tells.
 
-use sentinel_operator::{api::SentinelChat, story};
+use sentinel_operator::{
+    api::SentinelChat,
+    build,
+    names::Names,
+    steps::{dereference, observe, plan, validate},
+    story,
+};
 use serde_json::{Value, json};
+
+use crate::{
+    distributed::{external, running},
+    world::{CHATS, JOBS, NS},
+};
 
 fn chat(status: Value) -> SentinelChat {
     serde_json::from_value(json!({
@@ -68,4 +79,28 @@ fn what_was_ready_before_the_latest_change_is_not_ready() {
     assert!(!is_ready(1, "True"), "it is about what was before");
     assert!(!is_ready(2, "False"));
     assert!(!story::is_ready(&chat(json!(null))), "nobody has looked at it");
+}
+
+#[tokio::test]
+async fn a_plan_without_a_change_has_none_whether_stores_are_being_looked_at_or_not() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = running(&external(&listener.local_addr().unwrap().to_string())).await;
+    let planned = async || {
+        let chat: SentinelChat = serde_json::from_value(world.server.get(CHATS, NS, "chat").unwrap()).unwrap();
+        let client = world.server.client();
+        let observed = observe::observe(&client, NS, &Names::new("chat")).await.unwrap();
+        let valid = validate::validate(&chat, &world.context.settings).unwrap();
+        let found = dereference::dereference(&client, &valid, &observed).await.unwrap();
+        let children = build::build(&valid, &found.facts).unwrap();
+        let children = plan::made_by_a_change(&valid, children, &observed);
+        let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
+        let names = plan.apply.into_iter().map(|child| child.name);
+        (names.collect::<Vec<_>>(), plan.prune)
+    };
+    let mut checks = world.server.names(JOBS, NS);
+    checks.retain(|job| job.starts_with("chat-check-"));
+    assert_eq!(checks.len(), 1, "a look is due");
+    assert_eq!(planned().await, (vec![], vec![]));
+    world.server.delete(JOBS, NS, &checks[0]);
+    assert_eq!(planned().await, (vec![], vec![]));
 }
