@@ -3,9 +3,29 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
-    api::SentinelChat,
-    steps::status::dependencies::{BY_IMAGE, EXTERNAL},
+    api::{SentinelChat, SentinelChatStatus},
+    steps::status::{
+        conditions::{PAUSED, READY},
+        dependencies::{BY_IMAGE, EXTERNAL},
+    },
 };
+
+/// Whether a resource is ready as it is written now. What was ready before the latest change tells nothing of it.
+pub fn is_ready(chat: &SentinelChat) -> bool {
+    chat.status.as_ref().is_some_and(|status| {
+        status.observed_generation == chat.metadata.generation
+            && status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
+    })
+}
+
+/// Whether the operator has seen the latest change. A pause is about it, and leaves the rest of the status as it was.
+fn is_seen(status: &SentinelChatStatus, generation: Option<i64>) -> bool {
+    let mut conditions = status.conditions.iter();
+    status.observed_generation == generation
+        || conditions.any(|condition| {
+            condition.type_ == PAUSED && condition.status == "True" && condition.observed_generation == generation
+        })
+}
 
 /// How a resource is doing, in a few lines.
 pub fn tell(chat: &SentinelChat) -> String {
@@ -17,7 +37,7 @@ pub fn tell(chat: &SentinelChat) -> String {
         lines.push("  the operator has not seen it yet: is it running?".into());
         return join(&lines);
     };
-    if status.observed_generation != meta.generation {
+    if !is_seen(status, meta.generation) {
         lines.push("  the operator has not seen the latest change yet".into());
     }
     for type_ in [

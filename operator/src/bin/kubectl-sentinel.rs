@@ -58,7 +58,7 @@ enum Command {
         #[arg(short, long)]
         file: PathBuf,
     },
-    /// Prints how resources are doing; fails unless all are ready.
+    /// Prints how resources are doing; fails unless all are ready as they are written now.
     Status {
         /// Name of the resource; all of the namespace when left out.
         name: Option<String>,
@@ -145,8 +145,7 @@ async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyho
             }
         };
         print!("{}", story::tell(chat));
-        let conditions = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        all_ready &= conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        all_ready &= story::is_ready(chat);
     }
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -171,7 +170,8 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
     for secret in &found.new_secrets {
         println!("+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default());
     }
-    let plan = plan::plan(build::build(&valid, &found.facts)?, &[], &observed, chat.metadata.uid.as_deref());
+    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed);
+    let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {
             None => println!("+ {}", title(child)),

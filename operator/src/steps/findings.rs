@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use sentinel_domain::findings::{Findings, OWN_VOLUME, Trouble, TroubleKind};
 
-use super::{observe::Observed, validate::ValidChat, volumes::FullVolumes};
+use super::{observe::Observed, sequence::Sequence, validate::ValidChat, volumes::FullVolumes};
 use crate::{
     api::Store,
     names::{COMPONENT, Component},
@@ -24,11 +24,13 @@ pub fn own_volume(chat: &ValidChat, full: &FullVolumes) -> Option<String> {
     })
 }
 
-/// The newest findings of all Jobs whose pods are still there, and when that one ended.
-pub fn newest(observed: &Observed) -> Option<(Timestamp, Findings)> {
+/// The newest findings of all Jobs for the stores of now whose pods are still there, and when that one ended.
+pub fn newest(observed: &Observed, sequence: &Sequence) -> Option<(Timestamp, Findings)> {
     let is_job = |pod: &&Pod| {
         let labels = pod.metadata.labels.as_ref();
+        let mut owners = pod.metadata.owner_references.iter().flatten();
         labels.and_then(|labels| labels.get(COMPONENT)).is_some_and(|part| part == Component::Migration.as_str())
+            && owners.any(|owner| owner.kind == "Job" && sequence.is_current(&owner.name))
     };
     let found = observed.pods.iter().filter(is_job).filter_map(of_pod);
     found.max_by_key(|(time, _)| *time)

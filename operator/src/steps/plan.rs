@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{observe::Observed, validate::ValidChat};
+use super::{
+    observe::{Observed, is_bound},
+    validate::ValidChat,
+};
 use crate::{
     api::Store,
-    build::{Child, Kind, digest},
+    build::{Child, Kind, digest, is_check},
     names::{APPLIED, Component},
     subset::is_subset,
 };
@@ -84,6 +87,13 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
     plan
 }
 
+/// What a change makes, for those who tell it beforehand. The Job that looks at stores of somebody else is made by the
+/// clock: one that is not there now is no part of any change.
+pub fn made_by_a_change(chat: &ValidChat, mut children: Vec<Child>, observed: &Observed) -> Vec<Child> {
+    children.retain(|child| !is_check(chat, child) || observed.get(child.kind, &child.name).is_some());
+    children
+}
+
 /// Writes the hash of the object into it. The hash tells that a field we no longer set has to go,
 /// which a comparison of values cannot see. The number of pods is always set, and may be an autoscaler's: what that
 /// changes would be written back with each of its steps.
@@ -118,12 +128,14 @@ pub fn growths(chat: &ValidChat, observed: &Observed) -> Vec<Growth> {
     sizes.flat_map(|(component, size)| growths_of(&chat.names.workload(component), size, observed)).collect()
 }
 
+/// Kubernetes refuses to grow a claim that has no volume yet.
 fn growths_of(set: &str, size: &str, observed: &Observed) -> Vec<Growth> {
     observed
         .claims
         .iter()
         .filter(|claim| claim.metadata.deletion_timestamp.is_none())
         .filter(|claim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, set)))
+        .filter(|claim| is_bound(claim))
         .filter_map(|claim| {
             let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
             let smaller = crate::subset::amount(&requested.0)? < crate::subset::amount(size)?;

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client,
@@ -23,11 +24,14 @@ use super::{
 use crate::{
     answer,
     build::{Kind, Stage},
-    names::MANAGER,
+    names::{COMPONENT, Component, MANAGER},
 };
 
 /// How long a refused growth is not asked for again.
 const ASK_AGAIN: Duration = Duration::from_mins(10);
+
+/// How long a pod of an old revision may take to start. Its probe lets it try for hours, and Kubernetes waits for it.
+const START: SignedDuration = SignedDuration::from_mins(5);
 
 /// Growths that the API server refused. A refusal depends on the storage class, which seldom changes.
 #[derive(Debug, Default)]
@@ -76,12 +80,12 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
 }
 
 /// Pods of StatefulSets that are stuck on a revision that was replaced.
-pub fn stuck(observed: &Observed) -> Vec<&Pod> {
+pub fn stuck(observed: &Observed, now: Timestamp) -> Vec<&Pod> {
     let sets = observed.children.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
-    sets.flat_map(|((_, name), set)| stuck_of(observed, name, set)).collect()
+    sets.flat_map(|((_, name), set)| stuck_of(observed, name, set, now)).collect()
 }
 
-fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value) -> Vec<&'a Pod> {
+fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value, now: Timestamp) -> Vec<&'a Pod> {
     let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_i64);
     let Some(update) = set.pointer("/status/updateRevision").and_then(Value::as_str) else { return Vec::new() };
     // Before the controller has seen the new template, every pod looks current.
@@ -103,16 +107,35 @@ fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value) -> Vec<&'a Pod>
                 && pod.metadata.deletion_timestamp.is_none()
                 && revision.is_some_and(|revision| revision != update)
                 && !is_ready(pod)
-                && trouble(pod).is_some()
+                && (trouble(pod).is_some() || (starts_for_long(pod, now) && !may_join(pod)))
         })
         .collect()
+}
+
+/// Whether a container of the pod has had its time and has not started: it runs and nothing seems wrong, or it waits.
+fn starts_for_long(pod: &Pod, now: Timestamp) -> bool {
+    let is_long_ago = |time: Timestamp| now.duration_since(time) >= START;
+    let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    pod.metadata.creation_timestamp.as_ref().is_some_and(|made| is_long_ago(made.0))
+        && containers.any(|container| {
+            let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+            let since = running.and_then(|running| running.started_at.as_ref());
+            container.started != Some(true) && since.is_none_or(|since| is_long_ago(since.0))
+        })
+}
+
+/// A node of Cassandra after the first may be taking over its part of the data, which takes as long as it takes.
+fn may_join(pod: &Pod) -> bool {
+    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
+    let is_first = pod.metadata.name.as_deref().is_some_and(|name| name.ends_with("-0"));
+    part.is_some_and(|part| part == Component::Cassandra.as_str()) && !is_first
 }
 
 /// Deletes stuck pods, so that the StatefulSet makes them anew from its current template.
 pub async fn replace_stuck(client: &Client, namespace: &str, observed: &Observed) -> Vec<Failure> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut failures = Vec::new();
-    for pod in stuck(observed) {
+    for pod in stuck(observed, Timestamp::now()) {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None }),

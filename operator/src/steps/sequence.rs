@@ -79,8 +79,8 @@ pub struct Sequence {
     pub status: Option<MigrationStatus>,
     /// How the look at stores of somebody else stands.
     pub check: Check,
-    /// What the names of Jobs begin with that look at stores.
-    checks: String,
+    /// Name of the Job that looks at stores of somebody else.
+    check_job: Option<String>,
     /// Name of the ConfigMap that services read.
     config: String,
 }
@@ -116,12 +116,14 @@ pub fn judge(
             },
         },
     };
-    let check = children.iter().find(|child| is_check(chat, child)).filter(|_| migration == Migration::Done);
-    let check = match (check, live.and_then(|live| condition(live, "Complete"))) {
-        (Some(check), Some(migrated)) => look(check, migrated, observed, previous, now),
-        _ => Check::Rests,
-    };
-    Sequence { migration, status: Some(status), check, checks: chat.names.check(), config: chat.names.config() }
+    let check_job = children.iter().find(|child| is_check(chat, child));
+    let check =
+        match (check_job.filter(|_| migration == Migration::Done), live.and_then(|live| condition(live, "Complete"))) {
+            (Some(check), Some(migrated)) => look(check, migrated, observed, previous, now),
+            _ => Check::Rests,
+        };
+    let check_job = check_job.map(|job| job.name.clone());
+    Sequence { migration, status: Some(status), check, check_job, config: chat.names.config() }
 }
 
 /// When stores of somebody else are looked at: some time after the migration did, again and again, and sooner while one
@@ -240,6 +242,11 @@ impl Sequence {
         matches!(self.migration, Migration::None | Migration::Done)
     }
 
+    /// Whether a Job of that name is about the image and the stores of now. One of before may have left its pod behind.
+    pub fn is_current(&self, job: &str) -> bool {
+        self.status.as_ref().is_some_and(|status| status.job == job) || self.check_job.as_deref() == Some(job)
+    }
+
     /// Parts children into what is wanted now and what has to wait. What waits is neither changed nor pruned. A failed
     /// Job that is to be tried again is in neither part, so that it is pruned and made anew.
     pub fn part(&self, children: Vec<Child>) -> (Vec<Child>, Vec<Child>) {
@@ -255,7 +262,7 @@ impl Sequence {
     }
 
     fn place(&self, child: &Child) -> Place {
-        if child.kind == Kind::Job && child.name.starts_with(&self.checks) {
+        if child.kind == Kind::Job && self.check_job.as_ref() == Some(&child.name) {
             return match self.check {
                 Check::Rests => Place::Held,
                 Check::Runs => Place::Wanted,

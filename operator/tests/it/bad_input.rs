@@ -113,6 +113,35 @@ async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
 }
 
 #[tokio::test]
+async fn a_store_of_somebody_else_has_not_the_version_of_the_one_before() {
+    let world = World::with(&managed());
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    world.end_job_with(&versions(), &now());
+    world.settle().await;
+    assert_eq!(dependency(&world, "redis")["version"], "7.0.15");
+
+    let (_listener, address) = listening().await;
+    let mut spec = managed();
+    spec["dependencies"]["redis"] = json!({ "external": { "endpoints": [address] } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    let redis = dependency(&world, "redis");
+    assert_eq!(
+        (&redis["provider"], &redis["version"], &redis["lookedAt"]),
+        (&json!("external"), &json!(null), &json!(null))
+    );
+    assert_eq!(dependency(&world, "postgres")["version"], "15.4 (Debian)", "it is the same as before");
+
+    let mut found = versions();
+    found.stores.insert("redis".into(), Finding { version: Some("7.4.1".into()), ..Finding::default() });
+    world.end_job_with(&found, &now());
+    world.settle().await;
+    assert_eq!(dependency(&world, "redis")["version"], "7.4.1");
+}
+
+#[tokio::test]
 async fn wrong_credentials_never_reach_services_that_run() {
     let (_listener, address) = listening().await;
     let mut spec = external(&address);

@@ -3,7 +3,10 @@
 use sentinel_operator::settings::Settings;
 use serde_json::json;
 
-use crate::world::{CHATS, DEPLOYMENTS, NS, SECRETS, SETS, World};
+use crate::{
+    api_server::Answer,
+    world::{CHATS, DEPLOYMENTS, NS, SECRETS, SETS, World},
+};
 
 #[tokio::test]
 async fn the_first_reconcile_makes_everything_and_the_second_writes_nothing() {
@@ -50,6 +53,34 @@ async fn ready_follows_what_is_observed() {
     world.run_everything();
     world.reconcile().await.unwrap();
     assert!(world.condition("Ready").starts_with("True/"));
+}
+
+#[tokio::test]
+async fn the_version_is_that_of_before_until_the_new_one_runs() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    let version = || world.server.get(CHATS, NS, "chat").unwrap()["status"]["version"].clone();
+    assert_eq!(version(), "1");
+
+    world.server.fault("PATCH", "/statefulsets/chat", Answer::Status(403, "exceeded quota"), 99);
+    world.apply("chat", &json!({ "image": { "tag": "2" } }));
+    assert!(world.reconcile().await.is_err());
+    assert_eq!(version(), "1", "what could not be changed runs on");
+    world.server.heal();
+    world.settle().await;
+    assert_eq!(version(), "1", "the new pod does not serve yet");
+    world.run_everything();
+    world.settle().await;
+    assert_eq!(version(), "2");
+
+    world.server.edit(SETS, NS, "chat", |set| set["spec"]["serviceName"] = json!("other"));
+    world.run_everything();
+    world.apply("chat", &json!({ "image": { "tag": "3" } }));
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("False/ImmutableField"), "{}", world.condition("Ready"));
+    assert_eq!(version(), "2", "what Kubernetes does not let change runs on");
 }
 
 #[tokio::test]

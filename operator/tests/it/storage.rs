@@ -1,5 +1,9 @@
 //! Volumes that grow, fields that cannot change, pods that are stuck.
 
+use sentinel_operator::{
+    build::Kind,
+    steps::{observe::Observed, repair},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,6 +51,22 @@ async fn a_claim_grows_also_while_the_resource_cannot_be_carried_out() {
     let told = world.condition("Accepted");
     assert!(told.starts_with("False/SecretNotFound: "), "{told}");
     assert!(told.contains("; cannot grow PersistentVolumeClaim data-chat-0"), "{told}");
+}
+
+#[tokio::test]
+async fn a_claim_that_waits_for_its_volume_grows_once_it_has_one() {
+    let world = running().await;
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["status"] = json!({ "phase": "Pending" }));
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" } }));
+    world.reconcile().await.unwrap();
+    let writes = world.server.take_writes();
+    assert!(!writes.iter().any(|write| write.contains("/persistentvolumeclaims/")), "{writes:?}");
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["status"] = json!({ "phase": "Bound" }));
+    world.settle().await;
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE), Some(&json!("20Gi")));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
 }
 
 #[tokio::test]
@@ -108,6 +128,58 @@ async fn a_pod_of_an_old_revision_that_serves_is_left_alone() {
     world.put_pod("chat-0-old", true, None);
     world.reconcile().await.unwrap();
     assert_eq!(world.server.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pod_of_an_old_revision_that_runs_and_does_not_start_is_replaced() {
+    let world = running().await;
+    world.put_pod("chat-0-old", false, None);
+    let container = |started: bool| {
+        world.server.edit(PODS, NS, "chat-0", |pod| {
+            pod["status"]["containerStatuses"][0]["started"] = json!(started);
+        });
+    };
+    container(true);
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(PODS, NS, "chat-0").is_some(), "it started, so it may become ready again");
+    container(false);
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(PODS, NS, "chat-0").is_none());
+}
+
+/// Names of pods that are replaced at 12:00, of a StatefulSet for `component`.
+fn stuck(component: &str, pods: &[(&str, &str, &str, &str)]) -> Vec<String> {
+    let mut observed = Observed::default();
+    let set =
+        json!({ "metadata": { "generation": 2 }, "status": { "observedGeneration": 2, "updateRevision": "new" } });
+    observed.put(Kind::StatefulSet, "chat-x", set);
+    let pod = |(name, revision, made, ran): &(&str, &str, &str, &str)| {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "creationTimestamp": made,
+                "labels": { "app.kubernetes.io/component": component, "controller-revision-hash": revision },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat-x", "uid": "x" }] },
+            "status": { "phase": "Running", "containerStatuses": [{ "name": "store", "image": "store:1", "imageID": "",
+                "ready": false, "started": false, "restartCount": 0, "state": { "running": { "startedAt": ran } } }] },
+        }))
+        .unwrap()
+    };
+    observed.pods = pods.iter().map(pod).collect();
+    let now = "2026-01-02T12:00:00Z".parse().unwrap();
+    repair::stuck(&observed, now).into_iter().filter_map(|pod| pod.metadata.name.clone()).collect()
+}
+
+#[test]
+fn a_start_has_its_time_and_a_joining_node_of_cassandra_all_it_needs() {
+    let (long, short) = ("2026-01-02T11:54:00Z", "2026-01-02T11:56:00Z");
+    let pods = [
+        ("chat-x-0", "old", long, long),
+        ("chat-x-1", "old", long, long),
+        ("chat-x-2", "old", long, short),
+        ("chat-x-3", "old", short, short),
+        ("chat-x-4", "new", long, long),
+    ];
+    assert_eq!(stuck("kafka", &pods), ["chat-x-0", "chat-x-1"]);
+    assert_eq!(stuck("cassandra", &pods), ["chat-x-0"]);
 }
 
 #[tokio::test]

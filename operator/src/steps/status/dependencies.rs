@@ -33,7 +33,7 @@ pub fn assess(
     previous: &[DependencyStatus],
     sequence: &Sequence,
 ) -> Vec<DependencyStatus> {
-    let found = findings::newest(observed);
+    let found = findings::newest(observed, sequence);
     let mut all = seen(chat, observed);
     for status in &mut all {
         let Some(store) = Store::ALL.into_iter().find(|store| store.as_str() == status.name) else { continue };

@@ -128,6 +128,8 @@ fn carried_out(
         },
     );
     let url = endpoints::base_url(valid, observed);
+    // What runs of a workload that could not be changed is what ran before.
+    let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);
     let is_served =
         workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(workload::Workload::is_ready);
     SentinelChatStatus {
@@ -136,7 +138,7 @@ fn carried_out(
         endpoints: url.as_deref().map(endpoints::of).unwrap_or_default(),
         url,
         // A version is reported once it is the one that serves.
-        version: if is_served && sequence.serves() {
+        version: if is_applied && is_served && sequence.serves() {
             Some(valid.sentinel_image.version().to_owned())
         } else {
             previous.version
