@@ -1,5 +1,5 @@
 // Pictures and files, from one window to the other.
-import { chatOf, expect, message, needs, openChat, person, picture, say, test, windowOf } from '../people.mjs';
+import { chatOf, expect, field, message, needs, openChat, person, picture, say, test, windowOf } from '../people.mjs';
 
 /** A real picture, drawn by the browser. */
 const drawing = (page, type) => page.evaluate(async (kind) => {
@@ -56,4 +56,17 @@ test('a picture is sent and its thumbnail seen; a file comes by its name', async
   const chunks = [];
   for await (const chunk of await download.createReadStream()) chunks.push(chunk);
   expect(Buffer.concat(chunks).toString()).toBe('milk, bread');
+
+  // What stands below a file can be changed, and taken away.
+  const withFile = (page) => page.getByTestId('message').filter({ has: page.getByTestId('file-link') });
+  for (const caption of ['and buy eggs', '']) {
+    await withFile(hers).hover();
+    await withFile(hers).getByRole('button', { name: 'Edit', exact: true }).click();
+    await field(hers).fill(caption);
+    await hers.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect(hers.getByRole('button', { name: 'Save', exact: true })).toHaveCount(0);
+    await expect(withFile(his)).not.toContainText(caption ? 'and buy these' : 'and buy eggs');
+    await expect(withFile(his)).toContainText('list.txt');
+    if (caption) await expect(withFile(his)).toContainText(caption);
+  }
 });
