@@ -31,7 +31,8 @@ pub(crate) struct Refresh {
 /// Get new tokens.
 ///
 /// Each refresh token is good for one use. For 30 s after it the same token gives the same successor, because two
-/// tabs may use it at once; later use means that it was copied, and ends the session.
+/// tabs may use it at once; use later, or when the successor has been used, means that it was copied, and ends the
+/// session.
 #[utoipa::path(
     post, path = "/token/refresh", tag = "users", request_body = Refresh,
     responses(

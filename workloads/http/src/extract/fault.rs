@@ -38,8 +38,21 @@ pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
     match expected.map(without_position) {
         // serde names the Rust type, which is none of the client's business.
         Some(expected) if expected.starts_with("struct ") => problem(path, "invalid_field", NO_OBJECT),
-        Some(expected) => problem(path, "invalid_field", &format!("must be {expected}")),
+        Some(expected) => problem(path, "invalid_field", &format!("must be {}", number(expected))),
         None => malformed(path),
+    }
+}
+
+/// What a number has to be, from the name that serde has for it. Whatever else is expected is told as it is.
+fn number(expected: &str) -> &str {
+    match expected {
+        "u8" => "an integer from 0 to 255",
+        "u16" => "an integer from 0 to 65535",
+        "u32" | "u64" | "usize" => "an integer from 0 on, and not so large",
+        "i16" => "an integer from -32768 to 32767",
+        "i32" | "i64" | "isize" => "an integer, and not so large",
+        "f32" | "f64" => "a number",
+        other => other,
     }
 }
 

@@ -11,6 +11,8 @@ struct Login {
     username: String,
     #[serde(default)]
     devices: Vec<Device>,
+    #[serde(default)]
+    minute: u16,
 }
 
 #[derive(Deserialize)]
@@ -26,7 +28,7 @@ struct Paging {
 fn app() -> Router {
     let body = |Json(login): Json<Login>| async move {
         let ids = login.devices.iter().map(|device| device.id.to_string()).collect::<Vec<_>>();
-        format!("{}{}", login.username, ids.join(","))
+        format!("{}{}{}", login.username, login.minute, ids.join(","))
     };
     Router::new()
         .route("/body", routing::post(body))
@@ -76,6 +78,8 @@ async fn a_wrong_field_is_422_and_named() {
             "missing_field",
             "is missing",
         ),
+        ("{\"username\":\"a\",\"minute\":-1}".into(), "minute", "invalid_field", "must be an integer from 0 to 65535"),
+        ("{\"username\":\"a\",\"minute\":1.5}".into(), "minute", "invalid_field", "must be an integer from 0 to 65535"),
         ("\"text\"".into(), "", "invalid_field", "must be an object"),
         (" [\"ann\",[]]".into(), "", "invalid_field", "must be an object"),
     ];

@@ -67,9 +67,9 @@ pub(super) struct PageQuery {
 pub(super) struct MessagePage<'a> {
     /// The messages, newest first.
     messages: Vec<MessageView<'a>>,
-    /// Gives older messages; `null` when there are none.
+    /// Gives older messages than these; `null` when there are none, or the page is empty.
     next_cursor: Option<String>,
-    /// Gives newer messages; `null` when there are none.
+    /// Gives newer messages than these; `null` when there are none, or the page is empty.
     prev_cursor: Option<String>,
 }
 
