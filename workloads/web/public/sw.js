@@ -28,7 +28,7 @@ self.addEventListener('push', (event) => {
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
   const chat_id = event.notification.data?.chat_id;
-  const url = new URL(chat_id ? `./#/chats/${encodeURIComponent(chat_id)}` : './', self.registration.scope).href;
+  const url = new URL(chat_id ? `./#/chats/${encodeURIComponent(chat_id)}` : './#/notifications', self.registration.scope).href;
   event.waitUntil(
     self.clients.matchAll({ type: 'window' }).then(async (pages) => {
       const page = pages[0];

@@ -63,7 +63,7 @@ describe('what is told as read', () => {
   test('leaves out what nobody can have seen, until it is loaded or its reader goes on without it', async () => {
     open(170, 40);
     current.value = CHAT;
-    visibleUpTo.value = idAt(170);
+    visibleUpTo.value = { chat_id: CHAT, message_id: idAt(170) };
     expect(told()).toEqual([]);
     await loadUnread(CHAT);
     await vi.waitFor(() => expect(told()).toEqual([idAt(170)]));
@@ -71,9 +71,19 @@ describe('what is told as read', () => {
     open(1000, 0);
     current.value = CHAT;
     expect(told()).toHaveLength(1);
-    visibleUpTo.value = idAt(1000);
+    visibleUpTo.value = { chat_id: CHAT, message_id: idAt(1000) };
     skipped.value = CHAT;
     expect(told()).toEqual([idAt(170), idAt(1000)]);
+  });
+
+  test('is nothing of the chat that one leaves when the next one can be seen already', () => {
+    open(170, 0);
+    skipped.value = CHAT;
+    current.value = CHAT;
+    visibleUpTo.value = { chat_id: 'another', message_id: idAt(170) };
+    expect(told()).toEqual([]);
+    visibleUpTo.value = { chat_id: CHAT, message_id: idAt(160) };
+    expect(told()).toEqual([idAt(160)]);
   });
 
   test('is an answer to many messages of one’s own at once', async () => {
@@ -82,7 +92,7 @@ describe('what is told as read', () => {
     chats.value = loaded(new Map(), [entry({ last_message: message(62), unread: 1, read_up_to: idAt(1) })], ANN, Date.now());
     timelines.value = new Map([[CHAT, { messages: [...own.slice(-49), message(62)], older: true, newer: false }]]);
     current.value = CHAT;
-    visibleUpTo.value = idAt(62);
+    visibleUpTo.value = { chat_id: CHAT, message_id: idAt(62) };
     expect(told()).toEqual([idAt(62)]);
   });
 });

@@ -168,7 +168,9 @@ impl Member {
 
     /// Another member gets the partition and begins with what was not committed.
     fn revoke(&mut self, partition: i32) {
-        self.partitions.revoke(partition);
+        if self.partitions.revoke(partition) {
+            self.tell(partition, "resume", Consumer::resume);
+        }
         if let Some(abort) = self.aborts.remove(&partition) {
             abort.abort();
         }

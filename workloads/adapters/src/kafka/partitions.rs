@@ -74,9 +74,10 @@ impl Partitions {
         resumes
     }
 
-    /// Forgets a partition that another consumer gets.
-    pub(super) fn revoke(&mut self, id: i32) {
-        self.all.remove(&id);
+    /// Forgets a partition that another consumer gets. `true`: it is paused, and the client would keep that for the day
+    /// when it comes back.
+    pub(super) fn revoke(&mut self, id: i32) -> bool {
+        self.all.remove(&id).is_some_and(|partition| partition.paused)
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
         let mut partitions = Partitions::default();
         partitions.push(letter(1, 0));
         let (before, _) = partitions.next(1).unwrap();
-        partitions.revoke(1);
+        assert!(!partitions.revoke(1));
         assert!(!partitions.done(before));
         partitions.push(letter(1, 0));
         assert!(!partitions.done(before), "the partition came back, the old work did not");
@@ -131,5 +132,14 @@ mod tests {
         }
         assert_eq!(resumed, 1);
         assert!(!partitions.resumes(2));
+    }
+
+    #[test]
+    fn a_paused_partition_that_is_revoked_must_be_resumed_once() {
+        let mut partitions = Partitions::default();
+        assert_eq!((0..1200).filter(|offset| partitions.push(letter(1, *offset))).count(), 1);
+        assert!(partitions.revoke(1));
+        assert!(!partitions.revoke(1), "it is gone");
+        assert_eq!((0..1200).filter(|offset| partitions.push(letter(1, *offset))).count(), 1, "it may be paused again");
     }
 }

@@ -23,7 +23,7 @@ export function confirmSoon(): void {
 async function confirm(chat_id: string, message_id: string): Promise<void> {
   if (link.value !== 'online') return;
   // What is being read right now needs no receipt of its own.
-  if (chat_id === current.value && watching.value && reaches(visibleUpTo.value, message_id)) return;
+  if (chat_id === current.value && watching.value && reaches(visibleIn(chat_id), message_id)) return;
   try {
     await ask('message_delivered', { chat_id, message_id });
     chats.value = receipted(chats.value, { chat_id, user_id: me.value, delivered_up_to: message_id }, me.value);
@@ -55,10 +55,14 @@ function newestSeen(chat_id: string): string | null {
   const messages = timelines.value.get(chat_id)?.messages ?? [];
   for (let n = messages.length - 1; n >= 0; n -= 1) {
     const message = messages[n]!;
-    if (message.sender_id !== me.value && reaches(visibleUpTo.value, message.message_id)) return message.message_id;
+    if (message.sender_id !== me.value && reaches(visibleIn(chat_id), message.message_id)) return message.message_id;
   }
   return null;
 }
+
+/** Up to which message a chat can be seen, if it is the one that is. */
+const visibleIn = (chat_id: string): string | null =>
+  (visibleUpTo.value?.chat_id === chat_id ? visibleUpTo.value.message_id : null);
 
 /** Watches what is on screen from now on. */
 export function startReading(): void {

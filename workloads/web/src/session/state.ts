@@ -40,9 +40,10 @@ export const typing = signal<ReadonlySet<string>>(new Set());
 
 export const blocked = signal<ReadonlySet<string>>(new Set());
 
-/** The chat on screen, and up to which message its reader can see it. */
+/** The chat on screen. */
 export const current = signal<string | null>(null);
-export const visibleUpTo = signal<string | null>(null);
+/** Up to which message a chat can be seen. While one turns to another chat, it may be that of the other one already. */
+export const visibleUpTo = signal<{ readonly chat_id: string; readonly message_id: string | null } | null>(null);
 /** The chat whose reader chose to go on at its end, with unread messages above that were not even loaded. */
 export const skipped = signal<string | null>(null);
 /** Whether somebody can be looking at the page. */

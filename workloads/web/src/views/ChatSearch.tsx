@@ -1,7 +1,7 @@
 // Finds messages of one chat.
 import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
-import { firstResult } from './roving';
+import { composes, firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 
 interface ChatSearchProps {
@@ -17,7 +17,7 @@ export function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchP
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
   const onKey = (event: KeyboardEvent) => {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     if (event.key === 'Escape') {
       event.preventDefault();
       event.stopPropagation();

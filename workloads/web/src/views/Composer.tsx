@@ -14,6 +14,7 @@ import { EmojiPicker } from './EmojiPicker';
 import { AttachIcon, CloseIcon, SendIcon } from './icons';
 import { nameOf } from './people';
 import { PendingUploads } from './PendingUploads';
+import { composes } from './roving';
 
 export type Answering = { kind: 'reply' | 'edit'; message: Message } | null;
 
@@ -92,7 +93,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   }
 
   function onKey(event: KeyboardEvent) {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     if (event.key === 'Enter' && !event.shiftKey && !event.altKey && (!coarse.matches || event.ctrlKey)) {
       event.preventDefault();
       submit();

@@ -9,6 +9,7 @@ import { dismissOf } from '../session/toasts';
 import { Conversation } from './Conversation';
 import { Logo } from './icons';
 import { NotificationsView } from './NotificationsView';
+import { composes } from './roving';
 import { SettingsView } from './SettingsView';
 import { Sidebar } from './Sidebar';
 
@@ -62,6 +63,7 @@ function Detail() {
 
 /** Keys that work everywhere. */
 function shortcut(event: KeyboardEvent): void {
+  if (composes(event)) return;
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.toLowerCase();
   if (command && !event.altKey && key === 'k') focusField(event, 'find-people');

@@ -7,7 +7,7 @@ import { ChatList } from './ChatList';
 import { BellIcon, CloseIcon, GearIcon, PersonIcon, SearchIcon } from './icons';
 import { PeopleResults } from './PeopleResults';
 import { Avatar } from './people';
-import { firstResult } from './roving';
+import { composes, firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 import { ThemeToggle } from './ThemeToggle';
 
@@ -71,7 +71,7 @@ interface FinderProps {
 
 function Finder({ id, label, icon, value, onChange, onClear }: FinderProps) {
   const key = (event: KeyboardEvent) => {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     if (event.key === 'Escape' && value !== '') {
       event.preventDefault();
       event.stopPropagation();

@@ -50,7 +50,7 @@ export function useLog({ chat_id, timeline, marked, seeking, jump, onJumped }: O
       if (top + Math.min(element.offsetHeight, 48) > bottom + 1) break;
       if (element.dataset.message) seen = element.dataset.message;
     }
-    if (node.clientHeight > 0) visibleUpTo.value = seen;
+    if (node.clientHeight > 0) visibleUpTo.value = { chat_id, message_id: seen };
     if (stick.current) trim(chat_id);
   };
 
@@ -123,7 +123,7 @@ export function useLog({ chat_id, timeline, marked, seeking, jump, onJumped }: O
       cancelAnimationFrame(frame.current);
       resized.disconnect();
       node.removeEventListener('scroll', measureSoon);
-      visibleUpTo.value = null;
+      if (visibleUpTo.value?.chat_id === chat_id) visibleUpTo.value = null;
     };
   }, [chat_id]);
 
