@@ -77,14 +77,20 @@ async fn credentials_that_a_store_refuses_are_told_by_the_field_that_names_them(
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
 }
 
-#[tokio::test]
-async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
+/// Stores of the operator, whose versions the migration has found.
+async fn migrated() -> World {
     let world = World::with(&managed());
     world.settle().await;
     world.run_everything();
     world.settle().await;
     world.end_job_with(&versions(), &now());
     world.settle().await;
+    world
+}
+
+#[tokio::test]
+async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
+    let world = migrated().await;
     let told = |name: &str| {
         let store = dependency(&world, name);
         (store["version"].clone(), store["versionSource"].clone())
@@ -114,12 +120,7 @@ async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
 
 #[tokio::test]
 async fn a_store_of_somebody_else_has_not_the_version_of_the_one_before() {
-    let world = World::with(&managed());
-    world.settle().await;
-    world.run_everything();
-    world.settle().await;
-    world.end_job_with(&versions(), &now());
-    world.settle().await;
+    let world = migrated().await;
     assert_eq!(dependency(&world, "redis")["version"], "7.0.15");
 
     let (_listener, address) = listening().await;

@@ -1,7 +1,8 @@
 // Finds messages of one chat.
 import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
-import { composes, firstResult } from './roving';
+import { composes } from './composing';
+import { firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 
 interface ChatSearchProps {

@@ -10,11 +10,11 @@ import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
 import { bytesOf, BYTES_MAX } from '../store/text';
+import { composes } from './composing';
 import { EmojiPicker } from './EmojiPicker';
 import { AttachIcon, CloseIcon, SendIcon } from './icons';
 import { nameOf } from './people';
 import { PendingUploads } from './PendingUploads';
-import { composes } from './roving';
 
 export type Answering = { kind: 'reply' | 'edit'; message: Message } | null;
 

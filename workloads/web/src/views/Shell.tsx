@@ -6,10 +6,10 @@ import { chatList, chats, current, link, listed, skipped } from '../session/stat
 import { subscribe } from '../session/presence';
 import { go, route } from '../session/route';
 import { dismissOf } from '../session/toasts';
+import { composes } from './composing';
 import { Conversation } from './Conversation';
 import { Logo } from './icons';
 import { NotificationsView } from './NotificationsView';
-import { composes } from './roving';
 import { SettingsView } from './SettingsView';
 import { Sidebar } from './Sidebar';
 

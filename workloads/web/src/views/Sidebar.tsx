@@ -4,10 +4,11 @@ import { strings } from '../i18n/en';
 import { account, features, identity, link, me } from '../session/state';
 import { route } from '../session/route';
 import { ChatList } from './ChatList';
+import { composes } from './composing';
 import { BellIcon, CloseIcon, GearIcon, PersonIcon, SearchIcon } from './icons';
 import { PeopleResults } from './PeopleResults';
 import { Avatar } from './people';
-import { composes, firstResult } from './roving';
+import { firstResult } from './roving';
 import { SearchResultsList } from './SearchResultsList';
 import { ThemeToggle } from './ThemeToggle';
 

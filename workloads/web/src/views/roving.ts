@@ -1,8 +1,5 @@
 // Arrow keys in lists: one stop for Tab, the arrows move within.
 
-/** Whether a key belongs to an input method. Safari ends a word before the key that ends it, and tells by 229 only. */
-export const composes = (event: KeyboardEvent): boolean => event.isComposing || event.keyCode === 229;
-
 /** Moves the focus among the elements that match, as the key says. Gives whether it did. */
 export function rove(event: KeyboardEvent, container: HTMLElement, selector: string): boolean {
   const items = [...container.querySelectorAll<HTMLElement>(selector)];
