@@ -21,10 +21,12 @@ after(closeAll);
 
 const of = (message_id) => (event) => event.message_id === message_id;
 
-/** Waits until everything sent so far has reached this client: a message sent last arrives last. */
-async function settled(client) {
-  const { message_id } = await (client === peer ? phone : peer).send(chat, 'marker');
-  await client.next('receive_message', of(message_id));
+/** Waits until everything sent so far has reached these clients: a message sent last arrives last. */
+async function settled(...clients) {
+  for (const client of clients) {
+    const { message_id } = await (client === peer ? phone : peer).send(chat, 'marker');
+    await client.next('receive_message', of(message_id));
+  }
 }
 
 test('ready says who one is, where to sync from, and the limits', () => {
@@ -116,7 +118,7 @@ test('messages of one socket keep their order', async () => {
   const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => phone.send(chat, `ordered ${n}`)));
   const sent = answers.map((answer) => answer.message_id);
   assert.deepEqual([...sent].sort(), sent);
-  await settled(peer);
+  await settled(peer, laptop);
   for (const client of [peer, laptop]) {
     const got = client.all('receive_message').filter((message) => message.message.startsWith('ordered'));
     assert.deepEqual(got.map((message) => message.message_id), sent);
@@ -229,8 +231,7 @@ test('speaking for somebody else, and into chats of others, is refused on the so
   ]) {
     await eve.refused('not_found', event, { chat_id: chat, message_id: NOBODY, ...payload });
   }
-  await settled(peer);
-  await settled(phone);
+  await settled(peer, phone);
   assert.deepEqual(eve.all('receive_message'), []);
   assert.deepEqual(eve.all('receipt'), []);
   eve.close();

@@ -3,7 +3,11 @@
 //! The loop only polls: work runs in tasks beside it, so a consumer that waits for another store is still a live member
 //! of its group and no partition moves because of it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientContext, Message, Offset, Statistics, TopicPartitionList,
@@ -14,7 +18,7 @@ use rdkafka::{
 };
 use sentinel_domain::{config::KafkaConfig, ports::EventHandler};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,6 +27,7 @@ use super::{
     KafkaError,
     client::{Complaints, settings},
     dead_letters::{DeadLetters, Letter},
+    membership::{Membership, Standing},
     partitions::{Assignment, Partitions},
     producer::KafkaLog,
     work::Work,
@@ -36,7 +41,7 @@ const HEARTBEAT: &str = "3000";
 const REPORT: &str = "5000";
 /// After an error, so that a broker that is away is not asked all the time.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long work that is under way may still take when the consumer stops.
+/// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Gives events of the log to `handler` until `stop`, sharing the partitions with all others of `group`. Outages are
@@ -69,9 +74,12 @@ pub async fn consume(
     let work = Work { handler, dead_letters };
     while !stop.is_cancelled() {
         let (sender, revoked) = mpsc::unbounded_channel();
+        let given_up = CancellationToken::new();
         let context = Context {
             complaints: Complaints::default(),
             revoked: sender,
+            membership: Mutex::default(),
+            given_up: given_up.clone(),
             topic: config.topic.clone(),
             group: group.to_owned(),
         };
@@ -81,13 +89,15 @@ pub async fn consume(
         let mut member = Member {
             consumer,
             revoked,
+            given_up,
             partitions: Partitions::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
             topic: config.topic.clone(),
             work: work.clone(),
         };
-        if let Err(error) = member.run(&stop).await {
+        let end = member.run(&stop).await;
+        if let End::Fatal(error) = &end {
             tracing::error!(%error, group, "the kafka consumer is replaced");
             tokio::time::sleep(PAUSE).await;
         }
@@ -96,10 +106,21 @@ pub async fn consume(
     Ok(())
 }
 
+/// Why a member no longer reads.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// The group goes on without it.
+    GivenUp,
+    /// The driver can't go on.
+    Fatal(DriverError),
+}
+
 /// One member of the group, with what it is doing.
 struct Member {
     consumer: StreamConsumer<Context>,
     revoked: mpsc::UnboundedReceiver<i32>,
+    given_up: CancellationToken,
     partitions: Partitions,
     running: JoinSet<(Assignment, i64)>,
     aborts: HashMap<i32, AbortHandle>,
@@ -108,11 +129,12 @@ struct Member {
 }
 
 impl Member {
-    /// Until `stop`, or an error after which this member can't go on.
-    async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
+    /// Until `stop`, or until this member can't go on.
+    async fn run(&mut self, stop: &CancellationToken) -> End {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return End::Stopped,
+                () = self.given_up.cancelled() => return End::GivenUp,
                 Some(partition) = self.revoked.recv() => self.revoke(partition),
                 // Work does not panic: handlers' panics are caught. What has no result was aborted.
                 Some(done) = self.running.join_next() => {
@@ -122,7 +144,7 @@ impl Member {
                 }
                 message = self.consumer.recv() => match message.map(|message| letter(&message)) {
                     Ok(letter) => self.take(letter),
-                    Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
+                    Err(error @ DriverError::MessageConsumptionFatal(_)) => return End::Fatal(error),
                     Err(error) => {
                         tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
                         tokio::time::sleep(PAUSE).await;
@@ -213,10 +235,16 @@ impl Member {
             self.running.abort_all();
         }
         let consumer = self.consumer;
-        // Closing sends what was committed and blocks until the group knows.
-        let closed = tokio::task::spawn_blocking(move || drop(consumer)).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "the kafka consumer was not closed");
+        let (closed, wait) = oneshot::channel();
+        // Closing sends what was committed and blocks until the group knows: on a thread that the process does not wait
+        // for, as a member that the group has lost may never hear.
+        std::thread::spawn(move || {
+            drop(consumer);
+            // Nobody waits any more when it took long.
+            let _ = closed.send(());
+        });
+        if tokio::time::timeout(FAREWELL, wait).await.is_err() {
+            tracing::warn!(group = self.work.dead_letters.group, "the group does not answer a member that leaves it");
         }
     }
 }
@@ -239,6 +267,8 @@ fn letter(message: &BorrowedMessage<'_>) -> Letter {
 struct Context {
     complaints: Complaints,
     revoked: mpsc::UnboundedSender<i32>,
+    membership: Mutex<Membership>,
+    given_up: CancellationToken,
     topic: String,
     group: String,
 }
@@ -249,12 +279,31 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.judge(&statistics);
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for (id, partition) in &topic.partitions {
             // Others' partitions have none.
             if let Ok(events) = u32::try_from(partition.consumer_lag) {
                 lag(&self.group, *id).set(f64::from(events));
             }
+        }
+    }
+}
+
+impl Context {
+    fn judge(&self, statistics: &Statistics) {
+        let mut membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(out) = membership.lost(Standing::of(statistics), Instant::now()) else { return };
+        if !self.given_up.is_cancelled() {
+            let state = statistics.cgrp.as_ref().map(|group| format!("{}, {}", group.state, group.join_state));
+            let seconds = out.as_secs();
+            tracing::error!(
+                seconds,
+                state,
+                group = self.group,
+                "left out by the group; the kafka consumer is replaced"
+            );
+            self.given_up.cancel();
         }
     }
 }

@@ -8,6 +8,7 @@ mod consumer;
 mod dead_letters;
 mod error;
 mod inspect;
+mod membership;
 mod partitions;
 mod producer;
 mod settings;
