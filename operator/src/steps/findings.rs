@@ -5,10 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use sentinel_domain::findings::{Findings, OWN_VOLUME, Trouble, TroubleKind};
 
 use super::{observe::Observed, sequence::Sequence, validate::ValidChat, volumes::FullVolumes};
-use crate::{
-    api::Store,
-    names::{COMPONENT, Component},
-};
+use crate::api::Store;
 
 /// How the status calls it that a store's volume is full. It is told by pods that run, as long as it is so.
 pub const FULL: &str = "Full";
@@ -27,10 +24,8 @@ pub fn own_volume(chat: &ValidChat, full: &FullVolumes) -> Option<String> {
 /// The newest findings of all Jobs for the stores of now whose pods are still there, and when that one ended.
 pub fn newest(observed: &Observed, sequence: &Sequence) -> Option<(Timestamp, Findings)> {
     let is_job = |pod: &&Pod| {
-        let labels = pod.metadata.labels.as_ref();
         let mut owners = pod.metadata.owner_references.iter().flatten();
-        labels.and_then(|labels| labels.get(COMPONENT)).is_some_and(|part| part == Component::Migration.as_str())
-            && owners.any(|owner| owner.kind == "Job" && sequence.is_current(&owner.name))
+        owners.any(|owner| owner.kind == "Job" && sequence.is_current(&owner.name))
     };
     let found = observed.pods.iter().filter(is_job).filter_map(of_pod);
     found.max_by_key(|(time, _)| *time)

@@ -69,6 +69,11 @@ impl Observed {
     }
 }
 
+/// Whether an object is being deleted, from which there is no way back: it tells nothing about what stays.
+pub fn is_being_deleted(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
 /// Reads everything that belongs to the resource called `names.instance`.
 pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<Observed, Error> {
     let ours = ListParams::default().labels(&names.list_selector());

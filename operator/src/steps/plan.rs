@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    observe::{Observed, is_bound},
+    observe::{Observed, is_being_deleted, is_bound},
     validate::ValidChat,
 };
 use crate::{
@@ -163,7 +163,7 @@ fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Optio
         .iter()
         .filter(|((kind, name), value)| {
             owner.is_some_and(|uid| is_owned(value, uid))
-                && value.pointer("/metadata/deletionTimestamp").is_none()
+                && !is_being_deleted(value)
                 && !desired.iter().chain(held).any(|child| child.kind == *kind && child.name == *name)
         })
         .map(|((kind, name), value)| Unwanted {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     findings,
-    observe::Observed,
+    observe::{Observed, is_being_deleted},
     plan::{self, Plan},
     status::{dependencies, pods, workload},
     validate::ValidChat,
@@ -311,8 +311,7 @@ impl Sequence {
     /// gateway: what it runs with waits until that S3 may go. A gateway that is not there has nothing to wait for.
     pub fn keep_gateway(chat: &ValidChat, wanted: &mut Vec<Child>, held: &mut Vec<Child>, observed: &Observed) {
         let live = |kind, name: &str| observed.get(kind, name);
-        let is_leaving = |set: &Value| set.pointer("/metadata/deletionTimestamp").is_some();
-        let set = live(Kind::StatefulSet, &chat.names.workload(Component::S3)).filter(|set| !is_leaving(set));
+        let set = live(Kind::StatefulSet, &chat.names.workload(Component::S3)).filter(|set| !is_being_deleted(set));
         let gateway = chat.names.gateway();
         if chat.external(Store::S3).is_none() || set.is_none() || live(Kind::Deployment, &gateway).is_none() {
             return;

@@ -1,7 +1,12 @@
 //! What tells that a Secret which is not there was there before: data that only it opens. New keys or credentials would
 //! leave that data unreadable, silently.
 
-use super::{dereference::Error, observe::Observed, plan::is_claim_of, validate::ValidChat};
+use super::{
+    dereference::Error,
+    observe::{Observed, is_being_deleted},
+    plan::is_claim_of,
+    validate::ValidChat,
+};
 use crate::{api::Store, build::services, names::Component};
 
 /// A volume with data.
@@ -30,9 +35,7 @@ fn service_with_keys(chat: &ValidChat, observed: &Observed) -> Option<String> {
     chat.external(Store::Cassandra)?;
     let live = |service: &services::Service| observed.get(service.kind(), &chat.names.workload(service.component));
     // One that goes with an earlier resource of that name tells nothing about this one.
-    let stays = |service: &&services::Service| {
-        live(service).is_some_and(|live| live.pointer("/metadata/deletionTimestamp").is_none())
-    };
+    let stays = |service: &&services::Service| live(service).is_some_and(|live| !is_being_deleted(live));
     services::of(chat).iter().find(stays).map(|service| chat.names.workload(service.component))
 }
 

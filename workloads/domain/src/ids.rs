@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 use uuid::Uuid;
 
 use crate::time::Timestamp;
@@ -12,12 +12,43 @@ use crate::time::Timestamp;
 #[error("must be a UUID such as 0192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10")]
 pub struct MalformedId;
 
+/// Letters of either case, but always with dashes: other ways to write a UUID are no ids.
+fn parse(text: &str) -> Result<Uuid, MalformedId> {
+    const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+    Some(text).filter(|text| text.len() == LENGTH).and_then(|text| Uuid::try_parse(text).ok()).ok_or(MalformedId)
+}
+
+fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    if deserializer.is_human_readable() { deserializer.deserialize_str(Text) } else { Uuid::deserialize(deserializer) }
+}
+
+/// Reads an id from text.
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = Uuid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UUID string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Uuid, E> {
+        parse(text).map_err(E::custom)
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserialize(deserializer).map(Self)
+            }
+        }
 
         impl $name {
             /// The sixteen bytes, in the order in which ids sort.
@@ -46,7 +77,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = MalformedId;
             fn from_str(text: &str) -> Result<Self, MalformedId> {
-                Uuid::try_parse(text).map(Self).map_err(|_| MalformedId)
+                parse(text).map(Self)
             }
         }
     };
@@ -127,5 +158,20 @@ mod tests {
         let id: UserId = "0192F3A1-7C5E-7B1A-9F00-3D2C5A7E9B10".parse().unwrap();
         assert_eq!(id.to_string(), "0192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10");
         assert_eq!("nonsense".parse::<UserId>(), Err(MalformedId));
+        assert_eq!(serde_json::from_str::<UserId>("\"0192F3A1-7C5E-7B1A-9F00-3D2C5A7E9B10\"").unwrap(), id);
+    }
+
+    #[test]
+    fn other_ways_to_write_a_uuid_are_no_ids() {
+        for text in [
+            "0192f3a17c5e7b1a9f003d2c5a7e9b10",
+            "{0192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10}",
+            "urn:uuid:0192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10",
+            "0192f3a1-7c5e-7b1a-9f003d2c-5a7e9b10",
+            " 192f3a1-7c5e-7b1a-9f00-3d2c5a7e9b10",
+        ] {
+            assert_eq!(text.parse::<UserId>(), Err(MalformedId), "{text}");
+            serde_json::from_value::<UserId>(text.into()).unwrap_err();
+        }
     }
 }

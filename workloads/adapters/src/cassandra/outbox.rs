@@ -7,7 +7,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     message::Chat,
     outbox::{Change, PlatformEvent},
-    ports::{Outbox, StoreError},
+    ports::{Outbox, OutboxPage, StoreError},
 };
 use uuid::Uuid;
 
@@ -136,10 +136,13 @@ impl Outbox for Cassandra {
         minute: i64,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<PlatformEvent>, StoreError> {
+    ) -> Result<OutboxPage, StoreError> {
+        let limit = limit.max(1);
         let after = after.map_or_else(|| Instant::default().id(0), |after| after.0);
-        let values = (shard.cast_signed(), minute, after, row_limit(limit.max(1)));
+        let values = (shard.cast_signed(), minute, after, row_limit(limit));
         let rows: Vec<StoredEvent> = self.shared.rows(&self.shared.statements.outbox_after, values).await?;
+        // Told by all rows: one that can't be read must not make a full page look like the last one.
+        let next = rows.last().filter(|_| rows.len() >= limit).map(|row| EventId(row.event_id));
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {
             let id = row.event_id;
@@ -149,7 +152,7 @@ impl Outbox for Cassandra {
             }
             events.extend(event);
         }
-        Ok(events)
+        Ok(OutboxPage { events, next })
     }
 
     async fn drop_minute(&self, shard: u16, minute: i64) -> Result<(), StoreError> {

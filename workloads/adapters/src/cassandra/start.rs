@@ -39,10 +39,8 @@ impl Shared {
         if let Some(known) = known.chat {
             return Ok((self.repaired(caller, known).await?.chat, false));
         }
-        let pair = if caller == peer { vec![caller] } else { vec![caller, peer] };
-        if self.accounts.profiles(&pair).await?.len() < pair.len() {
-            return Err(StoreError::NotFound);
-        }
+        let pair = [caller, peer];
+        self.check_accounts(if caller == peer { &pair[..1] } else { &pair }).await?;
         if known.blocked {
             return Err(StoreError::Blocked);
         }
@@ -99,11 +97,19 @@ impl Shared {
         }
     }
 
+    /// Chats are with accounts that are there.
+    async fn check_accounts(&self, members: &[UserId]) -> Result<(), StoreError> {
+        let there = self.accounts.profiles(members).await?.len();
+        if there < members.len() { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
     /// Finishes the start of a chat if whoever made it could not.
     async fn repaired(&self, caller: UserId, known: KnownChat) -> Result<KnownChat, StoreError> {
         let listed: Vec<(Option<uuid::Uuid>,)> =
             self.rows(&self.statements.user_chat, (caller.0, known.chat.id.0)).await?;
         if listed.is_empty() {
+            // The deletion of an account does not find a chat that is in no list yet.
+            self.check_accounts(known.chat.distinct_members()).await?;
             self.put(&self.started_writes(&known)).await?;
         }
         Ok(known)

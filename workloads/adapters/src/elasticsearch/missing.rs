@@ -1,9 +1,11 @@
 //! What an index lacks although there is the message: lost with a volume, or never indexed. A rebuild goes from the old index to
 //! the new one, so it would not come back by that alone.
 
+use std::collections::HashMap;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
-    ids::MessageId,
+    ids::{ChatId, MessageId},
     ports::{DocumentSource, RebuildProgress, SearchEntry},
 };
 use serde_json::{Value, json};
@@ -33,15 +35,48 @@ impl Elasticsearch {
             let Some(last) = entries.last() else { return Ok(put) };
             let lacking = patience.with(|| self.lacking(index, &entries)).await?;
             after = Some(*last);
-            let read = stream::iter(lacking).map(|entry| rebuild::read(entry, source, progress, patience));
-            let read: Vec<Read> = read.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
-            let found =
-                read.into_iter().filter_map(|read| if let Read::Found(entry) = read { Some(entry) } else { None });
-            let found: Vec<Entry> = found.collect();
+            let read = stream::iter(lacking)
+                .map(async |entry| rebuild::read(entry, source, progress, patience).await.map(|read| (entry, read)));
+            let read: Vec<(SearchEntry, Read)> = read.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
+            let (mut asked, mut found) = (Vec::new(), Vec::new());
+            for (entry, read) in read {
+                if let Read::Found(made) = read {
+                    asked.push(entry);
+                    found.push(made);
+                }
+            }
             patience.with(|| self.write(&found)).await?;
+            self.empty_deleted(&asked, source, progress, patience).await?;
             progress.add(found.len() as u64);
             put += found.len() as u64;
         }
+    }
+
+    /// Empties those of these entries, which were just put in, whose chats were deleted meanwhile: the deletion did not find
+    /// them. A message that was deleted alone has left an entry with a higher version.
+    async fn empty_deleted(
+        &self,
+        put: &[SearchEntry],
+        source: &dyn DocumentSource,
+        progress: &RebuildProgress,
+        patience: Patience,
+    ) -> Result<(), ElasticsearchError> {
+        let mut chats: HashMap<ChatId, Vec<SearchEntry>> = HashMap::new();
+        for entry in put {
+            chats.entry(entry.chat_id).or_default().push(*entry);
+        }
+        let looks = stream::iter(chats.into_values()).map(async |of_chat| {
+            let mut gone = Vec::new();
+            for entry in of_chat {
+                // One that is there tells that its chat is.
+                let Read::Gone = rebuild::read(entry, source, progress, patience).await? else { break };
+                gone.push(Entry::gone(entry.message_id, entry.chat_id, entry.version));
+            }
+            Ok::<_, ElasticsearchError>(gone)
+        });
+        let gone: Vec<Vec<Entry>> = looks.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
+        let gone: Vec<Entry> = gone.into_iter().flatten().collect();
+        patience.with(|| self.write(&gone)).await
     }
 
     /// Those of which the index has no entry.

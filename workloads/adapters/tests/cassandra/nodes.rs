@@ -143,6 +143,25 @@ async fn a_chat_started_on_two_nodes_has_one_key() {
     }
 }
 
+/// Whoever started it got as far as its key, and then an account was deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_chat_whose_start_was_interrupted_does_not_outlive_an_account() {
+    let (node, _) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let session = keyspace::of_this_run().await.session().await;
+    for member in [ann, bob] {
+        let unlist = "DELETE FROM user_chats WHERE user_id = ? AND chat_id = ?";
+        session.query_unpaged(unlist, (member.0, chat.id.0)).await.unwrap();
+    }
+    let start = async |caller, peer| node.cassandra.start_chat(caller, peer, NOW).await.map(|(chat, _)| chat.id);
+    assert_eq!(start(ann, bob).await.unwrap(), chat.id, "both are there");
+    node.stores.accounts.delete_account(bob).await.unwrap();
+    let unknown = start(ann, UserId(Uuid::new_v4())).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound), "{unknown}");
+    let deleted = start(ann, bob).await.unwrap_err();
+    assert!(matches!(deleted, StoreError::NotFound), "{deleted}");
+}
+
 /// Transactions of one row that overlap disturb one another, so that the store gives some up; no caller may notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn however_many_start_a_chat_at_once_each_gets_it() {

@@ -11,7 +11,7 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Node, World, contract::draft};
+use crate::{Node, World, contract::draft, keyspace};
 
 /// All events of a chat around a moment, with their shard and minute.
 async fn events(node: &Node, chat: ChatId, at: Timestamp) -> Vec<(u16, i64, PlatformEvent)> {
@@ -21,10 +21,10 @@ async fn events(node: &Node, chat: ChatId, at: Timestamp) -> Vec<(u16, i64, Plat
             let mut after: Option<EventId> = None;
             loop {
                 let page = node.cassandra.events(shard, minute, after, 2).await.unwrap();
-                let Some(last) = page.last() else { break };
-                after = Some(last.event_id);
-                found
-                    .extend(page.into_iter().filter(|event| event.chat_id == chat).map(|event| (shard, minute, event)));
+                let of_chat = page.events.into_iter().filter(|event| event.chat_id == chat);
+                found.extend(of_chat.map(|event| (shard, minute, event)));
+                let Some(next) = page.next else { break };
+                after = Some(next);
             }
         }
     }
@@ -63,10 +63,36 @@ async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
     assert!(begin <= minute);
     node.cassandra.drop_minute(shard, minute).await.unwrap();
     assert!(node.cassandra.first_minute(shard).await.unwrap().unwrap() > minute);
-    assert!(node.cassandra.events(shard, minute, None, 10).await.unwrap().is_empty());
+    assert!(node.cassandra.events(shard, minute, None, 10).await.unwrap().events.is_empty());
     let after = node.cassandra.first_minute(shard).await.unwrap();
     node.cassandra.drop_minute(shard, minute - 5).await.unwrap();
     assert_eq!(node.cassandra.first_minute(shard).await.unwrap(), after, "it never goes back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_with_a_row_that_can_not_be_read_is_not_the_last_one() {
+    let node = World::fresh().node().await;
+    let session = keyspace::of_this_run().await.session().await;
+    // A shard that nobody works on.
+    let (shard, minute) = (1000, Timestamp::now().seconds() / 60);
+    let ids: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
+    // No version of this program writes 99.
+    for (id, kind) in ids.iter().zip([4_i8, 99, 99, 4]) {
+        let insert =
+            "INSERT INTO outbox (shard, minute, event_id, chat_id, low, high, kind) VALUES (1000, ?, ?, ?, ?, ?, ?)";
+        session.query_unpaged(insert, (minute, id, id, id, id, kind)).await.unwrap();
+    }
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page = node.cassandra.events(shard, minute, after, 2).await.unwrap();
+        pages.push(page.events.iter().map(|event| event.event_id.0).collect::<Vec<_>>());
+        let Some(next) = page.next else { break };
+        after = Some(next);
+    }
+    assert_eq!(pages, [vec![ids[0]], vec![ids[3]], vec![]]);
+    let page = node.cassandra.events(shard, minute, Some(EventId(ids[0])), 2).await.unwrap();
+    assert_eq!((page.events, page.next), (vec![], Some(EventId(ids[2]))), "none of it can be read, and more follows");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

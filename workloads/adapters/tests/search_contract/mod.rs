@@ -221,6 +221,7 @@ macro_rules! search_tests {
                     an_index_of_an_earlier_version_has_no_marks, the_mode_changes_by_a_rebuild,
                     a_rebuild_in_another_mode_begins_anew_instead_of_going_on,
                     what_is_written_as_a_rebuild_begins_is_made_anew_too, what_the_index_lacks_comes_back_with_a_rebuild,
+                    a_chat_that_is_deleted_while_it_is_put_back_leaves_nothing,
                     an_index_that_was_left_is_deleted_by_the_next_rebuild;
             }
 

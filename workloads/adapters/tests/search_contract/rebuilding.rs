@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -292,6 +292,53 @@ pub async fn what_the_index_lacks_comes_back_with_a_rebuild(engine: Elastic) {
     engine.refresh().await;
     expected.retain(|id| *id != ids[12]);
     assert_eq!(engine.ids(&query).await, expected);
+}
+
+/// As [`Listed`], whose chat is deleted right after one of its messages was read.
+struct Vanishing {
+    inner: Listed,
+    engine: Elastic,
+    with: MessageId,
+    deleted: AtomicBool,
+}
+
+#[async_trait]
+impl DocumentSource for Vanishing {
+    async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError> {
+        if self.deleted.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let document = self.inner.document(entry).await?;
+        if entry.message_id == self.with {
+            self.deleted.store(true, Ordering::SeqCst);
+            self.engine.index.remove_chat(entry.chat_id, version(NOW + 99_000)).await?;
+        }
+        Ok(document)
+    }
+
+    async fn entries(&self, after: Option<SearchEntry>, limit: usize) -> Result<Vec<SearchEntry>, StoreError> {
+        if self.deleted.load(Ordering::SeqCst) { Ok(Vec::new()) } else { self.inner.entries(after, limit).await }
+    }
+}
+
+pub async fn a_chat_that_is_deleted_while_it_is_put_back_leaves_nothing(engine: Elastic) {
+    let us = pair();
+    // The index has none of them, so the deletion finds none either.
+    let ids: Vec<MessageId> = (0..5).map(|n| message(NOW + n)).collect();
+    let texts = ids.iter().map(|id| (*id, "before".to_owned())).collect();
+    let readable = AtomicUsize::new(usize::MAX);
+    let inner = Listed(Messages { pair: us, keys: new_key(), texts, readable });
+    let source = Vanishing { inner, engine: engine.clone(), with: ids[3], deleted: AtomicBool::new(false) };
+    let (progress, settling) = (RebuildProgress::default(), Duration::from_millis(10));
+    engine.index.rebuild_after(&source, new_key().mark(), &progress, settling).await.unwrap();
+    assert!(source.deleted.load(Ordering::SeqCst), "it was deleted meanwhile");
+    engine.refresh().await;
+    let mut query = engine.query(us.ann, "before");
+    query.terms = new_key().asked(&sentinel_domain::search::Query::parse("before"));
+    assert_eq!(engine.ids(&query).await, []);
+    let path = format!("/{}-messages-read/_search", engine.config.prefix);
+    let answer = engine.raw("POST", &path, r#"{"size":0,"query":{"exists":{"field":"terms"}}}"#).await;
+    assert_eq!(answer["hits"]["total"]["value"], 0, "no term is left: {answer}");
 }
 
 /// A process may end between changing aliases and deleting the index that is not used any more.

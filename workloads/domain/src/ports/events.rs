@@ -4,6 +4,15 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::{ids::EventId, outbox::PlatformEvent};
 
+/// A part of a minute of an outbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    /// Its events, oldest first, without those that can't be read: there may be fewer than were asked for, or none.
+    pub events: Vec<PlatformEvent>,
+    /// The event after which the next page begins; `None`: the minute has no more.
+    pub next: Option<EventId>,
+}
+
 /// The outbox of a chat store: events that were written along with what they tell of, until the log has them.
 ///
 /// It is cut into shards, each of which one process works on at a time, and a shard into minutes (of the events' ids),
@@ -18,14 +27,14 @@ pub trait Outbox: Send + Sync {
     async fn release(&self, shard: u16, holder: Uuid) -> Result<(), StoreError>;
     /// The first minute (since 1970) of a shard that was not dropped yet; `None` when none ever was.
     async fn first_minute(&self, shard: u16) -> Result<Option<i64>, StoreError>;
-    /// Events of one minute after `after`, oldest first.
+    /// Events of one minute after `after`, from up to `limit` places.
     async fn events(
         &self,
         shard: u16,
         minute: i64,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<PlatformEvent>, StoreError>;
+    ) -> Result<OutboxPage, StoreError>;
     /// Drops a minute, all of whose events the log has, and remembers that the shard goes on with the next.
     async fn drop_minute(&self, shard: u16, minute: i64) -> Result<(), StoreError>;
 }

@@ -23,7 +23,7 @@ pub use administration::{AccountFilter, AccountRecord, AdministrationStore, Repo
 pub use chats::{
     Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, MessageScan, Scanned,
 };
-pub use events::{EventHandler, EventLog, HandlerError, Outbox};
+pub use events::{EventHandler, EventLog, HandlerError, Outbox, OutboxPage};
 pub use mail::MailStore;
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaReader, MediaStore, Served, UploadLink};
 pub use notifications::{NotificationSink, NotificationStore, PreferenceReader};

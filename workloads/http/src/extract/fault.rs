@@ -19,15 +19,26 @@ pub(super) fn malformed_json() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
 }
 
+/// How `serde_json` begins what it tells of a half of a surrogate pair. That is JSON, but no text.
+const LONE_SURROGATE: [&str; 2] = ["lone leading surrogate in hex escape", "unexpected end of hex escape"];
+
 /// JSON that is not what was asked for.
 pub(super) fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    if error.inner().is_data() { of_field(&error.path().to_string(), error.inner()) } else { malformed_json() }
+    let (path, told) = (error.path().to_string(), error.inner().to_string());
+    if error.inner().is_data() {
+        of_field(&path, error.inner())
+    } else if LONE_SURROGATE.iter().any(|lone| told.starts_with(lone)) {
+        let detail = "has half of a surrogate pair: \\ud800 to \\udbff and \\udc00 to \\udfff go together";
+        problem(or_body(&path), "invalid_field", detail)
+    } else {
+        malformed_json()
+    }
 }
 
 /// A field that is missing or wrong, from where it is and what serde says of it.
 pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
     let message = error.to_string();
-    let path = if path == "." { "" } else { path };
+    let path = or_body(path);
     if let Some(name) = quoted(&message, "missing field `") {
         return problem(&join(path, name), "missing_field", "is missing");
     }
@@ -54,6 +65,11 @@ fn number(expected: &str) -> &str {
         "f32" | "f64" => "a number",
         other => other,
     }
+}
+
+/// `serde_path_to_error` has a dot for the whole.
+fn or_body(path: &str) -> &str {
+    if path == "." { "" } else { path }
 }
 
 /// A field whose text can't be read as what it should be.

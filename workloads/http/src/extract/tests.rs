@@ -55,7 +55,7 @@ async fn get(uri: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_400() {
-    for body in ["", "{", "{\"username\":\"ann\"} x", "{\"username\":\"\\ud800\"}", "nul"] {
+    for body in ["", "{", "{\"username\":\"ann\"} x", "{\"username\":\"\\ud8\"}", "{\"username\":\"\\ud800", "nul"] {
         let (status, problem) = post("application/json", body.to_owned()).await;
         assert_eq!((status, problem["code"].as_str()), (400, Some("malformed_json")), "{body}");
     }
@@ -94,6 +94,18 @@ async fn a_wrong_field_is_422_and_named() {
 }
 
 #[tokio::test]
+async fn half_of_a_surrogate_pair_is_told_where_it_is() {
+    let detail = "has half of a surrogate pair: \\ud800 to \\udbff and \\udc00 to \\udfff go together";
+    for text in ["\\ud800", "a\\ud800b", "\\udc00", "\\ud800\\n", "\\ud800\\u0041"] {
+        let (status, problem) = post("application/json", format!("{{\"username\":\"{text}\"}}")).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("invalid_request")), "{text}");
+        let error = &problem["errors"][0];
+        assert_eq!((&error["field"], &error["detail"]), (&"username".into(), &detail.into()), "{text}");
+    }
+    assert_eq!(post("application/json", "{\"username\":\"\\ud83d\\ude00\"}").await.0, 200);
+}
+
+#[tokio::test]
 async fn content_types_are_read_leniently_and_others_refused() {
     for good in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
         assert_eq!(post(good, "{\"username\":\"ann\",\"unknown\":1}").await.0, 200, "{good}");
@@ -117,6 +129,7 @@ async fn queries_and_paths_name_what_is_wrong() {
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("limit")), "{bad}");
     }
     assert_eq!(get("/path/7").await.0, 422);
+    assert_eq!(get("/path/0192f3a17c5e7b1a9f003d2c5a7e9b10").await.0, 422);
     assert_eq!(get("/path/%ff").await.0, 400);
     assert_eq!(get("/path/0192F3A1-7C5E-7B1A-9F00-3D2C5A7E9B10").await.0, 200);
 }

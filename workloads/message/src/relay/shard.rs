@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sentinel_domain::{
-    outbox::PlatformEvent,
-    ports::{Outbox, StoreError},
+    ports::{Outbox, OutboxPage, StoreError},
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -109,12 +108,12 @@ impl Worker {
         progress: &mut Progress,
         outbox: &dyn Outbox,
         scan: Scan,
-        mut page: Vec<PlatformEvent>,
+        mut page: OutboxPage,
     ) -> Result<bool, StoreError> {
         let mut relayed = false;
         loop {
-            let last = page.last().filter(|_| page.len() >= PAGE).map(|event| event.event_id);
-            let fresh = progress.fresh(scan.minute, page);
+            let next = page.next;
+            let fresh = progress.fresh(scan.minute, page.events);
             if let Some(oldest) = fresh.first() {
                 let age = (self.relay.now)().0.saturating_sub(oldest.event_id.timestamp().0);
                 self.oldest().set(Duration::from_millis(u64::try_from(age).unwrap_or(0)).as_secs_f64());
@@ -123,8 +122,8 @@ impl Worker {
                 metrics::counter!("outbox_relayed_total").increment(u64::try_from(fresh.len()).unwrap_or(u64::MAX));
                 relayed = true;
             }
-            let Some(last) = last else { return Ok(relayed) };
-            page = outbox.events(self.shard, scan.minute, Some(last), PAGE).await?;
+            let Some(next) = next else { return Ok(relayed) };
+            page = outbox.events(self.shard, scan.minute, Some(next), PAGE).await?;
         }
     }
 

@@ -14,7 +14,7 @@ use sentinel_domain::{
     clock::{self, HybridClock},
     ids::{ChatId, EventId, UserId},
     outbox::{Change, PlatformEvent},
-    ports::{EventLog, Outbox, StoreError},
+    ports::{EventLog, Outbox, OutboxPage, StoreError},
     time::Timestamp,
 };
 use tokio::task::JoinHandle;
@@ -43,6 +43,8 @@ const FAST: Pace = Pace {
 #[derive(Default)]
 struct World {
     minutes: Mutex<BTreeMap<(u16, i64), BTreeMap<EventId, PlatformEvent>>>,
+    /// Those of them that can't be read.
+    unreadable: Mutex<HashSet<EventId>>,
     first: Mutex<HashMap<u16, i64>>,
     leases: Mutex<HashMap<u16, (Uuid, Instant)>>,
     log: Mutex<Vec<PlatformEvent>>,
@@ -176,12 +178,16 @@ impl Outbox for World {
         minute: i64,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<PlatformEvent>, StoreError> {
+    ) -> Result<OutboxPage, StoreError> {
         self.answer()?;
         let minutes = self.minutes.lock().unwrap();
-        let Some(events) = minutes.get(&(shard, minute)) else { return Ok(Vec::new()) };
+        let Some(events) = minutes.get(&(shard, minute)) else { return Ok(OutboxPage::default()) };
         let later = events.values().filter(|event| after.is_none_or(|after| event.event_id > after));
-        Ok(later.take(limit).cloned().collect())
+        let mut events: Vec<PlatformEvent> = later.take(limit).cloned().collect();
+        let next = events.last().filter(|_| events.len() == limit).map(|event| event.event_id);
+        let unreadable = self.unreadable.lock().unwrap();
+        events.retain(|event| !unreadable.contains(&event.event_id));
+        Ok(OutboxPage { events, next })
     }
 
     async fn drop_minute(&self, shard: u16, minute: i64) -> Result<(), StoreError> {
@@ -246,6 +252,27 @@ async fn more_than_a_page_of_a_minute_is_relayed() {
     let written: HashSet<_> = (0..1300).map(|offset| world.write(8, offset)).collect();
     let relay = world.start();
     until("all are in the log", || world.logged() == written).await;
+    stopped(relay).await;
+    world.assert_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_read_holds_up_nothing_behind_it() {
+    let world = World::new();
+    // One of the first page, and all of the second.
+    let is_unreadable = |offset: i64| offset == 10 || (500..1000).contains(&offset);
+    let (mut readable, mut unreadable) = (HashSet::new(), HashSet::new());
+    for offset in 0..1300 {
+        let id = world.write(8, offset);
+        if is_unreadable(offset) {
+            unreadable.insert(id)
+        } else {
+            readable.insert(id)
+        };
+    }
+    world.unreadable.lock().unwrap().extend(unreadable);
+    let relay = world.start();
+    until("all that can be read are in the log", || world.logged() == readable).await;
     stopped(relay).await;
     world.assert_in_order();
 }
