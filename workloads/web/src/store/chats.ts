@@ -105,7 +105,7 @@ function unreadAfter(chat: Chat, read: string | null, me: string, seen: readonly
   if (!chat.last || reaches(read, chat.last.message_id)) return 0;
   const complete = seen.at(-1)?.message_id === chat.last.message_id && !!read && (seen[0]?.message_id ?? '') <= read;
   if (!complete) return chat.unread;
-  return seen.filter((message) => message.sender_id !== me && message.message_id > (read ?? '')).length;
+  return seen.filter((message) => message.sender_id !== me && !message.deleted && message.message_id > (read ?? '')).length;
 }
 
 /** An edit of the last message shows in the list. */
