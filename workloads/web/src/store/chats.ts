@@ -58,11 +58,11 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
 }
 
 /** A chat that was just started or found. */
-export function opened(chats: Chats, chat_id: string, peer: Peer, now: number): Chats {
+export function opened(chats: Chats, chat_id: string, peer: Peer, now: number, muted = false): Chats {
   const known = chats.get(chat_id);
   if (known) return withChat(chats, { ...known, peer });
   return withChat(chats, {
-    chat_id, peer, last: null, unread: 0, mine: NO_MARKS, theirs: NO_MARKS, muted: false, activity: now,
+    chat_id, peer, last: null, unread: 0, mine: NO_MARKS, theirs: NO_MARKS, muted, activity: now,
   });
 }
 
