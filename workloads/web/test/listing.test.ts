@@ -2,9 +2,10 @@ import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { apply } from '../src/session/events';
 import { chatWith, reload } from '../src/session/listing';
+import { preferences } from '../src/session/preferences';
 import { chatList, chats, identity, reset } from '../src/session/state';
 import { loaded } from '../src/store/chats';
-import type { ChatEntry, Profile } from '../src/api/types';
+import type { ChatEntry, Preferences, Profile } from '../src/api/types';
 import { ANN, CHAT, entry, message } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { chats: vi.fn(), startChat: vi.fn() } }));
@@ -55,4 +56,15 @@ describe('while the list is on its way', () => {
     await answered([first], () => apply('receive_message', message(9), true));
     expect(shown()).toEqual([CHAT]);
   });
+});
+
+test('a chat that is found again is muted if its user muted it', async () => {
+  preferences.value = { muted: [{ chat_id: NEW, until: new Date(Date.now() + 60_000).toISOString() }] } as Preferences;
+  server.startChat.mockResolvedValue({ chat_id: NEW, peer: first.peer });
+  await chatWith(first.peer as Profile);
+  expect(chats.value.get(NEW)!.muted).toBe(true);
+  chats.value = new Map();
+  preferences.value = { muted: [{ chat_id: NEW, until: new Date(Date.now() - 1).toISOString() }] } as Preferences;
+  await chatWith(first.peer as Profile);
+  expect(chats.value.get(NEW)!.muted).toBe(false);
 });

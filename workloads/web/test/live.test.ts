@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { start, stop } from '../src/session/live';
-import { chats, current, identity, link, presence, reset, timelines } from '../src/session/state';
+import { chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
@@ -162,4 +162,12 @@ test('what another tab could not send is sent by this one when it is connected',
   await database.put('outbox', 'c', left);
   await connect('t0');
   await vi.waitFor(() => expect(ask).toHaveBeenCalledWith('send_message', expect.objectContaining({ message: 'from the other tab', client_message_id: 'c' })));
+});
+
+test('how long a message may be the server says', async () => {
+  syncs();
+  await start();
+  expect(messageBytes.value).toBe(16384);
+  await (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 't0', limits: { message_bytes: 1000 } });
+  expect(messageBytes.value).toBe(1000);
 });

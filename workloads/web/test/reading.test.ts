@@ -106,3 +106,17 @@ test('a long chat does not only grow: at its end the oldest messages are let go'
   trim(CHAT);
   expect([shown().length, shown()[0], timelines.value.get(CHAT)!.older]).toEqual([200, idAt(202), true]);
 });
+
+test('what the system shows of a chat goes when the chat is read', async () => {
+  const closed: string[] = [];
+  const shown = [CHAT, 'another'].map((tag) => ({ tag, close: () => closed.push(tag) }));
+  const getNotifications = async ({ tag }: { tag: string }) => shown.filter((one) => one.tag === tag);
+  vi.stubGlobal('navigator', { onLine: true, serviceWorker: { getRegistration: async () => ({ getNotifications }) } });
+  Object.assign(window, { isSecureContext: true, PushManager: class {} });
+  startReading();
+  open(3, 1);
+  current.value = CHAT;
+  expect(closed).toEqual([]);
+  visibleUpTo.value = { chat_id: CHAT, message_id: idAt(3) };
+  await vi.waitFor(() => expect(closed).toEqual([CHAT]));
+});

@@ -106,3 +106,20 @@ test('Enter opens nothing that was found for another name', async ({ windows }) 
   await finder.press('Enter');
   await expect(hers.getByRole('heading', { name: cat.username })).toBeVisible();
 });
+
+test('a search that the network prevents says so, and offers nothing that was found before', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const hers = await windowOf(windows, ann);
+  const people = hers.getByRole('region', { name: 'People' });
+  await hers.getByLabel('Find people').fill(bob.username.slice(0, -2));
+  await expect(people.getByTestId('person')).toHaveCount(1);
+  await hers.route(/users\/search/, (route) => route.abort());
+  await hers.getByLabel('Find people').fill(bob.username.slice(0, -1));
+  await expect(people.getByText('can’t be reached')).toBeVisible();
+  await expect(people).toHaveAttribute('aria-busy', 'false');
+  await expect(people.getByTestId('person')).toHaveCount(0);
+  await hers.unroute(/users\/search/);
+  await hers.getByLabel('Find people').fill(bob.username);
+  await expect(people.getByTestId('person')).toHaveCount(1);
+  await expect(people.getByText('can’t be reached')).toHaveCount(0);
+});

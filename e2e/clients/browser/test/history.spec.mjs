@@ -71,3 +71,20 @@ test('with more unread messages than a page has, one begins at the first of them
   await expect(message(hers, 'line 070')).not.toBeInViewport();
   await expect(hers.getByText('New messages', { exact: true })).toBeInViewport();
 });
+
+test('a message that the network keeps from being shown is not told to be gone, and is shown by another try', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  const first = await write(bob, chat, 'line 001');
+  for (let line = 2; line <= 60; line += 1) await write(bob, chat, `line ${String(line).padStart(3, '0')}`);
+  await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: (await write(ann, chat, 'the end')).message_id } });
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.route(/around=/, (route) => route.abort());
+  await hers.evaluate((place) => { location.hash = place; }, `#/chats/${chat}/at/${first.message_id}`);
+  await expect(hers.getByText('can’t be reached')).toBeVisible();
+  await expect(hers.getByText('can’t be found')).toHaveCount(0);
+  await hers.unroute(/around=/);
+  await hers.getByRole('button', { name: 'Try again' }).click();
+  await expect(message(hers, 'line 001')).toBeInViewport();
+});

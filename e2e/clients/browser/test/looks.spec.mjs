@@ -112,3 +112,15 @@ test('a message says what it says, and keeps the focus when it is deleted', asyn
   await expect(boat).toHaveAccessibleName(/This message was deleted/);
   await expect(boat).toBeFocused();
 });
+
+test('with a finger, a chat that is opened begins at its head, and the way back leads to where one came from', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann, { viewport: PHONE, isMobile: true, hasTouch: true });
+  await openChat(hers, bob);
+  await expect(hers.getByRole('heading', { name: bob.username })).toBeFocused();
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await expect(chatWith(hers, bob)).toBeFocused();
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await expect(hers.getByRole('link', { name: 'Settings' })).toBeFocused();
+});

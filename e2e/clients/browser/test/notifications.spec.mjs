@@ -44,3 +44,23 @@ test('what comes while the list is open appears in it', async ({ windows }) => {
   await write(bob, chat, 'now');
   await expect(listed).toHaveCount(1);
 });
+
+test('quiet hours are saved when they have been typed, not with each key', async ({ windows }) => {
+  await needs('/notifications/preferences');
+  const ann = await person('ann');
+  const hers = await windowOf(windows, ann);
+  const saved = [];
+  hers.on('request', (request) => {
+    if (request.method() === 'PUT' && request.url().endsWith('/notifications/preferences')) saved.push(request.postDataJSON().quiet_hours);
+  });
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  await hers.getByRole('switch', { name: 'Quiet hours' }).check();
+  const from = hers.getByLabel('From', { exact: true });
+  await expect.poll(() => saved.length).toBe(1);
+  await from.fill('21:00');
+  await from.fill('21:30');
+  expect(saved.length).toBe(1);
+  await from.blur();
+  await expect.poll(() => saved.length).toBe(2);
+  expect(saved[1].from_minute).toBe(21 * 60 + 30);
+});

@@ -1,10 +1,30 @@
 // Calls about accounts: log-in, profile, sessions, blocks, people.
 import { adopt, call, forget, type Identity } from './credentials';
 import { query, send } from './http';
+import { ApiError } from './problem';
 import type { Account, Block, Profile, Session, Tokens } from './types';
 
+/** The name whose registration was asked for last and not answered: it may have been made all the same. */
+let unanswered: string | null = null;
+
+/** Registers. After a try whose answer was lost, the name may be taken by that try: then its password logs in. */
 export async function register(username: string, password: string, email: string): Promise<Identity> {
-  return adopt(await send<Tokens>('POST', '/register', { body: { username, password, email } }));
+  let tokens: Tokens;
+  try {
+    tokens = await send<Tokens>('POST', '/register', { body: { username, password, email } });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 0 || error.status >= 500) unanswered = username;
+    if (error.status !== 409 || unanswered !== username) throw error;
+    try {
+      return await login(username, password);
+    } catch (refused) {
+      // Somebody else's name after all. Any other fault is told as what it is: another try may work.
+      throw refused instanceof ApiError && refused.status === 401 ? error : refused;
+    }
+  }
+  unanswered = null;
+  return adopt(tokens);
 }
 
 export async function login(username: string, password: string): Promise<Identity> {

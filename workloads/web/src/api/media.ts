@@ -15,6 +15,11 @@ export const details = (media_id: string) => call<Media>('GET', `/media/${media_
 /** An address of the server's as the browser can use it. */
 export const reachable = (url: string): string => (url.startsWith('/') ? urlOf(url) : url);
 
+/** Without any progress for so long, a link is taken to be dead. */
+const STALL_MS = 30_000;
+/** When all bytes have left the browser, some are still on their way, and the server has to keep them. */
+const ANSWER_MS = 90_000;
+
 /** Sends the bytes. `fetch` does not tell how far it has got; this does. */
 export function transfer(upload: Upload['upload'], file: Blob, progress: (part: number) => void, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -24,7 +29,20 @@ export function transfer(upload: Upload['upload'], file: Blob, progress: (part: 
       // The browser sets these itself, and lets nobody else.
       if (!/^(host|content-length)$/i.test(name)) request.setRequestHeader(name, value);
     }
-    request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const within = (limit: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        reject(new ApiError(0, 'network', ''));
+        request.abort();
+      }, limit);
+    };
+    request.onloadend = () => clearTimeout(timer);
+    request.upload.onload = () => within(ANSWER_MS);
+    request.upload.onprogress = (event) => {
+      within(STALL_MS);
+      if (event.lengthComputable) progress(event.loaded / event.total);
+    };
     request.onload = () => {
       if (request.status >= 200 && request.status < 300) resolve();
       else reject(problemOf(request.status, request.responseText, request.getResponseHeader('Retry-After')));
@@ -32,6 +50,7 @@ export function transfer(upload: Upload['upload'], file: Blob, progress: (part: 
     request.onerror = () => reject(new ApiError(0, 'network', ''));
     request.onabort = () => reject(new ApiError(0, 'aborted', ''));
     signal.addEventListener('abort', () => request.abort());
+    within(STALL_MS);
     request.send(file);
   });
 }

@@ -3,6 +3,7 @@
 import { batch } from '@preact/signals';
 import type { Message } from '../api/types';
 import * as list from '../store/chats';
+import { reaches } from '../store/ids';
 import * as time from '../store/timeline';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
@@ -70,14 +71,22 @@ function edited(message: Message): void {
 }
 
 export function erased({ chat_id, message_id }: { chat_id: string; message_id: string }): void {
-  chats.value = list.erased(chats.value, chat_id, message_id);
+  const chat = chats.value.get(chat_id);
   const timeline = timelines.value.get(chat_id);
+  const known = timeline?.messages.find((one) => one.message_id === message_id) ?? (chat?.last?.message_id === message_id ? chat.last : undefined);
+  // Whether it was one of those that are unread the server says.
+  if (chat && chat.unread > 0 && known?.sender_id !== me.value && !known?.deleted && !reaches(chat.mine.read, message_id)) reloadSoon();
+  chats.value = list.erased(chats.value, chat_id, message_id);
   if (timeline) setTimeline(chat_id, time.deleted(timeline, message_id));
 }
 
 export function receipt(receipt: list.Receipt): void {
   const seen = timelines.value.get(receipt.chat_id)?.messages;
+  const before = chats.value.get(receipt.chat_id);
   chats.value = list.receipted(chats.value, receipt, me.value, seen);
+  const after = chats.value.get(receipt.chat_id);
+  // A part was read on another device: where the messages are not here to be counted, the server has.
+  if (before && after && after.mine.read !== before.mine.read && after.unread > 0 && after.unread === before.unread) reloadSoon();
 }
 
 function typed({ chat_id, user_id, typing, expires_in }: { chat_id: string; user_id: string; typing: boolean; expires_in?: number }): void {

@@ -5,6 +5,7 @@ import { ApiError } from '../api/problem';
 import type { Message, Profile } from '../api/types';
 import { loaded, opened } from '../store/chats';
 import { touch } from './cache';
+import { preferences } from './preferences';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
 import { blocked, chats, current, identity, listed, me, onReset } from './state';
@@ -56,7 +57,8 @@ export async function reloadBlocks(): Promise<void> {
 /** Gives the chat with somebody, which is made if need be. */
 export async function chatWith(person: Profile): Promise<string> {
   const { chat_id, peer } = await startChat(person.user_id);
-  chats.value = opened(chats.value, chat_id, peer, Date.now());
+  const muted = (preferences.value?.muted ?? []).some((one) => one.chat_id === chat_id && Date.parse(one.until) > Date.now());
+  chats.value = opened(chats.value, chat_id, peer, Date.now(), muted);
   touch();
   void subscribe();
   return chat_id;

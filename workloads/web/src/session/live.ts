@@ -14,7 +14,8 @@ import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
-import { chats, current, identity, lacks, link, listed, setTimeline, timelines, typing } from './state';
+import { chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
+import { BYTES_MAX } from '../store/text';
 import { messageToast, notified, serverTells } from './toasts';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
@@ -110,6 +111,7 @@ async function ready(hello: socket.Ready): Promise<void> {
   heartbeat();
   newest = hello.sync_token;
   since ??= newest;
+  messageBytes.value = hello.limits.message_bytes ?? BYTES_MAX;
   expiry.keepFor(hello.limits.message_retention_seconds ?? null);
   await catchUp();
   if (mine !== turn) return;

@@ -60,6 +60,13 @@ export async function unsubscribe(): Promise<void> {
 /** Under which name the server pushes to this browser, if it does. */
 export const deviceId = (): Promise<string | undefined> => database.get<string>('meta', 'device_id');
 
+/** The chat has been read: what was shown of it, under its id as `sw.js` does, is no news any more. */
+export async function unshow(chat_id: string): Promise<void> {
+  if (!possible()) return;
+  const worker = await navigator.serviceWorker.getRegistration(base.href);
+  for (const shown of (await worker?.getNotifications({ tag: chat_id })) ?? []) shown.close();
+}
+
 /** Takes away what is of the last user: what was shown, and that more is pushed. */
 export async function silence(): Promise<void> {
   if (!possible()) return;

@@ -5,6 +5,7 @@ import { receipted, unconfirmed } from '../store/chats';
 import { reaches } from '../store/ids';
 import { unseenAbove } from '../store/receipts';
 import { touch } from './cache';
+import { unshow } from './push';
 import { chats, current, link, me, skipped, timelines, visibleUpTo, watching } from './state';
 
 let confirming: ReturnType<typeof setTimeout> | null = null;
@@ -43,6 +44,7 @@ async function read(chat_id: string, message_id: string): Promise<void> {
     const seen = timelines.value.get(chat_id)?.messages;
     chats.value = receipted(chats.value, { chat_id, user_id: me.value, read_up_to: message_id }, me.value, seen);
     touch();
+    void unshow(chat_id).catch(() => undefined);
   } catch {
     // Told again when the connection is back: `link` changes then.
   } finally {

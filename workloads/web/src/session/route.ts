@@ -34,6 +34,12 @@ export function hashOf(route: Route): string {
   }
 }
 
+/** Where in the list one goes on who has come back to it: what one had chosen from it. */
+export function cameFrom(left: Route): string | null {
+  if (left.view === 'chat') return `[data-chat="${CSS.escape(left.chat_id)}"]`;
+  return left.view === 'settings' || left.view === 'notifications' ? `.sidebar-head a[href="${hashOf(left)}"]` : null;
+}
+
 export const route = signal<Route>(typeof location === 'undefined' ? { view: 'chats' } : parse(location.hash));
 
 export function go(to: Route, replace = false): void {

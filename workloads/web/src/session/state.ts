@@ -4,6 +4,7 @@ import type { Identity } from '../api/credentials';
 import type { Account } from '../api/types';
 import { sorted, unreadOf, type Chats } from '../store/chats';
 import type { Outbox } from '../store/outbox';
+import { BYTES_MAX } from '../store/text';
 import type { Timeline } from '../store/timeline';
 
 /** Who is logged in; `undefined` until the browser's store has been read, `null` when nobody is. */
@@ -27,6 +28,8 @@ export const unread = computed(() => unreadOf(chats.value));
 
 export const timelines = signal<ReadonlyMap<string, Timeline>>(new Map());
 export const outbox = signal<Outbox>([]);
+/** How many bytes a message's text may have, as the server says. */
+export const messageBytes = signal(BYTES_MAX);
 
 export type Status = 'online' | 'away' | 'offline';
 export interface Presence {

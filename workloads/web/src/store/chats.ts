@@ -58,11 +58,11 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
 }
 
 /** A chat that was just started or found. */
-export function opened(chats: Chats, chat_id: string, peer: Peer, now: number): Chats {
+export function opened(chats: Chats, chat_id: string, peer: Peer, now: number, muted = false): Chats {
   const known = chats.get(chat_id);
   if (known) return withChat(chats, { ...known, peer });
   return withChat(chats, {
-    chat_id, peer, last: null, unread: 0, mine: NO_MARKS, theirs: NO_MARKS, muted: false, activity: now,
+    chat_id, peer, last: null, unread: 0, mine: NO_MARKS, theirs: NO_MARKS, muted, activity: now,
   });
 }
 
@@ -105,7 +105,7 @@ function unreadAfter(chat: Chat, read: string | null, me: string, seen: readonly
   if (!chat.last || reaches(read, chat.last.message_id)) return 0;
   const complete = seen.at(-1)?.message_id === chat.last.message_id && !!read && (seen[0]?.message_id ?? '') <= read;
   if (!complete) return chat.unread;
-  return seen.filter((message) => message.sender_id !== me && message.message_id > (read ?? '')).length;
+  return seen.filter((message) => message.sender_id !== me && !message.deleted && message.message_id > (read ?? '')).length;
 }
 
 /** An edit of the last message shows in the list. */

@@ -80,5 +80,6 @@ export function excerpt(text: string, ranges: readonly (readonly number[])[], si
   return { text: cut, ranges: moved };
 }
 
+/** How long a message may be until the server has said it. */
 export const BYTES_MAX = 16 * 1024;
 export const bytesOf = (text: string): number => new TextEncoder().encode(text).length;

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { urlOf } from '../api/http';
 import { token } from '../api/credentials';
-import { problemOf } from '../api/problem';
+import { ApiError, problemOf } from '../api/problem';
 import { strings } from '../i18n/en';
 import { deleteAccount } from '../session/lifecycle';
 import { Field } from './Field';
@@ -13,9 +13,11 @@ import { useAction } from './useAction';
 
 /** Fetches the export and has the browser save it: a link could not send the token. */
 async function download(): Promise<void> {
-  const response = await fetch(urlOf('/me/export'), { headers: { Authorization: `Bearer ${await token()}` } });
+  const access = await token();
+  const lost = (): never => { throw new ApiError(0, 'network', ''); };
+  const response = await fetch(urlOf('/me/export'), { headers: { Authorization: `Bearer ${access}` } }).catch(lost);
   if (!response.ok) throw problemOf(response.status, await response.text(), response.headers.get('Retry-After'));
-  const url = URL.createObjectURL(await response.blob());
+  const url = URL.createObjectURL(await response.blob().catch(lost));
   const link = document.createElement('a');
   link.href = url;
   link.download = 'sentinel-export.ndjson';

@@ -5,11 +5,12 @@ import { strings } from '../i18n/en';
 import { drafts, setDraft, textAfter } from '../session/drafts';
 import { saveEdit } from '../session/editing';
 import { send } from '../session/sending';
-import { features, me, timelines } from '../session/state';
+import { features, me, messageBytes, timelines } from '../session/state';
 import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
-import { bytesOf, BYTES_MAX } from '../store/text';
+import { bytesOf } from '../store/text';
+import { coarse } from './coarse';
 import { composes } from './composing';
 import { EmojiPicker } from './EmojiPicker';
 import { AttachIcon, CloseIcon, SendIcon } from './icons';
@@ -25,9 +26,6 @@ interface ComposerProps {
   onSent(): void;
 }
 
-/** With a finger, Enter makes a new line: there is a button to send. */
-const coarse = matchMedia('(pointer: coarse)');
-
 export function Composer({ chat, answering, setAnswering, onSent }: ComposerProps) {
   const { chat_id } = chat;
   const field = useRef<HTMLTextAreaElement>(null);
@@ -36,13 +34,14 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   const [saving, setSaving] = useState<Message | null>(null);
   const files = uploads.value.get(chat_id) ?? [];
   const editing = answering?.kind === 'edit' ? answering.message : null;
-  const excess = bytesOf(text) - BYTES_MAX;
+  const excess = bytesOf(text) - messageBytes.value;
   const waiting = files.some((file) => file.state !== 'done');
   const empty = text.trim() === '' && (editing ? editing.attachments : files).length === 0;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
   const latest = useRef({ editing, text });
   latest.current = { editing, text };
 
+  // Where the focus brings up a keyboard, the head of the chat has it.
   useEffect(() => { if (!coarse.matches) field.current?.focus(); }, []);
   const turned = useRef<Answering>(null);
   useLayoutEffect(() => {

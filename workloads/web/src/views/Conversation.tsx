@@ -1,6 +1,7 @@
 // One chat: who it is with, what was said, and the field to say more.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
+import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
@@ -31,6 +32,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   const [deleting, setDeleting] = useState<Message | null>(null);
   const [reported, setReported] = useState<Message | null>(null);
   const [fault, setFault] = useState(false);
+  /** A message that was to be jumped to, when the server could not be reached. */
+  const [missed, setMissed] = useState<string | null>(null);
   const [search, setSearch] = useState<string | null>(null);
   const [over, setOver] = useState(false);
 
@@ -75,11 +78,17 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   }, [flash]);
 
   async function jumpTo(message_id: string) {
+    setMissed(null);
     setJump(message_id);
     try {
       if (await loadAround(chat_id, message_id)) return;
-    } catch {
-      // Told below: without the server there is nothing to show.
+    } catch (error) {
+      // It may be there: only the server can say.
+      setJump(null);
+      setMissed(message_id);
+      toast({ kind: 'error', header: faultText(error) });
+      if (!timelines.value.has(chat_id)) load();
+      return;
     }
     setJump(null);
     toast({ kind: 'error', header: strings.messageGone });
@@ -114,8 +123,11 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         <ChatSearch chat_id={chat_id} name={name} text={search} onText={setSearch} onClose={() => setSearch(null)} />
       )}
       <Log
-        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault}
-        onAgain={() => { again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true)); }}
+        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null}
+        onAgain={() => {
+          if (missed) return void jumpTo(missed);
+          again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
+        }}
         acts={{
           onReply: (message) => setAnswering({ kind: 'reply', message }),
           onEdit: (message) => setAnswering({ kind: 'edit', message }),

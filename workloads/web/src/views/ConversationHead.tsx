@@ -7,7 +7,8 @@ import { muteChat } from '../session/preferences';
 import { blocked, features, me } from '../session/state';
 import { toast } from '../session/toasts';
 import type { Chat } from '../store/chats';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { coarse } from './coarse';
 import { ConfirmDialog } from './Dialog';
 import { BackIcon, BellIcon, BellOffIcon, FlagIcon, MoreIcon, SearchIcon, ShieldIcon } from './icons';
 import { Menu, type MenuItem } from './Menu';
@@ -19,6 +20,8 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
   const [reporting, setReporting] = useState(false);
   const { peer } = chat;
   const name = nameOf(peer);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => { if (coarse.matches) heading.current?.focus({ preventScroll: true }); }, []);
   const self = peer.user_id === me.value;
   const isBlocked = blocked.value.has(peer.user_id);
 
@@ -61,7 +64,7 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
       <a class="icon-button head-back" href="#/" aria-label={strings.back} title={strings.back}><BackIcon /></a>
       <Avatar person={peer} dot={!self} />
       <div class="head-text">
-        <h2 dir="auto">{name}</h2>
+        <h2 dir="auto" ref={heading} tabIndex={-1}>{name}</h2>
         <p class="head-status">{self ? strings.beginningSelf : presenceText(peer.user_id, peer.username)}</p>
       </div>
       {features.value.search && (

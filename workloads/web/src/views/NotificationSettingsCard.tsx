@@ -5,11 +5,12 @@ import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
 import { subscribe, subscribed, unsubscribe } from '../session/push';
 import { chats, features } from '../session/state';
-import { aheadOfUtc, minuteOf, quietAt, timeText, type Quiet } from '../store/minutes';
+import { aheadOfUtc, quietAt, type Quiet } from '../store/minutes';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { nameOf } from './people';
 import { Switch } from './Switch';
+import { TimeField } from './TimeField';
 import { useAction } from './useAction';
 
 export function NotificationSettingsCard() {
@@ -29,10 +30,7 @@ export function NotificationSettingsCard() {
   const ahead = aheadOfUtc();
   const quiet = now.quiet_hours ? quietAt(now.quiet_hours, ahead) : null;
   const setQuiet = (hours: Required<Quiet> | null) => void action.run(() => savePreferences((known) => ({ ...known, quiet_hours: hours })));
-  const changeQuiet = (name: 'from_minute' | 'to_minute') => (event: { currentTarget: HTMLInputElement }) => {
-    const minute = minuteOf(event.currentTarget.value);
-    if (quiet && minute !== null) setQuiet({ ...quiet, [name]: minute });
-  };
+  const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) => { if (quiet) setQuiet({ ...quiet, [name]: minute }); };
   return (
     <Card title={strings.notificationSettings}>
       <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => void action.run(() => savePreferences((known) => ({ ...known, show_content: on })))} />
@@ -40,8 +38,8 @@ export function NotificationSettingsCard() {
       <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: ahead } : null)} />
       {quiet && (
         <div class="quiet">
-          <label>{strings.quietFrom} <input type="time" value={timeText(quiet.from_minute)} onChange={changeQuiet('from_minute')} /></label>
-          <label>{strings.quietTo} <input type="time" value={timeText(quiet.to_minute)} onChange={changeQuiet('to_minute')} /></label>
+          <label>{strings.quietFrom} <TimeField minute={quiet.from_minute} onSave={changeQuiet('from_minute')} /></label>
+          <label>{strings.quietTo} <TimeField minute={quiet.to_minute} onSave={changeQuiet('to_minute')} /></label>
         </div>
       )}
       <h4>{strings.mutedChats}</h4>

@@ -21,6 +21,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
   const enough = [...wanted].length >= 2;
 
   useEffect(() => {
+    setFault(null);
     if (!enough) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(() => {
@@ -42,10 +43,12 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
     }
   }
 
-  const users = enough && found ? found.users : [];
-  const message = fault ?? (!enough ? strings.twoCharacters : found?.prefix === wanted && users.length === 0 ? strings.nobodyFound(wanted) : null);
+  const current = found?.prefix === wanted;
+  // What is busy is not said by screen readers: a fault ends the wait, and what was found before goes.
+  const users = enough && found && (current || !fault) ? found.users : [];
+  const message = fault ?? (!enough ? strings.twoCharacters : current && users.length === 0 ? strings.nobodyFound(wanted) : null);
   return (
-    <section class="rows" aria-label={strings.people} aria-busy={enough && found?.prefix !== wanted}>
+    <section class="rows" aria-label={strings.people} aria-busy={enough && !current && !fault}>
       {message && <p class="rows-note" aria-live="polite">{message}</p>}
       <ul role="list" aria-label={strings.people} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'button')}>
         {users.map((person) => (

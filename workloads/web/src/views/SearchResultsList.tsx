@@ -52,6 +52,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   }
 
   useEffect(() => {
+    setFault(null);
     if (!enough) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(() => void fetchPage(null, stop.signal), PAUSE_MS);
@@ -59,12 +60,14 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   }, [key]);
 
   const current = shown?.key === key ? shown : null;
+  // What is busy is not said by screen readers: a fault ends the wait, and what was found before goes.
+  const hits = enough ? (current ?? (fault ? null : shown))?.hits ?? [] : [];
   const note = fault ?? (!enough ? strings.searchHint : current ? strings.results(current.hits.length, current.cursor !== null) : strings.searching);
   return (
-    <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults} aria-busy={enough && !current}>
+    <section class="rows search-results" aria-label={name ? strings.searchIn(name) : strings.searchResults} aria-busy={enough && !current && !fault}>
       <p class="rows-note" aria-live="polite">{note}</p>
       <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
-        {(enough ? (current ?? shown)?.hits ?? [] : []).map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
+        {hits.map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
       </ul>
       {current?.cursor && <button type="button" class="button more" onClick={() => void fetchPage(current)}>{strings.more}</button>}
     </section>

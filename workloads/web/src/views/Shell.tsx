@@ -1,10 +1,10 @@
 // Two panes on a wide screen; on a narrow one, the list or what was chosen from it.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { leave } from '../session/history';
 import { chatList, chats, current, link, listed, skipped } from '../session/state';
 import { subscribe } from '../session/presence';
-import { go, route } from '../session/route';
+import { cameFrom, go, route } from '../session/route';
 import { dismissOf } from '../session/toasts';
 import { composes } from './composing';
 import { Conversation } from './Conversation';
@@ -26,6 +26,13 @@ export function Shell() {
       if (chat_id) leave(chat_id);
     };
   }, [chat_id]);
+  const before = useRef(at);
+  useEffect(() => {
+    const left = cameFrom(before.current);
+    before.current = at;
+    // A link back is gone with the page that it was on, and the focus with it.
+    if (at.view === 'chats' && left && document.activeElement === document.body) document.querySelector<HTMLElement>(left)?.focus();
+  }, [at]);
   useEffect(() => {
     document.addEventListener('keydown', shortcut);
     return () => document.removeEventListener('keydown', shortcut);
