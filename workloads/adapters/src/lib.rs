@@ -6,6 +6,7 @@ mod content;
 pub mod credentials;
 pub mod elasticsearch;
 pub mod files;
+mod handling;
 pub mod kafka;
 pub mod keys;
 pub mod linked;

@@ -9,6 +9,8 @@ mod contract;
 
 #[path = "cassandra/dropping.rs"]
 mod dropping;
+#[path = "cassandra/edits.rs"]
+mod edits;
 #[path = "cassandra/files.rs"]
 mod files;
 #[path = "cassandra/keyspace.rs"]

@@ -125,6 +125,14 @@ async fn views(
             Ok(message) => Some(message.text),
             // Its chat went a moment ago.
             Err(StoreError::NotFound) => None,
+            Err(error) if error.is_about_content() => {
+                // The others are not to be lost along with it.
+                metrics::counter!("messages_unreadable_total").increment(1);
+                let Notification { chat_id, message_id, .. } = notification;
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; its notification is shown without it");
+                None
+            }
             Err(error) => return Err(error.into()),
         };
         let content = names.get(&notification.sender_id).zip(text.as_ref());

@@ -117,7 +117,7 @@ impl Indexer {
     }
 }
 
-/// Whether the message is at least as new as the change.
+/// Whether the message is at least as new as the change, as far as it tells itself; its store may know better.
 fn shows(change: &Change, message: &Message) -> bool {
     match change {
         Change::Edited { .. } => message.edited_at.is_some() || message.deleted,

@@ -147,7 +147,17 @@ impl SearchService {
         chats: &Chats,
     ) -> Result<Option<Hit>, StoreError> {
         let Some(Some(chat)) = chats.get(&hit.chat_id) else { return Ok(None) };
-        let message = found(self.chats.message(caller, hit.chat_id, hit.message_id).await)?;
+        let message = match self.chats.message(caller, hit.chat_id, hit.message_id).await {
+            Err(error) if error.is_about_content() => {
+                // The others are not to be lost along with it.
+                metrics::counter!("messages_unreadable_total").increment(1);
+                let SearchHit { chat_id, message_id } = hit;
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; a search leaves it out");
+                None
+            }
+            message => found(message)?,
+        };
         let checked = message.and_then(|message| {
             let highlights = asked.check(&message)?;
             Some(Hit { chat: chat.clone(), message, highlights })

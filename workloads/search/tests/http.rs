@@ -5,7 +5,7 @@
 mod platform;
 
 use platform::{Platform, User};
-use sentinel_domain::ids::ChatId;
+use sentinel_domain::{ids::ChatId, keyring::KeyError, ports::StoreError};
 use serde_json::{Value, json};
 
 async fn people(platform: &Platform) -> (User, User, User, ChatId) {
@@ -235,4 +235,22 @@ fn the_route_is_described_with_its_answers() {
         operation["parameters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["q", "chat_id", "sender_id", "from", "to", "type", "limit", "cursor"]);
     assert!(description["components"]["schemas"]["Message"]["properties"]["message_id"].is_object(), "{description}");
+}
+
+#[tokio::test]
+async fn one_message_that_can_not_be_read_does_not_hide_the_others() {
+    let platform = Platform::new();
+    let (ann, bob, _, chat) = people(&platform).await;
+    let mut sent = Vec::new();
+    for n in 0..5 {
+        sent.push(platform.say(chat, &ann, &format!("word {n}")).await);
+    }
+    let mark = |message, error| platform.damaged.messages.lock().unwrap().insert(message, error);
+    mark(sent[1], || KeyError::Corrupt.into());
+    mark(sent[3], || KeyError::Missing("kek-0002".into()).into());
+    assert_eq!(platform.texts(&bob, "q=word").await, ["word 4", "word 2", "word 0"]);
+    // What is only away is told: an answer would lack something that is there.
+    mark(sent[2], || StoreError::unavailable("away"));
+    let (status, problem) = platform.get(&bob, "/search/messages?q=word").await;
+    assert!(status >= 500, "{status} {problem}");
 }

@@ -5,13 +5,13 @@ use sentinel_domain::{
     event::Origin,
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message},
-    place::InboxPlace,
+    place::{InboxPlace, NotVisible},
     ports::{Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, StoreError},
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
 
-use super::Cassandra;
+use super::{Cassandra, messages::is_unseen};
 
 #[async_trait]
 impl ChatReader for Cassandra {
@@ -46,6 +46,26 @@ impl ChatReader for Cassandra {
     async fn message(&self, caller: UserId, chat: ChatId, message: MessageId) -> Result<Message, StoreError> {
         let known = self.shared.chat_of(caller, chat).await?;
         self.shared.message_row(&known, message).await?.map(|row| row.message).ok_or(StoreError::NotFound)
+    }
+
+    async fn message_of_event(
+        &self,
+        member: UserId,
+        chat: ChatId,
+        message: MessageId,
+        event: EventId,
+        now: Timestamp,
+    ) -> Result<Option<Message>, StoreError> {
+        let known = match self.shared.chat_of(member, chat).await {
+            Ok(known) => known,
+            Err(StoreError::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let row = self.shared.message_row(&known, message).await?;
+        if is_unseen(row.as_ref(), message, event, now) {
+            return Err(StoreError::unavailable(NotVisible(message)));
+        }
+        Ok(row.map(|row| row.message))
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::cassandra::times::write_time;
+    use crate::cassandra::{messages::is_unseen, times::write_time};
 
     fn event(millis: u64) -> EventId {
         EventId(Instant { millis, counter: 5 }.id(3))
@@ -155,5 +155,24 @@ mod tests {
         assert!(!edited.is_ahead_of(Some(&row(Some(event(5_000))))));
         assert!(!edited.is_ahead_of(Some(&row(Some(event(9_000))))));
         assert!(!edited.is_ahead_of(Some(&row(None))), "it was deleted since");
+    }
+
+    #[test]
+    fn an_event_is_tried_again_until_its_text_or_a_later_one_is_there() {
+        let message = MessageId(event(1_000).0);
+        let unseen =
+            |row: Option<MessageRow>, of: u64, now: i64| is_unseen(row.as_ref(), message, event(of), Timestamp(now));
+        let text_of = |millis| Some(row(Some(event(millis))));
+        assert!(unseen(None, 1_000, 1_500));
+        assert!(!unseen(text_of(1_000), 1_000, 1_500));
+        assert!(unseen(text_of(1_000), 3_000, 3_500), "neither edit is there");
+        assert!(unseen(text_of(2_000), 3_000, 3_500), "the text is that of the edit before");
+        for seen in [text_of(3_000), text_of(9_000), Some(row(None))] {
+            assert!(!unseen(seen, 3_000, 3_500));
+        }
+        // Not for ever, and not for a message that was there long before.
+        assert!(!unseen(text_of(2_000), 3_000, 63_001));
+        assert!(!unseen(None, 1_000, 61_001));
+        assert!(!unseen(None, 70_000, 70_500), "it is gone");
     }
 }

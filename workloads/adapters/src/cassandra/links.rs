@@ -12,7 +12,12 @@ use sentinel_domain::{
 };
 
 use super::{
-    Cassandra, Shared, batch::Writes, inbox::EventKind, list::UserChat, partitions::Partition, times::final_write_time,
+    Cassandra, Shared,
+    batch::Writes,
+    inbox::EventKind,
+    list::UserChat,
+    partitions::Partition,
+    times::{final_write_time, next_write_time},
 };
 use crate::linked::ChatLinks;
 
@@ -20,7 +25,6 @@ use crate::linked::ChatLinks;
 const AT_ONCE: usize = 4;
 /// Partitions that one batch deletes.
 const PARTITIONS: usize = 200;
-const MICROS: i64 = 1000;
 
 #[async_trait]
 impl ChatLinks for Cassandra {
@@ -109,8 +113,7 @@ impl Shared {
     async fn set_block(&self, blocker: UserId, blocked: UserId, on: bool) -> Result<(), StoreError> {
         let chat = ChatId::of_pair(blocker, blocked);
         let written: Vec<(Option<i64>,)> = self.rows(&self.statements.block_written, (chat.0, blocker.0)).await?;
-        let before = written.first().and_then(|(time,)| *time).unwrap_or(0);
-        let at = Timestamp::now().0.saturating_mul(MICROS).max(before + 1);
+        let at = next_write_time(Timestamp::now(), written.first().and_then(|(time,)| *time));
         self.write(&self.statements.set_blocks, (at, on, chat.0, blocker.0)).await
     }
 }

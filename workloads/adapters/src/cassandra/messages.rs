@@ -10,6 +10,7 @@ use sentinel_domain::{
     keyring::KeyError,
     message::{Chat, ClientMessageId, Message},
     outbox::Change,
+    place::is_settling,
     ports::StoreError,
     time::Timestamp,
 };
@@ -68,6 +69,12 @@ impl MessageRow {
     pub(super) fn shows(&self, event: EventId) -> bool {
         self.message.deleted || self.written.is_some_and(|written| written >= write_time(event.0))
     }
+}
+
+/// Whether a message, or what this event did to it, may still be becoming visible. A message that is young does not go away
+/// while its chat is there; an older one is visible or gone.
+pub(super) fn is_unseen(row: Option<&MessageRow>, message: MessageId, event: EventId, now: Timestamp) -> bool {
+    is_settling(event, now) && row.map_or_else(|| is_settling(message.into(), now), |row| !row.shows(event))
 }
 
 /// What a message says in its `version`th form, as its cell has it.

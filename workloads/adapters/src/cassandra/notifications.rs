@@ -18,7 +18,7 @@ use super::{
     Cassandra, Shared,
     batch::Writes,
     history::row_limit,
-    times::{final_write_time, write_time},
+    times::{final_write_time, next_write_time, write_time},
 };
 
 /// How long a notification is kept, in seconds: 30 days.
@@ -152,8 +152,10 @@ impl NotificationStore for Cassandra {
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
         let json = serde_json::to_string(preferences).map_err(StoreError::unavailable)?;
-        let at = Timestamp::now().0 * MICROS;
-        self.shared.write(&self.shared.statements.set_preferences, (at, json, user.0)).await
+        let (shared, statements) = (&self.shared, &self.shared.statements);
+        let written: Vec<(Option<i64>,)> = shared.rows(&statements.preferences_written, (user.0,)).await?;
+        let at = next_write_time(Timestamp::now(), written.first().and_then(|(time,)| *time));
+        shared.write(&statements.set_preferences, (at, json, user.0)).await
     }
 }
 

@@ -223,6 +223,7 @@ statements! {
     delete_notices: Write = "DELETE FROM notices USING TIMESTAMP ? WHERE user_id = ?";
     delete_notifications: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ?";
     preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
+    preferences_written: Read = "SELECT WRITETIME(preferences) FROM notification_preferences WHERE user_id = ?";
     set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";
     delete_preferences: Write = "DELETE FROM notification_preferences USING TIMESTAMP ? WHERE user_id = ?";
 

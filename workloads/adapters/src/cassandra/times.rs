@@ -14,6 +14,7 @@ const MESSAGE_BUCKET: u64 = 10 * DAY_MILLIS;
 /// Events of one inbox that share a partition: at about 100 bytes each, a million are 100 MB.
 pub(super) const INBOX_BUCKET: u64 = 7 * DAY_MILLIS;
 const MINUTE_MILLIS: u64 = 60_000;
+const MICROS: i64 = 1000;
 /// How far a process may be off with its clock, or behind with a write: an hour.
 pub(super) const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
@@ -43,6 +44,11 @@ pub(super) fn first_write_time(now: Timestamp) -> i64 {
     /// The year 2096 in milliseconds.
     const LAST: i64 = 4_000_000_000_000;
     (LAST - now.0).max(1)
+}
+
+/// The write time of what takes the place of a cell that was written at `before`, be that by a process whose clock is ahead.
+pub(super) fn next_write_time(now: Timestamp, before: Option<i64>) -> i64 {
+    now.0.saturating_mul(MICROS).max(before.map_or(0, |before| before.saturating_add(1)))
 }
 
 /// The partition of a message within its chat.
@@ -111,6 +117,16 @@ mod tests {
         let kept = |seconds: i64| first_kept_bucket(retention.horizon(border.plus_seconds(10 + seconds)));
         assert_eq!([-1, 0, 3599, 3600, 863_999].map(kept), [2, 2, 2, 3, 3]);
         assert_eq!(first_kept_bucket(Horizon::NONE), 0);
+    }
+
+    #[test]
+    fn a_later_write_is_later_whoever_wrote_before() {
+        let now = Timestamp(1_750_000_000_000);
+        assert_eq!(next_write_time(now, None), 1_750_000_000_000_000);
+        assert_eq!(next_write_time(now, Some(1_749_999_999_000_000)), 1_750_000_000_000_000);
+        for before in [1_750_000_000_000_000, 1_750_000_005_000_000] {
+            assert_eq!(next_write_time(now, Some(before)), before + 1);
+        }
     }
 
     #[test]

@@ -1,17 +1,11 @@
 //! Handling what one partition brought: in order, again and again while what it needs is away.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures::FutureExt;
-use sentinel_domain::{
-    outbox::PlatformEvent,
-    ports::{EventHandler, HandlerError},
-};
+use sentinel_domain::{outbox::PlatformEvent, ports::EventHandler};
 
 use super::dead_letters::{DeadLetters, Letter};
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::handling::{self, Pause};
 
 /// What a consumer does with events.
 #[derive(Clone)]
@@ -34,57 +28,32 @@ impl Work {
 
     async fn events(&self, events: &[PlatformEvent], letters: &[Letter]) {
         match (self.attempt(events).await, letters) {
-            (Ok(()), _) => return self.count("handled", events.len()),
+            (Ok(()), _) => return,
             (Err(why), [letter]) => return self.bury(letter, &why).await,
             (Err(_), _) => {}
         }
         // One of them is the culprit; the others deserve their own try, which may be their second.
         for (event, letter) in events.iter().zip(letters) {
-            match self.attempt(std::slice::from_ref(event)).await {
-                Ok(()) => self.count("handled", 1),
-                Err(why) => self.bury(letter, &why).await,
+            if let Err(why) = self.attempt(std::slice::from_ref(event)).await {
+                self.bury(letter, &why).await;
             }
         }
     }
 
-    /// Tries until it works or is rejected.
     async fn attempt(&self, events: &[PlatformEvent]) -> Result<(), String> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match AssertUnwindSafe(self.handler.handle(events)).catch_unwind().await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(HandlerError::Rejected(why))) => return Err(why),
-                Ok(Err(HandlerError::Unavailable(error))) => {
-                    tracing::warn!(%error, group = self.dead_letters.group, "events wait for what they need");
-                    self.count("postponed", events.len());
-                }
-                Err(_) => return Err("the handler panicked".to_owned()),
-            }
-            wait(&mut pause).await;
-        }
+        handling::handle(self.handler.as_ref(), events, &self.dead_letters.group, Pause::GROWING).await
     }
 
     async fn bury(&self, letter: &Letter, why: &str) {
         let Letter { partition, offset, .. } = letter;
         tracing::error!(partition, offset, why, group = self.dead_letters.group, "an event goes to the dead letters");
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::GROWING;
         while let Err(error) = self.dead_letters.write(letter, why).await {
             tracing::warn!(%error, "the dead letter waits");
-            wait(&mut pause).await;
+            pause.wait().await;
         }
-        self.count("dead", 1);
+        handling::count(&self.dead_letters.group, "dead", 1);
     }
-
-    fn count(&self, outcome: &'static str, events: usize) {
-        metrics::counter!("events_total", "group" => self.dead_letters.group.clone(), "outcome" => outcome)
-            .increment(u64::try_from(events).unwrap_or(u64::MAX));
-    }
-}
-
-/// Doubles up to a bound.
-async fn wait(pause: &mut Duration) {
-    tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(LONGEST_PAUSE);
 }
 
 /// Neighbouring records that are handled alike.

@@ -5,17 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::join_all};
+use futures::future::join_all;
 use rusqlite::{OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, EventId, MessageId},
     outbox::PlatformEvent,
-    ports::{EventHandler, HandlerError, StoreError},
+    ports::{EventHandler, StoreError},
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,13 +28,10 @@ use super::{
     scan::{self, Scan},
     statements::{CONSUMER, INSERT_DEAD_LETTER, PRUNE_OUTBOX, SET_CONSUMER},
 };
+use crate::handling::{self, Pause, told};
 
 /// Events that are handled together at most.
 const BATCH: usize = 256;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often events are tried before each is tried alone, and then how often each.
-const ATTEMPTS: u32 = 10;
 /// How often progress is written at most.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
 /// How long a consumer rests after work that took as long as one, while many callers write.
@@ -67,6 +63,8 @@ pub struct Consumer {
     target: Uuid,
     /// Parts of the events that are handled at the same time; those of a chat are in one.
     parts: usize,
+    /// Before the second try of what is away.
+    pause: Pause,
     live: Arc<Live>,
     progress: Progress,
     saved: Progress,
@@ -102,6 +100,7 @@ impl Sqlite {
             name,
             target,
             parts: parts.max(1),
+            pause: Pause::GROWING,
             live,
             progress,
             saved: progress,
@@ -122,8 +121,9 @@ fn known(row: &Row<'_>) -> rusqlite::Result<(Uuid, Progress)> {
 }
 
 impl Consumer {
-    /// Gives all events to `handler` until `stop`; what is under way then is left, and comes again. An event that can't
-    /// be handled is kept in the table `dead_letters` after some attempts, and the rest goes on.
+    /// Gives all events to `handler` until `stop`; what is under way then is left, and comes again. What is only away is
+    /// waited for, however long. An event that can never be handled is kept in the table `dead_letters`, and the rest goes
+    /// on.
     pub async fn run(mut self, handler: Arc<dyn EventHandler>, stop: CancellationToken) {
         {
             let work = async {
@@ -220,13 +220,13 @@ impl Consumer {
         &self,
         read: impl Fn(&rusqlite::Connection) -> Result<T, super::Failure> + Clone + Send + 'static,
     ) -> T {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = self.pause;
         loop {
             match self.sqlite.read(read.clone()).await {
                 Ok(value) => return value,
                 Err(error) => self.warn(&error, "events can't be read now"),
             }
-            wait(&mut pause).await;
+            pause.wait().await;
         }
     }
 
@@ -255,33 +255,17 @@ impl Consumer {
         }
     }
 
-    /// Tries until it works, is rejected, or was tried often enough.
     async fn attempt(&self, handler: &dyn EventHandler, events: &[PlatformEvent]) -> Result<(), String> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
-            match AssertUnwindSafe(handler.handle(events)).catch_unwind().await {
-                Ok(Ok(())) => break,
-                Ok(Err(HandlerError::Rejected(why))) => return Err(why),
-                Ok(Err(error)) if attempt == ATTEMPTS => return Err(told(&error)),
-                Ok(Err(error)) => {
-                    self.warn(&error, "events wait for what they need");
-                    self.count("postponed", events.len());
-                }
-                Err(_) => return Err("the handler panicked".to_owned()),
-            }
-            wait(&mut pause).await;
-        }
-        self.count("handled", events.len());
-        Ok(())
+        handling::handle(handler, events, self.name, self.pause).await
     }
 
     /// Keeps an event that can't be handled. When the database is what is away, this waits for it.
     async fn bury(&self, event: &PlatformEvent, why: &str) {
         let (name, id) = (self.name, event.event_id);
         tracing::error!(event = %id, why, consumer = name, "an event goes to the dead letters");
-        self.count("dead", 1);
+        handling::count(name, "dead", 1);
         let Ok(json) = serde_json::to_string(event) else { return };
-        let mut pause = FIRST_PAUSE;
+        let mut pause = self.pause;
         loop {
             let (json, why) = (json.clone(), why.to_owned());
             let written = self.sqlite.write(move |batch| {
@@ -292,7 +276,7 @@ impl Consumer {
                 Ok(_) => return,
                 Err(error) => self.warn(&error, "the dead letter waits"),
             }
-            wait(&mut pause).await;
+            pause.wait().await;
         }
     }
 
@@ -325,23 +309,6 @@ impl Consumer {
     fn warn(&self, error: &dyn std::error::Error, what: &str) {
         tracing::warn!(error = told(error), consumer = self.name, "{what}");
     }
-
-    fn count(&self, outcome: &'static str, events: usize) {
-        metrics::counter!("events_total", "group" => self.name, "outcome" => outcome)
-            .increment(u64::try_from(events).unwrap_or(u64::MAX));
-    }
-}
-
-/// An error with what led to it.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// Doubles up to a bound.
-async fn wait(pause: &mut Duration) {
-    tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(LONGEST_PAUSE);
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What is left in the rows of notifications: the marks of those that were read.
+//! What is left in the rows of notifications: the marks of those that were read, and preferences by another's clock.
 
 use sentinel_domain::{
     ids::{MessageId, UserId},
-    notification::Notification,
-    ports::{NotificationSink, NotificationStore},
+    notification::{Notification, Preferences},
+    ports::{NotificationSink, NotificationStore, PreferenceReader},
+    time::Timestamp,
 };
 
 use crate::{Node, World, keyspace};
@@ -51,5 +52,22 @@ async fn marks_whose_notification_is_gone_do_not_end_the_list() {
     for (limit, expected) in [(1, vec![sent[2]]), (2, vec![sent[2], sent[0]]), (3, vec![sent[2], sent[0]])] {
         let page = node.cassandra.list(bob, None, limit).await.unwrap();
         assert_eq!(page.iter().map(|one| one.message_id).collect::<Vec<_>>(), expected);
+    }
+}
+
+/// What a user says last holds, though what was said before was written by a process whose clock is half a minute ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_preferences_hold_whatever_the_clocks_say() {
+    let node = World::fresh().node().await;
+    let bob = node.stores.user().await;
+    let first = Preferences { show_content: true, ..Preferences::default() };
+    let session = keyspace::of_this_run().await.session().await;
+    let ahead = Timestamp::now().plus_seconds(30).0 * 1000;
+    let write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";
+    session.query_unpaged(write, (ahead, serde_json::to_string(&first).unwrap(), bob.0)).await.unwrap();
+    assert_eq!(node.cassandra.preferences(bob).await.unwrap(), first);
+    for wanted in [Preferences::default(), first] {
+        node.cassandra.set_preferences(bob, &wanted).await.unwrap();
+        assert_eq!(node.cassandra.preferences(bob).await.unwrap(), wanted);
     }
 }

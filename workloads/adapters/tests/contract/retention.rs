@@ -130,10 +130,10 @@ pub async fn an_event_of_what_is_too_old_is_of_nothing(stores: &Stores) {
     let Talk { bob, chat, old, new, .. } = Talk::of(stores).await;
     let now = Timestamp::now();
     let edited = EventId(Instant { millis: now.0.unsigned_abs(), counter: 0 }.id(0));
-    let of = async |message| stores.chats.message_of_event(bob, chat, message, edited, now).await;
-    assert!(of(old[0]).await.unwrap().is_none());
-    assert_eq!(of(new[0]).await.unwrap().map(|message| message.id), Some(new[0]));
-    let unseen = of(MessageId(edited.0)).await;
+    let of = async |message, event| stores.chats.message_of_event(bob, chat, message, event, now).await;
+    assert!(of(old[0], edited).await.unwrap().is_none());
+    assert_eq!(of(new[0], new[0].into()).await.unwrap().map(|message| message.id), Some(new[0]));
+    let unseen = of(MessageId(edited.0), edited).await;
     assert!(matches!(unseen, Err(StoreError::Unavailable(_))), "{unseen:?}");
 }
 

@@ -111,9 +111,10 @@ pub trait ChatReader: Send + Sync {
         let page = self.history(caller, chat, HistoryQuery::Around(message), 1).await?;
         page.messages.into_iter().find(|found| found.id == message).ok_or(StoreError::NotFound)
     }
-    /// The message that an event tells of, as it is now; `None` when it or its chat is gone. As long as it may still be
-    /// becoming visible it is [`StoreError::Unavailable`], so that the event is tried again. A message that was written
-    /// well before is visible or gone, however young what happened to it is.
+    /// The message that an event tells of, as it is now; `None` when it or its chat is gone. As long as it, or what the
+    /// event did to it, may still be becoming visible it is [`StoreError::Unavailable`], so that the event is tried again.
+    /// A message that was written well before is visible or gone, however young what happened to it is. As it is here, this
+    /// is for stores in which a change is visible as soon as its event.
     async fn message_of_event(
         &self,
         member: UserId,

@@ -1,5 +1,6 @@
 //! The consumer and the routes over a real chat store, with notifications in memory.
 
+mod damaged;
 mod devices;
 mod late;
 mod notices;
@@ -171,6 +172,13 @@ impl Fanout for Recorder {
     }
 }
 
+/// The routes of a service, as a server has them.
+fn routes(service: &Arc<NotificationService>) -> Router {
+    let (routes, _) = router(service.clone()).split_for_parts();
+    let limits = Arc::new(RateLimits::new(&service.config.limits));
+    layers::apply(routes, &service.config, service.tokens.clone(), limits)
+}
+
 /// Ann and Bob, their chat, and the service.
 struct World {
     service: Arc<NotificationService>,
@@ -231,9 +239,7 @@ impl World {
             keyring,
             config: config.clone(),
         });
-        let (routes, _) = router(service.clone()).split_for_parts();
-        let limits = Arc::new(RateLimits::new(&config.limits));
-        let router = layers::apply(routes, &config, tokens, limits);
+        let router = routes(&service);
         let (notifier, pusher) = (Notifier(service.clone()), Pusher(service.clone()));
         Self { service, notifier, pusher, recorder, memory, store, sessions, router, chat, ann, bob, _folder: folder }
     }

@@ -14,7 +14,7 @@ use sentinel_domain::{
     ids::UserId,
     message::Chat,
     outbox::Change,
-    ports::{AccountStore, ChatStore},
+    ports::{AccountStore, ChatStore, HandlerError},
     watermark::Progress as Watermark,
 };
 use sentinel_testing::draft;
@@ -254,8 +254,10 @@ async fn an_outage_is_waited_for_and_what_can_not_be_handled_is_put_aside() {
     let world = World::new().await;
     let handler = Arc::new(Recorder::default());
     let consumer = world.sqlite.consumer("test", None, Begin::Now, 1).await.unwrap();
+    let consumer = Consumer { pause: Pause::SHORT, ..consumer };
     let sent = world.send_many(6).await;
-    handler.away.store(2, Ordering::Relaxed);
+    // However often it is tried, all together or one by one.
+    handler.away.store(100, Ordering::Relaxed);
     handler.refused.lock().unwrap().insert(sent[2].into());
     let stop = CancellationToken::new();
     let running = tokio::spawn(consumer.run(handler.clone(), stop.clone()));
@@ -268,6 +270,7 @@ async fn an_outage_is_waited_for_and_what_can_not_be_handled_is_put_aside() {
     }
     stop.cancel();
     running.await.unwrap();
+    assert_eq!(world.count("dead_letters"), 1, "nothing else is given up");
     let db = Connection::open(path(&world.folder)).unwrap();
     let (consumer, why, event): (String, String, String) = db
         .query_row("SELECT consumer, why, event FROM dead_letters", [], |row| {
