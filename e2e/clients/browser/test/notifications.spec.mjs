@@ -63,4 +63,15 @@ test('quiet hours are saved when they have been typed, not with each key', async
   await from.blur();
   await expect.poll(() => saved.length).toBe(2);
   expect(saved[1].from_minute).toBe(21 * 60 + 30);
+  // Whoever is faster than the network loses nothing.
+  await hers.route('**/notifications/preferences', async (route) => {
+    if (route.request().method() === 'PUT') await new Promise((done) => setTimeout(done, 500));
+    await route.continue();
+  });
+  const to = hers.getByLabel('To', { exact: true });
+  await from.fill('20:15');
+  await to.fill('06:45');
+  await to.blur();
+  await expect.poll(() => saved.length).toBe(4);
+  expect([saved[3].from_minute, saved[3].to_minute]).toEqual([20 * 60 + 15, 6 * 60 + 45]);
 });

@@ -26,9 +26,22 @@ export async function loadPreferences(): Promise<Preferences | null> {
   return preferences.value;
 }
 
-export async function savePreferences(change: (now: Preferences) => Preferences): Promise<void> {
+/** The change that is being saved. */
+let saving: Promise<unknown> = Promise.resolve();
+
+/** Changes what the server has; one change after the other, so that none undoes another. */
+export function savePreferences(change: (now: Preferences) => Preferences): Promise<void> {
   const owner = me.value;
+  const saved = saving.then(() => save(owner, change));
+  saving = saved.catch(() => undefined);
+  return saved;
+}
+
+async function save(owner: string, change: (now: Preferences) => Preferences): Promise<void> {
+  // Who has logged out meanwhile changes nothing of the next user's.
+  if (me.value !== owner) return;
   const now = (await loadPreferences()) ?? {};
+  if (me.value !== owner) return;
   const saved = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
   if (me.value === owner) preferences.value = saved;
 }

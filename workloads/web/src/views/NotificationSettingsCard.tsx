@@ -1,6 +1,7 @@
 // How the user is told of messages.
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from '../api/problem';
+import type { Preferences } from '../api/types';
 import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
 import { subscribe, subscribed, unsubscribe } from '../session/push';
@@ -21,7 +22,7 @@ export function NotificationSettingsCard() {
     void subscribed().then(setPushing, () => undefined);
   }, []);
   const now = preferences.value;
-  const push = (on: boolean) => action.run(async () => {
+  const push = (on: boolean) => action.also(async () => {
     if (!on) await unsubscribe();
     else if (!(await subscribe())) throw new ApiError(400, 'push_denied', strings.pushDenied);
     setPushing(on);
@@ -29,11 +30,13 @@ export function NotificationSettingsCard() {
   if (!now) return <Card title={strings.notificationSettings}><Outcome action={action} text="" /></Card>;
   const ahead = aheadOfUtc();
   const quiet = now.quiet_hours ? quietAt(now.quiet_hours, ahead) : null;
-  const setQuiet = (hours: Required<Quiet> | null) => void action.run(() => savePreferences((known) => ({ ...known, quiet_hours: hours })));
-  const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) => { if (quiet) setQuiet({ ...quiet, [name]: minute }); };
+  const change = (how: (known: Preferences) => Preferences) => void action.also(() => savePreferences(how));
+  const setQuiet = (hours: Required<Quiet> | null) => change((known) => ({ ...known, quiet_hours: hours }));
+  const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) =>
+    change((known) => (known.quiet_hours ? { ...known, quiet_hours: { ...quietAt(known.quiet_hours, ahead), [name]: minute } } : known));
   return (
     <Card title={strings.notificationSettings}>
-      <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => void action.run(() => savePreferences((known) => ({ ...known, show_content: on })))} />
+      <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => change((known) => ({ ...known, show_content: on }))} />
       {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={(on) => void push(on)} />}
       <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: ahead } : null)} />
       {quiet && (
@@ -50,7 +53,7 @@ export function NotificationSettingsCard() {
           return (
             <li key={chat_id}>
               <span class="entry-text"><strong dir="auto">{chat ? nameOf(chat.peer) : chat_id}</strong></span>
-              <button type="button" class="button" onClick={() => void action.run(() => muteChat(chat_id, false))}>{strings.unmute}</button>
+              <button type="button" class="button" onClick={() => void action.also(() => muteChat(chat_id, false))}>{strings.unmute}</button>
             </li>
           );
         })}
