@@ -327,9 +327,14 @@ async fn what_is_damaged_is_told_from_what_is_away() {
     let damaged = stores.chats.message(bob, chat.id, message).await;
     assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
     assert_eq!(stores.chats.message(bob, chat.id, whole).await.unwrap().text, "whole");
-    let newest = stores.send(chat.id, ann, "newest").await.id;
-    let damage = "UPDATE messages SET sealed = x'00' WHERE message_id = ?1";
-    assert_eq!(other.execute(damage, [newest.as_bytes()]).unwrap(), 1);
+    for damage in [
+        "UPDATE messages SET sealed = x'00' WHERE message_id = ?1",
+        "UPDATE messages SET client_message_id = CAST(x'c3' AS TEXT) WHERE message_id = ?1",
+        "UPDATE messages SET version = -1 WHERE message_id = ?1",
+    ] {
+        let newest = stores.send(chat.id, ann, "newest").await.id;
+        assert_eq!(other.execute(damage, [newest.as_bytes()]).unwrap(), 1);
+    }
     let page = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 1).await.unwrap();
     assert_eq!(page.messages.iter().map(|message| message.id).collect::<Vec<_>>(), [whole]);
     assert_eq!(contract::message_ids(&stores.sync(bob, None, 1).await), [whole]);

@@ -20,11 +20,17 @@ impl Failure {
 
     /// Whether what is stored is damaged: reading it again does not help.
     pub(super) fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(StoreError::Unreadable(_)) | Self::Broken(rusqlite::Error::FromSqlConversionFailure(..))
-        )
+        match self {
+            Self::Refused(error) => matches!(error, StoreError::Unreadable(_)),
+            Self::Broken(error) => is_about_content(error),
+        }
     }
+}
+
+/// Whether a value was read and is not what it should be: text that is no UTF-8, another type, a number out of its range.
+fn is_about_content(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }
 
 impl From<StoreError> for Failure {
@@ -50,7 +56,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(error) => error,
-            Failure::Broken(error @ rusqlite::Error::FromSqlConversionFailure(..)) => Self::unreadable(error),
+            Failure::Broken(error) if is_about_content(&error) => Self::unreadable(error),
             Failure::Broken(error) => Self::unavailable(error),
         }
     }
@@ -68,4 +74,34 @@ pub(super) enum Interrupted {
     /// The thread that read panicked.
     #[error("the read was interrupted")]
     Read,
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_value_is_no_outage() {
+        let db = Connection::open_in_memory().unwrap();
+        let text = |sql: &str| Failure::from(db.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap_err());
+        let number = |sql: &str| Failure::from(db.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap_err());
+        let id = |sql: &str| Failure::from(db.query_row(sql, [], |row| row.get::<_, [u8; 16]>(0)).unwrap_err());
+        let damaged = [
+            text("SELECT CAST(X'c3' AS TEXT)"),
+            text("SELECT 5"),
+            number("SELECT -1"),
+            number("SELECT 'five'"),
+            id("SELECT X'00'"),
+            id("SELECT NULL"),
+        ];
+        for failure in damaged {
+            assert!(failure.is_damage(), "{failure:?}");
+            assert!(matches!(StoreError::from(failure), StoreError::Unreadable(_)));
+        }
+        let missing = Failure::from(db.prepare("SELECT 1 FROM nowhere").unwrap_err());
+        assert!(!missing.is_damage());
+        assert!(matches!(StoreError::from(missing), StoreError::Unavailable(_)));
+    }
 }

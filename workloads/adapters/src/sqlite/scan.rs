@@ -62,8 +62,9 @@ pub(super) fn page(db: &Connection, after: EventId, scan: Scan, limit: usize) ->
         if events.len() >= limit {
             return Ok(Page { events, next: Some(at) });
         }
-        let chat = chat?;
         looked_at += 1;
+        // A chat that is damaged must not hold up the events of all others.
+        let Some(chat) = rows::readable(chat.map_err(Failure::from), from)? else { continue };
         if chat.id != from {
             seen = MessageId::from_bytes([0; 16]);
         }
@@ -135,7 +136,8 @@ pub(super) fn outbox(
 ) -> Result<Vec<(EventId, Option<PlatformEvent>)>, Failure> {
     let mut select = db.prepare_cached(OUTBOX_BETWEEN)?;
     let rows = select.query_map(params![after.as_bytes(), to.as_bytes(), row_limit(limit)], |row| {
-        Ok((EventId::from_bytes(row.get(0)?), serde_json::from_str(row.get_ref(1)?.as_str()?).ok()))
+        let event = row.get_ref(1)?.as_str().ok().and_then(|json| serde_json::from_str(json).ok());
+        Ok((EventId::from_bytes(row.get(0)?), event))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -331,3 +331,30 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_is_damaged_holds_up_nothing_else() {
+    let mut world = World::new().await;
+    let chat = world.chats[0].clone();
+    // Registers, so that the outbox keeps what happens.
+    drop(world.sqlite.consumer("test", None, Begin::Everything, 1).await.unwrap());
+    let edited = world.send(0).await;
+    world.sqlite.edit(chat.members[0], chat.id, edited, "edited".into(), Timestamp::now()).await.unwrap();
+    let others = [world.send(1).await, world.send(2).await];
+    world.sqlite.delete(world.chats[1].members[0], world.chats[1].id, others[0], Timestamp::now()).await.unwrap();
+    world.sqlite.close();
+    let db = Connection::open(path(&world.folder)).unwrap();
+    let first = "UPDATE outbox SET event = CAST(x'c3' AS TEXT) WHERE event_id = (SELECT min(event_id) FROM outbox)";
+    assert_eq!(db.execute(first, []).unwrap(), 1);
+    let receipt = "UPDATE chats SET low_receipt = x'00' WHERE id = ?1";
+    assert_eq!(db.execute(receipt, [chat.id.as_bytes()]).unwrap(), 1);
+    drop(db);
+    world.reopen();
+    let handler = Arc::new(Recorder::default());
+    let (stop, running) = world.run(Begin::Everything, &handler).await;
+    handler.has_messages(&others).await;
+    handler.has(|seen| seen.iter().any(|event| matches!(event.change, Change::Deleted { .. }))).await;
+    assert_eq!(changes_of(&handler.seen(), chat.id), Vec::<&Change>::new());
+    stop.cancel();
+    running.await.unwrap();
+}
