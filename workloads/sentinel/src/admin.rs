@@ -2,12 +2,13 @@
 //! stores.
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
+use sentinel_domain::findings::Findings;
 
 use crate::platform::Stores;
 
@@ -16,8 +17,8 @@ use crate::platform::Stores;
 pub struct Admin {
     /// Off while draining: no new traffic, please.
     pub accepting: Arc<AtomicBool>,
-    /// The stores that must answer.
-    pub stores: Arc<Stores>,
+    /// The stores that must answer, for as long as they are open. A connection that is kept alive must not keep them open.
+    pub stores: Weak<Stores>,
     /// Where metrics are kept.
     pub metrics: PrometheusHandle,
 }
@@ -27,19 +28,25 @@ pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/findings", get(|State(admin): State<Admin>| async move { Json(admin.stores.findings()) }))
+        .route("/findings", get(findings))
         .route("/metrics", get(|State(admin): State<Admin>| async move { admin.metrics.render() }))
         .with_state(admin)
+}
+
+async fn findings(State(admin): State<Admin>) -> Result<Json<Findings>, StatusCode> {
+    let stores = admin.stores.upgrade().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(Json(stores.findings()))
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     if !admin.accepting.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into());
     }
-    match admin.stores.check().await {
-        Ok(()) => {
-            (StatusCode::OK, admin.stores.advice().map_or_else(|| "ok\n".into(), |advice| format!("ok: {advice}\n")))
-        }
+    let Some(stores) = admin.stores.upgrade() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
+    };
+    match stores.check().await {
+        Ok(()) => (StatusCode::OK, stores.advice().map_or_else(|| "ok\n".into(), |advice| format!("ok: {advice}\n"))),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the store does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".into())

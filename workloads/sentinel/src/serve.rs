@@ -57,7 +57,7 @@ pub async fn until_stopped(
     let address = listener.local_addr()?;
     let accepting = Arc::new(AtomicBool::new(true));
     let (stop, stopped) = watch::channel(());
-    let admin = admin::router(Admin { accepting: accepting.clone(), stores: stores.clone(), metrics });
+    let admin = admin::router(Admin { accepting: accepting.clone(), stores: Arc::downgrade(&stores), metrics });
     let public = router.into_make_service_with_connect_info::<SocketAddr>();
 
     // An acknowledgement must not wait for more bytes to share its packet.
@@ -86,9 +86,11 @@ pub async fn until_stopped(
     }
     admin.abort();
     let _ = admin.await;
-    // The admin listener is gone, so nobody else holds them.
+    // Connections to the admin listener may outlive it, and hold them only while they answer.
     if let Some(stores) = Arc::into_inner(stores) {
         stores.close().await;
+    } else {
+        tracing::warn!("the stores are in use and are not closed: what was under way is done again elsewhere");
     }
     tracing::info!("stopped");
     Ok(())
