@@ -234,6 +234,10 @@ impl Member {
         if tokio::time::timeout(FAREWELL, finish).await.is_err() {
             self.running.abort_all();
         }
+        // What it had is others' now, or its own again when it comes back.
+        for partition in self.partitions.ids() {
+            lag(&self.work.dead_letters.group, partition).set(0.0);
+        }
         let consumer = self.consumer;
         let (closed, wait) = oneshot::channel();
         // Closing sends what was committed and blocks until the group knows: on a thread that the process does not wait
@@ -280,6 +284,9 @@ impl ClientContext for Context {
 
     fn stats(&self, statistics: Statistics) {
         self.judge(&statistics);
+        if self.given_up.is_cancelled() {
+            return;
+        }
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         for (id, partition) in &topic.partitions {
             // Others' partitions have none.

@@ -34,6 +34,11 @@ struct Partition {
 }
 
 impl Partitions {
+    /// Those that this consumer has or had something of since it got them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = i32> {
+        self.all.keys().copied()
+    }
+
     /// Keeps a record for its turn; `true` when fetching of its partition must pause.
     pub(super) fn push(&mut self, letter: Letter) -> bool {
         let number = &mut self.number;

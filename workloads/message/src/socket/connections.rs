@@ -18,6 +18,9 @@ use super::flow::Flow;
 /// How long requests of a cut polling session are refused here; by then the Socket.IO server has given it up too.
 const REMEMBERED: Duration = Duration::from_mins(2);
 
+/// So many flows are not worth looking through.
+const FEW: usize = 64;
+
 /// One transport. Cancelled, it breaks.
 #[derive(Clone, Default)]
 pub(crate) struct Line(CancellationToken);
@@ -47,6 +50,8 @@ struct State {
     polls: HashMap<Sid, u64>,
     cut: HashMap<Sid, Instant>,
     flows: HashMap<Sid, Weak<Flow>>,
+    /// How many flows there were after they were last swept.
+    swept: usize,
 }
 
 /// Why a transport carries on with a session that a request names.
@@ -146,11 +151,15 @@ impl Connections {
         self.state().lines.is_empty()
     }
 
-    /// Forgets sessions that were cut long ago.
+    /// Forgets sessions that were cut long ago, and flows of sessions that ended while their transport still held them.
     pub fn sweep(&self) {
         let mut state = self.state();
         if !state.cut.is_empty() {
             state.cut.retain(|_, at| at.elapsed() < REMEMBERED);
+        }
+        if state.flows.len() > 2 * state.swept + FEW {
+            state.flows.retain(|_, flow| flow.strong_count() > 0);
+            state.swept = state.flows.len();
         }
     }
 }
@@ -203,6 +212,28 @@ mod tests {
         drop((poll, upgrade, bystander));
         let state = connections.state();
         assert!(state.lines.is_empty() && state.polls.is_empty() && state.upgraded.is_empty());
+    }
+
+    #[test]
+    fn sessions_that_are_over_leave_nothing() {
+        let connections = Connections::default();
+        let open: Vec<_> = (0..10).map(|_| (Sid::new(), Arc::new(Flow::default()))).collect();
+        for (sid, flow) in &open {
+            connections.join_flow(*sid, Some(flow.clone()));
+        }
+        for _ in 0..1000 {
+            // Their transport goes after them.
+            let (sid, flow) = (Sid::new(), Arc::new(Flow::default()));
+            let joined = connections.join_flow(sid, Some(flow.clone()));
+            connections.leave_flow(sid, &joined);
+            drop(joined);
+            drop(flow);
+            connections.sweep();
+        }
+        assert!(connections.state().flows.len() <= 2 * open.len() + FEW + 1);
+        for (sid, flow) in &open {
+            assert!(Arc::ptr_eq(&connections.flow(*sid).unwrap(), flow));
+        }
     }
 
     #[test]
