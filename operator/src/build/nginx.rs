@@ -144,6 +144,8 @@ fn server(listen: &str, settings: &str, routes: &str) -> String {
 const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
 worker_processes 2;
 worker_shutdown_timeout @SHUTDOWN@s;
+# For all connections below; many container runtimes begin with 1,024.
+worker_rlimit_nofile 16500;
 pid /tmp/nginx.pid;
 # Errors of single requests would carry query strings; the access log has their status.
 error_log stderr crit;

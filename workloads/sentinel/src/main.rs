@@ -10,6 +10,7 @@ mod expired;
 mod inspect;
 mod logging;
 mod mail;
+mod open_files;
 mod platform;
 mod routes;
 mod serve;
@@ -48,11 +49,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let done: anyhow::Result<()> = match arguments.command {
         Command::Serve(serve) => {
             logging::start_json();
+            open_files::raise();
             let config = serve.config.read()?;
             runtime()?.block_on(serve::until_stopped(config, &serve.roles, |_| {}))
         }
         Command::Standalone(standalone) => {
             logging::start_plain();
+            open_files::raise();
             let config = standalone.config()?;
             runtime()?.block_on(serve::until_stopped(config, embedded::ROLES, |address| {
                 println!("Sentinel is ready at http://{address}  (API description: http://{address}/docs)");
