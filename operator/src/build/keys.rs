@@ -29,6 +29,7 @@ pub fn metadata(chat: &ValidChat) -> ObjectMeta {
         name: Some(chat.names.keys()),
         namespace: Some(chat.namespace.clone()),
         labels: Some(chat.names.component_labels(Component::Sentinel)),
+        annotations: Some(unpruned()),
         ..ObjectMeta::default()
     }
 }
@@ -41,8 +42,17 @@ pub fn credentials_metadata(chat: &ValidChat, store: Store) -> ObjectMeta {
         name: Some(chat.names.credentials(store)),
         namespace: Some(chat.namespace.clone()),
         labels: Some(chat.names.component_labels(store.component())),
+        annotations: Some(unpruned()),
         ..ObjectMeta::default()
     }
+}
+
+/// What has no owner and is in no repository is what Argo CD would delete, where it knows objects by their label
+/// `app.kubernetes.io/instance` and an application has the name of the chat.
+fn unpruned() -> BTreeMap<String, String> {
+    [("sync-options", "Prune=false"), ("compare-options", "IgnoreExtraneous")]
+        .map(|(name, value)| (format!("argocd.argoproj.io/{name}"), value.to_owned()))
+        .into()
 }
 
 /// A Secret with one signing key, one key-encryption key and one key for Web Push.

@@ -80,7 +80,9 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         ..PodSpec::default()
     };
     // The template of a Job cannot change, so that all of it has to be in the name.
-    let mut template = pod::template(chat, Component::Migration, String::new(), None, spec);
+    // A Job runs where the first service that waits for it may run.
+    let users = chat.spec.services.users.as_ref().and_then(|users| users.pod.as_ref());
+    let mut template = pod::template(chat, Component::Migration, String::new(), users, spec);
     let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
     let mut parts: Vec<&[u8]> = vec![&stores, &finished];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
