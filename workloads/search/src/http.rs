@@ -70,7 +70,7 @@ fn described() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SearchParameters {
-    /// All words must be in the message, the last one by its beginning; `"quoted phrases"` word for word. Case and
+    /// All words must be in the message, the last one by a beginning of two letters or more; `"quoted phrases"` word for word. Case and
     /// accents do not matter. At most 1,024 bytes and 32 words or phrases.
     #[param(example = "\"see you\" tomorr")]
     q: String,

@@ -31,7 +31,9 @@ pub enum InvalidMedia {
     #[error("a file has at most {0} bytes")]
     TooLarge(u64),
     /// The owner has no room left; the limit is given in bytes.
-    #[error("all your files together have at most {0} bytes; delete messages with files to make room")]
+    #[error(
+        "all your files together have at most {0} bytes, with those that were begun in the last day; delete messages with files          to make room"
+    )]
     Quota(u64),
     /// No SHA-256.
     #[error("must be the SHA-256 of the file in 64 hexadecimal digits")]

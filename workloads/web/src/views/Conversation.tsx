@@ -96,6 +96,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   }
 
   async function toLatest() {
+    setMissed(null);
     skipped.value = chat_id;
     if (timeline?.newer) await loadNewest(chat_id, true).catch(() => setFault(true));
     toEnd();
@@ -125,7 +126,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       <Log
         log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null}
         onAgain={() => {
-          if (missed) return void jumpTo(missed);
+          if (missed && !pageFault) return void jumpTo(missed);
           again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
         }}
         acts={{
