@@ -220,10 +220,9 @@ fn shorten(words: &str) -> String {
 /// Whether all stores are ready as the resource wants them.
 fn are_stores_ready(chat: &ValidChat, children: &[Child], observed: &Observed) -> bool {
     let is_store = |child: &Child| Store::ALL.iter().any(|store| child.component() == Some(store.as_str()));
-    let workloads: Vec<Child> =
-        children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child)).cloned().collect();
+    let mut workloads = children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child));
     // What is observed may be about what the stores were before a change that is not applied yet.
-    plan::plan(workloads, &[], observed, None).apply.is_empty()
+    workloads.all(|child| plan::is_applied(child, observed))
         && dependencies::seen(chat, observed).iter().all(dependencies::is_ready)
 }
 
@@ -284,10 +283,9 @@ impl Sequence {
 
     /// Whether services run as `wanted` has them, so that nothing of before is needed any more.
     pub fn is_settled(&self, chat: &ValidChat, wanted: &[Child], observed: &Observed) -> bool {
-        let workloads = |child: &&Child| child.kind.stage() == Stage::Workload && is_of_service(child);
-        let changed = plan::plan(wanted.iter().filter(workloads).cloned().collect(), &[], observed, None);
+        let mut workloads = wanted.iter().filter(|child| child.kind.stage() == Stage::Workload && is_of_service(child));
         self.serves()
-            && changed.apply.is_empty()
+            && workloads.all(|child| plan::is_applied(child, observed))
             && services::of(chat).iter().all(|service| {
                 let desired = service.replicas(chat, observed);
                 workload::assess(observed, &chat.names, service.kind(), service.component, desired).is_ready()

@@ -19,4 +19,5 @@ mod samples;
 mod scale_in;
 mod storage;
 mod story;
+mod webhook;
 mod world;
