@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
@@ -41,6 +42,8 @@ impl Error {
 /// Objects of one resource, as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// When it was read; the epoch if it was not.
+    pub read_at: Timestamp,
     /// Objects that the operator makes, by kind and name.
     pub children: BTreeMap<(Kind, String), Value>,
     /// Pods.
@@ -77,7 +80,7 @@ pub fn is_being_deleted(object: &Value) -> bool {
 /// Reads everything that belongs to the resource called `names.instance`.
 pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<Observed, Error> {
     let ours = ListParams::default().labels(&names.list_selector());
-    let mut observed = Observed::default();
+    let mut observed = Observed { read_at: Timestamp::now(), ..Observed::default() };
     for kind in Kind::ALL {
         let resource = kind.api_resource();
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
