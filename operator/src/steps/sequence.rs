@@ -13,6 +13,7 @@ use super::{
     plan::{self, Plan},
     status::{dependencies, pods, workload},
     validate::ValidChat,
+    warnings,
 };
 use crate::{
     api::{MigrationStatus, SentinelChatStatus, Store},
@@ -44,8 +45,8 @@ pub enum Migration {
     Waits,
     /// It runs, or is about to.
     Runs {
-        /// What keeps its pod from starting.
-        trouble: Option<String>,
+        /// What keeps its pod from starting or ending: a reason and what to do.
+        trouble: Option<(&'static str, String)>,
     },
     /// It failed and is tried again later.
     Failed {
@@ -110,10 +111,7 @@ pub fn judge(
         }
         Some(live) => match condition(live, "Failed") {
             Some(failed) => after_failure(chat, live, failed, observed, &mut status, now),
-            // A pod that has ended is told when its Job has ended, too.
-            None => Migration::Runs {
-                trouble: pods_of(observed, live).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble),
-            },
+            None => Migration::Runs { trouble: trouble(observed, live, &job.name) },
         },
     };
     let check_job = children.iter().find(|child| is_check(chat, child));
@@ -124,6 +122,18 @@ pub fn judge(
         };
     let check_job = check_job.map(|job| job.name.clone());
     Sequence { migration, status: Some(status), check, check_job, config: chat.names.config() }
+}
+
+/// What keeps the pod of a Job from starting or ending.
+fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str, String)> {
+    // A pod that has ended is told when its Job has ended, too.
+    let failing = pods_of(observed, job).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble);
+    let hung = || pods_of(observed, job).find_map(|pod| pods::hangs(pod, observed.read_at));
+    let refused = || observed.warning(name).map(String::from);
+    failing
+        .map(|trouble| ("PodFailing", trouble))
+        .or_else(|| Some((pods::HANGS, hung()?)))
+        .or_else(|| Some((warnings::FAILED_CREATE, refused()?)))
 }
 
 /// When stores of somebody else are looked at: some time after the migration did, again and again, and sooner while one
@@ -183,13 +193,14 @@ fn after_failure(
     }
 }
 
-fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
+/// The condition `type_` of an object, if it is true.
+pub(super) fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|condition| condition["type"] == type_ && condition["status"] == "True")
 }
 
 /// By uid: the pod of an earlier Job of that name may not be gone yet.
-fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a Pod> {
+pub(super) fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a Pod> {
     let uid = job.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     observed.pods.iter().filter(move |pod| {
         pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job" && owner.uid == uid)

@@ -15,6 +15,7 @@ mod lease;
 mod lifecycle;
 mod nginx;
 mod policies;
+mod refused_pods;
 mod samples;
 mod scale_in;
 mod storage;

@@ -8,7 +8,7 @@ use crate::{
     api::ServiceStatus,
     build::Kind,
     names::{COMPONENT, Component, Names},
-    steps::observe::Observed,
+    steps::{observe::Observed, warnings},
 };
 
 /// Readiness of one workload.
@@ -95,11 +95,9 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
         workload.trouble = Some(message);
         workload.trouble_reason = "ReplicaFailure";
-    } else if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| *object == name)
-        && total == 0
-    {
-        workload.trouble = Some(warning.clone());
-        workload.trouble_reason = "FailedCreate";
+    } else if let Some(warning) = observed.warning(&name).filter(|_| warnings::lacks_pods(object)) {
+        workload.trouble = Some(warning.to_owned());
+        workload.trouble_reason = warnings::FAILED_CREATE;
     } else if let Some(message) = hung(observed, kind, component) {
         // Before what others say that miss it.
         workload.trouble = Some(message);
