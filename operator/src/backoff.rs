@@ -7,26 +7,27 @@ use std::{
 };
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_mins(5);
+/// Longest wait after an error that says nothing about how soon it is over.
+pub const LONGEST: Duration = Duration::from_mins(5);
 
 /// Errors in a row and the end of the last wait, by object.
 #[derive(Debug, Default)]
 pub struct Backoff(Mutex<HashMap<String, (u32, Instant)>>);
 
 impl Backoff {
-    /// The time to wait after one more error of `key`.
+    /// The time to wait after one more error of `key`: `longest` at most, but for the jitter.
     ///
     /// An error during a wait, after a change elsewhere triggered an early try, does not make the
     /// wait longer: many changes in a row would else put the next try off for minutes.
-    pub fn failed(&self, key: &str) -> Duration {
+    pub fn failed(&self, key: &str, longest: Duration) -> Duration {
         let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let count = match errors.get(key) {
-            Some((_, until)) if *until > now => return *until - now,
+            Some((_, until)) if *until > now => return (*until - now).min(jitter(longest)),
             Some((count, _)) => *count,
             None => 0,
         };
-        let wait = jitter(FIRST.saturating_mul(1 << count.min(16)).min(LONGEST));
+        let wait = jitter(FIRST.saturating_mul(1 << count.min(16)).min(longest));
         errors.insert(key.to_owned(), (count.saturating_add(1), now + wait));
         wait
     }
@@ -55,17 +56,31 @@ mod tests {
     #[test]
     fn waits_grow_to_a_limit_and_start_over_after_success() {
         let backoff = Backoff::default();
-        let first = backoff.failed("a");
+        let first = backoff.failed("a", LONGEST);
         assert!(first >= FIRST.mul_f64(0.75) && first <= FIRST.mul_f64(1.25));
-        assert!(backoff.failed("a") <= first, "an early try does not make the wait longer");
+        assert!(backoff.failed("a", LONGEST) <= first, "an early try does not make the wait longer");
         for _ in 0..40 {
             elapse(&backoff, "a");
-            assert!(backoff.failed("a") <= LONGEST.mul_f64(1.25));
+            assert!(backoff.failed("a", LONGEST) <= LONGEST.mul_f64(1.25));
         }
         elapse(&backoff, "a");
-        assert!(backoff.failed("a") >= LONGEST.mul_f64(0.75));
-        assert!(backoff.failed("b") <= FIRST.mul_f64(1.25), "another object waits on its own");
+        assert!(backoff.failed("a", LONGEST) >= LONGEST.mul_f64(0.75));
+        assert!(backoff.failed("b", LONGEST) <= FIRST.mul_f64(1.25), "another object waits on its own");
         backoff.succeeded("a");
-        assert!(backoff.failed("a") <= FIRST.mul_f64(1.25));
+        assert!(backoff.failed("a", LONGEST) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn who_may_not_wait_long_does_not_wait_for_the_end_of_a_longer_wait() {
+        let backoff = Backoff::default();
+        let longest = Duration::from_secs(40);
+        for _ in 0..20 {
+            assert!(backoff.failed("a", longest) <= longest.mul_f64(1.25));
+            elapse(&backoff, "a");
+        }
+        assert!(backoff.failed("a", longest) >= longest.mul_f64(0.75), "it does grow");
+        elapse(&backoff, "a");
+        assert!(backoff.failed("a", LONGEST) >= LONGEST.mul_f64(0.75));
+        assert!(backoff.failed("a", longest) <= longest.mul_f64(1.25));
     }
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     answer::describe,
     api::{SentinelChat, Store},
-    backoff::{Backoff, jitter},
+    backoff::{self, Backoff, jitter},
     build,
     events::{event, transitions},
     names::MANAGER,
@@ -131,9 +131,15 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
 /// When to try again after `error`.
 #[allow(clippy::needless_pass_by_value)] // the signature is the controller's
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let wait = context.backoff.failed(&key(&object));
+    let wait = context.backoff.failed(&key(&object), longest_wait(error));
     tracing::warn!(object = key(&object), error = describe(error), seconds = wait.as_secs(), "trying again later");
     Action::requeue(wait)
+}
+
+/// What could not be changed may stay so, and keeps nothing from being looked at: a changed Secret or a full volume is to be
+/// seen as soon as without it.
+fn longest_wait(error: &Error) -> Duration {
+    if matches!(error, Error::Incomplete { .. }) { RESYNC } else { backoff::LONGEST }
 }
 
 fn key(object: &Guarded) -> String {
@@ -312,5 +318,20 @@ async fn report(object: &Guarded, chat: &SentinelChat, context: &Context, verdic
 async fn publish(context: &Context, object: &Guarded, event: kube::runtime::events::Event) {
     if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(object = key(object), reason = event.reason, error = describe(&error), "cannot write an event");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_changed_delays_no_look_at_what_is_not_watched() {
+        let refused = Error::Incomplete { message: "cannot apply ServiceMonitor chat: no such kind".into(), count: 1 };
+        assert!(longest_wait(&refused).mul_f64(1.25) < Duration::from_mins(1), "as the documentation has it");
+        let unreachable = Error::TimedOut { seconds: 300 };
+        assert_eq!(longest_wait(&unreachable), backoff::LONGEST);
+        let first = Backoff::default().failed("team/chat", longest_wait(&refused));
+        assert!(first < Duration::from_secs(2), "it begins as before");
     }
 }

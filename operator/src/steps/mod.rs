@@ -21,3 +21,4 @@ pub mod status;
 mod traces;
 pub mod validate;
 pub mod volumes;
+mod warnings;

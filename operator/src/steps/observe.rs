@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{probe::Probes, search_nodes::SearchNodes, volumes::FullVolumes};
+use super::{probe::Probes, search_nodes::SearchNodes, volumes::FullVolumes, warnings};
 use crate::{answer, build::Kind, names::Names};
-
-/// Objects whose Events are asked for at most: the first ones tell enough.
-const ASKED_MAX: usize = 6;
 
 /// Why the cluster could not be read.
 #[derive(Debug, Error)]
@@ -41,13 +39,15 @@ impl Error {
 /// Objects of one resource, as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// When it was read; the epoch if it was not.
+    pub read_at: Timestamp,
     /// Objects that the operator makes, by kind and name.
     pub children: BTreeMap<(Kind, String), Value>,
     /// Pods.
     pub pods: Vec<Pod>,
     /// Volume claims.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// Warnings about workloads without pods and claims without volumes: object name and message.
+    /// Warnings about workloads that lack pods and claims without volumes: object name and message.
     pub warnings: Vec<(String, String)>,
     /// Stores of somebody else.
     pub probes: Probes,
@@ -61,6 +61,11 @@ impl Observed {
     /// The object of that kind and name.
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Value> {
         self.children.get(&(kind, name.to_owned()))
+    }
+
+    /// The warning about the object of that name.
+    pub fn warning(&self, name: &str) -> Option<&str> {
+        self.warnings.iter().find(|(object, _)| object == name).map(|(_, message)| message.as_str())
     }
 
     /// Takes over an object that an apply returned.
@@ -77,7 +82,7 @@ pub fn is_being_deleted(object: &Value) -> bool {
 /// Reads everything that belongs to the resource called `names.instance`.
 pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<Observed, Error> {
     let ours = ListParams::default().labels(&names.list_selector());
-    let mut observed = Observed::default();
+    let mut observed = Observed { read_at: Timestamp::now(), ..Observed::default() };
     for kind in Kind::ALL {
         let resource = kind.api_resource();
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
@@ -109,10 +114,7 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
     ));
     observed.pods = list::<Pod>(client, namespace, &theirs, "Pod").await?;
     observed.claims = list::<PersistentVolumeClaim>(client, namespace, &theirs, "PersistentVolumeClaim").await?;
-    let waiting = waiting(&observed);
-    if !waiting.is_empty() {
-        observed.warnings = warnings(client, namespace, &waiting).await?;
-    }
+    observed.warnings = warnings::read(client, namespace, &warnings::asked(&observed, names)).await?;
     Ok(observed)
 }
 
@@ -127,44 +129,7 @@ where
     api.list(params).await.map(|list| list.items).map_err(|source| Error::List { what, source })
 }
 
-/// StatefulSets without pods and claims without volumes: they tell only by Events why.
-fn waiting(observed: &Observed) -> Vec<(&'static str, String)> {
-    let replicas = |set: &Value| set.pointer("/status/replicas").and_then(Value::as_i64).unwrap_or(0);
-    let sets = observed
-        .children
-        .iter()
-        .filter(|((kind, _), set)| *kind == Kind::StatefulSet && replicas(set) == 0)
-        .map(|((_, name), _)| ("StatefulSet", name.clone()));
-    let claims = observed
-        .claims
-        .iter()
-        .filter(|claim| !is_bound(claim))
-        .filter_map(|claim| Some(("PersistentVolumeClaim", claim.metadata.name.clone()?)));
-    sets.chain(claims).take(ASKED_MAX).collect()
-}
-
 /// Whether a claim has its volume.
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
     claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
-}
-
-async fn warnings(
-    client: &Client,
-    namespace: &str,
-    waiting: &[(&str, String)],
-) -> Result<Vec<(String, String)>, Error> {
-    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let mut found = Vec::new();
-    for (kind, name) in waiting {
-        let params = ListParams::default()
-            .fields(&format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning"));
-        let mut events = api.list(&params).await.map_err(|source| Error::List { what: "Event", source })?.items;
-        events.sort_by_key(|event| {
-            event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0))
-        });
-        if let Some(message) = events.pop().and_then(|event| event.message) {
-            found.push((name.clone(), message));
-        }
-    }
-    Ok(found)
 }

@@ -87,6 +87,22 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
     plan
 }
 
+/// Whether `child` was applied as it is wanted, told by the hash that was written with it: admission may have rewritten
+/// values on their way, and does so each time. What Kubernetes does not allow to change is as it will ever be.
+pub fn is_applied(child: &Child, observed: &Observed) -> bool {
+    let Some(live) = observed.get(child.kind, &child.name) else { return false };
+    let mut wanted = child.value.clone();
+    if child.kind == Kind::StatefulSet {
+        keep_claim_size(&mut wanted, live);
+        if blocked_field(&wanted, live).is_some() {
+            return true;
+        }
+    }
+    stamp(&mut wanted);
+    let (replicas, hash) = (&wanted["spec"]["replicas"], &wanted["metadata"]["annotations"][APPLIED]);
+    live["metadata"]["annotations"][APPLIED] == *hash && (replicas.is_null() || live["spec"]["replicas"] == *replicas)
+}
+
 /// What a change makes, for those who tell it beforehand. The Job that looks at stores of somebody else is made by the
 /// clock: one that is not there now is no part of any change.
 pub fn made_by_a_change(chat: &ValidChat, mut children: Vec<Child>, observed: &Observed) -> Vec<Child> {

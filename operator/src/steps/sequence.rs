@@ -13,6 +13,7 @@ use super::{
     plan::{self, Plan},
     status::{dependencies, pods, workload},
     validate::ValidChat,
+    warnings,
 };
 use crate::{
     api::{MigrationStatus, SentinelChatStatus, Store},
@@ -44,8 +45,8 @@ pub enum Migration {
     Waits,
     /// It runs, or is about to.
     Runs {
-        /// What keeps its pod from starting.
-        trouble: Option<String>,
+        /// What keeps its pod from starting or ending: a reason and what to do.
+        trouble: Option<(&'static str, String)>,
     },
     /// It failed and is tried again later.
     Failed {
@@ -110,10 +111,7 @@ pub fn judge(
         }
         Some(live) => match condition(live, "Failed") {
             Some(failed) => after_failure(chat, live, failed, observed, &mut status, now),
-            // A pod that has ended is told when its Job has ended, too.
-            None => Migration::Runs {
-                trouble: pods_of(observed, live).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble),
-            },
+            None => Migration::Runs { trouble: trouble(observed, live, &job.name) },
         },
     };
     let check_job = children.iter().find(|child| is_check(chat, child));
@@ -124,6 +122,18 @@ pub fn judge(
         };
     let check_job = check_job.map(|job| job.name.clone());
     Sequence { migration, status: Some(status), check, check_job, config: chat.names.config() }
+}
+
+/// What keeps the pod of a Job from starting or ending.
+fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str, String)> {
+    // A pod that has ended is told when its Job has ended, too.
+    let failing = pods_of(observed, job).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble);
+    let hung = || pods_of(observed, job).find_map(|pod| pods::hangs(pod, observed.read_at));
+    let refused = || observed.warning(name).map(String::from);
+    failing
+        .map(|trouble| ("PodFailing", trouble))
+        .or_else(|| Some((pods::HANGS, hung()?)))
+        .or_else(|| Some((warnings::FAILED_CREATE, refused()?)))
 }
 
 /// When stores of somebody else are looked at: some time after the migration did, again and again, and sooner while one
@@ -183,13 +193,14 @@ fn after_failure(
     }
 }
 
-fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
+/// The condition `type_` of an object, if it is true.
+pub(super) fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|condition| condition["type"] == type_ && condition["status"] == "True")
 }
 
 /// By uid: the pod of an earlier Job of that name may not be gone yet.
-fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a Pod> {
+pub(super) fn pods_of<'a>(observed: &'a Observed, job: &Value) -> impl Iterator<Item = &'a Pod> {
     let uid = job.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     observed.pods.iter().filter(move |pod| {
         pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job" && owner.uid == uid)
@@ -220,10 +231,9 @@ fn shorten(words: &str) -> String {
 /// Whether all stores are ready as the resource wants them.
 fn are_stores_ready(chat: &ValidChat, children: &[Child], observed: &Observed) -> bool {
     let is_store = |child: &Child| Store::ALL.iter().any(|store| child.component() == Some(store.as_str()));
-    let workloads: Vec<Child> =
-        children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child)).cloned().collect();
+    let mut workloads = children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child));
     // What is observed may be about what the stores were before a change that is not applied yet.
-    plan::plan(workloads, &[], observed, None).apply.is_empty()
+    workloads.all(|child| plan::is_applied(child, observed))
         && dependencies::seen(chat, observed).iter().all(dependencies::is_ready)
 }
 
@@ -284,10 +294,9 @@ impl Sequence {
 
     /// Whether services run as `wanted` has them, so that nothing of before is needed any more.
     pub fn is_settled(&self, chat: &ValidChat, wanted: &[Child], observed: &Observed) -> bool {
-        let workloads = |child: &&Child| child.kind.stage() == Stage::Workload && is_of_service(child);
-        let changed = plan::plan(wanted.iter().filter(workloads).cloned().collect(), &[], observed, None);
+        let mut workloads = wanted.iter().filter(|child| child.kind.stage() == Stage::Workload && is_of_service(child));
         self.serves()
-            && changed.apply.is_empty()
+            && workloads.all(|child| plan::is_applied(child, observed))
             && services::of(chat).iter().all(|service| {
                 let desired = service.replicas(chat, observed);
                 workload::assess(observed, &chat.names, service.kind(), service.component, desired).is_ready()

@@ -43,6 +43,7 @@ struct State {
     version: u64,
     writes: Vec<String>,
     faults: Vec<Fault>,
+    admission: Option<fn(&mut Value)>,
 }
 
 /// The server; clones share their state.
@@ -132,6 +133,11 @@ impl ApiServer {
     /// Makes the next `times` requests with that method and a path that contains `path` fail.
     pub fn fault(&self, method: &'static str, path: &str, answer: Answer, times: usize) {
         self.0.lock().unwrap().faults.push(Fault { method, path: path.to_owned(), answer, times });
+    }
+
+    /// Lets an admission webhook rewrite everything that is applied from now on.
+    pub fn admit(&self, webhook: fn(&mut Value)) {
+        self.0.lock().unwrap().admission = Some(webhook);
     }
 
     /// Ends all faults.
@@ -291,6 +297,9 @@ impl State {
                 let before = live.as_ref().and_then(|live| live.pointer("/spec/template").cloned());
                 let mut merged = self.merged(&key, live, &body, target.subresource.as_deref());
                 default(&mut merged);
+                if let Some(webhook) = self.admission {
+                    webhook(&mut merged);
+                }
                 if key.0.2 == "jobs" && before.is_some() && before.as_ref() != merged.pointer("/spec/template") {
                     return failure(422, "spec.template: field is immutable");
                 }

@@ -175,6 +175,40 @@ fn a_pod_that_waits_for_a_volume_is_told_as_the_volumes_trouble() {
 }
 
 #[test]
+fn a_pod_that_does_not_go_is_told_with_its_node_and_what_to_do() {
+    // Kubernetes writes the time by which a pod has to have ended.
+    let deleted = |part: &str, name: &str, end: &str| {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "deletionTimestamp": end, "labels": { "app.kubernetes.io/component": part } },
+            "spec": { "containers": [], "nodeName": "node-2" }, "status": { "phase": "Running" },
+        }))
+        .unwrap()
+    };
+    let waiting = || set(json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 }));
+    let mut observed = observed(Some(waiting()), Some(ready_set()));
+    observed.read_at = now();
+    let mut told_of = |end: &str| {
+        observed.pods = vec![deleted("sentinel", "chat-0", end)];
+        (told(&chat(), &observed, "Ready"), told(&chat(), &observed, "Degraded"))
+    };
+    let (ready, degraded) = told_of("2026-01-02T03:03:05Z");
+    assert_eq!(ready, "False/NotAvailable: sentinel: 0 of 1 pods are ready", "it has a minute");
+    assert!(degraded.starts_with("False/"), "{degraded}");
+    let (ready, degraded) = told_of("2026-01-02T03:03:04Z");
+    let expected = "pod chat-0 was deleted and hangs on node node-2; if that machine is off for good: kubectl delete pod \
+                    chat-0 --force, after which it starts elsewhere";
+    assert_eq!(ready, format!("False/NotAvailable: sentinel: {expected}"));
+    assert_eq!(degraded, format!("True/PodHangs: {expected}"));
+
+    // Pods of a Deployment are replaced before they are gone.
+    observed.put(Kind::StatefulSet, "chat", ready_set());
+    observed.put(Kind::Deployment, "chat-gateway", waiting());
+    observed.pods = vec![deleted("gateway", "chat-gateway-x", "2026-01-02T03:00:00Z")];
+    let degraded = told(&chat(), &observed, "Degraded");
+    assert!(degraded.starts_with("False/"), "{degraded}");
+}
+
+#[test]
 fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let mut chat = chat();
     let valid = validate(&chat, &Settings::default()).unwrap();

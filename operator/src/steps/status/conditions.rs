@@ -139,7 +139,7 @@ impl Set {
             Migration::Done => self.set(MIGRATED, true, "Migrated", &format!("Job {job}")),
             Migration::Waits => self.set(MIGRATED, false, "WaitsForStores", "it starts when all stores are ready"),
             Migration::Runs { trouble: None } => self.set(MIGRATED, false, "Migrating", &format!("Job {job} runs")),
-            Migration::Runs { trouble: Some(trouble) } => self.set(MIGRATED, false, "PodFailing", trouble),
+            Migration::Runs { trouble: Some((reason, trouble)) } => self.set(MIGRATED, false, reason, trouble),
             Migration::Failed { .. } | Migration::Again => {
                 self.set(MIGRATED, false, "MigrationFailed", &failure(sequence));
             }
@@ -159,7 +159,10 @@ pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
         Migration::None => return None,
         Migration::Done => (None, None, ""),
         Migration::Waits => (Some("it waits for the stores".to_owned()), None, ""),
-        Migration::Runs { trouble } => (Some("it runs".to_owned()), trouble.clone(), "PodFailing"),
+        Migration::Runs { trouble } => {
+            let (reason, trouble) = trouble.clone().unzip();
+            (Some("it runs".to_owned()), trouble, reason.unwrap_or_default())
+        }
         Migration::Failed { .. } | Migration::Again => (None, Some(failure(sequence)), "MigrationFailed"),
     };
     let is_done = sequence.migration == Migration::Done;
@@ -206,7 +209,7 @@ fn troubles(
             class.map_or_else(|| "the default storage class".into(), |class| format!("storage class {class}")),
             storage_field(claim)
         );
-        if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| object == name) {
+        if let Some(warning) = observed.warning(name) {
             troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
             // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.

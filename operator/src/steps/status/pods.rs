@@ -1,5 +1,6 @@
 //! What is wrong with a pod, in one sentence.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use crate::{api::Store, names::COMPONENT, providers::LEFT};
@@ -9,6 +10,10 @@ const CANNOT_PULL: &str = "cannot pull image";
 
 /// Restarts after which a container that is not ready counts as failing, also while it runs.
 const RESTARTS: i32 = 3;
+/// How long a pod may still be there after the time by which it had to end.
+const GOING: SignedDuration = SignedDuration::from_mins(1);
+/// Reason for the condition that tells of a pod that does not go.
+pub const HANGS: &str = "PodHangs";
 /// Longest explanation that is taken over from a container.
 const DETAIL_MAX: usize = 240;
 
@@ -78,6 +83,21 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         .map(|condition| {
             format!("pod {name} fits no node: {}", condition.message.as_deref().unwrap_or("no reason given"))
         })
+}
+
+/// Why a pod that was deleted will not go by waiting: its node does not say that it has ended, and until then no other one
+/// may take its place. The time of its deletion already is the end of the time that it has to end.
+pub fn hangs(pod: &Pod, now: Timestamp) -> Option<String> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
+    if now.duration_since(end) <= GOING {
+        return None;
+    }
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("unknown");
+    Some(format!(
+        "pod {name} was deleted and hangs on node {node}; if that machine is off for good: kubectl delete pod {name} \
+         --force, after which it starts elsewhere"
+    ))
 }
 
 /// One wording for all phases of the same trouble, or the status would change with each of them.

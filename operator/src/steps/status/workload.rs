@@ -8,7 +8,7 @@ use crate::{
     api::ServiceStatus,
     build::Kind,
     names::{COMPONENT, Component, Names},
-    steps::observe::Observed,
+    steps::{observe::Observed, warnings},
 };
 
 /// Readiness of one workload.
@@ -95,12 +95,16 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
         workload.trouble = Some(message);
         workload.trouble_reason = "ReplicaFailure";
-    } else if let Some((_, warning)) = observed.warnings.iter().find(|(object, _)| *object == name)
-        && total == 0
+    } else if let Some(warning) = observed.warning(&name).filter(|_| warnings::lacks_pods(object)) {
+        workload.trouble = Some(warning.to_owned());
+        workload.trouble_reason = warnings::FAILED_CREATE;
+    } else if let Some(message) = hung(observed, kind, component) {
+        // Before what others say that miss it.
+        workload.trouble = Some(message);
+        workload.trouble_reason = pods::HANGS;
+    } else if let Some(message) =
+        pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(pods::trouble)
     {
-        workload.trouble = Some(warning.clone());
-        workload.trouble_reason = "FailedCreate";
-    } else if let Some(message) = pods_of(observed, component).find_map(pods::trouble) {
         workload.trouble = Some(message);
     } else if failed_condition(object, "Progressing", "False").is_some() {
         workload.trouble = Some(format!(
@@ -121,8 +125,14 @@ fn failed_condition(object: &Value, type_: &str, status: &str) -> Option<String>
 fn pods_of(observed: &Observed, component: Component) -> impl Iterator<Item = &Pod> {
     observed.pods.iter().filter(move |pod| {
         let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
-        label.is_some_and(|label| label == component.as_str()) && pod.metadata.deletion_timestamp.is_none()
+        label.is_some_and(|label| label == component.as_str())
     })
+}
+
+/// What keeps a pod of a StatefulSet from being made anew. A Deployment does not wait for its pods to go.
+fn hung(observed: &Observed, kind: Kind, component: Component) -> Option<String> {
+    let mut pods = pods_of(observed, component).filter(|_| kind == Kind::StatefulSet);
+    pods.find_map(|pod| pods::hangs(pod, observed.read_at))
 }
 
 /// Selector of the platform's pods of the current revision only: averages over pods of several
