@@ -132,7 +132,7 @@ export async function refusedConnect(auth, options = {}) {
   const began = Date.now();
   // A transport that breaks before the answer is no refusal: clients try again.
   const client = dial(undefined, { auth, reconnection: true, reconnectionDelay: 100, ...options });
-  const error = await client.next('connect_error', (error) => error.data !== undefined);
+  const error = await client.next('connect_error', (error) => error.type !== 'TransportError');
   client.close();
   assert.equal(client.all('ready').length, 0);
   return { error, ms: Date.now() - began };
