@@ -79,9 +79,9 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         volumes: Some(volumes),
         ..PodSpec::default()
     };
-    // The template of a Job cannot change, so that all of it has to be in the name.
     // A Job runs where the first service that waits for it may run.
     let users = chat.spec.services.users.as_ref().and_then(|users| users.pod.as_ref());
+    // The template of a Job cannot change, so that all of it has to be in the name.
     let mut template = pod::template(chat, Component::Migration, String::new(), users, spec);
     let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
     let mut parts: Vec<&[u8]> = vec![&stores, &finished];

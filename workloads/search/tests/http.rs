@@ -245,7 +245,7 @@ async fn one_message_that_can_not_be_read_does_not_hide_the_others() {
     for n in 0..5 {
         sent.push(platform.say(chat, &ann, &format!("word {n}")).await);
     }
-    let mark = |message, error| platform.damaged.messages.lock().unwrap().insert(message, error);
+    let mark = |message, error| platform.chats.damaged.lock().unwrap().insert(message, error);
     mark(sent[1], || KeyError::Corrupt.into());
     mark(sent[3], || KeyError::Missing("kek-0002".into()).into());
     assert_eq!(platform.texts(&bob, "q=word").await, ["word 4", "word 2", "word 0"]);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
+pub mod chats;
+
 use std::path::Path;
 
 use sentinel_domain::{

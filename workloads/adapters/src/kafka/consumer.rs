@@ -96,24 +96,13 @@ pub async fn consume(
             topic: config.topic.clone(),
             work: work.clone(),
         };
-        let end = member.run(&stop).await;
-        if let End::Fatal(error) = &end {
+        if let Err(error) = member.run(&stop).await {
             tracing::error!(%error, group, "the kafka consumer is replaced");
             tokio::time::sleep(PAUSE).await;
         }
         member.leave().await;
     }
     Ok(())
-}
-
-/// Why a member no longer reads.
-enum End {
-    /// It was told to.
-    Stopped,
-    /// The group goes on without it.
-    GivenUp,
-    /// The driver can't go on.
-    Fatal(DriverError),
 }
 
 /// One member of the group, with what it is doing.
@@ -129,12 +118,12 @@ struct Member {
 }
 
 impl Member {
-    /// Until `stop`, or until this member can't go on.
-    async fn run(&mut self, stop: &CancellationToken) -> End {
+    /// Until `stop`, until it is given up, or until an error after which this member can't go on.
+    async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return End::Stopped,
-                () = self.given_up.cancelled() => return End::GivenUp,
+                () = stop.cancelled() => return Ok(()),
+                () = self.given_up.cancelled() => return Ok(()),
                 Some(partition) = self.revoked.recv() => self.revoke(partition),
                 // Work does not panic: handlers' panics are caught. What has no result was aborted.
                 Some(done) = self.running.join_next() => {
@@ -144,7 +133,7 @@ impl Member {
                 }
                 message = self.consumer.recv() => match message.map(|message| letter(&message)) {
                     Ok(letter) => self.take(letter),
-                    Err(error @ DriverError::MessageConsumptionFatal(_)) => return End::Fatal(error),
+                    Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
                     Err(error) => {
                         tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
                         tokio::time::sleep(PAUSE).await;

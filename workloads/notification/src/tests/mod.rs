@@ -2,7 +2,6 @@
 
 mod damaged;
 mod devices;
-mod late;
 mod notices;
 mod pushes;
 mod read_only;
@@ -38,12 +37,11 @@ use sentinel_http::{
     rate::RateLimits,
     tokens::{Tokens, new_key_pem},
 };
-use sentinel_testing::{account, config, draft, session};
+use sentinel_testing::{account, chats::FlawedChats, config, draft, session};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use self::late::Late;
 use crate::{NotificationService, Notifier, Pusher, router};
 
 #[derive(Default)]
@@ -388,7 +386,11 @@ async fn a_message_that_becomes_visible_after_its_event_is_told_and_pushed_all_t
     world.device(world.bob, "phone").await;
     let message = world.send(world.ann, "hi").await;
     let event = world.event(&message);
-    let late = || Arc::new(world.service_over(Arc::new(Late::new(world.store.clone(), 2))));
+    let late = || {
+        let mut chats = FlawedChats::of(world.store.clone());
+        chats.hidden = 2.into();
+        Arc::new(world.service_over(Arc::new(chats)))
+    };
     Notifier(late()).handle(std::slice::from_ref(&event)).await.unwrap();
     assert_eq!(world.kept(world.bob).await, [(message.id, false)]);
     let pusher = Pusher(late());

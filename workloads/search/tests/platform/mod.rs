@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod damaged;
 pub mod memory;
 
 use std::sync::Arc;
@@ -24,17 +23,17 @@ use sentinel_domain::{
 };
 use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use sentinel_search::{Indexer, Reindexer, SearchService, router};
-use sentinel_testing::{account, config, draft, session};
+use sentinel_testing::{account, chats::FlawedChats, config, draft, session};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use self::{damaged::Damaged, memory::MemoryIndex};
+use self::memory::MemoryIndex;
 
 /// The service and what feeds it.
 pub struct Platform {
     pub store: Sqlite,
     /// The same as the service reads it.
-    pub damaged: Arc<Damaged>,
+    pub chats: Arc<FlawedChats>,
     pub index: Arc<MemoryIndex>,
     pub indexer: Arc<Indexer>,
     pub reindexer: Arc<Reindexer>,
@@ -72,8 +71,8 @@ impl Platform {
         let clock = Arc::new(HybridClock::new());
         let database = folder.path().join("test.db");
         let store = Sqlite::open(&database, keyring.clone(), clock.clone(), Arc::new(Nobody)).unwrap();
-        let damaged = Arc::new(Damaged::of(store.clone()));
-        let chats: Arc<dyn ChatReader> = damaged.clone();
+        let flawed = Arc::new(FlawedChats::of(Arc::new(store.clone())));
+        let chats: Arc<dyn ChatReader> = flawed.clone();
         let index = Arc::new(MemoryIndex::default());
         let search_keys = Arc::new(SearchKeys::of(mode, &keyring));
         let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
@@ -83,7 +82,7 @@ impl Platform {
         let limits = Arc::new(RateLimits::new(&config.limits));
         let routes = Router::from(router(Arc::new(service), reindexer.clone()));
         let router = layers::apply(routes, &Arc::new(config), tokens.clone(), limits);
-        Self { store, damaged, index, indexer, reindexer, keyring, clock, tokens, router, folder }
+        Self { store, chats: flawed, index, indexer, reindexer, keyring, clock, tokens, router, folder }
     }
 
     pub async fn user(&self, name: &str) -> User {
