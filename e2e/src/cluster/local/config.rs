@@ -90,8 +90,8 @@ tlsCertFile: {state}/pki/node.crt
 tlsPrivateKeyFile: {state}/pki/node.key
 resolvConf: {state}/resolv.conf
 podLogsDir: {state}/pods
-# The disk is the developer's, who may keep it as full as they like.
-evictionHard: {{memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}}
+# The disk is the developer's, who may keep it as full as they like: a share of a large one would be gigabytes.
+evictionHard: {{memory.available: 100Mi, nodefs.available: 200Mi, nodefs.inodesFree: 1%, imagefs.available: 200Mi}}
 # Images are loaded from an archive, never pulled: one that kubelet removed would not come back.
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
