@@ -39,7 +39,7 @@ generated: build ## Check that generated files are in step with the code
 	@e2e/check-generated.sh
 
 unit: ## Run unit, property, snapshot and store-contract tests
-	cargo test --locked --workspace --exclude sentinel-e2e
+	cargo test --locked --workspace
 
 contract: build ## Run stock clients against one process with embedded stores
 	@e2e/contract.sh

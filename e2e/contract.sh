@@ -7,7 +7,7 @@ data=$(mktemp -d)
 server=
 finish() {
   status=$?
-  stop
+  stop || status=1
   if [ $status -ne 0 ]; then
     echo "--- last lines of the servers' logs" >&2
     tail -n 15 "$data"/*.log >&2 || true

@@ -17,7 +17,7 @@ use sources::Sources;
 use tree::Tree;
 
 /// The oldest Node.js that builds it.
-const OLDEST_NODE: u32 = 20;
+const OLDEST_NODE: (u32, u32) = (20, 19);
 /// Browsers that the tests can use, the best first.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// How many built versions the cache keeps, and how many sets of packages.
@@ -95,17 +95,21 @@ fn tree(report: &Report, cache: &Path, node: &str, sources: &Sources) -> Result<
 
 /// The version of Node.js, which must be new enough.
 fn node() -> Result<String> {
-    let what_to_do = || format!("the web client is built by Node.js: install version {OLDEST_NODE} or newer, with npm");
+    let (major, minor) = OLDEST_NODE;
+    let what_to_do =
+        || format!("the web client is built by Node.js: install version {major}.{minor} or newer, with npm");
     let version = command::output(Command::new("node").arg("--version")).with_context(what_to_do)?;
     let version = version.trim().to_owned();
-    if major(&version).is_none_or(|major| major < OLDEST_NODE) {
+    if numbers(&version).is_none_or(|numbers| numbers < OLDEST_NODE) {
         bail!("Node.js {version} is too old; {}", what_to_do());
     }
     Ok(version)
 }
 
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+/// Its first two numbers.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.strip_prefix('v')?.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 /// Removes all folders of this kind but the newest few.
@@ -129,9 +133,9 @@ mod tests {
 
     #[test]
     fn versions_of_node_are_compared_by_number() {
-        assert_eq!(major("v20.20.2"), Some(20));
-        assert_eq!(major("v9.1.0"), Some(9));
-        assert_eq!(major("20"), None);
+        assert_eq!(numbers("v20.20.2"), Some((20, 20)));
+        assert!(numbers("v9.1.0") < Some(OLDEST_NODE) && numbers("v20.9.0") < Some(OLDEST_NODE));
+        assert_eq!(numbers("20.1"), None);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The CustomResourceDefinition as it is installed: derived schema, then the rules.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
 use thiserror::Error;
@@ -28,11 +27,6 @@ pub fn definition() -> Result<Value, Error> {
     tidy(schema);
     rules::inject(schema)?;
     Ok(crd)
-}
-
-/// The definition as a typed object.
-pub fn custom_resource_definition() -> Result<CustomResourceDefinition, Error> {
-    Ok(serde_json::from_value(definition()?)?)
 }
 
 /// Drops what only costs space or what the API server warns about: titles, nullable marks on

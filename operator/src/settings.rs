@@ -68,19 +68,19 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct StoreImages {
     /// Image of managed Postgres for resources that name none.
-    #[arg(long, env = "SENTINEL_POSTGRES_IMAGE", default_value = "postgres:15")]
+    #[arg(long, env = "SENTINEL_POSTGRES_IMAGE", default_value = DEFAULT_POSTGRES_IMAGE)]
     pub postgres_image: String,
     /// Image of managed Cassandra for resources that name none.
-    #[arg(long, env = "SENTINEL_CASSANDRA_IMAGE", default_value = "cassandra:5.0")]
+    #[arg(long, env = "SENTINEL_CASSANDRA_IMAGE", default_value = DEFAULT_CASSANDRA_IMAGE)]
     pub cassandra_image: String,
     /// Image of managed Redis for resources that name none.
-    #[arg(long, env = "SENTINEL_REDIS_IMAGE", default_value = "redis:7")]
+    #[arg(long, env = "SENTINEL_REDIS_IMAGE", default_value = DEFAULT_REDIS_IMAGE)]
     pub redis_image: String,
     /// Image of managed Kafka for resources that name none.
-    #[arg(long, env = "SENTINEL_KAFKA_IMAGE", default_value = "apache/kafka:4.1.1")]
+    #[arg(long, env = "SENTINEL_KAFKA_IMAGE", default_value = DEFAULT_KAFKA_IMAGE)]
     pub kafka_image: String,
     /// Image of managed Elasticsearch for resources that name none.
-    #[arg(long, env = "SENTINEL_ELASTICSEARCH_IMAGE", default_value = "elasticsearch:8.19.7")]
+    #[arg(long, env = "SENTINEL_ELASTICSEARCH_IMAGE", default_value = DEFAULT_ELASTICSEARCH_IMAGE)]
     pub elasticsearch_image: String,
     /// Image of the managed S3 server for resources that name none.
     #[arg(long, env = "SENTINEL_S3_IMAGE", default_value = DEFAULT_S3_IMAGE)]
@@ -127,11 +127,11 @@ impl StoreImages {
 impl Default for StoreImages {
     fn default() -> Self {
         Self {
-            postgres_image: "postgres:15".into(),
-            cassandra_image: "cassandra:5.0".into(),
-            redis_image: "redis:7".into(),
-            kafka_image: "apache/kafka:4.1.1".into(),
-            elasticsearch_image: "elasticsearch:8.19.7".into(),
+            postgres_image: DEFAULT_POSTGRES_IMAGE.into(),
+            cassandra_image: DEFAULT_CASSANDRA_IMAGE.into(),
+            redis_image: DEFAULT_REDIS_IMAGE.into(),
+            kafka_image: DEFAULT_KAFKA_IMAGE.into(),
+            elasticsearch_image: DEFAULT_ELASTICSEARCH_IMAGE.into(),
             s3_image: DEFAULT_S3_IMAGE.into(),
         }
     }
@@ -139,9 +139,16 @@ impl Default for StoreImages {
 
 /// Where the operator is taken to run when nothing else is said; as the chart's README has it.
 pub const DEFAULT_OPERATOR_NAMESPACE: &str = "sentinel-system";
+// Images of managed stores when nothing else is said: versions that the stores of the tests have, as far as these are whole
+// releases of their engines. The images themselves are upstream's and were not run.
+const DEFAULT_POSTGRES_IMAGE: &str = "postgres:15";
+const DEFAULT_CASSANDRA_IMAGE: &str = "cassandra:5.0";
+const DEFAULT_REDIS_IMAGE: &str = "redis:7";
+const DEFAULT_KAFKA_IMAGE: &str = "apache/kafka:4.4.0";
+const DEFAULT_ELASTICSEARCH_IMAGE: &str = "elasticsearch:8.19.21";
 /// Image of the S3 server when nothing else is said; the project builds it.
 pub const DEFAULT_S3_IMAGE: &str = concat!("sentinel-s3:", env!("CARGO_PKG_VERSION"));
 /// Image of the platform when nothing else is said.
 pub const DEFAULT_SENTINEL_IMAGE: &str = concat!("sentinel:", env!("CARGO_PKG_VERSION"));
-/// Image of the gateway when nothing else is said; the newest version it was tested with.
+/// Image of the gateway when nothing else is said. The tests run the NGINX of Debian, which is older.
 pub const DEFAULT_GATEWAY_IMAGE: &str = "nginx:1.29";

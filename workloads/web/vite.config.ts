@@ -31,10 +31,10 @@ export default defineConfig({
   preview: {
     proxy,
     strictPort: true,
-    // What the gateway sends, so that a violation shows before it is shipped.
+    // What the platform sends (workloads/sentinel/src/web/policy.rs), so that a violation shows before it is shipped.
     headers: {
       'Content-Security-Policy':
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "default-src 'self'; connect-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     },
   },
   test: { include: ['test/**/*.test.ts'], environment: 'node' },

@@ -26,7 +26,7 @@ pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
     cargo.current_dir(folders::repository()?);
     // The whole workspace, as `make build` does: a choice of packages would mean other features of the dependencies, and
     // everything would be compiled twice.
-    cargo.args(["build", "--quiet", "--workspace", "--bins"]);
+    cargo.args(["build", "--locked", "--quiet", "--workspace", "--bins"]);
     cargo.arg("--message-format=json-render-diagnostics");
     if profile == Profile::Release {
         cargo.arg("--release");

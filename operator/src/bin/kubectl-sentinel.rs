@@ -1,6 +1,12 @@
 //! `kubectl sentinel`: look before and after the operator acts.
 
-use std::{fs, io::Read, net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{self, Read as _, Write},
+    net::IpAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
@@ -70,22 +76,33 @@ async fn main() -> anyhow::Result<ExitCode> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         bail!("a cryptography provider is installed already");
     }
-    let args = Args::parse();
+    match run(&Args::parse(), &mut io::stdout().lock()).await {
+        // Whoever reads has seen enough, as `head` has.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        done => done,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Render { file } => {
             for chat in render::parse(&read(file)?)? {
-                print!("{}", render::to_yaml(&render::render(&chat, &settings(&args, Settings::default()))?)?);
+                write!(out, "{}", render::to_yaml(&render::render(&chat, &settings(args, Settings::default()))?)?)?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Plan { file } => {
-            let client = connect(&args).await?;
+            let client = connect(args).await?;
             for chat in render::parse(&read(file)?)? {
-                Box::pin(print_plan(&client, chat, &args)).await?;
+                Box::pin(print_plan(&client, chat, args, out)).await?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Status { name } => print_status(&connect(&args).await?, name.as_deref(), &args).await,
+        Command::Status { name } => print_status(&connect(args).await?, name.as_deref(), args, out).await,
     }
 }
 
@@ -123,7 +140,12 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
     Client::try_from(config).context("cannot reach the cluster")
 }
 
-async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyhow::Result<ExitCode> {
+async fn print_status(
+    client: &Client,
+    name: Option<&str>,
+    args: &Args,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
     let namespace = args.namespace.as_deref().unwrap_or(client.default_namespace());
     let api: Api<Guarded> = Api::namespaced(client.clone(), namespace);
     let chats = match name {
@@ -131,7 +153,7 @@ async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyho
         None => api.list(&ListParams::default()).await?.items,
     };
     if chats.is_empty() {
-        println!("no SentinelChat in namespace {namespace}");
+        writeln!(out, "no SentinelChat in namespace {namespace}")?;
     }
     let mut all_ready = !chats.is_empty();
     for chat in &chats {
@@ -139,18 +161,18 @@ async fn print_status(client: &Client, name: Option<&str>, args: &Args) -> anyho
             Ok(chat) => chat,
             Err(invalid) => {
                 let name = invalid.metadata.name.as_deref().unwrap_or_default();
-                println!("{namespace}/{name}\n  cannot be read, correct it: {}", invalid.error);
+                writeln!(out, "{namespace}/{name}\n  cannot be read, correct it: {}", invalid.error)?;
                 all_ready = false;
                 continue;
             }
         };
-        print!("{}", story::tell(chat));
+        write!(out, "{}", story::tell(chat))?;
         all_ready &= story::is_ready(chat);
     }
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> anyhow::Result<()> {
+async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let namespace = args
         .namespace
         .clone()
@@ -168,30 +190,34 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args) -> any
     let valid = validate::validate(&chat, &settings(args, defaults))?;
     let found = dereference::dereference(client, &valid, &observed).await?;
     for secret in &found.new_secrets {
-        println!("+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default());
+        writeln!(out, "+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default())?;
     }
     let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed);
     let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {
-            None => println!("+ {}", title(child)),
+            None => writeln!(out, "+ {}", title(child))?,
             Some(live) => {
-                println!("~ {}", title(child));
+                writeln!(out, "~ {}", title(child))?;
                 for path in differences(&child.value, live).iter().filter(|path| !path.starts_with("metadata")) {
-                    println!("    {path}");
+                    writeln!(out, "    {path}")?;
                 }
             }
         }
     }
     for growth in plan::growths(&valid, &observed) {
-        println!("~ PersistentVolumeClaim {}\n    spec.resources.requests.storage: {}", growth.claim, growth.size);
+        writeln!(
+            out,
+            "~ PersistentVolumeClaim {}\n    spec.resources.requests.storage: {}",
+            growth.claim, growth.size
+        )?;
     }
     for object in &plan.prune {
-        println!("- {}", title_of(object.kind, &object.name));
+        writeln!(out, "- {}", title_of(object.kind, &object.name))?;
     }
     for blocked in &plan.blocked {
-        println!("! {}: {} cannot change", title_of(blocked.kind, &blocked.name), blocked.field);
+        writeln!(out, "! {}: {} cannot change", title_of(blocked.kind, &blocked.name), blocked.field)?;
     }
-    println!("{} of {} objects stay as they are", plan.unchanged, plan.unchanged + plan.apply.len());
+    writeln!(out, "{} of {} objects stay as they are", plan.unchanged, plan.unchanged + plan.apply.len())?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use sentinel_operator::{api::rules::RULES, crd, generate};
+use sentinel_operator::{api::rules::RULES, crd, generate, settings::StoreImages};
 use serde_json::Value;
 
 #[test]
@@ -11,6 +11,46 @@ fn generated_files_are_in_step() {
     for file in generate::files().unwrap() {
         let found = fs::read_to_string(root.join(file.path)).unwrap_or_default();
         assert!(found == file.content, "{} is out of step: run cargo run -p sentinel-operator --bin crdgen", file.path);
+    }
+}
+
+/// What a release has to change: a file that is forgotten would install an older platform.
+#[test]
+fn one_version_is_named_everywhere() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for (file, begin, times) in [
+        ("charts/sentinel-crds/Chart.yaml", "ersion: ", 2),
+        ("charts/sentinel-operator/Chart.yaml", "ersion: ", 2),
+        ("charts/sentinel-operator/values.yaml", "sentinelImage: sentinel:", 1),
+        ("config/manager/kustomization.yaml", "newTag: ", 1),
+        ("config/samples/distributed-external.yaml", "example.com/sentinel\n    tag: ", 1),
+        ("config/samples/distributed-production.yaml", "example.com/sentinel\n    tag: ", 1),
+        ("config/samples/embedded-ingress.yaml", "example.com/sentinel\n    tag: ", 1),
+        ("docs/operations.md", "/sentinel:", 2),
+        ("docs/operations.md", "/sentinel-s3:", 1),
+        ("docs/operations.md", "image.tag=", 1),
+    ] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let named: Vec<&str> = text
+            .split(begin)
+            .skip(1)
+            .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+            .map(|rest| rest.split_whitespace().next().unwrap())
+            .collect();
+        assert_eq!(named, vec![env!("CARGO_PKG_VERSION"); times], "{file}, after {begin:?}");
+    }
+}
+
+#[test]
+fn managed_stores_have_the_version_that_is_tested() {
+    let stores = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/stores"));
+    let images = StoreImages::default();
+    for (image, store, tag) in
+        [(images.kafka_image, "kafka", "version"), (images.elasticsearch_image, "elasticsearch", "engine.version")]
+    {
+        let text = fs::read_to_string(stores.join(store).join("pom.xml")).unwrap();
+        let version = image.rsplit_once(':').unwrap().1;
+        assert!(text.contains(&format!("<{tag}>{version}</{tag}>")), "{image} is not what {store} is tested with");
     }
 }
 

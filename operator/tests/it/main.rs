@@ -5,6 +5,7 @@
 
 mod api_server;
 mod bad_input;
+mod command_line;
 mod conditions;
 mod controller;
 mod deletion;

@@ -21,7 +21,7 @@ use rdkafka::{
     message::Headers,
     producer::{FutureProducer, FutureRecord},
 };
-use sentinel_adapters::kafka::{KafkaError, KafkaLog, consume};
+use sentinel_adapters::kafka::{KafkaConsumer, KafkaError, KafkaLog};
 use sentinel_domain::{
     config::{Connection, KafkaConfig},
     ids::{ChatId, EventId, UserId},
@@ -64,10 +64,10 @@ impl Topics {
         format!("group-{}", self.config.topic)
     }
 
-    fn consumer(&self, handler: &Arc<Handler>) -> (JoinHandle<Result<(), KafkaError>>, CancellationToken) {
+    fn consumer(&self, handler: &Arc<Handler>) -> (JoinHandle<()>, CancellationToken) {
         let stop = CancellationToken::new();
-        let (config, group, handler, token) = (self.config.clone(), self.group(), handler.clone(), stop.clone());
-        let task = tokio::spawn(async move { consume(&config, &group, handler, token).await });
+        let consumer = KafkaConsumer::open(&self.config, &self.group(), handler.clone()).unwrap();
+        let task = tokio::spawn(consumer.run(stop.clone()));
         (task, stop)
     }
 }
@@ -158,9 +158,9 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-async fn ended((task, stop): (JoinHandle<Result<(), KafkaError>>, CancellationToken)) {
+async fn ended((task, stop): (JoinHandle<()>, CancellationToken)) {
     stop.cancel();
-    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,11 +25,6 @@ impl MessageRetention {
         Self { seconds: Some(seconds) }
     }
 
-    /// For how many seconds messages are kept; `None`: for ever.
-    pub fn as_seconds(self) -> Option<u32> {
-        self.seconds
-    }
-
     /// The border between what is too old at `now` and what is kept.
     pub fn horizon(self, now: Timestamp) -> Horizon {
         let Some(seconds) = self.seconds else { return Horizon::NONE };

@@ -1,6 +1,7 @@
-//! What every HTTP service shares: problem documents, authentication, rate limits, request ids.
+//! What every HTTP service shares: problem documents, authentication, rate limits, request ids, work in the background.
 
 pub mod auth;
+pub mod background;
 pub mod client;
 pub mod describe;
 pub mod ended_sessions;

@@ -9,7 +9,7 @@ use sentinel_domain::{
     notification::{Kind, Shown},
     time::Timestamp,
 };
-use sentinel_http::tokens::Tokens;
+use sentinel_http::{background::vital, tokens::Tokens};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -33,7 +33,7 @@ const TYPING_SECONDS: u32 = 6;
 pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emitted>) {
     let Some(mut published) = hub.take_published() else { return };
     let hub = Arc::downgrade(hub);
-    tokio::spawn(async move {
+    tokio::spawn(vital("live events", async move {
         let mut batches = Vec::with_capacity(BATCHES);
         while published.recv_many(&mut batches, BATCHES).await > 0 {
             let Some(hub) = hub.upgrade() else { return };
@@ -49,7 +49,7 @@ pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emi
             }
             tokio::task::yield_now().await;
         }
-    });
+    }));
 }
 
 /// The sockets that hear of one event.

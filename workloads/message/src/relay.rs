@@ -22,6 +22,7 @@ use sentinel_domain::{
     ports::{EventLog, Outbox},
     time::Timestamp,
 };
+use sentinel_http::background::vital;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -130,12 +131,12 @@ impl Relay {
         tracing::info!(shard, "this replica relays a shard of the outbox");
         let (until, lease) = watch::channel(until);
         let (work, expired) = (worker.run(stop.clone()), expired(lease, self.pace.margin));
-        let worker = tokio::spawn(async move {
+        let worker = tokio::spawn(vital("the relay of a shard", async move {
             tokio::select! {
                 () = work => {}
                 () = expired => {}
             }
-        });
+        }));
         Held { until, stop, worker }
     }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum as _;
 use sentinel_adapters::{
     cassandra::Cassandra,
     elasticsearch::Elasticsearch,
-    kafka::{self, KafkaLog},
+    kafka::{KafkaConsumer, KafkaLog},
     keys,
     linked::LinkedAccounts,
     postgres::Postgres,
@@ -31,7 +31,7 @@ use sentinel_domain::{
     search::SearchKeys,
     time::Timestamp,
 };
-use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
@@ -134,11 +134,11 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let hears: Option<Arc<dyn Fanout>> = hub.clone().map(|hub| hub as Arc<dyn Fanout>);
     let mut ended = EndedSessions::new(process.sessions.clone(), process.base.tokens.clone());
     ended.ask().await.context("reading ended sessions")?;
-    process.spawn(ended.watch(hears));
+    process.spawn("ended sessions", ended.watch(hears));
     let mut router = Router::new();
     let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
-        process.spawn(resume(linked));
+        process.spawn("what was interrupted", resume(linked));
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
@@ -187,10 +187,15 @@ struct Process<'a> {
 }
 
 impl Process<'_> {
+    /// Runs something that ends by itself when the process stops.
+    fn work(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn(vital(name, work));
+    }
+
     /// Runs something until the process stops.
-    fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
-        self.work.spawn(async move {
+        self.work(name, async move {
             tokio::select! {
                 () = work => {}
                 () = stop.cancelled() => {}
@@ -199,13 +204,10 @@ impl Process<'_> {
     }
 
     /// Gives the events of the log to a handler until the process stops.
-    fn consume(&mut self, group: &'static str, handler: Arc<dyn EventHandler>) {
-        let (config, stop) = (self.stores.kafka.clone(), self.stop.clone());
-        self.work.spawn(async move {
-            if let Err(error) = kafka::consume(&config, group, handler, stop).await {
-                tracing::error!(group, error = &error as &dyn std::error::Error, "events are not consumed");
-            }
-        });
+    fn consume(&mut self, group: &'static str, handler: Arc<dyn EventHandler>) -> anyhow::Result<()> {
+        let consumer = KafkaConsumer::open(&self.stores.kafka, group, handler)?;
+        self.work(group, consumer.run(self.stop.clone()));
+        Ok(())
     }
 
     fn users(&mut self) -> anyhow::Result<Router> {
@@ -230,7 +232,7 @@ impl Process<'_> {
         )?;
         service.mail = mail::open(&self.config)?;
         let service = Arc::new(service);
-        self.work.spawn(send_queued(service.clone(), self.stop.clone().cancelled_owned()));
+        self.work("mails", send_queued(service.clone(), self.stop.clone().cancelled_owned()));
         Ok(sentinel_users::router(service).into())
     }
 
@@ -261,8 +263,9 @@ impl Process<'_> {
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.stop.clone();
-        self.work.spawn(relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop));
-        self.spawn(expired::drop_messages(self.cassandra.clone()));
+        let relay = relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop);
+        self.work("the relay of the outbox", relay);
+        self.spawn("messages past their time", expired::drop_messages(self.cassandra.clone()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
@@ -291,8 +294,8 @@ impl Process<'_> {
             keyring: self.base.keyring.clone(),
             config: self.config.clone(),
         });
-        self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())));
-        self.consume(PUSH_GROUP, Arc::new(Pusher(service.clone())));
+        self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())))?;
+        self.consume(PUSH_GROUP, Arc::new(Pusher(service.clone())))?;
         Ok(sentinel_notification::router(service).into())
     }
 
@@ -303,22 +306,25 @@ impl Process<'_> {
         let service =
             SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
         let cassandra = self.cassandra.clone();
-        self.spawn(expired::forget(index.clone(), move || cassandra.horizon()));
+        self.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
         let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);
         let indexer = Arc::new(indexer.with_scan(Arc::new(self.cassandra.clone())));
-        self.consume(SEARCH_GROUP, indexer.clone());
+        self.consume(SEARCH_GROUP, indexer.clone())?;
         // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
         let room = index.room();
         let reindexer = Arc::new(Reindexer::new(self.postgres.clone(), index, indexer, false));
         let work = reindexer.clone();
-        self.spawn(async move { work.work().await });
+        self.spawn("search indexes made anew", async move { work.work().await });
         Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer, room))
     }
 
     fn media(&mut self) -> anyhow::Result<Router> {
         let blobs = Arc::new(S3::new(&self.stores.s3)?);
         let media = Arc::new(self.cassandra.clone());
-        self.spawn(sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }));
+        self.spawn(
+            "media that nobody uses",
+            sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }),
+        );
         let Foundation { keyring, tokens, limits } = &self.base;
         let service = MediaService::new(
             self.chats.clone(),

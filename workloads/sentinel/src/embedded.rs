@@ -23,7 +23,7 @@ use sentinel_domain::{
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
     search::{Mark, SearchKeys},
 };
-use sentinel_http::{ended_sessions::EndedSessions, layers};
+use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores};
 use sentinel_notification::{NotificationService, Notifier, Pusher};
@@ -135,25 +135,27 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     });
     // Nobody wants to be told of what was before there were notifications.
     let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    work.spawn(consumer.run(Arc::new(Notifier(notifications.clone())), stop.clone()));
+    work.spawn(vital("notifications", consumer.run(Arc::new(Notifier(notifications.clone())), stop.clone())));
     let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    work.spawn(consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone()));
+    work.spawn(vital("pushes", consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone())));
     let search = open_search(&config.data_dir)?;
     let search_keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let index = Arc::new(search.clone());
     let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
     let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
-    work.spawn(consumer.run(indexer.clone(), stop.clone()));
+    work.spawn(vital("search", consumer.run(indexer.clone(), stop.clone())));
     let messages = store.clone();
-    work.spawn(until(stop.clone(), expired::forget(index.clone(), move || messages.horizon())));
+    let forget = expired::forget(index.clone(), move || messages.horizon());
+    work.spawn(vital("terms past their time", until(stop.clone(), forget)));
     let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
     // After a change of keys or of the mode, it makes the index anew by itself.
     let reindexer = Arc::new(Reindexer::new(Arc::new(store.clone()), rebuild, indexer, true));
-    work.spawn(until(stop.clone(), {
+    let rebuilds = {
         let reindexer = reindexer.clone();
         async move { reindexer.work().await }
-    }));
-    work.spawn(until(stop.clone(), watch));
+    };
+    work.spawn(vital("search indexes made anew", until(stop.clone(), rebuilds)));
+    work.spawn(vital("ended sessions", until(stop.clone(), watch)));
     let searches = SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone());
     let mut users = UsersService::new(
         UserStores {
@@ -175,7 +177,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     )?;
     users.mail = mail::open(&config)?;
     let users = Arc::new(users);
-    work.spawn(send_queued(users.clone(), stop.clone().cancelled_owned()));
+    work.spawn(vital("mails", send_queued(users.clone(), stop.clone().cancelled_owned())));
     let presences = PresenceService {
         accounts: accounts.clone(),
         presence: presence.clone(),
@@ -187,7 +189,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
     let files = Arc::new(files);
     let collector = Collector { media: media.clone(), blobs: files.clone() };
-    work.spawn(until(stop.clone(), sentinel_media::collect(collector)));
+    work.spawn(vital("media that nobody uses", until(stop.clone(), sentinel_media::collect(collector))));
     let medias = Arc::new(MediaService::new(
         chats.clone(),
         media.clone(),

@@ -14,9 +14,13 @@ mod open_files;
 mod platform;
 mod routes;
 mod serve;
+mod stop;
 mod web;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
@@ -66,13 +70,13 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let config = command.config.read()?;
             let stores = shared_stores(&config)?;
             let migrate = async || distributed::migrate(stores).await;
-            runtime()?.block_on(inspect::before(stores, command.report.as_deref(), migrate))
+            run_command(inspect::before(stores, command.report.as_deref(), migrate))
         }
         Command::CheckStores(command) => {
             logging::start_json();
             let config = command.config.read()?;
             let stores = shared_stores(&config)?;
-            runtime()?.block_on(inspect::before(stores, command.report.as_deref(), async || Ok(())))
+            run_command(inspect::before(stores, command.report.as_deref(), async || Ok(())))
         }
         Command::Reindex(installation) => return reindex(&installation),
         Command::Keys(KeysCommand::Rotate(rotate)) => {
@@ -84,7 +88,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     None => embedded::rewrap_keys(&config).await,
                 }
             };
-            let count = runtime()?.block_on(rewrapped).context("re-wrapping the chat keys")?;
+            let count = run_command(rewrapped).context("re-wrapping the chat keys")?;
             println!("{count} chat keys re-wrapped under the newest key-encryption key");
             Ok(())
         }
@@ -94,17 +98,17 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 AdminCommand::Grant(of) => (true, of),
                 AdminCommand::Revoke(of) => (false, of),
             };
-            runtime()?.block_on(administer::set_admin(&of.place.config()?, &of.username, grant))?;
+            run_command(administer::set_admin(&of.place.config()?, &of.username, grant))?;
             let became = if grant { "is an admin now" } else { "is no admin any more" };
             println!("{} {became}; the account has to log in again", of.username);
             Ok(())
         }
         Command::Openapi => {
-            println!("{}", describe::openapi(Role::value_variants()).to_pretty_json()?);
+            print(&describe::openapi(Role::value_variants()).to_pretty_json()?)?;
             Ok(())
         }
         Command::Asyncapi => {
-            println!("{}", serde_json::to_string_pretty(&describe::asyncapi())?);
+            print(&serde_json::to_string_pretty(&describe::asyncapi())?)?;
             Ok(())
         }
     };
@@ -121,7 +125,7 @@ fn reindex(installation: &Installation) -> anyhow::Result<ExitCode> {
             None => embedded::reindex(&config, installation.is_folder()).await,
         }
     };
-    let Reindexed { messages, skipped } = runtime()?.block_on(rebuilt).context("building the search index anew")?;
+    let Reindexed { messages, skipped } = run_command(rebuilt).context("building the search index anew")?;
     println!("{messages} messages indexed anew");
     if skipped.count == 0 {
         return Ok(ExitCode::SUCCESS);
@@ -135,8 +139,21 @@ fn reindex(installation: &Installation) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(SOME_SKIPPED))
 }
 
+/// Prints a text that people may read a part of: a reader that has gone has seen enough.
+fn print(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
 fn shared_stores(config: &PlatformConfig) -> anyhow::Result<&StoresConfig> {
     config.stores.as_deref().context("the configuration has no `stores`: profile Embedded needs no such command")
+}
+
+/// Runs a command until it is done or the process is told to stop. All commands can be repeated.
+fn run_command<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    runtime()?.block_on(stop::unless_told(work))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

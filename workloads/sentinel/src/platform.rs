@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use sentinel_adapters::keys;
 use sentinel_domain::{config::PlatformConfig, findings::Findings, keyring::Keyring, ports::StoreError};
-use sentinel_http::{rate::RateLimits, tokens::Tokens};
+use sentinel_http::{background::vital, rate::RateLimits, tokens::Tokens};
 use sentinel_message::MessageService;
 
 use crate::{
@@ -118,7 +118,7 @@ impl Foundation {
     pub fn load(config: &PlatformConfig) -> anyhow::Result<Self> {
         let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
-        tokio::spawn(reload_keys(tokens.clone()));
+        tokio::spawn(vital("signing keys", reload_keys(tokens.clone())));
         Ok(Self { keyring, tokens, limits: Arc::new(RateLimits::new(&config.limits)) })
     }
 }

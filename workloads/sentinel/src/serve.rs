@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sentinel_domain::config::PlatformConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
     sync::watch,
     time::timeout,
 };
@@ -27,6 +27,7 @@ use crate::{
     admin::{self, Admin},
     arguments::Role,
     platform::Platform,
+    stop,
 };
 
 /// Time for requests in flight once all sockets are closed.
@@ -39,6 +40,7 @@ pub async fn until_stopped(
     roles: &[Role],
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
+    let mut told_to_stop = pin!(stop::told()?);
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Suffix("_seconds".to_owned()),
@@ -49,14 +51,22 @@ pub async fn until_stopped(
     tokio::spawn(fold_samples(metrics.clone()));
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
-    let Platform { router, messages, stores } = Box::pin(Platform::open(config, roles)).await?;
+    // Opening waits for stores, and for another process to leave the folder.
+    let opened = tokio::select! {
+        opened = Box::pin(Platform::open(config, roles)) => opened?,
+        () = &mut told_to_stop => {
+            tracing::info!("stopped before everything was open");
+            return Ok(());
+        }
+    };
+    let Platform { router, messages, stores } = opened;
     let stores = Arc::new(stores);
 
     let listener = bind(listen).await?;
     let admin_listener = bind(admin_listen).await?;
     let address = listener.local_addr()?;
     let accepting = Arc::new(AtomicBool::new(true));
-    let (stop, stopped) = watch::channel(());
+    let (serving, stopped) = watch::channel(());
     let admin = admin::router(Admin { accepting: accepting.clone(), stores: Arc::downgrade(&stores), metrics });
     let public = router.into_make_service_with_connect_info::<SocketAddr>();
 
@@ -72,7 +82,7 @@ pub async fn until_stopped(
     ready(address);
 
     tokio::select! {
-        () = told_to_stop()? => {}
+        () = &mut told_to_stop => {}
         ended = &mut server => ended.context("the listener's task")?.context("serving clients")?,
     }
     tracing::info!(seconds = drain.as_secs(), "draining");
@@ -80,7 +90,7 @@ pub async fn until_stopped(
     if let Some(messages) = &messages {
         messages.drain(drain).await;
     }
-    drop(stop);
+    drop(serving);
     if timeout(LAST_REQUESTS, server).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
@@ -112,15 +122,4 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Ends when the sender is dropped.
 async fn gone(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
-}
-
-fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

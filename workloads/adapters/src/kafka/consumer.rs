@@ -10,7 +10,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    ClientConfig, ClientContext, Message, Offset, Statistics, TopicPartitionList,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer},
     error::{KafkaError as DriverError, KafkaResult},
@@ -44,65 +44,68 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Gives events of the log to `handler` until `stop`, sharing the partitions with all others of `group`. Outages are
-/// waited for; an error is about the configuration only. Dropping the future ends it too, as a crash would.
-pub async fn consume(
-    config: &KafkaConfig,
-    group: &str,
-    handler: Arc<dyn EventHandler>,
-    stop: CancellationToken,
-) -> Result<(), KafkaError> {
-    let mut settings = settings(config)?;
-    settings
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", SESSION)
-        .set("heartbeat.interval.ms", HEARTBEAT)
-        .set("fetch.wait.max.ms", "200")
-        .set("queued.max.messages.kbytes", "16384")
-        .set("topic.metadata.refresh.interval.ms", "30000")
-        .set("statistics.interval.ms", REPORT);
-    let dead_letters = DeadLetters {
-        log: KafkaLog::open(config)?,
-        to: config.dead_letters.clone(),
-        from: config.topic.clone(),
-        group: group.to_owned(),
-    };
-    let work = Work { handler, dead_letters };
-    while !stop.is_cancelled() {
-        let (sender, revoked) = mpsc::unbounded_channel();
-        let given_up = CancellationToken::new();
-        let context = Context {
-            complaints: Complaints::default(),
-            revoked: sender,
-            membership: Mutex::default(),
-            given_up: given_up.clone(),
-            topic: config.topic.clone(),
+/// Gives the events of the log to a handler, sharing the partitions with all other consumers of its group.
+pub struct KafkaConsumer {
+    settings: ClientConfig,
+    topic: String,
+    group: String,
+    work: Work,
+    first: Member,
+}
+
+impl KafkaConsumer {
+    /// A consumer that is a member of `group` from now on. It waits for no broker: an error is about the configuration.
+    pub fn open(config: &KafkaConfig, group: &str, handler: Arc<dyn EventHandler>) -> Result<Self, KafkaError> {
+        let mut settings = settings(config)?;
+        settings
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", SESSION)
+            .set("heartbeat.interval.ms", HEARTBEAT)
+            .set("fetch.wait.max.ms", "200")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("statistics.interval.ms", REPORT);
+        let dead_letters = DeadLetters {
+            log: KafkaLog::open(config)?,
+            to: config.dead_letters.clone(),
+            from: config.topic.clone(),
             group: group.to_owned(),
         };
-        let consumer: StreamConsumer<Context> =
-            StreamConsumer::from_config_and_context(&settings, context).map_err(KafkaError::Configuration)?;
-        consumer.subscribe(&[&config.topic]).map_err(KafkaError::Configuration)?;
-        let mut member = Member {
-            consumer,
-            revoked,
-            given_up,
-            partitions: Partitions::default(),
-            running: JoinSet::new(),
-            aborts: HashMap::new(),
-            topic: config.topic.clone(),
-            work: work.clone(),
-        };
-        if let Err(error) = member.run(&stop).await {
-            tracing::error!(%error, group, "the kafka consumer is replaced");
-            tokio::time::sleep(PAUSE).await;
-        }
-        member.leave().await;
+        let work = Work { handler, dead_letters };
+        let first = Member::join(&settings, &config.topic, group, &work)?;
+        Ok(Self { settings, topic: config.topic.clone(), group: group.to_owned(), work, first })
     }
-    Ok(())
+
+    /// Consumes until `stop`. Outages are waited for. Dropping the future ends it too, as a crash would.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { settings, topic, group, work, first } = self;
+        let mut joined = Ok(first);
+        loop {
+            match joined {
+                Ok(mut member) => {
+                    let ended = member.run(&stop).await;
+                    member.leave().await;
+                    if let Err(error) = ended {
+                        tracing::error!(%error, group, "the kafka consumer is replaced");
+                    }
+                }
+                // It was possible once: what it needs, such as memory or a file, may be there again.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, group, "the kafka consumer can't be replaced now");
+                }
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+            joined = Member::join(&settings, &topic, &group, &work);
+        }
+    }
 }
 
 /// One member of the group, with what it is doing.
@@ -118,6 +121,32 @@ struct Member {
 }
 
 impl Member {
+    fn join(settings: &ClientConfig, topic: &str, group: &str, work: &Work) -> Result<Self, KafkaError> {
+        let (sender, revoked) = mpsc::unbounded_channel();
+        let given_up = CancellationToken::new();
+        let context = Context {
+            complaints: Complaints::default(),
+            revoked: sender,
+            membership: Mutex::default(),
+            given_up: given_up.clone(),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+        };
+        let consumer: StreamConsumer<Context> =
+            StreamConsumer::from_config_and_context(settings, context).map_err(KafkaError::Configuration)?;
+        consumer.subscribe(&[topic]).map_err(KafkaError::Configuration)?;
+        Ok(Self {
+            consumer,
+            revoked,
+            given_up,
+            partitions: Partitions::default(),
+            running: JoinSet::new(),
+            aborts: HashMap::new(),
+            topic: topic.to_owned(),
+            work: work.clone(),
+        })
+    }
+
     /// Until `stop`, until it is given up, or until an error after which this member can't go on.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
         loop {

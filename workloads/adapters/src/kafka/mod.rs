@@ -15,4 +15,4 @@ mod settings;
 mod topics;
 mod work;
 
-pub use self::{consumer::consume, error::KafkaError, producer::KafkaLog};
+pub use self::{consumer::KafkaConsumer, error::KafkaError, producer::KafkaLog};

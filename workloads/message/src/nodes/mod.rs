@@ -24,6 +24,7 @@ use sentinel_domain::{
     ports::{NodeBus, Routes},
     time::Timestamp,
 };
+use sentinel_http::background::vital;
 use tokio::{
     sync::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -85,7 +86,7 @@ impl RoutedFanout {
         let (outbound, waiting) = mpsc::channel(WAITING);
         let (asks, asked) = mpsc::unbounded_channel();
         let lost = Arc::new(Lost::default());
-        tokio::spawn(Outbound::new(nodes.clone(), lost.clone()).run(waiting));
+        tokio::spawn(vital("events to other nodes", Outbound::new(nodes.clone(), lost.clone()).run(waiting)));
         Arc::new(Self { hub, nodes, outbound, lost, asks, asked: Mutex::new(Some(asked)) })
     }
 
@@ -98,10 +99,10 @@ impl RoutedFanout {
         let keeper = Keeper::new(self.nodes.clone(), hub, repairs.clone());
         let listener = inbound::Inbound::new(hub, self.nodes.clock.clone(), repairs, self.asks.clone());
         let nodes = self.nodes.clone();
-        tokio::spawn(async move {
+        tokio::spawn(vital("events of other nodes", async move {
             nodes.bus.listen(&nodes.node, Box::new(listener)).await;
             keeper.run(asked).await;
-        });
+        }));
     }
 
     /// Makes sure that other nodes know of the sockets that a user has here. Gives up after a second: then events of

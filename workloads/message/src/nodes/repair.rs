@@ -15,7 +15,7 @@ use sentinel_domain::{
     place::{InboxPlace, SETTLING_SECONDS},
     time::Timestamp,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::{background::vital, problem::Problem};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::timeout,
@@ -46,7 +46,7 @@ const PAGES: usize = 10;
 /// Starts the task that repairs; send it the time of a loss. It stops when the service is gone.
 pub(super) fn start(service: &Arc<MessageService>) -> UnboundedSender<Timestamp> {
     let (losses, noticed) = mpsc::unbounded_channel();
-    tokio::spawn(run(Arc::downgrade(service), noticed));
+    tokio::spawn(vital("events that other nodes lost", run(Arc::downgrade(service), noticed)));
     losses
 }
 

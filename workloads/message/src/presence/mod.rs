@@ -24,7 +24,7 @@ use sentinel_domain::{
     ports::{PresenceListener, PresenceStore},
     presence::{Presence, PresenceStatus},
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::{background::vital, problem::Problem};
 use tokio::sync::{
     Notify,
     mpsc::{self, UnboundedSender},
@@ -67,11 +67,11 @@ impl Presences {
             news,
         });
         hub.tell_presences(&presences);
-        tokio::spawn(keeper::run(Arc::downgrade(&presences), presences.to_tell.clone()));
-        tokio::spawn(pushes::run(Arc::downgrade(&presences), to_show));
-        tokio::spawn(beats::run(Arc::downgrade(&presences)));
+        tokio::spawn(vital("presence kept", keeper::run(Arc::downgrade(&presences), presences.to_tell.clone())));
+        tokio::spawn(vital("presence shown", pushes::run(Arc::downgrade(&presences), to_show)));
+        tokio::spawn(vital("heartbeats of presence", beats::run(Arc::downgrade(&presences))));
         let (store, listener) = (presences.store.clone(), Listener(Arc::downgrade(&presences)));
-        tokio::spawn(async move { store.watch(Box::new(listener)).await });
+        tokio::spawn(vital("presence of other nodes", async move { store.watch(Box::new(listener)).await }));
         presences
     }
 

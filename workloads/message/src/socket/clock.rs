@@ -7,6 +7,7 @@ use std::{
 };
 
 use sentinel_domain::time::Timestamp;
+use sentinel_http::background::vital;
 
 use super::{Connections, Ending, Namespace, Session};
 use crate::{hub::Hub, live, views::TokenExpiring};
@@ -49,7 +50,7 @@ impl Deadlines {
 /// Starts the clock. It stops when the hub is gone.
 pub(crate) fn start(hub: &Arc<Hub>, connections: &Arc<Connections>) {
     let (hub, connections) = (Arc::downgrade(hub), connections.clone());
-    tokio::spawn(async move {
+    tokio::spawn(vital("deadlines of sockets", async move {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -58,7 +59,7 @@ pub(crate) fn start(hub: &Arc<Hub>, connections: &Arc<Connections>) {
             look(&hub, Timestamp::now());
             connections.sweep();
         }
-    });
+    }));
 }
 
 fn look(hub: &Arc<Hub>, now: Timestamp) {

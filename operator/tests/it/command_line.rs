@@ -1,0 +1,23 @@
+//! `kubectl sentinel` as people call it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
+/// `kubectl sentinel render -f FILE | head -n 1`.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut render = Command::new(env!("CARGO_BIN_EXE_kubectl-sentinel"))
+        .args(["render", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/distributed-production.yaml")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    // The rest does not fit into a pipe, so it is still being written when the reader goes.
+    BufReader::with_capacity(16, render.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("apiVersion:") || first.starts_with("---"), "{first}");
+    let ended = render.wait_with_output().unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+}
