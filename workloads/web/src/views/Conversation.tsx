@@ -55,6 +55,9 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     },
   });
 
+  // Whoever has scrolled to the newest message looks for the other one no more.
+  useEffect(() => { if (atEnd) setMissed(null); }, [atEnd]);
+
   // What is kept is better than a fault: it is brought up to date when the connection is back.
   const load = () => void loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
   useEffect(() => {
