@@ -4,6 +4,7 @@ import { begin, complete, transfer } from '../api/media';
 import { ApiError } from '../api/problem';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
+import { fitting } from '../store/files';
 import { newId } from '../store/ids';
 import { learn } from './media';
 import { features, lacks, onReset } from './state';
@@ -79,15 +80,16 @@ export function addFiles(chat_id: string, added: readonly File[]): void {
 async function run(chat_id: string, id: string, file: File): Promise<void> {
   const stop = new AbortController();
   stops.set(id, stop);
+  const name = fitting(file.name);
   let begun = false;
   try {
     const type = file.type || 'application/octet-stream';
-    const { media_id, upload } = await begin(file.name || 'file', type, file.size, stop.signal);
+    const { media_id, upload } = await begin(name, type, file.size, stop.signal);
     begun = true;
     await transfer(upload, file, (part) => change(chat_id, id, { part }), stop.signal);
     change(chat_id, id, { state: 'checking', part: 1 });
     const made = await complete(media_id, stop.signal);
-    learn({ filename: file.name, ...made });
+    learn({ filename: name, ...made });
     change(chat_id, id, { state: 'done', media_id });
   } catch (error) {
     if (error instanceof ApiError && error.code === 'aborted') return;
