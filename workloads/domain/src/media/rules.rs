@@ -32,7 +32,8 @@ pub enum InvalidMedia {
     TooLarge(u64),
     /// The owner has no room left; the limit is given in bytes.
     #[error(
-        "all your files together have at most {0} bytes, with those that were begun in the last day; delete messages with files          to make room"
+        "all your files together have at most {0} bytes, with those that were begun in the last day; delete messages with \
+         files, or give up uploads that are not complete, to make room"
     )]
     Quota(u64),
     /// No SHA-256.
