@@ -119,6 +119,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   count.current = chat.unread;
   const name = nameOf(chat.peer);
   const isBlocked = blocked.value.has(chat.peer.user_id);
+  // There is no field to write in.
+  const turnTo = (to: Answering) => (isBlocked ? toast({ header: strings.blockedByYou }) : setAnswering(to));
   const drag = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
     event.preventDefault();
@@ -138,8 +140,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
           again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
         }}
         acts={{
-          onReply: (message) => setAnswering({ kind: 'reply', message }),
-          onEdit: (message) => setAnswering({ kind: 'edit', message }),
+          onReply: (message) => turnTo({ kind: 'reply', message }),
+          onEdit: (message) => turnTo({ kind: 'edit', message }),
           onDelete: setDeleting,
           onJump: (message_id) => void jumpTo(message_id),
           onReport: setReported,
