@@ -58,6 +58,8 @@ pub enum Action {
     Upload,
     /// The end of an upload, which checks what was put, per user.
     CompleteUpload,
+    /// Giving up an upload, per user.
+    GiveUpUpload,
     /// Any event of a socket, per user.
     SocketEvent,
     /// A report of abuse, per reporter.
@@ -100,8 +102,9 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         limit(Action::Password, config.logins_per_minute, minute),
         limit(Action::StartChat, 60, minute),
         limit(Action::Upload, config.uploads_per_minute, minute),
-        // A client that lost an answer, or that was refused, completes again.
+        // A client that lost an answer, or that was refused, completes again, or gives up.
         limit(Action::CompleteUpload, config.uploads_per_minute.saturating_mul(2), minute),
+        limit(Action::GiveUpUpload, config.uploads_per_minute.saturating_mul(2), minute),
         limit(Action::Export, 4, 10 * minute),
         limit(Action::Report, 20, 60 * minute),
         limit(Action::Mail, 5, 60 * minute),
@@ -192,6 +195,7 @@ impl Action {
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
             Self::CompleteUpload => "complete_upload",
+            Self::GiveUpUpload => "give_up_upload",
             Self::SocketEvent => "socket_event",
             Self::Report => "report",
             Self::Mail => "mail",
@@ -277,7 +281,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 20);
+        assert_eq!(limits.limiters.len(), 21);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

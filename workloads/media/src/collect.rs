@@ -173,6 +173,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_comes_after_an_upload_was_given_up_is_destroyed_when_its_link_has_ended() {
+        let world = World::new().await;
+        let (given_up, other, now) = (world.file(false).await, world.file(false).await, Timestamp::now());
+        let ended = now.plus_seconds(4000);
+        world.collector.media.give_up(given_up, ended).await.unwrap();
+        assert_eq!(world.collector.round(now.plus_seconds(3999)).await.unwrap(), 0);
+        assert_eq!(world.collector.round(ended).await.unwrap(), 1);
+        assert_eq!(world.collector.media.media(given_up).await.unwrap(), None);
+        assert_eq!((world.parts(given_up).await, world.parts(other).await), (0, 3), "the other has its day");
+        assert_eq!(world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap(), 1);
+        assert_eq!(world.parts(other).await, 0);
+    }
+
+    #[tokio::test]
     async fn a_file_goes_with_the_last_message_that_showed_it_and_with_its_owner() {
         let world = World::new().await;
         let (shown, owned) = (world.file(true).await, world.file(true).await);

@@ -47,6 +47,7 @@ fn described() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(begin))
         .routes(routes!(complete))
+        .routes(routes!(give_up))
         .routes(routes!(details))
         .routes(routes!(file))
         .routes(routes!(thumbnail))
@@ -111,6 +112,31 @@ async fn complete(
 ) -> Result<Json<CompletedView>, Problem> {
     let (media, shown) = service.complete(user.user_id, id).await?;
     Ok(Json(service.links(&base, Timestamp::now()).of(&media, &shown)?))
+}
+
+/// Give up an upload
+///
+/// One that is not complete, whether its bytes were sent or not: it takes no room of the account's any more, and what was sent
+/// is destroyed. A repeat answers the same for an hour.
+#[utoipa::path(
+    delete, path = "/media/uploads/{id}", tag = "media", operation_id = "give_up_upload",
+    security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (
+            status = 409, description = "It is complete (`upload_completed`): delete the message that shows it",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn give_up(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    Path(id): Path<MediaId>,
+) -> Result<StatusCode, Problem> {
+    service.give_up(user.user_id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Details of a file

@@ -11,7 +11,7 @@ use sentinel_domain::{
     config::{LimitsConfig, PlatformConfig},
     event::Nobody,
     ids::{MediaId, UserId},
-    media::{Media, Shown},
+    media::{BlobKey, BlobPart, Media, Shown},
     message::{Draft, MessageKind},
     ports::{AccountStore as _, ChatStore as _, MediaStore as _, StoreError},
     time::Timestamp,
@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::{
     MediaService,
     base::BaseUrl,
+    check::Checked,
     files_router,
     views::{AnnouncedUpload, BegunUpload},
 };
@@ -111,6 +112,22 @@ impl World {
         done.map(|(_, shown)| shown.size).map_err(|problem| (problem.status().as_u16(), problem.code()))
     }
 
+    async fn give_up(&self, caller: UserId, id: MediaId) -> Result<(), (u16, &'static str)> {
+        let done = self.service.give_up(caller, id).await;
+        done.map_err(|problem| (problem.status().as_u16(), problem.code()))
+    }
+
+    /// Bytes that count against the quota.
+    async fn usage(&self) -> u64 {
+        self.service.media.usage(self.owner).await.unwrap().bytes
+    }
+
+    /// How many objects a file has.
+    async fn objects(&self, id: MediaId) -> usize {
+        let sizes = BlobPart::ALL.map(|part| self.service.blobs.size(BlobKey::new(id, part)));
+        futures::future::join_all(sizes).await.into_iter().filter(|size| size.as_ref().unwrap().is_some()).count()
+    }
+
     /// Files that are being written.
     fn drafts(&self) -> usize {
         let entries = std::fs::read_dir(self.folder.path().join("media")).unwrap();
@@ -189,6 +206,95 @@ async fn all_who_complete_an_upload_at_once_get_the_same() {
     for one in all {
         assert_eq!(one.await.unwrap(), Ok(size));
     }
+}
+
+#[tokio::test]
+async fn what_is_given_up_frees_its_room_and_its_bytes_at_once() {
+    let world = World::new().await;
+    let (size, bob) = (QUOTA * 4 / 5, UserId(Uuid::new_v4()));
+    let first = world.begin(size).await;
+    assert_eq!(world.put(&first, Body::from(vec![0; usize::try_from(size).unwrap()])).await, (200, None));
+    let second = AnnouncedUpload { filename: "a".into(), content_type: "text/plain".into(), size, sha256: None };
+    let refused = world.service.begin(world.owner, second, &BaseUrl(BASE.into())).await;
+    assert_eq!(refused.err().unwrap().code(), "quota_exceeded");
+    for (caller, id) in [(bob, first.media_id), (world.owner, MediaId(Uuid::now_v7()))] {
+        assert_eq!(world.give_up(caller, id).await, Err((404, "not_found")));
+    }
+    assert_eq!((world.usage().await, world.objects(first.media_id).await), (size, 1));
+
+    world.give_up(world.owner, first.media_id).await.unwrap();
+    assert_eq!((world.usage().await, world.objects(first.media_id).await), (0, 0));
+    let second = world.begin(size).await;
+    world.give_up(world.owner, first.media_id).await.expect("a repeat answers the same");
+    assert_eq!((world.usage().await, world.objects(second.media_id).await), (size, 0));
+    assert_eq!(world.complete(first.media_id).await, Err((404, "not_found")));
+    assert_eq!(world.put(&first, Body::from("late")).await.0, 404);
+    assert!(matches!(world.service.visible(world.owner, first.media_id).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn what_is_complete_is_not_given_up() {
+    let world = World::new().await;
+    let upload = world.begin(4).await;
+    assert_eq!(world.put(&upload, Body::from("wxyz")).await, (200, None));
+    world.complete(upload.media_id).await.unwrap();
+    assert_eq!(world.give_up(world.owner, upload.media_id).await, Err((409, "upload_completed")));
+    assert_eq!(world.give_up(UserId(Uuid::new_v4()), upload.media_id).await, Err((404, "not_found")));
+    world.service.visible(world.owner, upload.media_id).await.unwrap();
+    assert_eq!((world.usage().await, world.objects(upload.media_id).await), (4, 1));
+}
+
+#[tokio::test]
+async fn bytes_that_come_for_what_was_given_up_leave_nothing() {
+    let world = Arc::new(World::new().await);
+    let upload = Arc::new(world.begin(4).await);
+    let (mut sender, running) = world.begin_put(&upload).await;
+    world.give_up(world.owner, upload.media_id).await.unwrap();
+    sender.send(Ok(Bytes::from_static(b"cd"))).await.unwrap();
+    drop(sender);
+    assert_eq!(running.await.unwrap(), (404, Some("not_found".into())));
+    assert_eq!(world.put(&upload, Body::from("wxyz")).await.0, 404);
+    world.drafts_become(0).await;
+    assert_eq!(world.objects(upload.media_id).await, 0);
+}
+
+#[tokio::test]
+async fn who_completes_what_is_given_up_meanwhile_leaves_nothing() {
+    let world = Arc::new(World::new().await);
+    // So large that it waits for memory.
+    let size = 25 * 1024 * 1024;
+    let upload = world.begin(size).await;
+    let bytes = vec![0; usize::try_from(size).unwrap()];
+    assert_eq!(world.put(&upload, Body::from(bytes.clone())).await, (200, None));
+    let media = world.service.own(world.owner, upload.media_id).await.unwrap();
+    let held = world.service.memory.take(u64::MAX).await.unwrap();
+    let completing = {
+        let (world, id) = (world.clone(), upload.media_id);
+        tokio::spawn(async move { world.complete(id).await })
+    };
+    for _ in 0..20 {
+        world.service.own(world.owner, upload.media_id).await.unwrap();
+    }
+    world.give_up(world.owner, upload.media_id).await.unwrap();
+    drop(held);
+    assert_eq!(completing.await.unwrap(), Err((404, "not_found")));
+    assert_eq!(world.objects(upload.media_id).await, 0);
+    // And when it was checked already.
+    world.service.keep(&media, Checked::File(bytes)).await.unwrap();
+    assert_eq!(world.objects(upload.media_id).await, 1);
+    let shown = Shown { size, picture: None };
+    assert_eq!(world.service.settle(world.owner, media, shown).await.err().unwrap().status().as_u16(), 404);
+    assert_eq!(world.objects(upload.media_id).await, 0);
+}
+
+#[tokio::test]
+async fn an_owner_gives_up_a_bounded_number_of_times_a_minute() {
+    let world = World::new().await;
+    let upload = world.begin(4).await;
+    for _ in 0..10 {
+        world.give_up(world.owner, upload.media_id).await.unwrap();
+    }
+    assert_eq!(world.give_up(world.owner, upload.media_id).await, Err((429, "rate_limited")));
 }
 
 #[tokio::test]

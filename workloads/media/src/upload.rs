@@ -1,4 +1,4 @@
-//! Announcing and completing uploads.
+//! Announcing, completing and giving up uploads.
 
 use axum::http::StatusCode;
 use sentinel_domain::{
@@ -16,6 +16,10 @@ use crate::{
     service::{MediaService, PICTURE_COPIES},
     views::{AnnouncedUpload, BegunUpload, UploadLinkView},
 };
+
+/// When what was given up is looked at again, in seconds: its link may have been used until its end, and the bytes of that may
+/// take some time.
+const LINK_ENDED_SECONDS: i64 = UPLOAD_SECONDS + 600;
 
 /// What is there of an upload.
 enum Put {
@@ -105,15 +109,58 @@ impl MediaService {
             }
         };
         let shown = self.keep(&media, checked).await?;
+        self.settle(caller, media, shown).await
+    }
+
+    /// Makes an upload ready whose bytes are kept, unless it is over meanwhile.
+    pub(crate) async fn settle(&self, caller: UserId, media: Media, shown: Shown) -> Result<(Media, Shown), Problem> {
+        let id = media.id;
         match self.media.complete(id, shown).await {
+            Ok(()) => {
+                self.blobs.delete(BlobKey::new(id, BlobPart::Upload)).await?;
+                metrics::counter!("media_completed_total").increment(1);
+                Ok((Media { state: MediaState::Ready, shown: Some(shown), ..media }, shown))
+            }
+            Err(StoreError::NotFound) => match self.completed(caller, id).await {
+                // By another call.
+                Ok(done) => done.ok_or_else(Problem::not_found),
+                // Its owner gave it up, or is gone.
+                Err(StoreError::NotFound) => {
+                    self.remove(id).await?;
+                    Err(Problem::not_found())
+                }
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives up an upload that is not complete: its room is free at once. A repeat does nothing more.
+    pub(crate) async fn give_up(&self, caller: UserId, id: MediaId) -> Result<(), Problem> {
+        // Also what was given up before: its answer may have been lost, or it broke off.
+        self.media.media(id).await?.filter(|media| media.owner == caller).ok_or(StoreError::NotFound)?;
+        self.limits.check(Action::GiveUpUpload, &caller.to_string())?;
+        match self.media.give_up(id, Timestamp::now().plus_seconds(LINK_ENDED_SECONDS)).await {
             Ok(()) => {}
-            // Somebody else completed it, or its owner is gone.
-            Err(StoreError::NotFound) => return self.completed(caller, id).await?.ok_or_else(Problem::not_found),
+            Err(StoreError::NotFound) => {
+                let detail = "the upload is complete; delete the message that shows it, or leave it: what no message shows is \
+                              destroyed a day after it was begun";
+                let complete = Problem::new(StatusCode::CONFLICT, "upload_completed", detail);
+                return Err(self.completed(caller, id).await?.map_or_else(Problem::not_found, |_| complete));
+            }
             Err(error) => return Err(error.into()),
         }
-        self.blobs.delete(upload).await?;
-        metrics::counter!("media_completed_total").increment(1);
-        Ok((Media { state: MediaState::Ready, shown: Some(shown), ..media }, shown))
+        self.remove(id).await?;
+        metrics::counter!("media_given_up_total").increment(1);
+        Ok(())
+    }
+
+    /// Destroys all bytes of a file that nobody may see.
+    async fn remove(&self, id: MediaId) -> Result<(), StoreError> {
+        for part in BlobPart::ALL {
+            self.blobs.delete(BlobKey::new(id, part)).await?;
+        }
+        Ok(())
     }
 
     /// A file of the caller's and what is shown of it; `None` when it is not complete.
@@ -137,7 +184,7 @@ impl MediaService {
     }
 
     /// Writes what is shown.
-    async fn keep(&self, media: &Media, checked: Checked) -> Result<Shown, StoreError> {
+    pub(crate) async fn keep(&self, media: &Media, checked: Checked) -> Result<Shown, StoreError> {
         let key = |part| BlobKey::new(media.id, part);
         let served = Served { content_type: media.content_type.served().to_owned(), disposition: disposition(media) };
         match checked {

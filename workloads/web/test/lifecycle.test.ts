@@ -179,3 +179,13 @@ test('what another tab wrote after the log-out is removed when a page is opened'
   expect(identity.value).toBeNull();
   expect([await database.all('chats'), await database.all('outbox')]).toEqual([[], []]);
 });
+
+test('what was to be sent to a chat goes with it', async () => {
+  await annWroteOffline();
+  chats.value = loaded(new Map(), [entry()], ANN, Date.now());
+  setDraft(CHAT, 'half a sentence');
+  addFiles(CHAT, [new File(['abc'], 'hers.txt', { type: 'text/plain' })]);
+  apply('chat_deleted', { chat_id: CHAT }, true);
+  expect([texts(), drafts.value.size, uploads.value.size]).toEqual([[], 0, 0]);
+  await vi.waitFor(async () => expect(await database.all('outbox')).toEqual([]));
+});

@@ -2,19 +2,20 @@ import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
+import { strings } from '../src/i18n/en';
 import { start, stop } from '../src/session/live';
-import { chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
+import { announcements, blocked, chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
-const { ask, server } = vi.hoisted(() => ({ ask: vi.fn(), server: { listeners: null as unknown, chats: vi.fn(), history: vi.fn() } }));
+const { ask, server } = vi.hoisted(() => ({ ask: vi.fn(), server: { listeners: null as unknown, connected: true, chats: vi.fn(), history: vi.fn(), blocks: vi.fn() } }));
 vi.mock('../src/socket/connection', () => ({
-  ask, tell: () => undefined, connected: () => true, close: () => undefined, hurry: () => undefined,
+  ask, tell: () => undefined, connected: () => server.connected, close: () => undefined, hurry: () => undefined,
   open: (listeners: unknown) => { server.listeners = listeners; },
 }));
 vi.mock('../src/api/messages', () => ({ chats: server.chats, history: server.history, startChat: vi.fn(), search: async () => ({ hits: [] }) }));
-vi.mock('../src/api/accounts', () => ({ blocks: async () => [] }));
+vi.mock('../src/api/accounts', () => ({ blocks: server.blocks }));
 vi.mock('../src/api/credentials', () => ({ call: async () => ({}) }));
 
 /** What was asked of `sync`. */
@@ -35,6 +36,8 @@ const keep = () => database.putAll('messages', [[CHAT, { chat_id: CHAT, messages
 
 beforeEach(async () => {
   ask.mockReset();
+  server.connected = true;
+  server.blocks.mockReset().mockResolvedValue([]);
   server.chats.mockReset().mockResolvedValue([entry({ last_message: message(2) })]);
   await database.clearAll();
   reset();
@@ -170,4 +173,26 @@ test('how long a message may be the server says', async () => {
   expect(messageBytes.value).toBe(16384);
   await (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 't0', limits: { message_bytes: 1000 } });
   expect(messageBytes.value).toBe(1000);
+});
+
+test('who does not see the page hears that the connection is lost, once each time', async () => {
+  syncs();
+  await start();
+  await connect('t0');
+  const heard = () => announcements.value.map((one) => one.text);
+  expect(heard()).toEqual([]);
+  server.connected = false;
+  for (let tries = 0; tries < 3; tries += 1) (server.listeners as Listeners).lost();
+  expect(heard()).toEqual([strings.offline]);
+});
+
+test('who is blocked is asked again with the next connection when it could not be had, and not after that', async () => {
+  server.blocks.mockRejectedValueOnce(new ApiError(0, 'network', '')).mockResolvedValue([{ user_id: BOB }]);
+  syncs();
+  await start();
+  for (const times of [1, 2, 2]) {
+    await connect('t0');
+    await vi.waitFor(() => expect(blocked.value.size).toBe(times - 1));
+    expect(server.blocks).toHaveBeenCalledTimes(times);
+  }
 });

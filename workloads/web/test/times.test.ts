@@ -13,3 +13,9 @@ test('yesterday is the day before, also after a day of 25 or 23 hours', () => {
     expect(dayName(now - 1000, now)).toBe(strings.today);
   }
 });
+
+test('a day of another year is not taken for one of this year', () => {
+  const now = new Date(2026, 5, 1).getTime();
+  expect(briefOf(new Date(2026, 0, 5).getTime(), now)).not.toMatch(/26/);
+  expect(briefOf(new Date(2025, 0, 5).getTime(), now)).toMatch(/25/);
+});

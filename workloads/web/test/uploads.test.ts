@@ -3,10 +3,10 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { sendReport } from '../src/session/reports';
 import { features, reset } from '../src/session/state';
-import { addFiles, retryUpload, uploads } from '../src/session/uploads';
+import { addFiles, removeUpload, retryUpload, uploads } from '../src/session/uploads';
 import { CHAT, idAt } from './sample';
 
-const { server, report } = vi.hoisted(() => ({ server: { begin: vi.fn(), transfer: vi.fn(), complete: vi.fn() }, report: vi.fn() }));
+const { server, report } = vi.hoisted(() => ({ server: { begin: vi.fn(), transfer: vi.fn(), complete: vi.fn(), giveUp: vi.fn() }, report: vi.fn() }));
 vi.mock('../src/api/media', () => ({ ...server, details: vi.fn() }));
 vi.mock('../src/api/accounts', () => ({ report }));
 
@@ -20,6 +20,7 @@ beforeEach(() => {
   for (const call of [...Object.values(server), report]) call.mockReset();
   server.begin.mockResolvedValue({ media_id: 'm', upload: {} });
   server.transfer.mockResolvedValue(undefined);
+  server.giveUp.mockResolvedValue(undefined);
   server.complete.mockResolvedValue({ media_id: 'm', content_type: 'text/plain', size: 3, url: '/m' });
 });
 
@@ -46,6 +47,69 @@ test('a server without files is known by the first call', async () => {
   add();
   await vi.waitFor(() => expect(features.value.media).toBe(false));
   expect(first()).toBeUndefined();
+});
+
+/** Never answers, until it is broken off. */
+const hangs = (...args: unknown[]) => new Promise((_, reject) => {
+  (args.at(-1) as AbortSignal).addEventListener('abort', () => reject(new ApiError(0, 'aborted', '')));
+});
+
+test.each(['transfer', 'complete'] as const)('a file that is taken back on its way (%s) is given up', async (call) => {
+  server[call].mockImplementationOnce(hangs);
+  add();
+  await vi.waitFor(() => expect(server[call]).toHaveBeenCalled());
+  removeUpload(CHAT, first()!.id);
+  expect(first()).toBeUndefined();
+  expect(server.giveUp.mock.calls).toEqual([['m']]);
+});
+
+test('a file that is taken back before the server knows of it is given up as soon as it does', async () => {
+  let answer = (_: unknown) => undefined as void;
+  server.begin.mockReturnValueOnce(new Promise((resolve) => { answer = resolve; }));
+  add();
+  removeUpload(CHAT, first()!.id);
+  expect(server.giveUp).not.toHaveBeenCalled();
+  answer({ media_id: 'm', upload: {} });
+  await vi.waitFor(() => expect(server.giveUp.mock.calls).toEqual([['m']]));
+  expect(server.transfer).not.toHaveBeenCalled();
+  expect(first()).toBeUndefined();
+});
+
+test('a file that the server refused is given up when it is taken back, and one that is there is not', async () => {
+  server.complete.mockRejectedValueOnce(new ApiError(422, 'invalid', 'not a picture'));
+  add();
+  await vi.waitFor(() => expect(first()?.state).toBe('failed'));
+  server.giveUp.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+  removeUpload(CHAT, first()!.id);
+  expect(server.giveUp.mock.calls).toEqual([['m']]);
+  add();
+  await vi.waitFor(() => expect(first()?.state).toBe('done'));
+  removeUpload(CHAT, first()!.id);
+  expect(server.giveUp).toHaveBeenCalledOnce();
+});
+
+test.each([
+  ['freed', undefined], ['not freed: the server can’t be reached', new ApiError(0, 'network', '')], ['not known to an older server', new ApiError(405, 'http_405', '')],
+])('before another try the room of the one before is %s', async (_, fault) => {
+  server.begin.mockResolvedValueOnce({ media_id: 'first', upload: {} });
+  server.transfer.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+  add();
+  await vi.waitFor(() => expect(first()?.state).toBe('failed'));
+  if (fault) server.giveUp.mockRejectedValueOnce(fault);
+  retryUpload(CHAT, first()!.id);
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
+  expect(server.giveUp.mock.calls).toEqual([['first']]);
+  expect(server.giveUp.mock.invocationCallOrder[0]).toBeLessThan(server.begin.mock.invocationCallOrder[1]!);
+});
+
+test('an upload of which only the last answer was lost is not sent a second time', async () => {
+  server.complete.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+  add();
+  await vi.waitFor(() => expect(first()?.state).toBe('failed'));
+  server.giveUp.mockRejectedValueOnce(new ApiError(409, 'upload_completed', 'it is complete'));
+  retryUpload(CHAT, first()!.id);
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
+  expect(server.transfer).toHaveBeenCalledOnce();
 });
 
 test('a message that is gone can’t be reported, others and people still can', async () => {

@@ -88,3 +88,24 @@ test('a message that the network keeps from being shown is not told to be gone, 
   await hers.getByRole('button', { name: 'Try again' }).click();
   await expect(message(hers, 'line 001')).toBeInViewport();
 });
+
+test('whoever scrolls to the newest message is told no more of one that could not be shown', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  const first = await write(bob, chat, 'line 001');
+  for (let line = 2; line <= 60; line += 1) await write(bob, chat, `line ${String(line).padStart(3, '0')}`);
+  await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: (await write(ann, chat, 'the end')).message_id } });
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.route(/around=/, (route) => route.abort());
+  await hers.evaluate((place) => { location.hash = place; }, `#/chats/${chat}/at/${first.message_id}`);
+  const told = hers.getByText('could not be loaded');
+  await expect(told).toBeAttached();
+  await log(hers).hover();
+  await hers.mouse.wheel(0, -900);
+  await expect(hers.getByRole('button', { name: 'Jump to the latest' })).toBeVisible();
+  await expect(told).toBeAttached();
+  await hers.mouse.wheel(0, 90_000);
+  await expect(message(hers, 'the end')).toBeInViewport();
+  await expect(told).toHaveCount(0);
+});

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import {
-  PHONE, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
+  PHONE, call, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
 } from '../people.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -123,4 +123,22 @@ test('with a finger, a chat that is opened begins at its head, and the way back 
   await hers.getByRole('link', { name: 'Settings' }).click();
   await hers.getByRole('link', { name: 'Back to chats' }).click();
   await expect(hers.getByRole('link', { name: 'Settings' })).toBeFocused();
+});
+
+test('on a phone, a chat that is gone has a way back, and a long name does not stick out', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const name = 'Wolfeschlegelsteinhausenbergerdorff'.repeat(2).slice(0, 64);
+  await call('PATCH', '/me', { token: bob.token, body: { display_name: name } });
+  const hers = await windowOf(windows, ann, { viewport: PHONE, isMobile: true, hasTouch: true });
+  await chats(hers).getByTestId('chat').click();
+  await expect(hers.getByText(`the beginning of your conversation with ${name}`)).toBeVisible();
+  const sticksOut = (selector) => hers.locator(selector).evaluate((node) => node.scrollWidth - node.clientWidth);
+  expect(await sticksOut('.log')).toBeLessThanOrEqual(0);
+  await picture(hers, 'phone-long-name');
+  await call('DELETE', '/me', { token: bob.token, body: { password: bob.password } });
+  await expect(hers.getByText('has deleted the account')).toBeVisible();
+  await picture(hers, 'phone-chat-gone');
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await expect(hers.getByLabel('Find people')).toBeVisible();
 });

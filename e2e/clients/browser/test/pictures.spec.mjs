@@ -70,3 +70,26 @@ test('a picture is sent and its thumbnail seen; a file comes by its name', async
     if (caption) await expect(withFile(his)).toContainText(caption);
   }
 });
+
+test('a file that is taken back on its way takes no room, and the focus is where one goes on', async ({ windows }) => {
+  await needs('/media/uploads/{id}');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  // The bytes do not get through.
+  let held;
+  await hers.route('**/*', (route) => (route.request().method() === 'PUT' ? (held = route) : route.fallback()));
+  await hers.getByTestId('file').setInputFiles({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
+  await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'sending');
+  await expect.poll(() => held !== undefined).toBe(true);
+  const [given] = await Promise.all([
+    hers.waitForResponse((response) => response.request().method() === 'DELETE'),
+    hers.getByRole('button', { name: 'Remove list.txt' }).click(),
+  ]);
+  expect(given.status()).toBe(204);
+  await expect(hers.getByTestId('upload')).toHaveCount(0);
+  await expect(field(hers)).toBeFocused();
+  await say(hers, 'without it');
+  await expect(message(hers, 'without it')).toHaveAttribute('data-status', /sent|delivered/);
+});

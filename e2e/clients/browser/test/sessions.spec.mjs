@@ -44,6 +44,26 @@ test('nothing of an account is left after logging out', async ({ windows }) => {
   expect(left).not.toContain('token');
 });
 
+test('logging out asks before what was not sent is lost', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.context().setOffline(true);
+  await say(hers, 'from a tunnel');
+  await expect(message(hers, 'from a tunnel')).toHaveAttribute('data-status', 'pending');
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  const logOut = hers.getByRole('button', { name: 'Log out', exact: true });
+  await logOut.click();
+  await expect(hers.getByRole('dialog')).toContainText('1 message');
+  await picture(hers, 'log-out-unsent');
+  await hers.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  await expect(logOut).toBeFocused();
+  await logOut.click();
+  await hers.getByRole('dialog').getByRole('button', { name: 'Log out' }).click();
+  await expect(hers.getByLabel('Password', { exact: true })).toBeVisible();
+});
+
 test('opening the page again uses up no refresh token: a page that is closed early loses nothing', async ({ windows }) => {
   const hers = await windowOf(windows, await person('ann'));
   const renewed = [];

@@ -206,6 +206,23 @@ test('an upload must be what was announced', async () => {
   assert.equal(ok(await complete(ann, media_id)).width, 30);
 });
 
+test('an upload is given up as long as it is not complete', async () => {
+  const giveUp = (user, id) => call('DELETE', `/media/uploads/${id}`, { token: user.token });
+  const bytes = Buffer.from('not this one');
+  const { media_id, upload: link } = ok(await begin(ann, 'a.txt', 'text/plain', bytes.length), 201);
+  assert.equal((await put(link, bytes)).status, 200);
+  const unknown = await giveUp(ann, NOBODY);
+  problem(unknown, 404, 'not_found');
+  assert.equal(anonymous(await giveUp(bob, media_id), media_id), anonymous(unknown, NOBODY));
+  problem(await call('DELETE', `/media/uploads/${media_id}`), 401);
+  for (let time = 0; time < 2; time++) assert.equal((await giveUp(ann, media_id)).status, 204);
+  problem(await complete(ann, media_id), 404, 'not_found');
+  problem(await call('GET', `/media/${media_id}/details`, { token: ann.token }), 404, 'not_found');
+  const { media_id: done } = await upload(ann, 'b.txt', 'text/plain', bytes);
+  problem(await giveUp(ann, done), 409, 'upload_completed');
+  ok(await call('GET', `/media/${done}/details`, { token: ann.token }));
+});
+
 test('what can not be an upload is refused with what to change', async () => {
   problem(await begin(ann, 'big.bin', 'application/octet-stream', 26 * 1024 * 1024), 413, 'file_too_large');
   for (const [body, field] of [

@@ -165,6 +165,19 @@ impl MediaStore for Cassandra {
         }
     }
 
+    async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let owner = self.media(id).await?.ok_or(StoreError::NotFound)?.owner;
+        if !shared.decide(&shared.statements.give_up_media, (id.0,)).await? {
+            // An earlier call may have broken off after it had decided.
+            let condemned = |media: &Media| media.state == MediaState::Condemned;
+            self.media(id).await?.filter(condemned).ok_or(StoreError::NotFound)?;
+        }
+        // Not before: what is complete has its day. After an interruption it is looked at at the end of that.
+        shared.note_due(Due { at: again, media: id }).await?;
+        shared.leave_owner(owner, id).await
+    }
+
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         let shared = &self.shared;
         let (listed, sending) = try_join!(shared.listed_chats_of(id), shared.sending(id))?;
@@ -344,6 +357,11 @@ impl Shared {
     /// Hides a file; it leaves its owner's list last.
     async fn condemn(&self, owner: UserId, id: MediaId) -> Result<(), StoreError> {
         self.decide(&self.statements.condemn_media, (id.0,)).await?;
+        self.leave_owner(owner, id).await
+    }
+
+    /// Takes a file out of its owner's list, where it takes room.
+    async fn leave_owner(&self, owner: UserId, id: MediaId) -> Result<(), StoreError> {
         let values = (micros(Timestamp::now()), owner.0, id.0);
         self.write(&self.statements.delete_owned, values).await
     }

@@ -162,6 +162,7 @@ statements! {
         FROM media WHERE media_id = ?";
     complete_media: Decide = "UPDATE media SET state = 1, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
+    give_up_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF state = 0";
     condemn_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF EXISTS";
     delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
     insert_owned: Write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, ?) USING TIMESTAMP ?";

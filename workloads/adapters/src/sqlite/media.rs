@@ -17,8 +17,9 @@ use super::{
     rows::{self, execute},
     statements::{
         CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS,
-        DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT, INSERT_DUE_OF_EXPIRED,
-        INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
+        DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, GIVE_UP_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
+        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT,
+        SETTLE_MEDIA,
     },
 };
 
@@ -143,6 +144,18 @@ impl MediaStore for Sqlite {
                 0 => Err(StoreError::NotFound.into()),
                 _ => Ok(()),
             }
+        })
+        .await
+    }
+
+    async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError> {
+        self.write(move |batch| {
+            let (from, to) = (code(MediaState::Pending), code(MediaState::Condemned));
+            if execute(batch.db, GIVE_UP_MEDIA, params![id.as_bytes(), from, to])? == 0 {
+                return Err(StoreError::NotFound.into());
+            }
+            execute(batch.db, INSERT_DUE, params![again.0, id.as_bytes()])?;
+            Ok(())
         })
         .await
     }

@@ -92,6 +92,61 @@ pub async fn an_upload_is_ready_once(stores: &Stores) {
     assert_eq!(stores.media.media(media.id).await.unwrap(), None, "what is gone does not come back");
 }
 
+pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
+    let owner = stores.user().await;
+    let (kept, given_up) = (stores.upload(owner, 10).await, stores.upload(owner, 5).await);
+    let again = Timestamp::now().plus_seconds(3600);
+    // What it was due for anyway, and then a second time.
+    let due = async |id| stores.due_of(&[id], again.plus_seconds(2 * 24 * 3600)).await.len();
+    for _ in 0..2 {
+        stores.media.give_up(given_up.id, again).await.unwrap();
+        assert_eq!(stores.found(given_up.id).await.state, MediaState::Condemned);
+        assert!(is_not_found(stores.media.complete(given_up.id, SHOWN).await));
+        assert_eq!(stores.media.usage(owner).await.unwrap(), Usage { files: 1, bytes: 10 });
+        assert_eq!(stores.media.owned(owner, None, 100).await.unwrap(), std::slice::from_ref(&kept));
+        assert_eq!(due(given_up.id).await, 2);
+    }
+    let seen = stores.due_of(&[given_up.id], again).await;
+    assert_eq!(seen, [Due { at: again, media: given_up.id }]);
+
+    stores.media.complete(kept.id, SHOWN).await.unwrap();
+    assert!(is_not_found(stores.media.give_up(kept.id, again).await));
+    assert_eq!(stores.found(kept.id).await.state, MediaState::Ready);
+    assert_eq!(due(kept.id).await, 1, "it has its day");
+    assert_eq!(stores.media.usage(owner).await.unwrap(), Usage { files: 1, bytes: 10 });
+    stores.media.forget(given_up.id).await.unwrap();
+    for gone in [given_up.id, MediaId(Uuid::now_v7())] {
+        assert!(is_not_found(stores.media.give_up(gone, again).await));
+        assert_eq!(stores.media.media(gone).await.unwrap(), None, "what is gone does not come back");
+    }
+}
+
+pub async fn of_completing_and_giving_up_at_once_one_comes_first(stores: &Stores) {
+    let owner = stores.user().await;
+    let again = Timestamp::now().plus_seconds(3600);
+    for round in 0..10 {
+        let id = stores.upload(owner, 10).await.id;
+        let racing = all((0..6).map(|number| {
+            let stores = stores.clone();
+            async move {
+                // Neither is always asked first.
+                if (number + round) % 2 == 0 {
+                    (true, stores.media.complete(id, SHOWN).await.is_ok())
+                } else {
+                    (false, stores.media.give_up(id, again).await.is_ok())
+                }
+            }
+        }));
+        let racing = racing.await;
+        let completed = racing.contains(&(true, true));
+        assert_ne!(completed, racing.contains(&(false, true)), "{racing:?}");
+        let state = if completed { MediaState::Ready } else { MediaState::Condemned };
+        assert_eq!(stores.found(id).await.state, state, "{racing:?}");
+        stores.media.condemn(id).await.unwrap();
+    }
+    assert_eq!(stores.media.usage(owner).await.unwrap(), Usage::default());
+}
+
 pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     let (ann, _, chat) = stores.pair().await;
     let (notes, _) = stores.chats.start_chat(ann, ann, super::NOW).await.unwrap();

@@ -226,6 +226,7 @@ macro_rules! contract_tests {
     };
     (@module media $factory:path) => {
         $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
+            an_upload_is_completed_or_given_up, of_completing_and_giving_up_at_once_one_comes_first,
             a_file_is_shown_in_chats_until_it_is_taken_away, a_repeat_attaches_nothing,
             files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it_was_refused,
             files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due, an_owners_files_count_and_go_together }

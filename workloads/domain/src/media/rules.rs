@@ -28,11 +28,13 @@ pub enum InvalidMedia {
     #[error("a file has at least one byte")]
     Empty,
     /// Larger than the limit, which is given in bytes.
-    #[error("a file has at most {0} bytes")]
+    #[error("a file has at most {}; send a smaller one", readable(*.0))]
     TooLarge(u64),
     /// The owner has no room left; the limit is given in bytes.
     #[error(
-        "all your files together have at most {0} bytes, with those that were begun in the last day; delete messages with files          to make room"
+        "all your files together have at most {}, with those that were begun in the last day; delete messages with files, or \
+         give up uploads that are not complete, to make room",
+        readable(*.0)
     )]
     Quota(u64),
     /// No SHA-256.
@@ -44,6 +46,16 @@ pub enum InvalidMedia {
     /// Too many files, or one twice.
     #[error("a message has at most {ATTACHMENTS_PER_MESSAGE} attachments, each once")]
     Attachments,
+}
+
+/// A number of bytes as people say it, where that comes out even.
+fn readable(bytes: u64) -> String {
+    match bytes.trailing_zeros() {
+        30.. if bytes > 0 => format!("{} GiB", bytes >> 30),
+        20.. if bytes > 0 => format!("{} MiB", bytes >> 20),
+        10.. if bytes > 0 => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
 }
 
 /// What all files of an account take.
@@ -196,6 +208,19 @@ mod tests {
         }
         let none = NewUpload::check("a", "picture", 1, None, &LIMITS());
         assert_eq!(none, Err(InvalidMedia::ContentType));
+    }
+
+    #[test]
+    fn limits_are_told_as_people_say_them() {
+        let limits = LimitsConfig::default();
+        let over = Usage { files: 1, bytes: u64::MAX }.check_quota(1, &limits).unwrap_err().to_string();
+        assert!(over.starts_with("all your files together have at most 1 GiB, with"), "{over}");
+        assert!(over.ends_with("not complete, to make room") && !over.contains("  "), "{over}");
+        let large = NewUpload::check("a", "image/png", u64::MAX, None, &limits).unwrap_err().to_string();
+        assert_eq!(large, "a file has at most 25 MiB; send a smaller one");
+        for (bytes, said) in [(0, "0 bytes"), (100, "100 bytes"), (3 << 19, "1536 KiB"), (5 << 30, "5 GiB")] {
+            assert_eq!(readable(bytes), said);
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub trait MediaStore: MediaReader {
     async fn create(&self, media: Media) -> Result<(), StoreError>;
     /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
     async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
+    /// Hides a file that is not complete, for good, and has it looked at again at `again`. Of completing it at the same time
+    /// one comes first. A repeat does the same again. [`StoreError::NotFound`] when it is complete or gone.
+    async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError>;
     /// Takes a file away from a chat and has it looked at again at `now` or soon after, and in any case after it was taken
     /// away. A repeat changes nothing.
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;

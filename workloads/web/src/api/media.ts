@@ -10,6 +10,12 @@ export const begin = (filename: string, content_type: string, size: number, sign
 export const complete = (media_id: string, signal: AbortSignal) =>
   call<Media>('POST', `/media/uploads/${media_id}/complete`, { signal });
 
+/** For so long somebody who begins anew waits for it. */
+const GIVE_UP_MS = 10_000;
+
+/** Gives up an upload that is not complete, also when the page is about to go. */
+export const giveUp = (media_id: string) => call<void>('DELETE', `/media/uploads/${media_id}`, { keepalive: true, timeout: GIVE_UP_MS });
+
 export const details = (media_id: string) => call<Media>('GET', `/media/${media_id}/details`);
 
 /** An address of the server's as the browser can use it. */

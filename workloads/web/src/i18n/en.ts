@@ -245,6 +245,8 @@ export const strings = {
     ['Esc', 'Close or go back'],
   ] as readonly (readonly [string, string])[],
   logOut: 'Log out',
+  logOutTitle: 'Log out now?',
+  unsentText: (count: number) => `What you wrote and was not sent yet is lost: ${plural(count, 'message', 'messages')}.`,
   exportData: 'Download my data',
   dangerZone: 'Delete account',
   deleteAccount: 'Delete my account',

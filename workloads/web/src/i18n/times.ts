@@ -6,6 +6,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-d
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
 const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
 const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const other = new Intl.DateTimeFormat(undefined, { dateStyle: 'short' });
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const medium = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
@@ -33,7 +34,7 @@ export function dayName(at: number, now: number): string {
 export function briefOf(at: number, now: number): string {
   if (dayOf(at) === dayOf(now)) return clock.format(at);
   if (dayOf(at) === dayOf(dayBefore(now))) return strings.yesterday;
-  return short.format(at);
+  return (new Date(at).getFullYear() === new Date(now).getFullYear() ? short : other).format(at);
 }
 
 /** A size for people. */

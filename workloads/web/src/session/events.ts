@@ -12,8 +12,10 @@ import { announce, chats, current, link, me, outbox, presence, setTimeline, time
 import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
 import { reloadFor, reloadSoon } from './listing';
-import { forgetSent } from './sending';
+import { setDraft } from './drafts';
+import { discard, forgetSent } from './sending';
 import { localToast, toast } from './toasts';
+import { removeUpload, uploads } from './uploads';
 
 /** Applies one event. `live` is false for what happened while this device was away. */
 export function apply(name: string, data: unknown, live: boolean): void {
@@ -105,4 +107,8 @@ function gone({ chat_id }: { chat_id: string }): void {
   if (chat && current.value === chat_id) toast({ header: strings.peerLeft(nameOf(chat)) });
   chats.value = list.removed(chats.value, chat_id);
   setTimeline(chat_id, null);
+  // What was to be sent there can't be seen any more either.
+  setDraft(chat_id, '');
+  for (const one of uploads.value.get(chat_id) ?? []) removeUpload(chat_id, one.id);
+  for (const one of outbox.value) if (one.chat_id === chat_id) discard(one.client_message_id);
 }

@@ -14,7 +14,8 @@ import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox, resume } from './sending';
-import { chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
+import { announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
+import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { messageToast, notified, serverTells } from './toasts';
 
@@ -26,6 +27,8 @@ let since: string | null = null;
 /** The token of the last connect. */
 let newest: string | null = null;
 let first = true;
+/** Whether it could be asked who is blocked. */
+let blocksKnown = false;
 /** Counts connections, so that what an old one still does is recognised. */
 let turn = 0;
 let syncing: Promise<void> | null = null;
@@ -47,6 +50,7 @@ export async function start(): Promise<void> {
   });
   since = kept?.token ?? null;
   first = true;
+  blocksKnown = false;
   socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
   repair = setInterval(() => void catchUp(), REPAIR_MS);
   window.addEventListener('online', back);
@@ -98,6 +102,7 @@ function lost(): void {
   if (socket.connected() && navigator.onLine) return;
   turn += 1;
   batch(() => {
+    if (link.value === 'online') announce(strings.offline);
     link.value = 'offline';
     typing.value = new Set();
   });
@@ -118,9 +123,9 @@ async function ready(hello: socket.Ready): Promise<void> {
   if (first) {
     first = false;
     reload().catch(() => reloadSoon(3_000));
-    reloadBlocks().catch(() => undefined);
     detect();
   }
+  if (!blocksKnown) reloadBlocks().then(() => { blocksKnown = true; }, () => undefined);
   void subscribe();
   confirmSoon();
   // Another tab may have left something that it could not send.

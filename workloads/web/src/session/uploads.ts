@@ -1,9 +1,10 @@
 // Files on their way to the server, before the message that shows them is sent.
 import { signal } from '@preact/signals';
-import { begin, complete, transfer } from '../api/media';
+import { begin, complete, giveUp, transfer } from '../api/media';
 import { ApiError } from '../api/problem';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
+import { fitting } from '../store/files';
 import { newId } from '../store/ids';
 import { learn } from './media';
 import { features, lacks, onReset } from './state';
@@ -19,6 +20,7 @@ export interface Uploading {
   readonly state: 'sending' | 'checking' | 'done' | 'failed';
   /** How much of it is there, from 0 to 1. */
   readonly part: number;
+  /** Its id at the server, once it has begun there. */
   readonly media_id: string | null;
   readonly fault: string | null;
   /** Whether another try may work. */
@@ -34,9 +36,13 @@ const PICTURES = /^image\/(jpeg|png|gif|webp)$/;
 export const uploads = signal<ReadonlyMap<string, readonly Uploading[]>>(new Map());
 const files = new Map<string, File>();
 const stops = new Map<string, AbortController>();
+/** Ends with the session. */
+let session = new AbortController();
 
 /** Nothing of the last user is sent any further. */
 onReset(() => {
+  session.abort();
+  session = new AbortController();
   for (const stop of stops.values()) stop.abort();
   for (const list of uploads.value.values()) release(list);
   uploads.value = new Map();
@@ -72,34 +78,49 @@ export function addFiles(chat_id: string, added: readonly File[]): void {
       id, name: file.name || strings.aFile, size: file.size, kind, preview: kind === 'image' ? URL.createObjectURL(file) : null,
       state: 'sending', part: 0, media_id: null, fault: null, again: false,
     }]);
-    void run(chat_id, id, file);
+    void run(chat_id, id, file, null);
   }
 }
 
-async function run(chat_id: string, id: string, file: File): Promise<void> {
+/** Frees the room that an upload takes; tells whether it is complete after all. Where that can't be done, it takes room for
+ * a day. */
+const abandon = (media_id: string): Promise<boolean> =>
+  giveUp(media_id).then(() => false, (error: unknown) => error instanceof ApiError && error.code === 'upload_completed');
+
+/** `earlier` is what a try before this one has begun. */
+async function run(chat_id: string, id: string, file: File, earlier: string | null): Promise<void> {
   const stop = new AbortController();
   stops.set(id, stop);
-  let begun = false;
+  const { signal } = session;
+  const name = fitting(file.name);
+  let media_id: string | null = null;
   try {
-    const type = file.type || 'application/octet-stream';
-    const { media_id, upload } = await begin(file.name || 'file', type, file.size, stop.signal);
-    begun = true;
-    await transfer(upload, file, (part) => change(chat_id, id, { part }), stop.signal);
+    // Perhaps only the answer to its end was lost.
+    if (earlier && (await abandon(earlier))) media_id = earlier;
+    if (stop.signal.aborted) return;
+    if (!media_id) {
+      // Only with its id it can be given up: who takes the file back meanwhile has to wait for that.
+      const begun = await begin(name, file.type || 'application/octet-stream', file.size, signal);
+      media_id = begun.media_id;
+      if (stop.signal.aborted) return void abandon(media_id);
+      change(chat_id, id, { media_id });
+      await transfer(begun.upload, file, (part) => change(chat_id, id, { part }), stop.signal);
+    }
     change(chat_id, id, { state: 'checking', part: 1 });
     const made = await complete(media_id, stop.signal);
-    learn({ filename: file.name, ...made });
+    learn({ filename: name, ...made });
     change(chat_id, id, { state: 'done', media_id });
   } catch (error) {
     if (error instanceof ApiError && error.code === 'aborted') return;
-    if (error instanceof ApiError && error.absent && !begun) {
+    if (error instanceof ApiError && error.absent && !media_id) {
       lacks('media');
       removeUpload(chat_id, id);
       toast({ kind: 'error', header: strings.uploadGone });
       return;
     }
-    const lapsed = begun && error instanceof ApiError && LAPSED.has(error.status);
+    const lapsed = media_id !== null && error instanceof ApiError && LAPSED.has(error.status);
     const again = lapsed || (error instanceof ApiError && error.passing);
-    change(chat_id, id, { state: 'failed', fault: lapsed ? strings.uploadFailed : faultText(error), again });
+    change(chat_id, id, { state: 'failed', media_id: media_id ?? earlier, fault: lapsed ? strings.uploadFailed : faultText(error), again });
   } finally {
     stops.delete(id);
   }
@@ -107,16 +128,20 @@ async function run(chat_id: string, id: string, file: File): Promise<void> {
 
 export function retryUpload(chat_id: string, id: string): void {
   const file = files.get(id);
-  if (!file) return;
+  const one = listOf(chat_id).find((known) => known.id === id);
+  if (!file || !one) return;
   change(chat_id, id, { state: 'sending', part: 0, fault: null });
-  void run(chat_id, id, file);
+  void run(chat_id, id, file, one.media_id);
 }
 
 /** Takes a file back, also while it is on its way. */
 export function removeUpload(chat_id: string, id: string): void {
   stops.get(id)?.abort();
-  release(listOf(chat_id).filter((one) => one.id === id));
-  set(chat_id, listOf(chat_id).filter((one) => one.id !== id));
+  const one = listOf(chat_id).find((known) => known.id === id);
+  if (!one) return;
+  if (one.media_id && one.state !== 'done') void abandon(one.media_id);
+  release([one]);
+  set(chat_id, listOf(chat_id).filter((other) => other !== one));
 }
 
 function release(list: readonly Uploading[]): void {

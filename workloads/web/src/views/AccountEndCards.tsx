@@ -1,8 +1,6 @@
 // Taking one's data along, and deleting the account.
 import { useState } from 'preact/hooks';
-import { urlOf } from '../api/http';
-import { token } from '../api/credentials';
-import { ApiError, problemOf } from '../api/problem';
+import { exported } from '../api/export';
 import { strings } from '../i18n/en';
 import { deleteAccount } from '../session/lifecycle';
 import { Field } from './Field';
@@ -11,13 +9,9 @@ import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';
 
-/** Fetches the export and has the browser save it: a link could not send the token. */
+/** Has the browser save the export: a link could not send the token. */
 async function download(): Promise<void> {
-  const access = await token();
-  const lost = (): never => { throw new ApiError(0, 'network', ''); };
-  const response = await fetch(urlOf('/me/export'), { headers: { Authorization: `Bearer ${access}` } }).catch(lost);
-  if (!response.ok) throw problemOf(response.status, await response.text(), response.headers.get('Retry-After'));
-  const url = URL.createObjectURL(await response.blob().catch(lost));
+  const url = URL.createObjectURL(await exported());
   const link = document.createElement('a');
   link.href = url;
   link.download = 'sentinel-export.ndjson';

@@ -9,6 +9,7 @@ import { features, me, messageBytes, timelines } from '../session/state';
 import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
+import { areFiles } from '../store/files';
 import { bytesOf } from '../store/text';
 import { coarse } from './coarse';
 import { composes } from './composing';
@@ -23,12 +24,14 @@ interface ComposerProps {
   chat: Chat;
   answering: Answering;
   setAnswering(to: Answering): void;
+  field: { current: HTMLTextAreaElement | null };
+  /** Brings the focus to the field. */
+  toField(): void;
   onSent(): void;
 }
 
-export function Composer({ chat, answering, setAnswering, onSent }: ComposerProps) {
+export function Composer({ chat, answering, setAnswering, field, toField, onSent }: ComposerProps) {
   const { chat_id } = chat;
-  const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const [text, setText] = useState(drafts.value.get(chat_id) ?? '');
   const [saving, setSaving] = useState<Message | null>(null);
@@ -41,8 +44,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
   const latest = useRef({ editing, text });
   latest.current = { editing, text };
 
-  // Where the focus brings up a keyboard, the head of the chat has it.
-  useEffect(() => { if (!coarse.matches) field.current?.focus(); }, []);
+  useEffect(toField, []);
   const turned = useRef<Answering>(null);
   useLayoutEffect(() => {
     setText((now) => textAfter(turned.current, answering, now, drafts.value.get(chat_id) ?? ''));
@@ -132,7 +134,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
           <button type="button" class="icon-button" aria-label={editing ? strings.cancelEdit : strings.cancelReply} onClick={leave}><CloseIcon /></button>
         </div>
       )}
-      {!editing && files.length > 0 && <PendingUploads chat_id={chat_id} files={files} />}
+      {!editing && files.length > 0 && <PendingUploads chat_id={chat_id} files={files} onGone={toField} />}
       {excess > 0 && <p class="hint hint-bad" role="alert">{strings.tooLong(excess)}</p>}
       <div class="composer-row">
         {attachable && (
@@ -149,7 +151,7 @@ export function Composer({ chat, answering, setAnswering, onSent }: ComposerProp
           onInput={(event) => write(event.currentTarget.value)} onKeyDown={onKey} onBlur={tellStopped}
           onPaste={(event) => {
             const pasted = [...(event.clipboardData?.files ?? [])];
-            if (pasted.length === 0 || !attachable) return;
+            if (pasted.length === 0 || !attachable || !areFiles(event.clipboardData?.types ?? [])) return;
             event.preventDefault();
             addFiles(chat_id, pasted);
           }}

@@ -10,6 +10,7 @@ import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
 import { rows } from '../store/rows';
 import { ChatSearch } from './ChatSearch';
+import { coarse } from './coarse';
 import { Composer, type Answering } from './Composer';
 import { ConversationHead } from './ConversationHead';
 import { DeleteDialog } from './DeleteDialog';
@@ -34,6 +35,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   const [fault, setFault] = useState(false);
   /** A message that was to be jumped to, when the server could not be reached. */
   const [missed, setMissed] = useState<string | null>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const [search, setSearch] = useState<string | null>(null);
   const [over, setOver] = useState(false);
 
@@ -54,6 +56,9 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       setJump(null);
     },
   });
+
+  // Whoever has scrolled to the newest message looks for the other one no more.
+  useEffect(() => { if (atEnd) setMissed(null); }, [atEnd]);
 
   // What is kept is better than a fault: it is brought up to date when the connection is back.
   const load = () => void loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
@@ -102,6 +107,9 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     toEnd();
   }
 
+  // Where the focus brings up a keyboard, the head of the chat has it.
+  const toField = () => { if (!coarse.matches) field.current?.focus(); };
+
   function sent() {
     setMark(undefined);
     void toLatest();
@@ -111,6 +119,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   count.current = chat.unread;
   const name = nameOf(chat.peer);
   const isBlocked = blocked.value.has(chat.peer.user_id);
+  // There is no field to write in.
+  const turnTo = (to: Answering) => (isBlocked ? toast({ header: strings.blockedByYou }) : setAnswering(to));
   const drag = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
     event.preventDefault();
@@ -124,14 +134,14 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         <ChatSearch chat_id={chat_id} name={name} text={search} onText={setSearch} onClose={() => setSearch(null)} />
       )}
       <Log
-        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null}
+        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null} onGone={toField}
         onAgain={() => {
           if (missed && !pageFault) return void jumpTo(missed);
           again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
         }}
         acts={{
-          onReply: (message) => setAnswering({ kind: 'reply', message }),
-          onEdit: (message) => setAnswering({ kind: 'edit', message }),
+          onReply: (message) => turnTo({ kind: 'reply', message }),
+          onEdit: (message) => turnTo({ kind: 'edit', message }),
           onDelete: setDeleting,
           onJump: (message_id) => void jumpTo(message_id),
           onReport: setReported,
@@ -150,7 +160,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       </div>
       {isBlocked
         ? <p class="composer-blocked">{strings.blockedByYou}</p>
-        : <Composer chat={chat} answering={answering} setAnswering={setAnswering} onSent={sent} />}
+        : <Composer chat={chat} answering={answering} setAnswering={setAnswering} field={field} toField={toField} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
       {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}
       {deleting && <DeleteDialog message={deleting} onClose={() => setDeleting(null)} />}

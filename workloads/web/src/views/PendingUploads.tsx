@@ -4,7 +4,12 @@ import { sizeOf } from '../i18n/times';
 import { removeUpload, retryUpload, type Uploading } from '../session/uploads';
 import { CloseIcon, FileIcon, RetryIcon } from './icons';
 
-export function PendingUploads({ chat_id, files }: { chat_id: string; files: readonly Uploading[] }) {
+/** `onGone` takes the focus from a button that is gone when it was pressed. */
+export function PendingUploads({ chat_id, files, onGone }: { chat_id: string; files: readonly Uploading[]; onGone(): void }) {
+  const press = (act: (chat_id: string, id: string) => void, id: string) => {
+    act(chat_id, id);
+    onGone();
+  };
   return (
     <ul class="uploads" role="list" aria-label={strings.attachments}>
       {files.map((file) => (
@@ -15,9 +20,9 @@ export function PendingUploads({ chat_id, files }: { chat_id: string; files: rea
             <UploadState file={file} />
           </span>
           {file.state === 'failed' && file.again && (
-            <button type="button" class="icon-button" aria-label={strings.tryAgain} title={strings.tryAgain} onClick={() => retryUpload(chat_id, file.id)}><RetryIcon /></button>
+            <button type="button" class="icon-button" aria-label={strings.tryAgain} title={strings.tryAgain} onClick={() => press(retryUpload, file.id)}><RetryIcon /></button>
           )}
-          <button type="button" class="icon-button" aria-label={strings.removeFile(file.name)} title={strings.removeFile(file.name)} onClick={() => removeUpload(chat_id, file.id)}><CloseIcon /></button>
+          <button type="button" class="icon-button" aria-label={strings.removeFile(file.name)} title={strings.removeFile(file.name)} onClick={() => press(removeUpload, file.id)}><CloseIcon /></button>
         </li>
       ))}
     </ul>

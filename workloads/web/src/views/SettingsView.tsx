@@ -1,12 +1,13 @@
 // The settings: profile, appearance, notifications, password, sessions, blocks, and the end of the account.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { checkPush } from '../session/push';
 import { logout } from '../session/lifecycle';
-import { features } from '../session/state';
+import { features, outbox } from '../session/state';
 import { dark, setDark } from '../session/theme';
 import { DeleteAccountCard, ExportCard } from './AccountEndCards';
 import { BlocksCard } from './BlocksCard';
+import { ConfirmDialog } from './Dialog';
 import { NotificationSettingsCard } from './NotificationSettingsCard';
 import { Card, Page } from './Page';
 import { PasswordCard } from './PasswordCard';
@@ -32,10 +33,22 @@ export function SettingsView() {
         </dl>
       </Card>
       <ExportCard />
-      <Card title={strings.logOut}>
-        <button type="button" class="button" onClick={() => void logout()}>{strings.logOut}</button>
-      </Card>
+      <LogOutCard />
       <DeleteAccountCard />
     </Page>
+  );
+}
+
+/** Asks first when messages would be lost: nothing of an account is left behind. */
+function LogOutCard() {
+  const [asking, setAsking] = useState(false);
+  const unsent = outbox.value.length;
+  return (
+    <Card title={strings.logOut}>
+      <button type="button" class="button" onClick={() => { if (unsent > 0) setAsking(true); else void logout(); }}>{strings.logOut}</button>
+      {asking && (
+        <ConfirmDialog title={strings.logOutTitle} text={strings.unsentText(unsent)} action={strings.logOut} danger onYes={() => void logout()} onNo={() => setAsking(false)} />
+      )}
+    </Card>
   );
 }

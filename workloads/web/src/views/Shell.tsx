@@ -64,6 +64,7 @@ function Detail() {
       <Logo />
       <h2>{strings.nothingOpen}</h2>
       <p>{strings.nothingOpenHint}</p>
+      <a class="button empty-back" href="#/">{strings.back}</a>
     </div>
   );
 }
