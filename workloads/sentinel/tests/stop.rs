@@ -1,0 +1,44 @@
+//! How the process ends when it is told to.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{net::TcpListener, process::Stdio, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Scrapers keep their connection. Stores that it kept open would keep their leases and lose what they were about to send.
+#[tokio::test]
+async fn the_stores_are_closed_although_a_scraper_keeps_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().to_string();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sentinel"))
+        .args(["standalone", "--listen", "127.0.0.1:0", "--drain", "0", "--admin-listen", &admin, "--data"])
+        .arg(folder.path())
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(server.stdout.take().unwrap()).lines();
+    let ready = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap();
+    assert!(ready.is_some_and(|line| line.contains("ready")), "the server ended at start");
+
+    let scraper = reqwest::Client::new();
+    let metrics = scraper.get(format!("http://{admin}/metrics")).send().await.unwrap();
+    assert_eq!(metrics.status(), 200);
+    // Once it is read, the connection waits for the next scrape.
+    metrics.text().await.unwrap();
+    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let ended = timeout(PATIENCE, server.wait_with_output()).await.unwrap().unwrap();
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && log.contains("the stores are closed"), "{log}");
+    drop(scraper);
+}
