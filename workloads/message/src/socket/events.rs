@@ -185,8 +185,7 @@ impl Event {
     fn is_of(self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Chat => self != Self::Unknown,
-            Namespace::Notifications => self == Self::Reauthenticate,
-            Namespace::Root => false,
+            Namespace::Notifications | Namespace::Root => self == Self::Reauthenticate,
         }
     }
 
