@@ -1,6 +1,7 @@
 //! `Json`, `Query` and `Path` as in axum, whose rejections are problem documents that name the field.
 
 mod fault;
+mod objects;
 
 use axum::{
     body::Bytes,
@@ -14,6 +15,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::objects::Objects;
 use crate::problem::Problem;
 
 /// A JSON body. Unknown fields are ignored.
@@ -43,18 +45,19 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a JSON object; also the socket edge's events come through here, so that they get the same problems.
+/// Reads a JSON object; also what the socket edge is sent comes through here, so that it gets the same problems.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| fault::of_json(&error))?;
+    if let Ok(value) = T::deserialize(Objects(&mut deserializer))
+        && deserializer.end().is_ok()
+    {
+        return Ok(value);
+    }
+    // Once more, for what is wrong with which field; keeping track of that costs every reader.
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| fault::of_json(&error))?;
     deserializer.end().map_err(|_| fault::malformed_json())?;
-    // serde also reads a struct from an array of its fields.
-    if body.trim_ascii_start().starts_with(b"[") { Err(fault::no_object()) } else { Ok(value) }
-}
-
-/// Reads a JSON value that was parsed before, with the same problems as [`parse_json`].
-pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| fault::of_field(&error.path().to_string(), error.inner()))
+    Ok(value)
 }
 
 fn has_json(headers: &HeaderMap) -> bool {

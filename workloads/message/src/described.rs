@@ -12,6 +12,7 @@ use crate::{
         EditMessage, Heartbeat, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing,
         WatchedUsers,
     },
+    socket::Namespace,
     sync::SyncPage,
     views::{
         ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, PresenceView,
@@ -19,9 +20,12 @@ use crate::{
     },
 };
 
-/// Channels, which are namespaces.
-const CHAT: &str = "chat";
-const NOTIFICATIONS: &str = "notifications";
+/// Where every event of chats is.
+const CHAT: &[Namespace] = &[Namespace::Chat];
+/// Where what users are told of is.
+const NOTIFICATIONS: &[Namespace] = &[Namespace::Notifications];
+/// Where tokens are renewed: each namespace has one of its own.
+const EVERYWHERE: &[Namespace] = &Namespace::ALL;
 
 type Schemas = BTreeMap<String, Value>;
 
@@ -31,6 +35,8 @@ pub(crate) struct Sends {
     pub name: &'static str,
     /// What it is for.
     pub summary: &'static str,
+    /// The namespaces that take it.
+    namespaces: &'static [Namespace],
     payload: Value,
     acknowledgement: Value,
 }
@@ -41,8 +47,8 @@ pub(crate) struct Gets {
     pub name: &'static str,
     /// When it comes.
     pub summary: &'static str,
-    /// The channel that it comes in.
-    channel: &'static str,
+    /// The namespaces that it comes in.
+    namespaces: &'static [Namespace],
     payload: Value,
 }
 
@@ -87,7 +93,7 @@ pub(crate) struct Reauthenticated {
     pub expires_at: Timestamp,
 }
 
-/// The description of namespaces `/chat` and `/notifications`, without `info`.
+/// The description of all namespaces, without `info`.
 pub(crate) struct Description {
     schemas: Schemas,
     sends: Vec<Sends>,
@@ -101,6 +107,7 @@ impl Description {
         all.clients_send();
         all.clients_get();
         all.clients_are_told();
+        all.tokens_are_renewed();
         all.refer::<Refused<'_>>();
         all
     }
@@ -128,12 +135,6 @@ impl Description {
         self.sends::<Typing>("typing", "The caller types, or does not any more.", nothing());
         let page = self.refer::<SyncPage>();
         self.sends::<SyncSince>("sync", "What happened since a token; the same as `GET /sync`.", page);
-        let reauthenticated = self.refer::<Reauthenticated>();
-        self.sends::<Reauthenticate>(
-            "reauthenticate",
-            "Go on with a new access token of the same user.",
-            reauthenticated,
-        );
         self.sends::<Heartbeat>("heartbeat", "Whether somebody is at the device.", nothing());
         let presences = self.refer::<PresencesView>();
         self.sends::<WatchedUsers>(
@@ -155,10 +156,9 @@ impl Description {
         self.gets::<ChatStarted>("chat_started", "A chat was started.");
         self.gets::<ChatDeleted>("chat_deleted", "A chat is gone: a member deleted the account.");
         self.gets::<PresenceView>("presence", "The presence of somebody who is watched has changed.");
-        self.gets::<TokenExpiring>("token_expiring", "The token ends in a minute: send `reauthenticate`.");
         self.gets.push(Gets {
             name: "private_chat_room_created",
-            channel: CHAT,
+            namespaces: CHAT,
             summary: "The bare id of the chat that `start_private_chat` gave; for clients of the seed.",
             payload: json!({ "type": "string", "format": "uuid" }),
         });
@@ -167,20 +167,30 @@ impl Description {
     fn clients_are_told(&mut self) {
         let payload = self.refer::<NotificationView<'_>>();
         let summary = "The user is told of something; best effort, `GET /notifications` lists all.";
-        self.gets.push(Gets { name: "notification", summary, channel: NOTIFICATIONS, payload });
+        self.gets.push(Gets { name: "notification", summary, namespaces: NOTIFICATIONS, payload });
         let payload = self.refer::<NewMessageView<'_>>();
         let summary = "The same of a message or a notice, for clients of the seed.";
-        self.gets.push(Gets { name: "new_message", summary, channel: NOTIFICATIONS, payload });
+        self.gets.push(Gets { name: "new_message", summary, namespaces: NOTIFICATIONS, payload });
+    }
+
+    fn tokens_are_renewed(&mut self) {
+        let payload = self.refer::<TokenExpiring>();
+        let summary = "The token ends in a minute: send `reauthenticate`.";
+        self.gets.push(Gets { name: "token_expiring", summary, namespaces: EVERYWHERE, payload });
+        let payload = self.refer::<Reauthenticate>();
+        let summary = "Go on with a new access token of the same user.";
+        let acknowledgement = self.refer::<Reauthenticated>();
+        self.sends.push(Sends { name: "reauthenticate", summary, namespaces: EVERYWHERE, payload, acknowledgement });
     }
 
     fn sends<T: ToSchema>(&mut self, name: &'static str, summary: &'static str, acknowledgement: Value) {
         let payload = self.refer::<T>();
-        self.sends.push(Sends { name, summary, payload, acknowledgement });
+        self.sends.push(Sends { name, summary, namespaces: CHAT, payload, acknowledgement });
     }
 
     fn gets<T: ToSchema>(&mut self, name: &'static str, summary: &'static str) {
         let payload = self.refer::<T>();
-        self.gets.push(Gets { name, summary, channel: CHAT, payload });
+        self.gets.push(Gets { name, summary, namespaces: CHAT, payload });
     }
 
     /// Keeps a type's schema with those it uses, and gives a reference to it.
@@ -194,57 +204,68 @@ impl Description {
         json!({ "$ref": format!("#/components/schemas/{}", T::name()) })
     }
 
-    /// Every name that clients may send.
-    #[cfg(test)]
-    pub fn sent_names(&self) -> Vec<&'static str> {
-        self.sends.iter().map(|event| event.name).collect()
+    /// What clients may send in a namespace.
+    pub fn sends_in(&self, namespace: Namespace) -> impl Iterator<Item = &Sends> {
+        self.sends.iter().filter(move |event| event.namespaces.contains(&namespace))
     }
 
-    /// Every name that clients may get.
-    #[cfg(test)]
-    pub fn got_names(&self) -> Vec<&'static str> {
-        self.gets.iter().map(|event| event.name).collect()
+    /// What clients may get in a namespace.
+    pub fn gets_in(&self, namespace: Namespace) -> impl Iterator<Item = &Gets> {
+        self.gets.iter().filter(move |event| event.namespaces.contains(&namespace))
     }
 
     /// Writes it as `AsyncAPI` 3.0, as seen from the server.
     pub fn to_json(&self, info: &Value) -> Value {
-        let (mut messages, mut told, mut operations) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut channels, mut operations) = (BTreeMap::new(), BTreeMap::new());
         let refused = json!({ "$ref": "#/components/schemas/Refused" });
-        for event in &self.sends {
-            let sent = format!("client.{}", event.name);
-            let answer = format!("client.{}.ack", event.name);
-            messages.insert(
-                sent.clone(),
-                json!({ "name": event.name, "summary": event.summary, "payload": event.payload }),
-            );
-            let okay = json!({ "allOf": [ok(), event.acknowledgement] });
-            messages.insert(
-                answer.clone(),
+        for namespace in Namespace::ALL {
+            let mut messages = BTreeMap::new();
+            for event in self.sends_in(namespace) {
+                let sent = format!("client.{}", event.name);
+                let answer = format!("client.{}.ack", event.name);
+                messages.insert(
+                    sent.clone(),
+                    json!({ "name": event.name, "summary": event.summary, "payload": event.payload }),
+                );
+                let okay = json!({ "allOf": [ok(), event.acknowledgement] });
+                messages.insert(
+                    answer.clone(),
+                    json!({
+                        "name": event.name,
+                        "summary": format!("The acknowledgement of `{}`.", event.name),
+                        "payload": { "oneOf": [okay, refused] },
+                    }),
+                );
+                operations.insert(
+                    operation(event.namespaces, namespace, &sent),
+                    json!({
+                        "action": "receive", "summary": event.summary, "channel": channel(namespace),
+                        "messages": [message(namespace, &sent)],
+                        "reply": { "channel": channel(namespace), "messages": [message(namespace, &answer)] },
+                    }),
+                );
+            }
+            for event in self.gets_in(namespace) {
+                let got = format!("server.{}", event.name);
+                messages.insert(
+                    got.clone(),
+                    json!({ "name": event.name, "summary": event.summary, "payload": event.payload }),
+                );
+                operations.insert(
+                    operation(event.namespaces, namespace, &got),
+                    json!({
+                        "action": "send", "summary": event.summary, "channel": channel(namespace),
+                        "messages": [message(namespace, &got)],
+                    }),
+                );
+            }
+            channels.insert(
+                channel_name(namespace),
                 json!({
-                    "name": event.name,
-                    "summary": format!("The acknowledgement of `{}`.", event.name),
-                    "payload": { "oneOf": [okay, refused] },
-                }),
-            );
-            operations.insert(
-                sent.clone(),
-                json!({
-                    "action": "receive", "summary": event.summary, "channel": channel(CHAT),
-                    "messages": [message(CHAT, &sent)],
-                    "reply": { "channel": channel(CHAT), "messages": [message(CHAT, &answer)] },
-                }),
-            );
-        }
-        for event in &self.gets {
-            let got = format!("server.{}", event.name);
-            let of_channel = if event.channel == NOTIFICATIONS { &mut told } else { &mut messages };
-            of_channel
-                .insert(got.clone(), json!({ "name": event.name, "summary": event.summary, "payload": event.payload }));
-            operations.insert(
-                got.clone(),
-                json!({
-                    "action": "send", "summary": event.summary, "channel": channel(event.channel),
-                    "messages": [message(event.channel, &got)],
+                    "address": namespace.path(),
+                    "title": format!("Namespace {} of Socket.IO", namespace.path()),
+                    "description": about(namespace),
+                    "messages": messages,
                 }),
             );
         }
@@ -252,22 +273,7 @@ impl Description {
             "asyncapi": "3.0.0",
             "info": info,
             "defaultContentType": "application/json",
-            "channels": {
-                "chat": {
-                    "address": "/chat",
-                    "title": "Namespace /chat of Socket.IO",
-                    "description": "Connect with `auth: {token}`. Each event carries one JSON object, may ask for an \
-                        acknowledgement, and is handled in the order sent.",
-                    "messages": messages,
-                },
-                "notifications": {
-                    "address": "/notifications",
-                    "title": "Namespace /notifications of Socket.IO",
-                    "description": "Connect as to `/chat`. `token_expiring` comes and `reauthenticate` is taken as there; \
-                        clients send nothing else.",
-                    "messages": told,
-                },
-            },
+            "channels": channels,
             "operations": operations,
             "components": { "schemas": self.schemas },
         })
@@ -278,12 +284,42 @@ fn ok() -> Value {
     json!({ "type": "object", "required": ["status"], "properties": { "status": { "const": "ok" } } })
 }
 
-fn channel(name: &str) -> Value {
-    json!({ "$ref": format!("#/channels/{name}") })
+fn channel_name(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Chat => "chat",
+        Namespace::Notifications => "notifications",
+        Namespace::Root => "root",
+    }
 }
 
-fn message(channel: &str, key: &str) -> Value {
-    json!({ "$ref": format!("#/channels/{channel}/messages/{key}") })
+fn about(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Chat => {
+            "Connect with `auth: {token}`. Each event carries one JSON object, may ask for an acknowledgement, and is \
+             handled in the order sent."
+        }
+        Namespace::Notifications => {
+            "Connect as to `/chat`, with a token of its own: clients send nothing but a new one."
+        }
+        Namespace::Root => "Nothing happens here; clients that join it along with others do so as they join `/chat`.",
+    }
+}
+
+/// An operation's key: its message's, with the channel in front where it is not the event's first.
+fn operation(namespaces: &[Namespace], namespace: Namespace, message: &str) -> String {
+    if namespaces.first() == Some(&namespace) {
+        message.to_owned()
+    } else {
+        format!("{}.{message}", channel_name(namespace))
+    }
+}
+
+fn channel(namespace: Namespace) -> Value {
+    json!({ "$ref": format!("#/channels/{}", channel_name(namespace)) })
+}
+
+fn message(namespace: Namespace, key: &str) -> Value {
+    json!({ "$ref": format!("#/channels/{}/messages/{key}", channel_name(namespace)) })
 }
 
 /// A schema as JSON. Writing one can't fail: it is a tree of strings and numbers.
@@ -302,8 +338,8 @@ mod tests {
 
     use super::*;
 
-    /// Names that the sources of this crate give to `emit` and its like.
-    fn emitted(folder: &Path, names: &mut BTreeSet<String>) {
+    /// Names that the sources of this crate give to `emit` and its like, with the namespaces that they come in.
+    fn emitted(folder: &Path, names: &mut BTreeSet<(&'static str, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
@@ -313,20 +349,52 @@ mod tests {
                 let text = text.split("mod tests {").next().unwrap_or_default();
                 for call in [".emit(", ".emit_in(", ".tell(", ".tell_members("] {
                     // Until the end of the statement: the name is the first string in it.
-                    let calls = text.split(call).skip(1).filter_map(|rest| rest.split([';', '}']).next());
-                    names.extend(calls.filter_map(|call| call.split('"').nth(1)).map(str::to_owned));
+                    for statement in text.split(call).skip(1).filter_map(|rest| rest.split([';', '}']).next()) {
+                        let Some(name) = statement.split('"').nth(1) else { continue };
+                        let namespaces = namespaces_of(call, statement).into_iter().map(Namespace::path);
+                        names.extend(namespaces.map(|namespace| (namespace, name.to_owned())));
+                    }
                 }
             }
         }
     }
 
+    /// `emit_in` names one, or is given that of any socket; the others are of `/chat`.
+    fn namespaces_of(call: &str, statement: &str) -> Vec<Namespace> {
+        if call != ".emit_in(" {
+            return vec![Namespace::Chat];
+        }
+        let named = statement.trim_start().strip_prefix("Namespace::");
+        let named = named.map(|rest| rest.split(|next: char| !next.is_alphanumeric()).next().unwrap_or_default());
+        Namespace::ALL.into_iter().filter(|it| named.is_none_or(|name| name == format!("{it:?}"))).collect()
+    }
+
     #[test]
-    fn every_event_that_the_code_emits_is_described_and_no_other() {
+    fn every_event_that_the_code_emits_is_described_where_it_comes_and_no_other() {
         let mut names = BTreeSet::new();
         emitted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
-        let described: BTreeSet<String> = Description::new().got_names().into_iter().map(str::to_owned).collect();
         assert!(names.len() > 10, "{names:?}");
+        let description = Description::new();
+        let described: BTreeSet<_> = Namespace::ALL
+            .into_iter()
+            .flat_map(|it| description.gets_in(it).map(move |event| (it.path(), event.name.to_owned())))
+            .collect();
         assert_eq!(names, described);
+    }
+
+    #[test]
+    fn what_every_namespace_has_is_in_each_channel_with_operations_of_its_own() {
+        let document = asyncapi(&json!({}));
+        for (prefix, channel, address) in
+            [("", "chat", "/chat"), ("notifications.", "notifications", "/notifications"), ("root.", "root", "/")]
+        {
+            assert_eq!(document["channels"][channel]["address"], address);
+            for (key, action) in [("client.reauthenticate", "receive"), ("server.token_expiring", "send")] {
+                let operation = &document["operations"][format!("{prefix}{key}")];
+                assert_eq!(operation["action"], action, "{prefix}{key}");
+                assert_eq!(operation["messages"][0]["$ref"], format!("#/channels/{channel}/messages/{key}"));
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ async fn a_socket_is_refused_with_a_message_and_a_code() {
     let cases = [
         (json!({}), "missing_token"),
         (json!({"token": 5}), "missing_token"),
+        (json!([ann.token]), "missing_token"),
         (json!({"token": "nonsense"}), "invalid_token"),
         (json!({"token": expired}), "token_expired"),
     ];
@@ -370,6 +371,48 @@ async fn a_socket_ends_with_its_token_unless_it_gets_a_new_one() {
     assert!(client.end().await);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(renewed.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_namespace_ends_with_its_token_and_leaves_the_others_of_its_connection_alone() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let issued = now().plus_seconds(5 - platform.tokens.lifetime_seconds());
+    let short = json!({"token": platform.tokens.issue(ann.id, ann.session, &ann.name, issued).unwrap().token});
+    let mut client = Client::of(address, &ann).await;
+    for namespace in ["/notifications", "/"] {
+        client = client.in_namespace(namespace);
+        client.join(short.clone()).await.unwrap();
+        assert!(client.event("token_expiring").await["expires_at"].is_string(), "{namespace}");
+        assert_eq!(client.ask("send_message", json!({})).await["code"], "unknown_event", "{namespace}");
+    }
+    // Of all three only `/notifications` gets no new token.
+    assert_eq!(client.ask("reauthenticate", json!({"token": ann.token})).await["status"], "ok");
+    client = client.in_namespace("/notifications");
+    assert!(client.end().await, "a namespace disconnect");
+    // Longer than clients have to close the connection once nothing is left of it.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    for namespace in ["/chat", "/"] {
+        client = client.in_namespace(namespace);
+        assert_eq!(client.ask("reauthenticate", json!({"token": ann.token})).await["status"], "ok", "{namespace}");
+    }
+    platform.store.end_session(ann.id, ann.session).await.unwrap();
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_joins_again_with_another_log_in_keeps_its_connection() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let other = platform.log_in(ann.id, &ann.name).await;
+    let mut client = Client::of(address, &ann).await;
+    platform.store.end_session(ann.id, ann.session).await.unwrap();
+    assert!(client.end().await);
+    client.join(json!({"token": other.token})).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ pub async fn until_stopped(
     // Connections to the admin listener may outlive it, and hold them only while they answer.
     if let Some(stores) = Arc::into_inner(stores) {
         stores.close().await;
+        tracing::info!("the stores are closed");
     } else {
         tracing::warn!("the stores are in use and are not closed: what was under way is done again elsewhere");
     }

@@ -1,30 +1,69 @@
-//! The process does what it is told while it is not ready yet.
+//! How the process ends when it is told to.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-};
+use std::{fs::File, net::TcpListener, process::Stdio, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
 
-/// A container's first process that does not listen for the signal would go on, and be killed without having drained.
-#[test]
-fn a_server_that_waits_for_another_ends_in_good_order_when_it_is_told_to() {
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Scrapers keep their connection. Stores that it kept open would keep their leases and lose what they were about to send.
+#[tokio::test]
+async fn the_stores_are_closed_although_a_scraper_keeps_its_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().to_string();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sentinel"))
+        .args(["standalone", "--listen", "127.0.0.1:0", "--drain", "0", "--admin-listen", &admin, "--data"])
+        .arg(folder.path())
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(server.stdout.take().unwrap()).lines();
+    let ready = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap();
+    assert!(ready.is_some_and(|line| line.contains("ready")), "the server ended at start");
+
+    let scraper = reqwest::Client::new();
+    let metrics = scraper.get(format!("http://{admin}/metrics")).send().await.unwrap();
+    assert_eq!(metrics.status(), 200);
+    // Once it is read, the connection waits for the next scrape.
+    metrics.text().await.unwrap();
+    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let ended = timeout(PATIENCE, server.wait_with_output()).await.unwrap().unwrap();
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && log.contains("the stores are closed"), "{log}");
+    drop(scraper);
+}
+
+/// A container's first process that does not listen for the signal yet would go on, and be killed without having drained.
+#[tokio::test]
+async fn a_server_that_waits_for_another_ends_in_good_order() {
     let folder = tempfile::tempdir().unwrap();
     let another = File::create(folder.path().join("sentinel.lock")).unwrap();
     another.lock().unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_sentinel"))
         .args(["standalone", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.path())
+        .env_remove("RUST_LOG")
         .stderr(Stdio::piped())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("waiting for another server")));
-    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
-    let ended = server.wait().unwrap();
-    assert_eq!(ended.code(), Some(0), "{ended}: {:?}", lines.map(Result::unwrap).collect::<Vec<_>>());
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    while let Some(line) = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap() {
+        if line.contains("waiting for another server") {
+            break;
+        }
+    }
+    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let ended = timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(0), "{ended}");
 }

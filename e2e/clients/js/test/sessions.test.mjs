@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { claims, login, newUser } from '../accounts.mjs';
 import { NOBODY, TIME, anonymous, call, ok, problem } from '../http.mjs';
-import { closeAll, connect, refusedConnect } from '../socket.mjs';
+import { closeAll, connect, dial, refusedConnect } from '../socket.mjs';
 
 let ann;
 let bob;
@@ -96,6 +96,21 @@ test('reauthenticate takes a fresh token of the same session and nobody else', a
   await client.refused(undefined, 'reauthenticate', { token: 5 });
   assert.ok(client.socket.connected, 'a refused reauthenticate must not close a socket whose token is good');
   client.close();
+});
+
+test('a namespace that ends leaves the other one of its connection alone', async () => {
+  const [stays, ends] = [await login(ann), await login(ann)];
+  const chat = await connect(stays, { forceNew: false });
+  const notifications = dial(ends.token, { namespace: '/notifications', forceNew: false });
+  await notifications.next('connect');
+  assert.equal(chat.socket.io, notifications.socket.io, 'one connection');
+  const since = Date.now();
+  ok(await call('POST', '/logout', { token: ends.token }), 204);
+  await closes(notifications, since);
+  // Longer than a client would be given to close the connection.
+  await setTimeout(2000);
+  await chat.must('heartbeat', {});
+  assert.deepEqual(chat.all('disconnect'), []);
 });
 
 test('a deleted account closes its sockets', async () => {

@@ -9,11 +9,6 @@ const INVALID_REQUEST: &str = "invalid_request";
 
 const NO_OBJECT: &str = "must be an object";
 
-/// JSON that is not an object.
-pub(super) fn no_object() -> Problem {
-    problem("", "invalid_field", NO_OBJECT)
-}
-
 /// Text that is not JSON.
 pub(super) fn malformed_json() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")

@@ -13,6 +13,20 @@ struct Login {
     devices: Vec<Device>,
     #[serde(default)]
     minute: u16,
+    #[serde(default)]
+    place: Option<Place>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    #[serde(rename = "room")]
+    _room: Option<Room>,
+}
+
+#[derive(Deserialize)]
+struct Room {
+    #[serde(rename = "floor")]
+    _floor: Option<i16>,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +42,7 @@ struct Paging {
 fn app() -> Router {
     let body = |Json(login): Json<Login>| async move {
         let ids = login.devices.iter().map(|device| device.id.to_string()).collect::<Vec<_>>();
-        format!("{}{}{}", login.username, login.minute, ids.join(","))
+        format!("{}{}{}{}", login.username, login.minute, ids.join(","), login.place.is_some())
     };
     Router::new()
         .route("/body", routing::post(body))
@@ -82,6 +96,17 @@ async fn a_wrong_field_is_422_and_named() {
         ("{\"username\":\"a\",\"minute\":1.5}".into(), "minute", "invalid_field", "must be an integer from 0 to 65535"),
         ("\"text\"".into(), "", "invalid_field", "must be an object"),
         (" [\"ann\",[]]".into(), "", "invalid_field", "must be an object"),
+        // As wrong as any other type, however deep.
+        (
+            format!("{{\"username\":\"a\",\"devices\":[[\"{id}\"]]}}"),
+            "devices[0]",
+            "invalid_field",
+            "must be an object",
+        ),
+        ("{\"username\":\"a\",\"place\":[]}".into(), "place", "invalid_field", "must be an object"),
+        ("{\"username\":\"a\",\"place\":[null]}".into(), "place", "invalid_field", "must be an object"),
+        ("{\"username\":\"a\",\"place\":{\"room\":[3]}}".into(), "place.room", "invalid_field", "must be an object"),
+        ("{\"username\":\"a\",\"place\":{\"room\":3}}".into(), "place.room", "invalid_field", "must be an object"),
     ];
     for (body, field, code, detail) in cases {
         let (status, problem) = post("application/json", body.clone()).await;
@@ -90,6 +115,15 @@ async fn a_wrong_field_is_422_and_named() {
         assert_eq!(error["field"], field, "{body}");
         assert_eq!(error["code"], code, "{body}");
         assert_eq!(error["detail"], detail, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn objects_are_read_however_deep_and_unknown_fields_may_hold_anything() {
+    let place = "{\"room\":{\"floor\":-3,\"walls\":[[1,{}]]},\"a\":[{}]}";
+    for place in [place, "{\"room\":null}", "{}", "null"] {
+        let body = format!("{{\"username\":\"ann\",\"place\":{place},\"other\":[[{{}}],5]}}");
+        assert_eq!(post("application/json", body).await.0, 200, "{place}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use sentinel_domain::time::Timestamp;
 use sentinel_http::background::vital;
 
-use super::{Connections, Ending, Namespace, Session};
+use super::{Connections, Ending, Session};
 use crate::{hub::Hub, live, views::TokenExpiring};
 
 /// How long before its token's end a client is warned.
@@ -73,10 +73,7 @@ fn look(hub: &Arc<Hub>, now: Timestamp) {
             && !session.warned.swap(true, Ordering::Relaxed)
             && let Some(warning) = live::raw(&TokenExpiring { expires_at })
         {
-            let namespace = session.namespace();
-            if namespace != Namespace::Root {
-                session.emit_in(namespace, hub, "token_expiring", &warning);
-            }
+            session.emit_in(session.namespace(), hub, "token_expiring", &warning);
         }
         hub.deadlines.watch(&session);
     }

@@ -3,6 +3,7 @@
 use std::{fmt::Display, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
+use sentinel_http::extract::parse_json;
 use serde::Deserialize;
 use socketioxide::{
     adapter::LocalAdapter,
@@ -68,7 +69,7 @@ impl Gate {
     fn admit(&self, socket: &Arc<Socket<LocalAdapter>>, auth: Option<&Value>) -> Result<(), Refusal> {
         let token = auth
             .and_then(Value::as_str)
-            .and_then(|auth| serde_json::from_str::<Credentials>(auth).ok())
+            .and_then(|auth| parse_json::<Credentials>(auth.as_bytes()).ok())
             .and_then(|credentials| credentials.token)
             .ok_or_else(|| Refusal { code: "missing_token", message: "connect with auth {token}".into() })?;
         let claims = self

@@ -185,8 +185,7 @@ impl Event {
     fn is_of(self, namespace: Namespace) -> bool {
         match namespace {
             Namespace::Chat => self != Self::Unknown,
-            Namespace::Notifications => self == Self::Reauthenticate,
-            Namespace::Root => false,
+            Namespace::Notifications | Namespace::Root => self == Self::Reauthenticate,
         }
     }
 
@@ -366,12 +365,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_that_clients_send_is_described_and_no_other() {
-        let mut described = crate::described::Description::new().sent_names();
-        let mut handled: Vec<_> = Event::ALL.into_iter().map(Event::label).collect();
-        described.sort_unstable();
-        handled.sort_unstable();
-        assert_eq!(described, handled);
+    fn every_event_is_described_in_the_namespaces_that_take_it_and_no_other() {
+        let description = crate::described::Description::new();
+        for namespace in Namespace::ALL {
+            let mut described: Vec<_> = description.sends_in(namespace).map(|event| event.name).collect();
+            let taken = Event::ALL.into_iter().filter(|event| event.is_of(namespace));
+            let mut handled: Vec<_> = taken.map(Event::label).collect();
+            described.sort_unstable();
+            handled.sort_unstable();
+            assert_eq!(described, handled, "{}", namespace.path());
+        }
     }
 
     #[test]

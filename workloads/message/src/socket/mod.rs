@@ -67,9 +67,9 @@ pub fn socket_router(service: &Arc<MessageService>, replica: Option<Replica>) ->
         .connect_timeout(CONNECT_TIMEOUT)
         .with_parser(parser)
         .build_with_inner_svc(Nowhere);
-    io.ns("/chat", Gate { service: service.clone(), namespace: Namespace::Chat });
-    io.ns("/notifications", Gate { service: service.clone(), namespace: Namespace::Notifications });
-    io.ns("/", Gate { service: service.clone(), namespace: Namespace::Root });
+    for namespace in Namespace::ALL {
+        io.ns(namespace.path(), Gate { service: service.clone(), namespace });
+    }
     let origins = service.config.auth.cors_origins.iter().map(|origin| origin.trim_end_matches('/').to_owned());
     let edge = Edge {
         service: engine,

@@ -48,10 +48,7 @@ impl<'a> Packet<'a> {
         if !text.starts_with('{') {
             return Err(malformed("an event carries one JSON object"));
         }
-        serde_json::from_str(text).or_else(|_| {
-            // Once more, for what is wrong with which field.
-            parse_json(text.as_bytes()).map_err(|problem| malformed(problem.detail()))
-        })
+        parse_json(text.as_bytes()).map_err(|problem| malformed(problem.detail()))
     }
 }
 

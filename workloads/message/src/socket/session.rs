@@ -17,7 +17,7 @@ use sentinel_domain::{
 };
 use serde_json::value::RawValue;
 use socketioxide::{
-    SendError, SocketError,
+    SendError, SocketError, SocketIo,
     adapter::LocalAdapter,
     extract::AckSender,
     handler::{FromMessageParts, Value},
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::hub::{Hub, Seat};
 
-/// How long a client has to close the transport itself after its socket ended.
+/// How long a client has to close the transport itself after its last socket ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long an acknowledgement waits for a client that does not read, in steps.
 const ACK_PATIENCE: u32 = 200;
@@ -39,12 +39,26 @@ const ACK_STEP: Duration = Duration::from_millis(25);
 /// Which namespace a socket is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Namespace {
-    /// `/`: some clients join it along with others; nothing happens there.
+    /// `/`: some clients join it along with others; nothing happens there, and they send nothing but `reauthenticate`.
     Root,
     /// `/chat`.
     Chat,
     /// `/notifications`: what a user is told of; clients send nothing but `reauthenticate`.
     Notifications,
+}
+
+impl Namespace {
+    /// Every one. Clients join any of them over one transport, each with a token of its own.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Notifications, Self::Root];
+
+    /// Its name as clients write it.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Root => "/",
+            Self::Chat => "/chat",
+            Self::Notifications => "/notifications",
+        }
+    }
 }
 
 /// Why a socket ends.
@@ -293,22 +307,26 @@ impl Session {
         match ending {
             // What it sent before it went is still done.
             Ending::Left(_) => {}
+            // It is the transport that is not read, or that has to go; with it go the sockets of other namespaces.
             Ending::SlowConsumer | Ending::Drained => self.cut(),
             Ending::SessionEnded | Ending::Expired => {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.closed = true;
                 queue.waiting.clear();
                 drop(queue);
+                let Some(socket) = self.socket.upgrade() else { return self.cut() };
+                let server = server_of(&socket);
                 // A namespace disconnect tells stock clients not to come back with the same token.
-                let told = self.socket.upgrade().is_some_and(|socket| socket.disconnect().is_ok());
-                if !told {
-                    self.cut();
-                    return;
+                if socket.disconnect().is_err() {
+                    return self.cut();
                 }
                 let session = self.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(FAREWELL).await;
-                    session.cut();
+                    // Other namespaces of the same transport have tokens of their own.
+                    if !has_sockets(&server, session.sid) {
+                        session.cut();
+                    }
                 });
             }
         }
@@ -317,6 +335,17 @@ impl Session {
     fn cut(&self) {
         self.connections.cut(self.sid, self.line.as_ref());
     }
+}
+
+fn server_of(socket: &Arc<Socket<LocalAdapter>>) -> SocketIo {
+    let Ok(server) = SocketIo::from_message_parts(socket, &mut Value::Str("".into(), None), &None);
+    server
+}
+
+/// Whether a transport carries a socket in any namespace.
+fn has_sockets(server: &SocketIo, sid: Sid) -> bool {
+    let in_namespace = |namespace: Namespace| server.of(namespace.path())?.get_socket(sid);
+    Namespace::ALL.into_iter().any(|namespace| in_namespace(namespace).is_some())
 }
 
 impl Drop for Session {

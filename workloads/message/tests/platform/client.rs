@@ -45,24 +45,36 @@ impl Client {
         }
     }
 
-    /// The same for another namespace.
+    /// The same connection in another namespace; what comes in the one before is overlooked from now on.
     pub fn in_namespace(self, namespace: &'static str) -> Self {
         Self { namespace, ..self }
     }
 
     /// Joins the namespace; the refusal if there is one.
     pub async fn join(&mut self, auth: Value) -> Result<(), Value> {
-        let namespace = self.namespace;
-        self.send(&format!("40{namespace},{auth}")).await;
+        self.send(&format!("40{}{auth}", self.prefix())).await;
         loop {
             let packet = self.packet().await.expect("an answer to the CONNECT");
-            if let Some(refusal) = packet.strip_prefix(&format!("44{namespace},")) {
+            if let Some(refusal) = self.read_as("44", &packet) {
                 return Err(serde_json::from_str(refusal).unwrap());
             }
-            if packet.starts_with(&format!("40{namespace},")) {
+            if self.read_as("40", &packet).is_some() {
+                self.ended = false;
                 return Ok(());
             }
         }
+    }
+
+    /// What stands before the payloads of packets of this namespace.
+    fn prefix(&self) -> String {
+        if self.namespace == "/" { String::new() } else { format!("{},", self.namespace) }
+    }
+
+    /// The payload of a packet of this kind, when it is one in this namespace.
+    fn read_as<'a>(&self, kind: &str, packet: &'a str) -> Option<&'a str> {
+        let payload = packet.strip_prefix(kind)?.strip_prefix(&self.prefix())?;
+        // Those of others are `/name,…`.
+        (!payload.starts_with('/')).then_some(payload)
     }
 
     /// A user's socket that has been told `ready`.
@@ -85,7 +97,7 @@ impl Client {
     pub async fn emit(&mut self, arguments: Value) -> u64 {
         self.next_ack += 1;
         let id = self.next_ack;
-        self.send(&format!("42{},{id}{arguments}", self.namespace)).await;
+        self.send(&format!("42{}{id}{arguments}", self.prefix())).await;
         id
     }
 
@@ -136,17 +148,21 @@ impl Client {
         self.ended
     }
 
+    /// Waits until the transport breaks.
+    pub async fn closed(&mut self) {
+        while self.read().await.is_some() {}
+    }
+
     async fn read(&mut self) -> Option<()> {
         let packet = self.packet().await?;
-        let namespace = self.namespace;
         if packet == "2" {
             self.send("3").await;
-        } else if packet == format!("41{namespace},") {
+        } else if self.read_as("41", &packet).is_some() {
             self.ended = true;
-        } else if let Some(event) = packet.strip_prefix(&format!("42{namespace},")) {
+        } else if let Some(event) = self.read_as("42", &packet) {
             let event: Value = serde_json::from_str(event).unwrap();
             self.events.push_back((event[0].as_str().unwrap().to_owned(), event[1].clone()));
-        } else if let Some(ack) = packet.strip_prefix(&format!("43{namespace},")) {
+        } else if let Some(ack) = self.read_as("43", &packet) {
             let (id, arguments) = ack.split_at(ack.find('[').unwrap());
             let arguments: Value = serde_json::from_str(arguments).unwrap();
             assert_eq!(arguments.as_array().unwrap().len(), 1, "one object per acknowledgement");

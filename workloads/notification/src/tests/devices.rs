@@ -44,6 +44,13 @@ async fn what_cannot_be_pushed_to_is_refused_by_field() {
             "subscription.endpoint",
             "endpoint_not_allowed",
         ),
+        // An array is no object, though it has the fields in their order.
+        (webpush(json!(["https://push.example/1", {"p256dh": "k", "auth": "a"}])), "subscription", "invalid_field"),
+        (
+            webpush(json!({"endpoint": "https://push.example/1", "keys": ["k", "a"]})),
+            "subscription.keys",
+            "invalid_field",
+        ),
     ];
     for (body, field, code) in cases {
         let (status, problem) = world.call(world.bob, "POST", "/notifications/devices", Some(body)).await;

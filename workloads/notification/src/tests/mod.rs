@@ -466,6 +466,9 @@ async fn wrong_preferences_are_refused_by_field_and_change_nothing() {
         (json!({"muted": [{"chat_id": chat, "until": "tomorrow"}]}), "muted[0].until"),
         (json!({"muted": vec![json!({"chat_id": chat, "until": "2026-01-31T08:00:00Z"}); 1001]}), "muted"),
         (json!({"show_content": "yes"}), "show_content"),
+        // An array is no object, though it has the fields in their order.
+        (json!({"quiet_hours": [60, 120, 0]}), "quiet_hours"),
+        (json!({"muted": [[chat, "2026-01-31T08:00:00Z"]]}), "muted[0]"),
     ];
     for (body, field) in wrong {
         let (status, problem) = world.call(world.bob, "PUT", "/notifications/preferences", Some(body)).await;

@@ -65,9 +65,6 @@ export function open(listeners: Listeners): void {
       again(socket, 200);
     }
   });
-  socket.on('token_expiring', () => {
-    token(true).then((value) => ask('reauthenticate', { token: value })).catch((error: unknown) => console.warn('the socket kept its old token', error));
-  });
   socket.onAny((name: string, data: unknown) => listeners.event(name, data));
 
   const second = manager.socket('/notifications', { auth });
@@ -84,8 +81,15 @@ export function open(listeners: Listeners): void {
     if (!second.active && code) again(second);
   });
   second.onAny((name: string, data: unknown) => listeners.notification(name, data));
-  socket.connect();
-  second.connect();
+  for (const one of [socket, second]) {
+    // Each namespace has a token of its own.
+    one.on('token_expiring', () => {
+      token(true)
+        .then((value) => request(one, 'reauthenticate', { token: value }))
+        .catch((error: unknown) => console.warn('the socket kept its old token', error));
+    });
+    one.connect();
+  }
 }
 
 /** A stock client does not come back by itself once the server refused it. */
@@ -117,11 +121,15 @@ export function hurry(): void {
 export const connected = (): boolean => chat?.connected ?? false;
 
 /** Emits an event and gives its acknowledgement; a refusal, a lost connection or no answer is an `ApiError`. */
-export async function ask<T = object>(event: string, payload: object): Promise<T> {
-  if (!chat?.connected) throw new ApiError(0, 'not_connected', '');
+export function ask<T = object>(event: string, payload: object): Promise<T> {
+  return request(chat, event, payload);
+}
+
+async function request<T = object>(socket: Socket | null, event: string, payload: object): Promise<T> {
+  if (!socket?.connected) throw new ApiError(0, 'not_connected', '');
   let answer: { status: string; code?: string; detail?: string };
   try {
-    answer = await chat.timeout(ANSWER_MS).emitWithAck(event, payload);
+    answer = await socket.timeout(ANSWER_MS).emitWithAck(event, payload);
   } catch {
     throw new ApiError(0, 'timeout', '');
   }
