@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sentinel_domain::config::PlatformConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -31,7 +30,6 @@ use crate::{
 
 /// Time for requests in flight once all sockets are closed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-const SAMPLES_FOLDED_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves roles in one process. `ready` is called with the client-facing address once it accepts.
 pub async fn until_stopped(
@@ -39,14 +37,7 @@ pub async fn until_stopped(
     roles: &[Role],
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(
-            Matcher::Suffix("_seconds".to_owned()),
-            &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
-        )?
-        .install_recorder()
-        .context("installing the metrics recorder")?;
-    tokio::spawn(fold_samples(metrics.clone()));
+    let metrics = sentinel_metrics::install(sentinel_metrics::PLATFORM).context("installing the metrics recorder")?;
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
     let Platform { router, messages, stores } = Box::pin(Platform::open(config, roles)).await?;
@@ -94,15 +85,6 @@ pub async fn until_stopped(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Folds the samples of histograms into their buckets: without that they would pile up until somebody scrapes.
-async fn fold_samples(metrics: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(SAMPLES_FOLDED_EVERY);
-    loop {
-        ticks.tick().await;
-        metrics.run_upkeep();
-    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -32,6 +32,7 @@ use super::{
     producer::KafkaLog,
     work::Work,
 };
+use crate::handling;
 
 /// After this long without a sign a member's partitions go to others.
 const SESSION: &str = "12000";
@@ -72,6 +73,7 @@ pub async fn consume(
         group: group.to_owned(),
     };
     let work = Work { handler, dead_letters };
+    handling::count_from_zero(group);
     while !stop.is_cancelled() {
         let (sender, revoked) = mpsc::unbounded_channel();
         let given_up = CancellationToken::new();
@@ -244,7 +246,7 @@ impl Member {
 
 /// Events of a partition that this group has still to handle.
 fn lag(group: &str, partition: i32) -> metrics::Gauge {
-    metrics::gauge!("kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
+    metrics::gauge!("sentinel_kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
 }
 
 fn letter(message: &BorrowedMessage<'_>) -> Letter {
