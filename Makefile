@@ -63,8 +63,8 @@ e2e: build ## Run the end-to-end tests of profile Embedded on a cluster of their
 e2e-distributed: build ## Run the end-to-end tests of profile Distributed on a cluster of their own
 	@PROFILE=distributed e2e/run.sh
 
-images: build ## Build the container images into one archive
-	@$(E2E) images build
+images: build ## Build the container images into one archive; RELEASE=1: with optimisation, KAFKA_TLS=1: with TLS for Kafka
+	@$(E2E) images build $(if $(RELEASE),--release) $(if $(KAFKA_TLS),--kafka-tls)
 
 bench: ## Print figures, which are never asserted: of a release build on loopback; PROFILE=distributed: of a cluster of its own
 	@e2e/$(if $(filter distributed,$(PROFILE)),bench-distributed.sh,bench.sh)

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cluster::local::launcher;
 use crate::cluster::{Choice, Provider, Service, State, forwarder};
 use crate::host::log;
-use crate::images::binaries::Profile;
+use crate::images::binaries::BuildOptions;
 use crate::images::{self, Selection};
 use crate::load::{self, LoadArgs, cluster::ClusterArgs};
 use crate::report::Report;
@@ -147,11 +147,10 @@ enum ClusterCommand {
         #[command(flatten)]
         which: Which,
         /// Only the images of the stores that the Distributed profile can run on.
-        #[arg(long, conflicts_with_all = ["release", "archive"])]
+        #[arg(long, conflicts_with_all = ["release", "kafka_tls", "archive"])]
         stores: bool,
-        /// Build Sentinel with optimisation.
-        #[arg(long)]
-        release: bool,
+        #[command(flatten)]
+        how: BuildOptions,
         /// An OCI archive to load instead.
         #[arg(long)]
         archive: Option<PathBuf>,
@@ -198,11 +197,10 @@ enum ClusterCommand {
 enum ImagesCommand {
     /// Builds all images into one OCI archive; prints its path and the references.
     Build {
-        /// Build Sentinel with optimisation.
-        #[arg(long)]
-        release: bool,
+        #[command(flatten)]
+        how: BuildOptions,
         /// Only the images of the stores that the Distributed profile can run on.
-        #[arg(long, conflicts_with = "release")]
+        #[arg(long, conflicts_with_all = ["release", "kafka_tls"])]
         stores: bool,
     },
 }
@@ -223,7 +221,7 @@ impl Cli {
         match self.command {
             Command::Up { which, options } => up::run(&*which.provider()?, &options),
             Command::Cluster { command } => return command.run(),
-            Command::Images { command: ImagesCommand::Build { release, stores } } => build(selection(release, stores)),
+            Command::Images { command: ImagesCommand::Build { how, stores } } => build(selection(how, stores)),
             Command::Down { which } => down(&which),
             Command::Status { which } => status(&which),
             Command::Stores { command } => command.run(),
@@ -243,9 +241,7 @@ impl ClusterCommand {
             Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),
-            Self::Load { which, stores, release, archive } => {
-                load(&*which.running()?, selection(release, stores), archive)
-            }
+            Self::Load { which, stores, how, archive } => load(&*which.running()?, selection(how, stores), archive),
             Self::Exec { which, argv } => {
                 let mut command = which.running()?.exec(&argv)?;
                 let status = command.status().with_context(|| format!("cannot start {}", argv[0]))?;
@@ -277,12 +273,8 @@ impl WebCommand {
     }
 }
 
-fn selection(release: bool, stores: bool) -> Selection {
-    match (stores, release) {
-        (true, _) => Selection::Stores,
-        (false, true) => Selection::All(Profile::Release),
-        (false, false) => Selection::All(Profile::Dev),
-    }
+fn selection(how: BuildOptions, stores: bool) -> Selection {
+    if stores { Selection::Stores } else { Selection::All(how) }
 }
 
 fn bare(provider: &dyn Provider, metrics: bool) -> Result<()> {
@@ -385,4 +377,25 @@ fn logs(which: &Which, part: Option<&str>, lines: usize, follow: bool) -> Result
     }
     say!("{}\n", log::tail(&state.log(part), lines));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn commands_and_options_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn images_of_stores_alone_have_no_build_of_sentinel() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("sentinel-e2e images build --release --kafka-tls").is_ok());
+        assert!(parse("sentinel-e2e up --kafka-tls").is_ok());
+        assert!(parse("sentinel-e2e images build --stores --kafka-tls").is_err());
+        assert!(parse("sentinel-e2e cluster load --stores --release").is_err());
+    }
 }

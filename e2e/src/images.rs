@@ -22,7 +22,7 @@ use crate::host::lock::Lock;
 use crate::host::packages::{self, Needed, needed};
 use crate::host::{folders, hash};
 use crate::report::{Outcome, Report};
-use binaries::Profile;
+use binaries::BuildOptions;
 use layer::Layer;
 use oci::{Config, Image};
 
@@ -46,11 +46,11 @@ pub enum Selection {
     /// Those that hold nothing of Sentinel: pause and nginx.
     ThirdParty,
     /// Those of the Embedded profile, with Sentinel's own built from this repository.
-    All(Profile),
+    All(BuildOptions),
     /// The stores of the Distributed profile alone.
     Stores,
     /// All, and the stores of the Distributed profile.
-    Distributed(Profile),
+    Distributed(BuildOptions),
 }
 
 /// Images ready to be loaded.
@@ -88,10 +88,10 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
     if let Selection::Stores | Selection::Distributed(_) = selection {
         images.extend(stores::images(report)?);
     }
-    if let Selection::All(profile) | Selection::Distributed(profile) = selection {
+    if let Selection::All(how) | Selection::Distributed(how) = selection {
         let web = web::layer(&crate::web::build(report)?)?;
         report.note("cargo builds the binaries (several minutes the first time)");
-        let built = report.step("binaries", || binaries::build(profile))?;
+        let built = report.step("binaries", || binaries::build(how))?;
         let base = report.step("image base", base::sentinel)?;
         for (image, binary) in [("sentinel", "sentinel"), ("sentinel-operator", "operator")] {
             images.push(report.step(&format!("image {image}"), || {

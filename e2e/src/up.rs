@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cluster::{Provider, State};
 use crate::host::{folders, gotools};
-use crate::images::binaries::Profile;
+use crate::images::binaries::BuildOptions;
 use crate::images::{self, Built, Selection};
 use crate::report::{Report, seconds};
 use crate::say;
@@ -30,10 +30,10 @@ pub enum Layout {
 
 impl Layout {
     /// What it runs.
-    fn images(self, profile: Profile) -> Selection {
+    fn images(self, how: BuildOptions) -> Selection {
         match self {
-            Self::Embedded => Selection::All(profile),
-            Self::Distributed => Selection::Distributed(profile),
+            Self::Embedded => Selection::All(how),
+            Self::Distributed => Selection::Distributed(how),
         }
     }
 
@@ -66,9 +66,9 @@ pub struct Options {
     /// Namespace for the chat, where the sample names none; it enforces the `restricted` pod security level.
     #[arg(long, default_value = "chat")]
     pub namespace: String,
-    /// Build Sentinel with optimisation.
-    #[arg(long)]
-    pub release: bool,
+    /// How Sentinel is built.
+    #[command(flatten)]
+    pub build: BuildOptions,
     /// Port of 127.0.0.1 for the chat; the next free one if it is taken.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
@@ -83,8 +83,7 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
         bring_up(provider, &report)?;
         gotools::HELM.ensure(&report)?
     };
-    let profile = if options.release { Profile::Release } else { Profile::Dev };
-    let built = images::build(&report, options.profile.images(profile))?;
+    let built = images::build(&report, options.profile.images(options.build))?;
     remember_images(state, &built)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::PrometheusHandle;
+use sentinel_metrics::PrometheusHandle;
 
 /// What the probes report.
 #[derive(Clone)]

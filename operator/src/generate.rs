@@ -1,4 +1,4 @@
-//! The files that are written from the code: the definition, roles and the reference page.
+//! The files that are written from the code: the definition, roles and the reference pages.
 
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -39,6 +39,7 @@ pub fn files() -> Result<Vec<File>, Error> {
         File { path: "charts/sentinel-operator/templates/_rules.tpl", content: chart_rules() },
         File { path: "config/rbac/role.yaml", content: kustomize_roles() },
         File { path: "docs/reference/sentinelchat.md", content: reference::page(&definition) },
+        File { path: "docs/reference/metrics.md", content: sentinel_metrics::page() },
     ])
 }
 

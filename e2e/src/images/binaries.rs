@@ -5,32 +5,35 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::Value;
 
 use super::layer::{Files, Layer};
 use super::{cached_layer, glibc, layer_key};
+use crate::host::packages::{self, Needed, needed};
 use crate::host::{command, folders};
 
-/// How cargo builds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// Quick to build.
-    Dev,
-    /// Quick to run.
-    Release,
+/// How Sentinel is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct BuildOptions {
+    /// Build Sentinel with optimisation.
+    #[arg(long)]
+    pub release: bool,
+    /// Build Sentinel with TLS for Kafka; that brings OpenSSL, which the rest does without.
+    #[arg(long)]
+    pub kafka_tls: bool,
 }
 
+/// What compiles OpenSSL: all of Perl, of which `perl` alone tells nothing.
+const PERL: &[Needed] = &[needed("prove", "perl"), needed("make", "make")];
+
 /// Builds the programs; returns the path of each by name.
-pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(folders::repository()?);
-    // The whole workspace, as `make build` does: a choice of packages would mean other features of the dependencies, and
-    // everything would be compiled twice.
-    cargo.args(["build", "--locked", "--quiet", "--workspace", "--bins"]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    if profile == Profile::Release {
-        cargo.arg("--release");
+pub fn build(how: BuildOptions) -> Result<BTreeMap<String, PathBuf>> {
+    if how.kafka_tls {
+        packages::ensure(PERL)?;
     }
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folders::repository()?).args(arguments(how));
     // Compiler errors go straight to the person who caused them.
     let result = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !result.status.success() {
@@ -43,6 +46,20 @@ pub fn build(profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(built)
+}
+
+fn arguments(how: BuildOptions) -> Vec<&'static str> {
+    // The whole workspace, as `make build` does: a choice of packages would mean other features of the dependencies, and
+    // everything would be compiled twice.
+    let mut arguments =
+        vec!["build", "--locked", "--quiet", "--workspace", "--bins", "--message-format=json-render-diagnostics"];
+    if how.release {
+        arguments.push("--release");
+    }
+    if how.kafka_tls {
+        arguments.extend(["--features", "sentinel-adapters/kafka-tls"]);
+    }
+    arguments
 }
 
 /// The layer that puts one program on top of `base`.
@@ -84,6 +101,14 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tls_for_kafka_is_built_in_where_it_is_asked_for() {
+        let feature = "sentinel-adapters/kafka-tls";
+        let with = |kafka_tls| arguments(BuildOptions { release: true, kafka_tls });
+        assert!(with(true).ends_with(&["--release", "--features", feature]), "{:?}", with(true));
+        assert!(!with(false).contains(&feature), "{:?}", with(false));
+    }
 
     #[test]
     fn only_messages_about_programs_count() {

@@ -73,16 +73,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-        .install_recorder()
-        .context("cannot install the metrics recorder")?;
-    let upkeep = metrics.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            upkeep.run_upkeep();
-        }
-    });
+    let metrics =
+        sentinel_metrics::install(sentinel_metrics::OPERATOR).context("cannot install the metrics recorder")?;
     let admin = Admin::new(metrics);
     let listener = tokio::net::TcpListener::bind(args.admin_listen)
         .await

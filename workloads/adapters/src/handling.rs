@@ -56,9 +56,16 @@ pub(crate) async fn handle(
     }
 }
 
+/// Lets the counts of a group begin at 0, so that the first dead letter is one more.
+pub(crate) fn count_from_zero(group: &str) {
+    for outcome in ["handled", "postponed", "dead"] {
+        count(group, outcome, 0);
+    }
+}
+
 /// Counts what became of events.
 pub(crate) fn count(group: &str, outcome: &'static str, events: usize) {
-    metrics::counter!("events_total", "group" => group.to_owned(), "outcome" => outcome)
+    metrics::counter!("sentinel_events_total", "group" => group.to_owned(), "outcome" => outcome)
         .increment(u64::try_from(events).unwrap_or(u64::MAX));
 }
 

@@ -23,7 +23,7 @@ use rdkafka::{
 };
 use sentinel_adapters::kafka::{KafkaConsumer, KafkaError, KafkaLog};
 use sentinel_domain::{
-    config::{Connection, KafkaConfig},
+    config::{Connection, KafkaConfig, TlsConfig},
     ids::{ChatId, EventId, UserId},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, EventLog, HandlerError},
@@ -49,6 +49,9 @@ impl Topics {
     fn plain(&self) -> ClientConfig {
         let mut settings = ClientConfig::new();
         settings.set("bootstrap.servers", self.config.connection.endpoints.join(","));
+        if let Some(ca) = self.config.connection.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
+            settings.set("security.protocol", "ssl").set("ssl.ca.location", ca.to_string_lossy());
+        }
         settings
     }
 
@@ -75,9 +78,14 @@ impl Topics {
 fn config(partitions: u32) -> KafkaConfig {
     let endpoint =
         std::env::var("SENTINEL_TEST_KAFKA").expect("set SENTINEL_TEST_KAFKA to host:port of a broker for tests");
+    let ca = std::env::var_os("SENTINEL_TEST_KAFKA_CA").map(Into::into);
     let name = format!("test-{}", Uuid::new_v4().simple());
     KafkaConfig {
-        connection: Connection { endpoints: vec![endpoint], credentials: None, tls: None },
+        connection: Connection {
+            endpoints: vec![endpoint],
+            credentials: None,
+            tls: ca.map(|ca| TlsConfig { ca: Some(ca) }),
+        },
         dead_letters: format!("{name}-dead"),
         topic: name,
         partitions,

@@ -166,7 +166,7 @@ impl RateLimits {
         let unlimited = Allowance { limit: u32::MAX, remaining: u32::MAX, reset_seconds: 0 };
         let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key));
         if taken.is_err() {
-            metrics::counter!("rate_limited_total", "action" => action.name()).increment(1);
+            metrics::counter!("sentinel_rate_limited_total", "action" => action.name()).increment(1);
         }
         taken
     }

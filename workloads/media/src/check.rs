@@ -102,7 +102,7 @@ impl MediaService {
         let held = (memory.clone(), self.decoding.take(needed).await.ok_or(Refused::Interrupted)?);
         let begun = std::time::Instant::now();
         let prepared = blocking(held, move || picture::prepare(&bytes, format)).await??;
-        metrics::histogram!("media_picture_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("sentinel_media_picture_seconds").record(begun.elapsed().as_secs_f64());
         Ok(Checked::Picture(prepared))
     }
 }

@@ -65,7 +65,7 @@ impl MediaService {
             self.media.condemn(media_id).await?;
             return Err(refused(&error));
         }
-        metrics::counter!("media_uploads_total").increment(1);
+        metrics::counter!("sentinel_media_uploads_total").increment(1);
         let expires_at = now.plus_seconds(UPLOAD_SECONDS);
         let headers = link.headers.into_iter().collect();
         Ok(BegunUpload { media_id, upload: UploadLinkView { method: "PUT", url: link.url, headers, expires_at } })
@@ -104,7 +104,7 @@ impl MediaService {
             Err(refusal) => {
                 // The link is still good: a better upload may follow.
                 self.blobs.delete(upload).await?;
-                metrics::counter!("media_refused_total").increment(1);
+                metrics::counter!("sentinel_media_refused_total").increment(1);
                 return Err(refusal.into());
             }
         };
@@ -118,7 +118,7 @@ impl MediaService {
         match self.media.complete(id, shown).await {
             Ok(()) => {
                 self.blobs.delete(BlobKey::new(id, BlobPart::Upload)).await?;
-                metrics::counter!("media_completed_total").increment(1);
+                metrics::counter!("sentinel_media_completed_total").increment(1);
                 Ok((Media { state: MediaState::Ready, shown: Some(shown), ..media }, shown))
             }
             Err(StoreError::NotFound) => match self.completed(caller, id).await {
@@ -151,7 +151,7 @@ impl MediaService {
             Err(error) => return Err(error.into()),
         }
         self.remove(id).await?;
-        metrics::counter!("media_given_up_total").increment(1);
+        metrics::counter!("sentinel_media_given_up_total").increment(1);
         Ok(())
     }
 

@@ -117,7 +117,7 @@ impl Hub {
         let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
         users.entry(session.user_id).or_default().push(session.clone());
         drop(users);
-        metrics::gauge!("sockets_open").increment(1.0);
+        metrics::gauge!("sentinel_sockets_open").increment(1.0);
     }
 
     /// Forgets a socket; nothing happens when it is not there.
@@ -139,7 +139,7 @@ impl Hub {
         if let Some(presences) = self.presences() {
             presences.left(session);
         }
-        metrics::gauge!("sockets_open").decrement(1.0);
+        metrics::gauge!("sentinel_sockets_open").decrement(1.0);
     }
 
     /// A user's sockets.

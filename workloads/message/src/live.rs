@@ -140,7 +140,7 @@ fn deliver_message(to: &mut Audience<'_>, chat: &Chat, message: &Message, origin
         let millis = Timestamp::now().0.saturating_sub(message.id.timestamp().0).max(0);
         // Milliseconds that a message takes fit a double exactly.
         #[allow(clippy::cast_precision_loss)]
-        metrics::histogram!("delivery_seconds").record(millis as f64 / 1000.0);
+        metrics::histogram!("sentinel_delivery_seconds").record(millis as f64 / 1000.0);
     }
 }
 
@@ -192,7 +192,7 @@ fn show_missed(hub: &Arc<Hub>, mut emitted: Option<&mut Emitted>, missed: &Misse
         if emitted.as_mut().is_some_and(|emitted| !emitted.is_first(missed.user, event.key)) {
             continue;
         }
-        metrics::counter!("inbox_repaired_events_total").increment(1);
+        metrics::counter!("sentinel_inbox_repaired_events_total").increment(1);
         for session in sockets.iter().filter(|session| !session.syncs_from_after(event.id)) {
             for (name, payload) in &event.shown {
                 session.emit(hub, name, payload);

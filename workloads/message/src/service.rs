@@ -165,7 +165,7 @@ impl MessageService {
         };
         let appended = self.chats.append(draft, origin, now).await?;
         if !appended.duplicate {
-            metrics::counter!("messages_appended_total").increment(1);
+            metrics::counter!("sentinel_messages_appended_total").increment(1);
         }
         Ok(appended)
     }

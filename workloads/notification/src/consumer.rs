@@ -101,10 +101,10 @@ impl Notifier {
                 if message.id.timestamp().plus_seconds(NEWS_SECONDS) > now {
                     self.show(&notification, &message.text, preferences.show_content).await?;
                 }
-                metrics::counter!("notifications_total").increment(1);
+                metrics::counter!("sentinel_notifications_total").increment(1);
             }
             Err(silence) => {
-                metrics::counter!("notifications_withheld_total", "reason" => silence.as_str()).increment(1);
+                metrics::counter!("sentinel_notifications_withheld_total", "reason" => silence.as_str()).increment(1);
             }
         }
         Ok(())

@@ -127,7 +127,7 @@ async fn views(
             Err(StoreError::NotFound) => None,
             Err(error) if error.is_about_content() => {
                 // The others are not to be lost along with it.
-                metrics::counter!("messages_unreadable_total").increment(1);
+                metrics::counter!("sentinel_messages_unreadable_total").increment(1);
                 let Notification { chat_id, message_id, .. } = notification;
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; its notification is shown without it");

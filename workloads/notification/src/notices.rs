@@ -135,7 +135,7 @@ pub(crate) async fn send(
         .with_note(Some(place.id.to_string()));
     service.administration.record(entry).await?;
     let told = tell_in_order(&service, &users, place.id, &notice, BEGUN_WITHIN).await?;
-    metrics::counter!("notices_total").increment(told as u64);
+    metrics::counter!("sentinel_notices_total").increment(told as u64);
     let last = users.get(told.wrapping_sub(1)).filter(|_| more || told < users.len());
     let next_cursor = last.map(|(_, name)| cursor::encode(&service.keyring, &about, admin.user_id, &place.next(name)));
     Ok(Json(NoticeAnswer { notification_id: place.id, recipients: told, next_cursor }))
@@ -222,7 +222,7 @@ async fn push(service: &NotificationService, user: UserId, id: MessageId, notice
     }
     let preferences = service.notifications.preferences(user).await?;
     if preferences.is_quiet(now) {
-        metrics::counter!("pushes_withheld_total", "reason" => "quiet_hours").increment(1);
+        metrics::counter!("sentinel_pushes_withheld_total", "reason" => "quiet_hours").increment(1);
         return Ok(());
     }
     let alert = notice.alert(preferences.show_content && service.config.push.show_content);

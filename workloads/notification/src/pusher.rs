@@ -121,7 +121,7 @@ impl Pusher {
                     return Ok(());
                 }
                 Err(silence) => {
-                    metrics::counter!("pushes_withheld_total", "reason" => silence.as_str()).increment(1);
+                    metrics::counter!("sentinel_pushes_withheld_total", "reason" => silence.as_str()).increment(1);
                     if silence != Silence::Deleted {
                         return Ok(());
                     }

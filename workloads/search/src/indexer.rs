@@ -87,8 +87,8 @@ impl Indexer {
         if removed > 0 {
             self.index.remove(removals).await?;
         }
-        metrics::counter!("search_indexed_total", "result" => "put").increment(put);
-        metrics::counter!("search_indexed_total", "result" => "removed").increment(removed);
+        metrics::counter!("sentinel_search_indexed_total", "result" => "put").increment(put);
+        metrics::counter!("sentinel_search_indexed_total", "result" => "removed").increment(removed);
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl EventHandler for Indexer {
         self.apply(events, now).await?;
         if let Some(last) = events.last() {
             let delay = Timestamp::now().0.saturating_sub(last.event_id.timestamp().0).max(0);
-            metrics::histogram!("search_index_delay_seconds")
+            metrics::histogram!("sentinel_search_index_delay_seconds")
                 .record(std::time::Duration::from_millis(delay.unsigned_abs()));
         }
         Ok(())

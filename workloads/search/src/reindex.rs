@@ -116,7 +116,7 @@ impl Reindexer {
     /// Logs a change, and shows it where operators look.
     fn tell(&self, freshness: Freshness) {
         let before = std::mem::replace(&mut *self.freshness.lock().unwrap_or_else(PoisonError::into_inner), freshness);
-        metrics::gauge!("search_reindex_needed").set(if freshness == Freshness::Current { 0.0 } else { 1.0 });
+        metrics::gauge!("sentinel_search_reindex_needed").set(if freshness == Freshness::Current { 0.0 } else { 1.0 });
         if before == freshness {
             return;
         }

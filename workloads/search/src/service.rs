@@ -150,7 +150,7 @@ impl SearchService {
         let message = match self.chats.message(caller, hit.chat_id, hit.message_id).await {
             Err(error) if error.is_about_content() => {
                 // The others are not to be lost along with it.
-                metrics::counter!("messages_unreadable_total").increment(1);
+                metrics::counter!("sentinel_messages_unreadable_total").increment(1);
                 let SearchHit { chat_id, message_id } = hit;
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; a search leaves it out");

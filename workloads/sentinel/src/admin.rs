@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::PrometheusHandle;
 use sentinel_domain::findings::Findings;
+use sentinel_metrics::PrometheusHandle;
 
 use crate::platform::Stores;
 

@@ -87,5 +87,7 @@ mod tests {
             assert_eq!(finding.trouble.as_ref().unwrap().kind, TroubleKind::Unreachable, "{store}");
             assert!(error.to_string().contains(&format!("{store}: ")), "{error}");
         }
+        let kafka = &findings.stores["kafka"].trouble.as_ref().unwrap().detail;
+        assert!(kafka.contains("Connection refused"), "{kafka}");
     }
 }

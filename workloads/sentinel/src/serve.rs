@@ -15,7 +15,6 @@ use std::{
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sentinel_domain::config::PlatformConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,7 +31,6 @@ use crate::{
 
 /// Time for requests in flight once all sockets are closed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-const SAMPLES_FOLDED_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves roles in one process. `ready` is called with the client-facing address once it accepts.
 pub async fn until_stopped(
@@ -41,14 +39,7 @@ pub async fn until_stopped(
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
     let mut told_to_stop = pin!(stop::told()?);
-    let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(
-            Matcher::Suffix("_seconds".to_owned()),
-            &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
-        )?
-        .install_recorder()
-        .context("installing the metrics recorder")?;
-    tokio::spawn(fold_samples(metrics.clone()));
+    let metrics = sentinel_metrics::install(sentinel_metrics::PLATFORM).context("installing the metrics recorder")?;
     let (listen, admin_listen) = (config.listen, config.admin_listen);
     let drain = Duration::from_secs(config.drain_seconds.into());
     // Opening waits for stores, and for another process to leave the folder.
@@ -105,15 +96,6 @@ pub async fn until_stopped(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Folds the samples of histograms into their buckets: without that they would pile up until somebody scrapes.
-async fn fold_samples(metrics: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(SAMPLES_FOLDED_EVERY);
-    loop {
-        ticks.tick().await;
-        metrics.run_upkeep();
-    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

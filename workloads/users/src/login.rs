@@ -67,7 +67,7 @@ pub(crate) async fn login(
     let stored = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
     let verdict = users.passwords.verify(login.password.clone(), stored).await?;
     let Some(Credentials { account, password_hash, standing }) = credentials.filter(|_| verdict.matches) else {
-        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        metrics::counter!("sentinel_logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     };
     if standing.disabled_at.is_some() {
@@ -76,7 +76,7 @@ pub(crate) async fn login(
     let before = password_hash.clone();
     let better = if verdict.outdated { Some(users.passwords.hash(login.password.clone()).await?) } else { None };
     let Some((session, answer)) = users.begin_session(&account, standing, device::name(&headers)).await? else {
-        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        metrics::counter!("sentinel_logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     };
     if !still_good(&users, account.id, standing, password_hash, login.password).await? {
@@ -85,13 +85,13 @@ pub(crate) async fn login(
             Ok(()) | Err(StoreError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        metrics::counter!("logins_total", "result" => "refused").increment(1);
+        metrics::counter!("sentinel_logins_total", "result" => "refused").increment(1);
         return Err(invalid_credentials());
     }
     if let Some(better) = better {
         renew_hash(&users, account.id, before, better).await;
     }
-    metrics::counter!("logins_total", "result" => "accepted").increment(1);
+    metrics::counter!("sentinel_logins_total", "result" => "accepted").increment(1);
     Ok(Json(answer))
 }
 
@@ -114,7 +114,7 @@ async fn still_good(
 
 /// What somebody hears who knows the password of a disabled account; nobody else learns that it is disabled.
 async fn disabled(users: &Users, id: UserId, client: &ClientAddress) -> Problem {
-    metrics::counter!("logins_total", "result" => "disabled").increment(1);
+    metrics::counter!("sentinel_logins_total", "result" => "disabled").increment(1);
     if users.limits.check(Action::AuditedLogin, &format!("disabled {id}")).is_ok() {
         users
             .audit(AuditEntry::now(AuditAction::DisabledLogin, None, Some(id)).from_address(client.0.to_string()))

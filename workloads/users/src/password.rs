@@ -39,7 +39,7 @@ impl From<PasswordError> for Problem {
             tracing::error!(error = &error as &dyn std::error::Error, "a password could not be checked");
             return Self::internal();
         }
-        metrics::counter!("password_queue_full_total").increment(1);
+        metrics::counter!("sentinel_password_queue_full_total").increment(1);
         Self::unavailable()
     }
 }

@@ -71,7 +71,7 @@ fn next_generation(rotated: Option<(Session, Rotation)>) -> Result<(Session, u32
         }
         Some((session, Rotation::Reused)) => {
             tracing::warn!(user_id = %session.user_id, session_id = %session.id, "a refresh token was used again");
-            metrics::counter!("refresh_tokens_reused_total").increment(1);
+            metrics::counter!("sentinel_refresh_tokens_reused_total").increment(1);
             Err(refused("refresh_reused", "the refresh token was used before; the session has ended, log in again"))
         }
         None => Err(invalid()),

@@ -134,7 +134,7 @@ pub(crate) async fn report(
         resolution: None,
     };
     users.stores.reports.create_report(report).await?;
-    metrics::counter!("reports_total").increment(1);
+    metrics::counter!("sentinel_reports_total").increment(1);
     Ok((StatusCode::CREATED, Json(ReportAnswer { report_id: id })))
 }
 

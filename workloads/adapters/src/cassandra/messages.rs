@@ -101,7 +101,7 @@ pub(super) fn message_among_others(
 
 /// Tells whoever runs the platform of what is stored and can't be read.
 pub(super) fn report_damage(chat: ChatId, message: Option<MessageId>) {
-    metrics::counter!("messages_unreadable_total").increment(1);
+    metrics::counter!("sentinel_messages_unreadable_total").increment(1);
     tracing::error!(%chat, ?message, "what is stored of a chat is damaged and is left out");
 }
 

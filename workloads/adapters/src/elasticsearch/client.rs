@@ -146,9 +146,10 @@ impl Client {
         for place in (first..first + count).map(|place| place % count) {
             let begun = Instant::now();
             let outcome = self.try_endpoint(&shared.endpoints[place], &method, path, body.clone(), &request).await;
-            metrics::histogram!("search_engine_request_seconds", "operation" => operation).record(begun.elapsed());
+            metrics::histogram!("sentinel_search_engine_request_seconds", "operation" => operation)
+                .record(begun.elapsed());
             if outcome.is_err() {
-                metrics::counter!("search_engine_errors_total", "operation" => operation).increment(1);
+                metrics::counter!("sentinel_search_engine_errors_total", "operation" => operation).increment(1);
             }
             match outcome {
                 Ok(answer) => {

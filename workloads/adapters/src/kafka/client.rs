@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rdkafka::{ClientConfig, ClientContext, error::KafkaError as DriverError};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    error::{KafkaError as DriverError, RDKafkaErrorCode},
+};
 use sentinel_domain::config::KafkaConfig;
 
 use super::KafkaError;
@@ -23,9 +26,9 @@ pub(super) fn settings(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
     let tls = match &config.connection.tls {
         Some(_) if !cfg!(feature = "kafka-tls") => return Err(KafkaError::NoTls),
         Some(tls) => {
-            if let Some(ca) = &tls.ca {
-                settings.set("ssl.ca.location", ca.to_string_lossy());
-            }
+            // OpenSSL inside the driver looks where it was built; the system's certificates are found by probing.
+            let ca = tls.ca.as_ref().map_or("probe".into(), |ca| ca.to_string_lossy());
+            settings.set("ssl.ca.location", ca);
             true
         }
         None => false,
@@ -58,7 +61,11 @@ pub(super) struct Complaints(Arc<Mutex<Option<String>>>);
 impl Complaints {
     pub(super) fn note(&self, error: &DriverError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are away follows from what was said of each.
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason.to_owned());
+        }
     }
 
     pub(super) fn last(&self) -> Option<String> {
@@ -108,13 +115,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_broker_is_not_hidden_by_what_follows_from_it() {
+        let complaints = Complaints::default();
+        let all_down = DriverError::Global(RDKafkaErrorCode::AllBrokersDown);
+        complaints.note(&all_down, "1/1 brokers are down");
+        assert_eq!(complaints.last().as_deref(), Some("1/1 brokers are down"));
+        complaints.note(&DriverError::Global(RDKafkaErrorCode::SSL), "certificate verify failed");
+        complaints.note(&all_down, "1/1 brokers are down");
+        assert_eq!(complaints.last().as_deref(), Some("certificate verify failed"));
+    }
+
+    #[test]
     fn what_can_not_be_done_is_said() {
         let empty = Connection { endpoints: Vec::new(), credentials: None, tls: None };
         assert!(matches!(settings(&config(empty)), Err(KafkaError::NoEndpoint)));
         let tls = Connection { endpoints: vec!["a:1".into()], credentials: None, tls: Some(TlsConfig::default()) };
         let result = settings(&config(tls));
         if cfg!(feature = "kafka-tls") {
-            assert_eq!(result.unwrap().get("security.protocol"), Some("ssl"));
+            let settings = result.unwrap();
+            assert_eq!(
+                (settings.get("security.protocol"), settings.get("ssl.ca.location")),
+                (Some("ssl"), Some("probe"))
+            );
         } else {
             let error = result.err().unwrap().to_string();
             assert!(error.contains("kafka-tls") && error.contains("stores.kafka.connection.tls"), "{error}");

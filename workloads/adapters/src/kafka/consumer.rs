@@ -32,6 +32,7 @@ use super::{
     producer::KafkaLog,
     work::Work,
 };
+use crate::handling;
 
 /// After this long without a sign a member's partitions go to others.
 const SESSION: &str = "12000";
@@ -76,6 +77,7 @@ impl KafkaConsumer {
             group: group.to_owned(),
         };
         let work = Work { handler, dead_letters };
+        handling::count_from_zero(group);
         let first = Member::join(&settings, &config.topic, group, &work)?;
         Ok(Self { settings, topic: config.topic.clone(), group: group.to_owned(), work, first })
     }
@@ -273,7 +275,7 @@ impl Member {
 
 /// Events of a partition that this group has still to handle.
 fn lag(group: &str, partition: i32) -> metrics::Gauge {
-    metrics::gauge!("kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
+    metrics::gauge!("sentinel_kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
 }
 
 fn letter(message: &BorrowedMessage<'_>) -> Letter {

@@ -17,8 +17,8 @@ pub enum KafkaError {
     Credentials(#[from] CredentialsError),
     /// Encryption is asked for and this build has none.
     #[error(
-        "`stores.kafka.connection.tls` is set, and this build of sentinel has no TLS for kafka; build it with the cargo \
-         feature `kafka-tls`, or use a listener without TLS in a network that you trust"
+        "`stores.kafka.connection.tls` is set, and this image of sentinel has no TLS for kafka; build images with \
+         `sentinel-e2e images build --kafka-tls`, or use a listener without TLS in a network that you trust"
     )]
     NoTls,
     /// The driver refuses the configuration.
@@ -26,8 +26,9 @@ pub enum KafkaError {
     Configuration(#[source] DriverError),
     /// No broker answered in time.
     #[error(
-        "no kafka broker of {endpoints} can be used within {} s{}; see that they run, can be reached from here, and accept \
-         the credentials of `stores.kafka.connection.credentials`",
+        "no kafka broker of {endpoints} can be used within {} s{}; see that they run, can be reached from here, have a \
+         certificate of the authority in `stores.kafka.connection.tls` where there is TLS, and accept the credentials of \
+         `stores.kafka.connection.credentials` with SASL/PLAIN",
         waited.as_secs(),
         reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
     )]

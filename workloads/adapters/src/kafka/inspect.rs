@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::{admin::AdminClient, config::FromClientConfigAndContext};
+use rdkafka::{
+    config::FromClientConfigAndContext,
+    producer::{FutureProducer, Producer},
+};
 use sentinel_domain::{
     config::KafkaConfig,
     findings::{Finding, TroubleKind},
@@ -31,9 +34,11 @@ impl KafkaLog {
 
 fn look(config: &KafkaConfig) -> Result<(), KafkaError> {
     let complaints = Complaints::default();
-    let client: AdminClient<Complaints> = AdminClient::from_config_and_context(&settings(config)?, complaints.clone())
-        .map_err(KafkaError::Configuration)?;
-    let asked = client.inner().fetch_metadata(None, PATIENCE);
+    // Of the driver's clients, one for administration never hears why brokers can't be used.
+    let client: FutureProducer<Complaints> =
+        FutureProducer::from_config_and_context(&settings(config)?, complaints.clone())
+            .map_err(KafkaError::Configuration)?;
+    let asked = client.client().fetch_metadata(None, PATIENCE);
     asked.map(drop).map_err(|source| KafkaError::Unreachable {
         endpoints: endpoints(config),
         waited: PATIENCE,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rdkafka::{
     ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::Client,
-    config::FromClientConfigAndContext,
+    client::{Client, DefaultClientContext},
+    config::FromClientConfig,
     error::{KafkaError as DriverError, RDKafkaErrorCode},
 };
 use sentinel_domain::config::KafkaConfig;
@@ -22,15 +22,15 @@ const MAKING: Duration = Duration::from_secs(20);
 
 /// Makes the topics that are not there. Of those that are, settings that the platform needs are brought to what they should be.
 pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
-    let complaints = Complaints::default();
-    let admin: AdminClient<Complaints> = AdminClient::from_config_and_context(&settings(config)?, complaints.clone())
-        .map_err(KafkaError::Configuration)?;
+    let admin: AdminClient<DefaultClientContext> =
+        AdminClient::from_config(&settings(config)?).map_err(KafkaError::Configuration)?;
     let topics = wanted(config);
     let options = AdminOptions::new().request_timeout(Some(MAKING)).operation_timeout(Some(MAKING));
     let made = admin.create_topics(&topics, &options).await.map_err(|source| KafkaError::Unreachable {
         endpoints: endpoints(config),
         waited: MAKING,
-        reason: complaints.last(),
+        // This client hears of none; the look at the stores before has told it.
+        reason: None,
         source: Box::new(source),
     })?;
     for result in made {

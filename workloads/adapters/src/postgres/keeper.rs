@@ -149,8 +149,8 @@ impl Link {
     fn report(&self) {
         let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
         let busy = self.pool.size().saturating_sub(idle);
-        metrics::gauge!("postgres_connections", "state" => "idle").set(f64::from(idle));
-        metrics::gauge!("postgres_connections", "state" => "busy").set(f64::from(busy));
+        metrics::gauge!("sentinel_postgres_connections", "state" => "idle").set(f64::from(idle));
+        metrics::gauge!("sentinel_postgres_connections", "state" => "busy").set(f64::from(busy));
     }
 }
 

@@ -97,7 +97,7 @@ async fn ask(http: &reqwest::Client, account: &ServiceAccount, now: i64) -> Resu
     match status {
         200 => {
             let answer: Answer = answer.json().await.map_err(|_| Verdict::Later(None, "no_access_token"))?;
-            metrics::counter!("push_access_tokens_total").increment(1);
+            metrics::counter!("sentinel_push_access_tokens_total").increment(1);
             Ok(Token { text: answer.access_token, until: now + answer.expires_in })
         }
         400..=403 => {

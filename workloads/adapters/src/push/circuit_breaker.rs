@@ -113,7 +113,7 @@ impl CircuitBreakers {
                 if state.failed(self.tolerance, began, Instant::now()) {
                     let seconds = self.tolerance.pause.as_secs();
                     tracing::warn!(service, reason, seconds, "a push service is away; it is left alone for a while");
-                    metrics::counter!("push_services_away_total").increment(1);
+                    metrics::counter!("sentinel_push_services_away_total").increment(1);
                 }
             }
         }

@@ -152,7 +152,7 @@ fn counted(address: &PushAddress, pushed: Pushed) -> Pushed {
             reason
         }
     };
-    metrics::counter!("pushes_total", "platform" => address.platform(), "outcome" => outcome).increment(1);
+    metrics::counter!("sentinel_pushes_total", "platform" => address.platform(), "outcome" => outcome).increment(1);
     pushed
 }
 

@@ -138,7 +138,7 @@ impl Redis {
         let before = self.shared.ahead.swap(ahead, Ordering::Relaxed);
         let apart = Duration::from_millis(ahead.unsigned_abs());
         // Ids of this machine are as far from others'. Which of the two clocks is wrong can't be told from here.
-        metrics::gauge!("redis_clock_apart_seconds").set(apart.as_secs_f64());
+        metrics::gauge!("sentinel_redis_clock_apart_seconds").set(apart.as_secs_f64());
         if apart > CLOCKS_APART && Duration::from_millis(before.unsigned_abs()) <= CLOCKS_APART {
             tracing::error!(
                 ahead_millis = ahead,
@@ -196,7 +196,7 @@ impl Redis {
             Ok(Err(error)) => self.shared.opener.failed(error),
             Err(_) => self.shared.opener.silent(),
         };
-        metrics::counter!("redis_failures_total").increment(1);
+        metrics::counter!("sentinel_redis_failures_total").increment(1);
         // A new connection asks the sentinels who is primary now, and is not one that hangs.
         let mut state = self.shared.state.lock().await;
         if state.generation == generation {
@@ -223,7 +223,7 @@ impl Redis {
             }
             Err(error) => {
                 state.failed_at = Some(Instant::now());
-                metrics::counter!("redis_failures_total").increment(1);
+                metrics::counter!("sentinel_redis_failures_total").increment(1);
                 Err(error)
             }
         }

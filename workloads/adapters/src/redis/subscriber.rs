@@ -129,7 +129,7 @@ async fn keep(redis: Redis, channel: String, mut subscriber: impl Subscriber, tr
             tracing::warn!(channel, "a subscription broke");
         }
         missed = true;
-        metrics::counter!("redis_subscription_failures_total").increment(1);
+        metrics::counter!("sentinel_redis_subscription_failures_total").increment(1);
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }

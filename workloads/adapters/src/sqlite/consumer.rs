@@ -125,6 +125,7 @@ impl Consumer {
     /// waited for, however long. An event that can never be handled is kept in the table `dead_letters`, and the rest goes
     /// on.
     pub async fn run(mut self, handler: Arc<dyn EventHandler>, stop: CancellationToken) {
+        handling::count_from_zero(self.name);
         {
             let work = async {
                 loop {
@@ -193,7 +194,7 @@ impl Consumer {
             let News::Events(mut events) = self.live.take(BATCH) else { return };
             // What was committed before the last catch-up began came with that.
             events.retain(|event| event.event_id > self.progress.position);
-            metrics::gauge!("events_waiting", "group" => self.name)
+            metrics::gauge!("sentinel_events_waiting", "group" => self.name)
                 .set(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
             if let Some(last) = events.last() {
                 let (began, last) = (Instant::now(), last.event_id);

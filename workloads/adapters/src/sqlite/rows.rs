@@ -176,7 +176,7 @@ pub(super) fn message_among_others(row: &Row<'_>, chat: &Chat, key: &OpenKey) ->
 pub(super) fn readable<T>(read: Result<T, Failure>, chat: ChatId) -> Result<Option<T>, Failure> {
     match read {
         Err(failure) if failure.is_damage() => {
-            metrics::counter!("messages_unreadable_total").increment(1);
+            metrics::counter!("sentinel_messages_unreadable_total").increment(1);
             tracing::error!(%chat, ?failure, "what is stored of a chat is damaged and is left out");
             Ok(None)
         }

@@ -30,9 +30,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         let status = response.status().as_u16();
         let elapsed = begun.elapsed();
         tracing::info!(status, latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "answered");
-        metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+        metrics::counter!("sentinel_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
             .increment(1);
-        metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route)
+        metrics::histogram!("sentinel_http_request_duration_seconds", "method" => method, "route" => route)
             .record(elapsed.as_secs_f64());
         response
     })

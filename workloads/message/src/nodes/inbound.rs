@@ -51,7 +51,7 @@ impl Inbound {
 
     fn repair(&self, since: Timestamp, why: &'static str) {
         tracing::warn!(%since, why, "events of other nodes may be missing");
-        metrics::counter!("node_gaps_total", "cause" => why).increment(1);
+        metrics::counter!("sentinel_node_gaps_total", "cause" => why).increment(1);
         // Without a receiver the process stops.
         let _ = self.repairs.send(since);
     }
@@ -78,7 +78,7 @@ impl BusListener for Inbound {
         if self.hub.strong_count() == 0 {
             return false;
         }
-        metrics::counter!("node_gaps_total", "cause" => "interruption").increment(1);
+        metrics::counter!("sentinel_node_gaps_total", "cause" => "interruption").increment(1);
         // The leases may be gone too: they come first.
         self.asks.send(Asked::Interrupted(since)).is_ok()
     }

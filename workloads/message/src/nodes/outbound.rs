@@ -35,7 +35,7 @@ pub(super) struct Lost(Mutex<Option<Timestamp>>);
 impl Lost {
     /// Events of then were dropped.
     pub fn note(&self, at: Timestamp, events: usize) {
-        metrics::counter!("node_events_dropped_total").increment(events as u64);
+        metrics::counter!("sentinel_node_events_dropped_total").increment(events as u64);
         self.note_again(at);
     }
 
@@ -169,7 +169,7 @@ impl Outbound {
             return Ok(());
         }
         self.nodes.bus.send(&letters).await?;
-        metrics::counter!("node_letters_sent_total").increment(letters.len() as u64);
+        metrics::counter!("sentinel_node_letters_sent_total").increment(letters.len() as u64);
         Ok(())
     }
 }

@@ -99,7 +99,7 @@ impl Repairs {
 
     /// Looks into the inboxes of all users here, if something may have been lost, and into those that could not be read.
     async fn round(&mut self, service: &Arc<MessageService>, since: Option<Timestamp>) {
-        metrics::counter!("inbox_repairs_total").increment(1);
+        metrics::counter!("sentinel_inbox_repairs_total").increment(1);
         let here: HashSet<UserId> = service.hub.users().into_iter().collect();
         self.owed.retain(|user, _| here.contains(user));
         self.looked.retain(|user, _| here.contains(user));

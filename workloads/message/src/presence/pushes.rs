@@ -124,6 +124,6 @@ async fn show(presences: &Presences, presence: Presence, blocks_too: bool) {
 fn emit(presences: &Presences, session: &Arc<Session>, presence: &Presence) {
     if let Some((hub, payload)) = presences.hub.upgrade().zip(live::raw(&PresenceView::from(*presence))) {
         session.emit(&hub, "presence", &payload);
-        metrics::counter!("presence_shown_total").increment(1);
+        metrics::counter!("sentinel_presence_shown_total").increment(1);
     }
 }

@@ -119,7 +119,8 @@ impl Worker {
                 self.oldest().set(Duration::from_millis(u64::try_from(age).unwrap_or(0)).as_secs_f64());
                 self.relay.log.append(&fresh).await?;
                 progress.relayed(scan.minute, &fresh);
-                metrics::counter!("outbox_relayed_total").increment(u64::try_from(fresh.len()).unwrap_or(u64::MAX));
+                metrics::counter!("sentinel_outbox_relayed_total")
+                    .increment(u64::try_from(fresh.len()).unwrap_or(u64::MAX));
                 relayed = true;
             }
             let Some(next) = next else { return Ok(relayed) };
@@ -129,6 +130,6 @@ impl Worker {
 
     /// Age of the oldest event that waits for the log.
     fn oldest(&self) -> metrics::Gauge {
-        metrics::gauge!("outbox_oldest_seconds", "shard" => self.shard.to_string())
+        metrics::gauge!("sentinel_outbox_oldest_seconds", "shard" => self.shard.to_string())
     }
 }

@@ -44,7 +44,7 @@ impl ConnectHandler<LocalAdapter, Gate> for Gate {
     fn call_middleware<'a>(&'a self, socket: Arc<Socket<LocalAdapter>>, auth: &'a Option<Value>) -> Admission<'a> {
         let admitted = self.admit(&socket, auth.as_ref());
         Box::pin(std::future::ready(admitted.map_err(|refusal| {
-            metrics::counter!("sockets_refused_total", "code" => refusal.code).increment(1);
+            metrics::counter!("sentinel_sockets_refused_total", "code" => refusal.code).increment(1);
             Box::new(refusal) as Box<dyn Display + Send>
         })))
     }

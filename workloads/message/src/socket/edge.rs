@@ -125,11 +125,11 @@ impl Edge {
         let (Some(peers), Some(open)) = (&self.peers, open) else { return unknown_session() };
         match peers.forward(ordinal, websocket, request, open).await {
             Ok(response) => {
-                metrics::counter!("socket_forwards_total", "outcome" => "answered").increment(1);
+                metrics::counter!("sentinel_socket_forwards_total", "outcome" => "answered").increment(1);
                 response
             }
             Err(error) => {
-                metrics::counter!("socket_forwards_total", "outcome" => error.label()).increment(1);
+                metrics::counter!("sentinel_socket_forwards_total", "outcome" => error.label()).increment(1);
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     ordinal,

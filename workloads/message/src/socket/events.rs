@@ -55,7 +55,8 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
             Accepted::Full(inbound) => {
                 let detail = "too many events wait already; send the rest when these are acknowledged";
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_events", detail);
-                metrics::counter!("socket_events_total", "event" => "any", "outcome" => problem.code()).increment(1);
+                metrics::counter!("sentinel_socket_events_total", "event" => "any", "outcome" => problem.code())
+                    .increment(1);
                 if !self.session.acknowledge(inbound.ack, &refusal(problem)) {
                     self.session.end(&self.service.hub, super::Ending::SlowConsumer);
                 }
@@ -118,8 +119,8 @@ async fn handle_one(service: Arc<MessageService>, session: Arc<Session>, inbound
         Err(Problem::internal())
     });
     let outcome = answer.as_ref().map_or_else(Problem::code, |_| "ok");
-    metrics::counter!("socket_events_total", "event" => event.label(), "outcome" => outcome).increment(1);
-    metrics::histogram!("socket_event_duration_seconds", "event" => event.label())
+    metrics::counter!("sentinel_socket_events_total", "event" => event.label(), "outcome" => outcome).increment(1);
+    metrics::histogram!("sentinel_socket_event_duration_seconds", "event" => event.label())
         .record(inbound.since.elapsed().as_secs_f64());
     Handled { ack: inbound.ack, reply: answer.unwrap_or_else(refusal) }
 }

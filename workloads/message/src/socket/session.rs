@@ -303,7 +303,7 @@ impl Session {
         }
         hub.deadlines.forget(self);
         hub.leave(self);
-        metrics::counter!("sockets_closed_total", "reason" => ending.label()).increment(1);
+        metrics::counter!("sentinel_sockets_closed_total", "reason" => ending.label()).increment(1);
         match ending {
             // What it sent before it went is still done.
             Ending::Left(_) => {}

@@ -114,7 +114,7 @@ impl UsersService {
 
     /// Counts a mail that was queued and lets it be sent.
     pub(crate) fn mail_was_queued(&self, purpose: LinkPurpose) {
-        metrics::counter!("mails_queued_total", "purpose" => purpose.as_str()).increment(1);
+        metrics::counter!("sentinel_mails_queued_total", "purpose" => purpose.as_str()).increment(1);
         self.mail_waits.notify_one();
     }
 

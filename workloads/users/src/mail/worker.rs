@@ -105,7 +105,7 @@ async fn attempt(users: &UsersService, mail: &Mail, one: &QueuedMail) -> Outcome
 /// Tells the queue what became of a mail, until it hears it, the mail is anybody's again, or `stop`, with which one last try
 /// is made.
 async fn settle(users: &UsersService, one: &QueuedMail, outcome: Outcome, stop: impl Future<Output = ()>) {
-    metrics::counter!("mails_total", "outcome" => outcome.name()).increment(1);
+    metrics::counter!("sentinel_mails_total", "outcome" => outcome.name()).increment(1);
     tokio::pin!(stop);
     let mut stopped = false;
     let until = Timestamp::now().plus_seconds(LEASE_SECONDS);

@@ -1,0 +1,124 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Name, type and labels, as one place of the code has them.
+type Emitted = (String, Kind, BTreeSet<String>);
+
+/// The sources whose metrics the table is about.
+fn sources() -> Vec<PathBuf> {
+    let mut folders = vec![Path::new(ROOT).join("operator/src")];
+    for entry in fs::read_dir(Path::new(ROOT).join("workloads")).unwrap() {
+        let folder = entry.unwrap().path();
+        if !folder.ends_with("metrics") && folder.join("Cargo.toml").is_file() {
+            folders.push(folder.join("src"));
+        }
+    }
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// What a source emits.
+fn emitted(source: &str) -> Vec<Emitted> {
+    let macros = [
+        ("metrics::counter!(", Kind::Counter),
+        ("metrics::gauge!(", Kind::Gauge),
+        ("metrics::histogram!(", Kind::Histogram),
+    ];
+    let mut found = Vec::new();
+    for (name, kind) in macros {
+        for (at, _) in source.match_indices(name) {
+            let call = arguments(&source[at + name.len()..]);
+            let name = call.trim_start().strip_prefix('"').expect("names are written out").split('"').next().unwrap();
+            let labels = call.match_indices("=>").map(|(at, _)| call[..at].trim_end().rsplit('"').nth(1).unwrap());
+            found.push((name.to_owned(), kind, labels.map(str::to_owned).collect()));
+        }
+    }
+    found
+}
+
+/// Up to the parenthesis that closes the call.
+fn arguments(text: &str) -> &str {
+    let mut depth = 1;
+    let end = text.find(|character| {
+        depth += match character {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    &text[..end.unwrap()]
+}
+
+fn table() -> BTreeMap<&'static str, &'static Metric> {
+    recorder::all(PLATFORM).chain(recorder::all(OPERATOR)).map(|metric| (metric.name, metric)).collect()
+}
+
+#[test]
+fn the_table_has_what_the_code_emits_and_nothing_else() {
+    let mut unused = table();
+    let table = table();
+    for path in sources() {
+        let source = fs::read_to_string(&path).unwrap();
+        assert!(!source.contains("use metrics::"), "{}: write metrics::counter!(…) out", path.display());
+        for (name, kind, labels) in emitted(&source) {
+            let metric = table.get(name.as_str()).unwrap_or_else(|| panic!("{}: {name} is not known", path.display()));
+            assert_eq!(kind, metric.kind, "{}: {name}", path.display());
+            assert!(labels.iter().eq(metric.labels.iter().collect::<BTreeSet<_>>()), "{}: {name}", path.display());
+            unused.remove(name.as_str());
+        }
+    }
+    assert!(unused.is_empty(), "nothing emits {:?}", unused.keys());
+}
+
+#[test]
+fn names_tell_whose_they_are_and_what_they_hold() {
+    let all: Vec<_> = recorder::all(PLATFORM).chain(recorder::all(OPERATOR)).collect();
+    assert_eq!(all.len(), table().len(), "a name is there twice");
+    for Metric { name, kind, unit, help, .. } in all {
+        assert!(name.starts_with("sentinel_"), "{name}");
+        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+        assert_eq!(name.ends_with("_seconds"), *unit == Unit::Seconds, "{name}");
+        assert!(help.ends_with('.') && !help.contains('|'), "{name}: {help}");
+    }
+}
+
+#[test]
+fn a_scrape_explains_metrics_and_has_buckets_that_can_be_added_up() {
+    let recorder = recorder::builder(PLATFORM).unwrap().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        recorder::describe(PLATFORM);
+        metrics::histogram!("sentinel_delivery_seconds").record(45.0);
+        metrics::histogram!("sentinel_sqlite_batch_commands").record(3);
+    });
+    let scraped = recorder.handle().render();
+    for line in [
+        "# TYPE sentinel_delivery_seconds histogram",
+        "sentinel_delivery_seconds_bucket{le=\"30\"} 0",
+        "sentinel_delivery_seconds_bucket{le=\"60\"} 1",
+        "sentinel_sqlite_batch_commands_bucket{le=\"2\"} 0",
+        "sentinel_sqlite_batch_commands_bucket{le=\"4\"} 1",
+        "sentinel_messages_appended_total 0",
+    ] {
+        assert!(scraped.lines().any(|found| found == line), "{line} is not in:\n{scraped}");
+    }
+    assert!(scraped.contains("# HELP sentinel_delivery_seconds "), "{scraped}");
+    assert!(!scraped.contains(" summary"), "{scraped}");
+}
