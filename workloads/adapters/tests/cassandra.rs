@@ -7,6 +7,8 @@
 
 mod contract;
 
+#[path = "cassandra/devices.rs"]
+mod devices;
 #[path = "cassandra/dropping.rs"]
 mod dropping;
 #[path = "cassandra/edits.rs"]

@@ -16,10 +16,12 @@ use contract::{NOW, Recorder, Stores};
 use sentinel_adapters::sqlite::{LocalPresence, OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
+    event::InboxBody,
     ids::SessionId,
     keyring::{KeyError, Keyring},
+    mail::LinkPurpose,
     media::MediaState,
-    notification::Preferences,
+    notification::{Notification, Preferences},
     ports::{HistoryQuery, StoreError},
     push::{Device, DeviceId, PushAddress},
     retention::MessageRetention,
@@ -344,4 +346,72 @@ async fn what_is_damaged_is_told_from_what_is_away() {
     assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
     let names: Vec<_> = stores.devices.devices(bob).await.unwrap().into_iter().map(|one| one.device_id).collect();
     assert_eq!(names, [device("tablet").device_id], "a row that can't be read costs only itself");
+}
+
+#[tokio::test]
+async fn what_is_damaged_hides_nothing_else_from_its_user() {
+    let world = Reopened::new();
+    let (_sqlite, stores) = world.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let first = stores.send(chat.id, ann, "first").await.id;
+    let since = stores.chats.inbox_head(bob, NOW).await.unwrap();
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    let damage = |kind: u16| {
+        // It is in the place of an event that happens now.
+        let edit = "UPDATE inbox SET kind = ?1 WHERE user_id = ?2
+            AND event_id = (SELECT max(event_id) FROM inbox WHERE user_id = ?2)";
+        assert_eq!(other.execute(edit, rusqlite::params![kind, bob.as_bytes()]).unwrap(), 1);
+    };
+    for kind in [9, 9, 300, 9] {
+        stores.chats.edit(ann, chat.id, first, "edited".into(), NOW).await.unwrap();
+        damage(kind);
+    }
+    stores.chats.edit(ann, chat.id, first, "last".into(), NOW).await.unwrap();
+    let last = stores.send(chat.id, ann, "last").await.id;
+    for page in [1, 2, 100] {
+        let events = stores.sync(bob, Some(since.clone()), page).await;
+        let edits = events.iter().filter(|event| matches!(event.body, InboxBody::Edited(_))).count();
+        assert_eq!((edits, contract::message_ids(&events)), (1, vec![last]), "{page}");
+    }
+
+    let eve = stores.user().await;
+    let newer = stores.chats.start_chat(bob, eve, NOW).await.unwrap().0.id;
+    stores.send(newer, eve, "newer").await;
+    let receipt = "UPDATE chats SET low_receipt = x'00' WHERE id = ?1";
+    assert_eq!(other.execute(receipt, [newer.as_bytes()]).unwrap(), 1);
+    let listed = stores.chats.chats(bob, None, 1).await.unwrap();
+    assert_eq!(listed.iter().map(|summary| summary.chat.id).collect::<Vec<_>>(), [chat.id]);
+    assert_eq!(contract::message_ids(&stores.sync(bob, None, 1).await), [first, last]);
+    let unreadable = stores.chats.start_chat(bob, eve, NOW).await;
+    assert!(matches!(unreadable, Err(StoreError::Unreadable(_))), "no outage that is over soon: {unreadable:?}");
+}
+
+#[tokio::test]
+async fn damaged_mails_and_notifications_hold_up_no_others() {
+    let world = Reopened::new();
+    let (_sqlite, stores) = world.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let (mut mails, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let link = contract::mail::link(ann, LinkPurpose::VerifyEmail);
+        mails.push(link.mail.id);
+        stores.mail.queue_link(link).await.unwrap();
+        let message_id = stores.send(chat.id, ann, "hello").await.id;
+        told.push(message_id);
+        let (user_id, chat_id, sender_id) = (bob, chat.id, ann);
+        let one = Notification { user_id, chat_id, message_id, sender_id, read: false, notice: None };
+        stores.notifications.add(one).await.unwrap();
+    }
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    for id in &mails[..2] {
+        assert_eq!(other.execute("UPDATE mail_queue SET attempts = -1 WHERE id = ?1", [id.as_bytes()]).unwrap(), 1);
+    }
+    for id in &told[1..] {
+        let sender = "UPDATE notifications SET sender_id = x'00' WHERE message_id = ?1";
+        assert_eq!(other.execute(sender, [id.as_bytes()]).unwrap(), 1);
+    }
+    let due = stores.mail.take_mail(NOW, NOW.plus_seconds(60), 1).await.unwrap();
+    assert_eq!(due.iter().map(|mail| mail.id).collect::<Vec<_>>(), mails[2..]);
+    let listed = stores.notifications.list(bob, None, 1).await.unwrap();
+    assert_eq!(listed.iter().map(|one| one.message_id).collect::<Vec<_>>(), told[..1]);
 }

@@ -14,6 +14,8 @@ use sentinel_domain::{
 const EVERY: Duration = Duration::from_mins(1);
 /// What is looked at before the next look for what is due.
 const ROUND: usize = 100;
+/// Failures, one after the other, after which a round is given up.
+const FAILURES_IN_A_ROW: usize = 10;
 
 /// What [`collect`] works with.
 #[derive(Clone)]
@@ -41,18 +43,31 @@ pub async fn collect(collector: Collector) {
 }
 
 impl Collector {
-    /// Looks at everything that is due; gives how many files it destroyed. An error ends the round, the next goes on with what
-    /// was not settled.
+    /// Looks at everything that is due; gives how many files it destroyed. What fails holds up nothing else: the first error is
+    /// given when all was tried, and the next round tries again. When all fails, the round ends early.
     pub async fn round(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let (mut destroyed, mut after) = (0, None);
+        let (mut destroyed, mut after, mut failure, mut in_a_row) = (0, None, None, 0);
         loop {
             let due = self.media.due_after(now, after, ROUND).await?;
             for one in &due {
-                destroyed += usize::from(self.look_at(*one).await?);
+                match self.look_at(*one).await {
+                    Ok(gone) => {
+                        destroyed += usize::from(gone);
+                        in_a_row = 0;
+                    }
+                    Err(error) => {
+                        tracing::warn!(file = %one.media, %error, "a file is looked at in a later round");
+                        failure = failure.or(Some(error));
+                        in_a_row += 1;
+                    }
+                }
+                if in_a_row == FAILURES_IN_A_ROW {
+                    return failure.map_or(Ok(destroyed), Err);
+                }
             }
             after = due.last().copied();
             if due.len() < ROUND {
-                return Ok(destroyed);
+                return failure.map_or(Ok(destroyed), Err);
             }
         }
     }
@@ -104,7 +119,7 @@ mod tests {
         chats: Arc<dyn ChatStore>,
         owner: UserId,
         peer: UserId,
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
     }
 
     impl World {
@@ -117,7 +132,7 @@ mod tests {
             let owner = store.create_account(account("ann")).await.unwrap().id;
             let peer = store.create_account(account("bob")).await.unwrap().id;
             let collector = Collector { media: store.clone(), blobs };
-            Self { collector, accounts: store.clone(), chats: store, owner, peer, _folder: folder }
+            Self { collector, accounts: store.clone(), chats: store, owner, peer, folder }
         }
 
         /// A file with its bytes, which is ready when `ready`.
@@ -207,5 +222,22 @@ mod tests {
         world.accounts.delete_account(world.owner).await.unwrap();
         assert_eq!(world.collector.round(Timestamp::now()).await.unwrap(), 1);
         assert_eq!(world.parts(owned).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_can_not_be_destroyed_holds_up_no_other() {
+        let world = World::new().await;
+        let (stuck, other) = (world.file(false).await, world.file(false).await);
+        let (key, id) = (BlobKey::new(stuck, BlobPart::Upload).to_string(), stuck.to_string());
+        let path = world.folder.path().join("media").join(&id[id.len() - 2..]).join(key);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let later = Timestamp::now().plus_seconds(25 * 3600);
+        assert!(world.collector.round(later).await.is_err(), "it is told");
+        assert_eq!(world.collector.media.media(other).await.unwrap(), None);
+        assert_eq!(world.parts(other).await, 0);
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(world.collector.round(later).await.unwrap(), 1);
+        assert_eq!(world.parts(stuck).await, 0);
     }
 }

@@ -70,8 +70,8 @@ fn described() -> OpenApiRouter<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SearchParameters {
-    /// All words must be in the message, the last one by a beginning of two letters or more; `"quoted phrases"` word for word. Case and
-    /// accents do not matter. At most 1,024 bytes and 32 words or phrases.
+    /// All words must be in the message, the last one by its beginning, unless it is a single letter that stands alone; `"quoted phrases"`
+    /// word for word. Case and accents do not matter. At most 1,024 bytes and 32 words or phrases.
     #[param(example = "\"see you\" tomorr")]
     q: String,
     /// Only in this chat.

@@ -1,7 +1,7 @@
 //! What to write to the index and what to ask it for, by what it says that its terms were written with.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,6 @@ use sentinel_domain::{
     ports::{SearchIndex, StoreError},
     search::{Mark, Query, SearchKeys, Term},
 };
-use tokio::sync::Mutex;
 
 /// How long what the index said is taken for true. A rebuild waits longer before it begins.
 const TRUE_FOR: Duration = Duration::from_secs(2);
@@ -53,6 +52,7 @@ impl Freshness {
 pub(crate) struct IndexTerms {
     index: Arc<dyn SearchIndex>,
     keys: Arc<SearchKeys>,
+    // Neither is locked while the index is asked: of an index that does not answer each would wait for all before it.
     seen: Mutex<Option<(Instant, Vec<Mark>)>>,
     announced: Mutex<Option<Instant>>,
 }
@@ -80,8 +80,7 @@ impl IndexTerms {
     /// Says to the index with what it is about to be written; to be called before each write. That is said again and
     /// again, because a rebuild by another process may have begun.
     pub(crate) async fn announce(&self) -> Result<(), StoreError> {
-        let mut announced = self.announced.lock().await;
-        if announced.is_some_and(|at| at.elapsed() < TRUE_FOR) {
+        if lock(&self.announced).is_some_and(|at| at.elapsed() < TRUE_FOR) {
             return Ok(());
         }
         let begun = Instant::now();
@@ -92,7 +91,7 @@ impl IndexTerms {
         };
         marks.push(self.keys.mark());
         self.index.add_marks(marks).await?;
-        *announced = Some(begun);
+        *lock(&self.announced) = Some(begun);
         Ok(())
     }
 
@@ -122,19 +121,23 @@ impl IndexTerms {
     }
 
     async fn marks(&self) -> Result<Vec<Mark>, StoreError> {
-        let mut seen = self.seen.lock().await;
-        if let Some((at, marks)) = &*seen
+        let seen = lock(&self.seen).clone();
+        if let Some((at, marks)) = seen
             && at.elapsed() < TRUE_FOR
         {
-            return Ok(marks.clone());
+            return Ok(marks);
         }
         let begun = Instant::now();
         let marks = self.look().await?;
-        *seen = Some((begun, marks.clone()));
+        *lock(&self.seen) = Some((begun, marks.clone()));
         Ok(marks)
     }
 
     async fn look(&self) -> Result<Vec<Mark>, StoreError> {
         Ok(self.index.marks().await?.unwrap_or_else(|| self.keys.possible_marks()))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

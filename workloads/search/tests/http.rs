@@ -4,6 +4,9 @@
 
 mod platform;
 
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
 use platform::{Platform, User};
 use sentinel_domain::{ids::ChatId, keyring::KeyError, ports::StoreError};
 use serde_json::{Value, json};
@@ -39,6 +42,10 @@ async fn messages_are_found_with_what_to_highlight() {
         ("q=%F0%9F%98%80", 1),
         ("q=omorrow", 0),
         ("q=e", 0),
+        // A letter at the end, too, may be where somebody still types; alone it is a word.
+        ("q=me%20t", 1),
+        ("q=cafe%20x", 0),
+        ("q=t", 0),
         ("q=me&type=text", 1),
         ("q=me&type=image", 0),
     ] {
@@ -83,9 +90,9 @@ async fn conditions_hold_whatever_the_index_says() {
     let (ann, bob, _, chat) = people(&platform).await;
     let notes = platform.chat(&ann, &ann).await;
     let first = platform.say(chat, &ann, "word one").await;
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let second = platform.say(chat, &bob, "word two").await;
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     platform.say(notes, &ann, "word three").await;
     let at = second.timestamp();
     assert!(first.timestamp() < at);
@@ -209,6 +216,24 @@ async fn an_index_that_is_away_is_told() {
     *platform.index.away.lock().unwrap() = true;
     let (status, problem) = platform.get(&ann, "/search/messages?q=word").await;
     assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+}
+
+#[tokio::test]
+async fn no_search_waits_for_others_at_an_index_that_hangs() {
+    let platform = Platform::new();
+    let (ann, _, _, chat) = people(&platform).await;
+    platform.say(chat, &ann, "word").await;
+    let hangs = Duration::from_secs(1);
+    *platform.index.hangs.lock().unwrap() = hangs;
+    *platform.index.away.lock().unwrap() = true;
+    let begun = Instant::now();
+    let answers = join_all((0..20).map(|_| platform.get(&ann, "/search/messages?q=word"))).await;
+    assert!(begun.elapsed() < 5 * hangs, "{:?}", begun.elapsed());
+    for (status, problem) in answers {
+        assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    }
+    *platform.index.away.lock().unwrap() = false;
+    assert_eq!(platform.texts(&ann, "q=word").await, ["word"]);
 }
 
 #[tokio::test]

@@ -18,15 +18,13 @@ use super::{
     Cassandra, Shared,
     batch::Writes,
     history::row_limit,
-    times::{final_write_time, next_write_time, write_time},
+    times::{ending_time, final_write_time, next_write_time, write_time},
 };
 
 /// How long a notification is kept, in seconds: 30 days.
 const KEPT_SECONDS: i32 = 30 * 24 * 3600;
 /// Newest notifications of a user that are looked through for those of one chat.
 const LOOKED_THROUGH: i32 = 2_000;
-/// How far another's clock may be ahead.
-const AHEAD_SECONDS: i64 = 60;
 /// Rows that are read at once to get past marks.
 const PAST_MARKS: usize = 1_000;
 const MICROS: i64 = 1000;
@@ -170,7 +168,7 @@ fn read_mark_time(now: Timestamp) -> i64 {
 /// The write time of taking a notification back: after the notification, and after marks on it, which are written when it
 /// is read, be that by a process whose clock is ahead.
 fn withdrawal_time(message: Uuid, now: Timestamp) -> i64 {
-    final_write_time(message).max(now.plus_seconds(AHEAD_SECONDS).0 * MICROS)
+    final_write_time(message).max(ending_time(now))
 }
 
 impl Shared {
@@ -208,7 +206,7 @@ impl Shared {
     /// Forgets all of a user whose account is gone.
     pub(super) async fn forget_notifications(&self, user: UserId) -> Result<(), StoreError> {
         let mut writes = Writes::new();
-        let at = Timestamp::now().0 * MICROS;
+        let at = ending_time(Timestamp::now());
         writes.add(&self.statements.delete_notifications, (at, user.0));
         writes.add(&self.statements.delete_notices, (at, user.0));
         writes.add(&self.statements.delete_preferences, (at, user.0));

@@ -2,6 +2,9 @@
 //!
 //! Whose an address is, one row says, which the last registration writes. A device whose address says something else is
 //! none: so one that lost its address is never pushed to, whatever became of its own row.
+//!
+//! Processes change devices right after one another, and their clocks differ. So each write is later than what it replaces,
+//! and what is removed leaves an empty row for a while, whose write time can be seen: that of a deletion could not.
 
 use std::collections::HashSet;
 
@@ -16,27 +19,39 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use super::{Cassandra, Shared, batch::Writes, times::write_time};
+use super::{
+    Cassandra, Shared,
+    batch::Writes,
+    times::{ending_time, next_write_time, write_time},
+};
 
 /// Users whose devices are looked up at the same time.
 const AT_ONCE: usize = 16;
 /// How long a device is kept that is not registered again, in seconds: 180 days.
 const DEVICE_SECONDS: i32 = 180 * 24 * 3600;
+/// How long it is seen that something was removed, in seconds: an hour, by which no clock is off.
+const REMOVED_SECONDS: i32 = 3600;
 /// How long it is remembered what was pushed, in seconds: 30 days.
 const PUSHED_SECONDS: i32 = 30 * 24 * 3600;
-const MICROS: i64 = 1000;
+/// No user, no session.
+const NOBODY: Uuid = Uuid::nil();
 
 #[derive(DeserializeRow)]
 struct Row {
     device_id: String,
     session_id: Option<Uuid>,
     registered_at: Option<i64>,
+    /// Empty when the device was removed.
     address: Option<String>,
+    written: Option<i64>,
 }
 
 impl Row {
     /// `None`, and a warning, when it can't be read: one such row must not keep a user's other devices from pushes.
-    fn device(self, user_id: UserId) -> Option<Device> {
+    fn device(&self, user_id: UserId) -> Option<Device> {
+        if self.address.as_deref() == Some("") {
+            return None;
+        }
         let device = self.read(user_id);
         if device.is_none() {
             // Not what the row says: an address is a secret.
@@ -56,13 +71,27 @@ impl Row {
     }
 }
 
+/// Whose an address is, or was.
+#[derive(DeserializeRow)]
+struct Owner {
+    user_id: Option<Uuid>,
+    device_id: Option<String>,
+    written: Option<i64>,
+}
+
+impl Owner {
+    fn is(&self, user: UserId, device: &str) -> bool {
+        self.user_id == Some(user.0) && self.device_id.as_deref() == Some(device)
+    }
+}
+
 #[async_trait]
 impl DeviceReader for Cassandra {
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
         let mut devices = Vec::new();
-        for device in self.shared.push_devices(user).await? {
-            let owner = self.shared.address_owner(&device.address.fingerprint()).await?;
-            if owner.is_some_and(|(owner, name)| owner == user.0 && name == device.device_id.as_str()) {
+        for device in devices_of(user, &self.shared.push_rows(user).await?) {
+            if self.shared.address_owner(&device).await?.is_some_and(|owner| owner.is(user, device.device_id.as_str()))
+            {
                 devices.push(device);
             }
         }
@@ -74,28 +103,33 @@ impl DeviceReader for Cassandra {
 impl PushDevices for Cassandra {
     async fn register(&self, device: Device) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let print = device.address.fingerprint();
-        let before: Option<(Uuid, String)> = shared.address_owner(&print).await?;
-        let mut own = shared.push_devices(device.user_id).await?;
+        let owner = shared.address_owner(&device).await?;
+        let rows = shared.push_rows(device.user_id).await?;
         let json = serde_json::to_string(&device.address).map_err(StoreError::unavailable)?;
-        let (user, id, at) = (device.user_id.0, device.device_id.as_str().to_owned(), Timestamp::now().0 * MICROS);
+        let before =
+            rows.iter().map(|row| row.written).chain(owner.as_ref().map(|owner| owner.written)).flatten().max();
+        let at = next_write_time(Timestamp::now(), before);
+        let (user, id) = (device.user_id, device.device_id.as_str());
         let mut writes = Writes::new();
-        let values = (user, id.clone(), device.session_id.0, device.registered_at.0, json, at, DEVICE_SECONDS);
+        let values = (user.0, id.to_owned(), device.session_id.0, device.registered_at.0, json, at, DEVICE_SECONDS);
         writes.add(&shared.statements.insert_push_device, values);
-        writes.add(&shared.statements.insert_push_address, (print.to_vec(), user, id.clone(), at, DEVICE_SECONDS));
-        if let Some((owner, name)) = before
-            && (owner, name.as_str()) != (user, id.as_str())
+        shared.set_owner(&mut writes, &device, (user.0, id), at, DEVICE_SECONDS);
+        if let Some(Owner { user_id: Some(owner), device_id: Some(name), .. }) = owner
+            && owner != NOBODY
+            && (owner, name.as_str()) != (user.0, id)
         {
-            writes.add(&shared.statements.delete_push_device, (at, owner, name));
+            shared.remove_row(&mut writes, UserId(owner), &name, at);
         }
+        let mut own = devices_of(user, &rows);
         // The address that the device had is nobody's now.
         let replaced = own.iter().find(|other| other.device_id == device.device_id);
-        if let Some(other) = replaced.filter(|other| other.address.fingerprint() != print) {
-            writes.add(&shared.statements.delete_push_address, (at, other.address.fingerprint().to_vec()));
+        if let Some(other) = replaced.filter(|other| other.address != device.address) {
+            shared.set_owner(&mut writes, other, (NOBODY, ""), at, REMOVED_SECONDS);
         }
         own.retain(|other| other.device_id != device.device_id);
         for other in own.iter().skip(DEVICES - 1) {
-            shared.remove_device(&mut writes, other, at);
+            shared.remove_row(&mut writes, user, other.device_id.as_str(), at);
+            shared.set_owner(&mut writes, other, (NOBODY, ""), at, REMOVED_SECONDS);
         }
         shared.put(&writes).await
     }
@@ -104,28 +138,23 @@ impl PushDevices for Cassandra {
         let looks = users
             .iter()
             .copied()
-            .map(|user| self.shared.push_devices(user).map_ok(move |devices| (user, !devices.is_empty())));
+            .map(|user| self.shared.push_rows(user).map_ok(move |rows| (user, !devices_of(user, &rows).is_empty())));
         let found: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().filter_map(|(user, has)| has.then_some(user)).collect())
     }
 
     async fn remove(&self, user: UserId, device: &DeviceId) -> Result<(), StoreError> {
-        let found = self.devices(user).await?;
-        if let Some(found) = found.iter().find(|found| found.device_id == *device) {
-            return self.forget(found).await;
-        }
-        // A row whose address went to another.
-        let values = (Timestamp::now().0 * MICROS, user.0, device.as_str().to_owned());
-        self.shared.write(&self.shared.statements.delete_push_device, values).await
+        let rows = self.shared.push_rows(user).await?;
+        self.shared.remove_device(user, device.as_str(), &rows).await
     }
 
     async fn forget(&self, device: &Device) -> Result<(), StoreError> {
-        let now = self.devices(device.user_id).await?;
-        let same = |found: &&Device| found.device_id == device.device_id && found.address == device.address;
-        let Some(found) = now.iter().find(same) else { return Ok(()) };
-        let mut writes = Writes::new();
-        self.shared.remove_device(&mut writes, found, Timestamp::now().0 * MICROS);
-        self.shared.put(&writes).await
+        let rows = self.shared.push_rows(device.user_id).await?;
+        let now = devices_of(device.user_id, &rows);
+        if !now.iter().any(|found| found.device_id == device.device_id && found.address == device.address) {
+            return Ok(());
+        }
+        self.shared.remove_device(device.user_id, device.device_id.as_str(), &rows).await
     }
 
     async fn pushed_up_to(&self, user: UserId, chat: ChatId) -> Result<Option<MessageId>, StoreError> {
@@ -147,35 +176,64 @@ impl PushDevices for Cassandra {
     }
 }
 
+/// The devices that these rows tell of, also those that lost their address; the last registered first.
+fn devices_of(user: UserId, rows: &[Row]) -> Vec<Device> {
+    let mut devices: Vec<Device> = rows.iter().filter_map(|row| row.device(user)).collect();
+    devices.sort_by(|a, b| (b.registered_at, &b.device_id).cmp(&(a.registered_at, &a.device_id)));
+    devices
+}
+
 impl Shared {
-    /// A user's devices, also those that lost their address; the last registered first.
-    async fn push_devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        let rows: Vec<Row> = self.rows(&self.statements.push_devices, (user.0,)).await?;
-        let mut devices: Vec<Device> = rows.into_iter().filter_map(|row| row.device(user)).collect();
-        devices.sort_by(|a, b| (b.registered_at, &b.device_id).cmp(&(a.registered_at, &a.device_id)));
-        Ok(devices)
+    async fn push_rows(&self, user: UserId) -> Result<Vec<Row>, StoreError> {
+        self.rows(&self.statements.push_devices, (user.0,)).await
     }
 
-    async fn address_owner(&self, print: &[u8; 32]) -> Result<Option<(Uuid, String)>, StoreError> {
-        Ok(self.rows(&self.statements.push_address, (print.to_vec(),)).await?.pop())
+    /// Whose the address of a device is.
+    async fn address_owner(&self, device: &Device) -> Result<Option<Owner>, StoreError> {
+        let print = device.address.fingerprint().to_vec();
+        Ok(self.rows(&self.statements.push_address, (print,)).await?.pop())
     }
 
-    fn remove_device(&self, writes: &mut Writes, device: &Device, at: i64) {
-        let values = (at, device.user_id.0, device.device_id.as_str().to_owned());
-        writes.add(&self.statements.delete_push_device, values);
-        writes.add(&self.statements.delete_push_address, (at, device.address.fingerprint().to_vec()));
+    fn set_owner(&self, writes: &mut Writes, device: &Device, (user, name): (Uuid, &str), at: i64, seconds: i32) {
+        let print = device.address.fingerprint().to_vec();
+        writes.add(&self.statements.insert_push_address, (print, user, name.to_owned(), at, seconds));
+    }
+
+    fn remove_row(&self, writes: &mut Writes, user: UserId, device: &str, at: i64) {
+        let values = (user.0, device.to_owned(), NOBODY, 0_i64, String::new(), at, REMOVED_SECONDS);
+        writes.add(&self.statements.insert_push_device, values);
+    }
+
+    /// Removes a device, which may be none: a registration of which it is not known whether it was written may be seen yet.
+    async fn remove_device(&self, user: UserId, name: &str, rows: &[Row]) -> Result<(), StoreError> {
+        let row = rows.iter().find(|row| row.device_id == name);
+        let device = row.and_then(|row| row.device(user));
+        let mut before = row.and_then(|row| row.written);
+        let mut owned = None;
+        if let Some(device) = &device
+            && let Some(owner) = self.address_owner(device).await?
+            && owner.is(user, name)
+        {
+            before = before.max(owner.written);
+            owned = Some(device);
+        }
+        let at = next_write_time(Timestamp::now(), before);
+        let mut writes = Writes::new();
+        self.remove_row(&mut writes, user, name, at);
+        if let Some(device) = owned {
+            self.set_owner(&mut writes, device, (NOBODY, ""), at, REMOVED_SECONDS);
+        }
+        self.put(&writes).await
     }
 
     /// Forgets the devices of a user whose account is gone.
     pub(super) async fn forget_devices(&self, user: UserId) -> Result<(), StoreError> {
-        let mut writes = Writes::new();
-        let at = Timestamp::now().0 * MICROS;
-        for device in self.push_devices(user).await? {
-            let owner = self.address_owner(&device.address.fingerprint()).await?;
-            if owner.is_some_and(|(owner, _)| owner == user.0) {
-                writes.add(&self.statements.delete_push_address, (at, device.address.fingerprint().to_vec()));
-            }
+        let rows = self.push_rows(user).await?;
+        for device in devices_of(user, &rows) {
+            self.remove_device(user, device.device_id.as_str(), &rows).await?;
         }
+        let mut writes = Writes::new();
+        let at = ending_time(Timestamp::now());
         writes.add(&self.statements.delete_push_devices, (at, user.0));
         writes.add(&self.statements.delete_pushed, (at, user.0));
         self.put(&writes).await
@@ -193,6 +251,7 @@ mod tests {
             session_id: Some(Uuid::from_u128(1)),
             registered_at: Some(5),
             address: address.map(str::to_owned),
+            written: None,
         };
         let user = UserId(Uuid::from_u128(2));
         assert!(row("phone", Some(r#"{"platform":"fcm","token":"t"}"#)).device(user).is_some());

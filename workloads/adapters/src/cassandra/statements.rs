@@ -229,15 +229,15 @@ statements! {
     delete_preferences: Write = "DELETE FROM notification_preferences USING TIMESTAMP ? WHERE user_id = ?";
 
     // Pushes
-    push_devices: Read = "SELECT device_id, session_id, registered_at, address FROM push_devices WHERE user_id = ?";
+    push_devices: Read = "SELECT device_id, session_id, registered_at, address, WRITETIME(address) AS written
+        FROM push_devices WHERE user_id = ?";
     insert_push_device: Write = "INSERT INTO push_devices (user_id, device_id, session_id, registered_at, address)
         VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
-    delete_push_device: Write = "DELETE FROM push_devices USING TIMESTAMP ? WHERE user_id = ? AND device_id = ?";
     delete_push_devices: Write = "DELETE FROM push_devices USING TIMESTAMP ? WHERE user_id = ?";
-    push_address: Read = "SELECT user_id, device_id FROM push_addresses WHERE fingerprint = ?";
+    push_address: Read = "SELECT user_id, device_id, WRITETIME(device_id) AS written
+        FROM push_addresses WHERE fingerprint = ?";
     insert_push_address: Write = "INSERT INTO push_addresses (fingerprint, user_id, device_id)
         VALUES (?, ?, ?) USING TIMESTAMP ? AND TTL ?";
-    delete_push_address: Write = "DELETE FROM push_addresses USING TIMESTAMP ? WHERE fingerprint = ?";
     pushed: Read = "SELECT message_id FROM pushed WHERE user_id = ? AND chat_id = ?";
     set_pushed: Write = "UPDATE pushed USING TIMESTAMP ? AND TTL ? SET message_id = ? WHERE user_id = ? AND chat_id = ?";
     clear_pushed: Write = "DELETE FROM pushed USING TIMESTAMP ? WHERE user_id = ? AND chat_id = ?";

@@ -17,6 +17,8 @@ const MINUTE_MILLIS: u64 = 60_000;
 const MICROS: i64 = 1000;
 /// How far a process may be off with its clock, or behind with a write: an hour.
 pub(super) const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
+/// How far another's clock may be ahead.
+const AHEAD_SECONDS: i64 = 60;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
 const COUNTERS: i64 = 1 << 12;
 const COUNTER_MAX: u16 = u16::MAX >> 4;
@@ -37,6 +39,11 @@ pub(super) fn id_at(write_time: i64) -> Uuid {
 /// The write time of what must outlive whatever is written around the time of `id`.
 pub(super) fn final_write_time(id: Uuid) -> i64 {
     write_time(id) + 60_000_000
+}
+
+/// The write time of the end of what nobody writes again, after all that was written by a process whose clock is ahead.
+pub(super) fn ending_time(now: Timestamp) -> i64 {
+    now.plus_seconds(AHEAD_SECONDS).0.saturating_mul(MICROS)
 }
 
 /// The write time of a cell of which the first value stays. It falls as time goes on, and is before every other.

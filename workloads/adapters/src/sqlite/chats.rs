@@ -176,8 +176,12 @@ fn list(
         .collect::<Result<_, _>>()?;
     chats.sort_unstable_by(|a, b| b.cmp(a));
     let mut summaries = Vec::new();
-    for (activity, id) in chats.into_iter().take(limit) {
-        let chat = chat_of(db, caller, id)?;
+    for (activity, id) in chats {
+        if summaries.len() == limit {
+            break;
+        }
+        // The list is not to be lost along with one that is damaged.
+        let Some(chat) = rows::readable(chat_of(db, caller, id), id)? else { continue };
         summaries.push(ChatSummary {
             last_message: history::newest(db, keys, horizon, &chat)?,
             unread: unread(db, horizon, &chat, caller)?,

@@ -28,7 +28,7 @@ impl Failure {
 }
 
 /// Whether a value was read and is not what it should be: text that is no UTF-8, another type, a number out of its range.
-fn is_about_content(error: &rusqlite::Error) -> bool {
+pub(super) fn is_about_content(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }

@@ -19,7 +19,6 @@ use sentinel_domain::{
 use crate::chat_keys::{KeyCache, OpenKey};
 
 use super::{
-    accounts::row_limit,
     batch::EventKind,
     failure::Failure,
     rows::{self, ChatRow},
@@ -106,9 +105,9 @@ impl Merge<'_> {
         let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes(), first.as_bytes()])?;
         while let Some(touched) = found.next()? {
             let id = ChatId::from_bytes(touched.get(0)?);
-            let Some(row) = rows::chat(self.db, id)? else { continue };
-            self.add_receipts(&row);
             // The other chats are not to be lost along with one that is damaged.
+            let Some(row) = rows::readable(rows::chat(self.db, id), id)?.flatten() else { continue };
+            self.add_receipts(&row);
             let Some(key) = rows::readable(self.keys.open(id, &row.key).map_err(Failure::from), id)? else { continue };
             if let Some(message) = rows::event_id(touched, 1)? {
                 self.pending.insert(message, Pending::Message(self.chats.len()));
@@ -136,11 +135,16 @@ impl Merge<'_> {
     /// Finds as many rows of `inbox` as a page can have, and one that tells that there are more.
     fn find_rows(&mut self, limit: usize) -> Result<(), Failure> {
         let mut select = self.db.prepare_cached(EVENTS_AFTER)?;
-        let limit = row_limit(limit.saturating_add(1));
-        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes(), limit])?;
-        while let Some(row) = found.next()? {
-            if let Some(stored) = stored(row)? {
-                self.pending.insert(EventId::from_bytes(row.get(0)?), stored);
+        let mut found = select.query(params![self.caller.as_bytes(), self.after.as_bytes()])?;
+        let mut count = 0;
+        while count <= limit
+            && let Some(row) = found.next()?
+        {
+            // Those that can't be read do not count: what comes after them would be taken for none.
+            let chat = ChatId::from_bytes(rows::key(row, 2)?);
+            if let Some((id, stored)) = rows::readable(stored(row).map_err(Failure::from), chat)?.flatten() {
+                self.pending.insert(id, stored);
+                count += 1;
             }
         }
         Ok(())
@@ -164,7 +168,8 @@ impl Merge<'_> {
                 Some(InboxBody::ChatDeleted { chat_id: chat })
             }
             Pending::Stored { kind, chat, subject, high } => {
-                let Some(row) = rows::chat(self.db, chat)? else { return Ok(None) };
+                let row = rows::readable(rows::chat(self.db, chat), chat)?.flatten();
+                let Some(row) = row else { return Ok(None) };
                 let body = stored_body(self.db, self.keys, self.horizon, &row, kind, subject, high);
                 rows::readable(body, chat)?.flatten()
             }
@@ -172,11 +177,12 @@ impl Merge<'_> {
     }
 }
 
-/// A row of `event_id, kind, chat_id, subject, high`.
-fn stored(row: &Row<'_>) -> rusqlite::Result<Option<Pending>> {
+/// A row of `event_id, kind, chat_id, subject, high`; `None` when it is of a kind that only a later version knows.
+fn stored(row: &Row<'_>) -> rusqlite::Result<Option<(EventId, Pending)>> {
     let Some(kind) = EventKind::of(row.get(1)?) else { return Ok(None) };
     let chat = ChatId::from_bytes(row.get(2)?);
-    Ok(Some(Pending::Stored { kind, chat, subject: rows::message_id(row, 3)?, high: row.get(4)? }))
+    let stored = Pending::Stored { kind, chat, subject: rows::message_id(row, 3)?, high: row.get(4)? };
+    Ok(Some((EventId::from_bytes(row.get(0)?), stored)))
 }
 
 fn stored_body(

@@ -1,7 +1,7 @@
 //! Mailed links, and the queue of mail.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     audit::AuditEntry,
     ids::{SessionId, UserId},
@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::{
     Sqlite,
-    accounts::{require_account, row_limit},
+    accounts::require_account,
     administration,
+    failure::is_about_content,
     rows::execute,
     statements::{
         DELETE_LINK, DUE_MAIL, INSERT_LINK, INSERT_MAIL, LINK_OWNER, POSTPONE_MAIL, REMOVE_MAIL, SET_EMAIL_VERIFIED,
@@ -77,16 +78,7 @@ impl MailStore for Sqlite {
         limit: usize,
     ) -> Result<Vec<QueuedMail>, StoreError> {
         self.write(move |batch| {
-            let mut select = batch.db.prepare_cached(DUE_MAIL)?;
-            let due = select.query_map(params![now.0, row_limit(limit)], |row| {
-                Ok(QueuedMail {
-                    id: Uuid::from_bytes(row.get(0)?),
-                    sealed: WrappedKey { kek: row.get(1)?, bytes: row.get(2)? },
-                    expires_at: Timestamp(row.get(3)?),
-                    attempts: row.get::<_, u32>(4)?.saturating_add(1),
-                })
-            })?;
-            let due: Vec<QueuedMail> = due.collect::<Result<_, _>>()?;
+            let due = due(batch.db, now, limit)?;
             for mail in &due {
                 execute(batch.db, TAKE_MAIL, params![mail.id.as_bytes(), again_at.0, mail.attempts])?;
             }
@@ -120,6 +112,32 @@ pub(super) fn insert(db: &Connection, link: &NewLink) -> rusqlite::Result<()> {
     let values = params![id.as_bytes(), user.as_bytes(), sealed.kek, sealed.bytes, expires_at.0, 0, attempts];
     execute(db, INSERT_MAIL, values)?;
     Ok(())
+}
+
+/// Mails that are due, the first ones first. A damaged one is left where it is: it must not hold up the others.
+fn due(db: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<QueuedMail>> {
+    let mut select = db.prepare_cached(DUE_MAIL)?;
+    let mut rows = select.query([now.0])?;
+    let mut due = Vec::new();
+    while due.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        match mail(row) {
+            Err(error) if is_about_content(&error) => tracing::error!(%error, "a mail in the queue is damaged"),
+            mail => due.push(mail?),
+        }
+    }
+    Ok(due)
+}
+
+/// A row of `id, kek, sealed, expires_at, attempts`, one attempt later.
+fn mail(row: &Row<'_>) -> rusqlite::Result<QueuedMail> {
+    Ok(QueuedMail {
+        id: Uuid::from_bytes(row.get(0)?),
+        sealed: WrappedKey { kek: row.get(1)?, bytes: row.get(2)? },
+        expires_at: Timestamp(row.get(3)?),
+        attempts: row.get::<_, u32>(4)?.saturating_add(1),
+    })
 }
 
 fn owner(db: &Connection, hash: LinkHash, purpose: LinkPurpose, now: Timestamp) -> rusqlite::Result<Option<UserId>> {

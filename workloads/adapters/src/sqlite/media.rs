@@ -198,7 +198,7 @@ impl MediaStore for Sqlite {
         self.read(move |db| {
             let mut select = db.prepare_cached(MEDIA_DUE)?;
             let due = select.query_map(params![now.0, number(limit as u64), at, id], |row| {
-                Ok(Due { at: Timestamp(row.get(0)?), media: MediaId::from_bytes(row.get(1)?) })
+                Ok(Due { at: Timestamp(row.get(0)?), media: MediaId::from_bytes(rows::key(row, 1)?) })
             })?;
             Ok(due.collect::<Result<_, _>>()?)
         })

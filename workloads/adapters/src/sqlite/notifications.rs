@@ -1,7 +1,7 @@
 //! Notifications and how users want them.
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::Notice,
@@ -11,8 +11,8 @@ use sentinel_domain::{
 
 use super::{
     Sqlite,
-    accounts::row_limit,
-    rows::{execute, exists},
+    failure::Failure,
+    rows::{self, execute, exists},
     statements::{
         DELETE_NOTIFICATION, DELETE_NOTIFICATIONS_OF_CHAT, INSERT_NOTIFICATION, NOTIFICATION_EXISTS,
         NOTIFICATIONS_BEFORE, PREFERENCES, READ_NOTIFICATION, READ_NOTIFICATIONS_OF_CHAT, SET_PREFERENCES,
@@ -61,21 +61,16 @@ impl NotificationStore for Sqlite {
         self.read(move |db| {
             let before = before.map_or(LAST_ID, |before| *before.as_bytes());
             let mut select = db.prepare_cached(NOTIFICATIONS_BEFORE)?;
-            let values = params![user.as_bytes(), before, row_limit(limit), horizon.as_bytes()];
-            let found = select.query_map(values, |row| {
-                Ok(Notification {
-                    user_id: user,
-                    message_id: MessageId::from_bytes(row.get(0)?),
-                    chat_id: ChatId::from_bytes(row.get(1)?),
-                    sender_id: UserId::from_bytes(row.get(2)?),
-                    read: row.get(3)?,
-                    notice: row
-                        .get::<_, Option<String>>(4)?
-                        .zip(row.get(5)?)
-                        .map(|(header, body)| Notice::kept(header, body)),
-                })
-            })?;
-            Ok(found.collect::<Result<_, _>>()?)
+            let mut rows = select.query(params![user.as_bytes(), before, horizon.as_bytes()])?;
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                // The others are not to be lost along with one that is damaged.
+                let chat = ChatId::from_bytes(rows::key(row, 1)?);
+                found.extend(rows::readable(notification(row, user).map_err(Failure::from), chat)?);
+            }
+            Ok(found)
         })
         .await
     }
@@ -112,6 +107,19 @@ impl NotificationStore for Sqlite {
         })
         .await
     }
+}
+
+/// A row of `message_id, chat_id, sender_id, read, header, body`.
+fn notification(row: &Row<'_>, user_id: UserId) -> rusqlite::Result<Notification> {
+    let notice = row.get::<_, Option<String>>(4)?.zip(row.get(5)?);
+    Ok(Notification {
+        user_id,
+        message_id: MessageId::from_bytes(row.get(0)?),
+        chat_id: ChatId::from_bytes(row.get(1)?),
+        sender_id: UserId::from_bytes(row.get(2)?),
+        read: row.get(3)?,
+        notice: notice.map(|(header, body)| Notice::kept(header, body)),
+    })
 }
 
 impl Sqlite {

@@ -156,7 +156,9 @@ impl Retention {
             return Ok(false);
         }
         self.begun = true;
-        let next = prune(db, self.stage, self.lifetime.get(), self.rule, Timestamp::now())?;
+        let next = prune(db, self.stage, self.lifetime.get(), self.rule, Timestamp::now());
+        // Not after each command: on a full volume all of them fail.
+        let next = next.inspect_err(|_| self.due = Instant::now() + FIRST_PAUSE)?;
         if matches!(next, Stage::Done) {
             // It may still have messages that are gone.
             self.shred_log |= self.rule.horizon(Timestamp::now()) != Horizon::NONE;
@@ -236,7 +238,8 @@ fn prune_inboxes(
     let mut after = after;
     let mut budget = STEP;
     let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
-    let ids: Vec<[u8; 16]> = accounts.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let ids: Vec<[u8; 16]> =
+        accounts.query_map(params![after, STEP], |row| rows::key(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
         execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
         execute(step, PRUNE_NOTIFICATIONS_OF_MESSAGES, params![id, messages.id().as_bytes()])?;
@@ -283,7 +286,8 @@ fn prune_messages(
 ) -> rusqlite::Result<Stage> {
     let (mut after, mut budget) = (after, STEP);
     let mut chats = step.prepare_cached(CHAT_IDS_AFTER)?;
-    let ids: Vec<[u8; 16]> = chats.query_map(params![after, STEP], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let ids: Vec<[u8; 16]> =
+        chats.query_map(params![after, STEP], |row| rows::key(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
         let up_to: Option<EventId> = step
             .prepare_cached(EXPIRED_UP_TO)?

@@ -3,28 +3,45 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::ChatId,
-    keyring::{Keyring, WrappedKey},
+    keyring::{KeyError, Keyring, WrappedKey},
 };
 
 use super::{
     OpenError,
     batch::Batch,
-    failure::Failure,
+    failure::{Failure, is_about_content},
     rows::execute,
-    statements::{KEY_AFTER, KEYS_BEFORE, SET_KEY},
+    statements::{KEK_AFTER, KEYS_BEFORE, KEYS_UNDER, SET_KEY},
 };
 
 /// Chat keys of one transaction.
 const STEP: u32 = 256;
 
-/// Whether the keyring opens what is in the database: tries one chat of each key-encryption key in use.
+/// Whether the keyring opens what is in the database: it must open one chat of each key-encryption key in use.
 pub(super) fn check_keys(db: &Connection, keyring: &Keyring) -> Result<(), OpenError> {
     let mut kek = String::new();
-    while let Some((chat, wrapped)) = db.query_row(KEY_AFTER, [&kek], wrapped_key).optional()? {
-        keyring.unwrap_key(chat, &wrapped)?;
-        kek = wrapped.kek;
+    while let Some(next) = db.query_row(KEK_AFTER, [&kek], |row| row.get(0)).optional()? {
+        kek = next;
+        check_key(db, keyring, &kek)?;
     }
     Ok(())
+}
+
+/// A chat that is damaged does not tell that the key is wrong: that is so when no chat can be opened.
+fn check_key(db: &Connection, keyring: &Keyring, kek: &str) -> Result<(), OpenError> {
+    let mut select = db.prepare(KEYS_UNDER)?;
+    let mut failed = None;
+    for found in select.query_map([kek], wrapped_key)? {
+        let (chat, wrapped) = match found {
+            Err(error) if is_about_content(&error) => continue,
+            found => found?,
+        };
+        match keyring.unwrap_key(chat, &wrapped) {
+            Err(error @ KeyError::Corrupt) => failed = Some(error),
+            opened => return opened.map(drop).map_err(OpenError::from),
+        }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Wraps some of the chat keys anew that are under an older key-encryption key; gives their number.

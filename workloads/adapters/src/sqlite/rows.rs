@@ -120,6 +120,16 @@ fn receipts(row: &Row<'_>, column: usize) -> rusqlite::Result<Receipts> {
     Ok(Receipts { own: event_id(row, column)?, shown: event_id(row, column + 3)? })
 }
 
+/// An id that says where a row is. One that is damaged is read as far as it goes, so that there is a place to go on from.
+pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 16]> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Ok(key)
+}
+
 /// An optional message id.
 pub(super) fn message_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<MessageId>> {
     Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(MessageId::from_bytes))

@@ -56,18 +56,23 @@ struct Found {
 pub(super) fn page(db: &Connection, after: EventId, scan: Scan, limit: usize) -> Result<Page, Failure> {
     let (from, mut seen) = scan.at;
     let mut select = db.prepare_cached(CHATS_FROM)?;
-    let found = select.query_map(params![from.as_bytes(), CHATS], chat)?;
+    let found = select
+        .query_map(params![from.as_bytes(), CHATS], |row| Ok((ChatId::from_bytes(rows::key(row, 0)?), chat(row))))?;
     let (mut events, mut at, mut looked_at) = (Vec::new(), scan.at, 0);
-    for chat in found {
+    for found in found {
         if events.len() >= limit {
             return Ok(Page { events, next: Some(at) });
         }
+        let (id, chat) = found?;
         looked_at += 1;
-        // A chat that is damaged must not hold up the events of all others.
-        let Some(chat) = rows::readable(chat.map_err(Failure::from), from)? else { continue };
-        if chat.id != from {
+        if id != from {
             seen = MessageId::from_bytes([0; 16]);
         }
+        // A chat that is damaged must not hold up the events of all others, nor must a page of them.
+        let Some(chat) = rows::readable(chat.map_err(Failure::from), id)? else {
+            at = (id, MessageId::from_bytes(LAST_ID));
+            continue;
+        };
         let room = limit.saturating_sub(events.len());
         let written = messages(db, &chat, after.max(seen.into()), scan.to, room)?;
         if let Some(last) = written.last().filter(|_| written.len() == room) {
@@ -106,7 +111,7 @@ fn messages(
     let mut select = db.prepare_cached(MESSAGES_BETWEEN)?;
     let values = params![chat.id.as_bytes(), after.as_bytes(), to.as_bytes(), row_limit(limit)];
     let written = select.query_map(values, |row| {
-        let message_id = MessageId::from_bytes(row.get(0)?);
+        let message_id = MessageId::from_bytes(rows::key(row, 0)?);
         let sender_id = chat.members[usize::from(row.get::<_, bool>(1)?)];
         Ok(PlatformEvent {
             event_id: message_id.into(),
@@ -137,7 +142,7 @@ pub(super) fn outbox(
     let mut select = db.prepare_cached(OUTBOX_BETWEEN)?;
     let rows = select.query_map(params![after.as_bytes(), to.as_bytes(), row_limit(limit)], |row| {
         let event = row.get_ref(1)?.as_str().ok().and_then(|json| serde_json::from_str(json).ok());
-        Ok((EventId::from_bytes(row.get(0)?), event))
+        Ok((EventId::from_bytes(rows::key(row, 0)?), event))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -70,7 +70,7 @@ statements! {
     INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     DUE_MAIL = "SELECT id, kek, sealed, expires_at, attempts FROM mail_queue
-        WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+        WHERE due_at <= ?1 ORDER BY due_at";
     TAKE_MAIL = "UPDATE mail_queue SET due_at = ?2, attempts = ?3 WHERE id = ?1";
     POSTPONE_MAIL = "UPDATE mail_queue SET due_at = ?2 WHERE id = ?1";
     REMOVE_MAIL = "DELETE FROM mail_queue WHERE id = ?1";
@@ -118,7 +118,8 @@ statements! {
     DELETE_CHAT = "DELETE FROM chats WHERE id = ?1";
     CHAT_IDS_AFTER = "SELECT id FROM chats WHERE id > ?1 ORDER BY id LIMIT ?2";
     KEYS_BEFORE = "SELECT id, kek, key FROM chats WHERE kek < ?1 LIMIT ?2";
-    KEY_AFTER = "SELECT id, kek, key FROM chats WHERE kek > ?1 ORDER BY kek LIMIT 1";
+    KEK_AFTER = "SELECT kek FROM chats WHERE kek > ?1 ORDER BY kek LIMIT 1";
+    KEYS_UNDER = "SELECT id, kek, key FROM chats WHERE kek = ?1";
     SET_KEY = "UPDATE chats SET kek = ?2, key = ?3 WHERE id = ?1";
     INSERT_MEMBER = "INSERT INTO members (user_id, chat_id, started) VALUES (?1, ?2, ?3)";
     DELETE_MEMBER = "DELETE FROM members WHERE user_id = ?1 AND chat_id = ?2";
@@ -175,7 +176,7 @@ statements! {
     INSERT_EVENT = "INSERT INTO inbox (user_id, event_id, kind, chat_id, subject, high)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     EVENTS_AFTER = "SELECT event_id, kind, chat_id, subject, high
-        FROM inbox WHERE user_id = ?1 AND event_id > ?2 ORDER BY event_id LIMIT ?3";
+        FROM inbox WHERE user_id = ?1 AND event_id > ?2 ORDER BY event_id";
     INBOX_PRUNED = "SELECT inbox_pruned FROM accounts WHERE id = ?1";
     DELETE_INBOX = "DELETE FROM inbox WHERE user_id = ?1";
     ACCOUNT_IDS_AFTER = "SELECT id FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -250,8 +251,8 @@ statements! {
         (user_id, message_id, chat_id, sender_id, read, header, body)
         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM accounts WHERE id = ?1";
     NOTIFICATIONS_BEFORE = "SELECT message_id, chat_id, sender_id, read, header, body FROM notifications
-        WHERE user_id = ?1 AND message_id < ?2 AND (message_id > ?4 OR sender_id = ?1)
-        ORDER BY message_id DESC LIMIT ?3";
+        WHERE user_id = ?1 AND message_id < ?2 AND (message_id > ?3 OR sender_id = ?1)
+        ORDER BY message_id DESC";
     NOTIFICATION_EXISTS = "SELECT 1 FROM notifications WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATION = "UPDATE notifications SET read = 1 WHERE user_id = ?1 AND message_id = ?2";
     READ_NOTIFICATIONS_OF_CHAT = "UPDATE notifications SET read = 1

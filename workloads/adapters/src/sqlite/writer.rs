@@ -75,7 +75,8 @@ impl Queue {
                 // A caller that went away does not matter: what it asked for is done.
                 answer: Box::new(move |committed| {
                     let _ = answer.send(match outcome {
-                        Err(Failure::Broken(error)) => Err(StoreError::unavailable(error)),
+                        // The command's own failure says more than that its batch was undone.
+                        Err(failure @ Failure::Broken(_)) => Err(failure.into()),
                         _ if !committed => Err(StoreError::unavailable(Interrupted::RolledBack)),
                         outcome => outcome.map_err(StoreError::from),
                     });
@@ -255,7 +256,7 @@ impl Thread {
         let Writer { db, retention, checkpointer, .. } = &mut self.writer;
         catch_unwind(AssertUnwindSafe(|| retention.step(db, checkpointer))).unwrap_or(Ok(false)).unwrap_or_else(
             |error| {
-                tracing::warn!(%error, "old rows were not removed; the next round tries again");
+                tracing::warn!(%error, "old rows were not removed; that is tried again in some minutes");
                 false
             },
         )

@@ -1,4 +1,7 @@
 //! What is asked for: all words must be in the text, the last one by its beginning, quoted phrases word for word.
+//!
+//! A beginning of one character is in nearly every text, and so it is no term of an index. Where it is asked for along with
+//! something else, that finds the messages, and their text tells. Alone it would find them all: there it is a word.
 
 use super::token::{Kind, Token, tokens};
 
@@ -43,8 +46,9 @@ impl Query {
         let last = words(rest);
         let typing = !last.is_empty();
         clauses.extend(last);
+        let alone = clauses.len() == 1;
         if let Some(clause) = clauses.last_mut().filter(|_| typing) {
-            clause.open = clause.tokens.last().is_some_and(may_go_on);
+            clause.open = clause.tokens.last().is_some_and(|token| may_go_on(token, alone));
         }
         clauses.dedup();
         Self { clauses }
@@ -99,9 +103,8 @@ impl Clause {
     }
 }
 
-/// A word of one character is complete: nearly every text has a word that begins with it.
-fn may_go_on(token: &Token) -> bool {
-    token.kind == Kind::Word && token.ends.len() > 1
+fn may_go_on(token: &Token, alone: bool) -> bool {
+    token.kind == Kind::Word && (!alone || token.ends.len() > 1)
 }
 
 /// Each word and symbol for itself; characters of a script without spaces as they follow each other.
@@ -156,7 +159,10 @@ mod tests {
             ("meet tea", vec![]),
             ("a", vec![]),
             ("me", vec!["Me", "me"]),
-            ("me t", vec![]),
+            ("me t", vec!["me", "t"]),
+            ("the c", vec!["the", "C"]),
+            ("the x", vec![]),
+            ("t the", vec![]),
             ("the me", vec!["Me", "me", "the"]),
         ] {
             assert_eq!(highlighted(query, text), expected, "{query}");
@@ -173,6 +179,8 @@ mod tests {
             ("\"new yor\"", vec![]),
             ("\"york to\"", vec![]),
             ("«in york» we", vec!["We", "in York"]),
+            ("\"new york\" w", vec!["W", "New York"]),
+            ("w \"new york\"", vec![]),
         ] {
             assert_eq!(highlighted(query, text), expected, "{query}");
         }

@@ -262,6 +262,7 @@ fn asked_terms(clause: &Clause) -> Vec<String> {
     let mut terms = Vec::new();
     for (place, token) in clause.tokens.iter().enumerate() {
         terms.push(match token.kind {
+            Kind::Word if clause.open && token.ends.len() == 1 => continue,
             Kind::Word if clause.open => prefix(&token.text),
             Kind::Word => word(&token.text),
             Kind::Symbol => symbol(&token.text),
@@ -303,11 +304,22 @@ mod tests {
     #[test]
     fn the_index_finds_words_beginnings_pairs_and_symbols() {
         let text = "Meet me at Łódź Fabryczna 東京都 👍🏽";
-        for query in ["lodz", "LODZ fab", "me", "fabryczna meet", "京都", "東", "👍", "\"łódź fabryczna\"", "at me"]
-        {
+        for query in [
+            "lodz",
+            "LODZ fab",
+            "me",
+            "fabryczna meet",
+            "京都",
+            "東",
+            "👍",
+            "\"łódź fabryczna\"",
+            "at me",
+            "at f",
+            "都 m",
+        ] {
             assert!(found(text, query), "{query}");
         }
-        for query in ["odz", "f", "m", "fab meet", "\"fab\"", "都京", "👎", "meet you", "Łódź2"] {
+        for query in ["odz", "f", "m", "f at", "fab meet", "\"fab\"", "都京", "👎", "meet you", "Łódź2"] {
             assert!(!found(text, query), "{query}");
         }
     }

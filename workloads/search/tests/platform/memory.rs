@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -33,6 +34,8 @@ pub struct MemoryIndex {
     pub careless: Mutex<bool>,
     /// Whether it is away.
     pub away: Mutex<bool>,
+    /// How long it takes to tell its marks.
+    pub hangs: Mutex<Duration>,
     /// Whether a rebuild broke off.
     pub half_made: Mutex<bool>,
 }
@@ -99,6 +102,8 @@ impl SearchIndex for MemoryIndex {
     }
 
     async fn marks(&self) -> Result<Option<Vec<Mark>>, StoreError> {
+        let hangs = *self.hangs.lock().unwrap();
+        tokio::time::sleep(hangs).await;
         drop(self.entries()?);
         Ok(Some(self.marks.lock().unwrap().clone()))
     }

@@ -358,3 +358,28 @@ async fn what_is_damaged_holds_up_nothing_else() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_page_of_damaged_chats_holds_up_nothing_else() {
+    let mut world = World::new().await;
+    drop(world.sqlite.consumer("test", None, Begin::Everything, 1).await.unwrap());
+    let sent = world.send_many(6).await;
+    world.sqlite.close();
+    let db = Connection::open(path(&world.folder)).unwrap();
+    // More than one page of them, before, between and after the others.
+    let copies = "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1499)
+        INSERT INTO chats (id, low, high, created_at, kek, key)
+        SELECT CAST(substr(id, 1, 13) || CAST(printf('%03x', n) AS BLOB) AS BLOB), x'00', high, created_at, kek, key
+        FROM numbers CROSS JOIN chats";
+    assert_eq!(db.execute(copies, []).unwrap(), 4500);
+    let first = "INSERT INTO chats (id, low, high, created_at, kek, key)
+        SELECT DISTINCT x'00', x'00', high, created_at, kek, key FROM chats LIMIT 1";
+    assert_eq!(db.execute(first, []).unwrap(), 1);
+    drop(db);
+    world.reopen();
+    let handler = Arc::new(Recorder::default());
+    let (stop, running) = world.run(Begin::Everything, &handler).await;
+    handler.has_messages(&sent).await;
+    stop.cancel();
+    running.await.unwrap();
+}

@@ -79,6 +79,26 @@ async fn what_is_old_goes_and_what_is_not_stays() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_keeps_nothing_else_from_going() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    let (ann, bob) = (account(&sqlite, "ann").await, account(&sqlite, "bob").await);
+    let (chat, _) = sqlite.start_chat(ann, bob, START).await.unwrap();
+    sqlite.append(draft(chat.id, ann, "old"), None, START).await.unwrap();
+    let mut db = Connection::open(&path).unwrap();
+    let damaged = "INSERT INTO chats (id, low, high, created_at, kek, key)
+        SELECT x'00', low, high, created_at, kek, key FROM chats";
+    assert_eq!(db.execute(damaged, []).unwrap(), 1);
+    let nameless = "INSERT INTO accounts (id, username, email, display_name, password_hash, created_at)
+        VALUES (x'00', '', '', '', '', 0)";
+    assert_eq!(db.execute(nameless, []).unwrap(), 1);
+    let now = START.plus_seconds(10 * DAY_SECONDS);
+    round(&mut db, None, MessageRetention::seconds(24 * 3600), now).unwrap();
+    assert!(sqlite.history(ann, chat.id, HistoryQuery::Latest, 10).await.unwrap().messages.is_empty());
+}
+
+#[tokio::test]
 async fn messages_that_are_too_old_go_with_their_files_and_notifications() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
