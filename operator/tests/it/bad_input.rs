@@ -98,7 +98,7 @@ async fn a_version_is_the_stores_own_or_marked_as_that_of_its_image() {
     let expect = || {
         assert_eq!(told("postgres"), (json!("15.4 (Debian)"), json!("Store")));
         // Neither of their protocols has it.
-        assert_eq!(told("kafka"), (json!("4.1.1"), json!("Image")));
+        assert_eq!(told("kafka"), (json!("4.4.0"), json!("Image")));
         assert_eq!(told("s3").1, json!("Image"));
     };
     expect();
