@@ -41,12 +41,12 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Waits until resources can be listed, in one of the namespaces at least: the chart with the definition may be installed
 /// after the operator, and a namespace that is gone must not keep the others waiting.
 pub async fn wait_for_definition(client: &Client, namespaces: &[String]) {
-    let all = [None];
-    let named: Vec<Option<&str>> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
+    let named = namespaces.iter().map(|namespace| Some(namespace.as_str()));
+    let scopes: Vec<Option<&str>> = if namespaces.is_empty() { vec![None] } else { named.collect() };
     loop {
-        for namespace in if named.is_empty() { &all[..] } else { &named } {
+        for namespace in scopes.iter().copied() {
             // Whether resources can be decoded is another question, so only metadata is asked for.
-            let chats = api::<SentinelChat>(client, *namespace);
+            let chats = api::<SentinelChat>(client, namespace);
             let namespace = namespace.unwrap_or_default();
             match chats.list_metadata(&ListParams::default().limit(1)).await {
                 Ok(_) => return,
@@ -60,7 +60,7 @@ pub async fn wait_for_definition(client: &Client, namespaces: &[String]) {
                     tracing::warn!(
                         namespace,
                         error = status.message,
-                        "may not list SentinelChat: is the namespace gone? Take it out of the chart's namespaces"
+                        "may not list SentinelChat: take a namespace that is gone out of the chart's namespaces, else look at the roles"
                     );
                 }
                 Err(error) => tracing::warn!(namespace, error = describe(&error), "cannot list SentinelChat"),
