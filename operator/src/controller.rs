@@ -3,7 +3,7 @@
 //! Children are watched by label and only their metadata is decoded, so neither an object of
 //! somebody else nor one that cannot be read costs anything.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::join_all};
 use k8s_openapi::api::{
@@ -15,6 +15,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::ListParams,
     core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         Controller,
@@ -25,7 +26,8 @@ use kube::{
 };
 
 use crate::{
-    answer::describe,
+    answer::{self, describe},
+    api::SentinelChat,
     names::{INSTANCE, MANAGED},
     reconcile::{Context, Guarded, on_error, reconcile},
 };
@@ -33,15 +35,64 @@ use crate::{
 /// Reconciles that run at the same time.
 const CONCURRENCY: u16 = 16;
 
-/// Runs until `stop` is done and the reconciles in progress are finished. Without namespaces, all are watched.
+/// How often it is looked whether there is anything to watch.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Waits until resources can be listed, in one of the namespaces at least: the chart with the definition may be installed
+/// after the operator, and a namespace that is gone must not keep the others waiting.
+pub async fn wait_for_definition(client: &Client, namespaces: &[String]) {
+    let named = namespaces.iter().map(|namespace| Some(namespace.as_str()));
+    let scopes: Vec<Option<&str>> = if namespaces.is_empty() { vec![None] } else { named.collect() };
+    loop {
+        for namespace in scopes.iter().copied() {
+            // Whether resources can be decoded is another question, so only metadata is asked for.
+            let chats = api::<SentinelChat>(client, namespace);
+            let namespace = namespace.unwrap_or_default();
+            match chats.list_metadata(&ListParams::default().limit(1)).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if answer::is_not_found(&status) => {
+                    tracing::warn!(
+                        namespace,
+                        "the API server does not know SentinelChat: install the chart sentinel-crds"
+                    );
+                }
+                Err(kube::Error::Api(status)) if answer::is_forbidden(&status) => {
+                    tracing::warn!(
+                        namespace,
+                        error = status.message,
+                        "may not list SentinelChat: take a namespace that is gone out of the chart's namespaces, else look at the roles"
+                    );
+                }
+                Err(error) => tracing::warn!(namespace, error = describe(&error), "cannot list SentinelChat"),
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Runs until `stop` is done and the reconciles in progress are finished, or have had their time for it. Without namespaces,
+/// all are watched.
 pub async fn run<F>(context: Arc<Context>, namespaces: &[String], stop: F)
 where
     F: Future<Output = ()> + Send + Sync + Clone + 'static,
 {
-    if namespaces.is_empty() {
-        run_one(context, None, stop).await;
-    } else {
-        join_all(namespaces.iter().map(|namespace| run_one(context.clone(), Some(namespace), stop.clone()))).await;
+    let drain = context.drain;
+    let stopped = stop.clone();
+    let running = async {
+        if namespaces.is_empty() {
+            run_one(context, None, stop).await;
+        } else {
+            join_all(namespaces.iter().map(|namespace| run_one(context.clone(), Some(namespace), stop.clone()))).await;
+        }
+    };
+    let overdue = async {
+        stopped.await;
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        () = running => {}
+        // A watch that never got its first list does not end by itself.
+        () = overdue => tracing::warn!(seconds = drain.as_secs(), "not everything ended in time: given up"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::{
     Client, Resource,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, ObjectMeta},
     runtime::{
         controller::Action,
         events::{EventType, Recorder, Reporter},
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     answer::describe,
-    api::{SentinelChat, Store},
+    api::{DeletionPolicy, SentinelChat, Store},
     backoff::{self, Backoff, jitter},
     build,
     events::{event, transitions},
@@ -28,7 +28,7 @@ use crate::{
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
         status::{self, Carried, Verdict},
-        validate, volumes,
+        unreadable, validate, volumes,
     },
 };
 
@@ -47,6 +47,10 @@ const LEAVING: Duration = Duration::from_secs(5);
 /// resource is not looked at again.
 const LONGEST: Duration = Duration::from_mins(5);
 
+/// How long reconciles may go on after the operator was told to stop. Its pod is killed after 30 seconds, and the lease is to
+/// be released before that.
+const DRAIN: Duration = Duration::from_secs(15);
+
 /// What every reconcile shares.
 pub struct Context {
     /// Connection to the API server.
@@ -63,6 +67,8 @@ pub struct Context {
     pub elasticsearch: Option<String>,
     /// How long one reconcile may take.
     pub longest: Duration,
+    /// How long reconciles may go on after the operator was told to stop.
+    pub drain: Duration,
 }
 
 impl Context {
@@ -77,6 +83,7 @@ impl Context {
             refusals: repair::Refusals::default(),
             elasticsearch: None,
             longest: LONGEST,
+            drain: DRAIN,
         }
     }
 }
@@ -90,6 +97,9 @@ pub enum Error {
     /// A reference could not be followed.
     #[error(transparent)]
     Dereference(#[from] dereference::Error),
+    /// A resource that could not be decoded could not be read once more.
+    #[error("cannot read the resource")]
+    Read(#[source] kube::Error),
     /// The status could not be written.
     #[error("cannot write the status")]
     Status(#[source] kube::Error),
@@ -150,15 +160,10 @@ fn key(object: &Guarded) -> String {
 async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let chat = match &object.0 {
         Ok(chat) => chat,
-        Err(invalid) => {
-            tracing::warn!(object = key(object), error = invalid.error, "cannot read the resource");
-            let note = format!("the operator cannot read this resource, correct it: {}", invalid.error);
-            publish(context, object, event(EventType::Warning, "Unreadable", &note)).await;
-            return Ok(Action::await_change());
-        }
+        Err(invalid) => return cannot_read(object, &invalid.metadata, context).await,
     };
     if chat.metadata.deletion_timestamp.is_some() {
-        return finalized(object, chat, context).await;
+        return finalized(object, &chat.metadata, chat.spec.deletion_policy, context).await;
     }
     // Also while paused: the resource may be deleted meanwhile, and then its data goes or stays as it says.
     if finalize::align(&context.client, chat).await.map_err(Error::Finalizer)? {
@@ -180,6 +185,24 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     };
     // Boxed, or every watch would carry the largest step.
     Box::pin(carry_out(object, chat, &valid, context)).await
+}
+
+/// Tells what is wrong with a resource that cannot be read, and lets it go when it is deleted.
+async fn cannot_read(object: &Guarded, metadata: &ObjectMeta, context: &Context) -> Result<Action, Error> {
+    let Some(chat) = unreadable::read(&context.client, metadata).await.map_err(Error::Read)? else {
+        // What became of it in the meantime triggers the next reconcile.
+        return Ok(Action::await_change());
+    };
+    if chat.metadata.deletion_timestamp.is_some() {
+        return finalized(object, &chat.metadata, chat.deletion_policy(), context).await;
+    }
+    let (previous, next) = (chat.conditions(), chat.judge(Timestamp::now()));
+    if previous != next {
+        tracing::warn!(object = key(object), error = chat.message, "cannot read the resource");
+        unreadable::write(&context.client, &chat, &next).await.map_err(Error::Status)?;
+        publish(context, object, event(EventType::Warning, unreadable::REASON, &chat.message)).await;
+    }
+    Ok(Action::await_change())
 }
 
 async fn carry_out(
@@ -281,9 +304,14 @@ fn look_again(valid: &validate::ValidChat, sequence: &Sequence) -> Duration {
     jitter(if has_external || !sequence.serves() { WAITING } else { RESYNC })
 }
 
-async fn finalized(object: &Guarded, chat: &SentinelChat, context: &Context) -> Result<Action, Error> {
+async fn finalized(
+    object: &Guarded,
+    metadata: &ObjectMeta,
+    policy: DeletionPolicy,
+    context: &Context,
+) -> Result<Action, Error> {
     let list = |failures: &[Failure]| failures.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; ");
-    match finalize::finalize(&context.client, chat, Timestamp::now()).await.map_err(Error::Finalizer)? {
+    match finalize::finalize(&context.client, metadata, policy, Timestamp::now()).await.map_err(Error::Finalizer)? {
         finalize::Outcome::Nothing => {}
         finalize::Outcome::Done => {
             let note = "data volumes, generated keys and credentials are deleted";

@@ -70,8 +70,14 @@ fn same_amount(a: &str, b: &str) -> bool {
 
 /// An amount in thousandths of its unit.
 pub fn amount(text: &str) -> Option<i128> {
+    let text = text.strip_prefix('+').unwrap_or(text);
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
+    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).and_then(|exponent| exponent.parse::<i32>().ok()) {
+        let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+        let (factor, parts) = if exponent < 0 { (1_000, power) } else { (power.checked_mul(1_000)?, 1) };
+        return times(number, factor, parts);
+    }
     let factor: i128 = match suffix {
         "" => 1_000,
         "m" => 1,
@@ -80,18 +86,26 @@ pub fn amount(text: &str) -> Option<i128> {
         "G" => 1_000 * 1_000_000_000,
         "T" => 1_000 * 1_000_000_000_000,
         "P" => 1_000 * 1_000_000_000_000_000,
+        "E" => 1_000 * 1_000_000_000_000_000_000,
         "Ki" => 1_000 << 10,
         "Mi" => 1_000 << 20,
         "Gi" => 1_000 << 30,
         "Ti" => 1_000 << 40,
         "Pi" => 1_000 << 50,
+        "Ei" => 1_000 << 60,
         _ => return None,
     };
+    times(number, factor, 1)
+}
+
+/// A decimal number times `factor`, divided by `parts`.
+fn times(number: &str, factor: i128, parts: i128) -> Option<i128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let whole = if whole.is_empty() && !fraction.is_empty() { "0" } else { whole };
     let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let value = whole.parse::<i128>().ok()?.checked_mul(scale)?
         + if fraction.is_empty() { 0 } else { fraction.parse::<i128>().ok()? };
-    Some(value.checked_mul(factor)? / scale)
+    Some(value.checked_mul(factor)? / scale.checked_mul(parts)?)
 }
 
 #[cfg(test)]
@@ -125,5 +139,21 @@ mod tests {
         assert_eq!(amount("0.1"), amount("100m"));
         assert_eq!(amount("lots"), None);
         assert!(amount("8Gi") < amount("10Gi"));
+        for (text, same) in [
+            ("3e10", "30G"),
+            ("3E10", "30G"),
+            ("3e+10", "30G"),
+            ("1.5e9", "1500M"),
+            ("3000e-3", "3"),
+            ("+5Gi", "5Gi"),
+            (".5Gi", "512Mi"),
+            ("1E", "1000P"),
+            ("1Ei", "1024Pi"),
+        ] {
+            assert!(amount(text).is_some() && amount(text) == amount(same), "{text}");
+        }
+        for text in ["", ".", "3e", "3e1.5", "3e1000", "++3", "1e-1000"] {
+            assert_eq!(amount(text), None, "{text}");
+        }
     }
 }

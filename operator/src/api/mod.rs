@@ -187,7 +187,7 @@ pub struct Image {
     /// When the image is pulled.
     #[serde(default)]
     pub pull_policy: PullPolicy,
-    /// Secrets with registry credentials; also used for the gateway.
+    /// Secrets with registry credentials for this image; those of spec.image are for all pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub pull_secrets: Vec<SecretRef>,

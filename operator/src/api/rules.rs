@@ -34,7 +34,8 @@ const SIZE_MESSAGE: &str = "storage.size: write an amount of at least 64Mi, for 
 const CLASS: &str =
     "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)";
 const CLASS_MESSAGE: &str = "storage.className cannot change: restore the old value; to move the data, create a second SentinelChat with the new class";
-const REPOSITORY: &str = "!has(self.repository) || self.repository.matches('^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$')";
+const REPOSITORY: &str =
+    "!has(self.repository) || self.repository.matches('^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$')";
 const REPOSITORY_MESSAGE: &str =
     "image.repository: write registry and name without tag, for example registry.example.com/sentinel";
 const TAG: &str = "!has(self.tag) || self.tag.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')";

@@ -18,8 +18,8 @@ pub struct Services {
     /// The one pod of profile Embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<ServiceOverrides>,
-    /// Profile Distributed: accounts and tokens. Its pod settings are also those of the Jobs that bring the stores to their
-    /// schema and look at them.
+    /// Profile Distributed: accounts and tokens. Its pod settings and resources are also those of the Jobs that bring the
+    /// stores to their schema and look at them, which have at least the memory that they need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<ServiceOverrides>,
     /// Profile Distributed: chats and sockets.

@@ -13,6 +13,10 @@ pub struct SentinelChatStatus {
     /// Generation this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Hash of the spec this status is about, without `paused`: to pause is no change that brings newer images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spec_hash: Option<String>,
     /// Ready, Progressing, Degraded, Accepted, Paused and friends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::condition_list")]
@@ -135,6 +139,10 @@ pub struct MigrationStatus {
     /// Job of the image and the stores in use.
     #[schemars(length(max = 63))]
     pub job: String,
+    /// When it succeeded, RFC 3339: it is not run again if somebody cleans it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub succeeded_at: Option<String>,
     /// How often it failed in a row.
     pub failures: i32,
     /// Uid of the Job that failed last.

@@ -90,7 +90,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Render { file } => {
-            for chat in render::parse(&read(file)?)? {
+            for mut chat in render::parse(&read(file)?)? {
+                chat.metadata.namespace = args.namespace.clone().or(chat.metadata.namespace);
                 write!(out, "{}", render::to_yaml(&render::render(&chat, &settings(args, Settings::default()))?)?)?;
             }
             Ok(ExitCode::SUCCESS)
@@ -183,16 +184,18 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
     let api: Api<SentinelChat> = Api::namespaced(client.clone(), &namespace);
     let observed = observe::observe(client, &namespace, &Names::new(name.clone())).await?;
     let mut defaults = Settings::default();
+    let mut status = None;
     if let Some(live) = api.get_opt(&name).await? {
         defaults = Settings::in_use(&live, &observed);
         chat.metadata.uid = live.metadata.uid;
+        status = live.status;
     }
     let valid = validate::validate(&chat, &settings(args, defaults))?;
     let found = dereference::dereference(client, &valid, &observed).await?;
     for secret in &found.new_secrets {
         writeln!(out, "+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default())?;
     }
-    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed);
+    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed, status.as_ref());
     let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {

@@ -5,11 +5,9 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clap::Parser;
 use futures::FutureExt;
-use kube::{Api, Client, api::ListParams};
+use kube::Client;
 use sentinel_operator::{
     admin::Admin,
-    answer::{self, describe},
-    api::SentinelChat,
     cluster_dns::ClusterDns,
     controller,
     lease::Candidate,
@@ -87,7 +85,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let namespaces: Vec<String> = args.namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
 
     tokio::select! {
-        () = wait_for_definition(&client, &namespaces) => {}
+        () = controller::wait_for_definition(&client, &namespaces) => {}
         () = stop.clone() => return Ok(ExitCode::SUCCESS),
     }
     admin.set_ready(true);
@@ -138,23 +136,4 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
         }
         tracing::info!("stopping");
     })
-}
-
-/// The chart with the definition may be installed after the operator.
-async fn wait_for_definition(client: &Client, namespaces: &[String]) {
-    let api: Api<SentinelChat> = match namespaces.first() {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    loop {
-        // Whether resources can be decoded is another question, so only metadata is asked for.
-        match api.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => return,
-            Err(kube::Error::Api(status)) if answer::is_not_found(&status) => {
-                tracing::warn!("the API server does not know SentinelChat: install the chart sentinel-crds");
-            }
-            Err(error) => tracing::warn!(error = describe(&error), "cannot list SentinelChat"),
-        }
-        tokio::time::sleep(Duration::from_secs(3)).await;
-    }
 }

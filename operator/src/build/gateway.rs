@@ -4,12 +4,12 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, PodSpec, SecretVolumeSource, Service, ServicePort,
-            ServiceSpec, Volume, VolumeMount,
+            ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, PodSpec, SecretVolumeSource,
+            Service, ServicePort, ServiceSpec, Volume, VolumeMount,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 
 use super::{
@@ -26,12 +26,19 @@ const GRACE: i64 = pod::LINGER + nginx::SHUTDOWN + 5;
 pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
     let gateway = &chat.spec.gateway;
     let metadata = metadata(chat, chat.names.gateway(), Some(Component::Gateway));
-    let template = pod::template(chat, Component::Gateway, content, gateway.pod.as_ref(), pod_spec(chat));
+    let mut template = pod::template(chat, Component::Gateway, content, gateway.pod.as_ref(), pod_spec(chat));
+    pod::add_pull_secrets(&mut template, &gateway.image);
     workload::deployment(metadata, gateway.replicas, selector(chat, Component::Gateway), template)
 }
 
 fn pod_spec(chat: &ValidChat) -> PodSpec {
-    let (tmp, tmp_mount) = pod::tmp();
+    let (mut tmp, tmp_mount) = pod::tmp();
+    // Bodies hold messages and passwords, which are to reach no disk.
+    tmp.empty_dir = Some(EmptyDirVolumeSource {
+        medium: Some("Memory".into()),
+        size_limit: Some(Quantity("64Mi".into())),
+        ..EmptyDirVolumeSource::default()
+    });
     let mut volumes = vec![
         Volume {
             name: "config".into(),

@@ -61,12 +61,14 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
 pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
     let (volumes, mounts) = distributed::mounted(facts, &Store::ALL, chat.names.component(Component::Migration));
     let config = format!("{FOLDER}/{FILE}");
+    // A Job runs where the first service that waits for it may run, with what is set aside for that.
+    let users = chat.spec.services.users.as_ref();
     let container = Container {
         name: Component::Migration.as_str().into(),
         image: Some(chat.sentinel_image.to_string()),
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
         args: Some([task.command(), "--config", &config, "--report", LAST_WORDS].map(String::from).to_vec()),
-        resources: Some(pod::resources(None, "50m", "64Mi", "256Mi")),
+        resources: Some(pod::at_least(users.and_then(|users| users.resources.as_ref()), "50m", "64Mi", "256Mi")),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
@@ -79,10 +81,9 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         volumes: Some(volumes),
         ..PodSpec::default()
     };
-    // A Job runs where the first service that waits for it may run.
-    let users = chat.spec.services.users.as_ref().and_then(|users| users.pod.as_ref());
     // The template of a Job cannot change, so that all of it has to be in the name.
-    let mut template = pod::template(chat, Component::Migration, String::new(), users, spec);
+    let settings = users.and_then(|users| users.pod.as_ref());
+    let mut template = pod::template(chat, Component::Migration, String::new(), settings, spec);
     let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
     let mut parts: Vec<&[u8]> = vec![&stores, &finished];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));

@@ -31,6 +31,10 @@ use crate::{
 /// Label that every namespace has its name in.
 const NAMESPACE: &str = "kubernetes.io/metadata.name";
 
+/// Where name servers of some distributions listen in their pods. Policies are held against the address of the pod, after
+/// that of the Service was translated.
+const DNS_POD_PORT: i32 = 5353;
+
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -233,10 +237,13 @@ fn peers(chat: &ValidChat, peer: Peer) -> Option<Vec<NetworkPolicyPeer>> {
 }
 
 fn ports(flow: Flow) -> Vec<NetworkPolicyPort> {
-    let port = |protocol: &str| NetworkPolicyPort {
+    let port = |protocol: &str, number: i32| NetworkPolicyPort {
         protocol: Some(protocol.into()),
-        port: Some(IntOrString::Int(flow.port)),
+        port: Some(IntOrString::Int(number)),
         ..NetworkPolicyPort::default()
     };
-    if flow.to == Peer::Dns { vec![port("UDP"), port("TCP")] } else { vec![port("TCP")] }
+    if flow.to != Peer::Dns {
+        return vec![port("TCP", flow.port)];
+    }
+    [flow.port, DNS_POD_PORT].into_iter().flat_map(|number| [port("UDP", number), port("TCP", number)]).collect()
 }

@@ -198,6 +198,10 @@ http {
 @UPSTREAM@
   client_header_timeout 15s;
   client_body_timeout 30s;
+  # Nothing that passes through is to reach a disk. Larger bodies go to /tmp, which is memory, too; answers are taken from the
+  # platform no faster than the client takes them.
+  client_body_buffer_size 64k;
+  proxy_max_temp_file_size 0;
   keepalive_timeout 75s;
   send_timeout @SOCKET_TIMEOUT@;
   large_client_header_buffers 4 16k;

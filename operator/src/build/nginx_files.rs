@@ -60,7 +60,6 @@ const PLATFORM: &str = r"
     location /media/files/ {
       client_max_body_size @BODY@;
       proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
       proxy_pass @PASS@;
     }
 ";
@@ -89,7 +88,6 @@ const BUCKET: &str = r#"
       proxy_set_header Authorization "";
       proxy_set_header X-Request-Id $trace_id;
       proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
       set $files @FILES@;
       proxy_pass http://$files;
     }

@@ -16,10 +16,14 @@ use k8s_openapi::{
 };
 
 use crate::{
-    api::{PodOverrides, Resources},
+    api::{Image, PodOverrides, Resources},
     names::{CONTENT, Component},
     steps::validate::ValidChat,
+    subset::amount,
 };
+
+/// Name of memory among resources.
+const MEMORY: &str = "memory";
 
 /// The end of its log is why a container ended: the reason that the status tells.
 pub(crate) const LAST_LINES: &str = "FallbackToLogsOnError";
@@ -104,6 +108,29 @@ pub(crate) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, lim
     }
 }
 
+/// What the user wrote for something else that runs at the same place, and no less memory than is needed here. What is not
+/// written is as the amounts are; a request never exceeds its limit.
+pub(crate) fn at_least(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
+    let ResourceRequirements { requests, limits, .. } = resources(None, cpu, memory, limit);
+    let (mut requests, mut limits) = (requests.unwrap_or_default(), limits.unwrap_or_default());
+    let nothing = Resources::default();
+    let wanted = wanted.unwrap_or(&nothing);
+    for (amounts, written) in [(&mut requests, &wanted.requests), (&mut limits, &wanted.limits)] {
+        let needed = amounts.get(MEMORY).cloned();
+        amounts.extend(written.clone());
+        if let (Some(needed), Some(memory)) = (needed, amounts.get_mut(MEMORY))
+            && amount(&memory.0) < amount(&needed.0)
+        {
+            *memory = needed;
+        }
+    }
+    for (name, request) in &mut requests {
+        let Some(limit) = limits.get_mut(name).filter(|limit| amount(&limit.0) < amount(&request.0)) else { continue };
+        if name == MEMORY { limit.clone_from(request) } else { request.clone_from(limit) }
+    }
+    ResourceRequirements { requests: Some(requests), limits: Some(limits), ..ResourceRequirements::default() }
+}
+
 /// Completes a pod template: labels, content hash, identity and the user's overrides.
 pub(crate) fn template(
     chat: &ValidChat,
@@ -140,6 +167,17 @@ pub(crate) fn template(
     }
 }
 
+/// Adds the registry credentials of an image that comes from elsewhere than the platform's. Kubernetes takes each name once.
+pub(crate) fn add_pull_secrets(template: &mut PodTemplateSpec, image: &Image) {
+    let Some(spec) = template.spec.as_mut() else { return };
+    for secret in &image.pull_secrets {
+        let secrets = spec.image_pull_secrets.get_or_insert_default();
+        if !secrets.iter().any(|known| known.name == secret.name) {
+            secrets.push(LocalObjectReference { name: secret.name.clone() });
+        }
+    }
+}
+
 /// Spread over nodes as far as there are enough of them.
 pub(crate) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
@@ -151,5 +189,35 @@ pub(crate) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadCo
             ..LabelSelector::default()
         }),
         ..TopologySpreadConstraint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_another_pod_leaves_enough_memory_and_a_valid_request() {
+        let resources = |json: serde_json::Value| serde_json::from_value::<Resources>(json).unwrap();
+        let of = |written: serde_json::Value| {
+            let found = at_least(Some(&resources(written)), "50m", "64Mi", "256Mi");
+            let texts = |map: Option<BTreeMap<String, Quantity>>| {
+                map.unwrap()
+                    .into_iter()
+                    .map(|(name, amount)| format!("{name}={}", amount.0))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            [texts(found.requests), texts(found.limits)]
+        };
+        for (written, expected) in [
+            (serde_json::json!({}), ["cpu=50m memory=64Mi", "memory=256Mi"]),
+            (serde_json::json!({ "limits": { "cpu": "1" } }), ["cpu=50m memory=64Mi", "cpu=1 memory=256Mi"]),
+            (serde_json::json!({ "limits": { "memory": "128Mi" } }), ["cpu=50m memory=64Mi", "memory=256Mi"]),
+            (serde_json::json!({ "requests": { "memory": "1Gi" } }), ["cpu=50m memory=1Gi", "memory=1Gi"]),
+            (serde_json::json!({ "limits": { "cpu": "20m" } }), ["cpu=20m memory=64Mi", "cpu=20m memory=256Mi"]),
+        ] {
+            assert_eq!(of(written.clone()), expected, "{written}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
             ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-            ExecAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaim,
+            ExecAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
             PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, SecretVolumeSource, Service, ServicePort,
             ServiceSpec, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
         },
@@ -194,10 +194,8 @@ fn template(
         ..PodSpec::default()
     };
     let mut template = pod::template(chat, component, content, managed.pod.as_ref(), spec);
-    if let (Some(image), Some(spec)) = (&managed.image, &mut template.spec) {
-        let secrets = image.pull_secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() });
-        spec.image_pull_secrets.get_or_insert_default().extend(secrets);
-        spec.image_pull_secrets = spec.image_pull_secrets.take().filter(|secrets| !secrets.is_empty());
+    if let Some(image) = &managed.image {
+        pod::add_pull_secrets(&mut template, image);
     }
     template
 }

@@ -91,7 +91,7 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         let failed = |error| Failure::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, &error);
         let applied = match foreign {
             Ok(true) => Err(Failure::not_ours(child)),
-            Ok(false) => apply_one(client, namespace, child).await.map_err(failed),
+            Ok(false) => apply_one(client, namespace, child, observed).await.map_err(failed),
             Err(error) => Err(failed(error)),
         };
         match applied {
@@ -126,7 +126,9 @@ fn is_own(child: &Child, owner: &OwnerReference) -> bool {
     owners.into_iter().flatten().any(|own| own["uid"] == owner.uid || own["name"] == owner.name)
 }
 
-async fn apply_one(client: &Client, namespace: &str, child: &Child) -> Result<Value, kube::Error> {
+async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &Observed) -> Result<Value, kube::Error> {
+    let version = |live: &Value| live.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(String::from);
+    let before = observed.get(child.kind, &child.name).and_then(version);
     let resource = child.api_resource();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let params = PatchParams::apply(MANAGER).force();
@@ -134,7 +136,13 @@ async fn apply_one(client: &Client, namespace: &str, child: &Child) -> Result<Va
     loop {
         match api.patch(&child.name, &params, &Patch::Apply(&child.value)).await {
             Ok(object) => {
-                tracing::info!(kind = child.kind.as_str(), name = child.name, namespace, "applied");
+                let kind = child.kind.as_str();
+                if before.is_some() && before == object.metadata.resource_version {
+                    // Admission rewrites it each time, and to the same.
+                    tracing::debug!(kind, name = child.name, namespace, "applied without any change");
+                } else {
+                    tracing::info!(kind, name = child.name, namespace, "applied");
+                }
                 return serde_json::to_value(object).map_err(kube::Error::SerdeError);
             }
             Err(kube::Error::Api(status)) if answer::is_conflict(&status) && attempt < CONFLICT_RETRIES => attempt += 1,

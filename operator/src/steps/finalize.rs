@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{Namespace, PersistentVolumeClaim, Secret},
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{Namespace, PersistentVolumeClaim, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client,
@@ -29,38 +32,39 @@ const DEADLINE: Duration = Duration::from_mins(5);
 /// Adds or removes the finalizer as the deletion policy says. Returns whether it wrote.
 pub async fn align(client: &Client, chat: &SentinelChat) -> Result<bool, kube::Error> {
     let wanted = chat.spec.deletion_policy == DeletionPolicy::Delete;
-    if wanted == has_finalizer(chat) {
+    if wanted == has_finalizer(&chat.metadata) {
         return Ok(false);
     }
-    set_finalizer(client, chat, wanted).await?;
+    set_finalizer(client, &chat.metadata, wanted).await?;
     Ok(true)
 }
 
-fn has_finalizer(chat: &SentinelChat) -> bool {
-    chat.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+fn has_finalizer(chat: &ObjectMeta) -> bool {
+    chat.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-async fn set_finalizer(client: &Client, chat: &SentinelChat, wanted: bool) -> Result<(), kube::Error> {
-    let mut finalizers = chat.metadata.finalizers.clone().unwrap_or_default();
+async fn set_finalizer(client: &Client, chat: &ObjectMeta, wanted: bool) -> Result<(), kube::Error> {
+    let mut finalizers = chat.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
     if wanted {
         finalizers.push(FINALIZER.into());
     }
     // With the version, so that a finalizer that somebody else just added is not lost.
     let patch = json!({
-        "metadata": { "finalizers": finalizers, "resourceVersion": chat.metadata.resource_version }
+        "metadata": { "finalizers": finalizers, "resourceVersion": chat.resource_version }
     });
-    let name = chat.metadata.name.clone().unwrap_or_default();
+    let name = chat.name.clone().unwrap_or_default();
     let api: Api<SentinelChat> = Api::namespaced(client.clone(), namespace(chat));
-    match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+    // The answer is a resource that may not be readable.
+    match api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if answer::is_not_found(&status) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn namespace(chat: &SentinelChat) -> &str {
-    chat.metadata.namespace.as_deref().unwrap_or("default")
+fn namespace(chat: &ObjectMeta) -> &str {
+    chat.namespace.as_deref().unwrap_or("default")
 }
 
 /// How a deletion stands.
@@ -76,13 +80,19 @@ pub enum Outcome {
     GivenUp(Vec<Failure>),
 }
 
-/// Deletes data and lets the resource go.
-pub async fn finalize(client: &Client, chat: &SentinelChat, now: Timestamp) -> Result<Outcome, kube::Error> {
+/// Deletes data, if that is the resource's policy, and lets the resource go. Nothing else of it is needed: it may be one that
+/// cannot be read.
+pub async fn finalize(
+    client: &Client,
+    chat: &ObjectMeta,
+    policy: DeletionPolicy,
+    now: Timestamp,
+) -> Result<Outcome, kube::Error> {
     if !has_finalizer(chat) {
         return Ok(Outcome::Nothing);
     }
     // Written after the deletion was asked for, and before it was done.
-    if chat.spec.deletion_policy == DeletionPolicy::Retain {
+    if policy == DeletionPolicy::Retain {
         set_finalizer(client, chat, false).await?;
         return Ok(Outcome::Nothing);
     }
@@ -98,8 +108,8 @@ pub async fn finalize(client: &Client, chat: &SentinelChat, now: Timestamp) -> R
     Ok(Outcome::Pending(failures))
 }
 
-fn is_overdue(chat: &SentinelChat, now: Timestamp) -> bool {
-    chat.metadata.deletion_timestamp.as_ref().is_some_and(|since| now.duration_since(since.0).unsigned_abs() > DEADLINE)
+fn is_overdue(chat: &ObjectMeta, now: Timestamp) -> bool {
+    chat.deletion_timestamp.as_ref().is_some_and(|since| now.duration_since(since.0).unsigned_abs() > DEADLINE)
 }
 
 /// In a namespace that is being deleted everything goes anyway. Without the right to look, assume not.
@@ -108,8 +118,8 @@ async fn is_namespace_terminating(client: &Client, name: &str) -> bool {
     api.get(name).await.is_ok_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
-async fn delete_data(client: &Client, chat: &SentinelChat) -> Vec<Failure> {
-    let names = Names::new(chat.metadata.name.clone().unwrap_or_default());
+async fn delete_data(client: &Client, chat: &ObjectMeta) -> Vec<Failure> {
+    let names = Names::new(chat.name.clone().unwrap_or_default());
     let namespace = namespace(chat);
     // Also of stores that somebody else runs by now, and keys that others have replaced.
     let sets: Vec<String> = [Component::Sentinel]

@@ -19,6 +19,7 @@ pub mod search_nodes;
 pub mod sequence;
 pub mod status;
 mod traces;
+pub mod unreadable;
 pub mod validate;
 pub mod volumes;
 mod warnings;

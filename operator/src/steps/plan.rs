@@ -7,7 +7,7 @@ use super::{
     validate::ValidChat,
 };
 use crate::{
-    api::Store,
+    api::{SentinelChatStatus, Store},
     build::{Child, Kind, digest, is_check},
     names::{APPLIED, Component},
     subset::is_subset,
@@ -77,8 +77,10 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
                 continue;
             }
         }
+        // Its template cannot change, so a Job that admission rewrote when it was made stays as it is.
+        let is_made = child.kind == Kind::Job && is_applied(&child, observed);
         stamp(&mut child.value);
-        if live.is_some_and(|live| is_subset(&child.value, live)) {
+        if is_made || live.is_some_and(|live| is_subset(&child.value, live)) {
             plan.unchanged += 1;
         } else {
             plan.apply.push(child);
@@ -104,9 +106,17 @@ pub fn is_applied(child: &Child, observed: &Observed) -> bool {
 }
 
 /// What a change makes, for those who tell it beforehand. The Job that looks at stores of somebody else is made by the
-/// clock: one that is not there now is no part of any change.
-pub fn made_by_a_change(chat: &ValidChat, mut children: Vec<Child>, observed: &Observed) -> Vec<Child> {
-    children.retain(|child| !is_check(chat, child) || observed.get(child.kind, &child.name).is_some());
+/// clock: one that is not there now is no part of any change; nor is a migration that `status` says was done.
+pub fn made_by_a_change(
+    chat: &ValidChat,
+    mut children: Vec<Child>,
+    observed: &Observed,
+    status: Option<&SentinelChatStatus>,
+) -> Vec<Child> {
+    let migration = status.and_then(|status| status.migration.as_ref()).filter(|done| done.succeeded_at.is_some());
+    let is_done = |child: &Child| child.kind == Kind::Job && migration.is_some_and(|done| done.job == child.name);
+    let is_there = |child: &Child| observed.get(child.kind, &child.name).is_some();
+    children.retain(|child| is_there(child) || !(is_check(chat, child) || is_done(child)));
     children
 }
 

@@ -19,7 +19,7 @@ use super::{
     apply::Failure,
     observe::Observed,
     plan::Growth,
-    status::pods::{is_ready, trouble},
+    status::pods::{has_not_started, is_ready, trouble},
 };
 use crate::{
     answer,
@@ -107,9 +107,15 @@ fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value, now: Timestamp)
                 && pod.metadata.deletion_timestamp.is_none()
                 && revision.is_some_and(|revision| revision != update)
                 && !is_ready(pod)
-                && (trouble(pod).is_some() || (starts_for_long(pod, now) && !may_join(pod)))
+                && (is_hopeless(pod, now) || (starts_for_long(pod, now) && !may_join(pod)))
         })
         .collect()
+}
+
+/// Whether waiting does not help the pod. One that has started and fails its probes may be a peer that others count on, and
+/// whose turn in the change comes.
+fn is_hopeless(pod: &Pod, now: Timestamp) -> bool {
+    has_not_started(pod) && trouble(pod, now).is_some()
 }
 
 /// Whether a container of the pod has had its time and has not started: it runs and nothing seems wrong, or it waits.

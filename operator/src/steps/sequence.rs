@@ -78,6 +78,8 @@ pub struct Sequence {
     pub migration: Migration,
     /// What is told of it.
     pub status: Option<MigrationStatus>,
+    /// Whether it succeeded and its Job is there no more.
+    is_cleaned_up: bool,
     /// How the look at stores of somebody else stands.
     pub check: Check,
     /// Name of the Job that looks at stores of somebody else.
@@ -102,32 +104,36 @@ pub fn judge(
         .cloned()
         .unwrap_or_else(|| MigrationStatus { job: job.name.clone(), ..MigrationStatus::default() });
     let live = observed.get(Kind::Job, &job.name);
+    let is_cleaned_up = live.is_none() && status.succeeded_at.is_some();
     let migration = match live {
+        None if is_cleaned_up => Migration::Done,
         None if are_stores_ready(chat, children, observed) => Migration::Runs { trouble: None },
         None => Migration::Waits,
-        Some(live) if condition(live, "Complete").is_some() => {
-            status = MigrationStatus { job: job.name.clone(), ..MigrationStatus::default() };
-            Migration::Done
-        }
-        Some(live) => match condition(live, "Failed") {
-            Some(failed) => after_failure(chat, live, failed, observed, &mut status, now),
-            None => Migration::Runs { trouble: trouble(observed, live, &job.name) },
+        Some(live) => match (condition(live, "Complete"), condition(live, "Failed")) {
+            (Some(complete), _) => {
+                let time = complete["lastTransitionTime"].as_str().map(String::from).or(status.succeeded_at);
+                let succeeded_at = time.or_else(|| Some(now.to_string()));
+                status = MigrationStatus { job: job.name.clone(), succeeded_at, ..MigrationStatus::default() };
+                Migration::Done
+            }
+            (None, Some(failed)) => after_failure(chat, live, failed, observed, &mut status, now),
+            (None, None) => Migration::Runs { trouble: trouble(observed, live, &job.name) },
         },
     };
     let check_job = children.iter().find(|child| is_check(chat, child));
-    let check =
-        match (check_job.filter(|_| migration == Migration::Done), live.and_then(|live| condition(live, "Complete"))) {
-            (Some(check), Some(migrated)) => look(check, migrated, observed, previous, now),
-            _ => Check::Rests,
-        };
+    let check = match check_job.filter(|_| migration == Migration::Done) {
+        Some(check) => look(check, status.succeeded_at.as_deref(), observed, previous, now),
+        None => Check::Rests,
+    };
     let check_job = check_job.map(|job| job.name.clone());
-    Sequence { migration, status: Some(status), check, check_job, config: chat.names.config() }
+    Sequence { migration, status: Some(status), is_cleaned_up, check, check_job, config: chat.names.config() }
 }
 
 /// What keeps the pod of a Job from starting or ending.
 fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str, String)> {
     // A pod that has ended is told when its Job has ended, too.
-    let failing = pods_of(observed, job).filter(|pod| !pods::has_failed(pod)).find_map(pods::trouble);
+    let mut running = pods_of(observed, job).filter(|pod| !pods::has_failed(pod));
+    let failing = running.find_map(|pod| pods::trouble(pod, observed.read_at));
     let hung = || pods_of(observed, job).find_map(|pod| pods::hangs(pod, observed.read_at));
     let refused = || observed.warning(name).map(String::from);
     failing
@@ -140,13 +146,13 @@ fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str
 /// of them can't be used.
 fn look(
     check: &Child,
-    migrated: &Value,
+    migrated: Option<&str>,
     observed: &Observed,
     previous: Option<&SentinelChatStatus>,
     now: Timestamp,
 ) -> Check {
-    let is_past = |ended: &Value, wait: Duration| {
-        let since: Option<Timestamp> = ended["lastTransitionTime"].as_str().and_then(|time| time.parse().ok());
+    let is_past = |ended: Option<&str>, wait: Duration| {
+        let since: Option<Timestamp> = ended.and_then(|time| time.parse().ok());
         since.is_none_or(|since| now.duration_since(since) >= SignedDuration::try_from(wait).unwrap_or_default())
     };
     let has_problem = previous.is_some_and(|status| {
@@ -158,7 +164,7 @@ fn look(
     let wait = if has_problem { LONGEST_LOOK } else { LOOKED_EVERY };
     match condition(live, "Complete").or_else(|| condition(live, "Failed")) {
         None => Check::Runs,
-        Some(ended) if is_past(ended, wait) => Check::Again,
+        Some(ended) if is_past(ended["lastTransitionTime"].as_str(), wait) => Check::Again,
         Some(_) => Check::Rests,
     }
 }
@@ -179,6 +185,7 @@ fn after_failure(
             .or_else(|| failed["message"].as_str().map(String::from))
             .map(|words| shorten(&words));
         status.failed_uid = uid;
+        status.succeeded_at = None;
     }
     let doublings = u32::try_from(status.failures - 1).unwrap_or(0).min(16);
     let found = pods_of(observed, live).find_map(findings::of_pod);
@@ -283,6 +290,8 @@ impl Sequence {
             return match self.migration {
                 Migration::Waits | Migration::Failed { .. } => Place::Held,
                 Migration::Again => Place::Pruned,
+                // It would run a second time.
+                Migration::Done if self.is_cleaned_up => Place::Held,
                 Migration::None | Migration::Runs { .. } | Migration::Done => Place::Wanted,
             };
         }

@@ -7,10 +7,12 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::{
     api::{External, Image, Managed, Profile, SentinelChat, SentinelChatSpec, Store, Upgrades, rules},
+    build::digest,
     cluster_dns::ClusterDns,
     image::{self, ImageRef},
     names::Names,
@@ -117,8 +119,7 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
     let status = chat.status.as_ref();
     // A new version of the operator must not roll every platform at once: while the resource is the
     // one that the status is about, its images stay what they were.
-    let pinned = spec.upgrades == Upgrades::Pinned
-        && status.is_some_and(|s| s.observed_generation.is_some() && s.observed_generation == chat.metadata.generation);
+    let pinned = spec.upgrades == Upgrades::Pinned && !is_changed(chat);
     let in_use =
         |image: Option<&String>| image.filter(|_| pinned).map(|reference| ImageRef::parse(reference)).transpose();
     let wanted_sentinel = ImageRef::parse(&settings.sentinel_image)?.overridden(&spec.image);
@@ -155,6 +156,24 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
         refresh_token,
         spec,
     })
+}
+
+/// Whether the resource is another one than its status is about. Pausing makes another generation, and newer definitions may
+/// add fields to what the hash is of: either of the two tells that it is the same.
+pub fn is_changed(chat: &SentinelChat) -> bool {
+    let Some(status) = &chat.status else { return true };
+    let is_generation = status.observed_generation.is_some() && status.observed_generation == chat.metadata.generation;
+    let is_spec = status.spec_hash.is_some() && status.spec_hash == Some(spec_hash(&chat.spec));
+    !is_generation && !is_spec
+}
+
+/// Hash of what the resource asks for, be it paused or not.
+pub fn spec_hash(spec: &SentinelChatSpec) -> String {
+    let mut spec = json!(spec);
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("paused");
+    }
+    digest(&[spec.to_string().as_bytes()])
 }
 
 /// Images of the stores that the operator is to run.

@@ -44,6 +44,7 @@ struct State {
     writes: Vec<String>,
     faults: Vec<Fault>,
     admission: Option<fn(&mut Value)>,
+    admits_changes: bool,
 }
 
 /// The server; clones share their state.
@@ -137,7 +138,14 @@ impl ApiServer {
 
     /// Lets an admission webhook rewrite everything that is applied from now on.
     pub fn admit(&self, webhook: fn(&mut Value)) {
-        self.0.lock().unwrap().admission = Some(webhook);
+        let mut state = self.0.lock().unwrap();
+        (state.admission, state.admits_changes) = (Some(webhook), true);
+    }
+
+    /// The same for what is made, as webhooks have it that leave changes alone.
+    pub fn admit_creation(&self, webhook: fn(&mut Value)) {
+        let mut state = self.0.lock().unwrap();
+        (state.admission, state.admits_changes) = (Some(webhook), false);
     }
 
     /// Ends all faults.
@@ -294,10 +302,11 @@ impl State {
                 if live.is_none() && target.subresource.is_some() {
                     return failure(404, "not found");
                 }
+                let is_new = live.is_none();
                 let before = live.as_ref().and_then(|live| live.pointer("/spec/template").cloned());
                 let mut merged = self.merged(&key, live, &body, target.subresource.as_deref());
                 default(&mut merged);
-                if let Some(webhook) = self.admission {
+                if let Some(webhook) = self.admission.filter(|_| is_new || self.admits_changes) {
                     webhook(&mut merged);
                 }
                 if key.0.2 == "jobs" && before.is_some() && before.as_ref() != merged.pointer("/spec/template") {

@@ -21,3 +21,17 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let ended = render.wait_with_output().unwrap();
     assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
 }
+
+#[test]
+fn what_is_rendered_is_for_the_namespace_that_was_asked_for() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/distributed-production.yaml");
+    let render = Command::new(env!("CARGO_BIN_EXE_kubectl-sentinel"))
+        .args(["render", "-n", "elsewhere", "-f", sample])
+        .output()
+        .unwrap();
+    assert!(render.status.success(), "{render:?}");
+    let text = String::from_utf8(render.stdout).unwrap();
+    assert!(text.contains("  namespace: elsewhere\n") && text.contains(".elsewhere.svc"), "{text}");
+    let others = text.lines().filter(|line| line.starts_with("  namespace: ") && !line.ends_with(": elsewhere"));
+    assert_eq!(others.count(), 0);
+}

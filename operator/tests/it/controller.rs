@@ -72,3 +72,23 @@ async fn it_stops_when_asked_and_watches_named_namespaces_only() {
     tokio::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
     assert!(world.server.names(SETS, "elsewhere").is_empty());
 }
+
+/// Whoever deletes a namespace deletes the operator's rights in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_is_gone_keeps_neither_the_others_nor_the_end_waiting() {
+    let mut world = World::empty(Settings::default());
+    std::sync::Arc::get_mut(&mut world.context).unwrap().drain = Duration::from_millis(500);
+    world.server.fault("GET", "/namespaces/gone/", Answer::Status(403, "no rights in namespace gone"), usize::MAX);
+    world.apply("here", &json!({}));
+    let namespaces = ["gone".to_owned(), NS.to_owned()];
+    let waited = controller::wait_for_definition(&world.context.client, &namespaces);
+    tokio::time::timeout(Duration::from_secs(2), waited).await.expect("the second namespace answers");
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = stopped.map(|_| ()).shared();
+    let context = world.context.clone();
+    let running = tokio::spawn(async move { controller::run(context, &namespaces, stopped).await });
+    wait_for(&world.server, SETS, "here").await;
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("the lease is to be released").unwrap();
+}

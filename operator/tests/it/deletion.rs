@@ -124,3 +124,51 @@ async fn deletion_that_fails_is_tried_again_and_given_up_after_a_deadline() {
     world.reconcile().await.unwrap();
     assert!(world.server.get(CHATS, NS, "chat").is_none(), "a resource must not hang for ever");
 }
+
+/// The schema lets anything through where Kubernetes checks what it is when a pod is made.
+fn break_spec(world: &World) {
+    world.server.edit(CHATS, NS, "chat", |chat| {
+        chat["spec"]["gateway"] = json!({ "pod": { "affinity": { "nodeAffinity": "near" } } });
+    });
+}
+
+#[tokio::test]
+async fn a_resource_that_cannot_be_read_says_so_and_is_as_before_once_it_is_corrected() {
+    let world = running(json!({})).await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    let status = || world.server.get(CHATS, NS, "chat").unwrap()["status"].clone();
+    let before = status();
+    break_spec(&world);
+    world.reconcile().await.unwrap();
+    for (type_, expected) in [("Accepted", "False"), ("Ready", "False"), ("Progressing", "False"), ("Degraded", "True")]
+    {
+        let told = world.condition(type_);
+        assert!(told.starts_with(&format!("{expected}/Unreadable: ")), "{type_} {told}");
+        assert!(told.contains("correct spec.gateway.pod.affinity.nodeAffinity: "), "{told}");
+    }
+    assert_eq!(status()["services"], before["services"]);
+    assert!(events(&world).contains(&json!("Unreadable")), "{:?}", events(&world));
+    world.server.take_writes();
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new());
+
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}
+
+#[tokio::test]
+async fn a_resource_that_cannot_be_read_can_be_deleted_and_takes_its_data_along_if_it_is_to() {
+    for (policy, is_left) in [("Delete", false), ("Retain", true), ("Nonsense", true)] {
+        let world = running(json!({ "deletionPolicy": "Delete" })).await;
+        break_spec(&world);
+        world.server.edit(CHATS, NS, "chat", |chat| chat["spec"]["deletionPolicy"] = json!(policy));
+        world.reconcile().await.unwrap();
+        world.server.delete(CHATS, NS, "chat");
+        world.reconcile().await.unwrap();
+        assert!(world.server.get(CHATS, NS, "chat").is_none(), "{policy}");
+        assert_eq!(world.server.get(SECRETS, NS, "chat-keys").is_some(), is_left, "{policy}");
+        assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").is_some(), is_left, "{policy}");
+    }
+}

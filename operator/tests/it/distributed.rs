@@ -109,6 +109,65 @@ async fn a_store_that_fails_does_not_stop_a_change_of_services() {
     assert!(world.condition("Ready").starts_with("False/"));
 }
 
+/// Many a cluster cleans ended Jobs up.
+#[tokio::test]
+async fn a_migration_that_was_cleaned_up_is_not_run_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let migrations = |world: &World| {
+        let mut names = world.server.names(JOBS, NS);
+        names.retain(|name| name.starts_with("chat-migration-"));
+        names
+    };
+    for spec in [managed(), external(&address)] {
+        let world = running(&spec).await;
+        let job = migrations(&world).remove(0);
+        world.server.delete(JOBS, NS, &job);
+        world.settle().await;
+        assert_eq!(migrations(&world), Vec::<String>::new());
+        assert_eq!(world.condition("SchemaMigrated"), format!("True/Migrated: Job {job}"));
+        assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+        let is_looked_at = world.server.names(JOBS, NS).iter().any(|name| name.starts_with("chat-check-"));
+        assert_eq!(is_looked_at, spec == external(&address), "as before");
+
+        let mut changed = spec.clone();
+        changed["image"] = json!({ "tag": "2" });
+        world.apply("chat", &changed);
+        world.settle().await;
+        assert_eq!(migrations(&world).len(), 1, "another image asks for another one");
+
+        // As the documentation has it.
+        world.apply("chat", &spec);
+        world.settle().await;
+        world.end_job(None, LONG_AGO);
+        world.settle().await;
+        let again = migrations(&world).remove(0);
+        world.server.delete(JOBS, NS, &again);
+        world.server.edit(CHATS, NS, "chat", |chat| chat["status"]["migration"] = json!(null));
+        world.settle().await;
+        assert_eq!(migrations(&world), [again]);
+    }
+}
+
+/// Where a quota asks every pod for limits, Jobs are pods, too.
+#[tokio::test]
+async fn the_migration_has_the_resources_of_the_users_service() {
+    let mut spec = managed();
+    spec["services"] = json!({ "users": { "resources": {
+        "requests": { "cpu": "200m" }, "limits": { "cpu": "1", "memory": "128Mi", "ephemeral-storage": "1Gi" } } } });
+    let world = World::with(&spec);
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    let job = world.server.names(JOBS, NS).remove(0);
+    let job = world.server.get(JOBS, NS, &job).unwrap();
+    assert_eq!(
+        job["spec"]["template"]["spec"]["containers"][0]["resources"],
+        json!({ "requests": { "cpu": "200m", "memory": "64Mi" },
+            "limits": { "cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi" } })
+    );
+}
+
 #[tokio::test]
 async fn services_of_the_earlier_image_run_on_until_the_stores_have_the_new_schema() {
     let world = running(&managed()).await;

@@ -227,6 +227,43 @@ async fn an_upgrade_of_the_operator_changes_pinned_platforms_only_with_their_res
 }
 
 #[tokio::test]
+async fn a_pinned_platform_can_be_paused_after_an_upgrade_of_the_operator() {
+    let newer =
+        || Settings { sentinel_image: "sentinel:2".into(), gateway_image: "nginx:2".into(), ..Settings::default() };
+    let image = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat").unwrap();
+        set["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let world = world.upgraded(newer());
+    for spec in [json!({ "paused": true }), json!({}), json!({ "paused": true }), json!({ "paused": false })] {
+        world.apply("chat", &spec);
+        world.settle().await;
+        assert_eq!(image(&world), "sentinel:1", "{spec}");
+    }
+    // What is changed during a pause is a change.
+    world.apply("chat", &json!({ "paused": true, "drainSeconds": 20 }));
+    world.settle().await;
+    world.apply("chat", &json!({ "drainSeconds": 20 }));
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:2");
+
+    // A status of an operator that did not write the hash.
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.server.edit(CHATS, NS, "chat", |chat| drop(chat["status"].as_object_mut().unwrap().remove("specHash")));
+    let world = world.upgraded(newer());
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:1");
+    world.apply("chat", &json!({ "paused": true }));
+    world.settle().await;
+    world.apply("chat", &json!({}));
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:1");
+}
+
+#[tokio::test]
 async fn a_change_that_was_refused_for_a_while_is_carried_out_with_its_own_image() {
     let world = World::with(&json!({}));
     world.settle().await;

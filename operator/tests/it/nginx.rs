@@ -7,22 +7,22 @@ fn config(spec: &str) -> String {
 }
 
 fn config_with(spec: &str, settings: &Settings) -> String {
-    rendered(spec, settings, "chat-gateway")["data"]["nginx.conf"].as_str().unwrap().to_owned()
+    rendered(spec, settings, "ConfigMap", "chat-gateway")["data"]["nginx.conf"].as_str().unwrap().to_owned()
 }
 
-fn rendered(spec: &str, settings: &Settings, config_map: &str) -> serde_json::Value {
+fn rendered(spec: &str, settings: &Settings, kind: &str, name: &str) -> serde_json::Value {
     let text = format!(
         "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {{name: chat, namespace: team}}\nspec: {spec}\n"
     );
     let chat = render::parse(&text).unwrap().remove(0);
     let objects = render::render(&chat, settings).unwrap();
-    let wanted = |o: &&serde_json::Value| o["kind"] == "ConfigMap" && o["metadata"]["name"] == config_map;
+    let wanted = |o: &&serde_json::Value| o["kind"] == kind && o["metadata"]["name"] == name;
     objects.iter().find(wanted).unwrap().clone()
 }
 
 /// What the platform is told.
 fn platform(spec: &str) -> serde_json::Value {
-    let map = rendered(spec, &Settings::default(), "chat-config");
+    let map = rendered(spec, &Settings::default(), "ConfigMap", "chat-config");
     serde_json::from_str(map["data"]["sentinel.json"].as_str().unwrap()).unwrap()
 }
 
@@ -199,4 +199,36 @@ fn how_a_running_gateway_looks_names_up_is_read_back() {
         assert_eq!(cluster_dns_of(&config_with(spec, &settings)), cluster_dns);
     }
     assert_eq!(cluster_dns_of(&config("{}")), None);
+}
+
+/// Answers hold messages in the clear, and requests hold passwords, too.
+#[test]
+fn nothing_that_passes_through_is_kept_on_a_disk() {
+    for (spec, uploads) in [("{}", "location /media/files/"), (DISTRIBUTED, "location /sentinel-media/")] {
+        let config = config(spec);
+        let (before, after) = config.split_once("\n  server {").unwrap();
+        assert!(before.contains("\n  proxy_max_temp_file_size 0;\n"), "{before}");
+        assert!(before.contains("\n  client_body_buffer_size 64k;\n"), "{before}");
+        assert!(!after.contains("proxy_max_temp_file_size"), "it is for all locations");
+        let (_, location) = after.split_once(uploads).unwrap();
+        let (location, _) = location.split_once("proxy_pass").unwrap();
+        assert!(location.contains("proxy_request_buffering off;"), "{location}");
+        let gateway = rendered(spec, &Settings::default(), "Deployment", "chat-gateway");
+        let volumes = gateway["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
+        let tmp = volumes.into_iter().find(|volume| volume["name"] == "tmp").unwrap();
+        assert_eq!(tmp["emptyDir"], serde_json::json!({ "medium": "Memory", "sizeLimit": "64Mi" }));
+    }
+}
+
+#[test]
+fn the_image_of_the_gateway_is_pulled_with_its_own_credentials_too() {
+    let secrets = |spec: &str| {
+        let gateway = rendered(spec, &Settings::default(), "Deployment", "chat-gateway");
+        let secrets = gateway["spec"]["template"]["spec"]["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+        secrets.iter().map(|secret| secret["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(secrets("{}"), Vec::<String>::new());
+    assert_eq!(secrets("{gateway: {image: {pullSecrets: [{name: mirror}]}}}"), ["mirror"]);
+    let both = "{image: {pullSecrets: [{name: own}]}, gateway: {image: {pullSecrets: [{name: own}, {name: mirror}]}}}";
+    assert_eq!(secrets(both), ["own", "mirror"]);
 }

@@ -39,3 +39,20 @@ fn servers_that_the_endpoints_of_a_store_tell_of_can_be_reached() {
     assert!(ports.contains(&9093) && ports.contains(&9094), "{ports:?}");
     assert!(!egress(&rendered(&spec, "chat-users")).contains(&9093), "only the services that need the store");
 }
+
+/// The name servers of OpenShift are behind a Service with port 53, and listen at another one.
+#[test]
+fn names_can_be_looked_up_wherever_the_name_servers_listen() {
+    let distributed = external("10.0.0.1:9042");
+    for (spec, name) in [
+        (&json!({}), "chat-gateway"),
+        (&json!({}), "chat-sentinel"),
+        (&distributed, "chat-users"),
+        (&distributed, "chat-migration"),
+    ] {
+        let ports = egress(&rendered(spec, name));
+        for port in [53, 5353] {
+            assert_eq!(ports.iter().filter(|open| **open == port).count(), 2, "{name}, UDP and TCP: {ports:?}");
+        }
+    }
+}

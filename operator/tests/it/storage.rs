@@ -147,6 +147,71 @@ async fn a_pod_of_an_old_revision_that_runs_and_does_not_start_is_replaced() {
     assert!(world.server.get(PODS, NS, "chat-0").is_none());
 }
 
+/// What a container did that was well for weeks, with three restarts in that time, and does not answer now.
+fn restarted(world: &World, ended: &str) {
+    world.server.edit(PODS, NS, "chat-0", |pod| {
+        let container = &mut pod["status"]["containerStatuses"][0];
+        container["restartCount"] = json!(3);
+        container["started"] = json!(true);
+        container["lastState"] = json!({ "terminated": { "exitCode": 137, "finishedAt": ended } });
+    });
+    world.server.edit(SETS, NS, "chat", |set| {
+        set["status"]["readyReplicas"] = json!(0);
+        set["status"]["availableReplicas"] = json!(0);
+    });
+}
+
+/// It may be the peer of one that is made anew: two of three would be away.
+#[tokio::test]
+async fn restarts_of_long_ago_are_no_trouble_and_a_pod_that_started_is_not_deleted() {
+    let world = running().await;
+    world.put_pod("chat-0-old", false, None);
+    restarted(&world, "2026-01-01T00:00:00Z");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(PODS, NS, "chat-0").is_some());
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    restarted(&world, &jiff::Timestamp::now().to_string());
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(PODS, NS, "chat-0").is_some(), "it runs, and may be well again in a moment");
+    let told = world.condition("Degraded");
+    assert!(told.contains("PodFailing: pod chat-0: container sentinel keeps ending, last with 137"), "{told}");
+
+    world.server.edit(PODS, NS, "chat-0", |pod| {
+        let container = &mut pod["status"]["containerStatuses"][0];
+        container["started"] = json!(false);
+        container["state"] = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+    });
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(PODS, NS, "chat-0").is_none());
+}
+
+/// Kubernetes keeps them to be looked at.
+#[tokio::test]
+async fn an_evicted_pod_of_a_deployment_does_not_make_the_next_rollout_look_broken() {
+    let world = running().await;
+    let labels =
+        world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["template"]["metadata"]["labels"].clone();
+    let evicted = |name: &str, labels: &Value| {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
+            "spec": { "containers": [] },
+            "status": { "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory." } })
+    };
+    world.server.put(PODS, NS, evicted("chat-gateway-1", &labels));
+    world.server.edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| deployment["status"]["updatedReplicas"] = json!(0));
+    world.reconcile().await.unwrap();
+    assert!(world.condition("Progressing").starts_with("True/RollingOut"), "{}", world.condition("Progressing"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    // A StatefulSet has no other pod of that name.
+    let labels = world.server.get(SETS, NS, "chat").unwrap()["spec"]["template"]["metadata"]["labels"].clone();
+    world.server.put(PODS, NS, evicted("chat-0", &labels));
+    world.server.edit(SETS, NS, "chat", |set| set["status"]["availableReplicas"] = json!(0));
+    world.reconcile().await.unwrap();
+    let told = world.condition("Degraded");
+    assert!(told.contains("PodFailing: pod chat-0: The node was low on resource"), "{told}");
+}
+
 /// Names of pods that are replaced at 12:00, of a StatefulSet for `component`.
 fn stuck(component: &str, pods: &[(&str, &str, &str, &str)]) -> Vec<String> {
     let mut observed = Observed::default();

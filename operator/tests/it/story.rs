@@ -92,7 +92,7 @@ async fn a_plan_without_a_change_has_none_whether_stores_are_being_looked_at_or_
         let valid = validate::validate(&chat, &world.context.settings).unwrap();
         let found = dereference::dereference(&client, &valid, &observed).await.unwrap();
         let children = build::build(&valid, &found.facts).unwrap();
-        let children = plan::made_by_a_change(&valid, children, &observed);
+        let children = plan::made_by_a_change(&valid, children, &observed, None);
         let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
         let names = plan.apply.into_iter().map(|child| child.name);
         (names.collect::<Vec<_>>(), plan.prune)

@@ -94,3 +94,25 @@ async fn a_store_that_rewritten_services_left_goes_with_the_way_to_it() {
     assert_eq!(left(), (false, false));
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
 }
+
+/// A Job's template cannot change, so one that was rewritten when it was made stays as it is.
+#[tokio::test]
+async fn a_migration_that_was_rewritten_when_it_was_made_is_not_applied_again() {
+    let world = World::empty(sentinel_operator::settings::Settings::default());
+    world.server.admit_creation(mirror);
+    world.apply("chat", &managed());
+    go_on(&world).await;
+    world.run_everything();
+    go_on(&world).await;
+    assert_eq!(world.server.names(JOBS, NS).len(), 1);
+    world.server.take_writes();
+    world.reconcile().await.unwrap();
+    let writes = world.server.take_writes();
+    assert!(!writes.iter().any(|write| write.contains("/jobs/")), "{writes:?}");
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+    world.end_job(None, LONG_AGO);
+    go_on(&world).await;
+    world.run_everything();
+    go_on(&world).await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+}

@@ -14,7 +14,14 @@ use kube::{
 use serde_json::json;
 
 use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
-use super::{apply::Failure, findings, observe::Observed, plan::Blocked, sequence::Sequence, validate::ValidChat};
+use super::{
+    apply::Failure,
+    findings,
+    observe::Observed,
+    plan::Blocked,
+    sequence::Sequence,
+    validate::{self, ValidChat},
+};
 use crate::{
     answer,
     api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
@@ -75,7 +82,7 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             conditions.set(DEGRADED, true, reason, message);
             // A change that could not be carried out still is a change: once it can, it is carried out
             // with the images it asks for and not with those that were pinned before it.
-            let is_change = previous.observed_generation != chat.metadata.generation;
+            let is_change = validate::is_changed(chat);
             let mut dependencies = previous.dependencies;
             if is_change {
                 for dependency in &mut dependencies {
@@ -84,6 +91,7 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             }
             SentinelChatStatus {
                 observed_generation: chat.metadata.generation,
+                spec_hash: Some(validate::spec_hash(&chat.spec)),
                 conditions: conditions.into_sorted(),
                 sentinel_image: previous.sentinel_image.filter(|_| !is_change),
                 gateway_image: previous.gateway_image.filter(|_| !is_change),
@@ -134,6 +142,7 @@ fn carried_out(
         workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(workload::Workload::is_ready);
     SentinelChatStatus {
         observed_generation: chat.metadata.generation,
+        spec_hash: Some(validate::spec_hash(&chat.spec)),
         conditions: conditions.into_sorted(),
         endpoints: url.as_deref().map(endpoints::of).unwrap_or_default(),
         url,

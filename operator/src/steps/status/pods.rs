@@ -10,6 +10,8 @@ const CANNOT_PULL: &str = "cannot pull image";
 
 /// Restarts after which a container that is not ready counts as failing, also while it runs.
 const RESTARTS: i32 = 3;
+/// For how long a restart counts: those of weeks ago tell nothing of a container that fails a probe now.
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
 /// How long a pod may still be there after the time by which it had to end.
 const GOING: SignedDuration = SignedDuration::from_mins(1);
 /// Reason for the condition that tells of a pod that does not go.
@@ -49,8 +51,24 @@ pub fn has_failed(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed")
 }
 
+/// Whether the pod has come to its end, be it good or not.
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// Whether a container of the pod does not get to run: what fails a probe later on may be well again in a moment.
+pub fn has_not_started(pod: &Pod) -> bool {
+    let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let is_pausing = |container: &ContainerStatus| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
+    };
+    containers.is_empty() || containers.iter().any(|c| c.started != Some(true) || is_pausing(c))
+}
+
 /// Why the pod will not become ready by waiting.
-pub fn trouble(pod: &Pod) -> Option<String> {
+pub fn trouble(pod: &Pod, now: Timestamp) -> Option<String> {
     if ended_with(pod) == Some(LEFT) {
         // It was told to leave, and it did.
         return None;
@@ -62,7 +80,7 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         .iter()
         .flatten()
         .chain(status.container_statuses.iter().flatten())
-        .find_map(container_trouble);
+        .find_map(|container| container_trouble(container, now));
     if let Some(stuck) = stuck {
         let field = if stuck.starts_with(CANNOT_PULL) { image_field(pod) } else { String::new() };
         return Some(format!("pod {name}: {stuck}{field}"));
@@ -101,7 +119,7 @@ pub fn hangs(pod: &Pod, now: Timestamp) -> Option<String> {
 }
 
 /// One wording for all phases of the same trouble, or the status would change with each of them.
-fn container_trouble(container: &ContainerStatus) -> Option<String> {
+fn container_trouble(container: &ContainerStatus, now: Timestamp) -> Option<String> {
     let name = &container.name;
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
     let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
@@ -114,9 +132,17 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
         Some("CreateContainerConfigError" | "CreateContainerError") => {
             Some(format!("cannot make container {name}: {}", shorten(message)))
         }
-        _ if !container.ready && container.restart_count >= RESTARTS => Some(ending(container)),
+        _ if !container.ready && container.restart_count >= RESTARTS && ended_lately(container, now) => {
+            Some(ending(container))
+        }
         _ => None,
     }
+}
+
+fn ended_lately(container: &ContainerStatus, now: Timestamp) -> bool {
+    let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let time = ended.and_then(|ended| ended.finished_at.as_ref());
+    time.is_some_and(|time| now.duration_since(time.0) < RECENT)
 }
 
 fn ending(container: &ContainerStatus) -> String {

@@ -102,8 +102,9 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         // Before what others say that miss it.
         workload.trouble = Some(message);
         workload.trouble_reason = pods::HANGS;
-    } else if let Some(message) =
-        pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none()).find_map(pods::trouble)
+    } else if let Some(message) = pods_of(observed, component)
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
+        .find_map(|pod| pods::trouble(pod, observed.read_at))
     {
         workload.trouble = Some(message);
     } else if failed_condition(object, "Progressing", "False").is_some() {
@@ -127,6 +128,12 @@ fn pods_of(observed: &Observed, component: Component) -> impl Iterator<Item = &P
         let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
         label.is_some_and(|label| label == component.as_str())
     })
+}
+
+/// Whether a pod is over and another one takes its place: a Deployment leaves those that were evicted, or whose node was
+/// shut down, where they are.
+fn is_replaced(kind: Kind, pod: &Pod) -> bool {
+    kind == Kind::Deployment && pods::has_ended(pod)
 }
 
 /// What keeps a pod of a StatefulSet from being made anew. A Deployment does not wait for its pods to go.
