@@ -79,8 +79,8 @@ impl MediaService {
         self.limits.check(Action::CompleteUpload, &caller.to_string())?;
         let upload = BlobKey::new(id, BlobPart::Upload);
         // What was taken is what is checked and kept, whatever is put there meanwhile.
-        let copies = if media.content_type.is_picture() { PICTURE_COPIES } else { 1 };
-        let memory = self.memory.take(media.size.saturating_mul(copies)).await.ok_or_else(Problem::unavailable)?;
+        let memory =
+            self.memory.take(media.size.saturating_mul(PICTURE_COPIES)).await.ok_or_else(Problem::unavailable)?;
         // A call before this one may have completed it while this one waited.
         if let Some(done) = self.completed(caller, id).await? {
             return Ok(done);
@@ -104,8 +104,12 @@ impl MediaService {
                 return Err(refusal.into());
             }
         };
+        let media = match &checked {
+            Checked::Picture(content_type, _) => Media { content_type: content_type.clone(), ..media },
+            Checked::File(_) => media,
+        };
         let shown = self.keep(&media, checked).await?;
-        match self.media.complete(id, shown).await {
+        match self.media.complete(id, &media.content_type, shown).await {
             Ok(()) => {}
             // Somebody else completed it, or its owner is gone.
             Err(StoreError::NotFound) => return self.completed(caller, id).await?.ok_or_else(Problem::not_found),
@@ -146,7 +150,7 @@ impl MediaService {
                 self.blobs.put(key(BlobPart::Shown), bytes, &served).await?;
                 Ok(Shown { size, picture: None })
             }
-            Checked::Picture(prepared) => {
+            Checked::Picture(_, prepared) => {
                 let size = prepared.shown.len() as u64;
                 self.blobs.put(key(BlobPart::Shown), prepared.shown, &served).await?;
                 let small =

@@ -160,7 +160,7 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS";
     media: Read = "SELECT media_id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE media_id = ?";
-    complete_media: Decide = "UPDATE media SET state = 1, shown_size = ?, width = ?, height = ? WHERE media_id = ?
+    complete_media: Decide = "UPDATE media SET state = 1, content_type = ?, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
     condemn_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF EXISTS";
     delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
