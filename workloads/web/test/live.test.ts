@@ -4,7 +4,7 @@ import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { start, stop } from '../src/session/live';
 import { chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
-import { toasts } from '../src/session/toasts';
+import { notified, readByThemselves, toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -170,4 +170,14 @@ test('how long a message may be the server says', async () => {
   expect(messageBytes.value).toBe(16384);
   await (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 't0', limits: { message_bytes: 1000 } });
   expect(messageBytes.value).toBe(1000);
+});
+
+test('a notification that was read on another device is read here, and is no news', async () => {
+  syncs();
+  await start();
+  await connect('t0');
+  const before = notified.value;
+  (server.listeners as Listeners).notification('notification_read', { notification_id: idAt(7) });
+  expect([...readByThemselves.value]).toEqual([idAt(7)]);
+  expect([notified.value, toasts.value]).toEqual([before, []]);
 });

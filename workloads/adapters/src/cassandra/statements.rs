@@ -225,6 +225,10 @@ statements! {
     preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
     preferences_written: Read = "SELECT WRITETIME(preferences) FROM notification_preferences WHERE user_id = ?";
     set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";
+    replace_preferences: Decide = "UPDATE notification_preferences SET preferences = ? WHERE user_id = ?
+        IF preferences = ?";
+    first_preferences: Decide = "UPDATE notification_preferences SET preferences = ? WHERE user_id = ?
+        IF preferences = null";
     delete_preferences: Write = "DELETE FROM notification_preferences USING TIMESTAMP ? WHERE user_id = ?";
 
     // Pushes

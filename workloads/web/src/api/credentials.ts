@@ -1,7 +1,7 @@
 // Who is logged in here. Both tokens are in IndexedDB, shared by all tabs; the refresh token is used by one tab at a
 // time, and as seldom as can be: whoever loses its answer has a token that was used.
 import * as database from '../idb/database';
-import { send } from './http';
+import { send, type Call } from './http';
 import { ApiError } from './problem';
 import type { Tokens } from './types';
 
@@ -174,7 +174,7 @@ export function token(force = false): Promise<string> {
 export async function call<T>(
   method: string,
   path: string,
-  options: { body?: unknown; signal?: AbortSignal; keepalive?: boolean } = {},
+  options: Omit<Call, 'token' | 'timeout'> = {},
 ): Promise<T> {
   const first = await token();
   try {
