@@ -132,6 +132,13 @@ pub enum LiveEvent {
         /// What is shown.
         shown: Shown,
     },
+    /// A user read a notification by itself: the user's other devices show it as read. The list has it in any case.
+    NotificationRead {
+        /// Whose it is.
+        user_id: UserId,
+        /// Which one.
+        notification_id: MessageId,
+    },
     /// A session ended: its sockets must close and its tokens are no longer good.
     SessionEnded {
         /// Which one.
@@ -149,9 +156,9 @@ impl LiveEvent {
             | Self::Receipt { chat, blocked: false, .. }
             | Self::ChatStarted { chat, .. }
             | Self::ChatDeleted { chat } => chat.distinct_members(),
-            Self::Receipt { user_id, blocked: true, .. } | Self::Notification { user_id, .. } => {
-                std::slice::from_ref(user_id)
-            }
+            Self::Receipt { user_id, blocked: true, .. }
+            | Self::Notification { user_id, .. }
+            | Self::NotificationRead { user_id, .. } => std::slice::from_ref(user_id),
             Self::Typing { peer, .. } => std::slice::from_ref(peer),
             Self::BlockChanged { between } => between,
             Self::SessionEnded { .. } => &[],
@@ -227,6 +234,8 @@ mod tests {
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
         assert!(json.contains("secret") && !format!("{event:?}").contains("secret"));
+        let read = LiveEvent::NotificationRead { user_id: chat.members[1], notification_id: MessageId(Uuid::nil()) };
+        assert_eq!(read.audience(), [chat.members[1]]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Notifications: who is told of a message, and what of it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -72,6 +73,18 @@ pub struct MutedChat {
 }
 
 impl Preferences {
+    /// What tells them from any others: the SHA-256 of what they are as JSON, in hexadecimal digits, as far as it takes.
+    pub fn fingerprint(&self) -> String {
+        // They are flags, numbers and ids: writing them never fails.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let digest = digest(&SHA256, &json);
+        digest.as_ref()[..16].iter().fold(String::new(), |mut text, byte| {
+            // Neither does writing to a text.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
     /// Whether a chat is muted.
     pub fn mutes(&self, chat: ChatId, now: Timestamp) -> bool {
         self.muted.iter().any(|muted| muted.chat_id == chat && muted.until > now.0)

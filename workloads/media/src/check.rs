@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use axum::http::StatusCode;
-use sentinel_domain::media::{Media, fits};
+use sentinel_domain::media::{ContentType, Media, fits};
 use sentinel_http::problem::Problem;
 
 use crate::{
@@ -73,8 +73,8 @@ impl From<Refused> for Problem {
 pub(crate) enum Checked {
     /// The bytes as they are.
     File(Vec<u8>),
-    /// A picture, cleaned.
-    Picture(Prepared),
+    /// A picture, cleaned, and what it is.
+    Picture(ContentType, Prepared),
 }
 
 impl MediaService {
@@ -95,14 +95,15 @@ impl MediaService {
                 return Err(Refused::Hash);
             }
         }
-        let Some(format) = picture::format_of(media.content_type.as_str()) else {
-            return Ok(Checked::File(Arc::unwrap_or_clone(bytes)));
-        };
+        // Also one that goes by another name has metadata that nobody else is to see.
+        let format = picture::format_of(media.content_type.as_str()).or_else(|| picture::format_in(&bytes));
+        let Some(format) = format else { return Ok(Checked::File(Arc::unwrap_or_clone(bytes))) };
         let needed = picture::memory(&bytes, format)?;
         let held = (memory.clone(), self.decoding.take(needed).await.ok_or(Refused::Interrupted)?);
         let begun = std::time::Instant::now();
         let prepared = blocking(held, move || picture::prepare(&bytes, format)).await??;
         metrics::histogram!("sentinel_media_picture_seconds").record(begun.elapsed().as_secs_f64());
-        Ok(Checked::Picture(prepared))
+        let content_type = ContentType::parse(format.to_mime_type()).unwrap_or_else(|| media.content_type.clone());
+        Ok(Checked::Picture(content_type, prepared))
     }
 }

@@ -138,14 +138,14 @@ mod tests {
         /// A file with its bytes, which is ready when `ready`.
         async fn file(&self, ready: bool) -> MediaId {
             let media = upload(self.owner);
-            let id = media.id;
+            let (id, content_type) = (media.id, media.content_type.clone());
             self.collector.media.create(media).await.unwrap();
             let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
             for part in BlobPart::ALL {
                 self.collector.blobs.put(BlobKey::new(id, part), vec![1], &served).await.unwrap();
             }
             if ready {
-                self.collector.media.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+                self.collector.media.complete(id, &content_type, Shown { size: 1, picture: None }).await.unwrap();
             }
             id
         }

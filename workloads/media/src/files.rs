@@ -26,10 +26,11 @@ use sentinel_http::{
     problem::Problem,
 };
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     range::{Part, part},
-    receiving::Receiving,
+    receiving::{Pace, Receiving},
     service::MediaService,
 };
 
@@ -45,16 +46,23 @@ struct Routes {
     service: Arc<MediaService>,
     files: Arc<dyn BlobFiles>,
     receiving: Receiving,
+    pace: Pace,
 }
 
 /// The routes behind the links, if the blobs are files of this process. They are no part of the description: links are
 /// used as they are.
 pub fn files_router(service: &Arc<MediaService>) -> Router {
+    files_router_at(service, Pace::default())
+}
+
+/// The same where bytes may come this slowly.
+pub(crate) fn files_router_at(service: &Arc<MediaService>, pace: Pace) -> Router {
     let Some(files) = service.files.clone() else { return Router::new() };
     Router::new().route("/media/files/{id}/{part}", get(send).put(receive)).with_state(Routes {
         service: service.clone(),
         files,
         receiving: Receiving::default(),
+        pace,
     })
 }
 
@@ -100,8 +108,11 @@ async fn receive(
     let _place = files.receiving.begin(link.key, owner)?;
     let mut writer = files.files.begin(link.key).await?;
     let mut body = request.into_body().into_data_stream();
-    let mut received = 0;
-    while let Some(chunk) = body.next().await {
+    let (begun, mut received) = (Instant::now(), 0);
+    loop {
+        let until = begun + files.pace.until(begun.elapsed(), received);
+        let next = timeout_at(until, body.next()).await.map_err(|_| too_slow())?;
+        let Some(chunk) = next else { break };
         let chunk =
             chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off"))?;
         received += chunk.len() as u64;
@@ -117,6 +128,11 @@ async fn receive(
     files.awaited(link.key.media).await?;
     writer.finish().await?;
     Ok(StatusCode::OK)
+}
+
+fn too_slow() -> Problem {
+    let detail = "the bytes came too slowly, so others got the place; send them all again";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_too_slow", detail)
 }
 
 fn wrong_size(size: u64) -> Problem {

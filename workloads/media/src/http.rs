@@ -81,8 +81,8 @@ async fn begin(
 
 /// Complete an upload
 ///
-/// Checks size, hash and content, takes metadata out of pictures, and makes a small one. A repeat answers the same. After a
-/// refusal the bytes may be sent again to the same link.
+/// Checks size, hash and content, takes metadata out of pictures (JPEG, PNG, WebP and GIF, whatever they were announced as),
+/// and makes a small one. A repeat answers the same. After a refusal the bytes may be sent again to the same link.
 #[utoipa::path(
     post, path = "/media/uploads/{id}/complete", tag = "media", operation_id = "complete_upload",
     security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::http::{StatusCode, header};
@@ -17,6 +18,9 @@ use sentinel_http::problem::Problem;
 const MOST: usize = 64;
 /// Of these, uploads of one owner: all files of a message.
 const MOST_OF_OWNER: usize = ATTACHMENTS_PER_MESSAGE;
+/// How slowly the bytes of an upload may come.
+const SLOWEST: Pace =
+    Pace { pause: Duration::from_secs(20), grace: Duration::from_secs(30), bytes_per_second: 8 * 1024 };
 /// Seconds after which one that was too much may be tried again.
 const RETRY_AFTER: &str = "5";
 
@@ -44,6 +48,31 @@ impl From<Busy> for Problem {
             Busy::All => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_uploads", detail)
                 .with_header(header::RETRY_AFTER, RETRY_AFTER),
         }
+    }
+}
+
+/// How slowly bytes may come: who sends hardly any would keep the place of an upload from others as long as it likes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Longest time without any.
+    pub pause: Duration,
+    /// Time that an upload has however few there are.
+    pub grace: Duration,
+    /// Bytes each second, all in all, that give it more time.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        SLOWEST
+    }
+}
+
+impl Pace {
+    /// Until when more bytes have to come, if `received` are there `since` the upload began; counted from that beginning.
+    pub(crate) fn until(self, since: Duration, received: u64) -> Duration {
+        let earned = Duration::from_millis(received.saturating_mul(1000) / self.bytes_per_second.max(1));
+        (since + self.pause).min(self.grace + earned)
     }
 }
 
@@ -95,6 +124,19 @@ mod tests {
 
     fn owner(number: usize) -> UserId {
         UserId(Uuid::from_u128(number as u128))
+    }
+
+    #[test]
+    fn bytes_may_pause_but_have_to_come_at_some_pace() {
+        let until = |since, received| SLOWEST.until(Duration::from_secs(since), received).as_secs();
+        assert_eq!(until(0, 0), 20, "nothing comes at all");
+        // A byte each 19 seconds.
+        assert_eq!((until(19, 1), until(29, 2)), (30, 30));
+        // Fast ones may pause for as long at any time.
+        assert_eq!(until(100, 10 * 1024 * 1024), 120);
+        // One that comes just as fast as it has to.
+        assert_eq!(until(60, 60 * 8 * 1024), 80);
+        assert_eq!(until(89, 60 * 8 * 1024), 90);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::{budget::Budget, picture::MOST_MEMORY};
 
 /// Memory in bytes that checks of uploads may take at the same time, beside the decoding of pictures.
 const CHECKED_AT_ONCE: u64 = 96 * 1024 * 1024;
-/// How often the bytes of a picture are in memory while it is checked: as they were put, a decoder's copy, what is shown.
+/// How often the bytes of a picture are in memory while it is checked: as they were put, a decoder's copy, what is shown. Any
+/// upload may turn out to be one.
 pub(crate) const PICTURE_COPIES: u64 = 3;
 
 /// Files over the ports.

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use bytes::Bytes;
-use futures::{SinkExt as _, channel::mpsc};
+use futures::{SinkExt as _, StreamExt as _, channel::mpsc, stream};
 use sentinel_adapters::{files::LocalFiles, keys, sqlite::Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
     config::{LimitsConfig, PlatformConfig},
     event::Nobody,
     ids::{MediaId, UserId},
-    media::{BlobKey, BlobPart, Media, Shown},
+    media::{BlobKey, BlobPart, Media, Picture, Shown},
     message::{Draft, MessageKind},
     ports::{AccountStore as _, ChatStore as _, MediaStore as _, StoreError},
     time::Timestamp,
@@ -26,7 +26,10 @@ use crate::{
     MediaService,
     base::BaseUrl,
     check::Checked,
+    files::files_router_at,
     files_router,
+    picture::tests::{drawing, has_place, jpeg_with_exif},
+    receiving::Pace,
     views::{AnnouncedUpload, BegunUpload},
 };
 
@@ -84,6 +87,19 @@ impl World {
         let announced =
             AnnouncedUpload { filename: "a.txt".into(), content_type: "text/plain".into(), size, sha256: None };
         self.service.begin(self.owner, announced, &BaseUrl(BASE.into())).await.unwrap()
+    }
+
+    /// Announces what is said to be of this type, puts it and completes it.
+    async fn upload(&self, content_type: &str, bytes: &[u8]) -> Result<(Media, Shown), Problem> {
+        let announced = AnnouncedUpload {
+            filename: "a".into(),
+            content_type: content_type.into(),
+            size: bytes.len() as u64,
+            sha256: None,
+        };
+        let begun = self.service.begin(self.owner, announced, &BaseUrl(BASE.into())).await.unwrap();
+        assert_eq!(self.put(&begun, Body::from(bytes.to_vec())).await, (200, None));
+        self.service.complete(self.owner, begun.media_id).await
     }
 
     /// Puts bytes where an upload was told to; gives the status and the problem's code.
@@ -325,8 +341,8 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
     let two_days_ago = Timestamp::now().plus_seconds(-2 * 24 * 3600);
     let id = MediaId(sentinel_domain::clock::Instant { millis: two_days_ago.0.unsigned_abs(), counter: 0 }.id(1));
     let (store, media) = (&world.store, Media { id, ..upload(ann) });
-    store.create(media).await.unwrap();
-    store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+    store.create(media.clone()).await.unwrap();
+    store.complete(id, &media.content_type, Shown { size: 1, picture: None }).await.unwrap();
     let notes = store.start_chat(ann, ann, two_days_ago).await.unwrap().0.id;
     let sent = Draft { kind: MessageKind::File, attachments: vec![id], ..draft(notes, ann, "") };
     store.append(sent, None, two_days_ago).await.unwrap();
@@ -339,4 +355,45 @@ async fn a_file_that_no_message_shows_any_more_is_nobodys() {
     assert_eq!(world.put(&fresh, Body::from("wxyz")).await, (200, None));
     world.complete(fresh.media_id).await.unwrap();
     world.service.visible(ann, fresh.media_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_picture_that_goes_by_another_name_is_cleaned_and_is_what_it_is() {
+    let world = World::new().await;
+    let bytes = jpeg_with_exif(&drawing(640, 480), 1);
+    assert!(has_place(&bytes));
+    for name in ["application/octet-stream", "image/heic", "application/x-foo"] {
+        let (media, shown) = world.upload(name, &bytes).await.unwrap();
+        assert_eq!(media.content_type.as_str(), "image/jpeg", "{name}");
+        assert_eq!(shown.picture, Some(Picture { width: 640, height: 480 }));
+        assert!(!has_place(&world.service.blobs.get(BlobKey::new(media.id, BlobPart::Shown)).await.unwrap()), "{name}");
+        assert_eq!(world.service.visible(world.owner, media.id).await.unwrap(), (media, shown));
+    }
+    // What can't be cleaned is not passed on.
+    let broken = world.upload("application/octet-stream", &bytes[..20]).await.unwrap_err();
+    assert_eq!((broken.status().as_u16(), broken.code()), (422, "broken_picture"));
+    // It only begins with the same letters.
+    let (note, shown) = world.upload("application/octet-stream", b"GIF is a format of pictures").await.unwrap();
+    assert_eq!((note.content_type.as_str(), shown.picture), ("application/octet-stream", None));
+}
+
+#[tokio::test]
+async fn bytes_that_come_too_slowly_are_cut_off_and_leave_their_place_to_others() {
+    let mut world = World::new().await;
+    let upload = world.begin(1000).await;
+    let pace = Pace { pause: PATIENCE, grace: PATIENCE, bytes_per_second: 1000 };
+    let cut = (408, Some("upload_too_slow".into()));
+    // Nothing more comes.
+    world.router = files_router_at(&world.service, Pace { pause: Duration::from_millis(100), ..pace });
+    let stuck = stream::iter([Ok::<_, std::io::Error>("ab")]).chain(stream::pending());
+    assert_eq!(world.put(&upload, Body::from_stream(stuck)).await, cut);
+    // Something comes again and again, but hardly any.
+    world.router = files_router_at(&world.service, Pace { grace: Duration::from_millis(200), ..pace });
+    let drops = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Some((Ok::<_, std::io::Error>("a"), ()))
+    });
+    assert_eq!(world.put(&upload, Body::from_stream(drops)).await, cut);
+    world.drafts_become(0).await;
+    assert_eq!(world.put(&upload, Body::from(vec![b'a'; 1000])).await, (200, None));
 }

@@ -83,8 +83,8 @@ impl MediaService {
         self.limits.check(Action::CompleteUpload, &caller.to_string())?;
         let upload = BlobKey::new(id, BlobPart::Upload);
         // What was taken is what is checked and kept, whatever is put there meanwhile.
-        let copies = if media.content_type.is_picture() { PICTURE_COPIES } else { 1 };
-        let memory = self.memory.take(media.size.saturating_mul(copies)).await.ok_or_else(Problem::unavailable)?;
+        let memory =
+            self.memory.take(media.size.saturating_mul(PICTURE_COPIES)).await.ok_or_else(Problem::unavailable)?;
         // A call before this one may have completed it while this one waited.
         if let Some(done) = self.completed(caller, id).await? {
             return Ok(done);
@@ -108,6 +108,10 @@ impl MediaService {
                 return Err(refusal.into());
             }
         };
+        let media = match &checked {
+            Checked::Picture(content_type, _) => Media { content_type: content_type.clone(), ..media },
+            Checked::File(_) => media,
+        };
         let shown = self.keep(&media, checked).await?;
         self.settle(caller, media, shown).await
     }
@@ -115,7 +119,7 @@ impl MediaService {
     /// Makes an upload ready whose bytes are kept, unless it is over meanwhile.
     pub(crate) async fn settle(&self, caller: UserId, media: Media, shown: Shown) -> Result<(Media, Shown), Problem> {
         let id = media.id;
-        match self.media.complete(id, shown).await {
+        match self.media.complete(id, &media.content_type, shown).await {
             Ok(()) => {
                 self.blobs.delete(BlobKey::new(id, BlobPart::Upload)).await?;
                 metrics::counter!("sentinel_media_completed_total").increment(1);
@@ -193,7 +197,7 @@ impl MediaService {
                 self.blobs.put(key(BlobPart::Shown), bytes, &served).await?;
                 Ok(Shown { size, picture: None })
             }
-            Checked::Picture(prepared) => {
+            Checked::Picture(_, prepared) => {
                 let size = prepared.shown.len() as u64;
                 self.blobs.put(key(BlobPart::Shown), prepared.shown, &served).await?;
                 let small =

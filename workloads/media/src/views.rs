@@ -54,7 +54,7 @@ pub(crate) struct CompletedView {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
     pub media_id: MediaId,
-    /// What it is.
+    /// What it is: as announced, but of JPEG, PNG, WebP and GIF what their bytes say.
     pub content_type: String,
     /// Its bytes; of a picture, without the metadata that was taken out.
     pub size: u64,

@@ -15,8 +15,8 @@ use crate::{
     socket::Namespace,
     sync::SyncPage,
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, PresenceView,
-        PresencesView, ReadyView, ReceiptView, ReceivedView, StartedChat, TokenExpiring, TypingView,
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationReadView, NotificationView,
+        PresenceView, PresencesView, ReadyView, ReceiptView, ReceivedView, StartedChat, TokenExpiring, TypingView,
     },
 };
 
@@ -168,6 +168,9 @@ impl Description {
         let payload = self.refer::<NotificationView<'_>>();
         let summary = "The user is told of something; best effort, `GET /notifications` lists all.";
         self.gets.push(Gets { name: "notification", summary, namespaces: NOTIFICATIONS, payload });
+        let payload = self.refer::<NotificationReadView>();
+        let summary = "A notification was read by itself, on whichever device; best effort as well.";
+        self.gets.push(Gets { name: "notification_read", summary, namespaces: NOTIFICATIONS, payload });
         let payload = self.refer::<NewMessageView<'_>>();
         let summary = "The same of a message or a notice, for clients of the seed.";
         self.gets.push(Gets { name: "new_message", summary, namespaces: NOTIFICATIONS, payload });

@@ -18,8 +18,8 @@ use crate::{
     nodes::{Emitted, Key, Missed},
     socket::{Ending, Namespace, Session},
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationView, ReceiptView,
-        ReceivedView, TypingView,
+        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationReadView, NotificationView,
+        ReceiptView, ReceivedView, TypingView,
     },
 };
 
@@ -112,6 +112,12 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
             }
         }
         LiveEvent::Notification { user_id, shown } => deliver_notification(to, *user_id, shown),
+        LiveEvent::NotificationRead { user_id, notification_id } => {
+            let Some(read) = raw(&NotificationReadView { notification_id: *notification_id }) else { return };
+            for session in to.sockets_of(*user_id) {
+                session.emit_in(Namespace::Notifications, to.hub, "notification_read", &read);
+            }
+        }
         LiveEvent::BlockChanged { between } => {
             if let Some(presences) = to.hub.presences() {
                 presences.block_changed(*between);

@@ -270,6 +270,15 @@ impl<'a> From<&'a Shown> for NotificationView<'a> {
     }
 }
 
+/// That a notification was read by itself, here or on another device of the user.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NotificationRead)]
+pub(crate) struct NotificationReadView {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    pub notification_id: MessageId,
+}
+
 /// A notification as clients of the seed get it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NewMessage)]

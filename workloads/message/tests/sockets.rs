@@ -499,7 +499,11 @@ async fn notifications_come_in_their_namespace_to_the_user_concerned_until_the_s
         })
     );
     assert_eq!(bobs.event("new_message").await, json!({"header": "ann", "body": "hello you"}));
-    assert!(anns.no_event("notification").await && chatting.no_event("notification").await);
+    platform.hub.publish(vec![LiveEvent::NotificationRead { user_id: bob.id, notification_id: id }]);
+    assert_eq!(bobs.event("notification_read").await, json!({"notification_id": id}));
+    for client in [&mut anns, &mut chatting] {
+        assert!(client.no_event("notification").await && client.no_event("notification_read").await);
+    }
     let refused = bobs.ask("send_message", json!({"chat_id": chat, "message": "no"})).await;
     assert_eq!(refused["code"], "unknown_event");
     assert_eq!(bobs.ask("reauthenticate", json!({"token": bob.token})).await["status"], "ok");

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
-    http::StatusCode,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ETAG, IF_MATCH},
+    },
+    response::{IntoResponse, Response},
 };
 use sentinel_domain::{
     cursor,
+    event::LiveEvent,
     ids::{MessageId, UserId},
-    notification::Notification,
+    notification::{Notification, Preferences},
     ports::StoreError,
 };
 use sentinel_http::{
@@ -17,7 +22,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     tokens::Tokens,
 };
 use serde::Deserialize;
@@ -142,6 +147,8 @@ async fn views(
 }
 
 /// Read a notification
+///
+/// The caller's other devices hear of it, as they do of a chat that is read.
 #[utoipa::path(
     post, path = "/notifications/{id}/read", tag = "notifications", operation_id = "read_notification",
     security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "Which one.")),
@@ -153,33 +160,84 @@ async fn read(
     Path(id): Path<MessageId>,
 ) -> Result<StatusCode, Problem> {
     service.notifications.mark_read(user.user_id, id).await?;
+    service.fanout.publish(vec![LiveEvent::NotificationRead { user_id: user.user_id, notification_id: id }]);
+    service.tell_badge_soon(user.user_id, id);
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The version of preferences, as `ETag` has it.
+fn tag(preferences: &Preferences) -> String {
+    format!("\"{}\"", preferences.fingerprint())
+}
+
+fn tagged(preferences: Preferences) -> Response {
+    ([(ETAG, tag(&preferences))], Json(PreferencesView::from(preferences))).into_response()
+}
+
+/// The versions that `If-Match` names; `None` when any will do.
+fn wanted_versions(headers: &HeaderMap) -> Option<Vec<&str>> {
+    let lists = headers.get_all(IF_MATCH).iter().map(|list| list.to_str().unwrap_or_default());
+    // A proxy that compresses answers makes their tags weak.
+    let named: Vec<&str> =
+        lists.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/")).collect();
+    (!named.is_empty() && !named.contains(&"*")).then_some(named)
+}
+
 /// How the caller wants to be notified
+///
+/// `ETag` names this version of the preferences: give it as `If-Match` when changing them.
 #[utoipa::path(
     get, path = "/notifications/preferences", tag = "notifications", operation_id = "notification_preferences",
     security(("bearer" = [])),
-    responses((status = 200, description = "The preferences", body = PreferencesView), NeedsToken, Any)
+    responses(
+        (
+            status = 200, description = "The preferences", body = PreferencesView,
+            headers(("ETag" = String, description = "Their version")),
+        ),
+        NeedsToken, Any,
+    )
 )]
-async fn preferences(State(App(service)): State<App>, user: AuthUser) -> Result<Json<PreferencesView>, Problem> {
-    Ok(Json(service.notifications.preferences(user.user_id).await?.into()))
+async fn preferences(State(App(service)): State<App>, user: AuthUser) -> Result<Response, Problem> {
+    Ok(tagged(service.notifications.preferences(user.user_id).await?))
 }
 
 /// Say how to be notified
 ///
-/// Replaces all preferences; what is left out gets its default.
+/// Replaces all preferences; what is left out gets its default. Give the `ETag` of those that were changed as `If-Match`, so
+/// that what another device of the caller changed meanwhile is not undone.
 #[utoipa::path(
     put, path = "/notifications/preferences", tag = "notifications", operation_id = "set_notification_preferences",
     security(("bearer" = [])), request_body = PreferencesView,
-    responses((status = 200, description = "The preferences as stored", body = PreferencesView), TakesJson, NeedsToken, Any)
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the preferences that are to be replaced.")),
+    responses(
+        (
+            status = 200, description = "The preferences as stored", body = PreferencesView,
+            headers(("ETag" = String, description = "Their version")),
+        ),
+        (
+            status = 412, description = "They are others by now than those of `If-Match` (`preferences_changed`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesJson, NeedsToken, Any,
+    )
 )]
 async fn set_preferences(
     State(App(service)): State<App>,
     user: AuthUser,
+    headers: HeaderMap,
     Json(wanted): Json<PreferencesView>,
-) -> Result<Json<PreferencesView>, Problem> {
-    let preferences = wanted.checked()?;
-    service.notifications.set_preferences(user.user_id, &preferences).await?;
-    Ok(Json(preferences.into()))
+) -> Result<Response, Problem> {
+    let (caller, wanted) = (user.user_id, wanted.checked()?);
+    let Some(versions) = wanted_versions(&headers) else {
+        service.notifications.set_preferences(caller, &wanted).await?;
+        return Ok(tagged(wanted));
+    };
+    let known = service.notifications.preferences(caller).await?;
+    let named = versions.contains(&tag(&known).as_str());
+    if !named || !service.notifications.replace_preferences(caller, &known, &wanted).await? {
+        let detail =
+            "the preferences were changed meanwhile; get them, make the change anew, and put that with the new ETag";
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "preferences_changed", detail));
+    }
+    Ok(tagged(wanted))
 }

@@ -3,6 +3,7 @@
 //! [`Notifier`] is the consumer that keeps lists and tells open sockets, [`Pusher`] the one that pushes to devices;
 //! [`router`] lets users see their notifications and say how they want them, and admins tell users what they have to say.
 
+mod badges;
 mod consumer;
 mod delay;
 mod devices;
@@ -13,6 +14,7 @@ mod service;
 mod views;
 
 pub use self::{
+    badges::Badges,
     consumer::Notifier,
     http::{openapi, router},
     pusher::Pusher,

@@ -17,7 +17,7 @@ use sentinel_domain::{
     notification::{Notification, Preferences, Shown, Silence, decide_push},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, HandlerError, StoreError},
-    push::{Alert, Push, PushAddress},
+    push::{Alert, Push},
     time::Timestamp,
 };
 
@@ -114,7 +114,7 @@ impl Pusher {
             let Some((chat, blocked, message)) = service.current(sender, chat, message).await? else { continue };
             match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
                 Ok(notification) => {
-                    let alert = Some(self.alert(&notification, &message.text, &preferences).await?);
+                    let alert = self.alert(&notification, &message.text, &preferences).await?;
                     let badge = service.unread(recipient).await?.max(1);
                     service.push(&devices, &about(chat.id, message.id, badge, alert)).await;
                     self.note_pushed(recipient, chat.id, message.id).await;
@@ -148,11 +148,7 @@ impl Pusher {
         let Some(pushed) = service.devices.pushed_up_to(reader, chat).await?.filter(|pushed| *pushed <= up_to) else {
             return Ok(());
         };
-        let mut devices = service.devices_of(reader, Timestamp::now()).await?;
-        // A browser can't be told in silence.
-        devices.retain(|device| matches!(device.address, PushAddress::Fcm { .. }));
-        let badge = service.unread(reader).await?;
-        service.push(&devices, &about(chat, pushed, badge, None)).await;
+        service.tell_badge(reader, pushed, Some(chat)).await?;
         service.devices.clear_pushed(reader, chat, up_to).await
     }
 
@@ -175,6 +171,6 @@ impl Pusher {
     }
 }
 
-fn about(chat_id: ChatId, message_id: MessageId, badge: u32, alert: Option<Alert>) -> Push {
-    Push { message_id, chat_id: Some(chat_id), created_at: message_id.timestamp(), badge, alert }
+fn about(chat_id: ChatId, message_id: MessageId, badge: u32, alert: Alert) -> Push {
+    Push { message_id, chat_id: Some(chat_id), created_at: message_id.timestamp(), badge, alert: Some(alert) }
 }

@@ -18,6 +18,8 @@ use sentinel_domain::{
 };
 use sentinel_http::tokens::Tokens;
 
+use crate::badges::Badges;
+
 /// Most notifications that are counted as not read.
 const COUNTED: usize = 100;
 /// How many notifications are looked through for them, one page after another: mostly the first has enough or is all
@@ -42,6 +44,8 @@ pub struct NotificationService {
     pub administration: Arc<dyn AdministrationStore>,
     /// Where notifications for open sockets go.
     pub fanout: Arc<dyn Fanout>,
+    /// Whose devices are about to be told how much is unread.
+    pub badges: Badges,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Keys behind cursors.

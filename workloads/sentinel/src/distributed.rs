@@ -34,7 +34,7 @@ use sentinel_domain::{
 use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
-use sentinel_notification::{NotificationService, Notifier, Pusher};
+use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
@@ -290,6 +290,7 @@ impl Process<'_> {
             pushes: Arc::new(Pushes::load(&self.config)?),
             administration: self.postgres.clone(),
             fanout,
+            badges: Badges::default(),
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),
             config: self.config.clone(),

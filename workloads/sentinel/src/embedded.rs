@@ -26,7 +26,7 @@ use sentinel_domain::{
 use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores};
-use sentinel_notification::{NotificationService, Notifier, Pusher};
+use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
@@ -129,6 +129,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         pushes: Arc::new(Pushes::load(&config)?),
         administration: Arc::new(store.clone()),
         fanout: hub.clone(),
+        badges: Badges::default(),
         tokens: tokens.clone(),
         keyring: keyring.clone(),
         config: config.clone(),

@@ -5,7 +5,7 @@ import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
 import { start, stop } from '../src/session/live';
 import { announcements, blocked, chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
-import { toasts } from '../src/session/toasts';
+import { notified, readByThemselves, toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -195,4 +195,14 @@ test('who is blocked is asked again with the next connection when it could not b
     await vi.waitFor(() => expect(blocked.value.size).toBe(times - 1));
     expect(server.blocks).toHaveBeenCalledTimes(times);
   }
+});
+
+test('a notification that was read on another device is read here, and is no news', async () => {
+  syncs();
+  await start();
+  await connect('t0');
+  const before = notified.value;
+  (server.listeners as Listeners).notification('notification_read', { notification_id: idAt(7) });
+  expect([...readByThemselves.value]).toEqual([idAt(7)]);
+  expect([notified.value, toasts.value]).toEqual([before, []]);
 });

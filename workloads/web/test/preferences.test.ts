@@ -1,18 +1,27 @@
 import './page';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { Call } from '../src/api/http';
+import { ApiError } from '../src/api/problem';
 import { muteChat, preferences, savePreferences } from '../src/session/preferences';
 import { identity } from '../src/session/state';
 import { ANN, BOB, CHAT } from './sample';
 
 let kept: Record<string, unknown>;
 const put: unknown[] = [];
+/** What another device changes between the reading and the writing of this one. */
+const others: Record<string, unknown>[] = [];
 vi.mock('../src/api/credentials', () => ({
-  call: async (method: string, _path: string, options?: { body: Record<string, unknown> }) => {
+  call: async (method: string, _path: string, options?: Call) => {
     await new Promise((done) => setTimeout(done, 5));
+    const version = () => JSON.stringify(kept);
     if (method === 'PUT') {
-      kept = options!.body;
+      const other = others.shift();
+      if (other) kept = { ...kept, ...other };
+      if (options?.version !== version()) throw new ApiError(412, 'preferences_changed', '');
+      kept = options.body as Record<string, unknown>;
       put.push(kept);
     }
+    options?.versioned?.(version());
     return kept;
   },
 }));
@@ -20,6 +29,7 @@ const enter = (user_id: string) => { identity.value = { user_id, username: 'some
 
 afterEach(() => {
   put.length = 0;
+  others.length = 0;
   preferences.value = null;
 });
 
@@ -53,4 +63,21 @@ test('a change that fails does not keep later ones from being made', async () =>
   await expect(failed).rejects.toThrow('no');
   await made;
   expect(kept).toEqual({ show_content: true });
+});
+
+test('a change is made anew to what another device has changed meanwhile', async () => {
+  kept = { show_content: false };
+  others.push({ muted: [{ chat_id: CHAT, until: '2040-01-01T00:00:00Z' }] });
+  enter(ANN);
+  await savePreferences((now) => ({ ...now, show_content: true }));
+  expect(kept).toEqual({ show_content: true, muted: [{ chat_id: CHAT, until: '2040-01-01T00:00:00Z' }] });
+  expect(put).toHaveLength(1);
+});
+
+test('a change that never fits is given up', async () => {
+  kept = {};
+  others.push(...Array.from({ length: 9 }, (_, number) => ({ number })));
+  enter(ANN);
+  await expect(savePreferences((now) => ({ ...now, show_content: true }))).rejects.toMatchObject({ status: 412 });
+  expect(others).toHaveLength(4);
 });

@@ -120,3 +120,10 @@ test('a message that is gone can’t be reported, others and people still can', 
   await expect(sendReport({ user_id: 'b' }, 'spam', '')).rejects.toBe(gone);
   expect(features.value.reports).toBe(false);
 });
+
+test('a picture whose name does not tell is sent as a picture', async () => {
+  server.complete.mockResolvedValue({ media_id: 'm', content_type: 'image/jpeg', size: 3, width: 1, height: 1, url: '/m' });
+  addFiles(CHAT, [new File(['abc'], 'beach', { type: '' })]);
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', kind: 'image' }));
+  expect(server.begin.mock.calls[0]![1]).toBe('application/octet-stream');
+});

@@ -45,6 +45,20 @@ test('what comes while the list is open appears in it', async ({ windows }) => {
   await expect(listed).toHaveCount(1);
 });
 
+test('what is marked as read on one device is read on the other', async ({ windows }) => {
+  await needs('/notifications');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await write(bob, await chatOf(ann, bob), 'call me');
+  const lists = [];
+  for (const page of [await windowOf(windows, ann), await windowOf(windows, ann)]) {
+    await page.getByRole('link', { name: 'Notifications' }).click();
+    lists.push(page.getByTestId('notification').filter({ hasText: bob.username }).getByRole('button', { name: 'Mark as read' }));
+  }
+  for (const list of lists) await expect(list).toHaveCount(1);
+  await lists[0].click();
+  for (const list of lists) await expect(list).toHaveCount(0);
+});
+
 test('quiet hours are saved when they have been typed, not with each key', async ({ windows }) => {
   await needs('/notifications/preferences');
   const ann = await person('ann');

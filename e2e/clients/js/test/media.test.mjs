@@ -155,6 +155,17 @@ test('a picture is uploaded, cleaned, sent, and seen by the peer and nobody else
   problem(await call('GET', `/media/${id}/details`, { token: bob.token }), 404, 'not_found');
 });
 
+test('a picture that is announced as something else is cleaned all the same', async () => {
+  const bytes = picture(64, 48);
+  for (const type of ['application/octet-stream', 'image/heic']) {
+    const done = await upload(ann, 'beach', type, bytes);
+    assert.deepEqual([done.content_type, done.width, done.height], ['image/png', 64, 48], type);
+    const shown = await get(done.url);
+    assert.equal(shown.headers.get('content-type'), 'image/png');
+    assert.ok(!shown.bytes.includes(PLACE), type);
+  }
+});
+
 test('a part of a file is served, as players ask for it', async () => {
   const bytes = Buffer.concat([Buffer.from('RIFF\0\0\0\0WAVEfmt ', 'latin1'), randomBytes(5000)]);
   const { url, size, thumbnail_url } = await upload(ann, 'sound.wav', 'audio/wav', bytes);

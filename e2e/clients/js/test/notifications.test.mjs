@@ -168,6 +168,28 @@ test('preferences are kept whole, and wrong ones are refused by field', async ()
   assert.deepEqual(await get(), stored, 'what was refused changed nothing');
 });
 
+test('of two devices that change preferences none undoes what the other changed', async () => {
+  const eve = await newUser('eve');
+  const get = () => call('GET', '/notifications/preferences', { token: eve.token });
+  const put = (version, body) =>
+    call('PUT', '/notifications/preferences', { token: eve.token, body, headers: { 'if-match': version } });
+  const known = (await get()).headers.get('etag');
+  const muted = [{ chat_id: chat, until: '2040-01-31T08:00:00.000Z' }];
+  const first = await put(known, { muted });
+  assert.deepEqual(ok(first).muted, muted);
+  problem(await put(known, { show_content: true }), 412, 'preferences_changed');
+  const now = await get();
+  assert.deepEqual([ok(now).muted, now.headers.get('etag')], [muted, first.headers.get('etag')]);
+  const second = await put(now.headers.get('etag'), { ...now.json, show_content: true });
+  assert.deepEqual([ok(second).show_content, second.json.muted], [true, muted]);
+  // At the same moment, one of them.
+  const version = second.headers.get('etag');
+  const racing = [1, 2, 3, 4].map((from_minute) => put(version, { quiet_hours: { from_minute, to_minute: 9 } }));
+  const done = (await Promise.all(racing)).filter((answer) => answer.status === 200);
+  assert.equal(done.length, 1);
+  assert.deepEqual((await get()).json, done[0].json);
+});
+
 test('all of it needs a token', async () => {
   const body = {};
   problem(await call('GET', '/notifications'), 401);

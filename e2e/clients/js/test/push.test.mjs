@@ -114,6 +114,18 @@ test('the user concerned is told over the socket, and nobody else', async () => 
   assert.equal(mine.all('receive_message').length, 0, 'messages come in /chat');
 });
 
+test('a notification that is read on one device is read on the others', async () => {
+  const [mine, phone, theirs] = [await listen(bob), await listen(await login(bob)), await listen(ann)];
+  const message = await post(ann, chat, 'to be read');
+  const of = (one) => one.message_id === message.message_id;
+  const { notification_id } = await phone.next('notification', of, PATIENCE_MS);
+  ok(await call('POST', `/notifications/${notification_id}/read`, { token: bob.token }), 204);
+  for (const client of [mine, phone]) {
+    assert.deepEqual(await client.next('notification_read', undefined, PATIENCE_MS), { notification_id });
+  }
+  assert.equal(theirs.all('notification_read').length, 0);
+});
+
 test('a user who reads a message at once is not told of it', async () => {
   const client = await listen(bob);
   const read = await post(ann, chat, 'read at once');

@@ -154,10 +154,11 @@ impl MediaStore for Cassandra {
         shared.write(&shared.statements.insert_owned, (owner, id, size, micros(Timestamp::now()))).await
     }
 
-    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
+    async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError> {
         let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
         let (width, height) = shown.picture.map(|picture| (side(picture.width), side(picture.height))).unzip();
-        let values = (big(shown.size), MaybeUnset::from_option(width), MaybeUnset::from_option(height), id.0);
+        let (width, height) = (MaybeUnset::from_option(width), MaybeUnset::from_option(height));
+        let values = (content_type.as_str(), big(shown.size), width, height, id.0);
         if self.shared.decide(&self.shared.statements.complete_media, values).await? {
             Ok(())
         } else {

@@ -78,11 +78,7 @@ impl NotificationSink for Cassandra {
 #[async_trait]
 impl PreferenceReader for Cassandra {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.preferences, (user.0,)).await?;
-        match found.first() {
-            Some((json,)) => serde_json::from_str(json).map_err(StoreError::unreadable),
-            None => Ok(Preferences::default()),
-        }
+        preferences(self.shared.kept_preferences(user).await?.as_deref())
     }
 }
 
@@ -155,6 +151,33 @@ impl NotificationStore for Cassandra {
         let at = next_write_time(Timestamp::now(), written.first().and_then(|(time,)| *time));
         shared.write(&statements.set_preferences, (at, json, user.0)).await
     }
+
+    async fn replace_preferences(
+        &self,
+        user: UserId,
+        known: &Preferences,
+        wanted: &Preferences,
+    ) -> Result<bool, StoreError> {
+        let json = serde_json::to_string(wanted).map_err(StoreError::unavailable)?;
+        let (shared, statements) = (&self.shared, &self.shared.statements);
+        let kept = shared.kept_preferences(user).await?;
+        if preferences(kept.as_deref())? != *known {
+            return Ok(false);
+        }
+        let decided = match kept {
+            Some(kept) => shared.decide(&statements.replace_preferences, (json, user.0, kept)).await?,
+            None => shared.decide(&statements.first_preferences, (json, user.0)).await?,
+        };
+        // It has the time of a node's clock. What a process has written whose clock is ahead would still be seen.
+        if decided && known != wanted && self.preferences(user).await? == *known {
+            self.set_preferences(user, wanted).await?;
+        }
+        Ok(decided)
+    }
+}
+
+fn preferences(kept: Option<&str>) -> Result<Preferences, StoreError> {
+    kept.map_or(Ok(Preferences::default()), |json| serde_json::from_str(json).map_err(StoreError::unreadable))
 }
 
 fn read_mark(user: UserId, message: MessageId) -> (i64, i32, Uuid, Uuid) {
@@ -172,6 +195,11 @@ fn withdrawal_time(message: Uuid, now: Timestamp) -> i64 {
 }
 
 impl Shared {
+    async fn kept_preferences(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        let found: Vec<(String,)> = self.rows(&self.statements.preferences, (user.0,)).await?;
+        Ok(found.into_iter().next().map(|(json,)| json))
+    }
+
     /// The newest rows before `before`; marks whose notification is gone are among them.
     async fn notifications(&self, user: UserId, before: Option<MessageId>, limit: i32) -> Result<Vec<Row>, StoreError> {
         /// Sorts after every message.

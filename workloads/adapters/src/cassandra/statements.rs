@@ -160,7 +160,7 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS";
     media: Read = "SELECT media_id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE media_id = ?";
-    complete_media: Decide = "UPDATE media SET state = 1, shown_size = ?, width = ?, height = ? WHERE media_id = ?
+    complete_media: Decide = "UPDATE media SET state = 1, content_type = ?, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
     give_up_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF state = 0";
     condemn_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF EXISTS";
@@ -226,6 +226,10 @@ statements! {
     preferences: Read = "SELECT preferences FROM notification_preferences WHERE user_id = ?";
     preferences_written: Read = "SELECT WRITETIME(preferences) FROM notification_preferences WHERE user_id = ?";
     set_preferences: Write = "UPDATE notification_preferences USING TIMESTAMP ? SET preferences = ? WHERE user_id = ?";
+    replace_preferences: Decide = "UPDATE notification_preferences SET preferences = ? WHERE user_id = ?
+        IF preferences = ?";
+    first_preferences: Decide = "UPDATE notification_preferences SET preferences = ? WHERE user_id = ?
+        IF preferences = null";
     delete_preferences: Write = "DELETE FROM notification_preferences USING TIMESTAMP ? WHERE user_id = ?";
 
     // Pushes

@@ -135,11 +135,13 @@ impl MediaStore for Sqlite {
         .await
     }
 
-    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError> {
+    async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError> {
+        let content_type = content_type.clone();
         self.write(move |batch| {
             let extent = shown.picture.map(|Picture { width, height }| (width, height)).unzip();
             let (from, to) = (code(MediaState::Pending), code(MediaState::Ready));
-            let values = params![id.as_bytes(), from, to, number(shown.size), extent.0, extent.1];
+            let (size, content_type) = (number(shown.size), content_type.as_str());
+            let values = params![id.as_bytes(), from, to, size, extent.0, extent.1, content_type];
             match execute(batch.db, COMPLETE_MEDIA, values)? {
                 0 => Err(StoreError::NotFound.into()),
                 _ => Ok(()),

@@ -1,7 +1,7 @@
 //! Notifications and how users want them.
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::Notice,
@@ -40,12 +40,7 @@ impl NotificationSink for Sqlite {
 #[async_trait]
 impl PreferenceReader for Sqlite {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        let found: Option<String> = self
-            .read(move |db| {
-                Ok(db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()?)
-            })
-            .await?;
-        found.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unreadable))
+        preferences(self.read(move |db| Ok(kept_preferences(db, user)?)).await?)
     }
 }
 
@@ -107,6 +102,32 @@ impl NotificationStore for Sqlite {
         })
         .await
     }
+
+    async fn replace_preferences(
+        &self,
+        user: UserId,
+        known: &Preferences,
+        wanted: &Preferences,
+    ) -> Result<bool, StoreError> {
+        let json = serde_json::to_string(wanted).map_err(StoreError::unavailable)?;
+        let known = known.clone();
+        self.write(move |batch| {
+            if preferences(kept_preferences(batch.db, user)?)? != known {
+                return Ok(false);
+            }
+            execute(batch.db, SET_PREFERENCES, params![user.as_bytes(), json])?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+fn kept_preferences(db: &Connection, user: UserId) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached(PREFERENCES)?.query_row([user.as_bytes()], |row| row.get(0)).optional()
+}
+
+fn preferences(kept: Option<String>) -> Result<Preferences, StoreError> {
+    kept.map_or(Ok(Preferences::default()), |json| serde_json::from_str(&json).map_err(StoreError::unreadable))
 }
 
 /// A row of `message_id, chat_id, sender_id, read, header, body`.

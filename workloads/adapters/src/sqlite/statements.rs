@@ -190,7 +190,7 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     MEDIA = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE id = ?1";
-    COMPLETE_MEDIA = "UPDATE media SET state = ?3, shown_size = ?4, width = ?5, height = ?6
+    COMPLETE_MEDIA = "UPDATE media SET state = ?3, shown_size = ?4, width = ?5, height = ?6, content_type = ?7
         WHERE id = ?1 AND state = ?2";
     GIVE_UP_MEDIA = "UPDATE media SET state = ?3 WHERE id = ?1 AND state IN (?2, ?3)";
     CONDEMN_MEDIA = "UPDATE media SET state = ?2 WHERE id = ?1";

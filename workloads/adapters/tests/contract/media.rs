@@ -66,16 +66,20 @@ pub async fn an_upload_is_ready_once(stores: &Stores) {
     stores.media.create(plain.clone()).await.unwrap();
     assert_eq!(stores.found(plain.id).await, plain);
 
+    // The bytes may tell that it is something else than it was called.
+    let found = ContentType::parse("image/webp").unwrap();
+    assert_ne!(found, media.content_type);
     let racing = all((0..8).map(|_| {
-        let (stores, id) = (stores.clone(), media.id);
-        async move { stores.media.complete(id, SHOWN).await }
+        let (stores, id, found) = (stores.clone(), media.id, found.clone());
+        async move { stores.media.complete(id, &found, SHOWN).await }
     }));
     assert_eq!(racing.await.iter().filter(|done| done.is_ok()).count(), 1);
-    assert!(is_not_found(stores.media.complete(media.id, SHOWN).await));
-    assert!(is_not_found(stores.media.complete(MediaId(Uuid::now_v7()), SHOWN).await));
-    assert_eq!(stores.found(media.id).await, Media { state: MediaState::Ready, shown: Some(SHOWN), ..media.clone() });
+    assert!(is_not_found(stores.media.complete(media.id, &found, SHOWN).await));
+    assert!(is_not_found(stores.media.complete(MediaId(Uuid::now_v7()), &found, SHOWN).await));
+    let ready = Media { state: MediaState::Ready, content_type: found.clone(), shown: Some(SHOWN), ..media.clone() };
+    assert_eq!(stores.found(media.id).await, ready);
     let file = Shown { size: 3_000_000_000, picture: None };
-    stores.media.complete(plain.id, file).await.unwrap();
+    stores.media.complete(plain.id, &plain.content_type, file).await.unwrap();
     assert_eq!(stores.found(plain.id).await.shown, Some(file));
 
     for _ in 0..2 {
@@ -83,7 +87,7 @@ pub async fn an_upload_is_ready_once(stores: &Stores) {
         assert_eq!(stores.found(media.id).await.state, MediaState::Condemned);
         assert_eq!(stores.found(media.id).await.shown(), None);
     }
-    assert!(is_not_found(stores.media.complete(media.id, SHOWN).await));
+    assert!(is_not_found(stores.media.complete(media.id, &found, SHOWN).await));
     for _ in 0..2 {
         stores.media.forget(media.id).await.unwrap();
         assert_eq!(stores.media.media(media.id).await.unwrap(), None);

@@ -245,6 +245,7 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; notifications: notifications_are_listed_newest_first_and_paged,
             what_was_read_stays_read_however_often_it_is_added, reading_a_chat_reads_its_notifications_up_to_there,
             what_is_withdrawn_is_gone, what_was_read_and_then_withdrawn_leaves_no_gap, notices_are_kept_with_their_text_among_the_others, preferences_are_kept_whole,
+            preferences_are_replaced_only_by_who_knows_them,
             a_deleted_account_leaves_none }
     };
     (@module retention $factory:path) => {

@@ -6,7 +6,7 @@ use sentinel_domain::{
     notification::{MutedChat, Notification, Preferences, QuietHours},
 };
 
-use super::{NOW, Stores, is_not_found};
+use super::{NOW, Stores, all, is_not_found};
 
 /// Ann's messages to Bob, each with a notification for him; oldest first.
 async fn told(stores: &Stores, count: usize) -> (UserId, UserId, ChatId, Vec<MessageId>) {
@@ -151,6 +151,30 @@ pub async fn preferences_are_kept_whole(stores: &Stores) {
     assert_eq!(notifications.preferences(bob).await.unwrap(), Preferences::default());
     notifications.set_preferences(ann, &Preferences::default()).await.unwrap();
     assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
+}
+
+pub async fn preferences_are_replaced_only_by_who_knows_them(stores: &Stores) {
+    let (ann, bob, _) = stores.pair().await;
+    let hours = |from_minute| Preferences {
+        quiet_hours: Some(QuietHours { from_minute, to_minute: 400, utc_offset_minutes: 0 }),
+        ..Preferences::default()
+    };
+    // Nobody has said anything yet; then what somebody said.
+    for known in [Preferences::default(), hours(9)] {
+        stores.notifications.set_preferences(bob, &known).await.unwrap();
+        for (user, known) in [(ann, &Preferences::default()), (bob, &known)] {
+            let before = stores.notifications.preferences(user).await.unwrap();
+            let racing = all((0..4).map(|number| {
+                let (stores, known) = (stores.clone(), known.clone());
+                async move { stores.notifications.replace_preferences(user, &known, &hours(number)).await.unwrap() }
+            }));
+            let done: Vec<bool> = racing.await;
+            let won = done.iter().position(|done| *done);
+            assert_eq!(done.iter().filter(|done| **done).count(), usize::from(before == *known), "{done:?}");
+            let now = stores.notifications.preferences(user).await.unwrap();
+            assert_eq!(now, won.map_or(before, |won| hours(u16::try_from(won).unwrap())));
+        }
+    }
 }
 
 pub async fn a_deleted_account_leaves_none(stores: &Stores) {

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     ids::{ChatId, MediaId, UserId},
-    media::{BlobKey, Due, Media, Shown, Usage},
+    media::{BlobKey, ContentType, Due, Media, Shown, Usage},
     time::Timestamp,
 };
 
@@ -26,8 +26,9 @@ pub trait MediaStore: MediaReader {
     /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
     /// [`StoreError::NotFound`] when its owner is gone, where that is known.
     async fn create(&self, media: Media) -> Result<(), StoreError>;
-    /// Makes a pending file ready. [`StoreError::NotFound`] when it is not pending (any more).
-    async fn complete(&self, id: MediaId, shown: Shown) -> Result<(), StoreError>;
+    /// Makes a pending file ready, with the type that its bytes turned out to be of. [`StoreError::NotFound`] when it is not
+    /// pending (any more).
+    async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError>;
     /// Hides a file that is not complete, for good, and has it looked at again at `again`. Of completing it at the same time
     /// one comes first. A repeat does the same again. [`StoreError::NotFound`] when it is complete or gone.
     async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError>;

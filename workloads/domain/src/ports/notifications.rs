@@ -41,4 +41,11 @@ pub trait NotificationStore: NotificationSink + PreferenceReader {
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError>;
     /// Changes how a user wants to be notified.
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError>;
+    /// The same if they still are `known`; gives whether it did. Of several at once that know the same, one does.
+    async fn replace_preferences(
+        &self,
+        user: UserId,
+        known: &Preferences,
+        wanted: &Preferences,
+    ) -> Result<bool, StoreError>;
 }

@@ -188,6 +188,7 @@ async fn browsers_may_call_from_configured_origins_only() {
     assert_eq!(allowed.status(), 200);
     assert_eq!(allowed.headers()["access-control-allow-origin"], "https://chat.example.com");
     assert!(allowed.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert!(allowed.headers()["access-control-allow-headers"].to_str().unwrap().contains("if-match"));
     assert!(!allowed.headers().contains_key("access-control-allow-credentials"));
     for origin in
         ["https://evil.example.com", "http://chat.example.com", "null", "*", "https://chat.example.com.evil.net"]
@@ -198,6 +199,7 @@ async fn browsers_may_call_from_configured_origins_only() {
     let response = app.call(empty(Request::get("/me").header("origin", "https://chat.example.com"))).await;
     assert_eq!(response.headers()["access-control-allow-origin"], "https://chat.example.com");
     assert!(response.headers()["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    assert!(response.headers()["access-control-expose-headers"].to_str().unwrap().contains("etag"));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ const TURNED_QUALITY: u8 = 92;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PictureError {
     /// Its bytes make no sense.
-    #[error("the picture can't be read")]
+    #[error("the picture can't be read; save it anew, or put it into an archive to send it as it is")]
     Broken(#[source] Option<image::ImageError>),
     /// It would take too much memory.
     #[error(
@@ -74,6 +74,11 @@ pub(crate) fn format_of(content_type: &str) -> Option<ImageFormat> {
         "image/gif" => Some(ImageFormat::Gif),
         _ => None,
     }
+}
+
+/// The format of a file that begins like a picture, whatever it is called.
+pub(crate) fn format_in(bytes: &[u8]) -> Option<ImageFormat> {
+    image::guess_format(bytes).ok().filter(|format| format_of(format.to_mime_type()).is_some())
 }
 
 fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, PictureError> {
@@ -210,4 +215,4 @@ fn thumbnail(small: &DynamicImage) -> Result<(Vec<u8>, &'static str), PictureErr
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

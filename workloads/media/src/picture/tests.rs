@@ -3,7 +3,7 @@ use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use super::*;
 
 /// The top left quarter is red, the rest blue.
-fn drawing(width: u32, height: u32) -> DynamicImage {
+pub(crate) fn drawing(width: u32, height: u32) -> DynamicImage {
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
         if x < width / 2 && y < height / 2 { Rgb([250, 0, 0]) } else { Rgb([0, 0, 250]) }
     }))
@@ -23,14 +23,14 @@ fn exif(orientation: u8) -> Vec<u8> {
     exif
 }
 
-fn jpeg_with_exif(image: &DynamicImage, orientation: u8) -> Vec<u8> {
+pub(crate) fn jpeg_with_exif(image: &DynamicImage, orientation: u8) -> Vec<u8> {
     let bytes = written(image, ImageFormat::Jpeg);
     let data = [b"Exif\0\0".to_vec(), exif(orientation)].concat();
     let length = u16::try_from(data.len() + 2).unwrap().to_be_bytes();
     [&bytes[..2], &[0xff, 0xe1], &length, &data, &bytes[2..], b"a film, taken at GPS 52.5200"].concat()
 }
 
-fn has_place(bytes: &[u8]) -> bool {
+pub(crate) fn has_place(bytes: &[u8]) -> bool {
     bytes.windows(3).any(|window| window == b"GPS")
 }
 

@@ -32,7 +32,10 @@ impl Key {
             LiveEvent::ChatDeleted { chat } => Self::hashed("gone", chat.id),
             // An event that is handled twice is shown once.
             LiveEvent::Notification { shown, .. } => Self::hashed("notification", shown.notification_id),
-            LiveEvent::Typing { .. } | LiveEvent::BlockChanged { .. } | LiveEvent::SessionEnded { .. } => return None,
+            LiveEvent::Typing { .. }
+            | LiveEvent::NotificationRead { .. }
+            | LiveEvent::BlockChanged { .. }
+            | LiveEvent::SessionEnded { .. } => return None,
         })
     }
 

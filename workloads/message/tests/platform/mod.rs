@@ -187,9 +187,9 @@ impl Platform {
     /// A completed upload of a user.
     pub async fn upload(&self, owner: &User) -> MediaId {
         let media = upload(owner.id);
-        let id = media.id;
+        let (id, content_type) = (media.id, media.content_type.clone());
         self.store.create(media).await.unwrap();
-        self.store.complete(id, Shown { size: 1, picture: None }).await.unwrap();
+        self.store.complete(id, &content_type, Shown { size: 1, picture: None }).await.unwrap();
         id
     }
 

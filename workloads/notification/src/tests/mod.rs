@@ -3,6 +3,7 @@
 mod damaged;
 mod devices;
 mod notices;
+mod preferences;
 mod pushes;
 mod read_only;
 
@@ -13,7 +14,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderMap, Request},
+};
 use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::Username,
@@ -42,7 +48,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::{NotificationService, Notifier, Pusher, router};
+use crate::{Badges, NotificationService, Notifier, Pusher, router};
 
 #[derive(Default)]
 struct Memory {
@@ -115,6 +121,21 @@ impl NotificationStore for Memory {
         self.preferences.lock().unwrap().insert(user, preferences.clone());
         Ok(())
     }
+
+    async fn replace_preferences(
+        &self,
+        user: UserId,
+        known: &Preferences,
+        wanted: &Preferences,
+    ) -> Result<bool, StoreError> {
+        let mut all = self.preferences.lock().unwrap();
+        let kept = all.entry(user).or_default();
+        let same = kept == known;
+        if same {
+            kept.clone_from(wanted);
+        }
+        Ok(same)
+    }
 }
 
 /// Keeps what is pushed and shown. A token that is `gone` is none any more; one that begins with `bad` never was.
@@ -122,6 +143,7 @@ impl NotificationStore for Memory {
 struct Recorder {
     pushed: Mutex<Vec<(String, Push)>>,
     shown: Mutex<Vec<(UserId, Shown)>>,
+    read: Mutex<Vec<(UserId, MessageId)>>,
 }
 
 impl Recorder {
@@ -134,6 +156,11 @@ impl Recorder {
 
     fn shown(&self) -> Vec<(UserId, Shown)> {
         std::mem::take(&mut self.shown.lock().unwrap())
+    }
+
+    /// What sockets were told to be read since the last call.
+    fn read(&self) -> Vec<(UserId, MessageId)> {
+        std::mem::take(&mut self.read.lock().unwrap())
     }
 }
 
@@ -164,8 +191,13 @@ impl PushSender for Recorder {
 impl Fanout for Recorder {
     fn publish(&self, events: Vec<LiveEvent>) {
         for event in events {
-            let LiveEvent::Notification { user_id, shown } = event else { panic!("{event:?}") };
-            self.shown.lock().unwrap().push((user_id, shown));
+            match event {
+                LiveEvent::Notification { user_id, shown } => self.shown.lock().unwrap().push((user_id, shown)),
+                LiveEvent::NotificationRead { user_id, notification_id } => {
+                    self.read.lock().unwrap().push((user_id, notification_id));
+                }
+                event => panic!("{event:?}"),
+            }
         }
     }
 }
@@ -233,6 +265,7 @@ impl World {
             pushes: recorder.clone(),
             administration: store.clone(),
             fanout: recorder.clone(),
+            badges: Badges::default(),
             tokens: tokens.clone(),
             keyring,
             config: config.clone(),
@@ -255,6 +288,7 @@ impl World {
             pushes: pushes.clone(),
             administration: administration.clone(),
             fanout: fanout.clone(),
+            badges: Badges::default(),
             tokens: tokens.clone(),
             keyring: keyring.clone(),
             config: config.clone(),
@@ -295,15 +329,34 @@ impl World {
         list.into_iter().map(|one| (one.message_id, one.read)).collect()
     }
 
-    async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    fn token(&self, user: UserId) -> String {
         let name = Username::parse("someone").unwrap();
-        let issued = self.service.tokens.issue(user, self.sessions[&user], &name, Timestamp::now());
-        self.request(&issued.unwrap().token, method, path, body).await
+        self.service.tokens.issue(user, self.sessions[&user], &name, Timestamp::now()).unwrap().token
+    }
+
+    async fn call(&self, user: UserId, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.request(&self.token(user), method, path, body).await
     }
 
     async fn request(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let (status, _, body) = self.request_with(token, method, path, &[], body).await;
+        (status, body)
+    }
+
+    /// A request with further headers; gives those of the answer as well.
+    async fn request_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> (u16, HeaderMap, Value) {
         let mut request =
             Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
@@ -311,9 +364,9 @@ impl World {
         let mut request = request.body(body).unwrap();
         request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 1], 9))));
         let answer = self.router.clone().oneshot(request).await.unwrap();
-        let status = answer.status().as_u16();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let bytes = axum::body::to_bytes(answer.into_body(), 1_000_000).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        (status, headers, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 }
 
@@ -455,6 +508,8 @@ async fn content_is_shown_to_those_who_want_it_and_pages_do_not_repeat() {
     assert_eq!(world.call(world.bob, "POST", &read, None).await.0, 204);
     let (_, page) = world.call(world.bob, "GET", "/notifications", None).await;
     assert_eq!((&page["notifications"][0]["read"], &page["notifications"][1]["read"]), (&json!(true), &json!(false)));
+    let told: Vec<_> = world.recorder.read().iter().map(|(user, id)| (*user, json!(id))).collect();
+    assert_eq!(told, [(world.bob, ids[0].clone())], "the other devices of the reader hear of it");
 }
 
 #[tokio::test]

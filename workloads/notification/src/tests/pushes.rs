@@ -227,3 +227,29 @@ async fn open_sockets_of_the_recipient_are_told() {
     let shown = world.recorder.shown().remove(0).1;
     assert_eq!((shown.header.as_str(), shown.body.as_str()), ("ann", "the text"));
 }
+
+#[tokio::test]
+async fn badges_go_down_when_a_notification_is_read_by_itself() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    let mut sent = Vec::new();
+    for number in 0..3 {
+        let message = world.send(world.ann, &number.to_string()).await;
+        world.written(&message).await;
+        sent.push(message.id);
+    }
+    world.recorder.pushed();
+    assert_eq!(world.call(world.bob, "POST", &format!("/notifications/{}/read", sent[1]), None).await.0, 204);
+    let pushed = async {
+        loop {
+            let pushed = world.recorder.pushed();
+            if !pushed.is_empty() {
+                return pushed;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let pushed = tokio::time::timeout(std::time::Duration::from_mins(1), pushed).await.unwrap();
+    let [(token, push)] = &pushed[..] else { panic!("{pushed:?}") };
+    assert_eq!((token.as_str(), push.message_id, push.badge, push.kind()), ("phone", sent[1], 2, "badge"));
+}

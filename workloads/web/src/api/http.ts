@@ -14,6 +14,10 @@ export interface Call {
   signal?: AbortSignal;
   /** The page is about to go: let the call outlive it. */
   keepalive?: boolean;
+  /** The version (`ETag`) of what is changed: if it is another one by now, nothing is, and the call fails with 412. */
+  version?: string | null;
+  /** Is told the version of what the answer has; `null` where there is none. */
+  versioned?: (version: string | null) => void;
   /** Milliseconds after which no answer is awaited any more. */
   timeout?: number;
 }
@@ -23,6 +27,7 @@ export async function send<T>(method: string, path: string, call: Call = {}): Pr
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (call.token !== undefined) headers.Authorization = `Bearer ${call.token}`;
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
+  if (call.version) headers['If-Match'] = call.version;
   const limit = AbortSignal.timeout(call.timeout ?? TIMEOUT_MS);
   let response: Response;
   let text: string;
@@ -42,6 +47,7 @@ export async function send<T>(method: string, path: string, call: Call = {}): Pr
     throw new ApiError(0, 'network', error instanceof Error ? error.message : '');
   }
   if (!response.ok) throw problemOf(response.status, text, response.headers.get('Retry-After'));
+  call.versioned?.(response.headers.get('ETag'));
   if (text === '') return undefined as T;
   try {
     return JSON.parse(text) as T;

@@ -17,7 +17,7 @@ import { restoreOutbox, resume } from './sending';
 import { announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
 import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
-import { messageToast, notified, serverTells } from './toasts';
+import { messageToast, notified, readByItself, serverTells } from './toasts';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
 const REPAIR_MS = 60_000;
@@ -191,6 +191,7 @@ interface Notification {
 }
 
 function notification(name: string, data: unknown): void {
+  if (name === 'notification_read') return readByItself((data as Pick<Notification, 'notification_id'>).notification_id);
   if (name !== 'notification') return;
   notified.value += 1;
   const { header, body, chat_id, message_id } = data as Notification;

@@ -14,16 +14,26 @@ const FOR_GOOD_MS = 10 * 365 * 86_400_000;
 export const preferences = signal<Preferences | null>(null);
 onReset(() => { preferences.value = null; });
 
+const PATH = '/notifications/preferences';
+/** Devices that change something at the same moment take turns after so many tries. */
+const TRIES = 5;
+
 export async function loadPreferences(): Promise<Preferences | null> {
+  return (await load()).known;
+}
+
+/** What the server has, and its version. */
+async function load(): Promise<{ known: Preferences | null; version: string | null }> {
   const owner = me.value;
+  let version: string | null = null;
   try {
-    const loaded = await call<Preferences>('GET', '/notifications/preferences');
+    const loaded = await call<Preferences>('GET', PATH, { versioned: (tag) => { version = tag; } });
     if (me.value === owner) preferences.value = loaded;
   } catch (error) {
     if (!(error instanceof ApiError) || !error.absent) throw error;
     lacks('notifications');
   }
-  return preferences.value;
+  return { known: preferences.value, version };
 }
 
 /** The change that is being saved. */
@@ -38,12 +48,20 @@ export function savePreferences(change: (now: Preferences) => Preferences): Prom
 }
 
 async function save(owner: string, change: (now: Preferences) => Preferences): Promise<void> {
-  // Who has logged out meanwhile changes nothing of the next user's.
-  if (me.value !== owner) return;
-  const now = (await loadPreferences()) ?? {};
-  if (me.value !== owner) return;
-  const saved = await call<Preferences>('PUT', '/notifications/preferences', { body: change(now) });
-  if (me.value === owner) preferences.value = saved;
+  for (let tries = 1; ; tries += 1) {
+    // Who has logged out meanwhile changes nothing of the next user's.
+    if (me.value !== owner) return;
+    const { known, version } = await load();
+    if (me.value !== owner) return;
+    try {
+      const saved = await call<Preferences>('PUT', PATH, { body: change(known ?? {}), version });
+      if (me.value === owner) preferences.value = saved;
+      return;
+    } catch (error) {
+      // Another device has changed them since: the change is made to what there is now.
+      if (!(error instanceof ApiError) || error.status !== 412 || tries === TRIES) throw error;
+    }
+  }
 }
 
 /** Quiet hours go by the user's clock, which may be another one than when they were set: summer has come, or a journey. */

@@ -24,11 +24,18 @@ export const toasts = signal<readonly Toast[]>([]);
 export const serverTells = signal(false);
 /** How often it did so far. */
 export const notified = signal(0);
+/** Notifications that were read by themselves, here or on another device, since the page was opened. */
+export const readByThemselves = signal<ReadonlySet<string>>(new Set());
+
+export const readByItself = (id: string): void => {
+  if (!readByThemselves.value.has(id)) readByThemselves.value = new Set(readByThemselves.value).add(id);
+};
 
 const told = new Set<string>();
 
 onReset(() => {
   toasts.value = [];
+  readByThemselves.value = new Set();
   told.clear();
 });
 

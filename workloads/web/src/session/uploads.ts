@@ -109,7 +109,8 @@ async function run(chat_id: string, id: string, file: File, earlier: string | nu
     change(chat_id, id, { state: 'checking', part: 1 });
     const made = await complete(media_id, stop.signal);
     learn({ filename: name, ...made });
-    change(chat_id, id, { state: 'done', media_id });
+    // The server looks at the bytes, the browser only at the name.
+    change(chat_id, id, { state: 'done', media_id, kind: PICTURES.test(made.content_type) ? 'image' : 'file' });
   } catch (error) {
     if (error instanceof ApiError && error.code === 'aborted') return;
     if (error instanceof ApiError && error.absent && !media_id) {

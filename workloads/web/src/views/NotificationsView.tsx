@@ -7,7 +7,7 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf, wholeOf } from '../i18n/times';
 import { chats, lacks, unread } from '../session/state';
-import { notified } from '../session/toasts';
+import { notified, readByItself, readByThemselves } from '../session/toasts';
 import { reaches } from '../store/ids';
 import { BellIcon } from './icons';
 import { Page } from './Page';
@@ -37,7 +37,7 @@ export function NotificationsView() {
   async function read(one: NotificationEntry) {
     try {
       await markRead(one.notification_id);
-      setList((before) => before?.map((known) => (known === one ? { ...one, read: true } : known)) ?? null);
+      readByItself(one.notification_id);
     } catch (error) {
       setFault(faultText(error));
     }
@@ -49,17 +49,19 @@ export function NotificationsView() {
       {fault && <p class="notice notice-bad" role="alert">{fault}</p>}
       {shown?.length === 0 && !cursor && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
       <ul class="notes" role="list" aria-label={strings.notifications}>
-        {shown?.map((one) => <Note key={one.notification_id} one={one} onRead={() => void read(one)} />)}
+        {shown?.map((one) => (
+          <Note key={one.notification_id} one={one} read={one.read || readByThemselves.value.has(one.notification_id)} onRead={() => void read(one)} />
+        ))}
       </ul>
       {cursor && <button type="button" class="button" onClick={() => void load(cursor)}>{strings.more}</button>}
     </Page>
   );
 }
 
-function Note({ one, onRead }: { one: NotificationEntry; onRead(): void }) {
+function Note({ one, read, onRead }: { one: NotificationEntry; read: boolean; onRead(): void }) {
   const chat = one.chat_id ? chats.value.get(one.chat_id) : undefined;
   return (
-    <li class={one.read ? 'note note-read' : 'note'} data-testid="notification">
+    <li class={read ? 'note note-read' : 'note'} data-testid="notification">
       {chat ? <Avatar person={chat.peer} /> : <span class="note-icon"><BellIcon /></span>}
       <div class="note-text">
         <strong dir="auto">{one.header}</strong>
@@ -68,7 +70,7 @@ function Note({ one, onRead }: { one: NotificationEntry; onRead(): void }) {
         <time dateTime={one.created_at} title={wholeOf(one.created_at)}>{mediumOf(one.created_at)}</time>
       </div>
       {one.chat_id && <a class="button" href={`#/chats/${one.chat_id}${one.message_id ? `/at/${one.message_id}` : ''}`}>{strings.openChat}</a>}
-      {!one.read && <button type="button" class="button" onClick={onRead}>{strings.markRead}</button>}
+      {!read && <button type="button" class="button" onClick={onRead}>{strings.markRead}</button>}
     </li>
   );
 }

@@ -1,0 +1,46 @@
+//! Preferences that several devices of a user change.
+
+use super::*;
+
+const PATH: &str = "/notifications/preferences";
+
+impl World {
+    /// Gets or puts Bob's preferences; gives the status, the version and the body.
+    async fn preferences(&self, versions: Option<&str>, wanted: Option<Value>) -> (u16, String, Value) {
+        let headers: Vec<_> = versions.map(|versions| ("if-match", versions)).into_iter().collect();
+        let method = if wanted.is_some() { "PUT" } else { "GET" };
+        let (status, headers, body) = self.request_with(&self.token(self.bob), method, PATH, &headers, wanted).await;
+        let tag = headers.get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        (status, tag.unwrap_or_default(), body)
+    }
+}
+
+#[tokio::test]
+async fn who_says_what_is_changed_does_not_undo_the_change_of_another_device() {
+    let world = World::new().await;
+    let (_, first, _) = world.preferences(None, None).await;
+    assert!(first.starts_with('"') && first.ends_with('"') && first.len() > 10, "{first}");
+    let hours = json!({"from_minute": 1, "to_minute": 2, "utc_offset_minutes": 0});
+    let (status, second, stored) = world.preferences(Some(&first), Some(json!({"quiet_hours": hours}))).await;
+    assert_eq!((status, &stored["quiet_hours"]), (200, &hours));
+    assert_ne!(second, first);
+    assert_eq!(world.preferences(None, None).await.1, second, "the version is that of what is stored");
+
+    // The other device still knows the first.
+    let shown = json!({"show_content": true});
+    for stale in [first.as_str(), "\"x\"", "x", ""] {
+        let (status, _, problem) = world.preferences(Some(stale), Some(shown.clone())).await;
+        assert_eq!((status, &problem["code"]), (412, &json!("preferences_changed")), "{stale}");
+    }
+    assert_eq!(world.preferences(None, None).await.2["quiet_hours"], hours, "nothing was undone");
+    let both = json!({"show_content": true, "quiet_hours": hours, "muted": []});
+    let (status, third, stored) = world.preferences(Some(&second), Some(both.clone())).await;
+    assert_eq!((status, stored), (200, both));
+
+    // Several versions, one that a proxy made weak, and any.
+    for fits in [format!("{first}, {third}"), format!("W/{third}"), "*".into()] {
+        assert_eq!(world.preferences(Some(&fits), Some(json!({"show_content": true}))).await.0, 200, "{fits}");
+        let restored = json!({"show_content": true, "quiet_hours": hours});
+        assert_eq!(world.preferences(None, Some(restored)).await.1, third, "the same has the same version");
+    }
+}
