@@ -155,7 +155,10 @@ impl Description {
         self.gets::<ChatStarted>("chat_started", "A chat was started.");
         self.gets::<ChatDeleted>("chat_deleted", "A chat is gone: a member deleted the account.");
         self.gets::<PresenceView>("presence", "The presence of somebody who is watched has changed.");
-        self.gets::<TokenExpiring>("token_expiring", "The token ends in a minute: send `reauthenticate`.");
+        self.gets::<TokenExpiring>(
+            "token_expiring",
+            "The token ends in a minute, or in a third of its lifetime if that is less: send `reauthenticate`.",
+        );
         self.gets.push(Gets {
             name: "private_chat_room_created",
             channel: CHAT,
