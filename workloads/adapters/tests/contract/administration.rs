@@ -146,6 +146,7 @@ fn report(reporter: UserId, reported: UserId) -> Report {
 }
 
 /// Keeps a report's evidence and a queued mail that are sealed with this ring.
+#[allow(dead_code)] // not every test file needs it
 pub async fn keep_sealed(stores: &Stores, keyring: &Keyring) {
     let (ann, eve) = (stores.user().await, stores.user().await);
     let new = report(ann, eve);
@@ -157,6 +158,7 @@ pub async fn keep_sealed(stores: &Stores, keyring: &Keyring) {
 }
 
 /// They open with this ring.
+#[allow(dead_code)] // not every test file needs it
 pub async fn sealed_opens(stores: &Stores, keyring: &Keyring) {
     let reports = stores.reports.reports(true, None, 100).await.unwrap();
     let open = |report: &Report| keyring.open(EVIDENCE, report.id.as_bytes(), report.evidence.as_ref()?).ok();
