@@ -218,7 +218,12 @@ impl AccountStore for LinkedAccounts {
         .await
     }
 
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
-        self.postgres.blocks(id).await
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        self.postgres.blocks(id, before, limit).await
     }
 }

@@ -49,6 +49,10 @@ async fn open(database: &Database) -> (Postgres, Arc<Recorder>) {
 async fn fresh() -> Stores {
     let database = Database::make().await;
     let (postgres, fanout) = open(&database).await;
+    over(postgres, fanout, database)
+}
+
+fn over(postgres: Postgres, fanout: Arc<Recorder>, database: Database) -> Stores {
     // Nothing here needs chats, but stores have some.
     let folder = tempfile::tempdir().unwrap();
     let keyring = Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap();
@@ -75,6 +79,21 @@ async fn fresh() -> Stores {
 }
 
 contract_tests!(crate::fresh; accounts, sessions, administration, mail, reindex);
+
+#[tokio::test]
+async fn what_is_sealed_moves_to_the_newest_key() {
+    let database = Database::make().await;
+    let (postgres, fanout) = open(&database).await;
+    let stores = over(postgres.clone(), fanout, database);
+    let (old, new) = (("kek-0001".to_owned(), [7; 32]), ("kek-0002".to_owned(), [8; 32]));
+    let ring = |keys: &[&(String, [u8; 32])]| Keyring::new(keys.iter().map(|key| (*key).clone()).collect()).unwrap();
+    contract::administration::keep_sealed(&stores, &ring(&[&old])).await;
+    // What can't be opened any more is left as it is.
+    contract::administration::reports_are_kept_and_resolved_once(&stores).await;
+    assert_eq!(postgres.reseal(&ring(&[&old, &new])).await.unwrap(), 2);
+    assert_eq!(postgres.reseal(&ring(&[&old, &new])).await.unwrap(), 0);
+    contract::administration::sealed_opens(&stores, &ring(&[&new])).await;
+}
 
 /// An error with all that is behind it, as logs show it.
 fn whole(error: &dyn Error) -> String {
@@ -342,7 +361,7 @@ async fn a_deletion_in_an_outage_is_finished_after_it() {
     assert!(linked.account(ann).await.unwrap().is_none());
     let forgotten = presence.presence(&[ann]).await.unwrap()[0];
     assert_eq!((forgotten.status, forgotten.last_active), (PresenceStatus::Offline, None));
-    assert!(linked.blocks(bob).await.unwrap().is_empty());
+    assert!(linked.blocks(bob, None, 10).await.unwrap().is_empty());
     assert!(contract::is_not_found(linked.delete_account(ann).await));
     let now = Timestamp::now();
     assert!(linked.resume(now).await.is_err());

@@ -204,6 +204,7 @@ async fn keys_rotate_while_another_process_serves() {
         let (chat, _) = stores.chats.start_chat(ann, stores.user().await, NOW).await.unwrap();
         chats.push((chat.id, stores.send(chat.id, ann, "before").await));
     }
+    contract::administration::keep_sealed(&stores, &keyring(&["kek-0001"])).await;
     // The server knows both keys and uses the newer; the rotation runs next to it.
     let (server, stores) = database.open(&["kek-0001", "kek-0002"]);
     let (rotation, _) = database.open(&["kek-0001", "kek-0002"]);
@@ -211,7 +212,7 @@ async fn keys_rotate_while_another_process_serves() {
         let (stores, chat) = (stores.clone(), chats[0].0);
         async move { stores.send_many(chat, ann, 100).await }
     });
-    assert_eq!(rotation.rewrap_keys().await.unwrap(), 300);
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), 300 + 2);
     assert_eq!(rotation.rewrap_keys().await.unwrap(), 0);
     writes.await.unwrap();
     rotation.close();
@@ -221,6 +222,7 @@ async fn keys_rotate_while_another_process_serves() {
         let page = stores.chats.history(ann, *chat, HistoryQuery::Around(message.id), 1).await.unwrap();
         assert_eq!(page.messages, std::slice::from_ref(message));
     }
+    contract::administration::sealed_opens(&stores, &keyring(&["kek-0002"])).await;
     assert!(matches!(open(&database.path(), &["kek-0001"], &database.fanout), Err(OpenError::Keys(_))));
 }
 

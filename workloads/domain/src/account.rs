@@ -11,6 +11,8 @@ use crate::{ids::UserId, time::Timestamp};
 
 /// Shortest and longest password in bytes.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
+/// Longest e-mail address in bytes.
+pub const EMAIL_BYTES: usize = 254;
 /// Longest display name in characters as a reader counts them.
 pub const DISPLAY_NAME_CHARACTERS: usize = 64;
 /// Longest display name in bytes of UTF-8.
@@ -84,7 +86,7 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, InvalidAccount> {
         let folded = text.trim().to_lowercase();
         let options = email_address::Options::default().without_display_text().without_domain_literal();
-        let well_formed = folded.len() <= 254
+        let well_formed = folded.len() <= EMAIL_BYTES
             && !folded.chars().any(char::is_control)
             && email_address::EmailAddress::parse_with_options(&folded, options.with_required_tld()).is_ok();
         if well_formed { Ok(Self(folded)) } else { Err(InvalidAccount::Email) }
@@ -110,6 +112,7 @@ pub fn check_password(text: &str) -> Result<(), InvalidAccount> {
 /// The display name to store: NFC, trimmed, bounded, and free of what could deceive or break a line.
 pub fn display_name(text: &str) -> Result<String, InvalidAccount> {
     let name: String = text.trim().nfc().collect();
+    let plain = without_joiners(&name);
     let invisible = |c: char| {
         matches!(
             c.general_category(),
@@ -119,16 +122,49 @@ pub fn display_name(text: &str) -> Result<String, InvalidAccount> {
                 | GeneralCategory::ParagraphSeparator
                 | GeneralCategory::PrivateUse
                 | GeneralCategory::Unassigned
-        ) && c != '\u{200d}' // joins emoji
+        )
     };
     let piled = |cluster: &str| cluster.chars().filter(|c| is_combining_mark(*c)).count() > COMBINING_MARKS;
-    let visible = name.chars().any(|c| !c.is_whitespace() && !invisible(c) && !is_combining_mark(c) && c != '\u{200d}');
+    let visible = plain.chars().any(|c| !c.is_whitespace() && !invisible(c) && !is_combining_mark(c));
     let fits = name.len() <= DISPLAY_NAME_BYTES && name.graphemes(true).count() <= DISPLAY_NAME_CHARACTERS;
-    if visible && fits && !name.chars().any(invisible) && !name.graphemes(true).any(piled) {
+    if visible && fits && !plain.chars().any(invisible) && !name.graphemes(true).any(piled) {
         Ok(name)
     } else {
         Err(InvalidAccount::DisplayName)
     }
+}
+
+/// A name without the invisible characters that belong to what can be seen: what joins emoji, what keeps two letters apart
+/// in Persian and other scripts, and what makes a black flag that of a country's part.
+fn without_joiners(name: &str) -> String {
+    let letter = |c: &char| c.is_alphabetic() || is_combining_mark(*c);
+    let mut plain = String::new();
+    let mut rest = name.chars().peekable();
+    let mut before = None;
+    while let Some(c) = rest.next() {
+        let joins = match c {
+            '\u{200d}' => true,
+            '\u{200c}' => before.as_ref().is_some_and(letter) && rest.peek().is_some_and(letter),
+            _ => false,
+        };
+        if !joins {
+            plain.push(c);
+        }
+        if c == '\u{1f3f4}'
+            && let Some(end) = end_of_flag(rest.clone())
+        {
+            rest.nth(end);
+        }
+        before = Some(c);
+    }
+    plain
+}
+
+/// Where the tags after a black flag end, if they name a part of a country (`gbeng`).
+fn end_of_flag(tags: impl Iterator<Item = char>) -> Option<usize> {
+    let mut tags =
+        tags.enumerate().skip_while(|(_, c)| matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}'));
+    tags.next().filter(|(length, c)| (3..=6).contains(length) && *c == '\u{e007f}').map(|(length, _)| length)
 }
 
 /// An account as its owner sees it.
@@ -198,6 +234,22 @@ mod tests {
     fn display_names_are_bounded_and_visible() {
         assert_eq!(display_name("  Zoë 👩‍👩‍👧 ").unwrap(), "Zoë 👩‍👩‍👧");
         assert_eq!(display_name("e\u{301}").unwrap(), "é");
+        let england = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+        for good in ["می\u{200c}خواهم", england, &format!("Ann {england}{england}")] {
+            assert_eq!(display_name(good).unwrap(), good);
+        }
+        let tags = &england['\u{1f3f4}'.len_utf8()..];
+        for bad in [
+            "\u{200c}",
+            "a\u{200c}",
+            "a\u{200c}\u{200c}b",
+            "1\u{200c}2",
+            "\u{200d}",
+            &format!("a{tags}"),
+            &england[..20],
+        ] {
+            assert_eq!(display_name(bad), Err(InvalidAccount::DisplayName), "{bad:?}");
+        }
         let zalgo = format!("z{}", "\u{334}".repeat(10));
         for bad in ["", "   ", "a\u{202e}b", "a\nb", "\u{200b}", &"x".repeat(65), &zalgo] {
             assert_eq!(display_name(bad), Err(InvalidAccount::DisplayName), "{bad:?}");

@@ -132,6 +132,19 @@ impl Keyring {
         open(&aead_key(&subkey(key, purpose))?, context, &sealed.bytes)
     }
 
+    /// What [`Keyring::seal`] made, under the newest key; `None` when it already is.
+    pub fn reseal(
+        &self,
+        purpose: &'static str,
+        context: &[u8],
+        sealed: &WrappedKey,
+    ) -> Result<Option<WrappedKey>, KeyError> {
+        if sealed.kek == self.newest {
+            return Ok(None);
+        }
+        self.seal(purpose, context, &self.open(purpose, context, sealed)?).map(Some)
+    }
+
     fn wrap(&self, chat: ChatId, raw: &[u8; KEY_BYTES]) -> Result<WrappedKey, KeyError> {
         let kek = aead_key(&subkey(&self.keys[&self.newest], "chat-keys"))?;
         let bytes = seal(&kek, &key_context(chat, &self.newest), raw)?;

@@ -11,6 +11,8 @@ use crate::{
     time::Timestamp,
 };
 
+/// What queued mail is sealed for.
+pub const MAIL: &str = "mail";
 const TOKEN_BYTES: usize = 32;
 
 /// What a link is for.

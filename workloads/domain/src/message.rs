@@ -145,6 +145,17 @@ pub struct Message {
     pub deleted: bool,
 }
 
+impl Message {
+    /// What it says, or what it shows when it says nothing.
+    pub fn gist(&self) -> &str {
+        match self.kind {
+            MessageKind::Image if self.text.is_empty() => "A picture",
+            MessageKind::File if self.text.is_empty() => "A file",
+            _ => &self.text,
+        }
+    }
+}
+
 // What people write to each other never gets into a log, not even by accident.
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

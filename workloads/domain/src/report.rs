@@ -12,6 +12,9 @@ use crate::{
 /// Longest comment of a reporter or note of an admin, in characters.
 pub const REPORT_TEXT_CHARACTERS: usize = 1000;
 
+/// What a report's evidence is sealed for.
+pub const EVIDENCE: &str = "report-evidence";
+
 /// Why something is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

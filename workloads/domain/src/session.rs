@@ -15,6 +15,8 @@ use crate::{
 
 /// Seconds for which the last refresh token still returns its successor.
 pub const REUSE_GRACE_SECONDS: i64 = 30;
+/// Sessions that an account may have: one more ends the one that was not used for longest.
+pub const SESSIONS_OF_ACCOUNT: usize = 100;
 const PURPOSE: &str = "refresh-token";
 
 /// A log-in on one device.

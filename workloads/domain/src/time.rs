@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{
-    OffsetDateTime,
+    OffsetDateTime, UtcOffset,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
@@ -24,9 +24,12 @@ impl Timestamp {
     }
 
     /// Reads a time of RFC 3339, such as [`fmt::Display`] writes; what is below a millisecond is cut off. `None` when it is
-    /// none.
+    /// none, or one that can't be written again: in UTC its year has more than four digits, or is before the year 0.
     pub fn parse(text: &str) -> Option<Self> {
-        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+        if !(0..=9999).contains(&at.year()) {
+            return None;
+        }
         i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
     }
 
@@ -75,6 +78,16 @@ mod tests {
             assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), Timestamp(millis));
         }
         assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+    }
+
+    #[test]
+    fn what_could_not_be_written_again_is_not_read() {
+        for edge in ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(Timestamp::parse(edge).unwrap().to_string(), edge);
+        }
+        for beyond in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(Timestamp::parse(beyond), None, "{beyond}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod context;
 mod guard;
+mod unread;
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ pub const UPLOAD_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long browsers may remember a preflight's answer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
-/// Wraps routes, from the outside in: request id, log and metrics; security headers; CORS; who calls, from where, and
+/// Wraps routes, from the outside in: bodies that nobody reads; request id, log and metrics; security headers; CORS; who calls, from where, and
 /// how often; a time limit; panics; the size of bodies. Whatever answers an error without a body (no such path, wrong
 /// method) gets a problem document.
 pub fn apply(router: Router, config: &Arc<PlatformConfig>, tokens: Arc<Tokens>, limits: Arc<RateLimits>) -> Router {
@@ -38,6 +39,7 @@ pub fn apply(router: Router, config: &Arc<PlatformConfig>, tokens: Arc<Tokens>, 
         .layer(middleware::from_fn_with_state(guard, guard::admit))
         .layer(cors(&config.auth.cors_origins))
         .layer(middleware::from_fn(context::observe))
+        .layer(middleware::from_fn(unread::read_rest))
 }
 
 /// Lets browsers call from the configured origins, exactly as written. Tokens travel in a header, so no credentials.

@@ -1,7 +1,7 @@
 //! Sizes of pages, and cursors that are not ours.
 
 use axum::http::StatusCode;
-use sentinel_domain::{cursor, ids::UserId, keyring::Keyring};
+use sentinel_domain::{cursor, ids::UserId, keyring::Keyring, time::Timestamp};
 
 use crate::problem::Problem;
 
@@ -37,6 +37,24 @@ pub fn after(
 pub fn name_in(keyring: &Keyring, query: &str, caller: UserId, cursor: &str) -> Result<String, Problem> {
     let name = cursor::decode(keyring, query, caller, cursor).map_err(|_| forged("cursor"))?;
     String::from_utf8(name).map_err(|_| forged("cursor"))
+}
+
+/// A place in a list that is ordered by time, newest first, and at one time by id.
+pub type Place = (Timestamp, [u8; 16]);
+
+/// Writes a place as a cursor of this query and caller.
+pub fn place_cursor(keyring: &Keyring, query: &str, caller: UserId, (at, id): Place) -> String {
+    cursor::encode(keyring, query, caller, &[at.0.to_be_bytes().as_slice(), &id].concat())
+}
+
+/// The place that `cursor` of the request holds, which must have been made for this query and caller; `None` when there is
+/// none.
+pub fn place(keyring: &Keyring, query: &str, caller: UserId, cursor: Option<&str>) -> Result<Option<Place>, Problem> {
+    let Some(text) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    let payload = cursor::decode(keyring, query, caller, text).map_err(|_| forged("cursor"))?;
+    let (at, id) = payload.split_first_chunk().ok_or_else(|| forged("cursor"))?;
+    let id = id.try_into().map_err(|_| forged("cursor"))?;
+    Ok(Some((Timestamp(i64::from_be_bytes(*at)), id)))
 }
 
 /// Cuts what was found to a page of `limit`. One more was asked for, to know whether there is a next page: gives what that

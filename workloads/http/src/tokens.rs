@@ -92,6 +92,8 @@ pub struct Claims {
     pub session_id: SessionId,
     /// The user's name when it was issued.
     pub username: Username,
+    /// When it was issued.
+    pub issued_at: Timestamp,
     /// When its time is over.
     pub expires_at: Timestamp,
     /// Its own id.
@@ -245,7 +247,7 @@ impl Tokens {
         let payload = jsonwebtoken::decode::<Payload>(token, &key.decoding, &self.validation)
             .map_err(|error| refusal(&error))?
             .claims;
-        let claims = claims(&payload, now)?;
+        let claims = claims(&payload, self.lifetime_seconds, now)?;
         if self.revoked.contains(claims.session_id, now) { Err(TokenError::SessionEnded) } else { Ok(claims) }
     }
 
@@ -279,11 +281,13 @@ fn refusal(error: &jsonwebtoken::errors::Error) -> TokenError {
     }
 }
 
-fn claims(payload: &Payload, now: Timestamp) -> Result<Claims, TokenError> {
+fn claims(payload: &Payload, lifetime_seconds: i64, now: Timestamp) -> Result<Claims, TokenError> {
     if payload.typ != CLAIM_TYPE {
         return Err(TokenError::Malformed);
     }
-    if payload.exp <= now.seconds() {
+    // A token from before the lifetime was lowered: which sessions ended is known for the new lifetime only.
+    let exp = payload.exp.min(payload.iat.saturating_add(lifetime_seconds));
+    if exp <= now.seconds() {
         return Err(TokenError::Expired);
     }
     if payload.nbf > now.seconds() + CLOCK_SKEW_SECONDS {
@@ -293,7 +297,8 @@ fn claims(payload: &Payload, now: Timestamp) -> Result<Claims, TokenError> {
         user_id: payload.sub,
         session_id: payload.sid,
         username: Username::parse(&payload.username).map_err(|_| TokenError::Malformed)?,
-        expires_at: Timestamp(payload.exp.saturating_mul(1000)),
+        issued_at: Timestamp(payload.iat.saturating_mul(1000)),
+        expires_at: Timestamp(exp.saturating_mul(1000)),
         jti: payload.jti,
         admin: payload.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|scope| scope == ADMIN_SCOPE)),
     })

@@ -178,7 +178,8 @@ impl Description {
 
     fn tokens_are_renewed(&mut self) {
         let payload = self.refer::<TokenExpiring>();
-        let summary = "The token ends in a minute: send `reauthenticate`.";
+        let summary =
+            "The token ends in a minute, or in a third of its lifetime if that is less: send `reauthenticate`.";
         self.gets.push(Gets { name: "token_expiring", summary, namespaces: EVERYWHERE, payload });
         let payload = self.refer::<Reauthenticate>();
         let summary = "Go on with a new access token of the same user.";

@@ -60,8 +60,8 @@ pub struct MessageView<'a> {
     pub deleted: bool,
     /// How far it has got.
     pub status: MessageStatus,
-    /// `null` until it was read, then the earliest time at which it can have been: when the newest message that the
-    /// receiver has read was accepted.
+    /// `null` until it was read, then the earliest time at which it can have been: when it was accepted. That it was read
+    /// is known, and not when.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub seen_at: Option<Timestamp>,
     /// The sender's own id of it.
@@ -73,7 +73,7 @@ impl<'a> MessageView<'a> {
     /// The message as members of `chat` see it now.
     pub fn of(chat: &Chat, message: &'a Message) -> Self {
         let receiver = chat.shown_of(chat.peer_of(message.sender_id));
-        let read = receiver.read_up_to.filter(|up_to| *up_to >= message.id);
+        let read = receiver.read_up_to.is_some_and(|up_to| up_to >= message.id);
         let delivered = receiver.delivered_up_to.is_some_and(|up_to| up_to >= message.id);
         Self {
             message_id: message.id,
@@ -88,11 +88,11 @@ impl<'a> MessageView<'a> {
             edited_at: message.edited_at,
             deleted: message.deleted,
             status: match (read, delivered) {
-                (Some(_), _) => MessageStatus::Read,
-                (None, true) => MessageStatus::Delivered,
-                (None, false) => MessageStatus::Sent,
+                (true, _) => MessageStatus::Read,
+                (false, true) => MessageStatus::Delivered,
+                (false, false) => MessageStatus::Sent,
             },
-            seen_at: read.map(|up_to| up_to.timestamp()),
+            seen_at: read.then(|| message.id.timestamp()),
             client_message_id: message.client_message_id.as_ref(),
         }
     }
@@ -425,8 +425,11 @@ mod tests {
         chat.shown[1] = chat.shown[1].advanced(Progress::Delivered, message.id);
         let view = MessageView::of(&chat, &message);
         assert_eq!((view.status, view.seen_at), (MessageStatus::Delivered, None));
-        chat.shown[1] = chat.shown[1].advanced(Progress::Read, id(1_706_369_201_000));
-        let view = MessageView::of(&chat, &message);
-        assert_eq!((view.status, view.seen_at), (MessageStatus::Read, Some(Timestamp(1_706_369_201_000))));
+        // It stays where it is when later messages are read.
+        for up_to in [message.id, id(1_706_369_201_000)] {
+            chat.shown[1] = chat.shown[1].advanced(Progress::Read, up_to);
+            let view = MessageView::of(&chat, &message);
+            assert_eq!((view.status, view.seen_at), (MessageStatus::Read, Some(message.id.timestamp())));
+        }
     }
 }

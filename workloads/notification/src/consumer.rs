@@ -99,7 +99,7 @@ impl Notifier {
             Ok(notification) => {
                 service.notifications.add(notification.clone()).await?;
                 if message.id.timestamp().plus_seconds(NEWS_SECONDS) > now {
-                    self.show(&notification, &message.text, preferences.show_content).await?;
+                    self.show(&notification, message.gist(), preferences.show_content).await?;
                 }
                 metrics::counter!("sentinel_notifications_total").increment(1);
             }

@@ -127,7 +127,7 @@ async fn views(
             continue;
         }
         let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
-            Ok(message) => Some(message.text),
+            Ok(message) => Some(message.gist().to_owned()),
             // Its chat went a moment ago.
             Err(StoreError::NotFound) => None,
             Err(error) if error.is_about_content() => {

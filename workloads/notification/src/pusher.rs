@@ -114,7 +114,7 @@ impl Pusher {
             let Some((chat, blocked, message)) = service.current(sender, chat, message).await? else { continue };
             match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
                 Ok(notification) => {
-                    let alert = self.alert(&notification, &message.text, &preferences).await?;
+                    let alert = self.alert(&notification, message.gist(), &preferences).await?;
                     let badge = service.unread(recipient).await?.max(1);
                     service.push(&devices, &about(chat.id, message.id, badge, alert)).await;
                     self.note_pushed(recipient, chat.id, message.id).await;

@@ -185,7 +185,7 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
 
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Re-wrap every chat key under the newest key-encryption key; safe while the server runs
+    /// Put chat keys, reports' evidence and queued mail under the newest key-encryption key; safe while the server runs
     Rotate(Installation),
 }
 

@@ -372,10 +372,10 @@ pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
+/// Puts chat keys, evidence and queued mail under the newest key-encryption key; returns how many were changed.
 pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<usize> {
-    let (postgres, cassandra, _) = chats(config, stores).await?;
-    let count = cassandra.rewrap_keys().await?;
+    let (postgres, cassandra, keyring) = chats(config, stores).await?;
+    let count = cassandra.rewrap_keys().await? + postgres.reseal(&keyring).await?;
     postgres.close().await;
     Ok(count)
 }

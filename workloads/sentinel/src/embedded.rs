@@ -319,7 +319,7 @@ async fn check_mode(search: &SearchDatabase, mode: SearchMode) -> anyhow::Result
     Ok(())
 }
 
-/// Re-wraps every chat key under the newest key-encryption key; returns how many were changed.
+/// Puts chat keys, evidence and queued mail under the newest key-encryption key; returns how many were changed.
 pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(config, keyring, Arc::new(Nobody))?;

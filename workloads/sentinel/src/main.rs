@@ -88,8 +88,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     None => embedded::rewrap_keys(&config).await,
                 }
             };
-            let count = run_command(rewrapped).context("re-wrapping the chat keys")?;
-            println!("{count} chat keys re-wrapped under the newest key-encryption key");
+            let count = run_command(rewrapped).context("putting what is stored under the newest key-encryption key")?;
+            println!("{count} chat keys, reports and mails are under the newest key-encryption key now");
             Ok(())
         }
         Command::Admin(command) => {

@@ -145,11 +145,13 @@ impl SessionAnswer {
     }
 }
 
-/// The caller's sessions.
+/// A page of the caller's sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionsAnswer {
     /// Newest first.
     pub sessions: Vec<SessionAnswer>,
+    /// Where to go on; `null` on the last page.
+    pub next_cursor: Option<String>,
 }
 
 /// A blocked account.
@@ -169,9 +171,11 @@ impl From<(Profile, Timestamp)> for BlockAnswer {
     }
 }
 
-/// The accounts that the caller blocks.
+/// A page of the accounts that the caller blocks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlocksAnswer {
     /// Newest first.
     pub blocks: Vec<BlockAnswer>,
+    /// Where to go on; `null` on the last page.
+    pub next_cursor: Option<String>,
 }

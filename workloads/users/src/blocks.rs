@@ -5,14 +5,21 @@ use sentinel_domain::{ids::UserId, time::Timestamp};
 use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
-    extract::{Json, Path},
+    extract::{Json, Path, Query},
+    page,
     problem::Problem,
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     answer::{BlockAnswer, BlocksAnswer},
     service::Users,
 };
+
+/// What a cursor is bound to, besides the caller.
+const QUERY: &str = "blocks";
+const LIMIT: usize = 100;
 
 /// Block an account. A repeat changes nothing. Oneself can't be blocked (422 `cannot_block_self`).
 #[utoipa::path(
@@ -47,12 +54,34 @@ pub(crate) async fn unblock(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// Accounts of a page, 1 to 100; 100 by default.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// The accounts that the caller blocks, newest first.
 #[utoipa::path(
-    get, path = "/blocks", tag = "blocks", security(("bearer" = [])),
-    responses((status = 200, description = "Who is blocked.", body = BlocksAnswer), NeedsToken, Any)
+    get, path = "/blocks", tag = "blocks", security(("bearer" = [])), params(Page),
+    responses(
+        (status = 200, description = "Who is blocked.", body = BlocksAnswer),
+        TakesParameters, NeedsToken, Any,
+    )
 )]
-pub(crate) async fn list_blocks(State(users): State<Users>, user: AuthUser) -> Result<Json<BlocksAnswer>, Problem> {
-    let blocks = users.accounts.blocks(user.user_id).await?;
-    Ok(Json(BlocksAnswer { blocks: blocks.into_iter().map(BlockAnswer::from).collect() }))
+pub(crate) async fn list_blocks(
+    State(users): State<Users>,
+    user: AuthUser,
+    Query(asked): Query<Page>,
+) -> Result<Json<BlocksAnswer>, Problem> {
+    let limit = page::limit(asked.limit, LIMIT)?;
+    let before = page::place(&users.keyring, QUERY, user.user_id, asked.cursor.as_deref())?;
+    let before = before.map(|(at, who)| (at, UserId::from_bytes(who)));
+    let mut blocks = users.accounts.blocks(user.user_id, before, limit + 1).await?;
+    let last = page::cut(&mut blocks, limit).map(|(profile, at)| (*at, *profile.user_id.as_bytes()));
+    let next_cursor = last.map(|place| page::place_cursor(&users.keyring, QUERY, user.user_id, place));
+    Ok(Json(BlocksAnswer { blocks: blocks.into_iter().map(BlockAnswer::from).collect(), next_cursor }))
 }

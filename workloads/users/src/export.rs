@@ -94,8 +94,14 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
         head.append(&mut line(&Record::push_device(&device))?);
     }
     head.append(&mut line(&Record::preferences(&users.preferences.preferences(user).await?))?);
-    for (profile, since) in users.accounts.blocks(user).await? {
-        head.append(&mut line(&Record::block(&profile, since))?);
+    let mut after = None;
+    loop {
+        let page = users.accounts.blocks(user, after, PAGE).await?;
+        let Some((last, since)) = page.last() else { break };
+        after = Some((*since, last.user_id));
+        for (profile, since) in &page {
+            head.append(&mut line(&Record::block(profile, *since))?);
+        }
     }
     chunks.send(Ok(head.into())).await?;
     let media = write_media(users, user, chunks).await?;

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use sentinel_domain::{
-    account::{Email, Standing, Username},
+    account::{EMAIL_BYTES, Email, Standing, Username},
     audit::{AuditAction, AuditEntry},
     ids::UserId,
     ports::{Credentials, StoreError},
@@ -58,7 +58,7 @@ pub(crate) async fn login(
         Some(folded) => users.accounts.credentials_by_login(folded).await?,
         None => None,
     };
-    if let Err(problem) = throttle(&users.limits, folded.as_deref().unwrap_or_default(), &address) {
+    if let Err(problem) = throttle(&users.limits, counted_as(&login.username, folded.as_deref()), &address) {
         if let Some(credentials) = &credentials {
             note_throttled(&users, credentials.account.id, &client);
         }
@@ -150,6 +150,12 @@ fn fold(login: &str) -> Option<String> {
     }
 }
 
+/// What attempts are counted by: the name, or what was typed instead of one, up to the length of an address.
+fn counted_as<'a>(typed: &'a str, folded: Option<&'a str>) -> &'a str {
+    let typed = typed.trim();
+    folded.unwrap_or(&typed[..typed.floor_char_boundary(EMAIL_BYTES)])
+}
+
 /// Few attempts from one address; more from everywhere, so that a stranger can't easily keep the owner out.
 ///
 /// They are counted by what was typed and never by whose it is: whoever uses up the attempts with a name and then tries an
@@ -167,6 +173,12 @@ fn invalid_credentials() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_name_is_counted_by_itself() {
+        assert_eq!((counted_as("Ann ", Some("ann")), counted_as(" an n ", None)), ("ann", "an n"));
+        assert_eq!(counted_as(&"ä".repeat(1000), None), "ä".repeat(127));
+    }
 
     #[test]
     fn names_and_addresses_are_folded_and_the_impossible_is_nobody() {

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
-    report::{Report, ReportReason},
+    report::{EVIDENCE, Report, ReportReason},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -19,9 +19,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{administration::note, service::Users};
-
-/// What evidence is sealed for.
-const PURPOSE: &str = "report-evidence";
 
 /// Why something is reported.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -114,7 +111,7 @@ pub(crate) async fn report(
     }
     let evidence = match &message {
         Some(message) if new.include_message => {
-            let sealed = users.keyring.seal(PURPOSE, id.as_bytes(), message.text.as_bytes());
+            let sealed = users.keyring.seal(EVIDENCE, id.as_bytes(), message.text.as_bytes());
             Some(sealed.map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "evidence could not be sealed");
                 Problem::internal()
@@ -141,7 +138,7 @@ pub(crate) async fn report(
 /// What the reported message said; nothing when the reporter kept it or its key is gone.
 pub(crate) fn open_evidence(keyring: &Keyring, report: &Report) -> Option<String> {
     let sealed = report.evidence.as_ref()?;
-    match keyring.open(PURPOSE, report.id.as_bytes(), sealed) {
+    match keyring.open(EVIDENCE, report.id.as_bytes(), sealed) {
         Ok(text) => String::from_utf8(text).ok(),
         Err(error) => {
             tracing::warn!(report = %report.id, error = &error as &dyn std::error::Error, "evidence can't be opened");

@@ -1,28 +1,36 @@
 //! `POST /logout`, `GET /sessions`, `DELETE /sessions/{id}`, `POST /password`.
 
+use std::cmp::Reverse;
+
 use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{
     account::check_password,
     audit::{AuditAction, AuditEntry},
     ids::SessionId,
     ports::{PasswordChange as StoredChange, StoreError},
+    session::Session,
     time::Timestamp,
 };
 use sentinel_http::{
     auth::AuthUser,
     client::ClientAddress,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
-    extract::{Json, Path},
+    extract::{Json, Path, Query},
+    page,
     problem::{Problem, ProblemBody},
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     answer::{SessionAnswer, SessionsAnswer},
     register::code_of,
     service::{Users, wrong_password},
 };
+
+/// What a cursor is bound to, besides the caller.
+const QUERY: &str = "sessions";
+const LIMIT: usize = 100;
 
 /// Log out: end the session that asks.
 #[utoipa::path(
@@ -39,15 +47,40 @@ pub(crate) async fn logout(State(users): State<Users>, user: AuthUser) -> Result
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The caller's sessions, newest first.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// Sessions of a page, 1 to 100; 100 by default.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The caller's sessions, newest first. An account has at most 100: one more ends the one that was not used for longest.
 #[utoipa::path(
-    get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
-    responses((status = 200, description = "Where the caller is logged in.", body = SessionsAnswer), NeedsToken, Any)
+    get, path = "/sessions", tag = "sessions", security(("bearer" = [])), params(Page),
+    responses(
+        (status = 200, description = "Where the caller is logged in.", body = SessionsAnswer),
+        TakesParameters, NeedsToken, Any,
+    )
 )]
-pub(crate) async fn list_sessions(State(users): State<Users>, user: AuthUser) -> Result<Json<SessionsAnswer>, Problem> {
-    let sessions = users.sessions.sessions(user.user_id).await?;
+pub(crate) async fn list_sessions(
+    State(users): State<Users>,
+    user: AuthUser,
+    Query(asked): Query<Page>,
+) -> Result<Json<SessionsAnswer>, Problem> {
+    let limit = page::limit(asked.limit, LIMIT)?;
+    let before = page::place(&users.keyring, QUERY, user.user_id, asked.cursor.as_deref())?;
+    let place = |session: &Session| (session.created_at, *session.id.as_bytes());
+    // They are few.
+    let mut sessions = users.sessions.sessions(user.user_id).await?;
+    sessions.sort_by_key(|session| Reverse(place(session)));
+    sessions.retain(|session| before.is_none_or(|before| place(session) < before));
+    let last = page::cut(&mut sessions, limit).map(place);
+    let next_cursor = last.map(|place| page::place_cursor(&users.keyring, QUERY, user.user_id, place));
     let sessions = sessions.into_iter().map(|session| SessionAnswer::new(session, user.session_id)).collect();
-    Ok(Json(SessionsAnswer { sessions }))
+    Ok(Json(SessionsAnswer { sessions, next_cursor }))
 }
 
 /// End one of the caller's sessions.

@@ -202,8 +202,13 @@ impl AccountStore for Postgres {
         Ok(())
     }
 
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
-        self.run(move |db| Box::pin(blocks::blocks(db, id))).await
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        self.run(move |db| Box::pin(blocks::blocks(db, id, before, limit))).await
     }
 }
 

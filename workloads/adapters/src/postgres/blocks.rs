@@ -15,7 +15,9 @@ const UNBLOCK: &str = "WITH block AS (DELETE FROM blocks WHERE blocker = $1 AND 
     INSERT INTO pending_blocks (blocker, blocked) VALUES ($1, $2)
         ON CONFLICT (blocker, blocked) DO UPDATE SET change = excluded.change";
 const BLOCKS_OF: &str = "SELECT a.id, a.username, a.display_name, a.avatar_url, b.created_at AS blocked_at
-    FROM blocks b JOIN accounts a ON a.id = b.blocked WHERE b.blocker = $1 ORDER BY b.created_at DESC";
+    FROM blocks b JOIN accounts a ON a.id = b.blocked
+    WHERE b.blocker = $1 AND (b.created_at, b.blocked) < ($2, $3)
+    ORDER BY b.created_at DESC, b.blocked DESC LIMIT $4";
 const BLOCKED_BETWEEN: &str = "SELECT EXISTS (SELECT 1 FROM blocks
     WHERE (blocker = $1 AND blocked = $2) OR (blocker = $2 AND blocked = $1))";
 const STATE: &str = "SELECT EXISTS (SELECT 1 FROM blocks WHERE blocker = $1 AND blocked = $2),
@@ -66,8 +68,16 @@ pub(super) async fn unblock(db: &mut PgConnection, id: UserId, other: UserId) ->
     Ok(())
 }
 
-pub(super) async fn blocks(db: &mut PgConnection, id: UserId) -> Result<Vec<(Profile, Timestamp)>, Failure> {
-    Ok(sqlx::query(BLOCKS_OF).bind(id.0).try_map(rows::block).fetch_all(db).await?)
+pub(super) async fn blocks(
+    db: &mut PgConnection,
+    id: UserId,
+    before: Option<(Timestamp, UserId)>,
+    limit: usize,
+) -> Result<Vec<(Profile, Timestamp)>, Failure> {
+    let (at, who) = before.unwrap_or((Timestamp(i64::MAX), UserId(Uuid::max())));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let select = sqlx::query(BLOCKS_OF).bind(id.0).bind(at.0).bind(who.0).bind(limit);
+    Ok(select.try_map(rows::block).fetch_all(db).await?)
 }
 
 pub(super) async fn blocked_between(db: &mut PgConnection, a: UserId, b: UserId) -> Result<bool, Failure> {

@@ -15,6 +15,7 @@ mod mail;
 mod reindex;
 mod reports;
 mod retention;
+mod rewrap;
 mod rows;
 mod schema;
 mod sessions;

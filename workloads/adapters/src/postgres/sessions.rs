@@ -5,7 +5,7 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{SessionId, UserId},
     ports::{SessionReader, SessionStore, StoreError},
-    session::{self, Rotation, Session},
+    session::{self, Rotation, SESSIONS_OF_ACCOUNT, Session},
     time::Timestamp,
 };
 use sqlx::PgConnection;
@@ -27,6 +27,11 @@ const END_SESSION: &str = "WITH ended AS (DELETE FROM sessions WHERE id = $1 AND
     SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM ended RETURNING id";
 const END_OTHERS: &str =
     "WITH ended AS (DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2 RETURNING id)
+    INSERT INTO ended_sessions (ended_at, id)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM ended RETURNING id";
+const END_SURPLUS: &str = "WITH surplus AS (SELECT id FROM sessions WHERE user_id = $1 AND id <> $2
+        ORDER BY refreshed_at DESC, created_at DESC OFFSET $3),
+    ended AS (DELETE FROM sessions WHERE id IN (SELECT id FROM surplus) RETURNING id)
     INSERT INTO ended_sessions (ended_at, id)
     SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM ended RETURNING id";
 const ENDED_WITHIN: &str = "SELECT id FROM ended_sessions
@@ -58,7 +63,14 @@ impl SessionReader for Postgres {
 impl SessionStore for Postgres {
     async fn create_session(&self, session: Session) -> Result<(), StoreError> {
         // Its account may have been deleted between the password's check and now: the foreign key refuses it then.
-        self.run(move |db| Box::pin(insert(db, session))).await
+        self.transact(move |db| {
+            Box::pin(async move {
+                let (user, id) = (session.user_id, session.id);
+                insert(db, session).await?;
+                Ok(((), end_surplus(db, user, id).await?))
+            })
+        })
+        .await
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
@@ -136,6 +148,14 @@ pub(super) async fn insert(db: &mut PgConnection, session: Session) -> Result<()
 /// Ends a session of a user, if it is one.
 async fn end(db: &mut PgConnection, user: UserId, id: SessionId) -> Result<Ended, Failure> {
     let ended: Vec<Uuid> = sqlx::query_scalar(END_SESSION).bind(id.0).bind(user.0).fetch_all(db).await?;
+    Ok(events(ended.into_iter().map(SessionId)))
+}
+
+/// Ends the sessions of a user that are too many now that this one has begun.
+async fn end_surplus(db: &mut PgConnection, user: UserId, new: SessionId) -> Result<Ended, Failure> {
+    let others = i64::try_from(SESSIONS_OF_ACCOUNT - 1).unwrap_or(i64::MAX);
+    let ended = sqlx::query_scalar(END_SURPLUS).bind(user.0).bind(new.0).bind(others);
+    let ended: Vec<Uuid> = ended.fetch_all(db).await?;
     Ok(events(ended.into_iter().map(SessionId)))
 }
 

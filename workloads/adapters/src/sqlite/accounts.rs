@@ -163,10 +163,17 @@ impl AccountStore for Sqlite {
         .await
     }
 
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        let (at, who) = before.unwrap_or((Timestamp(i64::MAX), UserId(uuid::Uuid::max())));
         self.read(move |db| {
             let mut select = db.prepare_cached(BLOCKS_OF)?;
-            let blocks = select.query_map([id.as_bytes()], |row| Ok((rows::profile(row)?, Timestamp(row.get(4)?))))?;
+            let values = params![id.as_bytes(), at.0, who.as_bytes(), row_limit(limit)];
+            let blocks = select.query_map(values, |row| Ok((rows::profile(row)?, Timestamp(row.get(4)?))))?;
             Ok(blocks.collect::<Result<_, _>>()?)
         })
         .await

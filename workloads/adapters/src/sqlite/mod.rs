@@ -201,17 +201,26 @@ impl Sqlite {
         })
     }
 
-    /// Wraps every chat key anew that is not under the newest key-encryption key; gives their number. Safe to repeat,
-    /// and while another process serves from the same file.
+    /// Puts every chat key, report's evidence and queued mail under the newest key-encryption key that is under an older
+    /// one; gives their number. Safe to repeat, and while another process serves from the same file.
     pub async fn rewrap_keys(&self) -> Result<usize, StoreError> {
         let mut total = 0;
         loop {
             let done = self.write(rewrap::rewrap_some).await?;
             total += done;
             if done == 0 {
-                return Ok(total);
+                break;
             }
         }
+        for kind in rewrap::SEALED {
+            let mut after = Some([0; 16]);
+            while let Some(from) = after {
+                let (done, next) = self.write(move |batch| rewrap::reseal_some(batch, kind, from)).await?;
+                total += done;
+                after = next;
+            }
+        }
+        Ok(total)
     }
 
     /// A quick read, for readiness. On a full volume it lets the writer look whether there is room again.

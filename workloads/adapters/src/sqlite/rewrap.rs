@@ -4,6 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::ChatId,
     keyring::{KeyError, Keyring, WrappedKey},
+    mail::MAIL,
+    report::EVIDENCE,
 };
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
     batch::Batch,
     failure::{Failure, is_about_content},
     rows::execute,
-    statements::{KEK_AFTER, KEYS_BEFORE, KEYS_UNDER, SET_KEY},
+    statements::{EVIDENCE_BEFORE, KEK_AFTER, KEYS_BEFORE, KEYS_UNDER, MAIL_BEFORE, SET_EVIDENCE, SET_KEY, SET_MAIL},
 };
 
 /// Chat keys of one transaction.
@@ -59,6 +61,51 @@ pub(super) fn rewrap_some(batch: &mut Batch<'_>) -> Result<usize, Failure> {
         execute(batch.db, SET_KEY, params![chat.as_bytes(), kek, bytes])?;
     }
     Ok(rewrapped.len())
+}
+
+/// What is sealed under a key-encryption key itself.
+#[derive(Clone, Copy)]
+pub(super) struct Sealed {
+    purpose: &'static str,
+    select: &'static str,
+    update: &'static str,
+}
+
+pub(super) const SEALED: [Sealed; 2] = [
+    Sealed { purpose: EVIDENCE, select: EVIDENCE_BEFORE, update: SET_EVIDENCE },
+    Sealed { purpose: MAIL, select: MAIL_BEFORE, update: SET_MAIL },
+];
+
+/// Seals some anew that are under an older key, after the id; gives their number and where to go on.
+pub(super) fn reseal_some(
+    batch: &mut Batch<'_>,
+    kind: Sealed,
+    after: [u8; 16],
+) -> Result<(usize, Option<[u8; 16]>), Failure> {
+    let keyring = batch.keys.keyring();
+    let found: Vec<([u8; 16], WrappedKey)> = batch
+        .db
+        .prepare_cached(kind.select)?
+        .query_map(params![keyring.newest(), after, STEP], |row| {
+            Ok((row.get(0)?, WrappedKey { kek: row.get(1)?, bytes: row.get(2)? }))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut done = 0;
+    for (id, sealed) in &found {
+        match keyring.reseal(kind.purpose, id, sealed) {
+            Ok(Some(WrappedKey { kek, bytes })) => {
+                execute(batch.db, kind.update, params![id, kek, bytes])?;
+                done += 1;
+            }
+            Ok(None) => {}
+            // Lost before; the others need not be.
+            Err(error) => {
+                let id = uuid::Uuid::from_bytes(*id);
+                tracing::warn!(%id, kind = kind.purpose, error = &error as &dyn std::error::Error, "can't be sealed anew");
+            }
+        }
+    }
+    Ok((done, found.last().map(|(id, _)| *id)))
 }
 
 fn wrapped_key(row: &Row<'_>) -> rusqlite::Result<(ChatId, WrappedKey)> {

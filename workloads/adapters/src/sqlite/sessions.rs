@@ -1,12 +1,14 @@
 //! Sessions.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use sentinel_domain::{
     event::LiveEvent,
     ids::{SessionId, UserId},
     ports::{SessionReader, SessionStore, StoreError},
-    session::{self, Rotation, Session},
+    session::{self, Rotation, SESSIONS_OF_ACCOUNT, Session},
     time::Timestamp,
 };
 
@@ -42,7 +44,11 @@ impl SessionStore for Sqlite {
         self.write(move |batch| {
             // Its account may have been deleted between the password's check and now.
             require_account(batch, session.user_id)?;
-            Ok(insert(batch.db, &session)?)
+            insert(batch.db, &session)?;
+            for id in surplus(batch.db, &session)? {
+                end(batch, id)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -112,6 +118,14 @@ pub(super) fn remove(db: &Connection, id: &[u8; 16], now: Timestamp) -> rusqlite
     execute(db, DELETE_SESSION, [id])?;
     execute(db, INSERT_ENDED, params![now.0, id])?;
     Ok(())
+}
+
+/// The sessions that are too many now that this one has begun.
+fn surplus(db: &Connection, new: &Session) -> rusqlite::Result<impl Iterator<Item = SessionId>> {
+    let mut others = sessions_of(db, new.user_id)?;
+    others.retain(|session| session.id != new.id);
+    others.sort_by_key(|session| Reverse(session.refreshed_at));
+    Ok(others.into_iter().skip(SESSIONS_OF_ACCOUNT - 1).map(|session| session.id))
 }
 
 fn find(db: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {

@@ -67,6 +67,10 @@ statements! {
     DELETE_LINK = "DELETE FROM links WHERE hash = ?1";
     DELETE_LINKS_OF = "DELETE FROM links WHERE user_id = ?1";
     SET_EMAIL_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, ?2) WHERE id = ?1";
+    EVIDENCE_BEFORE = "SELECT id, kek, evidence FROM reports WHERE kek < ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    SET_EVIDENCE = "UPDATE reports SET kek = ?2, evidence = ?3 WHERE id = ?1";
+    MAIL_BEFORE = "SELECT id, kek, sealed FROM mail_queue WHERE kek < ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    SET_MAIL = "UPDATE mail_queue SET kek = ?2, sealed = ?3 WHERE id = ?1";
     INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     DUE_MAIL = "SELECT id, kek, sealed, expires_at, attempts FROM mail_queue
@@ -82,7 +86,8 @@ statements! {
     BLOCK_EXISTS = "SELECT 1 FROM blocks WHERE blocker = ?1 AND blocked = ?2";
     BLOCKS_OF = "SELECT a.id, a.username, a.display_name, a.avatar_url, b.created_at
         FROM blocks b CROSS JOIN accounts a ON a.id = b.blocked
-        WHERE b.blocker = ?1 ORDER BY b.created_at DESC";
+        WHERE b.blocker = ?1 AND (b.created_at, b.blocked) < (?2, ?3)
+        ORDER BY b.created_at DESC, b.blocked DESC LIMIT ?4";
     DELETE_BLOCKS_BY = "DELETE FROM blocks WHERE blocker = ?1";
     DELETE_BLOCKS_OF = "DELETE FROM blocks WHERE blocked = ?1";
 

@@ -88,7 +88,12 @@ impl AccountStore for Accounts {
         self.chats.set_block(id, other, false).await
     }
 
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
-        self.sqlite.blocks(id).await
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+        self.sqlite.blocks(id, before, limit).await
     }
 }

@@ -141,9 +141,15 @@ pub async fn blocks_are_kept(stores: &Stores) {
     assert_eq!(stores.fanout.take(), changed);
     stores.accounts.block(ann, eve, Timestamp(NOW.0 + 1)).await.unwrap();
     stores.accounts.block(ann, bob, Timestamp(NOW.0 + 2)).await.unwrap();
-    let blocks = stores.accounts.blocks(ann).await.unwrap();
-    let listed: Vec<_> = blocks.iter().map(|(profile, at)| (profile.user_id, *at)).collect();
-    assert_eq!(listed, [(eve, Timestamp(NOW.0 + 1)), (bob, NOW)]);
+    let listed = async |before, limit| -> Vec<_> {
+        let blocks = stores.accounts.blocks(ann, before, limit).await.unwrap();
+        blocks.iter().map(|(profile, at)| (profile.user_id, *at)).collect()
+    };
+    let (newest, oldest) = ((eve, Timestamp(NOW.0 + 1)), (bob, NOW));
+    assert_eq!(listed(None, 10).await, [newest, oldest]);
+    assert_eq!(listed(None, 1).await, [newest]);
+    assert_eq!(listed(Some((newest.1, newest.0)), 10).await, [oldest]);
+    assert!(listed(Some((oldest.1, oldest.0)), 10).await.is_empty());
     assert!(stores.accounts.blocked_between(bob, ann).await.unwrap());
     assert!(stores.accounts.blocked_between(ann, bob).await.unwrap());
     assert!(!stores.accounts.blocked_between(bob, eve).await.unwrap());

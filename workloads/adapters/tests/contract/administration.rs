@@ -2,9 +2,10 @@ use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     event::LiveEvent,
     ids::{ChatId, MessageId, SessionId, UserId},
-    keyring::WrappedKey,
+    keyring::{Keyring, WrappedKey},
+    mail::{LinkPurpose, MAIL},
     ports::AccountFilter,
-    report::{Report, ReportReason, Resolution},
+    report::{EVIDENCE, Report, ReportReason, Resolution},
     session::Session,
     time::Timestamp,
 };
@@ -142,6 +143,30 @@ fn report(reporter: UserId, reported: UserId) -> Report {
         created_at: NOW,
         resolution: None,
     }
+}
+
+/// Keeps a report's evidence and a queued mail that are sealed with this ring.
+#[allow(dead_code)] // not every test file needs it
+pub async fn keep_sealed(stores: &Stores, keyring: &Keyring) {
+    let (ann, eve) = (stores.user().await, stores.user().await);
+    let new = report(ann, eve);
+    let evidence = keyring.seal(EVIDENCE, new.id.as_bytes(), b"what was said").unwrap();
+    stores.reports.create_report(Report { evidence: Some(evidence), ..new }).await.unwrap();
+    let mut link = super::mail::link(ann, LinkPurpose::VerifyEmail);
+    link.mail.sealed = keyring.seal(MAIL, link.mail.id.as_bytes(), b"a letter").unwrap();
+    stores.mail.queue_link(link).await.unwrap();
+}
+
+/// They open with this ring.
+#[allow(dead_code)] // not every test file needs it
+pub async fn sealed_opens(stores: &Stores, keyring: &Keyring) {
+    let reports = stores.reports.reports(true, None, 100).await.unwrap();
+    let open = |report: &Report| keyring.open(EVIDENCE, report.id.as_bytes(), report.evidence.as_ref()?).ok();
+    let evidence = reports.iter().find_map(open).unwrap();
+    let later = Timestamp(NOW.0 + 1);
+    let mail = stores.mail.take_mail(NOW, later, 1).await.unwrap().remove(0);
+    let letter = keyring.open(MAIL, mail.id.as_bytes(), &mail.sealed).unwrap();
+    assert_eq!((evidence.as_slice(), letter.as_slice()), (b"what was said".as_slice(), b"a letter".as_slice()));
 }
 
 async fn about(stores: &Stores, open: bool, reported: UserId) -> Vec<Report> {

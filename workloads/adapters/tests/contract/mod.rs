@@ -182,7 +182,8 @@ macro_rules! contract_tests {
     };
     (@module sessions $factory:path) => {
         $crate::contract_tests! { @tests $factory; sessions: sessions_are_listed_and_end,
-            a_session_moves_once_per_generation, a_reused_or_expired_session_ends, a_new_password_ends_all_others,
+            one_session_too_many_ends_the_one_that_was_not_used_for_longest, a_session_moves_once_per_generation,
+            a_reused_or_expired_session_ends, a_new_password_ends_all_others,
             a_password_is_changed_by_whoever_knows_the_one_until_now }
     };
     (@module administration $factory:path) => {

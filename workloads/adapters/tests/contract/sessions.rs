@@ -52,6 +52,24 @@ pub async fn sessions_are_listed_and_end(stores: &Stores) {
     assert!(!stores.sessions.ended_within(-3600).await.unwrap().contains(&old.id));
 }
 
+pub async fn one_session_too_many_ends_the_one_that_was_not_used_for_longest(stores: &Stores) {
+    let (ann, bob) = (stores.user().await, stores.user().await);
+    let foreign = session(stores, bob, NOW).await;
+    let mut old = Vec::new();
+    for second in 0..100 {
+        old.push(session(stores, ann, NOW.plus_seconds(second)).await.id);
+    }
+    assert!(ended(stores).is_empty());
+    stores.sessions.rotate_session(old[0], 0, NOW.plus_seconds(200), LIFETIME).await.unwrap();
+    // The clock of the process that it begins in is behind.
+    let new = session(stores, ann, NOW.plus_seconds(-60)).await;
+    assert_eq!(ended(stores), [old[1]]);
+    assert!(stores.sessions.ended_within(600).await.unwrap().contains(&old[1]));
+    let left = stores.sessions.sessions(ann).await.unwrap();
+    assert_eq!((left.len(), left.last().map(|one| one.id)), (100, Some(new.id)));
+    assert_eq!(stores.sessions.sessions(bob).await.unwrap(), [foreign]);
+}
+
 pub async fn a_session_moves_once_per_generation(stores: &Stores) {
     let ann = stores.user().await;
     let session = session(stores, ann, NOW).await;

@@ -131,6 +131,12 @@ pub trait AccountStore: AccountReader {
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError>;
     /// Takes a block back; nothing happens when there is none. Publishes `BlockChanged`.
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError>;
-    /// The accounts that this one blocks, newest first, with when.
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError>;
+    /// Accounts that this one blocks, newest first, with when: those after the place `before`, which is when one was blocked
+    /// and who.
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError>;
 }

@@ -20,7 +20,8 @@ pub trait SessionReader: Send + Sync {
 /// Sessions. Every end of a session publishes `SessionEnded`.
 #[async_trait]
 pub trait SessionStore: SessionReader {
-    /// Stores a new session.
+    /// Stores a new session, and in the same step ends those of its user that were not used for longest, so that
+    /// [`SESSIONS_OF_ACCOUNT`](crate::session::SESSIONS_OF_ACCOUNT) are left.
     async fn create_session(&self, session: Session) -> Result<(), StoreError>;
     /// A user's sessions, newest first.
     async fn sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError>;

@@ -1,4 +1,7 @@
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpStream},
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -39,6 +42,7 @@ fn app(limits: &str) -> App {
         .route("/me", routing::get(|user: AuthUser| async move { user.username.to_string() }))
         .route("/address", routing::get(|ClientAddress(address): ClientAddress| async move { address.to_string() }))
         .route("/panic", routing::get(|| async { panic!("secret text") as () }))
+        .route("/guarded", routing::post(|_: AuthUser, Json(value): Json<Value>| async move { Json(value) }))
         .route("/echo", routing::post(|Json(value): Json<Value>| async move { Json(value) }))
         .with_state(Arc::clone(&tokens));
     let limits: LimitsConfig = config.limits;
@@ -212,4 +216,56 @@ async fn a_body_above_the_limit_is_413() {
     let response = app.call(post(format!("\"{}\"", "x".repeat(60)))).await;
     assert_eq!(response.status(), 413);
     assert_eq!(problem(response).await["code"], "body_too_large");
+}
+
+/// Sends a request in two pieces, as clients do, and gives the head of its answer.
+fn send(connection: &mut TcpStream, head: &str, body: &str) -> String {
+    connection.write_all(format!("{head}\r\nhost: chat\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(3));
+    connection.write_all(body.as_bytes()).unwrap();
+    let mut answer = vec![];
+    loop {
+        let mut part = [0; 4096];
+        let length = connection.read(&mut part).unwrap();
+        assert!(length > 0, "closed without an answer: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&part[..length]);
+        let text = String::from_utf8(answer.clone()).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let head = head.to_ascii_lowercase();
+        let promised = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() == promised.parse::<usize>().unwrap() {
+            return head;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_before_the_body_is_read_does_not_cost_the_next_request_of_the_connection() {
+    let app = app("{}");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, app.router.clone()).into_future());
+    let good =
+        format!("POST /echo HTTP/1.1\r\ncontent-type: application/json\r\nauthorization: Bearer {}", app.token(1));
+    tokio::task::spawn_blocking(move || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        for _ in 0..50 {
+            let refused = send(&mut connection, "POST /guarded HTTP/1.1\r\nauthorization: Bearer a.b.c", "{\"a\":1}");
+            assert!(refused.starts_with("http/1.1 401") && !refused.contains("connection: close"), "{refused}");
+        }
+        let answered = send(&mut connection, &good, "{\"a\":1}");
+        assert!(answered.starts_with("http/1.1 200"), "{answered}");
+
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.write_all(b"POST /guarded HTTP/1.1\r\nhost: chat\r\ncontent-length: 9000000\r\n\r\n{").unwrap();
+        let mut head = [0; 15];
+        connection.read_exact(&mut head).unwrap();
+        let mut rest = String::new();
+        connection.read_to_string(&mut rest).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 401 Un");
+        assert!(rest.to_ascii_lowercase().contains("connection: close"), "{rest}");
+    })
+    .await
+    .unwrap();
+    server.abort();
 }

@@ -265,3 +265,14 @@ fn the_published_keys_verify_what_was_signed() {
     assert!(jsonwebtoken::decode::<Value>(issue(&tokens), &key, &validation).is_ok());
     assert!(tokens.jwks().to_string().find("\"d\"").is_none());
 }
+
+#[test]
+fn a_token_is_good_for_no_longer_than_the_lifetime_that_is_configured_now() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let token = issue(&keys.tokens());
+    let lowered = AuthConfig { access_token_seconds: 60, ..AuthConfig::default() };
+    let lowered = Tokens::load(keys.folder.path(), &lowered).unwrap();
+    let end = Timestamp((NOW.seconds() + 60) * 1000);
+    assert_eq!(lowered.verify(&token, NOW.plus_seconds(59)).unwrap().expires_at, end);
+    assert_eq!(lowered.verify(&token, NOW.plus_seconds(60)), Err(TokenError::Expired));
+}

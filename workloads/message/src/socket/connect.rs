@@ -85,6 +85,7 @@ impl Gate {
         let session = Session::new(NewSession {
             user_id: claims.user_id,
             session_id: claims.session_id,
+            issued_at: claims.issued_at,
             expires_at: claims.expires_at,
             namespace: self.namespace,
             socket,

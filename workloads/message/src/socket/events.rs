@@ -327,7 +327,7 @@ fn reauthenticate(service: &MessageService, session: &Arc<Session>, asked: &Reau
     if claims.user_id != session.user_id {
         return Err(Problem::forbidden("the token is another user's"));
     }
-    session.renew(claims.session_id, claims.expires_at);
+    session.renew(claims.session_id, claims.issued_at, claims.expires_at);
     service.hub.deadlines.watch(session);
     ok(&Reauthenticated { expires_at: claims.expires_at })
 }

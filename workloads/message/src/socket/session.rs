@@ -25,6 +25,7 @@ use socketioxide::{
 };
 
 use super::{
+    clock::warn_at,
     connections::{Connections, Line},
     flow::Flow,
 };
@@ -121,6 +122,8 @@ pub(crate) struct Session {
     namespace: Namespace,
     log_in: Mutex<SessionId>,
     expires_at: AtomicI64,
+    /// When its client is told that its token is about to expire.
+    warn_at: AtomicI64,
     /// When the clock looks at it next.
     pub(super) due_at: AtomicI64,
     pub(super) warned: AtomicBool,
@@ -141,6 +144,7 @@ pub(crate) struct Session {
 pub(super) struct NewSession<'a> {
     pub user_id: UserId,
     pub session_id: SessionId,
+    pub issued_at: Timestamp,
     pub expires_at: Timestamp,
     pub namespace: Namespace,
     pub socket: &'a Arc<Socket<LocalAdapter>>,
@@ -159,6 +163,7 @@ impl Session {
             namespace: new.namespace,
             log_in: Mutex::new(new.session_id),
             expires_at: AtomicI64::new(new.expires_at.0),
+            warn_at: AtomicI64::new(warn_at(new.issued_at, new.expires_at).0),
             due_at: AtomicI64::new(i64::MAX),
             warned: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -185,10 +190,15 @@ impl Session {
         Timestamp(self.expires_at.load(Ordering::Relaxed))
     }
 
+    pub fn warn_at(&self) -> Timestamp {
+        Timestamp(self.warn_at.load(Ordering::Relaxed))
+    }
+
     /// Goes on with a new token.
-    pub fn renew(&self, session: SessionId, expires_at: Timestamp) {
+    pub fn renew(&self, session: SessionId, issued_at: Timestamp, expires_at: Timestamp) {
         *self.log_in.lock().unwrap_or_else(PoisonError::into_inner) = session;
         self.expires_at.store(expires_at.0, Ordering::Relaxed);
+        self.warn_at.store(warn_at(issued_at, expires_at).0, Ordering::Relaxed);
         self.warned.store(false, Ordering::Relaxed);
     }
 

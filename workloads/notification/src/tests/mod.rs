@@ -27,7 +27,7 @@ use sentinel_domain::{
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     keyring::Keyring,
-    message::{Chat, Message},
+    message::{Chat, Draft, Message, MessageKind},
     notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
     ports::{
@@ -510,6 +510,14 @@ async fn content_is_shown_to_those_who_want_it_and_pages_do_not_repeat() {
     assert_eq!((&page["notifications"][0]["read"], &page["notifications"][1]["read"]), (&json!(true), &json!(false)));
     let told: Vec<_> = world.recorder.read().iter().map(|(user, id)| (*user, json!(id))).collect();
     assert_eq!(told, [(world.bob, ids[0].clone())], "the other devices of the reader hear of it");
+
+    for (kind, says) in [(MessageKind::Image, "A picture"), (MessageKind::File, "A file")] {
+        let silent = Draft { kind, ..draft(world.chat.id, world.ann, "") };
+        let silent = world.store.append(silent, None, Timestamp::now()).await.unwrap().message;
+        world.written(&silent).await;
+        let (_, page) = world.call(world.bob, "GET", "/notifications?limit=1", None).await;
+        assert_eq!(page["notifications"][0]["body"], says);
+    }
 }
 
 #[tokio::test]

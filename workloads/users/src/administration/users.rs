@@ -23,8 +23,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::{by, note};
 use crate::service::Users;
 
-/// What a cursor is bound to, besides the caller.
-const QUERY: &str = "admin/users";
 const LIMIT: usize = 50;
 const NAME_BYTES: usize = 32;
 
@@ -90,6 +88,16 @@ pub(crate) enum Which {
     Disabled,
 }
 
+impl Which {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Admins => "admins",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 impl From<Which> for AccountFilter {
     fn from(which: Which) -> Self {
         match which {
@@ -131,11 +139,12 @@ pub(crate) async fn list(
     Query(query): Query<List>,
 ) -> Result<Json<AdminUsers>, Problem> {
     let limit = page::limit(query.limit, LIMIT)?;
+    let prefix = query.prefix.unwrap_or_default().to_ascii_lowercase();
+    let bound = format!("admin/users/{}/{prefix}", query.which.as_str());
     let after = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(page::name_in(&users.keyring, QUERY, admin.user_id, cursor)?),
+        Some(cursor) => Some(page::name_in(&users.keyring, &bound, admin.user_id, cursor)?),
         None => None,
     };
-    let prefix = query.prefix.unwrap_or_default().to_ascii_lowercase();
     if prefix.len() > NAME_BYTES || !Username::is_prefix(&prefix) {
         // No name begins like that.
         return Ok(Json(AdminUsers { users: Vec::new(), next_cursor: None }));
@@ -143,7 +152,7 @@ pub(crate) async fn list(
     let which = query.which.into();
     let mut found = users.administration.account_records(&prefix, which, after.as_deref(), limit + 1).await?;
     let last = page::cut(&mut found, limit).map(|record| record.account.username.as_str().as_bytes());
-    let next_cursor = last.map(|name| cursor::encode(&users.keyring, QUERY, admin.user_id, name));
+    let next_cursor = last.map(|name| cursor::encode(&users.keyring, &bound, admin.user_id, name));
     Ok(Json(AdminUsers { users: found.into_iter().map(AdminUser::from).collect(), next_cursor }))
 }
 

@@ -14,7 +14,7 @@ use sentinel_domain::{
     config::MailConfig,
     ids::UserId,
     keyring::Keyring,
-    mail::{LinkPurpose, LinkToken, NewLink, QueuedMail},
+    mail::{LinkPurpose, LinkToken, MAIL, NewLink, QueuedMail},
     time::Timestamp,
 };
 use sentinel_http::{client::ClientAddress, problem::Problem};
@@ -24,9 +24,6 @@ use uuid::Uuid;
 use self::{letter::Letter, smtp::Relay};
 pub use self::{smtp::SmtpLogin, worker::send_queued};
 use crate::service::UsersService;
-
-/// What queued mail is sealed for.
-const PURPOSE: &str = "mail";
 
 /// Why mail can't be sent as configured.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +84,7 @@ impl Mail {
     }
 
     async fn send(&self, keyring: &Keyring, mail: &QueuedMail) -> Result<(), MailError> {
-        let queued: Queued = serde_json::from_slice(&keyring.open(PURPOSE, mail.id.as_bytes(), &mail.sealed)?)?;
+        let queued: Queued = serde_json::from_slice(&keyring.open(MAIL, mail.id.as_bytes(), &mail.sealed)?)?;
         let letter = Letter::of(queued.purpose, &queued.username, &self.base_url, &queued.token);
         let to = Mailbox::new(None, queued.to.parse().map_err(MailError::Receiver)?);
         self.relay.send(letter.to_message(self.from.clone(), to, mail.id)?).await
@@ -137,7 +134,7 @@ impl UsersService {
                     purpose,
                     token: token.to_text(),
                 };
-                let sealed = self.keyring.seal(PURPOSE, id.as_bytes(), &serde_json::to_vec(&queued)?)?;
+                let sealed = self.keyring.seal(MAIL, id.as_bytes(), &serde_json::to_vec(&queued)?)?;
                 Ok((token, sealed))
             })
             .map_err(|error| {

@@ -125,6 +125,10 @@ async fn accounts_are_searched_and_paged() {
     assert_eq!(names(&app.get("/admin/users?which=admins", &root).await.body), ["root"]);
     assert!(names(&app.get("/admin/users?which=disabled", &root).await.body).is_empty());
     assert!(names(&app.get("/admin/users?prefix=%25", &root).await.body).is_empty());
-    let forged = app.get("/admin/users?cursor=AAAA", &root).await;
-    assert_eq!(forged.code(), (400, "invalid_cursor"));
+    for forged in
+        ["cursor=AAAA".to_owned(), format!("which=admins&cursor={cursor}"), format!("prefix=a&cursor={cursor}")]
+    {
+        let forged = app.get(&format!("/admin/users?{forged}"), &root).await;
+        assert_eq!(forged.code(), (400, "invalid_cursor"));
+    }
 }

@@ -108,6 +108,30 @@ async fn blocks_are_put_listed_and_taken_back() {
 }
 
 #[tokio::test]
+async fn blocks_come_in_pages() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let names = ["bob", "eve", "dan"];
+    for name in names {
+        let path = format!("/users/{}/block", app.register(name).await.id);
+        assert_eq!(app.call("PUT", &path, Some(&ann.access), None).await.status, 204);
+    }
+    let (mut listed, mut path) = (Vec::new(), "/blocks?limit=2".to_owned());
+    loop {
+        let page = app.get(&path, &ann).await.body;
+        let blocks = page["blocks"].as_array().unwrap();
+        assert!(blocks.len() <= 2, "{page}");
+        listed.extend(blocks.iter().map(|block| block["username"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/blocks?limit=2&cursor={cursor}");
+        assert_eq!(app.get(&path.replace("blocks", "sessions"), &ann).await.code(), (400, "invalid_cursor"));
+    }
+    listed.sort();
+    assert_eq!(listed, ["bob", "dan", "eve"]);
+    assert_eq!(app.get("/blocks?limit=101", &ann).await.code(), (422, "out_of_range"));
+}
+
+#[tokio::test]
 async fn nobody_blocks_themselves_or_a_stranger_who_is_not_there() {
     let app = App::new();
     let ann = app.register("ann").await;

@@ -25,6 +25,23 @@ async fn sessions_are_listed_and_the_asking_one_is_marked() {
 }
 
 #[tokio::test]
+async fn sessions_come_in_pages() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let bob = app.register("bob").await;
+    app.login("ann").await;
+    let all = sessions(&app, &ann).await;
+    let first = app.get("/sessions?limit=1", &ann).await.body;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let next = format!("/sessions?limit=1&cursor={cursor}");
+    let second = app.get(&next, &ann).await.body;
+    assert_eq!((&first["sessions"], &second["sessions"]), (&json!([all[0]]), &json!([all[1]])));
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(app.get(&next, &bob).await.code(), (400, "invalid_cursor"));
+    assert_eq!(app.get("/sessions?limit=0", &ann).await.code(), (422, "out_of_range"));
+}
+
+#[tokio::test]
 async fn a_session_can_be_ended_from_another_but_not_from_another_account() {
     let app = App::new();
     let (first, bob) = (app.register("ann").await, app.register("bob").await);

@@ -237,10 +237,16 @@ impl AccountStore for Memory {
         Ok(())
     }
 
-    async fn blocks(&self, id: UserId) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
+    async fn blocks(
+        &self,
+        id: UserId,
+        before: Option<(Timestamp, UserId)>,
+        limit: usize,
+    ) -> Result<Vec<(Profile, Timestamp)>, StoreError> {
         let data = self.up()?;
         let own = data.blocks.iter().rev().filter(|(a, _, _)| *a == id);
-        Ok(own.map(|(_, other, at)| (profile(&data.accounts[other].0), *at)).collect())
+        let after = own.filter(|(_, other, at)| before.is_none_or(|before| (*at, *other) < before)).take(limit);
+        Ok(after.map(|(_, other, at)| (profile(&data.accounts[other].0), *at)).collect())
     }
 }
 

@@ -41,10 +41,23 @@ export async function deleteAccount(password: string): Promise<void> {
   await forget();
 }
 
-export const sessions = async () => (await call<{ sessions: Session[] }>('GET', '/sessions')).sessions;
+/** All of a list that comes in pages. */
+async function all<Name extends string, Entry>(name: Name): Promise<Entry[]> {
+  const found: Entry[] = [];
+  let cursor: string | null | undefined;
+  do {
+    const after: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+    const page = await call<Record<Name, Entry[]> & { next_cursor?: string | null }>('GET', `/${name}?limit=100${after}`);
+    found.push(...page[name]);
+    cursor = page.next_cursor;
+  } while (cursor);
+  return found;
+}
+
+export const sessions = () => all<'sessions', Session>('sessions');
 export const endSession = (id: string) => call<void>('DELETE', `/sessions/${id}`);
 
-export const blocks = async () => (await call<{ blocks: Block[] }>('GET', '/blocks')).blocks;
+export const blocks = () => all<'blocks', Block>('blocks');
 export const block = (id: string) => call<void>('PUT', `/users/${id}/block`);
 export const unblock = (id: string) => call<void>('DELETE', `/users/${id}/block`);
 

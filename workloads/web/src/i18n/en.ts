@@ -115,7 +115,6 @@ export const strings = {
   editedAt: (when: string) => `Edited ${when}`,
   deletedMessage: 'This message was deleted.',
   statuses: { pending: 'Sending', sent: 'Sent', delivered: 'Delivered', read: 'Read', failed: 'Not sent' },
-  seenAt: (when: string) => `Read after ${when}`,
   reply: 'Reply',
   edit: 'Edit',
   remove: 'Delete',

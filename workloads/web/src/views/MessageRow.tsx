@@ -1,7 +1,7 @@
 // One message as it is shown.
 import type { Message, MessageStatus, Peer } from '../api/types';
 import { strings } from '../i18n/en';
-import { clockOf, mediumOf, wholeOf } from '../i18n/times';
+import { clockOf, wholeOf } from '../i18n/times';
 import { found } from '../session/found';
 import { features, me } from '../session/state';
 import { toast } from '../session/toasts';
@@ -61,7 +61,7 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
           <span class="meta" id={`meta-${message.message_id}`}>
             {message.edited_at && !message.deleted && <span class="edited" title={strings.editedAt(wholeOf(message.edited_at))}>{strings.edited}</span>}
             <time dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{clockOf(message.timestamp)}</time>
-            {own && !self && !message.deleted && <Ticks status={status} title={status === 'read' && message.seen_at ? strings.seenAt(mediumOf(message.seen_at)) : undefined} />}
+            {own && !self && !message.deleted && <Ticks status={status} />}
           </span>
         </div>
         {!message.deleted && <Acts message={message} own={own} acts={acts} />}
