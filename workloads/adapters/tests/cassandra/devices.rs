@@ -45,17 +45,17 @@ async fn the_last_change_of_a_device_counts_whichever_clock_was_ahead() {
     let token = Uuid::new_v4().to_string();
     let first = phone(ann, &token);
     ahead(&first).await;
-    assert_eq!(devices(&stores, ann).await, [first.clone()]);
+    assert_eq!(devices(&stores, ann).await, std::slice::from_ref(&first));
 
     stores.devices.remove(ann, &first.device_id).await.unwrap();
     assert_eq!(devices(&stores, ann).await, [], "it does not come back");
     assert!(stores.devices.reachable(&[ann]).await.unwrap().is_empty());
     stores.devices.register(first.clone()).await.unwrap();
-    assert_eq!(devices(&stores, ann).await, [first.clone()], "removed and registered again");
+    assert_eq!(devices(&stores, ann).await, std::slice::from_ref(&first), "removed and registered again");
 
     let replaced = phone(ann, &Uuid::new_v4().to_string());
     stores.devices.register(replaced.clone()).await.unwrap();
-    assert_eq!(devices(&stores, ann).await, [replaced.clone()]);
+    assert_eq!(devices(&stores, ann).await, std::slice::from_ref(&replaced));
     ahead(&replaced).await;
     stores.devices.forget(&replaced).await.unwrap();
     assert_eq!(devices(&stores, ann).await, []);

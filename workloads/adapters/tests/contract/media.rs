@@ -105,7 +105,7 @@ pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
     for _ in 0..2 {
         stores.media.give_up(given_up.id, again).await.unwrap();
         assert_eq!(stores.found(given_up.id).await.state, MediaState::Condemned);
-        assert!(is_not_found(stores.media.complete(given_up.id, SHOWN).await));
+        assert!(is_not_found(stores.media.complete(given_up.id, &given_up.content_type, SHOWN).await));
         assert_eq!(stores.media.usage(owner).await.unwrap(), Usage { files: 1, bytes: 10 });
         assert_eq!(stores.media.owned(owner, None, 100).await.unwrap(), std::slice::from_ref(&kept));
         assert_eq!(due(given_up.id).await, 2);
@@ -113,7 +113,7 @@ pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
     let seen = stores.due_of(&[given_up.id], again).await;
     assert_eq!(seen, [Due { at: again, media: given_up.id }]);
 
-    stores.media.complete(kept.id, SHOWN).await.unwrap();
+    stores.media.complete(kept.id, &kept.content_type, SHOWN).await.unwrap();
     assert!(is_not_found(stores.media.give_up(kept.id, again).await));
     assert_eq!(stores.found(kept.id).await.state, MediaState::Ready);
     assert_eq!(due(kept.id).await, 1, "it has its day");
@@ -129,13 +129,14 @@ pub async fn of_completing_and_giving_up_at_once_one_comes_first(stores: &Stores
     let owner = stores.user().await;
     let again = Timestamp::now().plus_seconds(3600);
     for round in 0..10 {
-        let id = stores.upload(owner, 10).await.id;
+        let upload = stores.upload(owner, 10).await;
+        let id = upload.id;
         let racing = all((0..6).map(|number| {
-            let stores = stores.clone();
+            let (stores, found) = (stores.clone(), upload.content_type.clone());
             async move {
                 // Neither is always asked first.
                 if (number + round) % 2 == 0 {
-                    (true, stores.media.complete(id, SHOWN).await.is_ok())
+                    (true, stores.media.complete(id, &found, SHOWN).await.is_ok())
                 } else {
                     (false, stores.media.give_up(id, again).await.is_ok())
                 }
