@@ -26,9 +26,9 @@ pub const UPLOAD_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long browsers may remember a preflight's answer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
-/// Wraps routes, from the outside in: bodies that nobody reads; request id, log and metrics; security headers; CORS; who calls, from where, and
-/// how often; a time limit; panics; the size of bodies. Whatever answers an error without a body (no such path, wrong
-/// method) gets a problem document.
+/// Wraps routes, from the outside in: bodies that nobody reads; request id, log and metrics; security headers; CORS; who
+/// calls, from where, and how often; a time limit; panics; the size of bodies. Whatever answers an error without a body
+/// (no such path, wrong method) gets a problem document.
 pub fn apply(router: Router, config: &Arc<PlatformConfig>, tokens: Arc<Tokens>, limits: Arc<RateLimits>) -> Router {
     let guard = Arc::new(Guard { tokens, limits, proxies: TrustedProxies::new(&config.trusted_proxies) });
     let body_bytes = usize::try_from(config.limits.body_bytes).unwrap_or(usize::MAX);

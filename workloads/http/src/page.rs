@@ -2,8 +2,24 @@
 
 use axum::http::StatusCode;
 use sentinel_domain::{cursor, ids::UserId, keyring::Keyring, time::Timestamp};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::problem::Problem;
+
+/// Entries of a page of [`Asked`] when nothing is said.
+pub const DEFAULT: usize = 100;
+
+/// What is asked of a list that has no other parameters.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Asked {
+    /// Entries of a page, 1 to 100; 100 by default.
+    #[param(minimum = 1, maximum = 100)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
 
 const LARGEST: u32 = 100;
 

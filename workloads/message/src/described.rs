@@ -292,7 +292,8 @@ fn channel_name(namespace: Namespace) -> &'static str {
     match namespace {
         Namespace::Chat => "chat",
         Namespace::Notifications => "notifications",
-        Namespace::Root => "root",
+        // What Socket.IO calls it.
+        Namespace::Root => "main",
     }
 }
 
@@ -390,7 +391,7 @@ mod tests {
     fn what_every_namespace_has_is_in_each_channel_with_operations_of_its_own() {
         let document = asyncapi(&json!({}));
         for (prefix, channel, address) in
-            [("", "chat", "/chat"), ("notifications.", "notifications", "/notifications"), ("root.", "root", "/")]
+            [("", "chat", "/chat"), ("notifications.", "notifications", "/notifications"), ("main.", "main", "/")]
         {
             assert_eq!(document["channels"][channel]["address"], address);
             for (key, action) in [("client.reauthenticate", "receive"), ("server.token_expiring", "send")] {

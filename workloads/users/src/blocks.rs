@@ -9,8 +9,6 @@ use sentinel_http::{
     page,
     problem::Problem,
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::{
     answer::{BlockAnswer, BlocksAnswer},
@@ -19,7 +17,6 @@ use crate::{
 
 /// What a cursor is bound to, besides the caller.
 const QUERY: &str = "blocks";
-const LIMIT: usize = 100;
 
 /// Block an account. A repeat changes nothing. Oneself can't be blocked (422 `cannot_block_self`).
 #[utoipa::path(
@@ -54,19 +51,9 @@ pub(crate) async fn unblock(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Page {
-    /// Accounts of a page, 1 to 100; 100 by default.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// The accounts that the caller blocks, newest first.
 #[utoipa::path(
-    get, path = "/blocks", tag = "blocks", security(("bearer" = [])), params(Page),
+    get, path = "/blocks", tag = "blocks", security(("bearer" = [])), params(page::Asked),
     responses(
         (status = 200, description = "Who is blocked.", body = BlocksAnswer),
         TakesParameters, NeedsToken, Any,
@@ -75,9 +62,9 @@ pub(crate) struct Page {
 pub(crate) async fn list_blocks(
     State(users): State<Users>,
     user: AuthUser,
-    Query(asked): Query<Page>,
+    Query(asked): Query<page::Asked>,
 ) -> Result<Json<BlocksAnswer>, Problem> {
-    let limit = page::limit(asked.limit, LIMIT)?;
+    let limit = page::limit(asked.limit, page::DEFAULT)?;
     let before = page::place(&users.keyring, QUERY, user.user_id, asked.cursor.as_deref())?;
     let before = before.map(|(at, who)| (at, UserId::from_bytes(who)));
     let mut blocks = users.accounts.blocks(user.user_id, before, limit + 1).await?;

@@ -20,7 +20,7 @@ use sentinel_http::{
     problem::{Problem, ProblemBody},
 };
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     answer::{SessionAnswer, SessionsAnswer},
@@ -30,7 +30,6 @@ use crate::{
 
 /// What a cursor is bound to, besides the caller.
 const QUERY: &str = "sessions";
-const LIMIT: usize = 100;
 
 /// Log out: end the session that asks.
 #[utoipa::path(
@@ -47,19 +46,9 @@ pub(crate) async fn logout(State(users): State<Users>, user: AuthUser) -> Result
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Page {
-    /// Sessions of a page, 1 to 100; 100 by default.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// The caller's sessions, newest first. An account has at most 100: one more ends the one that was not used for longest.
 #[utoipa::path(
-    get, path = "/sessions", tag = "sessions", security(("bearer" = [])), params(Page),
+    get, path = "/sessions", tag = "sessions", security(("bearer" = [])), params(page::Asked),
     responses(
         (status = 200, description = "Where the caller is logged in.", body = SessionsAnswer),
         TakesParameters, NeedsToken, Any,
@@ -68,9 +57,9 @@ pub(crate) struct Page {
 pub(crate) async fn list_sessions(
     State(users): State<Users>,
     user: AuthUser,
-    Query(asked): Query<Page>,
+    Query(asked): Query<page::Asked>,
 ) -> Result<Json<SessionsAnswer>, Problem> {
-    let limit = page::limit(asked.limit, LIMIT)?;
+    let limit = page::limit(asked.limit, page::DEFAULT)?;
     let before = page::place(&users.keyring, QUERY, user.user_id, asked.cursor.as_deref())?;
     let place = |session: &Session| (session.created_at, *session.id.as_bytes());
     // They are few.

@@ -41,7 +41,7 @@ test('/asyncapi.json describes the events of sockets', async () => {
   const got = Object.keys(document.operations).filter((name) => name.startsWith('server.'));
   for (const name of ['send_message', 'sync', 'typing', 'message_read']) assert.ok(sent.includes(`client.${name}`), name);
   for (const name of ['ready', 'receive_message', 'receipt', 'notification']) assert.ok(got.includes(`server.${name}`), name);
-  for (const namespace of ['notifications', 'root']) {
+  for (const namespace of ['notifications', 'main']) {
     for (const name of ['client.reauthenticate', 'server.token_expiring']) {
       assert.ok(document.operations[`${namespace}.${name}`], `${namespace} ${name}`);
     }
