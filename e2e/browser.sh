@@ -2,6 +2,7 @@
 # Tests the web client in Chromium. With SENTINEL_URL: against what runs there; without: against `sentinel standalone` on
 # loopback. Further arguments go to the test runner: a file, or -g and words of a test's name.
 # SENTINEL_RESTART: a command that restarts what browsers are connected to; without it the test of that is skipped.
+# SENTINEL_SHAKEN=1: every call and every frame is late by a random time, which shows races of the page (and of tests).
 # Pictures of what was seen are put into target/browser/$PICTURES (standalone).
 set -euo pipefail
 cd "$(dirname "$0")/.."

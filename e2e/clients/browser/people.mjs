@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { test as base, expect } from '@playwright/test';
 import { output } from './playwright.config.mjs';
+import { shake } from './shake.mjs';
 
 export { expect };
 
@@ -64,6 +65,7 @@ export const test = base.extend({
     const open = async (options = {}) => {
       const context = await browser.newContext({ baseURL: process.env.SENTINEL_URL, viewport: DESKTOP, ...options });
       contexts.push(context);
+      if (process.env.SENTINEL_SHAKEN) await shake(context);
       const page = await context.newPage();
       page.on('pageerror', (error) => faults.push(`uncaught: ${error.stack ?? error}`));
       page.on('console', (message) => {

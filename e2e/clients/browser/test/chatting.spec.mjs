@@ -6,6 +6,8 @@ import {
 async function register(page, username) {
   await page.goto('/');
   await page.getByRole('link', { name: 'Make an account' }).click();
+  // The form of the log-in has a field of this name, too.
+  await expect(page.getByRole('heading', { name: 'Create account' })).toBeVisible();
   await page.getByLabel('Username', { exact: true }).fill(username);
   await page.getByLabel('E-mail', { exact: true }).fill(`${username}@example.com`);
   await page.getByLabel('Password', { exact: true }).fill('correct horse battery');

@@ -5,7 +5,6 @@ import type { Message } from '../api/types';
 import * as list from '../store/chats';
 import { reaches } from '../store/ids';
 import * as time from '../store/timeline';
-import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
 import { touch } from './cache';
 import { announce, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
@@ -13,7 +12,8 @@ import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
 import { reloadFor, reloadSoon } from './listing';
 import { setDraft } from './drafts';
-import { discard, forgetSent } from './sending';
+import { amend } from './history';
+import { arrived, discard } from './outbox';
 import { localToast, toast } from './toasts';
 import { removeUpload, uploads } from './uploads';
 
@@ -48,13 +48,8 @@ export function message(message: Message, live: boolean): void {
   const chat = chats.value.get(message.chat_id);
   const fresh = !chat?.last || chat.last.message_id < message.message_id;
   chats.value = list.received(chats.value, message, me.value);
-  const timeline = timelines.value.get(message.chat_id);
-  if (timeline) setTimeline(message.chat_id, time.arrived(timeline, message));
-  const left = out.delivered(outbox.value, message, me.value);
-  if (left !== outbox.value) {
-    outbox.value = left;
-    forgetSent(message.client_message_id ?? '');
-  }
+  amend(message.chat_id, (timeline) => time.arrived(timeline, message));
+  arrived(message);
   if (message.sender_id === me.value) return;
   stopped(message.chat_id);
   if (!chat) return live ? reloadFor(message) : reloadSoon();
@@ -68,8 +63,7 @@ const nameOf = (chat: list.Chat): string => chat.peer.display_name || chat.peer.
 
 function edited(message: Message): void {
   chats.value = list.edited(chats.value, message);
-  const timeline = timelines.value.get(message.chat_id);
-  if (timeline) setTimeline(message.chat_id, time.changed(timeline, message));
+  amend(message.chat_id, (timeline) => time.changed(timeline, message));
 }
 
 export function erased({ chat_id, message_id }: { chat_id: string; message_id: string }): void {
@@ -79,7 +73,7 @@ export function erased({ chat_id, message_id }: { chat_id: string; message_id: s
   // Whether it was one of those that are unread the server says.
   if (chat && chat.unread > 0 && known?.sender_id !== me.value && !known?.deleted && !reaches(chat.mine.read, message_id)) reloadSoon();
   chats.value = list.erased(chats.value, chat_id, message_id);
-  if (timeline) setTimeline(chat_id, time.deleted(timeline, message_id));
+  amend(chat_id, (before) => time.deleted(before, message_id));
 }
 
 export function receipt(receipt: list.Receipt): void {

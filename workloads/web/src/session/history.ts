@@ -1,10 +1,11 @@
 // Brings the history of chats to the screen: the newest page, older and newer ones, the surroundings of one message.
-import { history } from '../api/messages';
+import { history, type Where } from '../api/messages';
 import { ApiError } from '../api/problem';
-import type { Message } from '../api/types';
+import type { Message, MessagePage } from '../api/types';
 import { advanceBy, unseenAbove } from '../store/receipts';
-import { extended, left, refreshed, union } from '../store/timeline';
+import { extended, left, refreshed, union, type Timeline } from '../store/timeline';
 import { touch } from './cache';
+import { arrived } from './outbox';
 import { chats, me, setTimeline, timelines } from './state';
 
 const PAGE = 50;
@@ -13,6 +14,42 @@ const KEPT = 100;
 /** Messages of the open chat above which those are let go that its reader, at the end, has long left behind. */
 const MANY = 400;
 const ENOUGH = 200;
+
+type Change = (timeline: Timeline) => Timeline;
+
+/** What has happened in a chat since parts of it were asked for, a list for each part that is on its way. */
+const meanwhile = new Map<string, Set<Change[]>>();
+
+/** Changes what is on screen of a chat; a part of it that is on its way, too, when it comes: it may be older. */
+export function amend(chat_id: string, change: Change): void {
+  const timeline = timelines.value.get(chat_id);
+  if (timeline) setTimeline(chat_id, change(timeline));
+  for (const changes of meanwhile.get(chat_id) ?? []) changes.push(change);
+}
+
+interface Part {
+  page: MessagePage;
+  /** Shows a timeline that has the page, as it is by now. */
+  show: (timeline: Timeline) => void;
+}
+
+/** Asks for a part of a chat. */
+async function part(chat_id: string, where: Where): Promise<Part> {
+  const changes: Change[] = [];
+  const running = meanwhile.get(chat_id) ?? new Set();
+  meanwhile.set(chat_id, running.add(changes));
+  try {
+    const page = await history(chat_id, where);
+    const show = (timeline: Timeline): void => {
+      setTimeline(chat_id, changes.reduce((before, change) => change(before), timeline));
+      learn(chat_id, page.messages);
+    };
+    return { page, show };
+  } finally {
+    running.delete(changes);
+    if (running.size === 0) meanwhile.delete(chat_id);
+  }
+}
 
 /** One load of a kind at a time for each chat. */
 const loading = new Map<string, Promise<void>>();
@@ -25,8 +62,9 @@ function once(key: string, load: () => Promise<void>): Promise<void> {
   return started;
 }
 
-/** Messages of one's own say how far the other member has got. */
+/** Messages of one's own say how far the other member has got, and that they are no longer on their way. */
 function learn(chat_id: string, messages: readonly Message[]): void {
+  messages.forEach(arrived);
   const chat = chats.value.get(chat_id);
   if (!chat) return;
   let { theirs } = chat;
@@ -36,16 +74,11 @@ function learn(chat_id: string, messages: readonly Message[]): void {
 
 /** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past. */
 export function loadNewest(chat_id: string, force = false): Promise<void> {
-  return once(`newest ${chat_id}`, async () => {
-    const page = await history(chat_id, { limit: PAGE });
+  return once(`newest ${chat_id}${force ? ', from wherever one is' : ''}`, async () => {
+    const { page, show } = await part(chat_id, { limit: PAGE });
     const known = timelines.value.get(chat_id);
     if (known?.newer && !force) return;
-    const next = refreshed(force ? undefined : known, page.messages, page.next_cursor != null);
-    // What came by itself while the page was on its way is newer than it.
-    const newest = page.messages[0]?.message_id ?? '';
-    const since = known && !known.newer ? known.messages.filter((message) => message.message_id > newest) : [];
-    setTimeline(chat_id, { ...next, messages: union(next.messages, since) });
-    learn(chat_id, page.messages);
+    show(refreshed(force ? undefined : known, page.messages, page.next_cursor != null));
     touch();
   });
 }
@@ -54,11 +87,10 @@ export function loadOlder(chat_id: string): Promise<void> {
   return once(`older ${chat_id}`, async () => {
     const first = timelines.value.get(chat_id)?.messages[0];
     if (!first) return;
-    const page = await history(chat_id, { limit: PAGE, before: first.message_id });
+    const { page, show } = await part(chat_id, { limit: PAGE, before: first.message_id });
     const known = timelines.value.get(chat_id);
     if (!known || known.messages[0]?.message_id !== first.message_id) return;
-    setTimeline(chat_id, extended(known, page.messages, { older: page.next_cursor != null && page.messages.length > 0 }));
-    learn(chat_id, page.messages);
+    show(extended(known, page.messages, { older: page.next_cursor != null && page.messages.length > 0 }));
     touch();
   });
 }
@@ -82,11 +114,10 @@ export function loadNewer(chat_id: string): Promise<void> {
   return once(`newer ${chat_id}`, async () => {
     const last = timelines.value.get(chat_id)?.messages.at(-1);
     if (!last) return;
-    const page = await history(chat_id, { limit: PAGE, after: last.message_id });
+    const { page, show } = await part(chat_id, { limit: PAGE, after: last.message_id });
     const known = timelines.value.get(chat_id);
     if (!known || known.messages.at(-1)?.message_id !== last.message_id) return;
-    setTimeline(chat_id, extended(known, page.messages, { newer: page.prev_cursor != null && page.messages.length > 0 }));
-    learn(chat_id, page.messages);
+    show(extended(known, page.messages, { newer: page.prev_cursor != null && page.messages.length > 0 }));
   });
 }
 
@@ -94,19 +125,19 @@ export function loadNewer(chat_id: string): Promise<void> {
 export async function loadAround(chat_id: string, message_id: string): Promise<boolean> {
   const known = timelines.value.get(chat_id);
   if (known?.messages.some((message) => message.message_id === message_id)) return true;
-  let page;
+  let around: Part;
   try {
-    page = await history(chat_id, { limit: PAGE, around: message_id });
+    around = await part(chat_id, { limit: PAGE, around: message_id });
   } catch (error) {
     if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return false;
     throw error;
   }
-  setTimeline(chat_id, {
+  const { page, show } = around;
+  show({
     messages: union([], page.messages),
     older: page.next_cursor != null,
     newer: page.prev_cursor != null,
   });
-  learn(chat_id, page.messages);
   return page.messages.some((message) => message.message_id === message_id);
 }
 

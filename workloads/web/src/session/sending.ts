@@ -1,12 +1,12 @@
 // Sends what is in the outbox: in order, one of each chat at a time, again until the server has it or refuses it.
-import * as database from '../idb/database';
 import { ApiError, passingCode } from '../api/problem';
 import { ask } from '../socket/connection';
 import { newId } from '../store/ids';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
 import { apply } from './events';
-import { link, me, onReset, outbox, timelines } from './state';
+import { forgetSent, keep } from './outbox';
+import { link, me, outbox, timelines } from './state';
 import { tellStopped } from './typing';
 
 const busy = new Set<string>();
@@ -40,55 +40,11 @@ export function send(draft: Draft): void {
   work();
 }
 
-const keyOf = (one: out.Outgoing): string => `${String(one.created_at).padStart(15, '0')}-${one.client_message_id}`;
-
-function keep(one: out.Outgoing): void {
-  const key = keyOf(one);
-  keys.set(one.client_message_id, key);
-  database.put('outbox', key, one).catch((error: unknown) => console.warn('a message could not be kept for later', error));
-}
-
-const keys = new Map<string, string>();
-
-/** What is over, so that what was being read of the browser's store meanwhile does not bring it back. */
-const over = new Set<string>();
-onReset(() => {
-  keys.clear();
-  over.clear();
-});
-
-/** What was not sent when the page was closed, or another one. */
-export async function restoreOutbox(): Promise<void> {
-  const owner = me.value;
-  const kept = await database.all<out.Outgoing>('outbox');
-  if (me.value !== owner) return;
-  let next = outbox.value;
-  for (const one of kept) {
-    if (over.has(one.client_message_id)) continue;
-    keys.set(one.client_message_id, keyOf(one));
-    next = out.queued(next, one);
-  }
-  outbox.value = out.doubted(next, strings.sentLongAgo, Date.now());
-}
-
-/** A message has arrived, or is given up: nothing of it need be kept. */
-export function forgetSent(client_message_id: string): void {
-  const key = keys.get(client_message_id);
-  over.add(client_message_id);
-  keys.delete(client_message_id);
-  if (key) void database.remove('outbox', [key]).catch(() => undefined);
-}
-
 export function retry(client_message_id: string): void {
   outbox.value = out.retried(outbox.value, client_message_id, Date.now());
   const one = outbox.value.find((known) => known.client_message_id === client_message_id);
   if (one) keep(one);
   work();
-}
-
-export function discard(client_message_id: string): void {
-  outbox.value = out.without(outbox.value, client_message_id);
-  forgetSent(client_message_id);
 }
 
 /** Sends what can be sent now. Called whenever something is queued and whenever the connection is back. */
