@@ -75,7 +75,11 @@ export const test = base.extend({
       return page;
     };
     await use({ open });
-    for (const context of contexts) await context.close();
+    for (const context of contexts) {
+      // What is still on its way needs nobody any more.
+      await context.unrouteAll({ behavior: 'ignoreErrors' });
+      await context.close();
+    }
     expect(faults, 'what the pages complained of').toEqual([]);
   },
 });
