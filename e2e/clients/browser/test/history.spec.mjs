@@ -80,6 +80,7 @@ test('a message that the network keeps from being shown is not told to be gone, 
   await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: (await write(ann, chat, 'the end')).message_id } });
   const hers = await windowOf(windows, ann);
   await openChat(hers, bob);
+  await expect(message(hers, 'the end')).toBeInViewport();
   await hers.route(/around=/, (route) => route.abort());
   await hers.evaluate((place) => { location.hash = place; }, `#/chats/${chat}/at/${first.message_id}`);
   await expect(hers.getByText('can’t be reached')).toBeVisible();
@@ -97,6 +98,7 @@ test('whoever scrolls to the newest message is told no more of one that could no
   await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: (await write(ann, chat, 'the end')).message_id } });
   const hers = await windowOf(windows, ann);
   await openChat(hers, bob);
+  await expect(message(hers, 'the end')).toBeInViewport();
   await hers.route(/around=/, (route) => route.abort());
   await hers.evaluate((place) => { location.hash = place; }, `#/chats/${chat}/at/${first.message_id}`);
   const told = hers.getByText('could not be loaded');
