@@ -26,6 +26,7 @@ use sentinel_domain::{
     clock::{HybridClock, Instant},
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    key_generation::signing_key,
     keyring::Keyring,
     message::{Chat, Draft, Message, MessageKind},
     notification::{Notification, Preferences, Shown},
@@ -38,11 +39,7 @@ use sentinel_domain::{
     time::Timestamp,
     watermark::Progress,
 };
-use sentinel_http::{
-    layers,
-    rate::RateLimits,
-    tokens::{Tokens, new_key_pem},
-};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use sentinel_testing::{account, chats::FlawedChats, config, draft, session};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -233,7 +230,7 @@ impl World {
     /// With settings of pushes other than their defaults, apart from delays.
     async fn with(push: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+        std::fs::write(folder.path().join("jwt-0001.pem"), signing_key().unwrap()).unwrap();
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
         let clock = Arc::new(HybridClock::new());
         let store = Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap();
