@@ -1,45 +1,27 @@
 //! What clients see and send.
 
 use sentinel_domain::{
-    ids::{ChatId, MessageId},
-    notification::{self, Kind, MUTED_CHATS, MutedChat, Notification, OFFSET_MINUTES, QuietHours, Shown},
+    ids::ChatId,
+    notification::{self, MUTED_CHATS, MutedChat, Notification, OFFSET_MINUTES, QuietHours, Shown},
     time::Timestamp,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::{problem::Problem, views::NotificationView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const MINUTES: u16 = 24 * 60;
 
-/// A notification.
+/// A notification in the caller's list.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct NotificationView {
-    /// Its id.
-    #[schema(value_type = uuid::Uuid)]
-    pub notification_id: MessageId,
-    /// What it is about: `new_message`, `welcome` or `notice` (of whoever runs the deployment).
-    #[schema(value_type = String, example = "new_message")]
-    pub kind: Kind,
-    /// A line that says what it is about: who wrote, if the user wants that shown.
-    pub header: String,
-    /// The beginning of the message, if the user wants it shown; all of a notice.
-    pub body: String,
-    /// The message's chat; none of what is not about a message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub chat_id: Option<ChatId>,
-    /// The message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub message_id: Option<MessageId>,
-    /// When it happened.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
+pub struct NotificationEntry {
+    /// What it says.
+    #[serde(flatten)]
+    pub notification: NotificationView,
     /// Whether it was read.
     pub read: bool,
 }
 
-impl NotificationView {
+impl NotificationEntry {
     /// A notification; `content` is who wrote and what, if that may be shown.
     pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
         let shown = match &of.notice {
@@ -47,8 +29,7 @@ impl NotificationView {
             None if of.is_welcome() => Shown::welcome(of.message_id),
             None => Shown::of_message(of.message_id, of.chat_id, content),
         };
-        let Shown { notification_id, kind, header, body, chat_id, message_id, created_at } = shown;
-        Self { notification_id, kind, header, body, chat_id, message_id, created_at, read: of.read }
+        Self { notification: shown.into(), read: of.read }
     }
 }
 
@@ -56,7 +37,7 @@ impl NotificationView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NotificationPage {
     /// The notifications, newest first.
-    pub notifications: Vec<NotificationView>,
+    pub notifications: Vec<NotificationEntry>,
     /// Gives the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
