@@ -21,6 +21,7 @@ pub mod place;
 pub mod ports;
 pub mod presence;
 pub mod push;
+pub mod quiet_hours;
 pub mod reindex;
 pub mod report;
 pub mod retention;

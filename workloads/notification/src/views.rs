@@ -2,7 +2,8 @@
 
 use sentinel_domain::{
     ids::ChatId,
-    notification::{self, MUTED_CHATS, MutedChat, Notification, OFFSET_MINUTES, QuietHours, Shown},
+    notification::{self, MUTED_CHATS, MutedChat, Notification, Shown},
+    quiet_hours::{OFFSET_MINUTES, QuietHours, ZoneName},
     time::Timestamp,
 };
 use sentinel_http::{problem::Problem, views::NotificationView};
@@ -57,7 +58,8 @@ pub struct PreferencesView {
     pub muted: Vec<MutedChatView>,
 }
 
-/// A part of each day of the user.
+/// A part of each day, by the clock of `time_zone`, summer and winter; without that, by one that is ahead of UTC by
+/// `utc_offset_minutes`; without both, by UTC.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct QuietHoursView {
     /// First minute of the day.
@@ -67,9 +69,15 @@ pub struct QuietHoursView {
     #[schema(maximum = 1439)]
     pub to_minute: u16,
     /// Minutes by which the user's clock is ahead of UTC (in a browser `-new Date().getTimezoneOffset()`); 0 by default.
+    /// With `time_zone` it is only kept, for clients that know nothing else.
     #[serde(default)]
     #[schema(minimum = -840, maximum = 840)]
     pub utc_offset_minutes: i16,
+    /// The user's time zone by its name in the IANA database (in a browser
+    /// `Intl.DateTimeFormat().resolvedOptions().timeZone`). Answers have it if it was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, example = "Europe/Berlin")]
+    pub time_zone: Option<String>,
 }
 
 /// A chat of which the caller hears nothing for a time.
@@ -111,8 +119,14 @@ impl QuietHoursView {
             let detail = format!("utc_offset_minutes must be between -{OFFSET_MINUTES} and {OFFSET_MINUTES}");
             return Err(Problem::invalid("quiet_hours.utc_offset_minutes", "out_of_range", detail));
         }
-        let Self { from_minute, to_minute, utc_offset_minutes } = self;
-        Ok(QuietHours { from_minute, to_minute, utc_offset_minutes })
+        let zone = |name: String| {
+            ZoneName::parse(&name).ok_or_else(|| {
+                let detail = "write the name of a time zone of the IANA database, such as Europe/Berlin";
+                Problem::invalid("quiet_hours.time_zone", "unknown_time_zone", detail)
+            })
+        };
+        let Self { from_minute, to_minute, utc_offset_minutes, time_zone } = self;
+        Ok(QuietHours { from_minute, to_minute, utc_offset_minutes, time_zone: time_zone.map(zone).transpose()? })
     }
 }
 
@@ -129,8 +143,9 @@ impl MutedChatView {
 impl From<notification::Preferences> for PreferencesView {
     fn from(preferences: notification::Preferences) -> Self {
         let hours = |hours: QuietHours| {
-            let QuietHours { from_minute, to_minute, utc_offset_minutes } = hours;
-            QuietHoursView { from_minute, to_minute, utc_offset_minutes }
+            let QuietHours { from_minute, to_minute, utc_offset_minutes, time_zone } = hours;
+            let time_zone = time_zone.map(|zone| zone.as_str().to_owned());
+            QuietHoursView { from_minute, to_minute, utc_offset_minutes, time_zone }
         };
         let muted = |chat: MutedChat| MutedChatView { chat_id: chat.chat_id, until: Timestamp(chat.until).to_string() };
         Self {

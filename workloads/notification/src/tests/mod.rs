@@ -523,6 +523,8 @@ async fn wrong_preferences_are_refused_by_field_and_change_nothing() {
     let chat = world.chat.id;
     let wrong = [
         (json!({"quiet_hours": {"from_minute": 1440, "to_minute": 1}}), "quiet_hours.from_minute"),
+        (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": "Atlantis"}}), "quiet_hours.time_zone"),
+        (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": 60}}), "quiet_hours.time_zone"),
         (json!({"muted": [{"chat_id": chat, "until": "tomorrow"}]}), "muted[0].until"),
         (json!({"muted": vec![json!({"chat_id": chat, "until": "2026-01-31T08:00:00Z"}); 1001]}), "muted"),
         (json!({"show_content": "yes"}), "show_content"),
