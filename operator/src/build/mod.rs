@@ -33,7 +33,7 @@ use thiserror::Error;
 pub(crate) use self::config::ADMIN_PORT;
 use self::migration::Task;
 pub use self::{
-    keys::{KeyError, credentials_metadata, generate as generate_keys, metadata as keys_metadata},
+    keys::{credentials_metadata, generate as generate_keys, metadata as keys_metadata},
     kind::{Kind, Stage},
     migration::is_check,
     network::{Flow, Peer, flows, operator_namespace_of},

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use k8s_openapi::ByteString;
+use sentinel_domain::keyring::{KeyError, random_bytes};
 
 use super::kafka;
-use crate::{
-    api::{Managed, Store},
-    build::KeyError,
-};
+use crate::api::{Managed, Store};
 
 /// Name of the one user.
 const USER: &str = "sentinel";
@@ -29,11 +26,8 @@ pub(super) fn fresh(managed: &Managed, store: Store) -> Result<BTreeMap<String, 
 
 /// `N` random bytes as letters, digits, `-` and `_`, so that no configuration has to quote them.
 fn random<const N: usize>() -> Result<String, KeyError> {
-    let random = SystemRandom::new();
     loop {
-        let mut bytes = [0_u8; N];
-        random.fill(&mut bytes).map_err(|_| KeyError::Generate)?;
-        let text = URL_SAFE_NO_PAD.encode(bytes);
+        let text = URL_SAFE_NO_PAD.encode(random_bytes::<N>()?);
         // Command lines would take it for an option.
         if !text.starts_with('-') {
             return Ok(text);

@@ -23,11 +23,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::{DependencyStatus, Managed, Store},
-    build::{self, Child, Flow, KeyError, Peer, StoreFacts},
+    build::{self, Child, Flow, Peer, StoreFacts},
     steps::{observe::Observed, plan::is_claim_of, status::workload::Workload, validate::ValidChat},
 };
 use k8s_openapi::{ByteString, api::core::v1::PersistentVolumeClaim};
-use sentinel_domain::config::Connection;
+use sentinel_domain::{config::Connection, keyring::KeyError};
 
 /// Folder in pods of services below which credentials of stores are mounted: one folder a store.
 pub const CREDENTIALS: &str = "/etc/sentinel/credentials";

@@ -5,6 +5,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use sentinel_domain::keyring::KeyError;
 use thiserror::Error;
 
 use super::{contents::Content, observe::Observed, traces, validate::ValidChat};
@@ -12,7 +13,7 @@ use crate::{
     answer,
     api::Store,
     build::{
-        self, Facts, KeyError, StoreFacts, digest,
+        self, Facts, StoreFacts, digest,
         push::{SERVICE_ACCOUNT, VAPID},
         services,
         stores::CA,

@@ -8,18 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::{encoding::AsDer, signature::Ed25519KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sentinel_domain::keyring::{KEY_BYTES, KeyError, Keyring, random_bytes};
+use sentinel_domain::{
+    key_generation,
+    keyring::{KEY_BYTES, KeyError, Keyring},
+};
 
-use crate::push::{VAPID_FILE, generate_key_pem};
+use crate::push::VAPID_FILE;
 
 const KEK_PREFIX: &str = "kek-";
 /// What the name of a key ends in that protects nothing yet.
 const NEXT_SUFFIX: &str = ".next";
 const JWT_PREFIX: &str = "jwt-";
 const JWT_SUFFIX: &str = ".pem";
-const PEM_LINE: usize = 64;
 
 /// What is wrong with the key files.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub enum KeyFileError {
     },
     /// A key can't be generated.
     #[error("can't generate a key")]
-    Generate,
+    Generate(#[source] KeyError),
 }
 
 /// Reads every `kek-*` of the folder. Entries that begin with a dot, such as Kubernetes makes, are not keys. What is
@@ -86,14 +87,15 @@ pub fn create_missing(dir: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
     let names = names(dir)?;
     let mut made = Vec::new();
     if !names.iter().any(|name| name.starts_with(KEK_PREFIX)) {
-        let key = random_bytes::<KEY_BYTES>().map_err(|_| KeyFileError::Generate)?;
-        made.extend(create(dir, "kek-0001", &format!("{}\n", STANDARD.encode(key)))?);
+        let key = key_generation::encryption_key().map_err(KeyFileError::Generate)?;
+        made.extend(create(dir, "kek-0001", &format!("{key}\n"))?);
     }
     if !names.iter().any(|name| name.starts_with(JWT_PREFIX) && name.ends_with(JWT_SUFFIX)) {
-        made.extend(create(dir, "jwt-0001.pem", &signing_key()?)?);
+        let key = key_generation::signing_key().map_err(KeyFileError::Generate)?;
+        made.extend(create(dir, "jwt-0001.pem", &key)?);
     }
     if !names.iter().any(|name| name == VAPID_FILE) {
-        let key = generate_key_pem().map_err(|_| KeyFileError::Generate)?;
+        let key = key_generation::vapid_key().map_err(KeyFileError::Generate)?;
         made.extend(create(dir, VAPID_FILE, &key)?);
     }
     if !made.is_empty() {
@@ -108,25 +110,6 @@ fn names(dir: &Path) -> Result<Vec<String>, KeyFileError> {
         .map_err(failed)?
         .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()).map_err(failed))
         .collect()
-}
-
-fn signing_key() -> Result<String, KeyFileError> {
-    let pair = Ed25519KeyPair::generate().map_err(|_| KeyFileError::Generate)?;
-    let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFileError::Generate)?;
-    Ok(private_key_pem(der.as_ref()))
-}
-
-/// A private key (PKCS #8) as PEM.
-pub(crate) fn private_key_pem(der: &[u8]) -> String {
-    let body = STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-    // Base64 is ASCII, so every byte is a place to break the line.
-    for line in body.as_bytes().chunks(PEM_LINE) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    pem
 }
 
 /// Makes a file with all its content at once; `None` when somebody else was faster.
@@ -181,9 +164,10 @@ mod tests {
 
     #[test]
     fn the_signing_key_is_one_that_tokens_can_be_signed_with() {
-        let pem = signing_key().unwrap();
-        jsonwebtoken::EncodingKey::from_ed_pem(pem.as_bytes()).unwrap();
-        assert!(pem.lines().all(|line| line.len() <= PEM_LINE));
+        let dir = tempfile::tempdir().unwrap();
+        create_missing(dir.path()).unwrap();
+        let pem = fs::read(dir.path().join("jwt-0001.pem")).unwrap();
+        jsonwebtoken::EncodingKey::from_ed_pem(&pem).unwrap();
     }
 
     #[test]

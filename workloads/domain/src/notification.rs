@@ -9,13 +9,12 @@ use crate::{
     ids::{ChatId, MessageId, UserId},
     message::{Chat, Message},
     notice::Notice,
+    quiet_hours::QuietHours,
     time::Timestamp,
 };
 
 /// Most chats that one user may mute.
 pub const MUTED_CHATS: usize = 1000;
-/// Most minutes between UTC and a user's clock.
-pub const OFFSET_MINUTES: i16 = 14 * 60;
 /// Seconds after which nobody is pushed a message any more: a day.
 const OLD_SECONDS: i64 = 24 * 3600;
 /// Most characters of a message that a notification shows.
@@ -51,18 +50,6 @@ pub struct Preferences {
     pub muted: Vec<MutedChat>,
 }
 
-/// A part of each day; it may go over midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuietHours {
-    /// First minute of the day (0 to 1439).
-    pub from_minute: u16,
-    /// The minute after the last (0 to 1439).
-    pub to_minute: u16,
-    /// Minutes by which the user's clock is ahead of UTC, at most [`OFFSET_MINUTES`] either way.
-    #[serde(default)]
-    pub utc_offset_minutes: i16,
-}
-
 /// A chat of which a user hears nothing for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutedChat {
@@ -75,7 +62,7 @@ pub struct MutedChat {
 impl Preferences {
     /// What tells them from any others: the SHA-256 of what they are as JSON, in hexadecimal digits, as far as it takes.
     pub fn fingerprint(&self) -> String {
-        // They are flags, numbers and ids: writing them never fails.
+        // They are flags, numbers, names and ids: writing them never fails.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let digest = digest(&SHA256, &json);
         digest.as_ref()[..16].iter().fold(String::new(), |mut text, byte| {
@@ -92,11 +79,7 @@ impl Preferences {
 
     /// Whether nothing is pushed now.
     pub fn is_quiet(&self, now: Timestamp) -> bool {
-        const MINUTES: i64 = 24 * 60;
-        let Some(QuietHours { from_minute, to_minute, utc_offset_minutes }) = self.quiet_hours else { return false };
-        let minute = (now.seconds().div_euclid(60) + i64::from(utc_offset_minutes)).rem_euclid(MINUTES);
-        let (from, to) = (i64::from(from_minute), i64::from(to_minute));
-        if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+        self.quiet_hours.as_ref().is_some_and(|hours| hours.include(now))
     }
 }
 
@@ -375,7 +358,7 @@ mod tests {
         assert!(push(&open, None, now).is_ok() && push(&open, Some(older), now).is_ok());
         assert_eq!(push(&open, Some(new.id), now), Err(Silence::Pushed));
         assert_eq!(push(&open, None, now.plus_seconds(OLD_SECONDS)), Err(Silence::Old));
-        let all_day = QuietHours { from_minute: 0, to_minute: 1439, utc_offset_minutes: 0 };
+        let all_day = QuietHours { from_minute: 0, to_minute: 1439, utc_offset_minutes: 0, time_zone: None };
         let night = Preferences { quiet_hours: Some(all_day), ..Preferences::default() };
         assert_eq!(push(&night, None, now), Err(Silence::Quiet));
         assert_eq!(
@@ -393,26 +376,6 @@ mod tests {
         assert_eq!((&json["chat_id"], &json["message_id"]), (&chat.to_string().into(), &id.to_string().into()));
         let json = serde_json::to_value(Shown::welcome(id)).unwrap();
         assert_eq!((&json["kind"], json.get("chat_id")), (&"welcome".into(), None));
-    }
-
-    #[test]
-    fn quiet_hours_may_go_over_midnight() {
-        let at = |minute: i64| Timestamp(minute * 60_000);
-        let quiet = |from_minute, to_minute| Preferences {
-            quiet_hours: Some(QuietHours { from_minute, to_minute, utc_offset_minutes: 0 }),
-            ..Preferences::default()
-        };
-        let night = quiet(22 * 60, 7 * 60);
-        assert!(night.is_quiet(at(23 * 60)) && night.is_quiet(at(24 * 60)) && night.is_quiet(at(24 * 60 + 419)));
-        assert!(!night.is_quiet(at(7 * 60)) && !night.is_quiet(at(21 * 60 + 59)));
-        let noon = quiet(720, 780);
-        assert!(noon.is_quiet(at(720)) && !noon.is_quiet(at(780)));
-        assert!(!Preferences::default().is_quiet(at(0)));
-        // 22:00 in Kolkata is 16:30 in UTC.
-        let ahead = QuietHours { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: 330 };
-        let ahead = Preferences { quiet_hours: Some(ahead), ..Preferences::default() };
-        assert!(ahead.is_quiet(at(16 * 60 + 30)) && !ahead.is_quiet(at(16 * 60 + 29)));
-        assert!(ahead.is_quiet(at(89)) && !ahead.is_quiet(at(90)));
     }
 
     #[test]

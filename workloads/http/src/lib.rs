@@ -1,4 +1,5 @@
-//! What every HTTP service shares: problem documents, authentication, rate limits, request ids, work in the background.
+//! What HTTP services share: problem documents, authentication, rate limits, request ids, work in the background, and what
+//! several of them show.
 
 pub mod auth;
 pub mod background;
@@ -12,3 +13,4 @@ pub mod problem;
 pub mod rate;
 pub mod request;
 pub mod tokens;
+pub mod views;

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::{keys::KeySet, revoked::RevokedSessions};
 use crate::problem::Problem;
 
-pub use self::keys::{KeyFileError, new_key_pem};
+pub use self::keys::KeyFileError;
 
 /// Longest token that is looked at.
 const TOKEN_BYTES: usize = 4096;

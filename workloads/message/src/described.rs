@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sentinel_domain::{ids::MessageId, message::ClientMessageId, time::Timestamp};
+use sentinel_http::views::{MessageView, NotificationView};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
@@ -15,8 +16,8 @@ use crate::{
     socket::Namespace,
     sync::SyncPage,
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationReadView, NotificationView,
-        PresenceView, PresencesView, ReadyView, ReceiptView, ReceivedView, StartedChat, TokenExpiring, TypingView,
+        ChatDeleted, ChatStarted, DeletedMessage, NewMessageView, NotificationReadView, PresenceView, PresencesView,
+        ReadyView, ReceiptView, ReceivedView, StartedChat, TokenExpiring, TypingView,
     },
 };
 
@@ -165,7 +166,7 @@ impl Description {
     }
 
     fn clients_are_told(&mut self) {
-        let payload = self.refer::<NotificationView<'_>>();
+        let payload = self.refer::<NotificationView>();
         let summary = "The user is told of something; best effort, `GET /notifications` lists all.";
         self.gets.push(Gets { name: "notification", summary, namespaces: NOTIFICATIONS, payload });
         let payload = self.refer::<NotificationReadView>();

@@ -26,5 +26,4 @@ pub use self::{
     relay::relay,
     service::{MessageService, MessageStores},
     socket::{Replica, ReplicaError, socket_router},
-    views::MessageView,
 };

@@ -9,7 +9,11 @@ use sentinel_domain::{
     notification::{Kind, Shown},
     time::Timestamp,
 };
-use sentinel_http::{background::vital, tokens::Tokens};
+use sentinel_http::{
+    background::vital,
+    tokens::Tokens,
+    views::{MessageView, NotificationView},
+};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -18,8 +22,8 @@ use crate::{
     nodes::{Emitted, Key, Missed},
     socket::{Ending, Namespace, Session},
     views::{
-        ChatDeleted, ChatStarted, DeletedMessage, MessageView, NewMessageView, NotificationReadView, NotificationView,
-        ReceiptView, ReceivedView, TypingView,
+        ChatDeleted, ChatStarted, DeletedMessage, NewMessageView, NotificationReadView, ReceiptView, ReceivedView,
+        TypingView,
     },
 };
 
@@ -172,7 +176,7 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
 
 /// Clients of the seed listen for `new_message`.
 fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
-    let Some(notification) = raw(&NotificationView::from(shown)) else { return };
+    let Some(notification) = raw(&NotificationView::from(shown.clone())) else { return };
     let seed = NewMessageView { header: &shown.header, body: &shown.body };
     let seed = matches!(shown.kind, Kind::NewMessage | Kind::Notice).then(|| raw(&seed)).flatten();
     for session in to.sockets_of(user_id) {

@@ -11,7 +11,7 @@ use sentinel_domain::{
     place::InboxPlace,
     ports::StoreError,
 };
-use sentinel_http::{page, problem::Problem};
+use sentinel_http::{page, problem::Problem, views::MessageView};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use crate::{
     requests::SyncSince,
     service::MessageService,
-    views::{ChatDeleted, ChatStarted, DeletedMessage, MessageView, ReceiptView},
+    views::{ChatDeleted, ChatStarted, DeletedMessage, ReceiptView},
 };
 
 const QUERY: &str = "sync";

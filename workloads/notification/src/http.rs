@@ -32,7 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     devices, notices,
     service::NotificationService,
-    views::{NotificationPage, NotificationView, PreferencesView},
+    views::{NotificationEntry, NotificationPage, PreferencesView},
 };
 
 const QUERY: &str = "notifications";
@@ -112,9 +112,9 @@ async fn views(
     service: &NotificationService,
     caller: UserId,
     found: &[Notification],
-) -> Result<Vec<NotificationView>, Problem> {
+) -> Result<Vec<NotificationEntry>, Problem> {
     if !service.notifications.preferences(caller).await?.show_content {
-        return Ok(found.iter().map(|notification| NotificationView::new(notification, None)).collect());
+        return Ok(found.iter().map(|notification| NotificationEntry::new(notification, None)).collect());
     }
     let mut senders: Vec<UserId> = found.iter().map(|notification| notification.sender_id).collect();
     senders.sort();
@@ -123,7 +123,7 @@ async fn views(
     let mut views = Vec::with_capacity(found.len());
     for notification in found {
         if !notification.is_of_message() {
-            views.push(NotificationView::new(notification, None));
+            views.push(NotificationEntry::new(notification, None));
             continue;
         }
         let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
@@ -141,7 +141,7 @@ async fn views(
             Err(error) => return Err(error.into()),
         };
         let content = names.get(&notification.sender_id).zip(text.as_ref());
-        views.push(NotificationView::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))));
+        views.push(NotificationEntry::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))));
     }
     Ok(views)
 }

@@ -1,45 +1,28 @@
 //! What clients see and send.
 
 use sentinel_domain::{
-    ids::{ChatId, MessageId},
-    notification::{self, Kind, MUTED_CHATS, MutedChat, Notification, OFFSET_MINUTES, QuietHours, Shown},
+    ids::ChatId,
+    notification::{self, MUTED_CHATS, MutedChat, Notification, Shown},
+    quiet_hours::{OFFSET_MINUTES, QuietHours, ZoneName},
     time::Timestamp,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::{problem::Problem, views::NotificationView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const MINUTES: u16 = 24 * 60;
 
-/// A notification.
+/// A notification in the caller's list.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct NotificationView {
-    /// Its id.
-    #[schema(value_type = uuid::Uuid)]
-    pub notification_id: MessageId,
-    /// What it is about: `new_message`, `welcome` or `notice` (of whoever runs the deployment).
-    #[schema(value_type = String, example = "new_message")]
-    pub kind: Kind,
-    /// A line that says what it is about: who wrote, if the user wants that shown.
-    pub header: String,
-    /// The beginning of the message, if the user wants it shown; all of a notice.
-    pub body: String,
-    /// The message's chat; none of what is not about a message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub chat_id: Option<ChatId>,
-    /// The message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub message_id: Option<MessageId>,
-    /// When it happened.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
+pub struct NotificationEntry {
+    /// What it says.
+    #[serde(flatten)]
+    pub notification: NotificationView,
     /// Whether it was read.
     pub read: bool,
 }
 
-impl NotificationView {
+impl NotificationEntry {
     /// A notification; `content` is who wrote and what, if that may be shown.
     pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
         let shown = match &of.notice {
@@ -47,8 +30,7 @@ impl NotificationView {
             None if of.is_welcome() => Shown::welcome(of.message_id),
             None => Shown::of_message(of.message_id, of.chat_id, content),
         };
-        let Shown { notification_id, kind, header, body, chat_id, message_id, created_at } = shown;
-        Self { notification_id, kind, header, body, chat_id, message_id, created_at, read: of.read }
+        Self { notification: shown.into(), read: of.read }
     }
 }
 
@@ -56,7 +38,7 @@ impl NotificationView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NotificationPage {
     /// The notifications, newest first.
-    pub notifications: Vec<NotificationView>,
+    pub notifications: Vec<NotificationEntry>,
     /// Gives the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }
@@ -76,7 +58,8 @@ pub struct PreferencesView {
     pub muted: Vec<MutedChatView>,
 }
 
-/// A part of each day of the user.
+/// A part of each day, by the clock of `time_zone`, summer and winter; without that, by one that is ahead of UTC by
+/// `utc_offset_minutes`; without both, by UTC.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct QuietHoursView {
     /// First minute of the day.
@@ -86,9 +69,15 @@ pub struct QuietHoursView {
     #[schema(maximum = 1439)]
     pub to_minute: u16,
     /// Minutes by which the user's clock is ahead of UTC (in a browser `-new Date().getTimezoneOffset()`); 0 by default.
+    /// With `time_zone` it is only kept, for clients that know nothing else.
     #[serde(default)]
     #[schema(minimum = -840, maximum = 840)]
     pub utc_offset_minutes: i16,
+    /// The user's time zone by its name in the IANA database (in a browser
+    /// `Intl.DateTimeFormat().resolvedOptions().timeZone`). Answers have it if it was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, example = "Europe/Berlin")]
+    pub time_zone: Option<String>,
 }
 
 /// A chat of which the caller hears nothing for a time.
@@ -130,8 +119,14 @@ impl QuietHoursView {
             let detail = format!("utc_offset_minutes must be between -{OFFSET_MINUTES} and {OFFSET_MINUTES}");
             return Err(Problem::invalid("quiet_hours.utc_offset_minutes", "out_of_range", detail));
         }
-        let Self { from_minute, to_minute, utc_offset_minutes } = self;
-        Ok(QuietHours { from_minute, to_minute, utc_offset_minutes })
+        let zone = |name: String| {
+            ZoneName::parse(&name).ok_or_else(|| {
+                let detail = "write the name of a time zone of the IANA database, such as Europe/Berlin";
+                Problem::invalid("quiet_hours.time_zone", "unknown_time_zone", detail)
+            })
+        };
+        let Self { from_minute, to_minute, utc_offset_minutes, time_zone } = self;
+        Ok(QuietHours { from_minute, to_minute, utc_offset_minutes, time_zone: time_zone.map(zone).transpose()? })
     }
 }
 
@@ -148,8 +143,9 @@ impl MutedChatView {
 impl From<notification::Preferences> for PreferencesView {
     fn from(preferences: notification::Preferences) -> Self {
         let hours = |hours: QuietHours| {
-            let QuietHours { from_minute, to_minute, utc_offset_minutes } = hours;
-            QuietHoursView { from_minute, to_minute, utc_offset_minutes }
+            let QuietHours { from_minute, to_minute, utc_offset_minutes, time_zone } = hours;
+            let time_zone = time_zone.map(|zone| zone.as_str().to_owned());
+            QuietHoursView { from_minute, to_minute, utc_offset_minutes, time_zone }
         };
         let muted = |chat: MutedChat| MutedChatView { chat_id: chat.chat_id, until: Timestamp(chat.until).to_string() };
         Self {

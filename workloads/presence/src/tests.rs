@@ -9,15 +9,12 @@ use sentinel_domain::{
     clock::HybridClock,
     event::{Nobody, Origin},
     ids::{SessionId, UserId},
+    key_generation::signing_key,
     keyring::Keyring,
     ports::{AccountStore, PresenceStore},
     time::Timestamp,
 };
-use sentinel_http::{
-    layers,
-    rate::RateLimits,
-    tokens::{Tokens, new_key_pem},
-};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use sentinel_testing::{account, config};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -39,7 +36,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+        std::fs::write(folder.path().join("jwt-0001.pem"), signing_key().unwrap()).unwrap();
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
         let clock = Arc::new(HybridClock::new());
         let store = Sqlite::open(&folder.path().join("db"), keyring, clock, Arc::new(Nobody)).unwrap();

@@ -21,8 +21,8 @@ use sentinel_http::{
     page,
     problem::Problem,
     tokens::Tokens,
+    views::MessageView,
 };
-use sentinel_message::MessageView;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -1,19 +1,30 @@
 import './page';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { loadPreferences, renewQuietHours } from '../src/session/preferences';
+import { ApiError } from '../src/api/problem';
+import { loadPreferences, preferences, renewQuietHours } from '../src/session/preferences';
 import { identity, reset } from '../src/session/state';
-import { aheadOfUtc, minuteOf, quietAt, timeText } from '../src/store/minutes';
+import { clockHere, minuteOf, quietAt, timeText } from '../src/store/minutes';
 
 const { call } = vi.hoisted(() => ({ call: vi.fn() }));
 vi.mock('../src/api/credentials', () => ({ call }));
 
+const berlin = { utc_offset_minutes: 120, time_zone: 'Europe/Berlin' };
 const night = { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: 60 };
 
 describe('times of day', () => {
   test('are shown by the clock of this device, whatever the clock was by which they were set', () => {
-    expect(quietAt(night, 60)).toEqual(night);
-    expect(quietAt(night, 330)).toEqual({ from_minute: 150, to_minute: 690, utc_offset_minutes: 330 });
-    expect(quietAt({ from_minute: 30, to_minute: 60 }, -60)).toEqual({ from_minute: 1410, to_minute: 0, utc_offset_minutes: -60 });
+    const paris = { utc_offset_minutes: 60, time_zone: 'Europe/Paris' };
+    const kolkata = { utc_offset_minutes: 330, time_zone: 'Asia/Kolkata' };
+    const azores = { utc_offset_minutes: -60, time_zone: 'Atlantic/Azores' };
+    expect(quietAt(night, paris)).toEqual({ ...night, ...paris });
+    expect(quietAt(night, kolkata)).toEqual({ from_minute: 150, to_minute: 690, ...kolkata });
+    expect(quietAt({ from_minute: 30, to_minute: 60 }, azores)).toEqual({ from_minute: 1410, to_minute: 0, ...azores });
+    expect(quietAt({ ...night, ...paris }, kolkata)).toEqual({ from_minute: 150, to_minute: 690, ...kolkata });
+  });
+
+  test('are the same in summer and winter of the zone in which they were set', () => {
+    const summer = { utc_offset_minutes: 120, time_zone: 'Europe/Berlin' };
+    expect(quietAt({ ...night, time_zone: 'Europe/Berlin' }, summer)).toEqual({ ...night, ...summer });
   });
 
   test('are read and written as a field of a form has them', () => {
@@ -31,18 +42,41 @@ describe('quiet hours', () => {
     call.mockReset();
     identity.value = { user_id: 'a', username: 'ann' };
     vi.spyOn(Date.prototype, 'getTimezoneOffset').mockReturnValue(-120);
+    const options = new Intl.DateTimeFormat().resolvedOptions();
+    vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockReturnValue({ ...options, timeZone: 'Europe/Berlin' });
   });
   afterEach(() => { vi.restoreAllMocks(); });
 
   test('stay at the same time of day when the clocks change', async () => {
-    expect(aheadOfUtc()).toBe(120);
-    server(night);
+    expect(clockHere()).toEqual(berlin);
+    server({ ...night, time_zone: 'Europe/Berlin' });
     await loadPreferences();
     await renewQuietHours();
-    expect(saved()).toEqual([{ ...night, utc_offset_minutes: 120 }]);
+    expect(saved()).toEqual([{ ...night, ...berlin }]);
   });
 
-  test.each([[{ ...night, utc_offset_minutes: 120 }], [null]])('that need nothing are not written: %o', async (quiet) => {
+  test.each([
+    ['a client that knows no zones', { ...night, utc_offset_minutes: 120 }],
+    ['a journey', { ...night, utc_offset_minutes: 120, time_zone: 'Africa/Johannesburg' }],
+  ])('go by the zone of this device after %s', async (_, quiet) => {
+    server(quiet);
+    await loadPreferences();
+    await renewQuietHours();
+    expect(saved()).toEqual([{ ...night, ...berlin }]);
+  });
+
+  test('go by the offset where the server does not know the zone', async () => {
+    call.mockImplementation(async (method, _, options) => {
+      if (method === 'PUT' && options.body.quiet_hours.time_zone) throw new ApiError(422, 'unknown_time_zone', '', { 'quiet_hours.time_zone': '' });
+      return method === 'PUT' ? options.body : { show_content: true, quiet_hours: night };
+    });
+    await loadPreferences();
+    await renewQuietHours();
+    expect(saved().at(-1)).toEqual({ ...night, utc_offset_minutes: 120, time_zone: null });
+    expect(preferences.value).toMatchObject({ show_content: true, quiet_hours: { utc_offset_minutes: 120 } });
+  });
+
+  test.each([[{ ...night, ...berlin }], [null]])('that need nothing are not written: %o', async (quiet) => {
     server(quiet);
     await loadPreferences();
     await renewQuietHours();

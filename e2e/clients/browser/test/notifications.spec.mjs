@@ -71,6 +71,7 @@ test('quiet hours are saved when they have been typed, not with each key', async
   await hers.getByRole('switch', { name: 'Quiet hours' }).click();
   const from = hers.getByLabel('From', { exact: true });
   await expect.poll(() => saved.length).toBe(1);
+  expect(saved[0].time_zone).toBe(await hers.evaluate(() => Intl.DateTimeFormat().resolvedOptions().timeZone));
   await from.fill('21:00');
   await from.fill('21:30');
   expect(saved.length).toBe(1);

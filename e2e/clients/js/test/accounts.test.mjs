@@ -266,7 +266,7 @@ test('the export has files, devices and preferences, and no secrets', async () =
   const endpoint = 'https://updates.push.services.mozilla.com/wpush/v2/exported-secret';
   const device = { device_id: 'firefox', platform: 'webpush', subscription: { endpoint, keys } };
   ok(await call('POST', '/notifications/devices', { token, body: device }), 204);
-  const quiet_hours = { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60 };
+  const quiet_hours = { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60, time_zone: 'Europe/Berlin' };
   const preferences = { show_content: true, quiet_hours, muted: [] };
   ok(await call('PUT', '/notifications/preferences', { token, body: preferences }));
   const answer = await call('GET', '/me/export', { token });

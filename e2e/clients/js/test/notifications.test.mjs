@@ -154,10 +154,27 @@ test('preferences are kept whole, and wrong ones are refused by field', async ()
   await prefer(eve, wanted);
   const stored = await get();
   for (const [field, value] of Object.entries(wanted)) assert.deepEqual(stored[field], value, field);
+  const night = { from_minute: 1320, to_minute: 420 };
+  for (const [clock, given] of [
+    [{ time_zone: 'Europe/Berlin', utc_offset_minutes: 60 }],
+    // As browsers call Asia/Kolkata.
+    [{ time_zone: 'Asia/Calcutta' }],
+    [{ time_zone: null }, {}],
+    [{}],
+  ]) {
+    await prefer(eve, { ...wanted, quiet_hours: { ...night, ...clock } });
+    assert.deepEqual((await get()).quiet_hours, { ...night, utc_offset_minutes: 0, ...(given ?? clock) });
+  }
+  await prefer(eve, wanted);
+  assert.deepEqual(await get(), stored);
   const wrong = [
     [{ quiet_hours: { from_minute: 1440, to_minute: 1 } }, 'quiet_hours.from_minute'],
     [{ quiet_hours: { from_minute: 1, to_minute: 1440 } }, 'quiet_hours.to_minute'],
     [{ quiet_hours: { from_minute: 1, to_minute: 2, utc_offset_minutes: 841 } }, 'quiet_hours.utc_offset_minutes'],
+    [{ quiet_hours: { ...night, time_zone: 'Europe/Atlantis' } }, 'quiet_hours.time_zone'],
+    [{ quiet_hours: { ...night, time_zone: 'x'.repeat(10_000) } }, 'quiet_hours.time_zone'],
+    [{ quiet_hours: { ...night, time_zone: '' } }, 'quiet_hours.time_zone'],
+    [{ quiet_hours: { ...night, time_zone: 60 } }, 'quiet_hours.time_zone'],
     [{ muted: [{ chat_id: chat, until: 'tomorrow' }] }, 'muted[0].until'],
     [{ show_content: 'yes' }, 'show_content'],
     [{ muted: [{ chat_id: 'x', until: wanted.muted[0].until }] }],

@@ -30,7 +30,7 @@ use sentinel_domain::{
     push::{ADDRESS_BYTES, Push, PushAddress, Pushed},
 };
 
-pub use self::vapid::{VAPID_FILE, generate_key_pem};
+pub use self::vapid::VAPID_FILE;
 use self::{
     circuit_breaker::{CircuitBreakers, Tolerance},
     fcm::Fcm,
@@ -74,9 +74,6 @@ pub enum PushError {
     /// A setting is wrong.
     #[error("push: {0}")]
     Setting(String),
-    /// A key can't be generated.
-    #[error("can't generate a key")]
-    Generate,
     /// The HTTP client can't be made.
     #[error("can't make an HTTP client")]
     Client(#[from] reqwest::Error),

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sentinel_domain::{
     config::{FcmConfig, PushConfig, WebPushConfig},
     ids::{ChatId, MessageId},
+    key_generation::{private_key_pem, vapid_key},
     push::Alert,
     time::Timestamp,
 };
@@ -24,7 +25,6 @@ use super::{
     scripted::{Scripted, Step},
     *,
 };
-use crate::keys::private_key_pem;
 
 /// Short pauses, and a request that is given up soon.
 const PATIENCE: Patience =
@@ -58,7 +58,7 @@ impl World {
         });
         let credentials = folder.path().join("account.json");
         fs::write(&credentials, account.to_string()).unwrap();
-        fs::write(folder.path().join(VAPID_FILE), generate_key_pem().unwrap()).unwrap();
+        fs::write(folder.path().join(VAPID_FILE), vapid_key().unwrap()).unwrap();
         let push = PushConfig {
             fcm: Some(FcmConfig { credentials, base_url: service.url.clone() }),
             web_push: WebPushConfig {

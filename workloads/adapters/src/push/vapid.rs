@@ -77,16 +77,10 @@ impl Vapid {
     }
 }
 
-/// A new VAPID key: P-256, PKCS #8, PEM.
-pub fn generate_key_pem() -> Result<String, PushError> {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| PushError::Generate)?;
-    let der = pair.to_pkcs8v1().map_err(|_| PushError::Generate)?;
-    Ok(crate::keys::private_key_pem(der.as_ref()))
-}
-
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+    use sentinel_domain::key_generation;
     use serde_json::Value;
 
     use super::*;
@@ -94,7 +88,7 @@ mod tests {
     fn vapid() -> Vapid {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(VAPID_FILE);
-        fs::write(&path, generate_key_pem().unwrap()).unwrap();
+        fs::write(&path, key_generation::vapid_key().unwrap()).unwrap();
         Vapid::load(&path, "mailto:ops@example.com").unwrap()
     }
 

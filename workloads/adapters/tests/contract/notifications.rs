@@ -3,7 +3,8 @@
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::Notice,
-    notification::{MutedChat, Notification, Preferences, QuietHours},
+    notification::{MutedChat, Notification, Preferences},
+    quiet_hours::{QuietHours, ZoneName},
 };
 
 use super::{NOW, Stores, all, is_not_found};
@@ -141,14 +142,17 @@ pub async fn preferences_are_kept_whole(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
     let notifications = &stores.notifications;
     assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
-    let wanted = Preferences {
-        show_content: true,
-        quiet_hours: Some(QuietHours { from_minute: 1300, to_minute: 400, utc_offset_minutes: 60 }),
-        muted: vec![MutedChat { chat_id: chat.id, until: NOW.0 }],
-    };
-    notifications.set_preferences(ann, &wanted).await.unwrap();
-    assert_eq!(notifications.preferences(ann).await.unwrap(), wanted);
-    assert_eq!(notifications.preferences(bob).await.unwrap(), Preferences::default());
+    // With a time zone, and as older versions write them.
+    for time_zone in [ZoneName::parse("America/Argentina/ComodRivadavia"), None] {
+        let wanted = Preferences {
+            show_content: true,
+            quiet_hours: Some(QuietHours { from_minute: 1300, to_minute: 400, utc_offset_minutes: 60, time_zone }),
+            muted: vec![MutedChat { chat_id: chat.id, until: NOW.0 }],
+        };
+        notifications.set_preferences(ann, &wanted).await.unwrap();
+        assert_eq!(notifications.preferences(ann).await.unwrap(), wanted);
+        assert_eq!(notifications.preferences(bob).await.unwrap(), Preferences::default());
+    }
     notifications.set_preferences(ann, &Preferences::default()).await.unwrap();
     assert_eq!(notifications.preferences(ann).await.unwrap(), Preferences::default());
 }
@@ -156,7 +160,7 @@ pub async fn preferences_are_kept_whole(stores: &Stores) {
 pub async fn preferences_are_replaced_only_by_who_knows_them(stores: &Stores) {
     let (ann, bob, _) = stores.pair().await;
     let hours = |from_minute| Preferences {
-        quiet_hours: Some(QuietHours { from_minute, to_minute: 400, utc_offset_minutes: 0 }),
+        quiet_hours: Some(QuietHours { from_minute, to_minute: 400, utc_offset_minutes: 0, time_zone: None }),
         ..Preferences::default()
     };
     // Nobody has said anything yet; then what somebody said.

@@ -13,6 +13,7 @@ use sentinel_domain::{
     account::Username,
     config::LimitsConfig,
     ids::{SessionId, UserId},
+    key_generation::signing_key,
     time::Timestamp,
 };
 use serde_json::Value;
@@ -21,7 +22,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::*;
-use crate::{auth::AuthUser, client::ClientAddress, extract::Json, tokens::new_key_pem};
+use crate::{auth::AuthUser, client::ClientAddress, extract::Json};
 
 struct App {
     router: Router,
@@ -31,7 +32,7 @@ struct App {
 
 fn app(limits: &str) -> App {
     let keys = tempfile::tempdir().unwrap();
-    std::fs::write(keys.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+    std::fs::write(keys.path().join("jwt-0001.pem"), signing_key().unwrap()).unwrap();
     let json = format!(
         r#"{{"listen":"0.0.0.0:1","adminListen":"0.0.0.0:2","dataDir":"/d","keysDir":"/k","limits":{limits},
         "auth":{{"corsOrigins":["https://chat.example.com","*"]}},"trustedProxies":["10.0.0.0/8"]}}"#

@@ -42,16 +42,6 @@ pub enum KeyFileError {
         /// The folder.
         path: PathBuf,
     },
-    /// The system gave no random bytes.
-    #[error("the system's random number generator failed")]
-    Random,
-}
-
-/// A new signing key, as the text of its file.
-pub fn new_key_pem() -> Result<String, KeyFileError> {
-    let pkcs8 = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(|_| KeyFileError::Random)?;
-    // 48 bytes in base64: one line of the 64 characters that PEM allows.
-    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pkcs8)))
 }
 
 /// One key pair.

@@ -8,6 +8,7 @@ use aws_lc_rs::{
     signature::{Ed25519KeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sentinel_domain::key_generation::signing_key;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -30,7 +31,7 @@ impl Keys {
     }
 
     fn add(&self, name: &str) {
-        fs::write(self.folder.path().join(format!("{name}.pem")), new_key_pem().unwrap()).unwrap();
+        fs::write(self.folder.path().join(format!("{name}.pem")), signing_key().unwrap()).unwrap();
     }
 
     fn remove(&self, name: &str) {

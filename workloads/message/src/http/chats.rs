@@ -16,6 +16,7 @@ use sentinel_http::{
     extract::{Json, Query},
     page,
     problem::{Problem, ProblemBody},
+    views::MessageView,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -24,7 +25,7 @@ use super::App;
 use crate::{
     requests::StartChat,
     service::speaks_for_itself,
-    views::{ChatEntry, MessageView, StartedChat},
+    views::{ChatEntry, StartedChat},
 };
 
 const QUERY: &str = "chats";

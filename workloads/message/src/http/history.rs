@@ -18,6 +18,7 @@ use sentinel_http::{
     extract::{Json, Path, Query},
     page,
     problem::Problem,
+    views::MessageView,
 };
 use serde::{Deserialize, Serialize};
 use time::{
@@ -28,7 +29,6 @@ use time::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use crate::views::MessageView;
 
 const DEFAULT_MESSAGES: usize = 50;
 const SEED_MESSAGES: usize = 5;

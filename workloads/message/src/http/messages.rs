@@ -16,13 +16,11 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
     problem::{Problem, ProblemBody},
+    views::MessageView,
 };
 
 use super::App;
-use crate::{
-    requests::{EditedText, NewMessage, ReadUpTo},
-    views::MessageView,
-};
+use crate::requests::{EditedText, NewMessage, ReadUpTo};
 
 /// Send a message
 ///

@@ -88,7 +88,7 @@ impl Foundation {
         let folder = tempfile::tempdir().unwrap();
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
-        std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_http::tokens::new_key_pem().unwrap()).unwrap();
+        std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_domain::key_generation::signing_key().unwrap()).unwrap();
         let config = PlatformConfig {
             auth: AuthConfig { cors_origins: vec![ORIGIN.into()], ..AuthConfig::default() },
             limits,

@@ -26,6 +26,7 @@ use sentinel_domain::{
     clock::{HybridClock, Instant},
     event::{Fanout, LiveEvent, Nobody},
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
+    key_generation::signing_key,
     keyring::Keyring,
     message::{Chat, Draft, Message, MessageKind},
     notification::{Notification, Preferences, Shown},
@@ -38,11 +39,7 @@ use sentinel_domain::{
     time::Timestamp,
     watermark::Progress,
 };
-use sentinel_http::{
-    layers,
-    rate::RateLimits,
-    tokens::{Tokens, new_key_pem},
-};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use sentinel_testing::{account, chats::FlawedChats, config, draft, session};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -233,7 +230,7 @@ impl World {
     /// With settings of pushes other than their defaults, apart from delays.
     async fn with(push: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+        std::fs::write(folder.path().join("jwt-0001.pem"), signing_key().unwrap()).unwrap();
         let keyring = Arc::new(Keyring::new([("kek-0001".to_owned(), [7; 32])].into()).unwrap());
         let clock = Arc::new(HybridClock::new());
         let store = Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap();
@@ -526,6 +523,8 @@ async fn wrong_preferences_are_refused_by_field_and_change_nothing() {
     let chat = world.chat.id;
     let wrong = [
         (json!({"quiet_hours": {"from_minute": 1440, "to_minute": 1}}), "quiet_hours.from_minute"),
+        (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": "Atlantis"}}), "quiet_hours.time_zone"),
+        (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": 60}}), "quiet_hours.time_zone"),
         (json!({"muted": [{"chat_id": chat, "until": "tomorrow"}]}), "muted[0].until"),
         (json!({"muted": vec![json!({"chat_id": chat, "until": "2026-01-31T08:00:00Z"}); 1001]}), "muted"),
         (json!({"show_content": "yes"}), "show_content"),

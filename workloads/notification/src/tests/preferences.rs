@@ -44,3 +44,36 @@ async fn who_says_what_is_changed_does_not_undo_the_change_of_another_device() {
         assert_eq!(world.preferences(None, Some(restored)).await.1, third, "the same has the same version");
     }
 }
+
+#[tokio::test]
+async fn quiet_hours_are_given_back_as_they_were_set() {
+    let world = World::new().await;
+    let hours = |clock: Value| {
+        let mut hours = json!({"from_minute": 1320, "to_minute": 420});
+        hours.as_object_mut().unwrap().extend(clock.as_object().unwrap().clone());
+        hours
+    };
+    let clocks = [
+        (json!({"time_zone": "Europe/Berlin"}), json!({"utc_offset_minutes": 0, "time_zone": "Europe/Berlin"})),
+        (
+            json!({"utc_offset_minutes": 330, "time_zone": "Asia/Calcutta"}),
+            json!({"utc_offset_minutes": 330, "time_zone": "Asia/Calcutta"}),
+        ),
+        (json!({"utc_offset_minutes": 60, "time_zone": null}), json!({"utc_offset_minutes": 60})),
+        (json!({}), json!({"utc_offset_minutes": 0})),
+    ];
+    let mut versions = Vec::new();
+    for (set, given) in clocks {
+        let (status, version, stored) = world.preferences(None, Some(json!({"quiet_hours": hours(set)}))).await;
+        assert_eq!((status, &stored["quiet_hours"]), (200, &hours(given)));
+        assert_eq!(world.preferences(None, None).await.2, stored);
+        versions.push(version);
+    }
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), 4, "a change of the time zone alone is one, too");
+    let (_, _, problem) =
+        world.preferences(None, Some(json!({"quiet_hours": hours(json!({"time_zone": "+02:00"}))}))).await;
+    assert_eq!(problem["errors"][0]["code"], "unknown_time_zone");
+    assert!(problem["detail"].as_str().unwrap().contains("such as Europe/Berlin"), "{problem}");
+}

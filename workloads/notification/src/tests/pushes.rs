@@ -96,6 +96,23 @@ async fn who_has_read_or_wants_no_push_gets_none() {
 }
 
 #[tokio::test]
+async fn quiet_hours_are_those_of_the_users_time_zone() {
+    let world = World::new().await;
+    world.device(world.bob, "phone").await;
+    // An hour around now, in a zone that is ahead of UTC by fourteen hours.
+    let there = Timestamp::now().seconds() / 60 + 14 * 60;
+    let [from, to] = [there - 30, there + 30].map(|minute| minute.rem_euclid(24 * 60));
+    for (zone, pushed) in [(json!("Etc/GMT-14"), vec![]), (Value::Null, vec!["phone"])] {
+        let hours = json!({"from_minute": from, "to_minute": to, "utc_offset_minutes": 0, "time_zone": zone});
+        let wanted = json!({"quiet_hours": hours});
+        assert_eq!(world.call(world.bob, "PUT", "/notifications/preferences", Some(wanted)).await.0, 200);
+        let message = world.send(world.ann, "what time is it there?").await;
+        world.written(&message).await;
+        assert_eq!(world.pushed_to(), pushed);
+    }
+}
+
+#[tokio::test]
 async fn many_messages_at_once_make_one_push_of_the_newest() {
     let world = World::new().await;
     world.device(world.bob, "phone").await;

@@ -5,8 +5,9 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, SessionId, UserId},
     media::{Media, MediaState},
     message::{Chat, ClientMessageId, Message, MessageKind},
-    notification::{MutedChat, Preferences, QuietHours},
+    notification::{MutedChat, Preferences},
     push::Device,
+    quiet_hours::QuietHours,
     session::Session,
     time::Timestamp,
     watermark::Watermarks,
@@ -39,7 +40,7 @@ pub(super) enum Record<'a> {
     },
     NotificationPreferences {
         show_content: bool,
-        quiet_hours: Option<QuietHours>,
+        quiet_hours: Option<&'a QuietHours>,
         muted: Vec<Muted>,
     },
     Media {
@@ -125,11 +126,11 @@ impl<'a> Record<'a> {
         }
     }
 
-    pub fn preferences(preferences: &Preferences) -> Self {
+    pub fn preferences(preferences: &'a Preferences) -> Self {
         let muted = |chat: &MutedChat| Muted { chat_id: chat.chat_id, until: Timestamp(chat.until) };
         Self::NotificationPreferences {
             show_content: preferences.show_content,
-            quiet_hours: preferences.quiet_hours,
+            quiet_hours: preferences.quiet_hours.as_ref(),
             muted: preferences.muted.iter().map(muted).collect(),
         }
     }

@@ -14,14 +14,11 @@ use axum::{
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     config::PlatformConfig,
+    key_generation::signing_key,
     keyring::Keyring,
     ports::AdministrationStore,
 };
-use sentinel_http::{
-    layers,
-    rate::RateLimits,
-    tokens::{Tokens, new_key_pem},
-};
+use sentinel_http::{layers, rate::RateLimits, tokens::Tokens};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -33,7 +30,7 @@ pub const PASSWORD: &str = "correct horse";
 
 static KEYS: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("jwt-0001.pem"), new_key_pem().unwrap()).unwrap();
+    std::fs::write(folder.path().join("jwt-0001.pem"), signing_key().unwrap()).unwrap();
     folder
 });
 

@@ -9,8 +9,9 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
     media::{ContentType, Media, MediaState, Picture, Shown},
     message::{Chat, Message, MessageKind},
-    notification::{MutedChat, Preferences, QuietHours},
+    notification::{MutedChat, Preferences},
     push::{Device, DeviceId, PushAddress},
+    quiet_hours::{QuietHours, ZoneName},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -132,7 +133,12 @@ async fn files_devices_and_preferences_are_exported_without_secrets() {
         data.devices = vec![device(id(&ann), "secret-token"), device(id(&bob), "another")];
         let preferences = Preferences {
             show_content: true,
-            quiet_hours: Some(QuietHours { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60 }),
+            quiet_hours: Some(QuietHours {
+                from_minute: 1320,
+                to_minute: 420,
+                utc_offset_minutes: 60,
+                time_zone: ZoneName::parse("Europe/Berlin"),
+            }),
             muted: vec![MutedChat { chat_id, until: 1_750_000_000_007 }],
         };
         data.preferences.insert(id(&ann), preferences);
@@ -157,7 +163,7 @@ async fn files_devices_and_preferences_are_exported_without_secrets() {
     assert_eq!(of("push_device"), [phone]);
     let preferences = json!({
         "record": "notification_preferences", "show_content": true,
-        "quiet_hours": { "from_minute": 1320, "to_minute": 420, "utc_offset_minutes": 60 },
+        "quiet_hours": { "from_minute": 1320, "to_minute": 420, "utc_offset_minutes": 60, "time_zone": "Europe/Berlin" },
         "muted": [{ "chat_id": chat_id, "until": "2025-06-15T15:06:40.007Z" }],
     });
     assert_eq!(of("notification_preferences"), [preferences]);

@@ -4,7 +4,7 @@ import { call } from '../api/credentials';
 import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
 import { muted } from '../store/chats';
-import { aheadOfUtc } from '../store/minutes';
+import { clockHere } from '../store/minutes';
 import { touch } from './cache';
 import { chats, lacks, me, onReset } from './state';
 
@@ -53,8 +53,14 @@ async function save(owner: string, change: (now: Preferences) => Preferences): P
     if (me.value !== owner) return;
     const { known, version } = await load();
     if (me.value !== owner) return;
+    const put = (body: Preferences) => call<Preferences>('PUT', PATH, { body, version });
+    const wanted = change(known ?? {});
     try {
-      const saved = await call<Preferences>('PUT', PATH, { body: change(known ?? {}), version });
+      const saved = await put(wanted).catch((error: unknown) => {
+        // Some clocks are in no zone that has a name, or in one that the server does not know yet: it goes by the offset then.
+        if (!(error instanceof ApiError) || !('quiet_hours.time_zone' in error.fields) || !wanted.quiet_hours) throw error;
+        return put({ ...wanted, quiet_hours: { ...wanted.quiet_hours, time_zone: null } });
+      });
       if (me.value === owner) preferences.value = saved;
       return;
     } catch (error) {
@@ -64,12 +70,15 @@ async function save(owner: string, change: (now: Preferences) => Preferences): P
   }
 }
 
-/** Quiet hours go by the user's clock, which may be another one than when they were set: summer has come, or a journey. */
+/**
+ * Quiet hours go by the user's clock, which may be another one than when they were set: there was a journey. Their offset
+ * is for clients that know no zones.
+ */
 export async function renewQuietHours(): Promise<void> {
-  const ahead = aheadOfUtc();
+  const here = clockHere();
   const quiet = preferences.value?.quiet_hours;
-  if (!quiet || quiet.utc_offset_minutes === ahead) return;
-  await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, utc_offset_minutes: ahead } } : now));
+  if (!quiet || (quiet.time_zone === here.time_zone && quiet.utc_offset_minutes === here.utc_offset_minutes)) return;
+  await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, ...here } } : now));
 }
 
 export async function muteChat(chat_id: string, on: boolean): Promise<void> {

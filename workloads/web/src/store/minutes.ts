@@ -1,4 +1,4 @@
-// Times of day: the server keeps them by the clock of whoever set them, and by how much that was ahead of UTC.
+// Times of day: the server keeps them by the clock of whoever set them, with its time zone and by how much it was ahead of UTC.
 
 const DAY = 24 * 60;
 const wrap = (minute: number): number => ((minute % DAY) + DAY) % DAY;
@@ -7,15 +7,26 @@ export interface Quiet {
   readonly from_minute: number;
   readonly to_minute: number;
   readonly utc_offset_minutes?: number;
+  readonly time_zone?: string | null;
 }
 
-/** Minutes by which the clock of this device is ahead of UTC. */
-export const aheadOfUtc = (now = new Date()): number => 0 - now.getTimezoneOffset();
+/** Whose clock it is: that of a time zone, so many minutes ahead of UTC now. */
+export interface Clock {
+  readonly utc_offset_minutes: number;
+  readonly time_zone: string;
+}
 
-/** The same hours by a clock that is so far ahead of UTC. */
-export function quietAt(quiet: Quiet, ahead: number): Required<Quiet> {
-  const by = ahead - (quiet.utc_offset_minutes ?? 0);
-  return { from_minute: wrap(quiet.from_minute + by), to_minute: wrap(quiet.to_minute + by), utc_offset_minutes: ahead };
+/** The clock of this device. */
+export const clockHere = (now = new Date()): Clock => ({
+  utc_offset_minutes: 0 - now.getTimezoneOffset(),
+  time_zone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+});
+
+/** The same hours by a clock. */
+export function quietAt(quiet: Quiet, clock: Clock): Required<Quiet> {
+  // In one zone it is the same time of day, though the zone is ahead of UTC by more in summer.
+  const by = quiet.time_zone === clock.time_zone ? 0 : clock.utc_offset_minutes - (quiet.utc_offset_minutes ?? 0);
+  return { from_minute: wrap(quiet.from_minute + by), to_minute: wrap(quiet.to_minute + by), ...clock };
 }
 
 export const timeText = (minute: number): string =>

@@ -6,7 +6,7 @@ import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
 import { subscribe, subscribed, unsubscribe } from '../session/push';
 import { chats, features } from '../session/state';
-import { aheadOfUtc, quietAt, type Quiet } from '../store/minutes';
+import { clockHere, quietAt, type Quiet } from '../store/minutes';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { nameOf } from './people';
@@ -28,17 +28,17 @@ export function NotificationSettingsCard() {
     setPushing(on);
   });
   if (!now) return <Card title={strings.notificationSettings}><Outcome action={action} text="" /></Card>;
-  const ahead = aheadOfUtc();
-  const quiet = now.quiet_hours ? quietAt(now.quiet_hours, ahead) : null;
+  const here = clockHere();
+  const quiet = now.quiet_hours ? quietAt(now.quiet_hours, here) : null;
   const change = (how: (known: Preferences) => Preferences) => void action.also(() => savePreferences(how));
   const setQuiet = (hours: Required<Quiet> | null) => change((known) => ({ ...known, quiet_hours: hours }));
   const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) =>
-    change((known) => (known.quiet_hours ? { ...known, quiet_hours: { ...quietAt(known.quiet_hours, ahead), [name]: minute } } : known));
+    change((known) => (known.quiet_hours ? { ...known, quiet_hours: { ...quietAt(known.quiet_hours, here), [name]: minute } } : known));
   return (
     <Card title={strings.notificationSettings}>
       <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => change((known) => ({ ...known, show_content: on }))} />
       {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={(on) => void push(on)} />}
-      <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, utc_offset_minutes: ahead } : null)} />
+      <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, ...here } : null)} />
       {quiet && (
         <div class="quiet">
           <label>{strings.quietFrom} <TimeField minute={quiet.from_minute} onSave={changeQuiet('from_minute')} /></label>
