@@ -28,7 +28,7 @@ if [ -z "${SENTINEL_URL:-}" ]; then
       tail -n 5 "$work/log" >&2 || true
       if grep -q '^ *1) ' "$work/run" 2>/dev/null; then
         echo "--- what failed" >&2
-        sed -n '/^ *1) /,$p' "$work/run" | head -n 60 >&2
+        sed -n '/^ *1) /,$p' "$work/run" | head -n 60 >&2 || true
       fi
     fi
     rm -rf "$work"

@@ -123,8 +123,8 @@ fn rotate_keys(installation: &Installation) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!(
-        "sentinel: the keys of {} chats are damaged or wrapped by a key that is missing; nobody can read these chats until \
-         their rows are put back from a backup, with the keys of that time, and this is run again:",
+        "sentinel: chats whose key is damaged, or wrapped by a key that is missing: {}. Nobody can read them until their rows \
+         are put back from a backup, with the keys of that time, and this is run again:",
         unreadable.len()
     );
     for chat in &unreadable {

@@ -71,7 +71,7 @@ impl Shared {
                 Err(error @ KeyError::Random) => return Err(error.into()),
                 Err(error) => {
                     if total.unreadable.insert(ChatId(chat)) {
-                        tracing::warn!(%chat, %error, "the key of a chat can't be opened and stays as it is");
+                        tracing::warn!(%chat, %error, "the key of a chat can't be opened and is left out");
                     }
                     continue;
                 }

@@ -67,7 +67,7 @@ pub(super) fn rewrap_some(batch: &mut Batch<'_>) -> Result<Rewrapped, Failure> {
                 Err(error) if is_about_content(&error) => Failure::from(error),
                 Err(error) => return Err(error.into()),
             };
-            tracing::warn!(%chat, ?failure, "the key of a chat can't be opened and stays as it is");
+            tracing::warn!(%chat, ?failure, "the key of a chat can't be opened and is left out");
             damaged.push(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?.to_vec());
             done.unreadable.insert(chat);
         }
