@@ -53,12 +53,10 @@ impl Failure {
     /// Describes a child that the API server does not take, with the field that it would have to be corrected in.
     fn of_apply(child: &Child, error: &kube::Error) -> Self {
         let mut failure = Self::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, error);
-        if let kube::Error::Api(status) = error {
-            let fields = fields::refused(child, status);
-            if !fields.is_empty() {
-                failure.message.push_str("; correct ");
-                failure.message.push_str(&fields.join(", "));
-            }
+        let fields = if let kube::Error::Api(status) = error { fields::refused(child, status) } else { Vec::new() };
+        if !fields.is_empty() {
+            // First, as what the API server says may be too long for the status.
+            failure.message = format!("correct {}: {}", fields.join(", "), failure.message);
         }
         failure
     }
