@@ -166,7 +166,10 @@ mod tests {
             let config = serde_json::json!({ "connection": connection, "saslMechanism": name });
             let settings = settings(&serde_json::from_value(config).unwrap());
             if cfg!(feature = "kafka-tls") {
-                assert_eq!(settings.unwrap().get("sasl.mechanisms"), Some(name));
+                let settings = settings.unwrap();
+                assert_eq!(settings.get("sasl.mechanisms"), Some(name));
+                let taken: Result<FutureProducer, _> = settings.create();
+                assert!(taken.is_ok(), "{:?}", taken.err());
             } else {
                 let error = settings.err().unwrap().to_string();
                 assert!(error.contains(&format!("`stores.kafka.saslMechanism` is {name}")), "{error}");
