@@ -22,8 +22,14 @@ if [ -z "${SENTINEL_URL:-}" ]; then
     kill -TERM "$(cat "$work/pid")" 2>/dev/null || true
     if [ -n "$supervisor" ]; then wait "$supervisor" || true; fi
     if [ $status -ne 0 ]; then
-      echo "--- last lines of the server's log" >&2
-      tail -n 15 "$work/log" >&2 || true
+      # The end of a log is what is read: there is what failed.
+      echo "--- warnings, errors and last lines of the server's log" >&2
+      grep -E '^[^ ]+ +(WARN|ERROR) ' "$work/log" | tail -n 40 >&2 || true
+      tail -n 5 "$work/log" >&2 || true
+      if grep -q '^ *1) ' "$work/run" 2>/dev/null; then
+        echo "--- what failed" >&2
+        sed -n '/^ *1) /,$p' "$work/run" | head -n 60 >&2 || true
+      fi
     fi
     rm -rf "$work"
     exit $status
@@ -56,9 +62,9 @@ if [ -z "${SENTINEL_URL:-}" ]; then
   SENTINEL_RESTART="kill -TERM \$(cat $work/pid)"
   export SENTINEL_URL SENTINEL_RESTART
 fi
-echo "web client at $SENTINEL_URL in $("$CHROMIUM" --version)"
+echo "web client at $SENTINEL_URL in $("$CHROMIUM" --version 2>/dev/null)"
 export SENTINEL_PICTURES=$PWD/target/browser/${PICTURES:-standalone}
 rm -rf "$SENTINEL_PICTURES"
 mkdir -p "$SENTINEL_PICTURES"
 cd e2e/clients/browser
-node_modules/.bin/playwright test "$@"
+node_modules/.bin/playwright test "$@" | tee ${work:+"$work/run"}

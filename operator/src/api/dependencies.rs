@@ -234,6 +234,21 @@ pub enum RedisMode {
     Cluster,
 }
 
+/// How credentials are shown to Kafka.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SaslMechanism {
+    /// As they are.
+    #[default]
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// By a proof that both sides know the password.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The same with a longer hash.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
 /// Kafka of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -241,6 +256,9 @@ pub struct ExternalKafka {
     /// How it is reached.
     #[serde(flatten)]
     pub access: External,
+    /// How services log in with the secret. SCRAM needs images that are built with KAFKA_TLS=1.
+    #[serde(default)]
+    pub sasl_mechanism: SaslMechanism,
     /// Topic of all events.
     #[serde(default = "topic")]
     #[schemars(length(min = 1, max = 249))]

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     dependencies::{
         Dependencies, Dependency, External, ExternalCassandra, ExternalElasticsearch, ExternalKafka, ExternalPostgres,
-        ExternalRedis, ExternalS3, Managed, RedisMode, Store, StoreTls,
+        ExternalRedis, ExternalS3, Managed, RedisMode, SaslMechanism, Store, StoreTls,
     },
     gateway::{Gateway, Ingress, Service, ServiceType, Tls},
     mail::{Mail, MailTls},

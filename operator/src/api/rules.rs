@@ -310,6 +310,11 @@ pub const RULES: &[Rule] = &[
         "dependencies.kafka.external.topic and deadLetterTopic: write two names of letters, digits, '.', '_' and '-'",
     ),
     rule(
+        "spec.dependencies.kafka.external",
+        "self.saslMechanism == 'PLAIN' || has(self.secret)",
+        "dependencies.kafka.external.secret: name the Secret that saslMechanism is for, or leave saslMechanism out",
+    ),
+    rule(
         "spec.dependencies.elasticsearch.external",
         "self.indexPrefix.matches('^[a-z][a-z0-9_-]*$')",
         "dependencies.elasticsearch.external.indexPrefix: write a-z, 0-9, '_' and '-', for example sentinel",

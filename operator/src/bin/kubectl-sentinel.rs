@@ -19,7 +19,7 @@ use sentinel_operator::{
     reconcile::Guarded,
     render::{self, title, title_of},
     settings::Settings,
-    steps::{dereference, observe, plan, validate},
+    steps::{dereference, observe, plan, unreadable, validate},
     story,
     subset::differences,
 };
@@ -162,7 +162,7 @@ async fn print_status(
             Ok(chat) => chat,
             Err(invalid) => {
                 let name = invalid.metadata.name.as_deref().unwrap_or_default();
-                writeln!(out, "{namespace}/{name}\n  cannot be read, correct it: {}", invalid.error)?;
+                writeln!(out, "{namespace}/{name}\n  {}", unreadable::describe(client, invalid).await?)?;
                 all_ready = false;
                 continue;
             }

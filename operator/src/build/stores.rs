@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sentinel_domain::config::{
     CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode, S3Config,
-    StoresConfig, TlsConfig,
+    SaslMechanism, StoresConfig, TlsConfig,
 };
 
 use super::{Error, Facts};
@@ -106,6 +106,11 @@ fn kafka(chat: &ValidChat, dependencies: &Dependencies, facts: &Facts) -> Result
     let copies = external.map_or_else(|| nodes(facts, Store::Kafka).min(COPIES), |e| e.replication_factor);
     Ok(KafkaConfig {
         connection: connection(chat, Store::Kafka),
+        sasl_mechanism: match external.map(|external| external.sasl_mechanism) {
+            None | Some(api::SaslMechanism::Plain) => SaslMechanism::Plain,
+            Some(api::SaslMechanism::ScramSha256) => SaslMechanism::ScramSha256,
+            Some(api::SaslMechanism::ScramSha512) => SaslMechanism::ScramSha512,
+        },
         topic: external.map_or_else(|| "received_message".into(), |external| external.topic.clone()),
         dead_letters: external
             .map_or_else(|| "received_message_dead_letters".into(), |external| external.dead_letter_topic.clone()),

@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{observe::Observed, plan::Plan};
+use super::{fields, observe::Observed, plan::Plan};
 use crate::{
     answer,
     build::{Child, Stage},
@@ -50,6 +50,17 @@ impl Failure {
         Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}"), transient: true }
     }
 
+    /// Describes a child that the API server does not take, with the field that it would have to be corrected in.
+    fn of_apply(child: &Child, error: &kube::Error) -> Self {
+        let mut failure = Self::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, error);
+        let fields = if let kube::Error::Api(status) = error { fields::refused(child, status) } else { Vec::new() };
+        if !fields.is_empty() {
+            // First, as what the API server says may be too long for the status.
+            failure.message = format!("correct {}: {}", fields.join(", "), failure.message);
+        }
+        failure
+    }
+
     /// An object of somebody else has the name of a child.
     fn not_ours(child: &Child) -> Self {
         let (kind, name) = (child.kind.as_str(), &child.name);
@@ -88,7 +99,7 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         let is_known = observed.get(child.kind, &child.name).is_some();
         // What does not carry our labels may be somebody else's.
         let foreign = if is_known { Ok(false) } else { is_foreign(client, namespace, child).await };
-        let failed = |error| Failure::new(child.kind.stage(), "apply", child.kind.as_str(), &child.name, &error);
+        let failed = |error| Failure::of_apply(child, &error);
         let applied = match foreign {
             Ok(true) => Err(Failure::not_ours(child)),
             Ok(false) => apply_one(client, namespace, child, observed).await.map_err(failed),

@@ -7,6 +7,7 @@
 pub mod apply;
 mod contents;
 pub mod dereference;
+mod fields;
 pub mod finalize;
 pub mod findings;
 pub mod leave;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::{
-    findings,
+    fields, findings,
     observe::{Observed, is_being_deleted},
     plan::{self, Plan},
     status::{dependencies, pods, workload},
@@ -135,7 +135,7 @@ fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str
     let mut running = pods_of(observed, job).filter(|pod| !pods::has_failed(pod));
     let failing = running.find_map(|pod| pods::trouble(pod, observed.read_at));
     let hung = || pods_of(observed, job).find_map(|pod| pods::hangs(pod, observed.read_at));
-    let refused = || observed.warning(name).map(String::from);
+    let refused = || Some(fields::with_field(Component::Migration.as_str(), observed.warning(name)?.to_owned()));
     failing
         .map(|trouble| ("PodFailing", trouble))
         .or_else(|| Some((pods::HANGS, hung()?)))

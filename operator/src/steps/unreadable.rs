@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Client,
     api::{ApiResource, Patch, PatchParams},
-    core::{DynamicObject, ObjectMeta},
+    core::{DynamicObject, ObjectMeta, error_boundary::InvalidObject},
 };
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -39,6 +39,11 @@ pub async fn read(client: &Client, metadata: &ObjectMeta) -> Result<Option<Unrea
     let metadata = object.metadata.clone();
     let raw = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
     Ok(fault(&raw).map(|message| Unreadable { raw, metadata, message }))
+}
+
+/// What is wrong with a resource that was read and could not be decoded, and where: as its conditions tell it.
+pub async fn describe(client: &Client, invalid: &InvalidObject) -> Result<String, kube::Error> {
+    Ok(read(client, &invalid.metadata).await?.map_or_else(|| invalid.error.clone(), |chat| chat.message))
 }
 
 /// What is wrong with a resource and where, if it cannot be read.

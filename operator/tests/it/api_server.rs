@@ -22,6 +22,8 @@ type Collection = (String, String, String);
 pub enum Answer {
     /// A Status with this code and message.
     Status(u16, &'static str),
+    /// A value in this field is refused, with this message.
+    Invalid(&'static str, &'static str),
     /// Text that is no Status, as an unknown path gets.
     Text(u16, &'static str),
     /// Nothing, ever.
@@ -101,6 +103,15 @@ fn reply(code: u16, body: &Value) -> Response<Body> {
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))
         .unwrap()
+}
+
+fn invalid(field: &str, message: &str) -> Response<Body> {
+    let causes = json!([{ "reason": "FieldValueInvalid", "message": message, "field": field }]);
+    reply(
+        422,
+        &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
+                 "code": 422, "message": format!("{field}: {message}"), "details": { "causes": causes } }),
+    )
 }
 
 fn failure(code: u16, message: &str) -> Response<Body> {
@@ -212,6 +223,7 @@ impl ApiServer {
         };
         match fault {
             Some(Answer::Status(code, message)) => return failure(code, message),
+            Some(Answer::Invalid(field, message)) => return invalid(field, message),
             Some(Answer::Text(code, text)) => {
                 return Response::builder().status(code).body(Body::from(text)).unwrap();
             }

@@ -1,5 +1,7 @@
 //! What stays and what goes with a resource.
 
+use kube::Api;
+use sentinel_operator::{reconcile::Guarded, steps::unreadable};
 use serde_json::json;
 
 use crate::{
@@ -147,6 +149,10 @@ async fn a_resource_that_cannot_be_read_says_so_and_is_as_before_once_it_is_corr
         assert!(told.contains("correct spec.gateway.pod.affinity.nodeAffinity: "), "{told}");
     }
     assert_eq!(status()["services"], before["services"]);
+    // What `kubectl sentinel status` tells.
+    let seen = Api::<Guarded>::namespaced(world.server.client(), NS).get("chat").await.unwrap();
+    let told = unreadable::describe(&world.server.client(), &seen.0.unwrap_err()).await.unwrap();
+    assert!(told.contains("correct spec.gateway.pod.affinity.nodeAffinity: "), "{told}");
     assert!(events(&world).contains(&json!("Unreadable")), "{:?}", events(&world));
     world.server.take_writes();
     world.reconcile().await.unwrap();

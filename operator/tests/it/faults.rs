@@ -36,6 +36,19 @@ async fn a_forbidden_create_becomes_a_condition_and_stops_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_the_api_server_refuses_of_a_pod_is_told_by_the_field_of_the_resource() {
+    let world = World::with(&json!({}));
+    let path = "spec.template.spec.tolerations[0].operator";
+    let answer = Answer::Invalid(path, "Invalid value: \"Exists\": value must be empty when `operator` is 'Exists'");
+    world.server.fault("PATCH", "/deployments/chat-gateway", answer, 9);
+    world.reconcile().await.unwrap_err();
+    let condition = world.condition("Degraded");
+    let expected = "True/Invalid: correct gateway.pod.tolerations[0].operator: cannot apply Deployment chat-gateway: ";
+    assert!(condition.starts_with(expected), "{condition}");
+    assert!(condition.contains("value must be empty"), "{condition}");
+}
+
+#[tokio::test]
 async fn objects_of_others_are_not_taken_over() {
     let world = World::with(&json!({}));
     let theirs = json!({ "apiVersion": "v1", "kind": "ConfigMap",

@@ -14,6 +14,7 @@ mod faults;
 mod generated;
 mod lease;
 mod lifecycle;
+mod migration;
 mod nginx;
 mod policies;
 mod refused_pods;

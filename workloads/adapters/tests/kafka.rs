@@ -23,7 +23,7 @@ use rdkafka::{
 };
 use sentinel_adapters::kafka::{KafkaConsumer, KafkaError, KafkaLog};
 use sentinel_domain::{
-    config::{Connection, KafkaConfig, TlsConfig},
+    config::{Connection, KafkaConfig, SaslMechanism, TlsConfig},
     ids::{ChatId, EventId, UserId},
     outbox::{Change, PlatformEvent},
     ports::{EventHandler, EventLog, HandlerError},
@@ -86,6 +86,7 @@ fn config(partitions: u32) -> KafkaConfig {
             credentials: None,
             tls: ca.map(|ca| TlsConfig { ca: Some(ca) }),
         },
+        sasl_mechanism: SaslMechanism::default(),
         dead_letters: format!("{name}-dead"),
         topic: name,
         partitions,

@@ -17,8 +17,8 @@ use sentinel_adapters::sqlite::{LocalPresence, OpenError, Sqlite};
 use sentinel_domain::{
     clock::HybridClock,
     event::InboxBody,
-    ids::SessionId,
-    keyring::{KeyError, Keyring},
+    ids::{MessageId, SessionId},
+    keyring::{KeyError, Keyring, Rewrapped},
     mail::LinkPurpose,
     media::MediaState,
     notification::{Notification, Preferences},
@@ -212,8 +212,8 @@ async fn keys_rotate_while_another_process_serves() {
         let (stores, chat) = (stores.clone(), chats[0].0);
         async move { stores.send_many(chat, ann, 100).await }
     });
-    assert_eq!(rotation.rewrap_keys().await.unwrap(), 300 + 2);
-    assert_eq!(rotation.rewrap_keys().await.unwrap(), 0);
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), Rewrapped { count: 300 + 2, ..Rewrapped::default() });
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), Rewrapped::default());
     writes.await.unwrap();
     rotation.close();
     server.close();
@@ -224,6 +224,33 @@ async fn keys_rotate_while_another_process_serves() {
     }
     contract::administration::sealed_opens(&stores, &keyring(&["kek-0002"])).await;
     assert!(matches!(open(&database.path(), &["kek-0001"], &database.fanout), Err(OpenError::Keys(_))));
+}
+
+#[tokio::test]
+async fn a_damaged_key_is_named_and_keeps_neither_the_others_from_rotating_nor_the_store_from_opening() {
+    let database = Reopened::new();
+    let (first, stores) = database.open(&["kek-0001"]);
+    let ann = stores.user().await;
+    let mut chats = Vec::new();
+    for _ in 0..4 {
+        let (chat, _) = stores.chats.start_chat(ann, stores.user().await, NOW).await.unwrap();
+        chats.push((chat.id, stores.send(chat.id, ann, "before").await));
+    }
+    first.close();
+    let other = rusqlite::Connection::open(database.path()).unwrap();
+    let damage = "UPDATE chats SET key = x'00' WHERE id = ?1";
+    assert_eq!(other.execute(damage, [chats[0].0.as_bytes()]).unwrap(), 1);
+    let (rotation, _) = database.open(&["kek-0001", "kek-0002"]);
+    let told = rotation.rewrap_keys().await.unwrap();
+    assert_eq!(told, Rewrapped { count: 3, unreadable: [chats[0].0].into() });
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), Rewrapped::default());
+    rotation.close();
+    let (_, stores) = database.open(&["kek-0002"]);
+    for (chat, message) in &chats[1..] {
+        assert_eq!(stores.chats.message(ann, *chat, message.id).await.unwrap(), *message);
+    }
+    let damaged = stores.chats.message(ann, chats[0].0, chats[0].1.id).await;
+    assert!(matches!(damaged, Err(StoreError::Unreadable(_))), "{damaged:?}");
 }
 
 #[tokio::test]
@@ -386,6 +413,29 @@ async fn what_is_damaged_hides_nothing_else_from_its_user() {
     assert_eq!(contract::message_ids(&stores.sync(bob, None, 1).await), [first, last]);
     let unreadable = stores.chats.start_chat(bob, eve, NOW).await;
     assert!(matches!(unreadable, Err(StoreError::Unreadable(_))), "no outage that is over soon: {unreadable:?}");
+}
+
+/// Shorter or longer than ids are.
+#[tokio::test]
+async fn a_message_whose_id_is_damaged_hides_no_other_from_its_members() {
+    let world = Reopened::new();
+    let (_sqlite, stores) = world.open(&["kek-0001"]);
+    let (ann, bob, chat) = stores.pair().await;
+    let sent = stores.send_many(chat.id, ann, 8).await;
+    let other = rusqlite::Connection::open(world.path()).unwrap();
+    let damage = |message: MessageId, id: &[u8]| {
+        let edit = "UPDATE messages SET message_id = ?2 WHERE message_id = ?1";
+        assert_eq!(other.execute(edit, rusqlite::params![message.as_bytes(), id]).unwrap(), 1);
+    };
+    let bytes = |place: usize| sent[place].as_bytes().as_slice();
+    damage(sent[0], &bytes(0)[..15]);
+    damage(sent[3], &[bytes(3), &[0]].concat());
+    damage(sent[4], &[bytes(4), &[9, 9]].concat());
+    damage(sent[7], &[0xff]);
+    let whole: Vec<_> = [1, 2, 5, 6].map(|place| sent[place]).into();
+    for page in [1, 2, 100] {
+        assert_eq!(contract::message_ids(&stores.sync(bob, None, page).await), whole, "{page}");
+    }
 }
 
 #[tokio::test]

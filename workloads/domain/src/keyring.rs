@@ -4,7 +4,7 @@
 //! written from now on; older ones still open what they protected. Subkeys for other purposes are derived by
 //! HKDF-SHA-256 (RFC 5869), so that no key serves two purposes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -61,6 +61,15 @@ pub struct WrappedKey {
     pub kek: String,
     /// Nonce, what is encrypted and tag.
     pub bytes: Vec<u8>,
+}
+
+/// What came of putting what is stored under the newest key-encryption key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// Keys of chats, reports and mails that were put under it.
+    pub count: usize,
+    /// Chats whose key can't be opened, because it is damaged or its key-encryption key is missing.
+    pub unreadable: BTreeSet<ChatId>,
 }
 
 impl Keyring {

@@ -88,6 +88,43 @@ fn the_table_has_what_the_code_emits_and_nothing_else() {
     assert!(unused.is_empty(), "nothing emits {:?}", unused.keys());
 }
 
+/// Metrics of an expression with the labels that it asks for.
+fn asked(expression: &str) -> Vec<(&str, Vec<&str>)> {
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let by = expression.match_indices("by (").map(|(at, by)| expression[at + by.len()..].split(')').next().unwrap());
+    let grouped: Vec<_> =
+        by.flat_map(|labels| labels.split(',').map(str::trim)).filter(|label| *label != "le").collect();
+    let names = expression.match_indices("sentinel_").map(|(at, _)| {
+        let name = expression[at..].split(|character| !is_name(character)).next().unwrap();
+        let selected = expression[at + name.len()..].strip_prefix('{').and_then(|rest| rest.split('}').next());
+        let matchers = selected.into_iter().flat_map(|matchers| matchers.split(','));
+        let labels = matchers.map(|matcher| matcher.trim().split(['=', '!']).next().unwrap());
+        (name, labels.chain(grouped.iter().copied()).collect())
+    });
+    names.collect()
+}
+
+#[test]
+fn alerts_of_the_guide_ask_for_metrics_and_labels_that_there_are() {
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/operations.md")).unwrap();
+    let blocks = guide.split("```promql\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let expressions: Vec<_> = blocks.flat_map(str::lines).filter(|line| !line.starts_with('#')).collect();
+    assert!(expressions.len() > 10, "{expressions:?}");
+    let table = table();
+    for expression in expressions {
+        let asked = asked(expression);
+        assert!(!asked.is_empty(), "{expression}");
+        for (name, labels) in asked {
+            let buckets = name.strip_suffix("_bucket").and_then(|name| table.get(name));
+            let metric = buckets.filter(|metric| metric.kind == Kind::Histogram).or_else(|| table.get(name));
+            let metric = metric.unwrap_or_else(|| panic!("{name} is no metric: {expression}"));
+            for label in labels {
+                assert!(metric.labels.contains(&label), "{name} has no label {label}: {expression}");
+            }
+        }
+    }
+}
+
 #[test]
 fn names_tell_whose_they_are_and_what_they_hold() {
     let all: Vec<_> = recorder::all(PLATFORM).chain(recorder::all(OPERATOR)).collect();

@@ -24,7 +24,7 @@ use sentinel_domain::{
     config::{PlatformConfig, StoresConfig},
     event::{Fanout, Nobody},
     findings::Findings,
-    keyring::Keyring,
+    keyring::{Keyring, Rewrapped},
     nodes::NodeId,
     ports::{AccountReader, AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
     room::Room,
@@ -372,12 +372,13 @@ pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts chat keys, evidence and queued mail under the newest key-encryption key; returns how many were changed.
-pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<usize> {
+/// Puts chat keys, evidence and queued mail under the newest key-encryption key.
+pub async fn rewrap_keys(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result<Rewrapped> {
     let (postgres, cassandra, keyring) = chats(config, stores).await?;
-    let count = cassandra.rewrap_keys().await? + postgres.reseal(&keyring).await?;
+    let mut rewrapped = cassandra.rewrap_keys().await?;
+    rewrapped.count += postgres.reseal(&keyring).await?;
     postgres.close().await;
-    Ok(count)
+    Ok(rewrapped)
 }
 
 /// Writes the search index anew from the messages, beside the one in use, and swaps them. Searches and sends go on meanwhile.

@@ -19,7 +19,7 @@ use sentinel_domain::{
     config::{PlatformConfig, SearchMode},
     event::{Fanout, Nobody},
     findings::{self, Findings},
-    keyring::Keyring,
+    keyring::{Keyring, Rewrapped},
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
     search::{Mark, SearchKeys},
 };
@@ -319,13 +319,13 @@ async fn check_mode(search: &SearchDatabase, mode: SearchMode) -> anyhow::Result
     Ok(())
 }
 
-/// Puts chat keys, evidence and queued mail under the newest key-encryption key; returns how many were changed.
-pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<usize> {
+/// Puts chat keys, evidence and queued mail under the newest key-encryption key.
+pub async fn rewrap_keys(config: &PlatformConfig) -> anyhow::Result<Rewrapped> {
     let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let store = open_store(config, keyring, Arc::new(Nobody))?;
-    let count = store.rewrap_keys().await?;
+    let rewrapped = store.rewrap_keys().await?;
     store.close();
-    Ok(count)
+    Ok(rewrapped)
 }
 
 /// The accounts, for a command beside the server.

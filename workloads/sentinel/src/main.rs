@@ -24,7 +24,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser as _, ValueEnum as _};
-use sentinel_domain::config::{PlatformConfig, StoresConfig};
+use sentinel_domain::{
+    config::{PlatformConfig, StoresConfig},
+    keyring::Rewrapped,
+};
 use sentinel_search::Reindexed;
 
 use crate::arguments::{AdminCommand, Arguments, Command, Installation, KeysCommand, Role};
@@ -33,7 +36,7 @@ use crate::arguments::{AdminCommand, Arguments, Command, Installation, KeysComma
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The exit code of a rebuild of the search index that left out messages.
+/// The exit code of a rebuild of the search index that left out messages, and of a rotation that left out chats.
 const SOME_SKIPPED: u8 = 3;
 
 fn main() -> ExitCode {
@@ -79,19 +82,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             run_command(inspect::before(stores, command.report.as_deref(), async || Ok(())))
         }
         Command::Reindex(installation) => return reindex(&installation),
-        Command::Keys(KeysCommand::Rotate(rotate)) => {
-            logging::start_plain();
-            let config = rotate.config()?;
-            let rewrapped = async {
-                match &config.stores {
-                    Some(stores) => distributed::rewrap_keys(&config, stores).await,
-                    None => embedded::rewrap_keys(&config).await,
-                }
-            };
-            let count = run_command(rewrapped).context("putting what is stored under the newest key-encryption key")?;
-            println!("{count} chat keys, reports and mails are under the newest key-encryption key now");
-            Ok(())
-        }
+        Command::Keys(KeysCommand::Rotate(installation)) => return rotate_keys(&installation),
         Command::Admin(command) => {
             logging::start_plain();
             let (grant, of) = match command {
@@ -113,6 +104,33 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Puts what is stored under the newest key-encryption key; what could not be is said, and is an exit code of its own.
+fn rotate_keys(installation: &Installation) -> anyhow::Result<ExitCode> {
+    logging::start_plain();
+    let config = installation.config()?;
+    let rewrapped = async {
+        match &config.stores {
+            Some(stores) => distributed::rewrap_keys(&config, stores).await,
+            None => embedded::rewrap_keys(&config).await,
+        }
+    };
+    let rewrapped = run_command(rewrapped).context("putting what is stored under the newest key-encryption key")?;
+    let Rewrapped { count, unreadable } = rewrapped;
+    println!("{count} chat keys, reports and mails are under the newest key-encryption key now");
+    if unreadable.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "sentinel: chats whose key is damaged, or wrapped by a key that is missing: {}. Nobody can read them until their rows \
+         are put back from a backup, with the keys of that time, and this is run again:",
+        unreadable.len()
+    );
+    for chat in &unreadable {
+        eprintln!("  {chat}");
+    }
+    Ok(ExitCode::from(SOME_SKIPPED))
 }
 
 /// Makes the search index anew; what it left out is said, and is an exit code of its own.

@@ -8,7 +8,7 @@ use crate::{
     api::ServiceStatus,
     build::Kind,
     names::{COMPONENT, Component, Names},
-    steps::{observe::Observed, warnings},
+    steps::{fields, observe::Observed, warnings},
 };
 
 /// Readiness of one workload.
@@ -93,10 +93,10 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         return workload;
     }
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
-        workload.trouble = Some(message);
+        workload.trouble = Some(fields::with_field(component.as_str(), message));
         workload.trouble_reason = "ReplicaFailure";
     } else if let Some(warning) = observed.warning(&name).filter(|_| warnings::lacks_pods(object)) {
-        workload.trouble = Some(warning.to_owned());
+        workload.trouble = Some(fields::with_field(component.as_str(), warning.to_owned()));
         workload.trouble_reason = warnings::FAILED_CREATE;
     } else if let Some(message) = hung(observed, kind, component) {
         // Before what others say that miss it.

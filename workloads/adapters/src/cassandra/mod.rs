@@ -48,7 +48,7 @@ use sentinel_domain::{
     clock::HybridClock,
     config::CassandraConfig,
     event::Fanout,
-    keyring::Keyring,
+    keyring::{Keyring, Rewrapped},
     ports::{AccountReader, StoreError},
     retention::{Horizon, MessageRetention},
     time::Timestamp,
@@ -157,9 +157,9 @@ impl Cassandra {
         if found.is_empty() { Err(StoreError::unavailable("cassandra does not know itself")) } else { Ok(()) }
     }
 
-    /// Wraps every chat key anew that is not under the newest key-encryption key; gives their number. Safe to repeat,
-    /// and while other processes serve.
-    pub async fn rewrap_keys(&self) -> Result<usize, StoreError> {
+    /// Wraps every chat key anew that is not under the newest key-encryption key. Safe to repeat, and while other processes
+    /// serve.
+    pub async fn rewrap_keys(&self) -> Result<Rewrapped, StoreError> {
         self.shared.rewrap_keys().await
     }
 

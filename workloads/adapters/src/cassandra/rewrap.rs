@@ -5,7 +5,7 @@ use scylla::client::session::Session;
 use sentinel_domain::{
     config::CassandraConfig,
     ids::ChatId,
-    keyring::{Keyring, WrappedKey},
+    keyring::{KeyError, Keyring, Rewrapped, WrappedKey},
     ports::StoreError,
 };
 use uuid::Uuid;
@@ -41,17 +41,11 @@ pub(super) async fn check_keys(
 }
 
 impl Shared {
-    /// Wraps all chat keys under the newest key-encryption key; gives how many were not.
-    pub(super) async fn rewrap_keys(&self) -> Result<usize, StoreError> {
-        let mut total = 0;
+    /// Wraps all chat keys under the newest key-encryption key.
+    pub(super) async fn rewrap_keys(&self) -> Result<Rewrapped, StoreError> {
+        let mut total = Rewrapped::default();
         // A chat may have been started under an older key behind the back of a pass.
-        loop {
-            let done = self.rewrap_pass().await?;
-            total += done;
-            if done == 0 {
-                break;
-            }
-        }
+        while self.rewrap_pass(&mut total).await? > 0 {}
         let keks: Vec<(String, Vec<u8>)> = self.rows(&self.statements.keks, ()).await?;
         for (kek, _) in keks {
             if kek != self.keys.keyring().newest() {
@@ -61,7 +55,8 @@ impl Shared {
         Ok(total)
     }
 
-    async fn rewrap_pass(&self) -> Result<usize, StoreError> {
+    /// Gives how many keys it wrapped.
+    async fn rewrap_pass(&self, total: &mut Rewrapped) -> Result<usize, StoreError> {
         self.check_open()?;
         let pager = self.session.execute_iter(self.statements.all_keys.clone(), ()).await;
         let rows = pager.map_err(StoreError::unavailable)?.rows_stream::<(Uuid, Option<String>, Option<Vec<u8>>)>();
@@ -70,14 +65,24 @@ impl Shared {
         while let Some(row) = rows.next().await {
             let (chat, Some(kek), Some(bytes)) = row.map_err(StoreError::unavailable)? else { continue };
             let old = WrappedKey { kek, bytes };
-            let new = self.keys.keyring().rewrap(ChatId(chat), &old)?;
-            let Some(new) = new else { continue };
+            let new = match self.keys.keyring().rewrap(ChatId(chat), &old) {
+                Ok(Some(new)) => new,
+                Ok(None) => continue,
+                Err(error @ KeyError::Random) => return Err(error.into()),
+                Err(error) => {
+                    if total.unreadable.insert(ChatId(chat)) {
+                        tracing::warn!(%chat, %error, "the key of a chat can't be opened and is left out");
+                    }
+                    continue;
+                }
+            };
             // Only what was just read is replaced: the chat may have been deleted, or another process was faster.
             let values = (new.kek, new.bytes, chat, old.kek, old.bytes);
             if self.decide(&self.statements.set_key, values).await? {
                 done += 1;
             }
         }
+        total.count += done;
         Ok(done)
     }
 }

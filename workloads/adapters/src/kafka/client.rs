@@ -1,15 +1,23 @@
 //! What producers, consumers and administration have in common: how brokers are reached, and what they complain about.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig, ClientContext,
+    config::FromClientConfigAndContext as _,
     error::{KafkaError as DriverError, RDKafkaErrorCode},
+    producer::{FutureProducer, Producer as _},
 };
-use sentinel_domain::config::KafkaConfig;
+use sentinel_domain::config::{KafkaConfig, SaslMechanism};
 
 use super::KafkaError;
 use crate::credentials::Credentials;
+
+/// How long brokers have to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The settings of every client.
 pub(super) fn settings(config: &KafkaConfig) -> Result<ClientConfig, KafkaError> {
@@ -34,6 +42,11 @@ pub(super) fn settings(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
         None => false,
     };
     let credentials = Credentials::read(&config.connection)?;
+    let mechanism = config.sasl_mechanism;
+    // Inside the driver it is made with OpenSSL, too.
+    if mechanism != SaslMechanism::Plain && !cfg!(feature = "kafka-tls") {
+        return Err(KafkaError::NoScram(mechanism.as_str()));
+    }
     settings.set(
         "security.protocol",
         match (credentials.is_some(), tls) {
@@ -44,7 +57,10 @@ pub(super) fn settings(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
         },
     );
     if let Some(Credentials { username, password }) = credentials {
-        settings.set("sasl.mechanisms", "PLAIN").set("sasl.username", username).set("sasl.password", password);
+        settings
+            .set("sasl.mechanisms", mechanism.as_str())
+            .set("sasl.username", username)
+            .set("sasl.password", password);
     }
     Ok(settings)
 }
@@ -79,6 +95,31 @@ impl ClientContext for Complaints {
     }
 }
 
+/// Connects as services do and asks for the brokers; says why they can't be used.
+pub(super) async fn ask_brokers(config: &KafkaConfig) -> Result<(), KafkaError> {
+    let config = config.clone();
+    // The driver waits for answers on the thread that asks.
+    match tokio::task::spawn_blocking(move || ask_brokers_blocking(&config)).await {
+        Ok(asked) => asked,
+        Err(error) => Err(KafkaError::Interrupted(error)),
+    }
+}
+
+fn ask_brokers_blocking(config: &KafkaConfig) -> Result<(), KafkaError> {
+    let complaints = Complaints::default();
+    // Of the driver's clients, one for administration never hears why brokers can't be used.
+    let client: FutureProducer<Complaints> =
+        FutureProducer::from_config_and_context(&settings(config)?, complaints.clone())
+            .map_err(KafkaError::Configuration)?;
+    let asked = client.client().fetch_metadata(None, PATIENCE);
+    asked.map(drop).map_err(|source| KafkaError::Unreachable {
+        endpoints: endpoints(config),
+        waited: PATIENCE,
+        reason: complaints.last(),
+        source: Box::new(source),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use sentinel_domain::config::{Connection, TlsConfig};
@@ -88,6 +129,7 @@ mod tests {
     fn config(connection: Connection) -> KafkaConfig {
         KafkaConfig {
             connection,
+            sasl_mechanism: SaslMechanism::default(),
             topic: "events".into(),
             dead_letters: "dead".into(),
             partitions: 1,
@@ -112,6 +154,28 @@ mod tests {
             (Some("sasl_plaintext"), Some("PLAIN"))
         );
         assert_eq!((sasl.get("sasl.username"), sasl.get("sasl.password")), (Some("ann"), Some("secret")));
+    }
+
+    #[test]
+    fn scram_is_used_by_images_that_can_and_the_others_tell_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("username"), "ann").unwrap();
+        std::fs::write(folder.path().join("password"), "secret").unwrap();
+        for name in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let connection = serde_json::json!({ "endpoints": ["a:9092"], "credentials": folder.path() });
+            let config = serde_json::json!({ "connection": connection, "saslMechanism": name });
+            let settings = settings(&serde_json::from_value(config).unwrap());
+            if cfg!(feature = "kafka-tls") {
+                let settings = settings.unwrap();
+                assert_eq!(settings.get("sasl.mechanisms"), Some(name));
+                let taken: Result<FutureProducer, _> = settings.create();
+                assert!(taken.is_ok(), "{:?}", taken.err());
+            } else {
+                let error = settings.err().unwrap().to_string();
+                assert!(error.contains(&format!("`stores.kafka.saslMechanism` is {name}")), "{error}");
+                assert!(error.contains("--kafka-tls") && error.contains("PLAIN"), "{error}");
+            }
+        }
     }
 
     #[test]

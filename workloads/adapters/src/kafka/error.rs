@@ -21,6 +21,12 @@ pub enum KafkaError {
          `sentinel-e2e images build --kafka-tls`, or use a listener without TLS in a network that you trust"
     )]
     NoTls,
+    /// A login is asked for that this build can't do.
+    #[error(
+        "`stores.kafka.saslMechanism` is {0}, and this image of sentinel has no SCRAM for kafka; build images with \
+         `sentinel-e2e images build --kafka-tls`, or use a listener that takes SASL/PLAIN"
+    )]
+    NoScram(&'static str),
     /// The driver refuses the configuration.
     #[error("the configuration in `stores.kafka` can't be used")]
     Configuration(#[source] DriverError),
@@ -28,7 +34,7 @@ pub enum KafkaError {
     #[error(
         "no kafka broker of {endpoints} can be used within {} s{}; see that they run, can be reached from here, have a \
          certificate of the authority in `stores.kafka.connection.tls` where there is TLS, and accept the credentials of \
-         `stores.kafka.connection.credentials` with SASL/PLAIN",
+         `stores.kafka.connection.credentials` with `stores.kafka.saslMechanism`",
         waited.as_secs(),
         reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
     )]
@@ -51,6 +57,24 @@ pub enum KafkaError {
         /// The topic.
         topic: String,
     },
+    /// The brokers answer, and not when topics are to be made.
+    #[error(
+        "the kafka brokers of {endpoints} answer, but have not made the topics within {} s; see that a controller is elected \
+         among them, and run `sentinel migrate` again",
+        waited.as_secs()
+    )]
+    NotMade {
+        /// The brokers.
+        endpoints: String,
+        /// How long they had.
+        waited: Duration,
+        /// How the attempt ended.
+        #[source]
+        source: Box<DriverError>,
+    },
+    /// The thread that asked the brokers ended early.
+    #[error("asking the kafka brokers was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
     /// A topic can't be made.
     #[error(
         "kafka at {endpoints} does not make the topic `{topic}`: {reason}; compare `partitions` and `replicationFactor` of \

@@ -1,50 +1,20 @@
 //! A look at the brokers: whether they can be used. Their version is no part of the protocol.
 
-use std::time::Duration;
-
-use rdkafka::{
-    config::FromClientConfigAndContext,
-    producer::{FutureProducer, Producer},
-};
 use sentinel_domain::{
     config::KafkaConfig,
     findings::{Finding, TroubleKind},
 };
 
-use super::{
-    KafkaError, KafkaLog,
-    client::{Complaints, endpoints, settings},
-};
-
-/// How long brokers have to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::{KafkaError, KafkaLog, client::ask_brokers};
 
 impl KafkaLog {
     /// Connects as services do and asks for the brokers.
     pub async fn inspect(config: &KafkaConfig) -> Finding {
-        let config = config.clone();
-        // The driver waits for answers on the thread that asks.
-        match tokio::task::spawn_blocking(move || look(&config)).await {
-            Ok(Ok(())) => Finding::default(),
-            Ok(Err(error)) => Finding::trouble(kind(&error), &error),
-            Err(error) => Finding::trouble(TroubleKind::Other, &error),
+        match ask_brokers(config).await {
+            Ok(()) => Finding::default(),
+            Err(error) => Finding::trouble(kind(&error), &error),
         }
     }
-}
-
-fn look(config: &KafkaConfig) -> Result<(), KafkaError> {
-    let complaints = Complaints::default();
-    // Of the driver's clients, one for administration never hears why brokers can't be used.
-    let client: FutureProducer<Complaints> =
-        FutureProducer::from_config_and_context(&settings(config)?, complaints.clone())
-            .map_err(KafkaError::Configuration)?;
-    let asked = client.client().fetch_metadata(None, PATIENCE);
-    asked.map(drop).map_err(|source| KafkaError::Unreachable {
-        endpoints: endpoints(config),
-        waited: PATIENCE,
-        reason: complaints.last(),
-        source: Box::new(source),
-    })
 }
 
 fn kind(error: &KafkaError) -> TroubleKind {
@@ -52,7 +22,39 @@ fn kind(error: &KafkaError) -> TroubleKind {
         KafkaError::Unreachable { reason: Some(reason), .. } if reason.to_lowercase().contains("authentication") => {
             TroubleKind::Refused
         }
+        // It answers, and not to `saslMechanism`: the reason names those that it takes.
+        KafkaError::Unreachable { reason: Some(reason), .. } if reason.contains("Unsupported SASL mechanism") => {
+            TroubleKind::Other
+        }
         KafkaError::Unreachable { .. } => TroubleKind::Unreachable,
         _ => TroubleKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::error::{KafkaError as DriverError, RDKafkaErrorCode};
+
+    use super::*;
+
+    #[test]
+    fn a_broker_that_answers_is_not_taken_for_one_that_is_away() {
+        let of = |reason: &str| {
+            kind(&KafkaError::Unreachable {
+                endpoints: "a:9092".into(),
+                waited: Duration::from_secs(10),
+                reason: Some(reason.into()),
+                source: Box::new(DriverError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)),
+            })
+        };
+        let invalid = "SASL authentication error: Authentication failed during authentication due to invalid credentials \
+                       with SASL mechanism SCRAM-SHA-512 (after 307ms in state AUTH_REQ)";
+        assert_eq!(of(invalid), TroubleKind::Refused);
+        let other = "SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported \
+                     mechanisms: SCRAM-SHA-512,SCRAM-SHA-256 (after 300ms in state AUTH_HANDSHAKE)";
+        assert_eq!(of(other), TroubleKind::Other);
+        assert_eq!(of("Connect to ipv4#127.0.0.1:1 failed: Connection refused"), TroubleKind::Unreachable);
     }
 }

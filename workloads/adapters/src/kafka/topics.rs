@@ -13,7 +13,7 @@ use sentinel_domain::config::KafkaConfig;
 
 use super::{
     KafkaError,
-    client::{Complaints, endpoints, settings},
+    client::{Complaints, ask_brokers, endpoints, settings},
     settings::{adjust_dead_letters, of_dead_letters},
 };
 
@@ -22,17 +22,22 @@ const MAKING: Duration = Duration::from_secs(20);
 
 /// Makes the topics that are not there. Of those that are, settings that the platform needs are brought to what they should be.
 pub(super) async fn make(config: &KafkaConfig) -> Result<(), KafkaError> {
+    make_within(config, MAKING).await
+}
+
+async fn make_within(config: &KafkaConfig, making: Duration) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> =
         AdminClient::from_config(&settings(config)?).map_err(KafkaError::Configuration)?;
     let topics = wanted(config);
-    let options = AdminOptions::new().request_timeout(Some(MAKING)).operation_timeout(Some(MAKING));
-    let made = admin.create_topics(&topics, &options).await.map_err(|source| KafkaError::Unreachable {
-        endpoints: endpoints(config),
-        waited: MAKING,
-        // This client hears of none; the look at the stores before has told it.
-        reason: None,
-        source: Box::new(source),
-    })?;
+    let options = AdminOptions::new().request_timeout(Some(making)).operation_timeout(Some(making));
+    let made = match admin.create_topics(&topics, &options).await {
+        Ok(made) => made,
+        Err(source) => {
+            // This client never hears why; one that does is asked.
+            ask_brokers(config).await?;
+            return Err(KafkaError::NotMade { endpoints: endpoints(config), waited: making, source: Box::new(source) });
+        }
+    };
     for result in made {
         match result {
             Ok(topic) => tracing::info!(topic, "kafka topic made"),
@@ -73,4 +78,17 @@ pub(super) fn look<C: ClientContext>(
     let metadata = client.fetch_metadata(Some(&config.topic), patience).map_err(unreachable)?;
     let found = metadata.topics().iter().any(|topic| topic.error().is_none() && !topic.partitions().is_empty());
     if found { Ok(()) } else { Err(KafkaError::NoTopic { endpoints: endpoints(config), topic: config.topic.clone() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn brokers_that_went_away_before_topics_are_made_are_told_with_the_reason() {
+        let config = serde_json::json!({ "connection": { "endpoints": ["127.0.0.1:1"] } });
+        let config = serde_json::from_value(config).unwrap();
+        let error = make_within(&config, Duration::from_secs(1)).await.unwrap_err().to_string();
+        assert!(error.contains("Connection refused") && error.contains("127.0.0.1:1"), "{error}");
+    }
 }

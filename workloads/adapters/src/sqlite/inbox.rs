@@ -109,7 +109,7 @@ impl Merge<'_> {
             let Some(row) = rows::readable(rows::chat(self.db, id), id)?.flatten() else { continue };
             self.add_receipts(&row);
             let Some(key) = rows::readable(self.keys.open(id, &row.key).map_err(Failure::from), id)? else { continue };
-            if let Some(message) = rows::event_id(touched, 1)? {
+            if let Some(message) = whole(self.db, id, touched.get(1)?)? {
                 self.pending.insert(message, Pending::Message(self.chats.len()));
             }
             self.chats.push((row, key));
@@ -156,9 +156,7 @@ impl Merge<'_> {
             Pending::Ready(body) => Some(body),
             Pending::Message(place) => {
                 let (row, key) = &self.chats[place];
-                let chat = row.chat.id.as_bytes();
-                let mut next = self.db.prepare_cached(NEXT_MESSAGE_ID)?;
-                if let Some(next) = next.query_row(params![chat, id.as_bytes()], |row| rows::event_id(row, 0))? {
+                if let Some(next) = whole(self.db, row.chat.id, next(self.db, row.chat.id, id.as_bytes())?)? {
                     self.pending.insert(next, Pending::Message(place));
                 }
                 let found = rows::message_of(self.db, self.horizon, &row.chat, key, MessageId(id.0));
@@ -175,6 +173,23 @@ impl Merge<'_> {
             }
         })
     }
+}
+
+/// The id of the first message of a chat after another, as it is stored.
+fn next(db: &Connection, chat: ChatId, after: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(db.prepare_cached(NEXT_MESSAGE_ID)?.query_row(params![chat.as_bytes(), after], |row| row.get(0))?)
+}
+
+/// The first message of a chat, beginning with the one that was found, whose id is not damaged.
+fn whole(db: &Connection, chat: ChatId, mut found: Option<Vec<u8>>) -> Result<Option<EventId>, Failure> {
+    while let Some(id) = found {
+        if let Ok(id) = <[u8; 16]>::try_from(id.as_slice()) {
+            return Ok(Some(EventId::from_bytes(id)));
+        }
+        rows::tell_damaged_id(chat, &id);
+        found = next(db, chat, &id)?;
+    }
+    Ok(None)
 }
 
 /// A row of `event_id, kind, chat_id, subject, high`; `None` when it is of a kind that only a later version knows.

@@ -54,7 +54,7 @@ use rusqlite::{Connection, OptionalExtension};
 use sentinel_domain::{
     clock::HybridClock,
     event::Fanout,
-    keyring::{KeyError, Keyring},
+    keyring::{KeyError, Keyring, Rewrapped},
     ports::StoreError,
     retention::{Horizon, MessageRetention},
     room::Room,
@@ -202,21 +202,23 @@ impl Sqlite {
     }
 
     /// Puts every chat key, report's evidence and queued mail under the newest key-encryption key that is under an older
-    /// one; gives their number. Safe to repeat, and while another process serves from the same file.
-    pub async fn rewrap_keys(&self) -> Result<usize, StoreError> {
-        let mut total = 0;
+    /// one. Safe to repeat, and while another process serves from the same file. Chats whose key can't be opened are told
+    /// once: they count as done.
+    pub async fn rewrap_keys(&self) -> Result<Rewrapped, StoreError> {
+        let mut total = Rewrapped::default();
         loop {
-            let done = self.write(rewrap::rewrap_some).await?;
-            total += done;
-            if done == 0 {
+            let Rewrapped { count, unreadable } = self.write(rewrap::rewrap_some).await?;
+            if count == 0 && unreadable.is_empty() {
                 break;
             }
+            total.count += count;
+            total.unreadable.extend(unreadable);
         }
         for kind in rewrap::SEALED {
             let mut after = Some([0; 16]);
             while let Some(from) = after {
                 let (done, next) = self.write(move |batch| rewrap::reseal_some(batch, kind, from)).await?;
-                total += done;
+                total.count += done;
                 after = next;
             }
         }

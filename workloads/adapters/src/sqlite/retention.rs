@@ -1,6 +1,7 @@
 //! What is removed when it is old, in pieces of a few milliseconds while no command waits.
 
 use std::{
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use sentinel_domain::{
     clock,
-    ids::{ChatId, EventId},
+    ids::{ChatId, EventId, UserId},
     retention::{Horizon, MessageRetention},
     time::Timestamp,
 };
@@ -243,12 +244,12 @@ fn prune_inboxes(
     for id in &ids {
         execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
         execute(step, PRUNE_NOTIFICATIONS_OF_MESSAGES, params![id, messages.id().as_bytes()])?;
-        let up_to: Option<EventId> = step
+        let up_to: Option<Vec<u8>> = step
             .prepare_cached(PRUNABLE_UP_TO)?
-            .query_row(params![id, horizon.as_bytes(), budget], |row| rows::event_id(row, 0))?;
+            .query_row(params![id, horizon.as_bytes(), budget], |row| row.get(0))?;
         if let Some(up_to) = up_to {
-            let removed = execute(step, PRUNE_INBOX, params![id, up_to.as_bytes()])?;
-            execute(step, SET_INBOX_PRUNED, params![id, up_to.as_bytes()])?;
+            let removed = execute(step, PRUNE_INBOX, params![id, up_to])?;
+            execute(step, SET_INBOX_PRUNED, params![id, whole(UserId::from_bytes(*id), &up_to)])?;
             budget = budget.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
             if budget == 0 {
                 // This account may have more: the next step begins with it again.
@@ -264,8 +265,9 @@ fn prune_inboxes(
 fn prune_sent(step: &Transaction<'_>, after: i64, horizon: EventId) -> rusqlite::Result<Stage> {
     execute(step, PRUNE_SENT, [horizon.as_bytes()])?;
     let mut select = step.prepare_cached(EARLIER_AFTER)?;
-    let rows: Vec<(i64, [u8; 16])> =
-        select.query_map(params![after, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let rows: Vec<(i64, [u8; 16])> = select
+        .query_map(params![after, STEP], |row| Ok((row.get(0)?, rows::key(row, 1)?)))?
+        .collect::<Result<_, _>>()?;
     for (fingerprint, message) in &rows {
         if EventId::from_bytes(*message) < horizon {
             execute(step, DELETE_EARLIER, [fingerprint])?;
@@ -275,6 +277,14 @@ fn prune_sent(step: &Transaction<'_>, after: i64, horizon: EventId) -> rusqlite:
         Some((last, _)) => Stage::Sent { after: *last },
         None => Stage::Messages { after: [0; 16] },
     })
+}
+
+/// The id of the last row that goes. One that is damaged goes like the others, but is no id to be kept.
+fn whole(of: impl Display, up_to: &[u8]) -> [u8; 16] {
+    if up_to.len() != 16 {
+        rows::tell_damaged_id(of, up_to);
+    }
+    rows::as_far_as_it_goes(up_to)
 }
 
 /// Goes from chat to chat: messages that are too old, and files that only they show.
@@ -289,12 +299,12 @@ fn prune_messages(
     let ids: Vec<[u8; 16]> =
         chats.query_map(params![after, STEP], |row| rows::key(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
-        let up_to: Option<EventId> = step
+        let up_to: Option<Vec<u8>> = step
             .prepare_cached(EXPIRED_UP_TO)?
-            .query_row(params![id, horizon.id().as_bytes(), budget], |row| rows::event_id(row, 0))?;
+            .query_row(params![id, horizon.id().as_bytes(), budget], |row| row.get(0))?;
         if let Some(up_to) = up_to {
-            execute(step, SET_NEWEST_REMOVED, params![id, up_to.as_bytes()])?;
-            let removed = execute(step, PRUNE_MESSAGES, params![id, up_to.as_bytes()])?;
+            execute(step, SET_NEWEST_REMOVED, params![id, whole(ChatId::from_bytes(*id), &up_to)])?;
+            let removed = execute(step, PRUNE_MESSAGES, params![id, up_to])?;
             budget = budget.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
             if budget == 0 {
                 // This chat may have more: the next step begins with it again.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sentinel_domain::{
     ids::ChatId,
-    keyring::{KeyError, Keyring, WrappedKey},
+    keyring::{KeyError, Keyring, Rewrapped, WrappedKey},
     mail::MAIL,
     report::EVIDENCE,
 };
@@ -12,8 +12,10 @@ use super::{
     OpenError,
     batch::Batch,
     failure::{Failure, is_about_content},
-    rows::execute,
-    statements::{EVIDENCE_BEFORE, KEK_AFTER, KEYS_BEFORE, KEYS_UNDER, MAIL_BEFORE, SET_EVIDENCE, SET_KEY, SET_MAIL},
+    rows::{self, execute},
+    statements::{
+        EVIDENCE_BEFORE, KEK_AFTER, KEYS_BEFORE, KEYS_UNDER, MAIL_BEFORE, SET_EVIDENCE, SET_KEK, SET_KEY, SET_MAIL,
+    },
 };
 
 /// Chat keys of one transaction.
@@ -46,21 +48,39 @@ fn check_key(db: &Connection, keyring: &Keyring, kek: &str) -> Result<(), OpenEr
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Wraps some of the chat keys anew that are under an older key-encryption key; gives their number.
-pub(super) fn rewrap_some(batch: &mut Batch<'_>) -> Result<usize, Failure> {
+/// Wraps some of the chat keys anew that are under an older key-encryption key.
+pub(super) fn rewrap_some(batch: &mut Batch<'_>) -> Result<Rewrapped, Failure> {
     let keyring = batch.keys.keyring();
-    let mut rewrapped = Vec::new();
+    let (mut anew, mut damaged, mut done) = (Vec::new(), Vec::new(), Rewrapped::default());
     {
         let mut select = batch.db.prepare_cached(KEYS_BEFORE)?;
-        for row in select.query_map(params![keyring.newest(), STEP], wrapped_key)? {
-            let (chat, wrapped) = row?;
-            rewrapped.extend(keyring.rewrap(chat, &wrapped)?.map(|key| (chat, key)));
+        let mut found = select.query(params![keyring.newest(), STEP])?;
+        while let Some(row) = found.next()? {
+            let chat = ChatId::from_bytes(rows::key(row, 0)?);
+            let failure = match wrapped_key(row).map(|(chat, wrapped)| keyring.rewrap(chat, &wrapped)) {
+                Ok(Ok(key)) => {
+                    anew.extend(key.map(|key| (chat, key)));
+                    continue;
+                }
+                Ok(Err(error @ KeyError::Random)) => return Err(error.into()),
+                Ok(Err(error)) => Failure::from(error),
+                Err(error) if is_about_content(&error) => Failure::from(error),
+                Err(error) => return Err(error.into()),
+            };
+            tracing::warn!(%chat, ?failure, "the key of a chat can't be opened and is left out");
+            damaged.push(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?.to_vec());
+            done.unreadable.insert(chat);
         }
     }
-    for (chat, WrappedKey { kek, bytes }) in &rewrapped {
+    for (chat, WrappedKey { kek, bytes }) in &anew {
         execute(batch.db, SET_KEY, params![chat.as_bytes(), kek, bytes])?;
     }
-    Ok(rewrapped.len())
+    // When nothing else is under an older key, a key that opens nothing would be taken for a wrong one at the next start.
+    for id in &damaged {
+        execute(batch.db, SET_KEK, params![id, keyring.newest()])?;
+    }
+    done.count = anew.len();
+    Ok(done)
 }
 
 /// What is sealed under a key-encryption key itself.

@@ -1,5 +1,7 @@
 //! Rows as values of the domain.
 
+use std::fmt::Display;
+
 use rusqlite::{
     Connection, OptionalExtension, Row, params,
     types::{FromSqlError, Type},
@@ -122,12 +124,22 @@ fn receipts(row: &Row<'_>, column: usize) -> rusqlite::Result<Receipts> {
 
 /// An id that says where a row is. One that is damaged is read as far as it goes, so that there is a place to go on from.
 pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 16]> {
-    let bytes = row.get_ref(column)?.as_blob()?;
+    Ok(as_far_as_it_goes(row.get_ref(column)?.as_blob()?))
+}
+
+/// The same of bytes that were read already.
+pub(super) fn as_far_as_it_goes(bytes: &[u8]) -> [u8; 16] {
     let mut key = [0; 16];
     for (to, from) in key.iter_mut().zip(bytes) {
         *to = *from;
     }
-    Ok(key)
+    key
+}
+
+/// Tells whoever runs the platform of a row of a chat, or of a user's inbox, whose id is damaged.
+pub(super) fn tell_damaged_id(of: impl Display, id: &[u8]) {
+    metrics::counter!("sentinel_messages_unreadable_total").increment(1);
+    tracing::error!(%of, id = format_args!("{id:02x?}"), "the id of what is stored of a chat or in an inbox is damaged");
 }
 
 /// An optional message id.

@@ -126,6 +126,7 @@ statements! {
     KEK_AFTER = "SELECT kek FROM chats WHERE kek > ?1 ORDER BY kek LIMIT 1";
     KEYS_UNDER = "SELECT id, kek, key FROM chats WHERE kek = ?1";
     SET_KEY = "UPDATE chats SET kek = ?2, key = ?3 WHERE id = ?1";
+    SET_KEK = "UPDATE chats SET kek = ?2 WHERE id = ?1";
     INSERT_MEMBER = "INSERT INTO members (user_id, chat_id, started) VALUES (?1, ?2, ?3)";
     DELETE_MEMBER = "DELETE FROM members WHERE user_id = ?1 AND chat_id = ?2";
     CHATS_OF = "SELECT chat_id FROM members WHERE user_id = ?1";

@@ -1,12 +1,12 @@
 //! Tables, keys, and what is in the tables.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sentinel_adapters::cassandra::{Cassandra, CassandraError};
 use sentinel_domain::{
     clock::HybridClock,
     config::CassandraConfig,
-    keyring::{KeyError, Keyring},
+    keyring::{KeyError, Keyring, Rewrapped},
     ports::{ChatReader, ChatStore, HistoryQuery},
 };
 
@@ -73,12 +73,16 @@ async fn keys_rotate_while_another_process_serves() {
         let (chat, _) = stores.chats.start_chat(ann, stores.user().await, NOW).await.unwrap();
         sent.push(stores.send(chat.id, ann, "before").await);
     }
+    let (damaged, _) = stores.chats.start_chat(ann, stores.user().await, NOW).await.unwrap();
+    let damage = "UPDATE chats SET chat_key = 0x00 WHERE chat_id = ?";
+    keyspace.session().await.query_unpaged(damage, (damaged.id.0,)).await.unwrap();
     let server = node(&["kek-0001", "kek-0002"]).await.unwrap();
     let rotation = node(&["kek-0001", "kek-0002"]).await.unwrap();
     stores.chats = Arc::new(server);
     let (rewrapped, more) = tokio::join!(rotation.rewrap_keys(), stores.send_many(sent[0].chat_id, ann, 30));
-    assert_eq!((rewrapped.unwrap(), more.len()), (30, 30));
-    assert_eq!(rotation.rewrap_keys().await.unwrap(), 0);
+    let unreadable = BTreeSet::from([damaged.id]);
+    assert_eq!((rewrapped.unwrap(), more.len()), (Rewrapped { count: 30, unreadable: unreadable.clone() }, 30));
+    assert_eq!(rotation.rewrap_keys().await.unwrap(), Rewrapped { count: 0, unreadable });
     let after = node(&["kek-0002"]).await.unwrap();
     for message in &sent {
         let page = after.history(ann, message.chat_id, HistoryQuery::Around(message.id), 1).await.unwrap();

@@ -20,7 +20,7 @@ pub use self::{
     search::{SearchConfig, SearchMode},
     stores::{
         CassandraConfig, Connection, ElasticsearchConfig, KafkaConfig, PostgresConfig, RedisConfig, RedisMode,
-        S3Config, StoresConfig, TlsConfig,
+        S3Config, SaslMechanism, StoresConfig, TlsConfig,
     },
 };
 

@@ -108,12 +108,41 @@ pub struct RedisConfig {
     pub prefix: String,
 }
 
+/// How credentials are shown to Kafka.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaslMechanism {
+    /// As they are.
+    #[default]
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// By a proof that both sides know the password.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The same with a longer hash.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// Its registered name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
 /// Kafka 3.3 or later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaConfig {
-    /// How it is reached: bootstrap servers; credentials are used with SASL PLAIN.
+    /// How it is reached: bootstrap servers.
     pub connection: Connection,
+    /// How credentials are shown, if the connection has some.
+    #[serde(default)]
+    pub sasl_mechanism: SaslMechanism,
     /// The topic of all events, keyed by chat.
     #[serde(default = "default_topic")]
     pub topic: String,

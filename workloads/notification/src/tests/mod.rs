@@ -2,18 +2,14 @@
 
 mod damaged;
 mod devices;
+mod memory;
 mod notices;
 mod preferences;
 mod pushes;
 mod read_only;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use axum::{
     Router,
     body::Body,
@@ -24,18 +20,14 @@ use sentinel_adapters::sqlite::Sqlite;
 use sentinel_domain::{
     account::Username,
     clock::{HybridClock, Instant},
-    event::{Fanout, LiveEvent, Nobody},
+    event::Nobody,
     ids::{ChatId, EventId, MessageId, SessionId, UserId},
     key_generation::signing_key,
     keyring::Keyring,
     message::{Chat, Draft, Message, MessageKind},
-    notification::{Notification, Preferences, Shown},
     outbox::{Change, PlatformEvent},
-    ports::{
-        AccountStore, ChatReader, ChatStore, EventHandler, HandlerError, NotificationSink, NotificationStore,
-        PreferenceReader, PushSender, SessionStore, StoreError, UnfitAddress,
-    },
-    push::{Push, PushAddress, Pushed},
+    ports::{AccountStore, ChatReader, ChatStore, EventHandler, HandlerError, SessionStore, StoreError},
+    push::PushAddress,
     time::Timestamp,
     watermark::Progress,
 };
@@ -45,159 +37,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use self::memory::{Memory, Recorder};
 use crate::{Badges, NotificationService, Notifier, Pusher, router};
-
-#[derive(Default)]
-struct Memory {
-    kept: Mutex<BTreeMap<(UserId, MessageId), Notification>>,
-    preferences: Mutex<HashMap<UserId, Preferences>>,
-    /// Whose preferences are of another version.
-    unreadable: Mutex<Option<UserId>>,
-    /// Whose preferences can't be had now.
-    away: Mutex<Option<UserId>>,
-}
-
-#[async_trait]
-impl NotificationSink for Memory {
-    async fn add(&self, notification: Notification) -> Result<(), StoreError> {
-        let key = (notification.user_id, notification.message_id);
-        self.kept.lock().unwrap().entry(key).or_insert(notification);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl PreferenceReader for Memory {
-    async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError> {
-        if *self.unreadable.lock().unwrap() == Some(user) {
-            return Err(StoreError::unreadable("unknown field"));
-        }
-        if *self.away.lock().unwrap() == Some(user) {
-            return Err(StoreError::unavailable("away"));
-        }
-        Ok(self.preferences.lock().unwrap().get(&user).cloned().unwrap_or_default())
-    }
-}
-
-#[async_trait]
-impl NotificationStore for Memory {
-    async fn list(
-        &self,
-        user: UserId,
-        before: Option<MessageId>,
-        limit: usize,
-    ) -> Result<Vec<Notification>, StoreError> {
-        let kept = self.kept.lock().unwrap();
-        let mine = kept.values().rev().filter(|one| one.user_id == user);
-        Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).cloned().collect())
-    }
-
-    async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
-        self.kept.lock().unwrap().get_mut(&(user, message)).ok_or(StoreError::NotFound)?.read = true;
-        Ok(())
-    }
-
-    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
-        for one in self.kept.lock().unwrap().values_mut() {
-            one.read |= one.user_id == user && one.chat_id == chat && one.message_id <= up_to;
-        }
-        Ok(())
-    }
-
-    async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
-        self.kept.lock().unwrap().remove(&(user, message));
-        Ok(())
-    }
-
-    async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
-        self.kept.lock().unwrap().retain(|_, one| one.user_id != user || one.chat_id != chat);
-        Ok(())
-    }
-
-    async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
-        self.preferences.lock().unwrap().insert(user, preferences.clone());
-        Ok(())
-    }
-
-    async fn replace_preferences(
-        &self,
-        user: UserId,
-        known: &Preferences,
-        wanted: &Preferences,
-    ) -> Result<bool, StoreError> {
-        let mut all = self.preferences.lock().unwrap();
-        let kept = all.entry(user).or_default();
-        let same = kept == known;
-        if same {
-            kept.clone_from(wanted);
-        }
-        Ok(same)
-    }
-}
-
-/// Keeps what is pushed and shown. A token that is `gone` is none any more; one that begins with `bad` never was.
-#[derive(Default)]
-struct Recorder {
-    pushed: Mutex<Vec<(String, Push)>>,
-    shown: Mutex<Vec<(UserId, Shown)>>,
-    read: Mutex<Vec<(UserId, MessageId)>>,
-}
-
-impl Recorder {
-    /// Which tokens were pushed to since the last call, and what.
-    fn pushed(&self) -> Vec<(String, Push)> {
-        let mut pushed = std::mem::take(&mut *self.pushed.lock().unwrap());
-        pushed.sort_by(|a, b| a.0.cmp(&b.0));
-        pushed
-    }
-
-    fn shown(&self) -> Vec<(UserId, Shown)> {
-        std::mem::take(&mut self.shown.lock().unwrap())
-    }
-
-    /// What sockets were told to be read since the last call.
-    fn read(&self) -> Vec<(UserId, MessageId)> {
-        std::mem::take(&mut self.read.lock().unwrap())
-    }
-}
-
-#[async_trait]
-impl PushSender for Recorder {
-    fn web_push_key(&self) -> Option<String> {
-        Some("the-key".into())
-    }
-
-    fn check(&self, address: &PushAddress) -> Result<(), UnfitAddress> {
-        match address {
-            PushAddress::Fcm { token } if token.starts_with("bad") => {
-                Err(UnfitAddress::Malformed { field: "token", detail: "must be good" })
-            }
-            PushAddress::Fcm { .. } => Ok(()),
-            PushAddress::WebPush { endpoint, .. } if endpoint.starts_with("https://push.example/") => Ok(()),
-            PushAddress::WebPush { .. } => Err(UnfitAddress::Endpoint),
-        }
-    }
-
-    async fn push(&self, address: &PushAddress, push: &Push) -> Pushed {
-        let PushAddress::Fcm { token } = address else { panic!("browsers are not tested here") };
-        self.pushed.lock().unwrap().push((token.clone(), push.clone()));
-        if token == "gone" { Pushed::AddressGone } else { Pushed::Accepted }
-    }
-}
-
-impl Fanout for Recorder {
-    fn publish(&self, events: Vec<LiveEvent>) {
-        for event in events {
-            match event {
-                LiveEvent::Notification { user_id, shown } => self.shown.lock().unwrap().push((user_id, shown)),
-                LiveEvent::NotificationRead { user_id, notification_id } => {
-                    self.read.lock().unwrap().push((user_id, notification_id));
-                }
-                event => panic!("{event:?}"),
-            }
-        }
-    }
-}
 
 /// The routes of a service, as a server has them.
 fn routes(service: &Arc<NotificationService>) -> Router {

@@ -5,7 +5,7 @@ use sentinel_domain::{
     notice::{NOTICE_RECIPIENTS, Notice},
     notification::Kind,
     ports::AdministrationStore,
-    push::{Device, DeviceId},
+    push::{Device, DeviceId, Push},
 };
 
 use super::*;

@@ -1,7 +1,7 @@
 //! What reaches devices and open sockets.
 
 use sentinel_domain::{
-    notification::Kind,
+    notification::{Kind, Notification},
     ports::SessionStore,
     push::{Device, DeviceId},
 };

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use async_trait::async_trait;
 use sentinel_domain::{
     ports::{DeviceReader, PushDevices},
     push::{Device, DeviceId},

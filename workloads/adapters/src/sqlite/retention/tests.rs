@@ -93,9 +93,22 @@ async fn what_is_damaged_keeps_nothing_else_from_going() {
     let nameless = "INSERT INTO accounts (id, username, email, display_name, password_hash, created_at)
         VALUES (x'00', '', '', '', '', 0)";
     assert_eq!(db.execute(nameless, []).unwrap(), 1);
+    // What would be the last to go.
+    let edited = say(&sqlite, chat.id, ann, START.plus_seconds(1)).await;
+    sqlite.edit(ann, chat.id, edited, "edited".into(), START.plus_seconds(2)).await.unwrap();
+    for (table, id) in [("messages", "message_id"), ("inbox", "event_id")] {
+        let damage =
+            format!("UPDATE {table} SET {id} = substr({id}, 1, 15) WHERE {id} = (SELECT max({id}) FROM {table})");
+        assert!(db.execute(&damage, []).unwrap() > 0, "{table}");
+    }
     let now = START.plus_seconds(10 * DAY_SECONDS);
     round(&mut db, None, MessageRetention::seconds(24 * 3600), now).unwrap();
     assert!(sqlite.history(ann, chat.id, HistoryQuery::Latest, 10).await.unwrap().messages.is_empty());
+    round(&mut db, None, MessageRetention::FOREVER, START.plus_seconds(INBOX_SECONDS + 10)).unwrap();
+    for table in ["messages", "inbox"] {
+        let left = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
 }
 
 #[tokio::test]

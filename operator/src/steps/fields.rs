@@ -1,0 +1,87 @@
+//! Which field of the resource it is that the API server refuses in a workload. Pure.
+
+use kube::core::Status;
+
+use crate::{api::Store, build::Child};
+
+/// What of a pod is taken over from the resource as it was written.
+const POD: [&str; 7] = [
+    "affinity",
+    "annotations",
+    "labels",
+    "nodeSelector",
+    "priorityClassName",
+    "tolerations",
+    "topologySpreadConstraints",
+];
+
+/// The fields of the resource that a refused workload has its wrong values from.
+pub fn refused(child: &Child, status: &Status) -> Vec<String> {
+    let Some(part) = child.component().map(settings) else { return Vec::new() };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut fields: Vec<String> = causes.filter_map(|cause| field(&part, &cause.field)).collect();
+    fields.sort();
+    fields.dedup();
+    fields
+}
+
+/// Why a pod was not made, with the field where that is one of the resource.
+pub fn with_field(component: &str, refusal: String) -> String {
+    if refusal.contains("no PriorityClass with name") {
+        return format!("{refusal}; correct {}.pod.priorityClassName", settings(component));
+    }
+    refusal
+}
+
+/// Where the resource has the settings of a part.
+fn settings(component: &str) -> String {
+    match component {
+        "gateway" => "gateway".into(),
+        // Its Job is like the pods of this service.
+        "migration" => "services.users".into(),
+        store if Store::ALL.iter().any(|known| known.as_str() == store) => format!("dependencies.{store}.managed"),
+        service => format!("services.{service}"),
+    }
+}
+
+/// The field that `path` of a workload comes from.
+fn field(part: &str, path: &str) -> Option<String> {
+    let path = path.strip_prefix("spec.template.")?;
+    let path = path.strip_prefix("spec.").or_else(|| path.strip_prefix("metadata.")).unwrap_or(path);
+    if let Some((_, resources)) = path.split_once(".resources").filter(|(before, _)| before.contains("ontainers[")) {
+        return Some(format!("{part}.resources{resources}"));
+    }
+    let name = path.split(['.', '[']).next()?;
+    POD.contains(&name).then(|| format!("{part}.pod.{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_a_workload_is_that_of_the_resource() {
+        for (component, path, expected) in [
+            ("gateway", "spec.template.spec.tolerations[0].operator", Some("gateway.pod.tolerations[0].operator")),
+            ("users", "spec.template.labels", Some("services.users.pod.labels")),
+            ("migration", "spec.template.metadata.annotations", Some("services.users.pod.annotations")),
+            (
+                "kafka",
+                "spec.template.spec.affinity.podAffinity",
+                Some("dependencies.kafka.managed.pod.affinity.podAffinity"),
+            ),
+            (
+                "sentinel",
+                "spec.template.spec.containers[0].resources.requests",
+                Some("services.sentinel.resources.requests"),
+            ),
+            ("users", "spec.template.spec.containers[0].image", None),
+            ("users", "spec.replicas", None),
+        ] {
+            assert_eq!(field(&settings(component), path).as_deref(), expected, "{path}");
+        }
+        let told = with_field("gateway", "pods \"x\" is forbidden: no PriorityClass with name urgent was found".into());
+        assert!(told.ends_with("was found; correct gateway.pod.priorityClassName"), "{told}");
+        assert_eq!(with_field("gateway", "exceeded quota".into()), "exceeded quota");
+    }
+}

@@ -1,0 +1,152 @@
+//! How sockets end, and how many there may be.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod platform;
+
+use std::time::{Duration, Instant};
+
+use platform::{Platform, client::Client, now};
+use sentinel_domain::{config::LimitsConfig, ports::SessionStore};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_socket_ends_with_its_session() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let other = platform.log_in(ann.id, &ann.name).await;
+    let mut ended = Client::of(address, &ann).await;
+    let mut stays = Client::of(address, &other).await;
+    let start = Instant::now();
+    platform.store.end_session(ann.id, ann.session).await.unwrap();
+    assert!(ended.end().await, "a namespace disconnect, so that clients stay away");
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(stays.ask("heartbeat", json!({})).await["status"], "ok");
+    let mut again = Client::open(address, None).await.unwrap();
+    assert_eq!(again.join(json!({"token": ann.token})).await.unwrap_err()["data"]["code"], "session_ended");
+}
+
+#[tokio::test]
+async fn a_socket_ends_with_its_token_unless_it_gets_a_new_one() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let issued_so_that = |seconds_left: i64| {
+        let issued = now().plus_seconds(seconds_left - platform.tokens.lifetime_seconds());
+        platform.tokens.issue(ann.id, ann.session, &ann.name, issued).unwrap().token
+    };
+    let mut client = Client::open(address, None).await.unwrap();
+    client.join(json!({"token": issued_so_that(3)})).await.unwrap();
+    assert!(client.event("token_expiring").await["expires_at"].is_string());
+    let mut renewed = Client::open(address, None).await.unwrap();
+    renewed.join(json!({"token": issued_so_that(3)})).await.unwrap();
+    let bob = platform.user("bob").await;
+    assert_eq!(renewed.ask("reauthenticate", json!({"token": bob.token})).await["code"], "forbidden");
+    assert_eq!(renewed.ask("reauthenticate", json!({"token": ann.token})).await["status"], "ok");
+    assert!(client.end().await);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(renewed.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_namespace_ends_with_its_token_and_leaves_the_others_of_its_connection_alone() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let issued = now().plus_seconds(5 - platform.tokens.lifetime_seconds());
+    let short = json!({"token": platform.tokens.issue(ann.id, ann.session, &ann.name, issued).unwrap().token});
+    let mut client = Client::of(address, &ann).await;
+    for namespace in ["/notifications", "/"] {
+        client = client.in_namespace(namespace);
+        client.join(short.clone()).await.unwrap();
+        assert!(client.event("token_expiring").await["expires_at"].is_string(), "{namespace}");
+        assert_eq!(client.ask("send_message", json!({})).await["code"], "unknown_event", "{namespace}");
+    }
+    // Of all three only `/notifications` gets no new token.
+    assert_eq!(client.ask("reauthenticate", json!({"token": ann.token})).await["status"], "ok");
+    client = client.in_namespace("/notifications");
+    assert!(client.end().await, "a namespace disconnect");
+    // Longer than clients have to close the connection once nothing is left of it.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    for namespace in ["/chat", "/"] {
+        client = client.in_namespace(namespace);
+        assert_eq!(client.ask("reauthenticate", json!({"token": ann.token})).await["status"], "ok", "{namespace}");
+    }
+    platform.store.end_session(ann.id, ann.session).await.unwrap();
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_joins_again_with_another_log_in_keeps_its_connection() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let other = platform.log_in(ann.id, &ann.name).await;
+    let mut client = Client::of(address, &ann).await;
+    platform.store.end_session(ann.id, ann.session).await.unwrap();
+    assert!(client.end().await);
+    client.join(json!({"token": other.token})).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_sockets_and_no_more() {
+    let platform = Platform::with(LimitsConfig { sockets_per_user: 2, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let _first = Client::of(address, &ann).await;
+    let second = Client::of(address, &ann).await;
+    let mut third = Client::open(address, None).await.unwrap();
+    let refusal = third.join(json!({"token": ann.token})).await.unwrap_err();
+    assert_eq!(refusal["data"]["code"], "too_many_sockets");
+    drop(second);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    Client::of(address, &ann).await;
+}
+
+#[tokio::test]
+async fn draining_breaks_the_transports_over_the_window_and_takes_no_more() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(Client::of(address, &ann).await);
+    }
+    let start = Instant::now();
+    let service = platform.service.clone();
+    let drain = tokio::spawn(async move { service.drain(Duration::from_secs(1)).await });
+    let ends = clients.into_iter().map(async |mut client| {
+        assert!(!client.end().await, "no namespace disconnect, so that clients come back");
+        start.elapsed()
+    });
+    let mut ends = futures::future::join_all(ends).await;
+    ends.sort();
+    assert!(ends[0] < Duration::from_millis(300) && ends[9] > Duration::from_millis(700), "{ends:?}");
+    assert_eq!(Client::open(address, None).await.err(), Some(503));
+    drain.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off_and_syncs_when_it_is_back() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let mut anns = Client::of(address, &ann).await;
+    let mut bobs = Client::of(address, &bob).await;
+    // As many bytes as may wait here and in the system's buffers.
+    let text = "x".repeat(16 * 1024);
+    for _ in 0..500 {
+        anns.emit(json!(["send_message", {"chat_id": chat, "message": text}])).await;
+    }
+    for _ in 0..500 {
+        assert_eq!(anns.any_ack().await.1["status"], "ok");
+    }
+    assert!(!bobs.end().await, "the transport broke");
+    let mut back = Client::of(address, &bob).await;
+    assert_eq!(back.ask("sync", json!({"limit": 1})).await["more"], true);
+}
