@@ -56,7 +56,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
             <button type="button" class="row" data-testid="person" onClick={() => void open(person)}>
               <Avatar person={person} />
               <span class="row-main">
-                <strong class="row-name" dir="auto">{person.user_id === me.value ? `${person.display_name || person.username} (${strings.you})` : nameOf(person)}</strong>
+                <strong class="row-name" dir="auto">{person.user_id === me.value ? strings.alsoYou(person.display_name || person.username) : nameOf(person)}</strong>
                 <span class="row-text">@{person.username}</span>
               </span>
             </button>

@@ -23,7 +23,7 @@ export function SessionsCard() {
         {list.map((session) => (
           <li key={session.id} data-testid="session">
             <span class="entry-text">
-              <strong dir="auto">{deviceOf(session.device)}{session.current ? ` (${strings.thisSession})` : ''}</strong>
+              <strong dir="auto">{session.current ? strings.thisSession(deviceOf(session.device)) : deviceOf(session.device)}</strong>
               <span class="hint" title={session.device}>{strings.sessionSince(mediumOf(session.created_at), mediumOf(session.refreshed_at))}</span>
             </span>
             {!session.current && <button type="button" class="button" aria-label={strings.endSessionOf(deviceOf(session.device))} onClick={() => void end(session)}>{strings.endSession}</button>}
