@@ -5,8 +5,9 @@ import { ApiError } from '../api/problem';
 import * as database from '../idb/database';
 import { detach } from './cache';
 import { start, stop } from './live';
+import { loadAccount } from './profile';
 import { deviceId, silence } from './push';
-import { account, endedReason, identity, reset } from './state';
+import { endedReason, identity, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
 
@@ -36,7 +37,7 @@ async function enter(who: Identity): Promise<void> {
   endedReason.value = null;
   identity.value = who;
   await start();
-  accounts.me().then((mine) => { account.value = mine; }, () => undefined);
+  loadAccount().catch(() => undefined);
 }
 
 export async function login(username: string, password: string): Promise<void> {
