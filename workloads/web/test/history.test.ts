@@ -10,7 +10,7 @@ import { ANN, CHAT, entry, idAt, message } from './sample';
 
 const { ask, history } = vi.hoisted(() => ({ ask: vi.fn(), history: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
-vi.mock('../src/api/messages', () => ({ history, chats: async () => [], startChat: vi.fn(), search: vi.fn() }));
+vi.mock('../src/api/messages', () => ({ history, chats: async () => ({ entries: [], next: null }), startChat: vi.fn(), search: vi.fn() }));
 
 /** Answers, one after another, to what is asked of the history: when the test says so, with what it had when it was asked. */
 let answers: ((messages: Message[], more?: { next_cursor?: string; prev_cursor?: string }) => void)[];

@@ -4,11 +4,12 @@ import * as socket from '../socket/connection';
 import { search } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { SyncPage } from '../api/types';
+import { loadBlocks } from './blocks';
 import { drop, flush, restore } from './cache';
 import { apply } from './events';
 import * as expiry from './expiry';
 import { loadNewest } from './history';
-import { reload, reloadBlocks, reloadSoon } from './listing';
+import { reload, reloadSoon } from './listing';
 import { loadPreferences, renewQuietHours } from './preferences';
 import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
@@ -126,7 +127,7 @@ async function ready(hello: socket.Ready): Promise<void> {
     reload().catch(() => reloadSoon(3_000));
     detect();
   }
-  if (!blocksKnown) reloadBlocks().then(() => { blocksKnown = true; }, () => undefined);
+  if (!blocksKnown) loadBlocks().then(() => { blocksKnown = true; }, () => undefined);
   void subscribe();
   confirmSoon();
   // Another tab may have left something that it could not send.
@@ -178,7 +179,7 @@ async function anew(): Promise<void> {
     for (const chat_id of timelines.value.keys()) setTimeline(chat_id, null);
   });
   await drop();
-  await reload().catch(() => reloadSoon(3_000));
+  await reload(true).catch(() => reloadSoon(3_000));
   if (open) await loadNewest(open, true).catch(() => undefined);
 }
 
