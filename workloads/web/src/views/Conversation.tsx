@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
-import { loadAround, loadNewest, loadUnread } from '../session/history';
+import { isShown, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
@@ -86,7 +86,11 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     setMissed(null);
     setJump(message_id);
     try {
-      if (await loadAround(chat_id, message_id)) return;
+      if (await loadAround(chat_id, message_id)) {
+        // Who has turned elsewhere meanwhile does not wait for it.
+        if (!isShown(chat_id, message_id)) setJump((now) => (now === message_id ? null : now));
+        return;
+      }
     } catch (error) {
       // It may be there: only the server can say.
       setJump(null);
