@@ -6,6 +6,7 @@ import { ApiError } from '../api/problem';
 import type { SyncPage } from '../api/types';
 import { loadBlocks } from './blocks';
 import { drop, flush, restore } from './cache';
+import { beginDrafts, endDrafts } from './drafts';
 import { apply } from './events';
 import * as expiry from './expiry';
 import { loadNewest } from './history';
@@ -40,6 +41,7 @@ let repair: ReturnType<typeof setInterval> | null = null;
 export async function start(): Promise<void> {
   const kept = await restore().catch(() => null);
   await restoreOutbox().catch(() => undefined);
+  await beginDrafts().catch(() => undefined);
   await expiry.begin();
   batch(() => {
     if (kept) {
@@ -62,6 +64,7 @@ export async function start(): Promise<void> {
 
 export function stop(): void {
   turn += 1;
+  endDrafts();
   expiry.end();
   if (repair !== null) clearInterval(repair);
   repair = null;

@@ -80,7 +80,7 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
 function Preview({ chat, open }: { chat: Chat; open: boolean }) {
   if (typing.value.has(chat.chat_id)) return <span class="row-text row-typing">{strings.typingShort}</span>;
   const draft = drafts.value.get(chat.chat_id);
-  if (draft && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
+  if (draft?.trim() && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
   const waiting = outbox.value.filter((one) => one.chat_id === chat.chat_id).at(-1);
   if (waiting) return <span class="row-text" dir="auto"><Ticks status={waiting.state} />{waiting.message || strings.aFile}</span>;
   const { last } = chat;
