@@ -84,8 +84,9 @@ export async function deleteAccount(password: string): Promise<void> {
 /** The server says that the session is over. */
 async function end(reason: 'ended'): Promise<void> {
   if (!identity.value) return;
-  await flushDrafts();
+  const written = flushDrafts();
   stop();
+  await written;
   await lapse();
   leave(reason);
   silence().catch(() => undefined);
