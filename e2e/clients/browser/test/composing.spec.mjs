@@ -98,3 +98,26 @@ test('Enter says what it waits for while a file is on its way, and sends when th
   await field(hers).press('Enter');
   await expect(message(hers, 'buy these')).toHaveAttribute('data-status', /sent|delivered/);
 });
+
+test('a browser that has kept things of an earlier version of the page keeps drafts, too', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windows.open();
+  // Of the same origin, and without the page's script.
+  await hers.goto('/manifest.webmanifest');
+  await hers.evaluate(() => new Promise((resolve, reject) => {
+    const opening = indexedDB.open('sentinel', 1);
+    opening.onerror = () => reject(opening.error);
+    opening.onupgradeneeded = () => {
+      for (const store of ['session', 'chats', 'messages', 'outbox', 'meta']) opening.result.createObjectStore(store);
+    };
+    opening.onsuccess = () => {
+      opening.result.close();
+      resolve();
+    };
+  }));
+  await logIn(hers, ann);
+  await openChat(hers, bob);
+  await field(hers).fill('half a sentence');
+  await expect.poll(() => keptDrafts(hers)).toEqual(['half a sentence']);
+});
