@@ -12,6 +12,9 @@ export const PHONE = { width: 390, height: 844 };
 /** A name that no earlier run has taken. */
 export const freshName = (prefix) => `${prefix}_${randomBytes(5).toString('hex')}`;
 
+/** A name as it stands in a sentence of the page. */
+export const apart = (name) => `\u2068${name}\u2069`;
+
 /** Calls the API; for what a test needs and does not test. */
 export async function call(method, path, { token, body } = {}) {
   const response = await fetch(process.env.SENTINEL_URL + path, {

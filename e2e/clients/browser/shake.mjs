@@ -24,10 +24,15 @@ export async function shake(context) {
     server.onMessage((frame) => down(() => client.send(frame)));
   });
   await context.route(/\/(users|me|blocks|sessions|notifications|search|register|login|logout|chats|media|presence)\b/, async (route) => {
-    await pause();
-    if (Math.random() < 0.5) return route.continue();
-    const response = await route.fetch();
-    await pause();
-    return route.fulfill({ response });
+    try {
+      await pause();
+      if (Math.random() < 0.5) return await route.continue();
+      const response = await route.fetch();
+      await pause();
+      return await route.fulfill({ response });
+    } catch (error) {
+      // A window that is closed waits for no answer.
+      if (!/has been (closed|disposed)/.test(error.message)) throw error;
+    }
   });
 }

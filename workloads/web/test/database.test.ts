@@ -82,6 +82,6 @@ test('a newer version in another tab does so too; a store that is removed is ope
   expect(reload).not.toHaveBeenCalled();
   await database.put('meta', 'x', 2);
   expect([opened.length, kept.get('x')]).toEqual([2, 2]);
-  opened[1]!.onversionchange!({ newVersion: 2 });
+  opened[1]!.onversionchange!({ newVersion: 3 });
   expect(reload).toHaveBeenCalledOnce();
 });

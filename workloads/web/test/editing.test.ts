@@ -2,7 +2,7 @@ import './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
-import { textAfter } from '../src/session/drafts';
+import { textOf } from '../src/session/drafts';
 import { saveEdit } from '../src/session/editing';
 import { apply } from '../src/session/events';
 import { identity, reset, timelines } from '../src/session/state';
@@ -70,9 +70,11 @@ test('an edit from another device that came meanwhile stays', async () => {
 
 test('the text of an edit is not that of an answer, and what was being written comes back', () => {
   const edit = { kind: 'edit', message: own } as const;
-  const reply = { kind: 'reply', message: message(2) } as const;
-  expect(textAfter(null, edit, 'half a sentence', 'half a sentence')).toBe('text 1');
-  expect(textAfter(edit, reply, 'text 1, changed', 'half a sentence')).toBe('half a sentence');
-  expect(textAfter(edit, null, 'text 1, changed', '')).toBe('');
-  expect(textAfter(null, reply, 'half a sentence', 'half a sentence')).toBe('half a sentence');
+  const reply = { kind: 'reply', message_id: idAt(2), message: message(2) } as const;
+  const changed = { message: own, text: 'text 1, changed' };
+  expect(textOf(edit, null, 'half a sentence')).toBe('text 1');
+  expect(textOf(edit, changed, 'half a sentence')).toBe('text 1, changed');
+  expect(textOf({ kind: 'edit', message: message(3) }, changed, 'half a sentence')).toBe('text 3');
+  expect(textOf(reply, changed, 'half a sentence')).toBe('half a sentence');
+  expect(textOf(null, changed, '')).toBe('');
 });

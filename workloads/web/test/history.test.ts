@@ -10,7 +10,7 @@ import { ANN, CHAT, entry, idAt, message } from './sample';
 
 const { ask, history } = vi.hoisted(() => ({ ask: vi.fn(), history: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
-vi.mock('../src/api/messages', () => ({ history, chats: async () => [], startChat: vi.fn(), search: vi.fn() }));
+vi.mock('../src/api/messages', () => ({ history, chats: async () => ({ entries: [], next: null }), startChat: vi.fn(), search: vi.fn() }));
 
 /** Answers, one after another, to what is asked of the history: when the test says so, with what it had when it was asked. */
 let answers: ((messages: Message[], more?: { next_cursor?: string; prev_cursor?: string }) => void)[];
@@ -81,4 +81,29 @@ test('who turns from the past to the newest message gets there though a look at 
   for (const answer of answers) answer([message(8), message(9)]);
   await Promise.all([looked, turned]);
   expect(shown()).toEqual(['text 8', 'text 9']);
+});
+
+test('of two jumps the later one leads somewhere, whichever part comes first', async () => {
+  timelines.value = new Map([[CHAT, { messages: [message(90)], older: true, newer: false }]]);
+  const jumps = [loadAround(CHAT, idAt(5)), loadAround(CHAT, idAt(50))];
+  answers[1]!([message(50)], { next_cursor: 'more', prev_cursor: 'more' });
+  await jumps[1];
+  answers[0]!([message(5)], { next_cursor: 'more', prev_cursor: 'more' });
+  expect(await jumps[0]).toBe(true);
+  expect(shown()).toEqual(['text 50']);
+});
+
+test('who turns to the newest message, or to one that is there, is not led away by an earlier jump', async () => {
+  timelines.value = new Map([[CHAT, { messages: [message(90)], older: true, newer: true }]]);
+  const [jumped, turned] = [loadAround(CHAT, idAt(5)), loadNewest(CHAT, true)];
+  answers[1]!([message(99)], { next_cursor: 'more' });
+  await turned;
+  answers[0]!([message(5)]);
+  await jumped;
+  expect(shown()).toEqual(['text 99']);
+  const again = loadAround(CHAT, idAt(5));
+  await loadAround(CHAT, idAt(99));
+  answers[2]!([message(5)]);
+  await again;
+  expect(shown()).toEqual(['text 99']);
 });

@@ -2,7 +2,7 @@ import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { adopt, forget, token } from '../src/api/credentials';
 import * as database from '../src/idb/database';
-import { drafts, setDraft } from '../src/session/drafts';
+import { drafts, flushDrafts, setDraft } from '../src/session/drafts';
 import { apply } from '../src/session/events';
 import { found, showFound } from '../src/session/found';
 import { begin, login, logout } from '../src/session/lifecycle';
@@ -99,6 +99,19 @@ test('a session that ends by itself leaves what was not sent to the same user', 
   expect(texts()).toEqual(['from a tunnel']);
 });
 
+test('drafts are left to the same user by a session that ends by itself, also those of the last moment', async () => {
+  await annWroteOffline();
+  setDraft(CHAT, 'half a sentence');
+  await sessionEnds();
+  expect(drafts.value.size).toBe(0);
+  await login('ann', 'secret');
+  expect(drafts.value.get(CHAT)).toBe('half a sentence');
+  await sessionEnds();
+  await login('bob', 'secret');
+  expect(drafts.value.size).toBe(0);
+  expect(await database.all('drafts')).toEqual([]);
+});
+
 test('nobody else gets what was not sent', async () => {
   await annWroteOffline();
   await sessionEnds();
@@ -109,10 +122,14 @@ test('nobody else gets what was not sent', async () => {
 
 test('logging out leaves nothing, also when the session was over already', async () => {
   await annWroteOffline();
+  setDraft(CHAT, 'half a sentence');
+  await flushDrafts();
+  setDraft(CHAT, 'half a sentence more');
   refresh = over;
   await logout();
+  await new Promise((done) => setTimeout(done, 600));
   expect([identity.value, endedReason.value]).toEqual([null, null]);
-  for (const store of ['session', 'chats', 'messages', 'outbox', 'meta'] as const) expect(await database.all(store)).toEqual([]);
+  for (const store of ['session', 'chats', 'messages', 'outbox', 'drafts', 'meta'] as const) expect(await database.all(store)).toEqual([]);
 });
 
 test('the next user of the tab finds nothing of the last one', async () => {

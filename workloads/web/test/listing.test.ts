@@ -1,16 +1,19 @@
 import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { apply } from '../src/session/events';
-import { chatWith, reload } from '../src/session/listing';
-import { preferences } from '../src/session/preferences';
-import { chatList, chats, identity, reset } from '../src/session/state';
+import { chatWith, further, loadMore, reload } from '../src/session/listing';
+import { muteChat, preferences } from '../src/session/preferences';
+import { chatList, chats, identity, reset, timelines } from '../src/session/state';
+import { toasts } from '../src/session/toasts';
 import { loaded } from '../src/store/chats';
 import type { ChatEntry, Preferences, Profile } from '../src/api/types';
-import { ANN, CHAT, entry, message } from './sample';
+import { ANN, CHAT, entry, idAt, message } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { chats: vi.fn(), startChat: vi.fn() } }));
 vi.mock('../src/socket/connection', () => ({ ask: async () => ({}), tell: () => undefined, connected: () => false }));
 vi.mock('../src/api/messages', () => ({ ...server, history: vi.fn(), search: vi.fn() }));
+
+vi.mock('../src/api/credentials', () => ({ call: async (_method: string, _path: string, options?: { body?: object }) => options?.body ?? {} }));
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 const NEW = 'eeeeeeee-0000-5000-8000-000000000005';
@@ -18,17 +21,25 @@ const first = entry({ last_message: message(2) });
 const second = entry({ chat_id: OTHER, last_message: message(1, { chat_id: OTHER }) });
 const shown = () => chatList.value.map((chat) => chat.chat_id);
 
-/** Asks for the list, has `meanwhile` happen, then lets the answer come. */
-async function answered(entries: ChatEntry[], meanwhile: () => unknown) {
-  let answer = (_: ChatEntry[]) => undefined as void;
-  server.chats.mockReturnValueOnce(new Promise((resolve) => { answer = resolve; }));
-  const reloaded = reload();
-  await meanwhile();
-  answer(entries);
-  await reloaded;
+/** An answer that comes when the test says so. */
+function later() {
+  let answer = (_: ChatEntry[], _next?: string | null) => undefined as void;
+  server.chats.mockReturnValueOnce(new Promise((resolve) => { answer = (entries, next = null) => resolve({ entries, next }); }));
+  return (entries: ChatEntry[], next?: string | null) => answer(entries, next);
 }
 
+/** Asks for the list, has `meanwhile` happen, then lets the answer come. */
+async function answered(entries: ChatEntry[], meanwhile: () => unknown, next: string | null = null) {
+  const answer = later();
+  const reloaded = reload();
+  await meanwhile();
+  answer(entries, next);
+  await reloaded;
+}
+const nothing = () => undefined;
+
 beforeEach(() => {
+  server.chats.mockReset();
   reset();
   identity.value = { user_id: ANN, username: 'ann' };
   chats.value = loaded(new Map(), [first, second], ANN, Date.UTC(2026, 0, 6));
@@ -55,6 +66,118 @@ describe('while the list is on its way', () => {
   test('a chat of which nothing was heard goes when the list does not have it', async () => {
     await answered([first], () => apply('receive_message', message(9), true));
     expect(shown()).toEqual([CHAT]);
+  });
+
+  test('a chat that is deleted before any list has come does not come with it', async () => {
+    chats.value = new Map();
+    await answered([first, second], () => apply('chat_deleted', { chat_id: OTHER }, true));
+    expect(shown()).toEqual([CHAT]);
+  });
+
+  test('a chat that is muted stays muted', async () => {
+    await answered([first, second], () => muteChat(CHAT, true));
+    expect(chats.value.get(CHAT)!.muted).toBe(true);
+    await answered([{ ...first, muted: true }, second], () => muteChat(CHAT, false));
+    expect(chats.value.get(CHAT)!.muted).toBe(false);
+    await answered([{ ...first, muted: true }, second], nothing);
+    expect(chats.value.get(CHAT)!.muted).toBe(true);
+  });
+
+  test('an edit or a deletion of the last message stays', async () => {
+    await answered([first, second], () => {
+      apply('message_edited', message(2, { message: 'edited', edited_at: message(4).timestamp }), true);
+      apply('message_deleted', { chat_id: OTHER, message_id: idAt(1) }, true);
+    });
+    expect(chats.value.get(CHAT)!.last!.message).toBe('edited');
+    expect(chats.value.get(OTHER)!.last!.deleted).toBe(true);
+  });
+
+  test('what is read is not unread again', async () => {
+    const unread = entry({ last_message: message(4), unread: 4, read_up_to: idAt(0) });
+    await answered([unread], nothing);
+    timelines.value = new Map([[CHAT, { messages: [0, 1, 2, 3, 4].map((n) => message(n)), older: false, newer: false }]]);
+    await answered([unread], () => apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(2) }, true));
+    expect(chats.value.get(CHAT)!.unread).toBe(2);
+  });
+
+  test('a newer list may come first', async () => {
+    const [old, young] = [later(), later()];
+    const both = [reload(), reload()];
+    young([first, second]);
+    await both[1];
+    old([first]);
+    await both[0];
+    expect(shown()).toEqual([CHAT, OTHER]);
+  });
+
+  test('news of a chat that it does not have yet are told with the next list', async () => {
+    await answered([first], () => apply('receive_message', message(9, { chat_id: NEW }), true));
+    expect(toasts.value).toEqual([]);
+    await answered([entry({ chat_id: NEW, last_message: message(9, { chat_id: NEW }) }), first], nothing);
+    expect(toasts.value.map((one) => one.chat_id)).toEqual([NEW]);
+  });
+});
+
+describe('a list that goes on', () => {
+  const third = entry({ chat_id: NEW, last_message: message(0, { chat_id: NEW }) });
+
+  test('is loaded on from where it ended, until there is no more', async () => {
+    await answered([first], nothing, 'c1');
+    expect(further.value?.cursor).toBe('c1');
+    for (const [part, next] of [[second, 'c2'], [third, null]] as const) {
+      const answer = later();
+      const loading = loadMore();
+      answer([part], next);
+      await loading;
+    }
+    expect(server.chats.mock.calls.slice(1).map(([, from]) => from)).toEqual(['c1', 'c2']);
+    expect(shown()).toEqual([CHAT, OTHER, NEW]);
+    expect(further.value).toBeNull();
+    await loadMore();
+    expect(server.chats).toHaveBeenCalledTimes(3);
+  });
+
+  test('keeps what is below the part that is loaded again', async () => {
+    await answered([first], nothing, 'c1');
+    expect(shown()).toEqual([CHAT, OTHER]);
+    await answered([first], nothing);
+    expect(shown()).toEqual([CHAT]);
+  });
+
+  test('goes on where a newer list ends', async () => {
+    await answered([first], nothing, 'c1');
+    const old = later();
+    const loading = loadMore();
+    await answered([first], nothing, 'c2');
+    const young = later();
+    old([], null);
+    await vi.waitFor(() => expect(server.chats).toHaveBeenLastCalledWith(1, 'c2'));
+    young([second], null);
+    await loading;
+    expect(shown()).toEqual([CHAT, OTHER]);
+  });
+
+  test('has its chats without messages in their places', async () => {
+    const empty = entry({ chat_id: NEW });
+    await answered([first], nothing, 'c1');
+    const answer = later();
+    const loading = loadMore();
+    answer([empty]);
+    await loading;
+    expect(shown()).toEqual([CHAT, NEW, OTHER]);
+  });
+
+  test('is asked for again later when it can’t be had', async () => {
+    vi.useFakeTimers();
+    await answered([first], nothing, 'c1');
+    const before = further.value;
+    server.chats.mockRejectedValueOnce(new Error('no network'));
+    await loadMore();
+    expect(further.value).toBe(before);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(further.value).toEqual(before);
+    expect(further.value).not.toBe(before);
+    vi.useRealTimers();
   });
 });
 

@@ -38,7 +38,7 @@ beforeEach(async () => {
   ask.mockReset();
   server.connected = true;
   server.blocks.mockReset().mockResolvedValue([]);
-  server.chats.mockReset().mockResolvedValue([entry({ last_message: message(2) })]);
+  server.chats.mockReset().mockResolvedValue({ entries: [entry({ last_message: message(2) })], next: null });
   await database.clearAll();
   reset();
   identity.value = { user_id: ANN, username: 'ann' };
@@ -142,7 +142,7 @@ test('messages that the server keeps no more are forgotten, at the next start be
   const shown = () => ids(timelines.value.get(CHAT)?.messages ?? []);
   await keep();
   await database.put('chats', CHAT, { ...chatOf(), activity: 1 });
-  server.chats.mockResolvedValue([entry()]);
+  server.chats.mockResolvedValue({ entries: [entry()], next: null });
   syncs();
   await start();
   expect(shown()).toEqual([idAt(1), idAt(2)]);

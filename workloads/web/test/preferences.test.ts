@@ -2,7 +2,7 @@ import './page';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Call } from '../src/api/http';
 import { ApiError } from '../src/api/problem';
-import { muteChat, preferences, savePreferences } from '../src/session/preferences';
+import { loadPreferences, muteChat, preferences, savePreferences } from '../src/session/preferences';
 import { identity } from '../src/session/state';
 import { ANN, BOB, CHAT } from './sample';
 
@@ -12,7 +12,12 @@ const put: unknown[] = [];
 const others: Record<string, unknown>[] = [];
 vi.mock('../src/api/credentials', () => ({
   call: async (method: string, _path: string, options?: Call) => {
+    const before = kept;
     await new Promise((done) => setTimeout(done, 5));
+    if (method === 'GET' && late) {
+      await late;
+      return before;
+    }
     const version = () => JSON.stringify(kept);
     if (method === 'PUT') {
       const other = others.shift();
@@ -25,6 +30,7 @@ vi.mock('../src/api/credentials', () => ({
     return kept;
   },
 }));
+let late: Promise<void> | null = null;
 const enter = (user_id: string) => { identity.value = { user_id, username: 'someone' }; };
 
 afterEach(() => {
@@ -80,4 +86,18 @@ test('a change that never fits is given up', async () => {
   enter(ANN);
   await expect(savePreferences((now) => ({ ...now, show_content: true }))).rejects.toMatchObject({ status: 412 });
   expect(others).toHaveLength(4);
+});
+
+test('a change is not undone by what was asked for before it', async () => {
+  kept = { show_content: false };
+  enter(ANN);
+  let come = () => undefined as void;
+  late = new Promise((resolve) => { come = resolve; });
+  const loading = loadPreferences();
+  await new Promise((done) => setTimeout(done, 10));
+  late = null;
+  await savePreferences((now) => ({ ...now, show_content: true }));
+  come();
+  await loading;
+  expect(preferences.value).toEqual({ show_content: true });
 });

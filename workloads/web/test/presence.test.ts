@@ -1,6 +1,7 @@
 import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
+import { apply } from '../src/session/events';
 import { subscribe, unwatched, wantedPeers } from '../src/session/presence';
 import { chats, current, identity, link, presence, reset } from '../src/session/state';
 import { loaded } from '../src/store/chats';
@@ -58,6 +59,17 @@ test('a refusal is followed by another try', async () => {
   expect(presence.value.size).toBe(0);
   await vi.advanceTimersByTimeAsync(5_000);
   expect(presence.value.get('peer-1')?.status).toBe('online');
+});
+
+test('who comes while it is asked who is there is there', async () => {
+  chats.value = list(2);
+  let answer = (_: object) => undefined as void;
+  ask.mockReturnValueOnce(new Promise((resolve) => { answer = resolve; }));
+  const subscribed = subscribe();
+  apply('presence', { user_id: 'peer-1', status: 'online' }, true);
+  answer({ presence: ['peer-1', 'peer-2'].map((user_id) => ({ user_id, status: 'offline', last_active: null })) });
+  await subscribed;
+  expect(['peer-1', 'peer-2'].map((id) => presence.value.get(id)?.status)).toEqual(['online', 'offline']);
 });
 
 test('an answer to a connection that is gone is no news', async () => {

@@ -12,7 +12,7 @@ import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
 const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
-vi.mock('../src/api/messages', () => ({ chats: async () => [], history: vi.fn(), startChat: vi.fn(), search: vi.fn() }));
+vi.mock('../src/api/messages', () => ({ chats: async () => ({ entries: [], next: null }), history: vi.fn(), startChat: vi.fn(), search: vi.fn() }));
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 /** The sends that were asked of the server, by their texts. */
@@ -142,7 +142,7 @@ describe('what happens', () => {
   test('in the open chat is told to those who do not see it, each message of a burst, the same text again too', () => {
     current.value = CHAT;
     for (const n of [5, 6, 7]) apply('receive_message', message(n, { message: n === 7 ? 'bye' : 'hello' }), true);
-    expect(announcements.value.map((one) => one.text)).toEqual(['Bob: hello', 'Bob: hello', 'Bob: bye']);
+    expect(announcements.value.map((one) => one.text)).toEqual(['hello', 'hello', 'bye'].map((text) => strings.announce('Bob', text)));
     expect(new Set(announcements.value.map((one) => one.key)).size).toBe(3);
   });
 

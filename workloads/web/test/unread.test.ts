@@ -19,13 +19,13 @@ beforeEach(() => {
 });
 
 test('an unread message that its author deletes is no longer counted', async () => {
-  server.chats.mockResolvedValue([entry({ last_message: message(5), unread: 2, read_up_to: idAt(2) })]);
+  server.chats.mockResolvedValue({ entries: [entry({ last_message: message(5), unread: 2, read_up_to: idAt(2) })], next: null });
   apply('message_deleted', { chat_id: CHAT, message_id: idAt(4) }, true);
   await vi.waitFor(() => expect(unread()).toBe(2));
 });
 
 test('what was read on another device is no longer counted, though its messages are not here', async () => {
-  server.chats.mockResolvedValue([entry({ last_message: message(5), unread: 1, read_up_to: idAt(4) })]);
+  server.chats.mockResolvedValue({ entries: [entry({ last_message: message(5), unread: 1, read_up_to: idAt(4) })], next: null });
   apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(4) }, true);
   await vi.waitFor(() => expect(unread()).toBe(1));
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import {
-  PHONE, call, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
+  PHONE, apart, call, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
 } from '../people.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -132,7 +132,7 @@ test('on a phone, a chat that is gone has a way back, and a long name does not s
   await call('PATCH', '/me', { token: bob.token, body: { display_name: name } });
   const hers = await windowOf(windows, ann, { viewport: PHONE, isMobile: true, hasTouch: true });
   await chats(hers).getByTestId('chat').click();
-  await expect(hers.getByText(`the beginning of your conversation with ${name}`)).toBeVisible();
+  await expect(hers.getByText(`the beginning of your conversation with ${apart(name)}`)).toBeVisible();
   const sticksOut = (selector) => hers.locator(selector).evaluate((node) => node.scrollWidth - node.clientWidth);
   expect(await sticksOut('.log')).toBeLessThanOrEqual(0);
   await picture(hers, 'phone-long-name');

@@ -1,5 +1,5 @@
 // Pictures and files, from one window to the other.
-import { chatOf, expect, field, message, needs, openChat, person, picture, say, test, windowOf } from '../people.mjs';
+import { apart, chatOf, expect, field, message, needs, openChat, person, picture, say, test, windowOf } from '../people.mjs';
 
 /** A real picture, drawn by the browser. */
 const drawing = (page, type) => page.evaluate(async (kind) => {
@@ -40,7 +40,7 @@ test('a picture is sent and its thumbnail seen; a file comes by its name', async
     await expect.poll(() => isShown(thumbnail)).toBe(true);
   }
   await picture(his, 'picture-received');
-  await message(his, 'look, the sun').getByRole('button', { name: 'Open picture sunny.png' }).click();
+  await message(his, 'look, the sun').getByRole('button', { name: `Open picture ${apart('sunny.png')}` }).click();
   const whole = his.getByRole('dialog').getByRole('img');
   await expect.poll(() => isShown(whole)).toBe(true);
   await picture(his, 'picture-open');
@@ -85,7 +85,7 @@ test('a file that is taken back on its way takes no room, and the focus is where
   await expect.poll(() => held !== undefined).toBe(true);
   const [given] = await Promise.all([
     hers.waitForResponse((response) => response.request().method() === 'DELETE'),
-    hers.getByRole('button', { name: 'Remove list.txt' }).click(),
+    hers.getByRole('button', { name: `Remove ${apart('list.txt')}` }).click(),
   ]);
   expect(given.status()).toBe(204);
   await expect(hers.getByTestId('upload')).toHaveCount(0);

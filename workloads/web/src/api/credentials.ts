@@ -108,7 +108,8 @@ export async function forget(): Promise<void> {
   await database.clearAll();
 }
 
-/** The session is over though its user did not end it: messages not sent yet stay, for the same user to log in again. */
+/** The session is over though its user did not end it: messages not sent yet and drafts stay, for the same user to log in
+ * again. */
 export async function lapse(): Promise<void> {
   const session = await stored();
   drop();

@@ -3,19 +3,17 @@ import { call } from './credentials';
 import { query } from './http';
 import type { ChatEntry, ChatPage, MessagePage, SearchResults, StartedChat } from './types';
 
-const PAGES = 10;
-
-/** The caller's chats, newest activity first; at most a thousand. */
-export async function chats(): Promise<ChatEntry[]> {
-  const all: ChatEntry[] = [];
-  let cursor: string | undefined;
-  for (let page = 0; page < PAGES; page += 1) {
-    const body = await call<ChatPage>('GET', `/users/chat${query({ limit: 100, cursor })}`);
-    all.push(...body.chats);
-    if (!body.next_cursor) break;
-    cursor = body.next_cursor;
+/** A part of the caller's chats, newest activity first: so many pages of a hundred, and where the next part begins. */
+export async function chats(pages: number, from?: string): Promise<{ entries: ChatEntry[]; next: string | null }> {
+  const entries: ChatEntry[] = [];
+  let cursor = from ?? null;
+  for (let page = 0; page < pages; page += 1) {
+    const body = await call<ChatPage>('GET', `/users/chat${query({ limit: 100, cursor: cursor ?? undefined })}`);
+    entries.push(...body.chats);
+    cursor = body.next_cursor ?? null;
+    if (cursor === null) break;
   }
-  return all;
+  return { entries, next: cursor };
 }
 
 export const startChat = (receiver_id: string) => call<StartedChat>('POST', '/users/chat', { body: { receiver_id } });

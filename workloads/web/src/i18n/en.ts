@@ -1,5 +1,9 @@
 // Every text that the client shows, in English.
 
+/** A name, or what else people have written, within a sentence: whichever way it is written, it does not turn the words
+ * around it, nor can it with characters that are meant for that (U+202A to U+202E, U+2066 to U+2069). */
+const apart = (text: string): string => `\u2068${text.replace(/[\u202a-\u202e\u2066-\u2069]/g, '')}\u2069`;
+
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
 export const strings = {
@@ -12,6 +16,7 @@ export const strings = {
   tryAgain: 'Try again',
   back: 'Back to chats',
   you: 'You',
+  alsoYou: (name: string) => `${apart(name)} (You)`,
 
   // Log-in
   tagline: 'Private conversations, one to one.',
@@ -31,7 +36,7 @@ export const strings = {
   hidePassword: 'Hide password',
   sessionEnded: 'Your session has ended. Please log in again.',
   accountDeleted: 'Your account has been deleted.',
-  peerLeft: (name: string) => `${name} has deleted the account. Your chat is gone with it.`,
+  peerLeft: (name: string) => `${apart(name)} has deleted the account. Your chat is gone with it.`,
   forgotPassword: 'Forgot your password?',
   forgotTitle: 'Get a new password',
   forgotText: 'Write the e-mail address of your account. You get a mail with a link.',
@@ -74,7 +79,7 @@ export const strings = {
   searchMessages: 'Search messages',
   clear: 'Clear',
   people: 'People',
-  nobodyFound: (name: string) => `Nobody’s name begins with “${name}”.`,
+  nobodyFound: (name: string) => `Nobody’s name begins with “${apart(name)}”.`,
   twoCharacters: 'Write two characters or more.',
   noChats: 'No chats yet',
   noChatsHint: 'Find somebody by name above and say hello.',
@@ -90,13 +95,13 @@ export const strings = {
 
   // Presence
   presence: { online: 'Online', away: 'Away', offline: 'Offline' },
-  lastSeen: (when: string) => `Last seen ${when}`,
+  lastSeen: (when: string) => `Last seen ${apart(when)}`,
 
   // Conversation
-  conversationWith: (name: string) => `Conversation with ${name}`,
+  conversationWith: (name: string) => `Conversation with ${apart(name)}`,
   messages: 'Messages',
   message: 'Message',
-  messageTo: (name: string) => `Write to ${name}`,
+  messageTo: (name: string) => `Write to ${apart(name)}`,
   send: 'Send',
   attach: 'Attach a file',
   emoji: 'Emoji',
@@ -105,14 +110,14 @@ export const strings = {
   today: 'Today',
   yesterday: 'Yesterday',
   newMessages: 'New messages',
-  beginning: (name: string) => `This is the beginning of your conversation with ${name}.`,
+  beginning: (name: string) => `This is the beginning of your conversation with ${apart(name)}.`,
   beginningSelf: 'Notes that only you can see.',
   loadingOlder: 'Loading older messages…',
   loadOlder: 'Load older messages',
   couldNotLoad: 'The messages could not be loaded.',
   jumpToLatest: 'Jump to the latest',
   edited: 'edited',
-  editedAt: (when: string) => `Edited ${when}`,
+  editedAt: (when: string) => `Edited ${apart(when)}`,
   deletedMessage: 'This message was deleted.',
   statuses: { pending: 'Sending', sent: 'Sent', delivered: 'Delivered', read: 'Read', failed: 'Not sent' },
   reply: 'Reply',
@@ -121,10 +126,12 @@ export const strings = {
   copy: 'Copy text',
   copied: 'Copied.',
   actions: 'Message actions',
-  replyingTo: (name: string) => `Replying to ${name}`,
+  replyingTo: (name: string) => `Replying to ${apart(name)}`,
+  replying: 'Replying',
   editing: 'Editing your message',
   cancelReply: 'Cancel the reply',
   cancelEdit: 'Cancel the edit',
+  endEdit: 'First save or cancel the edit that is in the field.',
   repliedGone: 'An earlier message',
   showReplied: 'Show the message that this answers',
   retry: 'Send again',
@@ -134,7 +141,7 @@ export const strings = {
   tooLong: (bytes: number) => `This message is ${plural(bytes, 'byte', 'bytes')} too long.`,
   messageGone: 'This message can’t be found any more.',
   blockedByYou: 'You have blocked this person.',
-  announce: (name: string, text: string) => `${name}: ${text}`,
+  announce: (name: string, text: string) => `${apart(name)}: ${apart(text)}`,
   sendFailed: 'The message was not sent.',
   sentLongAgo: 'This waited for days and may have been sent already. Send again?',
   sendErrors: {
@@ -153,10 +160,10 @@ export const strings = {
   unmute: 'Unmute',
   block: 'Block',
   unblock: 'Unblock',
-  blockTitle: (name: string) => `Block ${name}?`,
+  blockTitle: (name: string) => `Block ${apart(name)}?`,
   blockText: 'Neither of you can write to the other, and you don’t see each other’s presence. They are not told.',
   report: 'Report',
-  reportTitle: (name: string) => `Report ${name}`,
+  reportTitle: (name: string) => `Report ${apart(name)}`,
   reportMessageTitle: 'Report this message',
   reportText: 'Those who run this server will see your report. The reported person is not told.',
   reportReason: 'Why',
@@ -166,35 +173,36 @@ export const strings = {
   reported: 'Thank you. The report was sent.',
   mutedNow: 'This chat is muted.',
   unmutedNow: 'This chat is no longer muted.',
-  blockedNow: (name: string) => `${name} is blocked.`,
-  unblockedNow: (name: string) => `${name} is no longer blocked.`,
+  blockedNow: (name: string) => `${apart(name)} is blocked.`,
+  unblockedNow: (name: string) => `${apart(name)} is no longer blocked.`,
 
   // Files
   aPicture: 'A picture',
   aFile: 'A file',
-  pictureNamed: (name: string) => `Picture ${name}`,
-  download: (name: string) => `Download ${name}`,
-  openPicture: (name: string) => `Open picture ${name}`,
+  pictureNamed: (name: string) => `Picture ${apart(name)}`,
+  download: (name: string) => `Download ${apart(name)}`,
+  openPicture: (name: string) => `Open picture ${apart(name)}`,
   uploading: (percent: number) => `${percent} %`,
-  uploadOf: (name: string) => `Upload of ${name}`,
+  uploadOf: (name: string) => `Upload of ${apart(name)}`,
   uploadChecking: 'Checking…',
   uploadFailed: 'The upload failed.',
+  waitsForUpload: 'This can be sent when the upload is done.',
+  uploadInTheWay: 'A file was not uploaded. Try it again or remove it, then send.',
   uploadGone: 'Files can’t be sent on this server.',
   tooManyFiles: (limit: number) => `At most ${limit} files go into one message.`,
   emptyFile: 'The file is empty.',
-  removeFile: (name: string) => `Remove ${name}`,
+  removeFile: (name: string) => `Remove ${apart(name)}`,
   attachments: 'Files to send',
   fileGone: 'This file can’t be shown.',
 
   // Search
-  searchIn: (name: string) => `in the chat with ${name}`,
+  searchIn: (name: string) => `in the chat with ${apart(name)}`,
   everywhere: 'Search all chats',
   results: (count: number, more: boolean) => (count === 0 ? 'Nothing found.' : `${more ? 'More than ' : ''}${plural(count, 'message', 'messages')} found`),
   searchHint: 'All words must be there; the last may be a beginning. “Quoted words” are found exactly.',
   searchResults: 'Search results',
   more: 'Show more',
   searching: 'Searching…',
-  jumpTo: (name: string, when: string) => `${name}, ${when}`,
 
   // Notifications
   newMessage: 'New message',
@@ -215,10 +223,10 @@ export const strings = {
   passwordChanged: 'Your password is changed. All other sessions have ended.',
   sessions: 'Sessions',
   sessionsHint: 'Where you are logged in.',
-  thisSession: 'This one',
+  thisSession: (device: string) => `${apart(device)} (This one)`,
   endSession: 'End',
-  endSessionOf: (device: string) => `End the session of ${device}`,
-  sessionSince: (when: string, used: string) => `Since ${when}, last used ${used}`,
+  endSessionOf: (device: string) => `End the session of ${apart(device)}`,
+  sessionSince: (when: string, used: string) => `Since ${apart(when)}, last used ${apart(used)}`,
   blockedPeople: 'Blocked people',
   nobodyBlocked: 'You have blocked nobody.',
   notificationSettings: 'Notifications',

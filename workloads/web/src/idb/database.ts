@@ -1,10 +1,11 @@
-// What is kept in this browser: the session, chats and messages that were seen, and messages not yet sent. Where
+// What is kept in this browser: the session, chats and messages that were seen, messages not yet sent, and drafts. Where
 // IndexedDB can't be used (some private windows), the same lives in memory until the page is closed.
 
-export type Store = 'session' | 'chats' | 'messages' | 'outbox' | 'meta';
-const STORES: readonly Store[] = ['session', 'chats', 'messages', 'outbox', 'meta'];
+export type Store = 'session' | 'chats' | 'messages' | 'outbox' | 'drafts' | 'meta';
+const STORES: readonly Store[] = ['session', 'chats', 'messages', 'outbox', 'drafts', 'meta'];
 const NAME = 'sentinel';
-const VERSION = 1;
+/** Another one for each change of `STORES`. */
+const VERSION = 2;
 
 /** A store that is busy is there a moment later; after this nobody waits for it any more. */
 const AGAIN_MS = 200;

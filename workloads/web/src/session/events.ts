@@ -10,7 +10,7 @@ import { touch } from './cache';
 import { announce, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
 import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
-import { reloadFor, reloadSoon } from './listing';
+import { forget, reloadFor, reloadSoon } from './listing';
 import { setDraft } from './drafts';
 import { amend } from './history';
 import { arrived, discard } from './outbox';
@@ -99,7 +99,7 @@ function gone({ chat_id }: { chat_id: string }): void {
   const chat = chats.value.get(chat_id);
   // A whole conversation is taken from the reader's screen: say why.
   if (chat && current.value === chat_id) toast({ header: strings.peerLeft(nameOf(chat)) });
-  chats.value = list.removed(chats.value, chat_id);
+  forget(chat_id);
   setTimeline(chat_id, null);
   // What was to be sent there can't be seen any more either.
   setDraft(chat_id, '');

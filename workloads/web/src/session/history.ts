@@ -5,8 +5,9 @@ import type { Message, MessagePage } from '../api/types';
 import { advanceBy, unseenAbove } from '../store/receipts';
 import { extended, left, refreshed, union, type Timeline } from '../store/timeline';
 import { touch } from './cache';
+import { order, type Order } from './order';
 import { arrived } from './outbox';
-import { chats, me, setTimeline, timelines } from './state';
+import { chats, me, onReset, setTimeline, timelines } from './state';
 
 const PAGE = 50;
 /** Messages of a chat that stay in memory when it is left. */
@@ -52,14 +53,24 @@ async function part(chat_id: string, where: Where): Promise<Part> {
 }
 
 /** One load of a kind at a time for each chat. */
-const loading = new Map<string, Promise<void>>();
+const loading = new Map<string, Promise<unknown>>();
 
-function once(key: string, load: () => Promise<void>): Promise<void> {
-  const running = loading.get(key);
+function once<T>(key: string, load: () => Promise<T>): Promise<T> {
+  const running = loading.get(key) as Promise<T> | undefined;
   if (running) return running;
   const started = load().finally(() => loading.delete(key));
   loading.set(key, started);
   return started;
+}
+
+/** To which place in a chat its reader turned last: what is there of another one when that has come is not shown. */
+const places = new Map<string, Order>();
+onReset(() => places.clear());
+
+function placeIn(chat_id: string): Order {
+  const known = places.get(chat_id) ?? order();
+  places.set(chat_id, known);
+  return known;
 }
 
 /** Messages of one's own say how far the other member has got, and that they are no longer on their way. */
@@ -75,9 +86,10 @@ function learn(chat_id: string, messages: readonly Message[]): void {
 /** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past. */
 export function loadNewest(chat_id: string, force = false): Promise<void> {
   return once(`newest ${chat_id}${force ? ', from wherever one is' : ''}`, async () => {
+    const isThere = force ? placeIn(chat_id).ask() : () => true;
     const { page, show } = await part(chat_id, { limit: PAGE });
     const known = timelines.value.get(chat_id);
-    if (known?.newer && !force) return;
+    if ((known?.newer && !force) || !isThere()) return;
     show(refreshed(force ? undefined : known, page.messages, page.next_cursor != null));
     touch();
   });
@@ -121,25 +133,31 @@ export function loadNewer(chat_id: string): Promise<void> {
   });
 }
 
-/** Has a message on screen, with what surrounds it. Gives whether it exists. */
+/** Has a message on screen, with what surrounds it, unless its reader turns elsewhere meanwhile. Gives whether it exists, if
+ * that still matters. */
 export async function loadAround(chat_id: string, message_id: string): Promise<boolean> {
-  const known = timelines.value.get(chat_id);
-  if (known?.messages.some((message) => message.message_id === message_id)) return true;
-  let around: Part;
-  try {
-    around = await part(chat_id, { limit: PAGE, around: message_id });
-  } catch (error) {
-    if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return false;
-    throw error;
+  if (isShown(chat_id, message_id)) {
+    placeIn(chat_id).changed();
+    return true;
   }
-  const { page, show } = around;
-  show({
-    messages: union([], page.messages),
-    older: page.next_cursor != null,
-    newer: page.prev_cursor != null,
+  return once(`around ${message_id}`, async () => {
+    const isThere = placeIn(chat_id).ask();
+    let around: Part;
+    try {
+      around = await part(chat_id, { limit: PAGE, around: message_id });
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 404 || error.status === 400)) return !isThere();
+      throw error;
+    }
+    const { page, show } = around;
+    if (!isThere()) return true;
+    show({ messages: union([], page.messages), older: page.next_cursor != null, newer: page.prev_cursor != null });
+    return page.messages.some((message) => message.message_id === message_id);
   });
-  return page.messages.some((message) => message.message_id === message_id);
 }
+
+export const isShown = (chat_id: string, message_id: string): boolean =>
+  timelines.value.get(chat_id)?.messages.some((message) => message.message_id === message_id) ?? false;
 
 /** The reader is at the end of the chat. */
 export function trim(chat_id: string): void {

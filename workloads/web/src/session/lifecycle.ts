@@ -4,9 +4,11 @@ import { lapse, onEnded, release, stored, type Identity } from '../api/credentia
 import { ApiError } from '../api/problem';
 import * as database from '../idb/database';
 import { detach } from './cache';
+import { flushDrafts } from './drafts';
 import { start, stop } from './live';
+import { loadAccount } from './profile';
 import { deviceId, silence } from './push';
-import { account, endedReason, identity, reset } from './state';
+import { endedReason, identity, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
 
@@ -28,7 +30,7 @@ export async function begin(): Promise<void> {
 /** Removes what another tab wrote after the log-out. What was not sent stays when the session ended by itself. */
 async function clean(): Promise<void> {
   const owner = await database.get<string>('session', 'owner');
-  await database.clear(owner ? ['chats', 'messages', 'meta'] : ['chats', 'messages', 'meta', 'outbox']);
+  await database.clear(owner ? ['chats', 'messages', 'meta'] : ['chats', 'messages', 'meta', 'outbox', 'drafts']);
 }
 
 async function enter(who: Identity): Promise<void> {
@@ -36,7 +38,7 @@ async function enter(who: Identity): Promise<void> {
   endedReason.value = null;
   identity.value = who;
   await start();
-  accounts.me().then((mine) => { account.value = mine; }, () => undefined);
+  loadAccount().catch(() => undefined);
 }
 
 export async function login(username: string, password: string): Promise<void> {
@@ -82,7 +84,9 @@ export async function deleteAccount(password: string): Promise<void> {
 /** The server says that the session is over. */
 async function end(reason: 'ended'): Promise<void> {
   if (!identity.value) return;
+  const written = flushDrafts();
   stop();
+  await written;
   await lapse();
   leave(reason);
   silence().catch(() => undefined);

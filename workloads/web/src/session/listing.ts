@@ -1,33 +1,87 @@
 // The list of chats from the server, and starting a chat.
-import { blocks } from '../api/accounts';
+import { signal } from '@preact/signals';
 import { chats as fetchChats, startChat } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { Message, Profile } from '../api/types';
-import { loaded, opened } from '../store/chats';
+import { loaded, opened, removed, type Chats } from '../store/chats';
 import { touch } from './cache';
+import { order } from './order';
 import { preferences } from './preferences';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
-import { blocked, chats, current, identity, listed, me, onReset } from './state';
+import { chats, current, identity, listed, me, onReset } from './state';
 import { localToast } from './toasts';
 
-let soon: ReturnType<typeof setTimeout> | null = null;
+/** Pages of the list that are loaded by themselves; more are when its end is looked at. */
+const PAGES = 10;
+const AGAIN_MS = 5_000;
 
-/** Loads the list. */
-export async function reload(): Promise<void> {
-  const owner = me.value;
-  const before = chats.value;
-  const entries = await fetchChats();
-  if (me.value !== owner) return;
-  chats.value = loaded(chats.value, entries, me.value, Date.now(), before);
-  listed.value = true;
+let soon: ReturnType<typeof setTimeout> | null = null;
+const lists = order();
+
+/** Where the list goes on at the server, and below which activity; `null` when all of it is here. */
+export const further = signal<{ readonly cursor: string; readonly below: number } | null>(null);
+
+/** Chats that were deleted: none of them comes back, but a list that was asked for before may still have them. */
+const gone = new Set<string>();
+onReset(() => {
+  gone.clear();
+  further.value = null;
+});
+
+export function forget(chat_id: string): void {
+  gone.add(chat_id);
+  chats.value = removed(chats.value, chat_id);
+}
+
+function merge({ entries, next }: Awaited<ReturnType<typeof fetchChats>>, below: number, before: Chats, whole: boolean): void {
+  const there = entries.filter((one) => !gone.has(one.chat_id));
+  chats.value = loaded(chats.value, there, me.value, below, before, whole);
+  const last = chats.value.get(there.at(-1)?.chat_id ?? '');
+  further.value = next === null ? null : { cursor: next, below: last?.activity ?? below };
   touch();
   confirmSoon();
+}
+
+/** Loads the list. `anew`: nothing that is known already counts. */
+export async function reload(anew = false): Promise<void> {
+  const owner = me.value;
+  const before = chats.value;
+  const isNews = lists.ask();
+  const part = await fetchChats(PAGES);
+  if (me.value !== owner || !isNews()) return;
+  merge(part, Date.now(), before, anew || part.next === null);
+  listed.value = true;
   void subscribe();
+  // A list that was asked for before a message came may not have its chat: another one is on its way.
   for (const message of newcomers.splice(0)) {
     const chat = chats.value.get(message.chat_id);
-    if (chat && current.value !== message.chat_id) localToast(chat, message);
+    if (!chat) newcomers.push(message);
+    else if (current.value !== message.chat_id) localToast(chat, message);
   }
+}
+
+let more: Promise<void> | null = null;
+
+/** Loads what comes after that part of the list that is here. */
+export function loadMore(): Promise<void> {
+  more ??= nextPart().finally(() => { more = null; });
+  return more;
+}
+
+async function nextPart(): Promise<void> {
+  const from = further.value;
+  if (!from) return;
+  const before = chats.value;
+  try {
+    const part = await fetchChats(1, from.cursor);
+    if (further.value === from) return merge(part, from.below, before, false);
+  } catch {
+    // Whoever looks at the end of the list, or for a chat, asks again when this is another object.
+    setTimeout(() => { if (further.value === from) further.value = { ...from }; }, AGAIN_MS);
+  }
+  // The list was loaded anew meanwhile: it goes on elsewhere.
+  if (further.value !== from) return nextPart();
 }
 
 /** Messages of chats that were not in the list yet: who wrote them is known when it has been loaded. */
@@ -45,18 +99,16 @@ export function reloadSoon(delay = 150): void {
   soon ??= setTimeout(() => {
     soon = null;
     reload().catch((error: unknown) => {
-      if (identity.value && error instanceof ApiError && error.passing) reloadSoon(5_000);
+      if (identity.value && error instanceof ApiError && error.passing) reloadSoon(AGAIN_MS);
     });
   }, delay);
 }
 
-export async function reloadBlocks(): Promise<void> {
-  blocked.value = new Set((await blocks()).map((block) => block.user_id));
-}
-
 /** Gives the chat with somebody, which is made if need be. */
 export async function chatWith(person: Profile): Promise<string> {
+  const owner = me.value;
   const { chat_id, peer } = await startChat(person.user_id);
+  if (me.value !== owner) return chat_id;
   const muted = (preferences.value?.muted ?? []).some((one) => one.chat_id === chat_id && Date.parse(one.until) > Date.now());
   chats.value = opened(chats.value, chat_id, peer, Date.now(), muted);
   touch();

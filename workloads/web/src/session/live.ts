@@ -4,11 +4,13 @@ import * as socket from '../socket/connection';
 import { search } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { SyncPage } from '../api/types';
+import { loadBlocks } from './blocks';
 import { drop, flush, restore } from './cache';
+import { beginDrafts, endDrafts } from './drafts';
 import { apply } from './events';
 import * as expiry from './expiry';
 import { loadNewest } from './history';
-import { reload, reloadBlocks, reloadSoon } from './listing';
+import { reload, reloadSoon } from './listing';
 import { loadPreferences, renewQuietHours } from './preferences';
 import { renewPush } from './push';
 import { heartbeat, subscribe, unwatched } from './presence';
@@ -39,6 +41,7 @@ let repair: ReturnType<typeof setInterval> | null = null;
 export async function start(): Promise<void> {
   const kept = await restore().catch(() => null);
   await restoreOutbox().catch(() => undefined);
+  await beginDrafts().catch(() => undefined);
   await expiry.begin();
   batch(() => {
     if (kept) {
@@ -61,6 +64,7 @@ export async function start(): Promise<void> {
 
 export function stop(): void {
   turn += 1;
+  endDrafts();
   expiry.end();
   if (repair !== null) clearInterval(repair);
   repair = null;
@@ -126,7 +130,7 @@ async function ready(hello: socket.Ready): Promise<void> {
     reload().catch(() => reloadSoon(3_000));
     detect();
   }
-  if (!blocksKnown) reloadBlocks().then(() => { blocksKnown = true; }, () => undefined);
+  if (!blocksKnown) loadBlocks().then(() => { blocksKnown = true; }, () => undefined);
   void subscribe();
   confirmSoon();
   // Another tab may have left something that it could not send.
@@ -178,7 +182,7 @@ async function anew(): Promise<void> {
     for (const chat_id of timelines.value.keys()) setTimeline(chat_id, null);
   });
   await drop();
-  await reload().catch(() => reloadSoon(3_000));
+  await reload(true).catch(() => reloadSoon(3_000));
   if (open) await loadNewest(open, true).catch(() => undefined);
 }
 

@@ -6,6 +6,7 @@ import type { Preferences } from '../api/types';
 import { muted } from '../store/chats';
 import { clockHere } from '../store/minutes';
 import { touch } from './cache';
+import { order } from './order';
 import { chats, lacks, me, onReset } from './state';
 
 /** A chat is muted until somebody unmutes it; the server wants a time. */
@@ -22,13 +23,17 @@ export async function loadPreferences(): Promise<Preferences | null> {
   return (await load()).known;
 }
 
+const answers = order();
+
 /** What the server has, and its version. */
 async function load(): Promise<{ known: Preferences | null; version: string | null }> {
   const owner = me.value;
+  const isNews = answers.ask();
   let version: string | null = null;
   try {
     const loaded = await call<Preferences>('GET', PATH, { versioned: (tag) => { version = tag; } });
-    if (me.value === owner) preferences.value = loaded;
+    if (me.value === owner && isNews()) preferences.value = loaded;
+    return { known: loaded, version };
   } catch (error) {
     if (!(error instanceof ApiError) || !error.absent) throw error;
     lacks('notifications');
@@ -61,7 +66,9 @@ async function save(owner: string, change: (now: Preferences) => Preferences): P
         if (!(error instanceof ApiError) || !('quiet_hours.time_zone' in error.fields) || !wanted.quiet_hours) throw error;
         return put({ ...wanted, quiet_hours: { ...wanted.quiet_hours, time_zone: null } });
       });
-      if (me.value === owner) preferences.value = saved;
+      if (me.value !== owner) return;
+      answers.changed();
+      preferences.value = saved;
       return;
     } catch (error) {
       // Another device has changed them since: the change is made to what there is now.

@@ -37,11 +37,14 @@ export async function subscribe(): Promise<void> {
   try {
     if (gone.length > 0) {
       await ask('presence_unsubscribe', { user_ids: gone });
-      unknown(gone);
+      // Somebody may be wanted again by now.
+      unknown(gone.filter((id) => !watched.has(id)));
     }
+    const before = presence.value;
     const answer = await ask<{ presence: { user_id: string; status: Status; last_active: string | null }[] }>('presence_subscribe', { user_ids });
     if (mine !== turn) return;
-    answer.presence.forEach(present);
+    // What was told of somebody meanwhile is newer.
+    for (const one of answer.presence) if (presence.value.get(one.user_id) === before.get(one.user_id)) present(one);
     refused = 0;
   } catch {
     if (mine !== turn) return;

@@ -32,28 +32,50 @@ export const readByItself = (id: string): void => {
 };
 
 const told = new Set<string>();
+/** When each ends. One that is held has no end. */
+const ends = new Map<string, ReturnType<typeof setTimeout>>();
 
 onReset(() => {
-  toasts.value = [];
+  for (const { id } of toasts.value) dismiss(id);
   readByThemselves.value = new Set();
   told.clear();
 });
 
 export function toast(one: Partial<Toast> & { header: string }): void {
   const made: Toast = { kind: 'info', body: '', chat_id: null, message_id: null, ...one, id: newId() };
-  // The newest of a chat stands for all of it.
-  const others = toasts.value.filter((known) => made.kind !== 'message' || known.chat_id !== made.chat_id);
-  toasts.value = [...others, made].slice(-AT_ONCE);
-  setTimeout(() => dismiss(made.id), SHOWN_MS);
+  // The newest of a chat stands for all of it: one that is held says it in its place.
+  const before = made.kind === 'message' ? toasts.value.find((known) => known.chat_id === made.chat_id) : undefined;
+  if (before && !ends.has(before.id)) {
+    toasts.value = toasts.value.map((known) => (known === before ? { ...made, id: before.id } : known));
+    return;
+  }
+  if (before) dismiss(before.id);
+  toasts.value = [...toasts.value, made];
+  release(made.id);
+  const spare = toasts.value.filter(({ id }) => ends.has(id));
+  for (const { id } of spare.slice(0, Math.max(0, toasts.value.length - AT_ONCE))) if (id !== made.id) dismiss(id);
+}
+
+/** Somebody reads it: it stays. */
+export function hold(id: string): void {
+  clearTimeout(ends.get(id));
+  ends.delete(id);
+}
+
+/** It ends after its time. */
+export function release(id: string): void {
+  hold(id);
+  ends.set(id, setTimeout(() => dismiss(id), SHOWN_MS));
 }
 
 export const dismiss = (id: string): void => {
+  hold(id);
   toasts.value = toasts.value.filter((one) => one.id !== id);
 };
 
 /** The user is in this chat now: no need to hear of it. */
 export const dismissOf = (chat_id: string): void => {
-  if (toasts.value.some((one) => one.chat_id === chat_id)) toasts.value = toasts.value.filter((one) => one.chat_id !== chat_id);
+  for (const one of toasts.value) if (one.chat_id === chat_id) dismiss(one.id);
 };
 
 /** A message came to a chat that is not on screen. The server tells of it if it has that feature. */

@@ -6,7 +6,7 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { fitting } from '../store/files';
 import { newId } from '../store/ids';
-import { learn } from './media';
+import { learn, media } from './media';
 import { features, lacks, onReset } from './state';
 import { toast } from './toasts';
 
@@ -150,6 +150,25 @@ function release(list: readonly Uploading[]): void {
     files.delete(one.id);
     if (one.preview) URL.revokeObjectURL(one.preview);
   }
+}
+
+/** Puts back files that are at the server already: the message with them was not sent. Gives whether there is room. */
+export function giveBack(chat_id: string, media_ids: readonly string[]): boolean {
+  const there = media_ids.map((media_id) => ({ media_id, known: media.value.get(media_id) })).filter(({ known }) => known !== 'gone');
+  if (there.length === 0) return true;
+  if (listOf(chat_id).length + there.length > FILES_MAX) {
+    toast({ kind: 'error', header: strings.tooManyFiles(FILES_MAX) });
+    return false;
+  }
+  const made = there.map(({ media_id, known }): Uploading => {
+    const one = typeof known === 'object' ? known : null;
+    return {
+      id: newId(), name: one?.filename || strings.aFile, size: one?.size ?? 0, kind: PICTURES.test(one?.content_type ?? '') ? 'image' : 'file', preview: null,
+      state: 'done', part: 1, media_id, fault: null, again: false,
+    };
+  });
+  set(chat_id, [...made, ...listOf(chat_id)]);
+  return true;
 }
 
 /** Gives the files that are there and removes them from the list: they go into a message now. */

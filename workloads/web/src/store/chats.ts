@@ -22,9 +22,10 @@ export type Chats = ReadonlyMap<string, Chat>;
 
 const withChat = (chats: Chats, chat: Chat): Chats => new Map(chats).set(chat.chat_id, chat);
 
-/** The server's list. It is newer than what is known, except for what came by itself while it was on its way: `before`
- * is what was known when it was asked for. The list comes in pages, so a chat that moves up meanwhile can be in none. */
-export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, now: number, before: Chats = known): Chats {
+/** The server's list. It is newer than what is known, except for what happened while it was on its way: `before` is what
+ * was known when it was asked for. The list comes in pages, so a chat that moves up meanwhile can be in none. Of a part
+ * of it (not `whole`) nothing follows for the chats that it does not have. */
+export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, now: number, before: Chats = known, whole = true): Chats {
   let above = now;
   const chats = new Map<string, Chat>();
   for (const entry of entries) {
@@ -36,6 +37,10 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
     if (chat?.last && (!last || chat.last.message_id > last.message_id)) {
       last = chat.last;
       unread = chat.unread;
+    } else if (chat?.last && last?.message_id === chat.last.message_id) {
+      last = newerOf(chat.last, last);
+      // Some of it has been read since it was counted.
+      if (chat.mine.read && !reaches(entry.read_up_to, chat.mine.read)) unread = chat.unread;
     }
     above = last ? timeOf(last.message_id) : Math.min(above - 1, chat?.activity ?? above);
     const mine = advance(chat?.mine ?? NO_MARKS, entry.delivered_up_to, entry.read_up_to);
@@ -48,12 +53,12 @@ export function loaded(known: Chats, entries: readonly ChatEntry[], me: string, 
       unread: last && reaches(mine.read, last.message_id) ? 0 : unread,
       mine,
       theirs: last && last.sender_id === me ? advanceBy(theirs, last) : theirs,
-      muted: entry.muted,
+      muted: chat && before.get(entry.chat_id)?.muted !== chat.muted ? chat.muted : entry.muted,
       activity: above,
     });
   }
   // Opened or changed meanwhile: what the list does not say of it is no news.
-  for (const [chat_id, chat] of known) if (!chats.has(chat_id) && before.get(chat_id) !== chat) chats.set(chat_id, chat);
+  for (const [chat_id, chat] of known) if (!chats.has(chat_id) && (!whole || before.get(chat_id) !== chat)) chats.set(chat_id, chat);
   return chats;
 }
 

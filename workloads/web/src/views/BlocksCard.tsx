@@ -1,36 +1,31 @@
 // Who is blocked.
-import { useEffect, useState } from 'preact/hooks';
-import { blocks, unblock } from '../api/accounts';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Block } from '../api/types';
 import { strings } from '../i18n/en';
+import { block, loadBlocks } from '../session/blocks';
 import { blocked } from '../session/state';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { Avatar, nameOf } from './people';
 import { useAction } from './useAction';
+import { useKeptFocus } from './useKeptFocus';
 
 export function BlocksCard() {
-  const [list, setList] = useState<readonly Block[] | null>(null);
+  const [all, setAll] = useState<readonly Block[] | null>(null);
   const action = useAction();
-  const load = async () => {
-    const known = await blocks();
-    setList(known);
-    blocked.value = new Set(known.map((one) => one.user_id));
-  };
-  useEffect(() => void action.run(load), []);
-  const free = (one: Block) => action.run(async () => {
-    await unblock(one.user_id);
-    await load();
-  });
+  useEffect(() => void action.run(async () => setAll(await loadBlocks())), []);
+  const list = all?.filter((one) => blocked.value.has(one.user_id));
+  const entries = useRef<HTMLUListElement>(null);
+  useKeptFocus(entries);
   return (
     <Card title={strings.blockedPeople}>
       {list?.length === 0 && <p class="hint">{strings.nobodyBlocked}</p>}
-      <ul class="entries" role="list" aria-label={strings.blockedPeople}>
+      <ul ref={entries} class="entries" role="list" aria-label={strings.blockedPeople}>
         {list?.map((one) => (
           <li key={one.user_id}>
             <Avatar person={one} small />
             <span class="entry-text"><strong dir="auto">{nameOf(one)}</strong><span class="hint">@{one.username}</span></span>
-            <button type="button" class="button" onClick={() => void free(one)}>{strings.unblock}</button>
+            <button type="button" class="button" onClick={() => void action.also(() => block(one.user_id, false))}>{strings.unblock}</button>
           </li>
         ))}
       </ul>

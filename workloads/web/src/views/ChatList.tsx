@@ -1,9 +1,10 @@
 // The chats, newest activity first.
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { briefOf, wholeOf } from '../i18n/times';
 import { strings } from '../i18n/en';
 import { chatList, current, listed, me, outbox, typing } from '../session/state';
 import { drafts } from '../session/drafts';
+import { further, loadMore } from '../session/listing';
 import type { Chat } from '../store/chats';
 import { statusOf } from '../store/receipts';
 import { BellOffIcon } from './icons';
@@ -31,8 +32,22 @@ export function ChatList() {
       <ul role="list" aria-label={strings.chats} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
         {chats.map((chat) => <ChatRow key={chat.chat_id} chat={chat} tabStop={chat.chat_id === tabStop} onFocus={setStop} />)}
       </ul>
+      {further.value && <MoreChats />}
     </nav>
   );
+}
+
+/** The end of what is here of the list: what comes after it is loaded before one gets there. */
+function MoreChats() {
+  const end = useRef<HTMLParagraphElement>(null);
+  useEffect(() => {
+    const node = end.current;
+    if (!node) return undefined;
+    const near = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) void loadMore(); }, { root: node.parentElement, rootMargin: '600px' });
+    near.observe(node);
+    return () => near.disconnect();
+  }, [further.value]);
+  return <p class="rows-note" ref={end} aria-hidden="true">{strings.loading}</p>;
 }
 
 function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onFocus(id: string): void }) {
@@ -65,7 +80,7 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
 function Preview({ chat, open }: { chat: Chat; open: boolean }) {
   if (typing.value.has(chat.chat_id)) return <span class="row-text row-typing">{strings.typingShort}</span>;
   const draft = drafts.value.get(chat.chat_id);
-  if (draft && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
+  if (draft?.trim() && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
   const waiting = outbox.value.filter((one) => one.chat_id === chat.chat_id).at(-1);
   if (waiting) return <span class="row-text" dir="auto"><Ticks status={waiting.state} />{waiting.message || strings.aFile}</span>;
   const { last } = chat;

@@ -2,10 +2,10 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
-import { drafts, setDraft, textAfter } from '../session/drafts';
+import { draftOf, setDraft, textOf, type Answering, type Changed } from '../session/drafts';
 import { saveEdit } from '../session/editing';
 import { send } from '../session/sending';
-import { features, me, messageBytes, timelines } from '../session/state';
+import { announce, features, me, messageBytes, timelines } from '../session/state';
 import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -17,8 +17,6 @@ import { EmojiPicker } from './EmojiPicker';
 import { AttachIcon, CloseIcon, SendIcon } from './icons';
 import { nameOf } from './people';
 import { PendingUploads } from './PendingUploads';
-
-export type Answering = { kind: 'reply' | 'edit'; message: Message } | null;
 
 interface ComposerProps {
   chat: Chat;
@@ -33,24 +31,26 @@ interface ComposerProps {
 export function Composer({ chat, answering, setAnswering, field, toField, onSent }: ComposerProps) {
   const { chat_id } = chat;
   const picker = useRef<HTMLInputElement>(null);
-  const [text, setText] = useState(drafts.value.get(chat_id) ?? '');
+  const [changed, setChanged] = useState<Changed>(null);
+  const text = textOf(answering, changed, draftOf(chat_id));
   const [saving, setSaving] = useState<Message | null>(null);
+  const [tried, setTried] = useState(false);
   const files = uploads.value.get(chat_id) ?? [];
   const editing = answering?.kind === 'edit' ? answering.message : null;
   const excess = bytesOf(text) - messageBytes.value;
   const waiting = files.some((file) => file.state !== 'done');
   const empty = text.trim() === '' && (editing ? editing.attachments : files).length === 0;
+  const obstacle = !waiting || editing ? null : files.some((file) => file.state === 'failed') ? strings.uploadInTheWay : strings.waitsForUpload;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
   const latest = useRef({ editing, text });
   latest.current = { editing, text };
 
   useEffect(toField, []);
-  const turned = useRef<Answering>(null);
   useLayoutEffect(() => {
-    setText((now) => textAfter(turned.current, answering, now, drafts.value.get(chat_id) ?? ''));
-    turned.current = answering;
+    setChanged(null);
     if (answering) field.current?.focus();
   }, [answering]);
+  useEffect(() => { if (!waiting) setTried(false); }, [waiting]);
   useEffect(() => tellStopped, [chat_id]);
   useLayoutEffect(() => {
     const node = field.current;
@@ -60,8 +60,7 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
   }, [text]);
 
   function write(value: string) {
-    setText(value);
-    if (editing) return;
+    if (editing) return setChanged({ message: editing, text: value });
     setDraft(chat_id, value);
     if (value.trim() === '') tellStopped();
     else if (chat.peer.user_id !== me.value) tellTyping(chat_id);
@@ -73,7 +72,12 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
   }
 
   function submit() {
-    if (!ready) return;
+    if (!ready) {
+      if (obstacle === null || excess > 0) return;
+      setTried(true);
+      announce(obstacle);
+      return;
+    }
     const message = text.trim();
     if (editing) {
       setSaving(editing);
@@ -85,8 +89,7 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
     }
     const media = takeUploads(chat_id);
     const type = media.length === 0 ? 'text' : media.every((file) => file.kind === 'image') ? 'image' : 'file';
-    send({ chat_id, message, type, attachments: media.map((file) => file.media_id ?? ''), reply_to: answering?.message.message_id ?? null });
-    setText('');
+    send({ chat_id, message, type, attachments: media.map((file) => file.media_id ?? ''), reply_to: answering?.kind === 'reply' ? answering.message_id : null });
     setDraft(chat_id, '');
     setAnswering(null);
     onSent();
@@ -128,13 +131,14 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
       {answering && (
         <div class="answering">
           <div class="answering-text">
-            <strong dir="auto">{editing ? strings.editing : strings.replyingTo(answering.message.sender_id === me.value ? strings.you : name)}</strong>
-            <span dir="auto">{answering.message.message || strings.aFile}</span>
+            <strong dir="auto">{editing ? strings.editing : !answering.message ? strings.replying : strings.replyingTo(answering.message.sender_id === me.value ? strings.you : name)}</strong>
+            <span dir="auto">{answering.message ? answering.message.message || strings.aFile : strings.repliedGone}</span>
           </div>
           <button type="button" class="icon-button" aria-label={editing ? strings.cancelEdit : strings.cancelReply} onClick={leave}><CloseIcon /></button>
         </div>
       )}
       {!editing && files.length > 0 && <PendingUploads chat_id={chat_id} files={files} onGone={toField} />}
+      {tried && obstacle && <p class="hint" id="obstacle">{obstacle}</p>}
       {excess > 0 && <p class="hint hint-bad" role="alert">{strings.tooLong(excess)}</p>}
       <div class="composer-row">
         {attachable && (
@@ -157,7 +161,7 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
           }}
         />
         <EmojiPicker onPick={insert} />
-        <button type="submit" class="send-button" aria-label={editing ? strings.save : strings.send} title={editing ? strings.save : strings.send} aria-disabled={!ready}><SendIcon /></button>
+        <button type="submit" class="send-button" aria-label={editing ? strings.save : strings.send} title={editing ? strings.save : strings.send} aria-disabled={!ready} aria-describedby={tried && obstacle ? 'obstacle' : undefined}><SendIcon /></button>
       </div>
     </form>
   );

@@ -3,15 +3,17 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
-import { loadAround, loadNewest, loadUnread } from '../session/history';
+import type { Answering } from '../session/drafts';
+import { isShown, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
+import { takeBack } from '../session/takeback';
 import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
 import { rows } from '../store/rows';
 import { ChatSearch } from './ChatSearch';
 import { coarse } from './coarse';
-import { Composer, type Answering } from './Composer';
+import { Composer } from './Composer';
 import { ConversationHead } from './ConversationHead';
 import { DeleteDialog } from './DeleteDialog';
 import { DownIcon } from './icons';
@@ -86,7 +88,11 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     setMissed(null);
     setJump(message_id);
     try {
-      if (await loadAround(chat_id, message_id)) return;
+      if (await loadAround(chat_id, message_id)) {
+        // Who has turned elsewhere meanwhile does not wait for it.
+        if (!isShown(chat_id, message_id)) setJump((now) => (now === message_id ? null : now));
+        return;
+      }
     } catch (error) {
       // It may be there: only the server can say.
       setJump(null);
@@ -121,6 +127,14 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   const isBlocked = blocked.value.has(chat.peer.user_id);
   // There is no field to write in.
   const turnTo = (to: Answering) => (isBlocked ? toast({ header: strings.blockedByYou }) : setAnswering(to));
+  const takeBackIntoField = (client_message_id: string) => {
+    if (isBlocked) return toast({ header: strings.blockedByYou });
+    if (answering?.kind === 'edit') return toast({ header: strings.endEdit });
+    const message_id = takeBack(client_message_id)?.reply_to;
+    const message = timeline?.messages.find((one) => one.message_id === message_id) ?? null;
+    if (message_id && !message?.deleted) setAnswering({ kind: 'reply', message_id, message });
+    field.current?.focus();
+  };
   const drag = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
     event.preventDefault();
@@ -134,13 +148,13 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         <ChatSearch chat_id={chat_id} name={name} text={search} onText={setSearch} onClose={() => setSearch(null)} />
       )}
       <Log
-        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null} onGone={toField}
+        log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null} onGone={toField} onTakeBack={takeBackIntoField}
         onAgain={() => {
           if (missed && !pageFault) return void jumpTo(missed);
           again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
         }}
         acts={{
-          onReply: (message) => turnTo({ kind: 'reply', message }),
+          onReply: (message) => turnTo({ kind: 'reply', message_id: message.message_id, message }),
           onEdit: (message) => turnTo({ kind: 'edit', message }),
           onDelete: setDeleting,
           onJump: (message_id) => void jumpTo(message_id),

@@ -1,8 +1,8 @@
 // The head of a chat: the other member, its presence, and what can be done.
-import { block, unblock } from '../api/accounts';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf } from '../i18n/times';
+import { block } from '../session/blocks';
 import { muteChat } from '../session/preferences';
 import { blocked, features, me } from '../session/state';
 import { toast } from '../session/toasts';
@@ -28,11 +28,7 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
   async function setBlock(on: boolean) {
     setAsking(false);
     try {
-      await (on ? block(peer.user_id) : unblock(peer.user_id));
-      const next = new Set(blocked.value);
-      if (on) next.add(peer.user_id);
-      else next.delete(peer.user_id);
-      blocked.value = next;
+      await block(peer.user_id, on);
       toast({ header: on ? strings.blockedNow(name) : strings.unblockedNow(name) });
     } catch (error) {
       toast({ kind: 'error', header: faultText(error) });

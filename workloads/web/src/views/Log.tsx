@@ -25,10 +25,12 @@ interface LogProps {
   onAgain(): void;
   /** Takes the focus from a button of a message that is gone when it was pressed. */
   onGone(): void;
+  /** Takes what could not be sent back into the field. */
+  onTakeBack(client_message_id: string): void;
   acts: MessageActs;
 }
 
-export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, acts }: LogProps) {
+export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, onTakeBack, acts }: LogProps) {
   // The rows get the same functions each time, so that they need not be drawn again.
   const latest = useRef(acts);
   latest.current = acts;
@@ -69,7 +71,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, 
           switch (row.kind) {
             case 'day': return <h3 class="day" key={row.key}><span>{dayName(row.at, Date.now())}</span></h3>;
             case 'new': return <p class="new-mark" key={row.key} data-new="true"><span>{strings.newMessages}</span></p>;
-            case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={(id) => { retry(id); onGone(); }} onDiscard={(id) => { discard(id); onGone(); }} />;
+            case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={(id) => { retry(id); onGone(); }} onTakeBack={onTakeBack} onDiscard={(id) => { discard(id); onGone(); }} />;
             default: return (
               <MessageRow
                 key={row.key} message={row.message} own={row.own} first={row.first} last={row.last} peer={chat.peer}

@@ -1,5 +1,5 @@
 // How the user is told of messages.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
 import { strings } from '../i18n/en';
@@ -13,6 +13,7 @@ import { nameOf } from './people';
 import { Switch } from './Switch';
 import { TimeField } from './TimeField';
 import { useAction } from './useAction';
+import { useKeptFocus } from './useKeptFocus';
 
 export function NotificationSettingsCard() {
   const action = useAction();
@@ -21,6 +22,8 @@ export function NotificationSettingsCard() {
     void action.run(loadPreferences);
     void subscribed().then(setPushing, () => undefined);
   }, []);
+  const mutes = useRef<HTMLUListElement>(null);
+  useKeptFocus(mutes);
   const now = preferences.value;
   const push = (on: boolean) => action.also(async () => {
     if (!on) await unsubscribe();
@@ -47,7 +50,7 @@ export function NotificationSettingsCard() {
       )}
       <h4>{strings.mutedChats}</h4>
       {(now.muted ?? []).length === 0 && <p class="hint">{strings.nothingMuted}</p>}
-      <ul class="entries" role="list" aria-label={strings.mutedChats}>
+      <ul ref={mutes} class="entries" role="list" aria-label={strings.mutedChats}>
         {(now.muted ?? []).map(({ chat_id }) => {
           const chat = chats.value.get(chat_id);
           return (

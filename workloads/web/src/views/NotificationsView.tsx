@@ -1,28 +1,28 @@
 // What the server notified of and was not read yet.
-import { useEffect, useState } from 'preact/hooks';
-import { markRead, notifications } from '../api/notifications';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { markRead } from '../api/notifications';
 import { ApiError } from '../api/problem';
 import type { NotificationEntry } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { mediumOf, wholeOf } from '../i18n/times';
+import { loadNotices, loadOlderNotices, notices } from '../session/notices';
 import { chats, lacks, unread } from '../session/state';
 import { notified, readByItself, readByThemselves } from '../session/toasts';
 import { reaches } from '../store/ids';
 import { BellIcon } from './icons';
 import { Page } from './Page';
 import { Avatar, nameOf } from './people';
+import { useKeptFocus } from './useKeptFocus';
 
 export function NotificationsView() {
-  const [list, setList] = useState<readonly NotificationEntry[] | null>(null);
-  const [cursor, setCursor] = useState<string | null>(null);
   const [fault, setFault] = useState<string | null>(null);
+  const list = useRef<HTMLUListElement>(null);
+  useKeptFocus(list);
 
-  async function load(from?: string) {
+  async function load(part: () => Promise<void>) {
     try {
-      const page = await notifications(from);
-      setList((before) => [...(from ? before ?? [] : []), ...page.notifications]);
-      setCursor(page.next_cursor ?? null);
+      await part();
       setFault(null);
     } catch (error) {
       if (error instanceof ApiError && error.absent) {
@@ -32,7 +32,7 @@ export function NotificationsView() {
     }
   }
   // The server makes an entry a moment after its message, and tells when it is there.
-  useEffect(() => void load(), [unread.value, notified.value]);
+  useEffect(() => void load(loadNotices), [unread.value, notified.value]);
 
   async function read(one: NotificationEntry) {
     try {
@@ -43,17 +43,17 @@ export function NotificationsView() {
     }
   }
   // What has been read here meanwhile is old news, whatever the server's list still says.
-  const shown = list?.filter((one) => !one.chat_id || !one.message_id || !reaches(chats.value.get(one.chat_id)?.mine.read, one.message_id)) ?? null;
+  const shown = notices.value?.entries.filter((one) => !one.chat_id || !one.message_id || !reaches(chats.value.get(one.chat_id)?.mine.read, one.message_id)) ?? null;
   return (
     <Page title={strings.notifications}>
       {fault && <p class="notice notice-bad" role="alert">{fault}</p>}
-      {shown?.length === 0 && !cursor && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
-      <ul class="notes" role="list" aria-label={strings.notifications}>
+      {shown?.length === 0 && !notices.value?.cursor && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
+      <ul ref={list} class="notes" role="list" aria-label={strings.notifications}>
         {shown?.map((one) => (
           <Note key={one.notification_id} one={one} read={one.read || readByThemselves.value.has(one.notification_id)} onRead={() => void read(one)} />
         ))}
       </ul>
-      {cursor && <button type="button" class="button" onClick={() => void load(cursor)}>{strings.more}</button>}
+      {notices.value?.cursor && <button type="button" class="button" onClick={() => void load(loadOlderNotices)}>{strings.more}</button>}
     </Page>
   );
 }

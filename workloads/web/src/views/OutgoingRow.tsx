@@ -12,10 +12,11 @@ interface OutgoingRowProps {
   tabStop: boolean;
   onFocus(key: string): void;
   onRetry(client_message_id: string): void;
+  onTakeBack(client_message_id: string): void;
   onDiscard(client_message_id: string): void;
 }
 
-export function OutgoingRow({ row, tabStop, onFocus, onRetry, onDiscard }: OutgoingRowProps) {
+export function OutgoingRow({ row, tabStop, onFocus, onRetry, onTakeBack, onDiscard }: OutgoingRowProps) {
   const { outgoing, first, last } = row;
   const id = outgoing.client_message_id;
   return (
@@ -39,6 +40,7 @@ export function OutgoingRow({ row, tabStop, onFocus, onRetry, onDiscard }: Outgo
         <p class="failed-note" role="alert">
           {outgoing.reason}{' '}
           <button type="button" class="link-button" onClick={() => onRetry(id)}>{strings.retry}</button>{' '}
+          <button type="button" class="link-button" onClick={() => onTakeBack(id)}>{strings.edit}</button>{' '}
           <button type="button" class="link-button" onClick={() => onDiscard(id)}>{strings.discard}</button>
         </p>
       )}

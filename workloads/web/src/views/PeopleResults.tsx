@@ -1,7 +1,6 @@
 // People whose name begins with what was written.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { find } from '../api/accounts';
-import { ApiError } from '../api/problem';
 import type { Profile } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
@@ -26,8 +25,8 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
     const stop = new AbortController();
     const timer = setTimeout(() => {
       find(wanted, stop.signal).then(
-        (users) => { setFound({ prefix: wanted, users }); setFault(null); },
-        (error: unknown) => { if (!(error instanceof ApiError && error.code === 'aborted')) setFault(faultText(error)); },
+        (users) => { if (stop.signal.aborted) return; setFound({ prefix: wanted, users }); setFault(null); },
+        (error: unknown) => { if (!stop.signal.aborted) setFault(faultText(error)); },
       );
     }, PAUSE_MS);
     return () => { clearTimeout(timer); stop.abort(); };
@@ -56,7 +55,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
             <button type="button" class="row" data-testid="person" onClick={() => void open(person)}>
               <Avatar person={person} />
               <span class="row-main">
-                <strong class="row-name" dir="auto">{person.user_id === me.value ? `${person.display_name || person.username} (${strings.you})` : nameOf(person)}</strong>
+                <strong class="row-name" dir="auto">{person.user_id === me.value ? strings.alsoYou(person.display_name || person.username) : nameOf(person)}</strong>
                 <span class="row-text">@{person.username}</span>
               </span>
             </button>

@@ -1,7 +1,8 @@
 // The name that others see.
 import { useEffect, useState } from 'preact/hooks';
-import { me as fetchMe, rename, sendVerification } from '../api/accounts';
+import { sendVerification } from '../api/accounts';
 import { strings } from '../i18n/en';
+import { loadAccount, rename } from '../session/profile';
 import { account, unconfirmed } from '../session/state';
 import { Field } from './Field';
 import { Outcome } from './Outcome';
@@ -13,13 +14,13 @@ export function ProfileCard() {
   const [name, setName] = useState<string | null>(null);
   const action = useAction();
   useEffect(() => {
-    if (!account.value) fetchMe().then((known) => { account.value = known; }, () => undefined);
+    if (!account.value) loadAccount().catch(() => undefined);
   }, []);
   const shown = name ?? mine?.display_name ?? '';
   const save = (event: Event) => {
     event.preventDefault();
     void action.run(async () => {
-      account.value = await rename(shown.trim());
+      await rename(shown.trim());
       setName(null);
     });
   };

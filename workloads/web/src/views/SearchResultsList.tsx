@@ -38,14 +38,19 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   const [fault, setFault] = useState<string | null>(null);
   const list = useRef<HTMLUListElement>(null);
   const enough = q !== '';
+  /** Ends with what is looked for. */
+  const running = useRef(new AbortController());
 
-  async function fetchPage(before: Found | null, signal?: AbortSignal) {
+  async function fetchPage(before: Found | null) {
+    const { signal } = running.current;
     try {
       const page = await search({ q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) }, signal);
-      setShown({ key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null });
+      if (signal.aborted) return;
+      // More of a list is asked for once: a second click means the same.
+      setShown((now) => (before && now !== before ? now : { key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null }));
       setFault(null);
     } catch (error) {
-      if (error instanceof ApiError && error.code === 'aborted') return;
+      if (signal.aborted) return;
       if (error instanceof ApiError && error.absent) lacks('search');
       setFault(faultText(error));
     }
@@ -54,8 +59,8 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   useEffect(() => {
     setFault(null);
     if (!enough) return undefined;
-    const stop = new AbortController();
-    const timer = setTimeout(() => void fetchPage(null, stop.signal), PAUSE_MS);
+    const stop = running.current = new AbortController();
+    const timer = setTimeout(() => void fetchPage(null), PAUSE_MS);
     return () => { clearTimeout(timer); stop.abort(); };
   }, [key]);
 

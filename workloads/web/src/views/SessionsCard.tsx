@@ -1,5 +1,5 @@
 // Where the user is logged in.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { endSession, sessions } from '../api/accounts';
 import type { Session } from '../api/types';
 import { strings } from '../i18n/en';
@@ -7,23 +7,26 @@ import { mediumOf } from '../i18n/times';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';
+import { useKeptFocus } from './useKeptFocus';
 
 export function SessionsCard() {
   const [list, setList] = useState<readonly Session[]>([]);
   const action = useAction();
-  const load = async () => setList(await sessions());
-  useEffect(() => void action.run(load), []);
-  const end = (session: Session) => action.run(async () => {
+  useEffect(() => void action.run(async () => setList(await sessions())), []);
+  // What was ended is known to be; a list of the server's may be older.
+  const end = (session: Session) => action.also(async () => {
     await endSession(session.id);
-    await load();
+    setList((now) => now.filter((one) => one.id !== session.id));
   });
+  const entries = useRef<HTMLUListElement>(null);
+  useKeptFocus(entries);
   return (
     <Card title={strings.sessions} hint={strings.sessionsHint}>
-      <ul class="entries" role="list" aria-label={strings.sessions}>
+      <ul ref={entries} class="entries" role="list" aria-label={strings.sessions}>
         {list.map((session) => (
           <li key={session.id} data-testid="session">
             <span class="entry-text">
-              <strong dir="auto">{deviceOf(session.device)}{session.current ? ` (${strings.thisSession})` : ''}</strong>
+              <strong dir="auto">{session.current ? strings.thisSession(deviceOf(session.device)) : deviceOf(session.device)}</strong>
               <span class="hint" title={session.device}>{strings.sessionSince(mediumOf(session.created_at), mediumOf(session.refreshed_at))}</span>
             </span>
             {!session.current && <button type="button" class="button" aria-label={strings.endSessionOf(deviceOf(session.device))} onClick={() => void end(session)}>{strings.endSession}</button>}

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { leave } from '../session/history';
 import { chatList, chats, current, link, listed, skipped } from '../session/state';
+import { further, loadMore } from '../session/listing';
 import { subscribe } from '../session/presence';
 import { cameFrom, go, route } from '../session/route';
 import { dismissOf } from '../session/toasts';
@@ -57,7 +58,7 @@ function Detail() {
   if (at.view === 'chat') {
     const chat = chats.value.get(at.chat_id);
     if (chat) return <Conversation key={chat.chat_id} chat={chat} place={at} />;
-    if (!listed.value || link.value === 'connecting') return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
+    if (!listed.value || link.value === 'connecting' || further.value) return <Awaited />;
   }
   return (
     <div class="empty">
@@ -67,6 +68,12 @@ function Detail() {
       <a class="button empty-back" href="#/">{strings.back}</a>
     </div>
   );
+}
+
+/** A chat that is not in the list yet, or so far down that the list has to be loaded up to it. */
+function Awaited() {
+  useEffect(() => void loadMore(), [further.value]);
+  return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
 }
 
 /** Keys that work everywhere. */

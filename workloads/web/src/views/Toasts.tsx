@@ -1,7 +1,8 @@
 // Short news in a corner.
+import { useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { go } from '../session/route';
-import { dismiss, toasts, type Toast } from '../session/toasts';
+import { dismiss, hold, release, toasts, type Toast } from '../session/toasts';
 import { CloseIcon } from './icons';
 
 export function Toasts() {
@@ -17,6 +18,13 @@ function ToastCard({ toast }: { toast: Toast }) {
     dismiss(toast.id);
     if (toast.chat_id) go({ view: 'chat', chat_id: toast.chat_id, message_id: null });
   };
+  // Under the pointer or with the focus it is being read, or about to be pressed.
+  const by = useRef({ pointer: false, focus: false });
+  const held = (how: 'pointer' | 'focus', on: boolean) => () => {
+    by.current[how] = on;
+    if (by.current.pointer || by.current.focus) hold(toast.id);
+    else release(toast.id);
+  };
   const content = (
     <>
       <strong dir="auto">{toast.header}</strong>
@@ -24,7 +32,10 @@ function ToastCard({ toast }: { toast: Toast }) {
     </>
   );
   return (
-    <div class={`toast toast-${toast.kind}`} role="status" data-testid="toast">
+    <div
+      class={`toast toast-${toast.kind}`} role="status" data-testid="toast"
+      onPointerEnter={held('pointer', true)} onPointerLeave={held('pointer', false)} onFocusIn={held('focus', true)} onFocusOut={held('focus', false)}
+    >
       {toast.chat_id ? <button type="button" class="toast-content" onClick={open}>{content}</button> : <div class="toast-content">{content}</div>}
       <button type="button" class="icon-button" aria-label={strings.close} onClick={() => dismiss(toast.id)}><CloseIcon /></button>
     </div>

@@ -1,0 +1,41 @@
+import './page';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { block, loadBlocks } from '../src/session/blocks';
+import { blocked, identity, reset } from '../src/session/state';
+import { ANN, BOB } from './sample';
+
+const { server } = vi.hoisted(() => ({ server: { blocks: vi.fn(), block: vi.fn(), unblock: vi.fn() } }));
+vi.mock('../src/api/accounts', () => server);
+
+const CAT = 'cccccccc-0000-4000-8000-000000000003';
+const shown = () => [...blocked.value];
+
+beforeEach(() => {
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+});
+
+test('who is blocked or unblocked while the list is on its way is so after it, too', async () => {
+  blocked.value = new Set([BOB]);
+  let answer = (_: object[]) => undefined as void;
+  server.blocks.mockReturnValueOnce(new Promise((resolve) => { answer = resolve; }));
+  const loading = loadBlocks();
+  await block(BOB, false);
+  await block(CAT, true);
+  answer([{ user_id: BOB }]);
+  await loading;
+  expect(shown()).toEqual([CAT]);
+  server.blocks.mockResolvedValueOnce([{ user_id: BOB }]);
+  await loadBlocks();
+  expect(shown()).toEqual([BOB]);
+});
+
+test('a list that comes after its user has left is nobody’s', async () => {
+  server.blocks.mockImplementationOnce(async () => {
+    reset();
+    identity.value = { user_id: BOB, username: 'bob' };
+    return [{ user_id: CAT }];
+  });
+  expect(await loadBlocks()).toEqual([]);
+  expect(shown()).toEqual([]);
+});

@@ -1,0 +1,71 @@
+import './page';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
+import * as database from '../src/idb/database';
+import { drafts, flushDrafts, setDraft } from '../src/session/drafts';
+import { media, type Shown } from '../src/session/media';
+import { send } from '../src/session/sending';
+import { identity, link, outbox, reset } from '../src/session/state';
+import { takeBack } from '../src/session/takeback';
+import { FILES_MAX, giveBack, takeUploads, uploads } from '../src/session/uploads';
+import type { Media } from '../src/api/types';
+import { ANN, CHAT, idAt } from './sample';
+
+const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
+vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
+
+/** A message that the server refuses. */
+async function refused(message: string, more: { attachments?: string[]; reply_to?: string } = {}): Promise<string> {
+  ask.mockRejectedValueOnce(new ApiError(400, 'blocked', 'blocked'));
+  send({ chat_id: CHAT, message, ...more });
+  await vi.waitFor(() => expect(outbox.value.at(-1)?.state).toBe('failed'));
+  return outbox.value.at(-1)!.client_message_id;
+}
+
+beforeEach(async () => {
+  await database.clearAll();
+  reset();
+  identity.value = { user_id: ANN, username: 'ann' };
+  link.value = 'online';
+});
+
+test('a message that failed is in the field again, and on its way no more', async () => {
+  const id = await refused('first try', { reply_to: idAt(1) });
+  expect(takeBack(id)).toMatchObject({ reply_to: idAt(1) });
+  expect(drafts.value.get(CHAT)).toBe('first try');
+  expect(outbox.value).toEqual([]);
+  await flushDrafts();
+  expect(await database.all('outbox')).toEqual([]);
+  expect(await database.all('drafts')).toEqual([{ chat_id: CHAT, text: 'first try' }]);
+  expect(takeBack(id)).toBeNull();
+});
+
+test('what was being written stays, after it', async () => {
+  const id = await refused('first try');
+  setDraft(CHAT, 'and then');
+  takeBack(id);
+  expect(drafts.value.get(CHAT)).toBe('first try\nand then');
+});
+
+test('its files are there again, without those that are gone', async () => {
+  const id = await refused('look', { attachments: ['a', 'b'] });
+  media.value = new Map<string, Shown>([['a', { media_id: 'a', filename: 'sun.png', content_type: 'image/png', size: 9, url: '' } as Media], ['b', 'gone']]);
+  takeBack(id);
+  expect(uploads.value.get(CHAT)).toMatchObject([{ name: 'sun.png', kind: 'image', state: 'done', media_id: 'a' }]);
+  expect(takeUploads(CHAT).map((one) => one.media_id)).toEqual(['a']);
+});
+
+test('it stays where it is when there is no room for its files', async () => {
+  const id = await refused('look', { attachments: ['a'] });
+  giveBack(CHAT, Array.from({ length: FILES_MAX }, (_, n) => `other ${n}`));
+  expect(takeBack(id)).toBeNull();
+  expect(outbox.value).toHaveLength(1);
+  expect(drafts.value.size).toBe(0);
+});
+
+test('one that is on its way is not taken back', () => {
+  ask.mockReturnValueOnce(new Promise(() => undefined));
+  send({ chat_id: CHAT, message: 'under way' });
+  expect(takeBack(outbox.value[0]!.client_message_id)).toBeNull();
+  expect(outbox.value).toHaveLength(1);
+});
