@@ -24,7 +24,7 @@ use crate::{
     settings::Settings,
     steps::{
         apply::{self, Failure},
-        dereference, finalize, leave, observe, plan, probe, prune, repair,
+        dereference, finalize, growth, leave, observe, plan, probe, prune, repair,
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
         status::{self, Carried, Verdict},
@@ -265,6 +265,7 @@ async fn carry_out(
     let mut failures = told(&scales);
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(grown);
+    failures.extend(growth::failures(valid, &observed));
     for secret in &found.new_secrets {
         if let Err(failure) = apply::create_secret(client, namespace, secret).await {
             // Pods must not start with the hash of keys that do not exist.

@@ -21,5 +21,6 @@ mod samples;
 mod scale_in;
 mod storage;
 mod story;
+mod waiting;
 mod webhook;
 mod world;
