@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     distributed::{self, managed},
-    world::{CLAIMS, NS, PODS, SETS, World},
+    world::{CLAIMS, DEPLOYMENTS, JOBS, NS, PODS, SETS, World},
 };
 
 const SERVICES: &str = "v1/services";
@@ -117,6 +117,38 @@ async fn a_node_of_cassandra_may_join_for_as_long_as_it_takes() {
     world.settle().await;
     let told = world.condition("Degraded");
     assert!(told.starts_with("True/ProgressDeadlineExceeded: pod chat-kafka-0 has not been ready"), "{told}");
+}
+
+#[tokio::test]
+async fn pods_of_the_gateway_and_the_migration_that_do_not_begin_tell_why_as_well() {
+    let pending = |name: &str, labels: &Value, owners: Value| {
+        json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [] },
+            "metadata": { "name": name, "labels": labels, "ownerReferences": owners },
+            "status": { "phase": "Pending", "conditions": scheduled(3) } })
+    };
+    let words = "MountVolume.SetUp failed for volume \"config\"";
+    let world = running(&json!({})).await;
+    let gateway = world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap();
+    let labels = &gateway["spec"]["template"]["metadata"]["labels"];
+    world.server.put(PODS, NS, pending("chat-gateway-x", labels, json!([])));
+    world
+        .server
+        .edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| deployment["status"]["availableReplicas"] = json!(0));
+    tell(&world, ("Pod", "chat-gateway-x"), ("Warning", "FailedMount"), words, 0);
+    world.settle().await;
+    let told = format!("True/PodFailing: pod chat-gateway-x does not start: {words}");
+    assert_eq!(world.condition("Degraded"), told);
+
+    let world = running(&managed()).await;
+    let name = world.server.names(JOBS, NS).remove(0);
+    let job = world.server.get(JOBS, NS, &name).unwrap();
+    let owner = json!([{ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"] }]);
+    let pod = format!("{name}-x");
+    world.server.put(PODS, NS, pending(&pod, &job["spec"]["template"]["metadata"]["labels"], owner));
+    tell(&world, ("Pod", &pod), ("Warning", "FailedMount"), words, 0);
+    world.settle().await;
+    let told = world.condition("SchemaMigrated");
+    assert_eq!(told, format!("False/PodFailing: pod {pod} does not start: {words}"));
 }
 
 #[tokio::test]
