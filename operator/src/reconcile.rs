@@ -24,7 +24,7 @@ use crate::{
     settings::Settings,
     steps::{
         apply::{self, Failure},
-        dereference, finalize, leave, observe, plan, probe, prune, repair,
+        dereference, finalize, growth, leave, observe, plan, probe, prune, repair,
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
         status::{self, Carried, Verdict},
@@ -63,6 +63,10 @@ pub struct Context {
     pub backoff: Backoff,
     /// Growths that were refused.
     pub refusals: repair::Refusals,
+    /// Deletions that failed.
+    pub tries: finalize::Tries,
+    /// How long a deletion is tried.
+    pub deletion: Duration,
     /// Where Elasticsearch is, if not where the resource has it. For tests.
     pub elasticsearch: Option<String>,
     /// How long one reconcile may take.
@@ -81,6 +85,8 @@ impl Context {
             recorder,
             backoff: Backoff::default(),
             refusals: repair::Refusals::default(),
+            tries: finalize::Tries::default(),
+            deletion: finalize::DEADLINE,
             elasticsearch: None,
             longest: LONGEST,
             drain: DRAIN,
@@ -259,6 +265,7 @@ async fn carry_out(
     let mut failures = told(&scales);
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(grown);
+    failures.extend(growth::failures(valid, &observed));
     for secret in &found.new_secrets {
         if let Err(failure) = apply::create_secret(client, namespace, secret).await {
             // Pods must not start with the hash of keys that do not exist.
@@ -311,14 +318,18 @@ async fn finalized(
     context: &Context,
 ) -> Result<Action, Error> {
     let list = |failures: &[Failure]| failures.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("; ");
-    match finalize::finalize(&context.client, metadata, policy, Timestamp::now()).await.map_err(Error::Finalizer)? {
+    let outcome = finalize::finalize(&context.client, metadata, policy, &context.tries, context.deletion).await;
+    match outcome.map_err(Error::Finalizer)? {
         finalize::Outcome::Nothing => {}
         finalize::Outcome::Done => {
             let note = "data volumes, generated keys and credentials are deleted";
             publish(context, object, event(EventType::Normal, "DataDeleted", note)).await;
         }
         finalize::Outcome::GivenUp(failures) => {
-            let note = format!("not everything could be deleted, delete it yourself: {}", list(&failures));
+            let left = list(&failures);
+            // The resource is gone, and with a namespace its Events.
+            tracing::error!(object = key(object), left, "not everything could be deleted, delete it yourself");
+            let note = format!("not everything could be deleted, delete it yourself: {left}");
             publish(context, object, event(EventType::Warning, "DataLeftBehind", &note)).await;
         }
         finalize::Outcome::Pending(failures) => {

@@ -189,7 +189,9 @@ impl Default for ServiceMonitor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPolicies {
-    /// Whether NetworkPolicies are made.
+    /// Whether NetworkPolicies are made. Without them, or with a network that does not enforce them, every pod of the cluster
+    /// reaches the services past the gateway, where it can claim any client address, their metrics, and the managed stores,
+    /// of which Elasticsearch asks for no password.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Namespaces that may read metrics.

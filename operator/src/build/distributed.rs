@@ -120,7 +120,7 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
         args: Some(["serve", service.role, "--config", &config].map(String::from).to_vec()),
         env: Some(vec![pod_name()]),
         ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
-        lifecycle: Some(pod::linger()),
+        lifecycle: Some(pod::linger(pod::LINGER)),
         // Stores may take a while to answer; a process that cannot reach one says so and ends.
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),

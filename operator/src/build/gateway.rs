@@ -20,8 +20,17 @@ use crate::{api::ServiceType, names::Component, steps::validate::ValidChat};
 
 /// User and group of NGINX in the official image.
 const USER: i64 = 101;
-/// Seconds that a pod gets to stop: lingering, NGINX's own limit for its workers, and some to spare.
-const GRACE: i64 = pod::LINGER + nginx::SHUTDOWN + 5;
+/// Seconds that a pod gets to stop beside lingering: NGINX's own limit for its workers, and some to spare.
+const GRACE: i64 = nginx::SHUTDOWN + 5;
+/// Seconds for which a load balancer may still send a pod connections: it asks the nodes every now and then which of them have
+/// pods, and only after some answers believes that one has none any more.
+const BALANCER_LINGER: i64 = 30;
+
+/// Seconds that a pod goes on serving after it was told to stop.
+fn linger(chat: &ValidChat) -> i64 {
+    let is_balanced = chat.spec.gateway.service.type_ == ServiceType::LoadBalancer;
+    if is_balanced { BALANCER_LINGER } else { pod::LINGER }
+}
 
 pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
     let gateway = &chat.spec.gateway;
@@ -73,7 +82,7 @@ fn pod_spec(chat: &ValidChat) -> PodSpec {
     }
     PodSpec {
         security_context: Some(pod::pod_security(USER)),
-        termination_grace_period_seconds: Some(GRACE),
+        termination_grace_period_seconds: Some(linger(chat) + GRACE),
         containers: vec![container(chat, mounts)],
         volumes: Some(volumes),
         // Also for a single pod, or a second one would replace the first.
@@ -103,7 +112,7 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
             ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", nginx::CONFIG_PATH].map(String::from).to_vec(),
         ),
         ports: Some(ports),
-        lifecycle: Some(pod::linger()),
+        lifecycle: Some(pod::linger(linger(chat))),
         startup_probe: Some(pod::probe(nginx::HEALTH, "http", 1, 30)),
         liveness_probe: Some(pod::probe(nginx::HEALTH, "http", 10, 3)),
         readiness_probe: Some(pod::probe(nginx::HEALTH, "http", 3, 2)),

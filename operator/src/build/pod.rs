@@ -31,9 +31,9 @@ pub(crate) const LAST_LINES: &str = "FallbackToLogsOnError";
 /// Seconds that a pod goes on serving after it was told to stop: for so long others may still send it requests.
 pub(crate) const LINGER: i64 = 5;
 
-/// Has a container go on for [`LINGER`] before it is told to stop.
-pub(crate) fn linger() -> Lifecycle {
-    let sleep = Some(SleepAction { seconds: LINGER });
+/// Has a container go on for that many seconds before it is told to stop.
+pub(crate) fn linger(seconds: i64) -> Lifecycle {
+    let sleep = Some(SleepAction { seconds });
     Lifecycle { pre_stop: Some(LifecycleHandler { sleep, ..LifecycleHandler::default() }), ..Lifecycle::default() }
 }
 

@@ -24,8 +24,14 @@ use std::collections::BTreeMap;
 use crate::{
     api::{DependencyStatus, Managed, Store},
     build::{self, Child, Flow, Peer, StoreFacts},
-    steps::{observe::Observed, plan::is_claim_of, status::workload::Workload, validate::ValidChat},
+    steps::{
+        observe::Observed,
+        plan::{is_claim_of, ordinal_of},
+        status::workload::Workload,
+        validate::ValidChat,
+    },
 };
+use jiff::SignedDuration;
 use k8s_openapi::{ByteString, api::core::v1::PersistentVolumeClaim};
 use sentinel_domain::{config::Connection, keyring::KeyError};
 
@@ -147,15 +153,29 @@ pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
     peers.chain(operator).chain([Flow { from: me, to: Peer::Dns, port: 53 }]).collect()
 }
 
-/// MiB of the smallest volume of a managed store's nodes. It is not what the resource asks for while claims grow, and never
-/// becomes that where the storage class does not let them.
-pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
+/// How long the volume of a node that was added counts for what it is to become: it is made as large as the first ones were
+/// once, and then grows. The setting of all nodes would change twice for that.
+const GROWS: SignedDuration = SignedDuration::from_mins(10);
+
+/// MiB of the smallest volume of the first `nodes` nodes of a managed store. It is not what the resource asks for while claims
+/// grow, and never becomes that where the storage class does not let them.
+pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed, nodes: i32) -> Option<u32> {
     let set = chat.names.workload(store.component());
-    let of_store =
-        |claim: &&PersistentVolumeClaim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, &set));
+    let asked = chat.managed(store).and_then(|managed| memory::mib(&managed.storage.size));
+    let is_used = |claim: &&PersistentVolumeClaim| {
+        let ordinal = claim.metadata.name.as_deref().and_then(|claim| ordinal_of(claim, &set));
+        ordinal.is_some_and(|ordinal| ordinal < nodes)
+    };
     let size =
         |claim: &PersistentVolumeClaim| memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0);
-    observed.claims.iter().filter(of_store).filter_map(size).min()
+    let is_new = |claim: &PersistentVolumeClaim| {
+        let made = claim.metadata.creation_timestamp.as_ref();
+        made.is_some_and(|made| observed.read_at.duration_since(made.0) < GROWS)
+    };
+    let sizes = || observed.claims.iter().filter(is_used).filter_map(|claim| Some((size(claim)?, is_new(claim))));
+    let settled = sizes().filter(|(size, is_new)| !is_new || asked.is_none_or(|asked| *size >= asked));
+    // Where all of them are new, they are as large as they were made.
+    settled.map(|(size, _)| size).min().or_else(|| sizes().map(|(size, _)| size).min())
 }
 
 /// Whether the ring of a managed Cassandra was founded before. Nodes after the first get claims only when that one has

@@ -22,7 +22,7 @@ pub(super) fn copies(store: Store, nodes: i32) -> i32 {
 
 /// Judges a change from what runs of the StatefulSet `name` to `wanted` nodes.
 pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, wanted: i32) -> Scale {
-    // A set that was scaled to nothing by hand has no node that could lose anything.
+    // Neither pods nor volumes: there is no node that could lose anything.
     let Some(running) = nodes.running.filter(|running| *running > 0) else { return Scale::of(wanted) };
     if matches!(store, Store::Cassandra | Store::Elasticsearch) {
         return leave::decide(store, name, nodes, running, wanted);
@@ -50,7 +50,8 @@ fn refusal(store: Store, name: &str, running: i32, wanted: i32) -> String {
     };
     format!(
         "{field}: {running} nodes stay, because the ones to go hold data; write {running}, or for each from {name}-{} \
-         down to {name}-{wanted} {emptying}; then kubectl scale statefulset {name} --replicas={wanted}",
+         down to {name}-{wanted} {emptying}; then kubectl scale statefulset {name} --replicas={wanted}, and delete the \
+         volume claims of these nodes",
         running - 1,
     )
 }
@@ -85,6 +86,7 @@ mod tests {
         assert!(refusal.contains("kafka-reassign-partitions.sh"), "{refusal}");
         assert!(refusal.contains("from chat-x-4 down to chat-x-3"), "{refusal}");
         assert!(refusal.contains("kubectl scale statefulset chat-x --replicas=3"), "{refusal}");
+        assert!(refusal.ends_with("and delete the volume claims of these nodes"), "{refusal}");
         assert_eq!(decide(Store::Kafka, "chat-x", &running(3), 3).refusal, None, "once it was done by hand");
     }
 

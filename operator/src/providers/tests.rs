@@ -247,3 +247,30 @@ fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_
     assert!(config(&after)["data"].get(FOUNDED).is_some());
     assert_eq!(before.last(), after.last(), "the pods stay as they are");
 }
+
+#[test]
+fn volumes_of_nodes_that_do_not_run_or_were_just_added_do_not_count_as_the_smallest() {
+    let mut chat = chat(3);
+    let large = serde_json::from_value(json!({ "size": "100Gi" })).unwrap();
+    chat.spec.dependencies.as_mut().unwrap().kafka.managed.as_mut().unwrap().storage = large;
+    let (long_ago, now) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let smallest = |nodes: i32, claims: &[(&str, &str)]| {
+        let claim = |(ordinal, (made, size)): (usize, &(&str, &str))| {
+            serde_json::from_value(json!({
+                "metadata": { "name": format!("data-chat-kafka-{ordinal}"), "creationTimestamp": made },
+                "status": { "phase": "Bound", "capacity": { "storage": size } } }))
+            .unwrap()
+        };
+        let claims = claims.iter().enumerate().map(claim).collect();
+        let observed = Observed { claims, read_at: now.parse().unwrap(), ..Observed::default() };
+        smallest_volume(&chat, Store::Kafka, &observed, nodes).map(|mib| mib >> 10)
+    };
+    let (grown, left) = ((long_ago, "100Gi"), (long_ago, "8Gi"));
+    assert_eq!(smallest(3, &[]), None);
+    assert_eq!(smallest(1, &[grown, left]), Some(100), "left behind by a node that was taken away");
+    assert_eq!(smallest(2, &[grown, left]), Some(8), "what has not grown in a day is as small as it is");
+    let added = ("2026-01-01T23:59:00Z", "8Gi");
+    assert_eq!(smallest(2, &[grown, added]), Some(100), "it grows to what the others have");
+    assert_eq!(smallest(2, &[added, added]), Some(8));
+    assert_eq!(smallest(2, &[left, added]), Some(8));
+}

@@ -319,10 +319,10 @@ async fn managed_store(
 ) -> Result<StoreFacts, Error> {
     let scale = providers::scale(chat, store, observed);
     let mut facts = StoreFacts {
+        volume: providers::smallest_volume(chat, store, observed, scale.replicas),
         replicas: scale.replicas,
         leaving: scale.leaving,
         founded: providers::is_founded(chat, store, observed),
-        volume: providers::smallest_volume(chat, store, observed),
         first_claim: providers::first_claim(chat, store, observed),
         ..StoreFacts::default()
     };

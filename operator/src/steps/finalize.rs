@@ -1,8 +1,11 @@
 //! Deletes data of resources with `deletionPolicy: Delete`. No other resource has a finalizer.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -27,7 +30,24 @@ use crate::{
 };
 
 /// How long deletion is tried before the resource is let go all the same.
-const DEADLINE: Duration = Duration::from_mins(5);
+pub const DEADLINE: Duration = Duration::from_mins(5);
+
+/// When deletions failed first, by the uid of the resource. An operator that was away while a resource was deleted has its
+/// whole time all the same.
+#[derive(Debug, Default)]
+pub struct Tries(Mutex<HashMap<String, Instant>>);
+
+impl Tries {
+    /// For how long the deletion has failed.
+    fn failed(&self, uid: &str) -> Duration {
+        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
+    }
+
+    fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
 
 /// Adds or removes the finalizer as the deletion policy says. Returns whether it wrote.
 pub async fn align(client: &Client, chat: &SentinelChat) -> Result<bool, kube::Error> {
@@ -81,35 +101,36 @@ pub enum Outcome {
 }
 
 /// Deletes data, if that is the resource's policy, and lets the resource go. Nothing else of it is needed: it may be one that
-/// cannot be read.
+/// cannot be read. What fails for longer than `deadline` by `tries` is left behind.
 pub async fn finalize(
     client: &Client,
     chat: &ObjectMeta,
     policy: DeletionPolicy,
-    now: Timestamp,
+    tries: &Tries,
+    deadline: Duration,
 ) -> Result<Outcome, kube::Error> {
+    let uid = chat.uid.as_deref().unwrap_or_default();
     if !has_finalizer(chat) {
         return Ok(Outcome::Nothing);
     }
     // Written after the deletion was asked for, and before it was done.
     if policy == DeletionPolicy::Retain {
         set_finalizer(client, chat, false).await?;
+        tries.forget(uid);
         return Ok(Outcome::Nothing);
     }
     let failures = delete_data(client, chat).await;
     if failures.is_empty() {
         set_finalizer(client, chat, false).await?;
+        tries.forget(uid);
         return Ok(Outcome::Done);
     }
-    if is_overdue(chat, now) || is_namespace_terminating(client, namespace(chat)).await {
+    if tries.failed(uid) > deadline || is_namespace_terminating(client, namespace(chat)).await {
         set_finalizer(client, chat, false).await?;
+        tries.forget(uid);
         return Ok(Outcome::GivenUp(failures));
     }
     Ok(Outcome::Pending(failures))
-}
-
-fn is_overdue(chat: &ObjectMeta, now: Timestamp) -> bool {
-    chat.deletion_timestamp.as_ref().is_some_and(|since| now.duration_since(since.0).unsigned_abs() > DEADLINE)
 }
 
 /// In a namespace that is being deleted everything goes anyway. Without the right to look, assume not.

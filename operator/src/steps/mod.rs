@@ -1,8 +1,8 @@
-//! The reconcile pipeline: observe, probe, volumes, validate, dereference, build, sequence, plan, leave, apply, prune, repair,
-//! status, finalize.
+//! The reconcile pipeline: observe, probe, volumes, validate, dereference, build, sequence, plan, leave, growth, apply, prune,
+//! repair, status, finalize.
 //!
-//! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan and the
-//! assessment in status are pure, as is [`crate::build`].
+//! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan, growth
+//! and the assessment in status are pure, as is [`crate::build`].
 
 pub mod apply;
 mod contents;
@@ -10,6 +10,7 @@ pub mod dereference;
 mod fields;
 pub mod finalize;
 pub mod findings;
+pub mod growth;
 pub mod leave;
 pub mod observe;
 pub mod plan;

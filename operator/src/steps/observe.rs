@@ -36,6 +36,17 @@ impl Error {
     }
 }
 
+/// A warning about an object that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What Kubernetes says.
+    pub message: String,
+}
+
 /// Objects of one resource, as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -47,8 +58,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Volume claims.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// Warnings about workloads that lack pods and claims without volumes: object name and message.
-    pub warnings: Vec<(String, String)>,
+    /// What Kubernetes warned of last about objects that wait.
+    pub warnings: Vec<Warning>,
     /// Stores of somebody else.
     pub probes: Probes,
     /// Volumes that are full, by what is on them.
@@ -63,9 +74,10 @@ impl Observed {
         self.children.get(&(kind, name.to_owned()))
     }
 
-    /// The warning about the object of that name.
-    pub fn warning(&self, name: &str) -> Option<&str> {
-        self.warnings.iter().find(|(object, _)| object == name).map(|(_, message)| message.as_str())
+    /// The warning about the object of that kind and name.
+    pub fn warning(&self, kind: &str, name: &str) -> Option<&str> {
+        let found = self.warnings.iter().find(|warning| warning.kind == kind && warning.name == name)?;
+        Some(&found.message)
     }
 
     /// Takes over an object that an apply returned.
@@ -128,6 +140,9 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     api.list(params).await.map(|list| list.items).map_err(|source| Error::List { what, source })
 }
+
+/// The kind of claims. The scheduler's words have it, too, about what a pod waits for.
+pub const CLAIM: &str = "PersistentVolumeClaim";
 
 /// Whether a claim has its volume.
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {

@@ -172,8 +172,13 @@ fn growths_of(set: &str, size: &str, observed: &Observed) -> Vec<Growth> {
 
 /// Whether a claim is the data volume of a pod of `set`.
 pub fn is_claim_of(claim: &str, set: &str) -> bool {
-    let ordinal = claim.strip_prefix("data-").and_then(|rest| rest.strip_prefix(set)?.strip_prefix('-'));
-    ordinal.is_some_and(|ordinal| !ordinal.is_empty() && ordinal.bytes().all(|byte| byte.is_ascii_digit()))
+    ordinal_of(claim, set).is_some()
+}
+
+/// Which pod of `set` a claim is the data volume of.
+pub fn ordinal_of(claim: &str, set: &str) -> Option<i32> {
+    let ordinal = claim.strip_prefix("data-")?.strip_prefix(set)?.strip_prefix('-')?;
+    ordinal.bytes().all(|byte| byte.is_ascii_digit()).then(|| ordinal.parse().ok()).flatten()
 }
 
 fn blocked_field(desired: &Value, live: &Value) -> Option<&'static str> {

@@ -17,14 +17,15 @@ use serde_json::{Value, json};
 
 use super::{
     apply::Failure,
+    growth::NOT_RESIZED,
     observe::Observed,
     plan::Growth,
-    status::pods::{has_not_started, is_ready, trouble},
+    status::pods::{has_not_started, is_ready, may_join, trouble},
 };
 use crate::{
     answer,
     build::{Kind, Stage},
-    names::{COMPONENT, Component, MANAGER},
+    names::MANAGER,
 };
 
 /// How long a refused growth is not asked for again.
@@ -68,7 +69,7 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
                 let mut failure = Failure::new(Stage::Extra, "grow", "PersistentVolumeClaim", &growth.claim, &error);
                 if matches!(&error, kube::Error::Api(status) if answer::is_forbidden(status) || answer::is_invalid(status))
                 {
-                    failure.reason = "StorageNotResized";
+                    failure.reason = NOT_RESIZED;
                     failure.transient = false;
                     refusals.remember(namespace, growth, &failure);
                 }
@@ -128,13 +129,6 @@ fn starts_for_long(pod: &Pod, now: Timestamp) -> bool {
             let since = running.and_then(|running| running.started_at.as_ref());
             container.started != Some(true) && since.is_none_or(|since| is_long_ago(since.0))
         })
-}
-
-/// A node of Cassandra after the first may be taking over its part of the data, which takes as long as it takes.
-fn may_join(pod: &Pod) -> bool {
-    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
-    let is_first = pod.metadata.name.as_deref().is_some_and(|name| name.ends_with("-0"));
-    part.is_some_and(|part| part == Component::Cassandra.as_str()) && !is_first
 }
 
 /// Deletes stuck pods, so that the StatefulSet makes them anew from its current template.

@@ -133,9 +133,10 @@ pub fn judge(
 fn trouble(observed: &Observed, job: &Value, name: &str) -> Option<(&'static str, String)> {
     // A pod that has ended is told when its Job has ended, too.
     let mut running = pods_of(observed, job).filter(|pod| !pods::has_failed(pod));
-    let failing = running.find_map(|pod| pods::trouble(pod, observed.read_at));
+    let failing = running
+        .find_map(|pod| pods::trouble(pod, observed.read_at).or_else(|| workload::does_not_begin(observed, pod)));
     let hung = || pods_of(observed, job).find_map(|pod| pods::hangs(pod, observed.read_at));
-    let refused = || Some(fields::with_field(Component::Migration.as_str(), observed.warning(name)?.to_owned()));
+    let refused = || Some(fields::with_field(Component::Migration.as_str(), observed.warning("Job", name)?.to_owned()));
     failing
         .map(|trouble| ("PodFailing", trouble))
         .or_else(|| Some((pods::HANGS, hung()?)))

@@ -1,14 +1,20 @@
-//! What Kubernetes says about objects that do not tell themselves what they wait for: workloads that lack pods, and claims
-//! without volumes. Its Events stay for an hour, so that one may be about what is over.
+//! What Kubernetes says about objects that do not tell themselves what they wait for: workloads that lack pods, pods that do
+//! not get their volumes or their network, claims without volumes or that grow, a load balancer without address. Its Events
+//! stay for an hour, so that one may be about what is over.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::{
+    api::core::v1::{Event, Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 
 use super::{
-    observe::{Error, Observed, is_bound},
+    growth::growing,
+    observe::{CLAIM, Error, Observed, Warning, is_bound},
     sequence::{condition, pods_of},
+    status::{endpoints, pods},
 };
 use crate::{build::Kind, names::Names};
 
@@ -16,6 +22,10 @@ use crate::{build::Kind, names::Names};
 pub const FAILED_CREATE: &str = "FailedCreate";
 /// Objects of one kind whose Events are asked for at most: the first ones tell enough.
 const ASKED_MAX: usize = 6;
+/// The kind of pods.
+pub const POD: &str = "Pod";
+/// Length from which a word of hexadecimal digits is the id of a container or of a pod's network.
+const ID_MIN: usize = 32;
 /// How a controller calls it when it made a pod.
 const MADE: &str = "SuccessfulCreate";
 
@@ -27,6 +37,14 @@ pub struct Asked {
     uid: Option<String>,
     /// When the newest of the pods that there are was made.
     made: Option<Timestamp>,
+    /// What the reason of an Event that counts has in it.
+    about: &'static str,
+}
+
+impl Asked {
+    fn of(kind: &'static str, meta: &ObjectMeta) -> Option<Self> {
+        Some(Self { kind, name: meta.name.clone()?, uid: meta.uid.clone(), made: None, about: "" })
+    }
 }
 
 /// Whether a StatefulSet has fewer pods than it is to have.
@@ -46,18 +64,36 @@ pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
             let has_ended = ["Complete", "Failed"].into_iter().any(|end| condition(job, end).is_some());
             !name.starts_with(&check) && !has_ended && pods_of(observed, job).next().is_none()
         })
-        .map(|((_, name), job)| Asked { kind: "Job", name: name.clone(), uid: uid(job), made: None });
+        .map(|((_, name), job)| Asked { kind: "Job", name: name.clone(), uid: uid(job), made: None, about: "" });
     let sets = of_kind(Kind::StatefulSet).filter(|(_, set)| lacks_pods(set)).map(|((_, name), set)| Asked {
         kind: "StatefulSet",
         name: name.clone(),
         uid: uid(set),
         made: observed.pods.iter().filter(|pod| is_of_set(pod, name)).filter_map(made).max(),
+        about: "",
     });
-    let claims = observed.claims.iter().filter(|claim| !is_bound(claim)).filter_map(|claim| {
-        let (name, uid) = (claim.metadata.name.clone()?, claim.metadata.uid.clone());
-        Some(Asked { kind: "PersistentVolumeClaim", name, uid, made: None })
+    let claims = observed.claims.iter().filter(|claim| !is_bound(claim));
+    let claims = claims.filter_map(|claim| Asked::of(CLAIM, &claim.metadata));
+    let growing = observed.claims.iter().filter(|claim| growing(claim).is_some());
+    let growing = growing.filter_map(|claim| Some(Asked { about: "Resize", ..Asked::of(CLAIM, &claim.metadata)? }));
+    let pods = observed.pods.iter().filter(|pod| {
+        let now = observed.read_at;
+        let is_of_check = pod.metadata.name.as_deref().is_some_and(|name| name.starts_with(&check));
+        !is_of_check && (pods::does_not_begin(pod, now) || pods::is_unready_for_long(pod, now))
     });
-    jobs.take(ASKED_MAX).chain(sets.take(ASKED_MAX)).chain(claims.take(ASKED_MAX)).collect()
+    let pods = pods.filter_map(|pod| Asked::of(POD, &pod.metadata));
+    let gateway = names.gateway();
+    let services = of_kind(Kind::Service)
+        .filter(|((_, name), service)| *name == gateway && endpoints::lacks_address(service))
+        .map(|((_, name), service)| Asked {
+            kind: "Service",
+            name: name.clone(),
+            uid: uid(service),
+            made: None,
+            about: "",
+        });
+    let of_workloads = jobs.take(ASKED_MAX).chain(sets.take(ASKED_MAX)).chain(pods.take(ASKED_MAX));
+    of_workloads.chain(claims.take(ASKED_MAX)).chain(growing.take(ASKED_MAX)).chain(services).collect()
 }
 
 fn is_of_set(pod: &Pod, set: &str) -> bool {
@@ -69,30 +105,49 @@ fn made(pod: &Pod) -> Option<Timestamp> {
     pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-/// What is said last about each of `asked` that still counts: object name and message.
-pub async fn read(client: &Client, namespace: &str, asked: &[Asked]) -> Result<Vec<(String, String)>, Error> {
+/// What is said last about each of `asked` that still counts.
+pub async fn read(client: &Client, namespace: &str, asked: &[Asked]) -> Result<Vec<Warning>, Error> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let mut found = Vec::new();
     for object in asked {
         let fields = format!("involvedObject.kind={},involvedObject.name={}", object.kind, object.name);
         let events = api.list(&ListParams::default().fields(&fields)).await;
         let events = events.map_err(|source| Error::List { what: "Event", source })?.items;
-        found.extend(newest(object, &events).map(|message| (object.name.clone(), message)));
+        let warning = |message| Warning { kind: object.kind, name: object.name.clone(), message };
+        found.extend(newest(object, &events).map(warning));
     }
     Ok(found)
 }
 
-/// The newest warning about `object`, unless a pod was made since.
+/// The newest warning about `object`, unless a pod was made since, or the pod that it is about has come further.
 fn newest(object: &Asked, events: &[Event]) -> Option<String> {
     // Another object may have had the name before.
     let is_about = |event: &&Event| {
         let uid = event.involved_object.uid.as_ref();
-        uid.is_none() || object.uid.is_none() || uid == object.uid.as_ref()
+        let is_same = uid.is_none() || object.uid.is_none() || uid == object.uid.as_ref();
+        is_same && event.reason.as_deref().unwrap_or_default().contains(object.about)
     };
     let all = || events.iter().filter(is_about);
-    let made = all().filter(|event| event.reason.as_deref() == Some(MADE)).filter_map(time).max().max(object.made);
-    let warnings = all().filter(|event| event.type_.as_deref() == Some("Warning"));
-    warnings.filter(|event| made.is_none() || time(event) > made).max_by_key(|event| time(event))?.message.clone()
+    let is_warning = |event: &Event| event.type_.as_deref() == Some("Warning");
+    let is_step = |event: &&Event| {
+        if object.kind == POD { !is_warning(event) } else { event.reason.as_deref() == Some(MADE) }
+    };
+    let made = all().filter(is_step).filter_map(time).max().max(object.made);
+    let warnings = all().filter(|event| is_warning(event));
+    let newest = warnings.filter(|event| made.is_none() || time(event) > made).max_by_key(|event| time(event))?;
+    newest.message.as_deref().map(without_ids)
+}
+
+/// The message without what is new with each try, or the status would change with each of them.
+fn without_ids(message: &str) -> String {
+    let is_id = |word: &str| word.len() >= ID_MIN && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut told = String::with_capacity(message.len());
+    for part in message.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        told.push_str(if is_id(word) { "…" } else { word });
+        told.push_str(&part[word.len()..]);
+    }
+    told
 }
 
 /// When it happened last.
@@ -122,7 +177,7 @@ mod tests {
     }
 
     fn asked(made: Option<Timestamp>) -> Asked {
-        Asked { kind: "StatefulSet", name: "chat-kafka".into(), uid: Some("now".into()), made }
+        Asked { kind: "StatefulSet", name: "chat-kafka".into(), uid: Some("now".into()), made, about: "" }
     }
 
     #[test]
@@ -134,6 +189,34 @@ mod tests {
         let over = [event("FailedCreate", 5, "now"), event(MADE, 7, "now")];
         assert_eq!(newest(&asked(None), &over), None);
         assert_eq!(newest(&asked(None), &[event(MADE, 7, "now")]), None, "no warning at all");
+    }
+
+    #[test]
+    fn a_warning_about_a_pod_counts_until_it_comes_further() {
+        let pod = Asked { kind: POD, ..asked(None) };
+        let waits = [event(MADE, 5, "now"), event("FailedMount", 7, "now")];
+        assert_eq!(newest(&pod, &waits).as_deref(), Some("FailedMount 7"));
+        let mut pulls = event("Pulling", 8, "now");
+        pulls.type_ = Some("Normal".into());
+        assert_eq!(newest(&pod, &[waits[1].clone(), pulls.clone()]), None, "a large image takes its time");
+        assert_eq!(newest(&asked(None), &[waits[1].clone(), pulls]).as_deref(), Some("FailedMount 7"));
+    }
+
+    #[test]
+    fn what_was_said_before_a_volume_was_there_tells_nothing_of_its_growth() {
+        let claim = Asked { kind: CLAIM, about: "Resize", ..asked(None) };
+        let said = [event("VolumeResizeFailed", 5, "now"), event("ProvisioningFailed", 7, "now")];
+        assert_eq!(newest(&claim, &said).as_deref(), Some("VolumeResizeFailed 5"));
+        assert_eq!(newest(&claim, &said[1..]), None);
+    }
+
+    #[test]
+    fn what_is_new_with_each_try_is_left_out() {
+        let id = "0f".repeat(32);
+        let told = format!("failed to setup network for sandbox \"{id}\": plugin calico: {id}");
+        assert_eq!(without_ids(&told), "failed to setup network for sandbox \"…\": plugin calico: …");
+        let kept = "MountVolume.SetUp failed for volume \"pvc-8c0f1b2a-1111-2222-3333-abcdefabcdef\": décommissioned";
+        assert_eq!(without_ids(kept), kept);
     }
 
     #[test]

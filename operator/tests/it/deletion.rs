@@ -1,7 +1,12 @@
 //! What stays and what goes with a resource.
 
+use std::{sync::Arc, time::Duration};
+
 use kube::Api;
-use sentinel_operator::{reconcile::Guarded, steps::unreadable};
+use sentinel_operator::{
+    reconcile::{Context, Guarded},
+    steps::unreadable,
+};
 use serde_json::json;
 
 use crate::{
@@ -113,18 +118,23 @@ async fn a_change_of_mind_removes_the_finalizer() {
 
 #[tokio::test]
 async fn deletion_that_fails_is_tried_again_and_given_up_after_a_deadline() {
-    let world = running(json!({ "deletionPolicy": "Delete" })).await;
+    let mut world = running(json!({ "deletionPolicy": "Delete" })).await;
+    let deadline = Duration::from_millis(50);
+    let settings = world.context.settings.clone();
+    world.context = Arc::new(Context { deletion: deadline, ..Context::new(world.server.client(), settings) });
     world.server.fault("DELETE", "/persistentvolumeclaims/", Answer::Status(403, "not allowed"), 99);
     world.server.delete(CHATS, NS, "chat");
     world.server.edit(CHATS, NS, "chat", |chat| {
-        chat["metadata"]["deletionTimestamp"] = json!(jiff::Timestamp::now().to_string());
+        // The operator was away since.
+        chat["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     });
     let error = world.reconcile().await.unwrap_err().to_string();
     assert!(error.contains("cannot delete PersistentVolumeClaim data-chat-0"), "{error}");
     assert!(world.server.get(CHATS, NS, "chat").is_some());
-    world.server.edit(CHATS, NS, "chat", |chat| chat["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    tokio::time::sleep(2 * deadline).await;
     world.reconcile().await.unwrap();
     assert!(world.server.get(CHATS, NS, "chat").is_none(), "a resource must not hang for ever");
+    assert!(events(&world).contains(&json!("DataLeftBehind")), "{:?}", events(&world));
 }
 
 /// The schema lets anything through where Kubernetes checks what it is when a pod is made.

@@ -22,5 +22,6 @@ mod samples;
 mod scale_in;
 mod storage;
 mod story;
+mod waiting;
 mod webhook;
 mod world;

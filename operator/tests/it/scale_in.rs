@@ -141,6 +141,40 @@ async fn a_node_of_cassandra_goes_when_it_has_left_the_ring() {
     assert!(world.server.get(CLAIMS, NS, "data-chat-cassandra-2").is_some());
 }
 
+/// As after a deletion with the policy Retain, or a time with somebody else's store.
+#[tokio::test]
+async fn nodes_whose_volumes_are_there_start_before_any_of_them_goes() {
+    let spec = |nodes: i32| {
+        let mut spec = with_nodes("cassandra", nodes);
+        spec["dependencies"]["kafka"]["managed"]["replicas"] = json!(nodes);
+        spec
+    };
+    for is_gone in [true, false] {
+        let world = running(&spec(5)).await;
+        for set in ["chat-cassandra", "chat-kafka"] {
+            if is_gone {
+                world.server.delete(SETS, NS, set);
+            } else {
+                world.server.edit(SETS, NS, set, |set| set["spec"]["replicas"] = json!(0));
+                count(&world, set.strip_prefix("chat-").unwrap(), 0, 0);
+            }
+        }
+        world.apply("chat", &spec(3));
+        world.settle().await;
+        assert_eq!((nodes(&world, "cassandra"), nodes(&world, "kafka")), (json!(5), json!(5)));
+        let condition = world.condition("Degraded");
+        assert!(condition.contains("ScaleRefused: dependencies.kafka.managed.replicas: 5 nodes stay"), "{condition}");
+        let condition = world.condition("Progressing");
+        let expected = "cassandra: 5 nodes become 3: chat-cassandra-4 leaves when all nodes are ready";
+        assert_eq!(condition, format!("True/ScalingIn: {expected}"));
+
+        world.run_everything();
+        world.settle().await;
+        assert_eq!(leaving(&world, "cassandra").as_deref(), Some("chat-cassandra-4"));
+        assert!(world.server.get(CLAIMS, NS, "data-chat-cassandra-4").is_some());
+    }
+}
+
 #[tokio::test]
 async fn a_failure_of_any_step_leaves_the_node_where_it_is() {
     let world = running(&with_nodes("cassandra", 4)).await;

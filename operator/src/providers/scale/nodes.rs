@@ -10,6 +10,7 @@ use crate::{
     providers::{LEAVING, LEFT},
     steps::{
         observe::{Observed, is_bound},
+        plan,
         search_nodes::SearchNodes,
         status::pods,
     },
@@ -37,7 +38,8 @@ pub enum Claim {
 /// What is seen of the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nodes {
-    /// Nodes that the StatefulSet is to have; none without a set.
+    /// Nodes that the StatefulSet is to have. Of one that is not there, or was scaled to nothing, those whose volumes are
+    /// there: what they hold may be nowhere else. None without either.
     pub running: Option<i32>,
     /// Whether all of them are there, of the current revision and ready.
     pub settled: bool,
@@ -66,7 +68,7 @@ impl Nodes {
             let found = set.and_then(|set| set.pointer(pointer)).and_then(Value::as_i64);
             found.and_then(|n| i32::try_from(n).ok())
         };
-        let running = number("/spec/replicas");
+        let running = number("/spec/replicas").filter(|running| *running > 0).or_else(|| with_volumes(observed, &name));
         let all = |pointer: &str| number(pointer) == running;
         let seen = number("/status/observedGeneration") >= number("/metadata/generation");
         let ordinal = |pod: &Pod| pod.metadata.name.as_deref().and_then(|pod| ordinal(pod, &name));
@@ -97,6 +99,12 @@ impl Nodes {
     pub fn never_ran(&self) -> bool {
         !self.settled && (self.claim == Claim::Empty || (self.claim == Claim::None && !self.has_pod))
     }
+}
+
+/// How many nodes of the StatefulSet `set` have to run so that each of those runs whose volume is there, to stay.
+fn with_volumes(observed: &Observed, set: &str) -> Option<i32> {
+    let kept = observed.claims.iter().filter(|claim| state(claim) == Claim::Kept);
+    kept.filter_map(|claim| Some(plan::ordinal_of(claim.metadata.name.as_deref()?, set)? + 1)).max()
 }
 
 /// The number of a pod of the StatefulSet `set`.
@@ -159,6 +167,32 @@ mod tests {
         let nodes = seen(&json!({ "running": {} }), &json!({}));
         assert_eq!((nodes.running, nodes.highest, nodes.settled, nodes.claim), (Some(4), 3, true, Claim::Kept));
         assert_eq!(nodes.told.as_deref(), Some("chat-cassandra-3"));
+    }
+
+    #[test]
+    fn nodes_whose_volumes_are_there_count_as_running_while_there_is_no_set() {
+        let claim = |name: &str, phase: &str| -> PersistentVolumeClaim {
+            serde_json::from_value(json!({ "metadata": { "name": name }, "status": { "phase": phase } })).unwrap()
+        };
+        let of = |observed: &Observed| Nodes::of(Store::Cassandra, &Names::new("chat"), observed);
+        let mut observed = Observed::default();
+        assert_eq!(of(&observed).running, None);
+        observed.claims = vec![claim("data-chat-cassandra-0", "Bound"), claim("data-chat-cassandra-4", "Bound")];
+        let mut going = claim("data-chat-cassandra-6", "Bound");
+        going.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        observed.claims.extend([
+            claim("data-chat-cassandra-5", "Pending"),
+            going,
+            claim("data-chat-kafka-7", "Bound"),
+            claim("data-chat-cassandra-pods-8", "Bound"),
+        ]);
+        let nodes = of(&observed);
+        assert_eq!((nodes.running, nodes.highest, nodes.settled, nodes.claim), (Some(5), 4, false, Claim::Kept));
+        let set = |replicas: i32| json!({ "spec": { "replicas": replicas }, "status": { "replicas": replicas } });
+        observed.put(Kind::StatefulSet, "chat-cassandra", set(0));
+        assert_eq!((of(&observed).running, of(&observed).settled), (Some(5), false));
+        observed.put(Kind::StatefulSet, "chat-cassandra", set(3));
+        assert_eq!(of(&observed).running, Some(3), "what runs is what counts");
     }
 
     #[test]

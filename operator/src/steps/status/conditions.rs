@@ -11,7 +11,7 @@ use crate::{
     names::{COMPONENT, Component},
     steps::{
         apply::Failure,
-        observe::{Observed, is_bound},
+        observe::{CLAIM, Observed, is_bound},
         plan::Blocked,
         sequence::{Migration, Sequence},
     },
@@ -38,11 +38,22 @@ pub const MIGRATED: &str = "SchemaMigrated";
 /// Reason of Progressing while a node of a store leaves.
 pub const SCALING_IN: &str = "ScalingIn";
 
-/// How the scheduler calls what a pod waits for.
-const CLAIM: &str = "PersistentVolumeClaim";
-
 /// Longest message; the schema allows 4096 bytes.
 const MESSAGE_MAX: usize = 1024;
+
+/// Reason while a load balancer has no address.
+const ADDRESS_PENDING: &str = "AddressPending";
+
+/// What waiting helps with while all pods serve.
+#[derive(Clone, Debug, Default)]
+pub struct Waits {
+    /// Nodes that leave their stores.
+    pub leaving: Vec<String>,
+    /// Volumes that grow.
+    pub growing: Vec<String>,
+    /// A load balancer without address: nobody finds the platform.
+    pub address: Option<String>,
+}
 
 /// Conditions of one resource, by type.
 #[derive(Clone, Debug)]
@@ -81,14 +92,13 @@ impl Set {
     }
 
     /// Sets Ready, Progressing and Degraded from what was seen.
-    /// `moves` tells of nodes that leave while all pods serve.
     pub fn judge(
         &mut self,
         workloads: &[Workload],
         failures: &[Failure],
         blocked: &[Blocked],
         observed: &Observed,
-        moves: &[String],
+        waits: &Waits,
     ) {
         let troubles = troubles(workloads, failures, blocked, observed);
         let unready: Vec<&Workload> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
@@ -98,11 +108,13 @@ impl Set {
             self.set(READY, false, failure.reason, &failure.message);
         } else if let Some(change) = blocked.first() {
             self.set(READY, false, "ImmutableField", &refusal(change));
-        } else if unready.is_empty() {
-            self.set(READY, true, "AllAvailable", "the platform serves");
-        } else {
+        } else if !unready.is_empty() {
             let waiting: Vec<String> = unready.iter().map(|workload| workload.progress()).collect();
             self.set(READY, false, "NotAvailable", &waiting.join("; "));
+        } else if let Some(address) = &waits.address {
+            self.set(READY, false, ADDRESS_PENDING, address);
+        } else {
+            self.set(READY, true, "AllAvailable", "the platform serves");
         }
 
         match troubles.first() {
@@ -112,12 +124,16 @@ impl Set {
 
         let moving: Vec<String> =
             workloads.iter().filter(|workload| workload.is_moving()).map(Workload::progress).collect();
-        if !moves.is_empty() {
-            self.set(PROGRESSING, true, SCALING_IN, &moves.join("; "));
-        } else if moving.is_empty() {
-            self.set(PROGRESSING, false, "Settled", "");
-        } else {
+        if !waits.leaving.is_empty() {
+            self.set(PROGRESSING, true, SCALING_IN, &waits.leaving.join("; "));
+        } else if !moving.is_empty() {
             self.set(PROGRESSING, true, "RollingOut", &moving.join("; "));
+        } else if let Some(address) = &waits.address {
+            self.set(PROGRESSING, true, ADDRESS_PENDING, address);
+        } else if !waits.growing.is_empty() {
+            self.set(PROGRESSING, true, "StorageResizing", &waits.growing.join("; "));
+        } else {
+            self.set(PROGRESSING, false, "Settled", "");
         }
     }
 
@@ -209,7 +225,7 @@ fn troubles(
             class.map_or_else(|| "the default storage class".into(), |class| format!("storage class {class}")),
             storage_field(claim)
         );
-        if let Some(warning) = observed.warning(name) {
+        if let Some(warning) = observed.warning(CLAIM, name) {
             troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
             // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.

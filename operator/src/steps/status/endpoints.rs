@@ -33,6 +33,24 @@ pub fn base_url(chat: &ValidChat, observed: &Observed) -> Option<String> {
     }
 }
 
+/// Whether a Service waits for the address of its load balancer.
+pub fn lacks_address(service: &Value) -> bool {
+    let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    service["spec"]["type"] == ServiceType::LoadBalancer.as_str() && ingress.is_none_or(Vec::is_empty)
+}
+
+/// What is told while clients do not find the platform because a load balancer has no address. They come through the Ingress
+/// if there is one.
+pub fn pending_address(chat: &ValidChat, observed: &Observed) -> Option<String> {
+    let name = chat.names.gateway();
+    observed
+        .get(Kind::Service, &name)
+        .filter(|service| chat.spec.gateway.ingress.is_none() && lacks_address(service))?;
+    let warning = observed.warning(Kind::Service.as_str(), &name);
+    let why = warning.map_or_else(|| "; has the cluster any load balancers?".into(), |why| format!(": {why}"));
+    Some(format!("the load balancer of Service {name} has no address yet{why}"))
+}
+
 fn node_port(service: &Value, scheme: &str) -> Option<i64> {
     let ports = service.pointer("/spec/ports")?.as_array()?;
     ports.iter().find(|port| port["name"] == scheme)?["nodePort"].as_i64()

@@ -13,10 +13,10 @@ use kube::{
 };
 use serde_json::json;
 
-use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE};
+use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE, Waits};
 use super::{
     apply::Failure,
-    findings,
+    findings, growth,
     observe::Observed,
     plan::Blocked,
     sequence::Sequence,
@@ -124,7 +124,12 @@ fn carried_out(
     parts.extend(own_volume(valid, observed));
     conditions.set(PAUSED, false, "Running", "");
     conditions.set(conditions::ACCEPTED, true, "Valid", "");
-    conditions.judge(&parts, failures, blocked, observed, &moves(valid, observed));
+    let waits = Waits {
+        leaving: moves(valid, observed),
+        growing: growth::waits(valid, observed),
+        address: endpoints::pending_address(valid, observed),
+    };
+    conditions.judge(&parts, failures, blocked, observed, &waits);
     conditions.set(
         UPGRADE,
         valid.upgrade_waits,

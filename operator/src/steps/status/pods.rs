@@ -3,7 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-use crate::{api::Store, names::COMPONENT, providers::LEFT};
+use crate::{
+    api::Store,
+    names::{COMPONENT, Component},
+    providers::LEFT,
+};
 
 /// What is told of an image first.
 const CANNOT_PULL: &str = "cannot pull image";
@@ -14,6 +18,10 @@ const RESTARTS: i32 = 3;
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 /// How long a pod may still be there after the time by which it had to end.
 const GOING: SignedDuration = SignedDuration::from_mins(1);
+/// How long a pod that has its node may take to get its volumes and its network.
+const BEGIN: SignedDuration = SignedDuration::from_mins(2);
+/// How long a pod of a StatefulSet may be unready: as long as Kubernetes lets a Deployment get no further.
+const UNREADY: SignedDuration = SignedDuration::from_mins(10);
 /// Reason for the condition that tells of a pod that does not go.
 pub const HANGS: &str = "PodHangs";
 /// Longest explanation that is taken over from a container.
@@ -116,6 +124,38 @@ pub fn hangs(pod: &Pod, now: Timestamp) -> Option<String> {
         "pod {name} was deleted and hangs on node {node}; if that machine is off for good: kubectl delete pod {name} \
          --force, after which it starts elsewhere"
     ))
+}
+
+/// Whether the pod has its node and none of its containers has begun for long. It may be pulling an image: Events tell.
+pub fn does_not_begin(pod: &Pod, now: Timestamp) -> bool {
+    let is_pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
+    is_pending && pod.metadata.deletion_timestamp.is_none() && is_past(since(pod, "PodScheduled", "True"), BEGIN, now)
+}
+
+/// Whether the pod has not been ready for so long that waiting does not seem to help.
+pub fn is_unready_for_long(pod: &Pod, now: Timestamp) -> bool {
+    let is_told = is_ready(pod) || has_ended(pod) || pod.metadata.deletion_timestamp.is_some();
+    // One that its node does not tell of has no such condition.
+    let since = since(pod, "Ready", "False").or_else(|| since(pod, "PodScheduled", "True"));
+    !is_told && is_past(since, UNREADY, now)
+}
+
+fn is_past(since: Option<Timestamp>, wait: SignedDuration, now: Timestamp) -> bool {
+    since.is_some_and(|since| now.duration_since(since) >= wait)
+}
+
+/// Since when a condition of the pod is so.
+fn since(pod: &Pod, type_: &str, is: &str) -> Option<Timestamp> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let found = conditions.find(|condition| condition.type_ == type_ && condition.status == is)?;
+    found.last_transition_time.as_ref().map(|time| time.0)
+}
+
+/// A node of Cassandra after the first may be taking over its part of the data, which takes as long as it takes.
+pub fn may_join(pod: &Pod) -> bool {
+    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
+    let is_first = pod.metadata.name.as_deref().is_some_and(|name| name.ends_with("-0"));
+    part.is_some_and(|part| part == Component::Cassandra.as_str()) && !is_first
 }
 
 /// One wording for all phases of the same trouble, or the status would change with each of them.

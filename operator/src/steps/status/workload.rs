@@ -11,6 +11,9 @@ use crate::{
     steps::{fields, observe::Observed, warnings},
 };
 
+/// Reason for the condition that tells of a workload that gets no further.
+const NO_PROGRESS: &str = "ProgressDeadlineExceeded";
+
 /// Readiness of one workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -92,29 +95,53 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
     if workload.is_ready() {
         return workload;
     }
+    let live = || {
+        pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
+    };
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
         workload.trouble = Some(fields::with_field(component.as_str(), message));
         workload.trouble_reason = "ReplicaFailure";
-    } else if let Some(warning) = observed.warning(&name).filter(|_| warnings::lacks_pods(object)) {
+    } else if let Some(warning) = observed.warning(kind.as_str(), &name).filter(|_| warnings::lacks_pods(object)) {
         workload.trouble = Some(fields::with_field(component.as_str(), warning.to_owned()));
         workload.trouble_reason = warnings::FAILED_CREATE;
     } else if let Some(message) = hung(observed, kind, component) {
         // Before what others say that miss it.
         workload.trouble = Some(message);
         workload.trouble_reason = pods::HANGS;
-    } else if let Some(message) = pods_of(observed, component)
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
+    } else if let Some(message) = live()
         .find_map(|pod| pods::trouble(pod, observed.read_at))
+        .or_else(|| live().find_map(|pod| does_not_begin(observed, pod)))
     {
         workload.trouble = Some(message);
+    } else if let Some(message) = live().find_map(|pod| gets_no_further(observed, kind, pod)) {
+        workload.trouble = Some(message);
+        workload.trouble_reason = NO_PROGRESS;
     } else if failed_condition(object, "Progressing", "False").is_some() {
         workload.trouble = Some(format!(
             "its rollout made no progress for too long, {} of {desired} pods are ready: look at their logs",
             workload.ready
         ));
-        workload.trouble_reason = "ProgressDeadlineExceeded";
+        workload.trouble_reason = NO_PROGRESS;
     }
     workload
+}
+
+/// Why a pod that has its node does not begin: its volumes, its network, what it mounts. Only Events tell that.
+pub fn does_not_begin(observed: &Observed, pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let warning = observed.warning(warnings::POD, name).filter(|_| pods::does_not_begin(pod, observed.read_at))?;
+    Some(format!("pod {name} does not start: {warning}"))
+}
+
+/// Kubernetes has a deadline for Deployments only.
+fn gets_no_further(observed: &Observed, kind: Kind, pod: &Pod) -> Option<String> {
+    let is_late = kind == Kind::StatefulSet && pods::is_unready_for_long(pod, observed.read_at) && !pods::may_join(pod);
+    let name = pod.metadata.name.as_deref().filter(|_| is_late)?;
+    let why = match observed.warning(warnings::POD, name) {
+        Some(warning) => format!("{warning}; look at its log"),
+        None => format!("kubectl describe pod {name} and its log tell more"),
+    };
+    Some(format!("pod {name} has not been ready for ten minutes: {why}"))
 }
 
 fn failed_condition(object: &Value, type_: &str, status: &str) -> Option<String> {

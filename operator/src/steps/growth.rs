@@ -1,0 +1,109 @@
+//! Volumes that were told to grow and have not yet. The API server takes the larger size at once; whether the storage driver
+//! can do it shows later, on the claim and in its Events. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition};
+
+use super::{
+    apply::Failure,
+    observe::{CLAIM, Observed, is_bound},
+    plan::ordinal_of,
+    validate::ValidChat,
+};
+use crate::{
+    api::Store,
+    build::Stage,
+    names::{COMPONENT, Component},
+    providers,
+    subset::amount,
+};
+
+/// What is asked of a claim.
+const STORAGE: &str = "storage";
+/// Reason for the condition that tells of a volume that does not grow.
+pub const NOT_RESIZED: &str = "StorageNotResized";
+/// How long a file system may be smaller than its volume: most nodes make it larger while a pod runs on it.
+const FILE_SYSTEM: SignedDuration = SignedDuration::from_mins(5);
+
+/// How large a claim is and is to be, while that differs.
+pub fn growing(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
+    let has = &claim.status.as_ref()?.capacity.as_ref()?.get(STORAGE)?.0;
+    let asked = &claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get(STORAGE)?.0;
+    let is_to_stay = claim.metadata.deletion_timestamp.is_none() && is_bound(claim);
+    (is_to_stay && amount(has)? < amount(asked)?).then_some((has, asked))
+}
+
+/// Volumes that grow, and nothing tells that they will not.
+pub fn waits(chat: &ValidChat, observed: &Observed) -> Vec<String> {
+    let moving = unfinished(chat, observed).filter(|claim| obstacle(claim, observed).is_none());
+    moving.filter_map(tell).collect()
+}
+
+/// Volumes that do not grow by waiting, and why. The platform goes on with the size that they have.
+pub fn failures(chat: &ValidChat, observed: &Observed) -> Vec<Failure> {
+    let stuck = unfinished(chat, observed).filter_map(|claim| Some((tell(claim)?, obstacle(claim, observed)?)));
+    let failure = |(what, why): (String, String)| Failure {
+        stage: Stage::Extra,
+        reason: NOT_RESIZED,
+        message: format!("{what} and does not get there: {why}"),
+        transient: false,
+    };
+    stuck.map(failure).collect()
+}
+
+fn tell(claim: &PersistentVolumeClaim) -> Option<String> {
+    let (has, asked) = growing(claim)?;
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    Some(format!("volume claim {name} grows from {has} to {asked}"))
+}
+
+/// Claims of nodes that are to run: one that no pod uses may wait for that for ever.
+fn unfinished<'a>(chat: &ValidChat, observed: &'a Observed) -> impl Iterator<Item = &'a PersistentVolumeClaim> {
+    let own = (!chat.is_distributed()).then_some((Component::Sentinel, 1));
+    let stores = Store::ALL.into_iter().filter(|store| chat.managed(*store).is_some());
+    let stores = stores.map(|store| (store.component(), providers::scale(chat, store, observed).replicas));
+    let sets: Vec<(String, i32)> =
+        own.into_iter().chain(stores).map(|(part, nodes)| (chat.names.workload(part), nodes)).collect();
+    observed.claims.iter().filter(move |claim| {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        growing(claim).is_some()
+            && sets.iter().any(|(set, nodes)| ordinal_of(name, set).is_some_and(|ordinal| ordinal < *nodes))
+    })
+}
+
+/// What keeps a claim from growing, and what to do.
+fn obstacle(claim: &PersistentVolumeClaim, observed: &Observed) -> Option<String> {
+    let status = claim.status.as_ref()?;
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    let conditions = || status.conditions.iter().flatten().filter(|condition| condition.status == "True");
+    let words =
+        |condition: &PersistentVolumeClaimCondition| condition.message.clone().filter(|words| !words.is_empty());
+    let error = || conditions().find(|condition| condition.type_.ends_with("ResizeError"));
+    let warning = || observed.warning(CLAIM, name).map(String::from);
+    let resize = status.allocated_resource_statuses.as_ref().and_then(|all| all.get(STORAGE));
+    if resize.is_some_and(|resize| resize.ends_with("Infeasible")) {
+        let why = error().and_then(words).or_else(warning).map(|why| format!(" ({why})")).unwrap_or_default();
+        return Some(format!("its storage driver cannot{why}; write a size to {} that it can", field(claim)));
+    }
+    if let Some(why) = error().map(|error| words(error).unwrap_or_else(|| error.type_.clone())).or_else(warning) {
+        return Some(why);
+    }
+    let is_late = |condition: &&PersistentVolumeClaimCondition| {
+        let since = condition.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        condition.type_ == "FileSystemResizePending" && observed.read_at.duration_since(since) >= FILE_SYSTEM
+    };
+    conditions().find(is_late)?;
+    let pod = name.strip_prefix("data-").unwrap_or(name);
+    Some(format!(
+        "its file system grows when its pod starts again; kubectl delete pod {pod}, when all others are ready"
+    ))
+}
+
+/// The field with the size of a claim.
+fn field(claim: &PersistentVolumeClaim) -> String {
+    let part = claim.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
+    match part {
+        Some(part) if part != Component::Sentinel.as_str() => format!("dependencies.{part}.managed.storage.size"),
+        _ => "storage.size".into(),
+    }
+}
