@@ -47,6 +47,9 @@ use uuid::Uuid;
 
 use crate::{Badges, NotificationService, Notifier, Pusher, router};
 
+/// Whose rows can't be read, and why.
+type Failing = (UserId, fn() -> StoreError);
+
 #[derive(Default)]
 struct Memory {
     kept: Mutex<BTreeMap<(UserId, MessageId), Notification>>,
@@ -55,6 +58,8 @@ struct Memory {
     unreadable: Mutex<Option<UserId>>,
     /// Whose preferences can't be had now.
     away: Mutex<Option<UserId>>,
+    /// Whose notifications can't be listed, and why.
+    unlisted: Mutex<Option<Failing>>,
 }
 
 #[async_trait]
@@ -87,6 +92,9 @@ impl NotificationStore for Memory {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
+        if let Some((_, error)) = self.unlisted.lock().unwrap().filter(|(unlisted, _)| *unlisted == user) {
+            return Err(error());
+        }
         let kept = self.kept.lock().unwrap();
         let mine = kept.values().rev().filter(|one| one.user_id == user);
         Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).cloned().collect())
@@ -263,6 +271,7 @@ impl World {
             administration: store.clone(),
             fanout: recorder.clone(),
             badges: Badges::default(),
+            limits: Arc::new(RateLimits::new(&config.limits)),
             tokens: tokens.clone(),
             keyring,
             config: config.clone(),
@@ -286,6 +295,7 @@ impl World {
             administration: administration.clone(),
             fanout: fanout.clone(),
             badges: Badges::default(),
+            limits: self.service.limits.clone(),
             tokens: tokens.clone(),
             keyring: keyring.clone(),
             config: config.clone(),
