@@ -21,7 +21,7 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, EventId, SessionId, UserId},
     nodes::{Contents, Letter, NodeId},
-    ports::{BusListener, NodeBus, Routes},
+    ports::{BusListener, NodeBus, Routes, Taken},
     time::Timestamp,
 };
 use tokio::{
@@ -127,7 +127,7 @@ async fn users_are_found_on_the_nodes_that_hold_them() {
     let (ann, bob, nobody) = (user(), user(), user());
     redis.join(&a, &[ann, bob]).await.unwrap();
     redis.join(&b, &[bob]).await.unwrap();
-    redis.join(&b, &[bob]).await.unwrap();
+    assert_eq!(redis.join(&b, &[bob]).await.unwrap(), Taken::default(), "both leases were there");
     let mut found = redis.nodes_of(&[ann, nobody, bob]).await.unwrap();
     for nodes in &mut found {
         nodes.sort();
@@ -169,6 +169,20 @@ async fn a_lease_that_is_not_renewed_ends() {
     }
     assert_eq!(redis.nodes_of(&[ann]).await.unwrap(), [vec![here.clone()]]);
     assert_eq!(redis.nodes().await.unwrap(), [here]);
+}
+
+/// As when Redis needed the memory, or was emptied, and answers all the same.
+#[tokio::test]
+async fn leases_that_are_not_there_any_more_are_told_when_they_are_renewed() {
+    let redis = connect().await;
+    let (node, users) = (NodeId::started("a"), (0..1_500).map(|_| user()).collect::<Vec<_>>());
+    let join = async || redis.join(&node, &users).await.unwrap();
+    assert_eq!(join().await, Taken { node: true, users: users.clone() });
+    assert_eq!(join().await, Taken::default());
+    redis.leave(&node, &[users[0], users[1_200]]).await.unwrap();
+    assert_eq!(join().await, Taken { node: false, users: vec![users[0], users[1_200]] });
+    assert_eq!(redis.join(&NodeId::started("b"), &users[..1]).await.unwrap().users, users[..1], "each has its own");
+    assert_eq!(join().await, Taken::default());
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ pub enum Action {
     CompleteUpload,
     /// Giving up an upload, per user.
     GiveUpUpload,
+    /// A push device that is registered or removed, per user.
+    Device,
     /// Any event of a socket, per user.
     SocketEvent,
     /// A report of abuse, per reporter.
@@ -105,6 +107,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         // A client that lost an answer, or that was refused, completes again, or gives up.
         limit(Action::CompleteUpload, config.uploads_per_minute.saturating_mul(2), minute),
         limit(Action::GiveUpUpload, config.uploads_per_minute.saturating_mul(2), minute),
+        // Apps register at each start. What is removed leaves a row for some hours, which each push to the user walks over.
+        limit(Action::Device, 120, 60 * minute),
         limit(Action::Export, 4, 10 * minute),
         limit(Action::Report, 20, 60 * minute),
         limit(Action::Mail, 5, 60 * minute),
@@ -196,6 +200,7 @@ impl Action {
             Self::Upload => "upload",
             Self::CompleteUpload => "complete_upload",
             Self::GiveUpUpload => "give_up_upload",
+            Self::Device => "device",
             Self::SocketEvent => "socket_event",
             Self::Report => "report",
             Self::Mail => "mail",
@@ -281,7 +286,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 21);
+        assert_eq!(limits.limiters.len(), 22);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -171,6 +171,22 @@ async fn what_was_said_before_a_late_lease_is_shown_once_it_is_there() {
     assert!(bob.no_event("receive_message").await, "nothing is shown twice");
 }
 
+/// As when Redis needed the memory: it answers all the time, and nobody is told that a message went nowhere.
+#[tokio::test]
+async fn what_was_said_while_a_lease_was_lost_is_shown_once_that_is_noticed() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    pair.fleet.bus.forget_routes();
+    assert_eq!(pair.send(&mut ann, "to nobody").await["status"], "ok");
+    assert!(bob.no_event("receive_message").await);
+    // Renewing is what finds it, here for one more socket.
+    let mut late = pair.client(1, &pair.bob).await;
+    assert_eq!(texts(&mut bob, 1).await, ["to nobody"]);
+    pair.send(&mut ann, "to both").await;
+    assert_eq!(texts(&mut bob, 1).await, ["to both"]);
+    assert_eq!(texts(&mut late, 1).await, ["to both"], "it came later, and syncs");
+}
+
 #[tokio::test]
 async fn what_waits_to_be_sent_can_be_waited_for() {
     let pair = Pair::new().await;

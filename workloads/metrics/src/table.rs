@@ -96,6 +96,11 @@ pub const PLATFORM: &[Section] = &[
                 "Live events that could not be sent to other replicas; their sockets get them from the inboxes.",
             ),
             counter(
+                "sentinel_node_leases_lost_total",
+                &[],
+                "Leases of this replica that Redis did not have any more when they were renewed, be it for want of memory; what was not sent here meanwhile is looked for in inboxes.",
+            ),
+            counter(
                 "sentinel_node_gaps_total",
                 &["cause"],
                 "Times that live events of other replicas may have been missed: gap, lost_by_sender, interruption.",
@@ -183,6 +188,11 @@ pub const PLATFORM: &[Section] = &[
                 "sentinel_pushes_withheld_total",
                 &["reason"],
                 "Pushes that nobody needed, and why: read, muted, quiet_hours, pushed and so on.",
+            ),
+            counter(
+                "sentinel_push_users_unreadable_total",
+                &[],
+                "Times that nothing was pushed to a user because what is stored of the devices can't be read; the log names the user.",
             ),
             counter("sentinel_push_access_tokens_total", &[], "Access tokens got for FCM."),
             counter(

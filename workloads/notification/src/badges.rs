@@ -60,7 +60,15 @@ impl NotificationService {
         if devices.is_empty() {
             return Ok(());
         }
-        let badge = self.unread(user).await?;
+        let badge = match self.unread(user).await {
+            // It gets no better by trying again, and others wait.
+            Err(error @ StoreError::Unreadable(_)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, %user, "the devices of a user are not told what was read");
+                return Ok(());
+            }
+            badge => badge?,
+        };
         let push = Push { message_id: read, chat_id, created_at: read.timestamp(), badge, alert: None };
         self.push(&devices, &push).await;
         Ok(())

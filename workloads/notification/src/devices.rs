@@ -11,6 +11,7 @@ use sentinel_http::{
     describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
     problem::Problem,
+    rate::Action,
     tokens::TokenError,
 };
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,7 @@ pub(crate) async fn register(
     let device_id = device_id(&device.device_id)?;
     let address = device.address()?;
     service.pushes.check(&address).map_err(unfit)?;
+    service.limits.check(Action::Device, &user.user_id.to_string())?;
     let (user_id, session_id) = (user.user_id, user.session_id);
     let device = Device { user_id, device_id, session_id, address, registered_at: Timestamp::now() };
     service.devices.register(device).await.map_err(|error| match error {
@@ -141,7 +143,9 @@ pub(crate) async fn remove(
     user: AuthUser,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    service.devices.remove(user.user_id, &device_id(&id)?).await?;
+    let id = device_id(&id)?;
+    service.limits.check(Action::Device, &user.user_id.to_string())?;
+    service.devices.remove(user.user_id, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -226,7 +226,7 @@ async fn push(service: &NotificationService, user: UserId, id: MessageId, notice
         return Ok(());
     }
     let alert = notice.alert(preferences.show_content && service.config.push.show_content);
-    let badge = service.unread(user).await?.max(1);
+    let badge = service.badge(user).await;
     let created_at = id.timestamp();
     service.push(&devices, &Push { message_id: id, chat_id: None, created_at, badge, alert: Some(alert) }).await;
     Ok(())

@@ -115,7 +115,7 @@ impl Pusher {
             match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
                 Ok(notification) => {
                     let alert = self.alert(&notification, message.gist(), &preferences).await?;
-                    let badge = service.unread(recipient).await?.max(1);
+                    let badge = service.badge(recipient).await;
                     service.push(&devices, &about(chat.id, message.id, badge, alert)).await;
                     self.note_pushed(recipient, chat.id, message.id).await;
                     return Ok(());

@@ -16,7 +16,7 @@ use sentinel_domain::{
     push::{Device, Push, Pushed},
     time::Timestamp,
 };
-use sentinel_http::tokens::Tokens;
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
 
 use crate::badges::Badges;
 
@@ -46,6 +46,8 @@ pub struct NotificationService {
     pub fanout: Arc<dyn Fanout>,
     /// Whose devices are about to be told how much is unread.
     pub badges: Badges,
+    /// Rate limits.
+    pub limits: Arc<RateLimits>,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Keys behind cursors.
@@ -78,8 +80,21 @@ impl NotificationService {
         Ok(profiles.into_iter().map(|profile| (profile.user_id, profile.display_name)).collect())
     }
 
-    /// A user's devices whose sessions go on; the others are forgotten.
+    /// A user's devices whose sessions go on; the others are forgotten. None when what is stored of the user can't be read:
+    /// that gets no better, and others are not to wait for it.
     pub(crate) async fn devices_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Device>, StoreError> {
+        match self.devices_with_sessions(user, now).await {
+            Err(error @ StoreError::Unreadable(_)) => {
+                metrics::counter!("sentinel_push_users_unreadable_total").increment(1);
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, %user, "the devices of a user can't be read: nothing is pushed to them");
+                Ok(Vec::new())
+            }
+            devices => devices,
+        }
+    }
+
+    async fn devices_with_sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Device>, StoreError> {
         let mut devices = Vec::new();
         for device in self.devices.devices(user).await? {
             let session = self.sessions.session(device.session_id).await?;
@@ -107,6 +122,16 @@ impl NotificationService {
         for (device, _) in devices.iter().zip(pushed).filter(|(_, pushed)| *pushed == Pushed::AddressGone) {
             self.forget(device).await;
         }
+    }
+
+    /// What a push says is unread: at least what it is about. It says just that when nobody knows the number now: a push that
+    /// is told too little beats none.
+    pub(crate) async fn badge(&self, user: UserId) -> u32 {
+        let unread = self.unread(user).await.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, %user, "a push goes out without the number of what is unread");
+        });
+        unread.unwrap_or(1).max(1)
     }
 
     /// How much a user was told of and has not read; counted up to a hundred, among the newest thousand.

@@ -291,6 +291,7 @@ impl Process<'_> {
             administration: self.postgres.clone(),
             fanout,
             badges: Badges::default(),
+            limits: self.base.limits.clone(),
             tokens: self.base.tokens.clone(),
             keyring: self.base.keyring.clone(),
             config: self.config.clone(),

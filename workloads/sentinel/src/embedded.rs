@@ -130,6 +130,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         administration: Arc::new(store.clone()),
         fanout: hub.clone(),
         badges: Badges::default(),
+        limits: limits.clone(),
         tokens: tokens.clone(),
         keyring: keyring.clone(),
         config: config.clone(),

@@ -2,10 +2,18 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use scylla::errors::{ExecutionError, NewSessionError, PrepareError};
+use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
 use sentinel_domain::{keyring::KeyError, ports::StoreError};
 
 use crate::credentials::CredentialsError;
+
+/// Whether replicas were there, and failed at reading. It is another error when there are too few of them, or when they
+/// don't answer in time.
+pub(super) fn is_read_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<ExecutionError>().is_some_and(|error| {
+        matches!(error, ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::ReadFailure { .. }, _)))
+    })
+}
 
 /// Why Cassandra can't be used, and what to change.
 #[derive(Debug, thiserror::Error)]
@@ -111,4 +119,34 @@ pub enum CassandraError {
         #[source]
         source: KeyError,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use scylla::statement::Consistency;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_replicas_fail_to_read_is_told_from_replicas_that_are_away() {
+        let told = |error| {
+            let error = StoreError::unavailable(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                error,
+                "Operation failed".into(),
+            )));
+            let StoreError::Unavailable(source) = error else { panic!("{error:?}") };
+            is_read_failure(&*source)
+        };
+        let consistency = Consistency::LocalQuorum;
+        assert!(told(DbError::ReadFailure {
+            consistency,
+            received: 1,
+            required: 2,
+            numfailures: 2,
+            data_present: false
+        }));
+        assert!(!told(DbError::ReadTimeout { consistency, received: 1, required: 2, data_present: false }));
+        assert!(!told(DbError::Unavailable { consistency, required: 2, alive: 1 }));
+        assert!(!told(DbError::Overloaded));
+    }
 }

@@ -191,6 +191,20 @@ impl Shared {
         rows.rows::<R>().map_err(StoreError::unavailable)?.collect::<Result<_, _>>().map_err(StoreError::unreadable)
     }
 
+    /// As [`Shared::rows`], of a partition to which its user, or others, can add at will. When the replicas answer that they
+    /// can't read it, because it is damaged or has too many tombstones, it can't be read: that is no outage, during which
+    /// everybody else would wait.
+    async fn rows_of_user<R: for<'r> DeserializeRow<'r, 'r>>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<R>, StoreError> {
+        self.rows(statement, values).await.map_err(|error| match error {
+            StoreError::Unavailable(source) if error::is_read_failure(&*source) => StoreError::Unreadable(source),
+            error => error,
+        })
+    }
+
     /// Writes one row.
     async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<(), StoreError> {
         self.check_open()?;

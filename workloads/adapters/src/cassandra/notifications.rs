@@ -24,9 +24,14 @@ use super::{
 /// How long a notification is kept, in seconds: 30 days.
 const KEPT_SECONDS: i32 = 30 * 24 * 3600;
 /// Newest notifications of a user that are looked through for those of one chat.
-const LOOKED_THROUGH: i32 = 2_000;
+const FOR_CHAT: usize = 2_000;
 /// Rows that are read at once to get past marks.
 const PAST_MARKS: usize = 1_000;
+/// Most rows that are looked through: others can have a user get marks without end.
+const LOOKED_THROUGH: usize = 20_000;
+/// In place of the chat and the sender of what was taken back. A row that is deleted would be a tombstone, and reads fail
+/// that meet many of these; and one that is written late would be back.
+const WITHDRAWN: Uuid = Uuid::max();
 const MICROS: i64 = 1000;
 
 #[derive(DeserializeRow)]
@@ -43,7 +48,7 @@ impl Row {
     fn notification(&self, user_id: UserId) -> Option<Notification> {
         Some(Notification {
             user_id,
-            chat_id: ChatId(self.chat_id?),
+            chat_id: ChatId(self.chat_id.filter(|chat| *chat != WITHDRAWN)?),
             message_id: MessageId(self.message_id),
             sender_id: UserId(self.sender?),
             read: self.read.unwrap_or(false),
@@ -90,17 +95,18 @@ impl NotificationStore for Cassandra {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
-        let (mut found, mut before, mut asked) = (Vec::new(), before, limit);
+        let (mut found, mut before, mut asked, mut looked) = (Vec::new(), before, limit, 0);
         let horizon = self.shared.horizon();
         let kept = |one: &Notification| !one.is_of_message() || horizon.keeps(one.message_id);
-        while found.len() < limit {
+        while found.len() < limit && looked < LOOKED_THROUGH {
             let rows = self.shared.notifications(user, before, row_limit(asked)).await?;
             let Some(last) = rows.last() else { break };
             before = Some(MessageId(last.message_id));
+            looked += rows.len();
             let page = rows.iter().filter_map(|row| row.notification(user)).filter(kept).collect();
             found.extend(self.shared.with_notices(user, page).await?);
-            // Some rows are marks whose notification is gone, or are about messages that are: they must not make the list
-            // look shorter than it is.
+            // Some rows are marks whose notification is gone or was taken back, or are about messages that are gone: they must
+            // not make the list look shorter than it is.
             if rows.len() < asked {
                 break;
             }
@@ -131,15 +137,13 @@ impl NotificationStore for Cassandra {
     }
 
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
-        let values = (withdrawal_time(message.0, Timestamp::now()), user.0, message.0);
-        self.shared.write(&self.shared.statements.delete_notification, values).await
+        self.shared.write(&self.shared.statements.withdraw_notification, withdrawal(user, message)).await
     }
 
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
-        let (mut writes, now) = (Writes::new(), Timestamp::now());
+        let mut writes = Writes::new();
         for found in self.shared.notifications_of_chat(user, chat).await? {
-            let values = (withdrawal_time(found.message_id.0, now), user.0, found.message_id.0);
-            writes.add(&self.shared.statements.delete_notification, values);
+            writes.add(&self.shared.statements.withdraw_notification, withdrawal(user, found.message_id));
         }
         self.shared.put(&writes).await
     }
@@ -181,17 +185,12 @@ fn preferences(kept: Option<&str>) -> Result<Preferences, StoreError> {
 }
 
 fn read_mark(user: UserId, message: MessageId) -> (i64, i32, Uuid, Uuid) {
-    (read_mark_time(Timestamp::now()), KEPT_SECONDS, user.0, message.0)
+    (Timestamp::now().0 * MICROS, KEPT_SECONDS, user.0, message.0)
 }
 
-fn read_mark_time(now: Timestamp) -> i64 {
-    now.0 * MICROS
-}
-
-/// The write time of taking a notification back: after the notification, and after marks on it, which are written when it
-/// is read, be that by a process whose clock is ahead.
-fn withdrawal_time(message: Uuid, now: Timestamp) -> i64 {
-    final_write_time(message).max(ending_time(now))
+/// What takes a notification back: later than the notification, also than one that is added after it, and kept for longer.
+fn withdrawal(user: UserId, message: MessageId) -> (i64, i32, Uuid, Uuid, Uuid, Uuid) {
+    (final_write_time(message.0), KEPT_SECONDS, WITHDRAWN, WITHDRAWN, user.0, message.0)
 }
 
 impl Shared {
@@ -205,7 +204,7 @@ impl Shared {
         /// Sorts after every message.
         const LAST: Instant = Instant { millis: (1 << 48) - 1, counter: (1 << 12) - 1 };
         let before = before.map_or_else(|| LAST.id(u64::MAX), |before| before.0);
-        self.rows(&self.statements.notifications, (user.0, before, limit)).await
+        self.rows_of_user(&self.statements.notifications, (user.0, before, limit)).await
     }
 
     /// Adds the texts of notices. One whose text is not visible yet is left out: it becomes so at once.
@@ -226,9 +225,22 @@ impl Shared {
     }
 
     async fn notifications_of_chat(&self, user: UserId, chat: ChatId) -> Result<Vec<Notification>, StoreError> {
-        let rows = self.notifications(user, None, LOOKED_THROUGH).await?;
-        let found = rows.iter().filter_map(|row| row.notification(user));
-        Ok(found.filter(|notification| notification.chat_id == chat).collect())
+        let (mut found, mut before, mut looked, mut seen) = (Vec::new(), None, 0, 0);
+        while seen < FOR_CHAT && looked < LOOKED_THROUGH {
+            let rows = self.notifications(user, before, row_limit(PAST_MARKS)).await?;
+            for notification in rows.iter().filter_map(|row| row.notification(user)) {
+                seen += 1;
+                if notification.chat_id == chat {
+                    found.push(notification);
+                }
+            }
+            before = rows.last().map(|row| MessageId(row.message_id));
+            looked += rows.len();
+            if rows.len() < PAST_MARKS {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Forgets all of a user whose account is gone.
@@ -239,22 +251,5 @@ impl Shared {
         writes.add(&self.statements.delete_notices, (at, user.0));
         writes.add(&self.statements.delete_preferences, (at, user.0));
         self.put(&writes).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_taken_back_goes_with_its_mark_however_late_that_was_made() {
-        let written = Timestamp(1_750_000_000_000);
-        let id = Instant { millis: 1_750_000_000_000, counter: 7 }.id(0);
-        for seconds in [0, 30, 90, 29 * 24 * 3600] {
-            let now = written.plus_seconds(seconds);
-            assert!(withdrawal_time(id, now) > read_mark_time(now));
-        }
-        let late = written.plus_seconds(-3600);
-        assert!(withdrawal_time(id, late) > write_time(id), "a clock that is behind takes it back, too");
     }
 }

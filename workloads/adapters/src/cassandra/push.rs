@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use scylla::DeserializeRow;
 use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
@@ -31,6 +31,8 @@ const AT_ONCE: usize = 16;
 const DEVICE_SECONDS: i32 = 180 * 24 * 3600;
 /// How long it is seen that something was removed, in seconds: an hour, by which no clock is off.
 const REMOVED_SECONDS: i32 = 3600;
+/// Most rows of a user that are read: devices, and what was removed within the hour. Limits keep it far below that.
+const ROWS: i32 = 2_000;
 /// How long it is remembered what was pushed, in seconds: 30 days.
 const PUSHED_SECONDS: i32 = 30 * 24 * 3600;
 /// No user, no session.
@@ -135,10 +137,15 @@ impl PushDevices for Cassandra {
     }
 
     async fn reachable(&self, users: &[UserId]) -> Result<HashSet<UserId>, StoreError> {
-        let looks = users
-            .iter()
-            .copied()
-            .map(|user| self.shared.push_rows(user).map_ok(move |rows| (user, !devices_of(user, &rows).is_empty())));
+        let shared = &self.shared;
+        let looks = users.iter().copied().map(|user| async move {
+            match shared.push_rows(user).await {
+                Ok(rows) => Ok((user, !devices_of(user, &rows).is_empty())),
+                // Nobody else has to do without: who asks for the devices of this user alone is told.
+                Err(StoreError::Unreadable(_)) => Ok((user, true)),
+                Err(error) => Err(error),
+            }
+        });
         let found: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().filter_map(|(user, has)| has.then_some(user)).collect())
     }
@@ -185,7 +192,7 @@ fn devices_of(user: UserId, rows: &[Row]) -> Vec<Device> {
 
 impl Shared {
     async fn push_rows(&self, user: UserId) -> Result<Vec<Row>, StoreError> {
-        self.rows(&self.statements.push_devices, (user.0,)).await
+        self.rows_of_user(&self.statements.push_devices, (user.0, ROWS)).await
     }
 
     /// Whose the address of a device is.
@@ -204,11 +211,12 @@ impl Shared {
         writes.add(&self.statements.insert_push_device, values);
     }
 
-    /// Removes a device, which may be none: a registration of which it is not known whether it was written may be seen yet.
+    /// Removes a device. Where there is no row nothing is written: names could be made up without end, and each would leave a
+    /// row for an hour.
     async fn remove_device(&self, user: UserId, name: &str, rows: &[Row]) -> Result<(), StoreError> {
-        let row = rows.iter().find(|row| row.device_id == name);
-        let device = row.and_then(|row| row.device(user));
-        let mut before = row.and_then(|row| row.written);
+        let Some(row) = rows.iter().find(|row| row.device_id == name) else { return Ok(()) };
+        let device = row.device(user);
+        let mut before = row.written;
         let mut owned = None;
         if let Some(device) = &device
             && let Some(owner) = self.address_owner(device).await?
@@ -228,7 +236,11 @@ impl Shared {
 
     /// Forgets the devices of a user whose account is gone.
     pub(super) async fn forget_devices(&self, user: UserId) -> Result<(), StoreError> {
-        let rows = self.push_rows(user).await?;
+        let rows = match self.push_rows(user).await {
+            // What can't be read can be deleted. Addresses stay with nobody until somebody registers them, or they end.
+            Err(StoreError::Unreadable(_)) => Vec::new(),
+            rows => rows?,
+        };
         for device in devices_of(user, &rows) {
             self.remove_device(user, device.device_id.as_str(), &rows).await?;
         }

@@ -216,7 +216,8 @@ statements! {
         WHERE user_id = ? AND message_id < ? LIMIT ?";
     set_notification_read: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET read = true
         WHERE user_id = ? AND message_id = ?";
-    delete_notification: Write = "DELETE FROM notifications USING TIMESTAMP ? WHERE user_id = ? AND message_id = ?";
+    withdraw_notification: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET chat_id = ?, sender = ?
+        WHERE user_id = ? AND message_id = ?";
     insert_notice: Write = "INSERT INTO notices (user_id, message_id, header, body) VALUES (?, ?, ?, ?)
         USING TIMESTAMP ? AND TTL ?";
     notices: Read = "SELECT message_id, header, body FROM notices
@@ -234,7 +235,7 @@ statements! {
 
     // Pushes
     push_devices: Read = "SELECT device_id, session_id, registered_at, address, WRITETIME(address) AS written
-        FROM push_devices WHERE user_id = ?";
+        FROM push_devices WHERE user_id = ? LIMIT ?";
     insert_push_device: Write = "INSERT INTO push_devices (user_id, device_id, session_id, registered_at, address)
         VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
     delete_push_devices: Write = "DELETE FROM push_devices USING TIMESTAMP ? WHERE user_id = ?";

@@ -19,6 +19,8 @@ const BATCH_ENTRIES: usize = 500;
 const NEWER_IS_THERE: u64 = 409;
 /// What is to be deleted is gone.
 const NOT_THERE: u64 = 404;
+/// An entry is not understood, or something about the index is wrong.
+const BAD_REQUEST: u64 = 400;
 
 /// What is written of one message.
 pub(super) struct Entry {
@@ -119,14 +121,30 @@ fn outcomes<'a>(
     let items: Vec<&Value> = items.iter().map(|item| &item[action]).collect();
     let is_failure =
         |item: &&&Value| item["status"].as_u64().is_none_or(|status| !matches!(status, 200 | 201) && status != fine);
-    let failed = items.iter().filter(is_failure).count();
-    let Some(first) = items.iter().find(is_failure) else { return Ok(items) };
-    let reason = first["error"]["reason"].as_str().unwrap_or("no reason given").chars().take(300).collect();
-    Err(ElasticsearchError::Entries { failed, all: count, reason })
+    let failures: Vec<&Value> = items.iter().filter(is_failure).copied().collect();
+    let Some(first) = failures.first() else { return Ok(items) };
+    let reason = first["error"]["reason"].as_str().unwrap_or("no reason given");
+    // What comes then may be what somebody wrote: that is for no log.
+    let reason = reason.split(" Preview of field's value").next().unwrap_or_default().chars().take(300).collect();
+    let for_good = failures.iter().all(|item| is_refused_for_good(item));
+    Err(ElasticsearchError::Entries { failed: failures.len(), all: count, reason, for_good })
+}
+
+/// Whether the engine says of the entry itself that it can't take it: then it never will. Other answers of this kind are
+/// about the index, such as one that is closed, missing (404), or blocked (403), and end when somebody mends that.
+fn is_refused_for_good(item: &Value) -> bool {
+    let told = |field: &str| item["error"][field].as_str().unwrap_or_default();
+    item["status"] == BAD_REQUEST
+        && match told("type") {
+            "mapper_parsing_exception" | "document_parsing_exception" => true,
+            "illegal_argument_exception" => told("reason").contains("immense term"),
+            _ => false,
+        }
 }
 
 #[cfg(test)]
 mod tests {
+    use sentinel_domain::ports::StoreError;
     use uuid::Uuid;
 
     use super::*;
@@ -153,6 +171,45 @@ mod tests {
         let error = outcome(&answer(&[200, 429, 400]), 3).unwrap_err().to_string();
         assert_eq!(error, "elasticsearch refused 2 of 3 entries; the first: r429");
         assert!(matches!(outcome(&answer(&[200]), 2), Err(ElasticsearchError::Answer { .. })));
+    }
+
+    #[test]
+    fn entries_are_given_up_only_when_no_engine_would_ever_take_them() {
+        let item = |(status, kind, reason): (u16, &str, &str)| {
+            let error = json!({"type": kind, "reason": reason});
+            json!({"index": {"status": status, "error": error}})
+        };
+        let refusal = |failures: &[(u16, &str, &str)]| {
+            let mut items = vec![json!({"index": {"status": 201}})];
+            items.extend(failures.iter().copied().map(item));
+            StoreError::from(outcome(&json!({"items": items}), items.len()).unwrap_err())
+        };
+        let parsing = (
+            400,
+            "document_parsing_exception",
+            "[1:2] failed to parse field [kind] of type [keyword] in document with id '0'. Preview of field's value: 'secret'",
+        );
+        let older = (400, "mapper_parsing_exception", "failed to parse");
+        let immense =
+            (400, "illegal_argument_exception", "Document contains at least one immense term in field=\"terms\"");
+        for failures in [&[parsing][..], &[older, immense, parsing]] {
+            let error = refusal(failures);
+            assert!(matches!(error, StoreError::Unreadable(_)), "{failures:?}: {error:?}");
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+        for about_the_index in [
+            (400, "index_closed_exception", "closed"),
+            (400, "illegal_argument_exception", "no write index is defined for alias [sentinel]"),
+            (403, "cluster_block_exception", "index [sentinel-1] blocked by: [FORBIDDEN/8/index write (api)];"),
+            (404, "index_not_found_exception", "no such index [sentinel] and [require_alias] request flag is [true]"),
+            (429, "es_rejected_execution_exception", "rejected execution of bulk"),
+            (503, "unavailable_shards_exception", "primary shard is not active"),
+        ] {
+            for failures in [&[about_the_index][..], &[parsing, about_the_index], &[about_the_index, parsing]] {
+                let error = refusal(failures);
+                assert!(matches!(error, StoreError::Unavailable(_)), "{failures:?}: {error:?}");
+            }
+        }
     }
 
     #[test]

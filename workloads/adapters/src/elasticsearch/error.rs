@@ -84,6 +84,8 @@ pub enum ElasticsearchError {
         all: usize,
         /// Why the first was.
         reason: String,
+        /// Whether no later try can do better: the engine does not understand these entries.
+        for_good: bool,
     },
     /// What an index is rebuilt from is not available.
     #[error("the messages can't be read")]
@@ -108,6 +110,9 @@ impl ElasticsearchError {
 
 impl From<ElasticsearchError> for StoreError {
     fn from(error: ElasticsearchError) -> Self {
-        Self::unavailable(error)
+        match error {
+            ElasticsearchError::Entries { for_good: true, .. } => Self::unreadable(error),
+            error => Self::unavailable(error),
+        }
     }
 }

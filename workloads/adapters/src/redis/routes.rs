@@ -5,7 +5,7 @@ use redis::{Cmd, Value, cmd};
 use sentinel_domain::{
     ids::UserId,
     nodes::NodeId,
-    ports::{Routes, StoreError},
+    ports::{Routes, StoreError, Taken},
 };
 
 use super::{Redis, RedisError, port};
@@ -14,13 +14,15 @@ const LEASE_SECONDS: u32 = 30;
 const LEASE_MILLIS: i64 = LEASE_SECONDS as i64 * 1000;
 /// Users of one round trip.
 const USERS: usize = 1000;
+/// Commands of one lease; the answer to the first tells whether it is new.
+const LEASE_COMMANDS: usize = 3;
 
 impl Redis {
     fn route_key(&self, user: UserId) -> String {
         self.user_key("route", user)
     }
 
-    fn take_lease(&self, key: &str, node: &NodeId) -> [Cmd; 3] {
+    fn take_lease(&self, key: &str, node: &NodeId) -> [Cmd; LEASE_COMMANDS] {
         let now = self.server_now();
         let mut add = cmd("ZADD");
         add.arg(key).arg(now.saturating_add(LEASE_MILLIS)).arg(node.as_str());
@@ -53,25 +55,22 @@ impl Routes for Redis {
         LEASE_SECONDS
     }
 
-    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
-        let mut commands: Vec<Cmd> = self.take_lease(&self.key("nodes"), node).into();
-        // The answer sets the clock for the next time.
-        commands.insert(0, cmd("TIME"));
-        let mut users = users.chunks(USERS);
-        loop {
-            let part = users.next();
-            let leases = part.iter().flat_map(|part| part.iter());
-            commands.extend(leases.flat_map(|user| self.take_lease(&self.route_key(*user), node)));
-            if !commands.is_empty() {
-                let answers = port(self.run(std::mem::take(&mut commands))).await?;
-                if let Some(time) = answers.first() {
-                    self.learn_time(time);
-                }
-            }
-            if part.is_none() {
-                return Ok(());
-            }
+    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, StoreError> {
+        let mut commands = vec![cmd("TIME")];
+        commands.extend(self.take_lease(&self.key("nodes"), node));
+        let answers = port(self.run(commands)).await?;
+        if let Some(time) = answers.first() {
+            // It sets the clock for the leases of users, and for the next time.
+            self.learn_time(time);
         }
+        let mut taken = Taken { node: answers.get(1).is_some_and(was_added), users: Vec::new() };
+        for users in users.chunks(USERS) {
+            let commands = users.iter().flat_map(|user| self.take_lease(&self.route_key(*user), node)).collect();
+            let answers = port(self.run(commands)).await?;
+            let leases = users.iter().zip(answers.chunks(LEASE_COMMANDS));
+            taken.users.extend(leases.filter(|(_, lease)| lease.first().is_some_and(was_added)).map(|(user, _)| *user));
+        }
+        Ok(taken)
     }
 
     async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
@@ -97,6 +96,11 @@ impl Routes for Redis {
         let answers = port(self.run(vec![self.holders(&self.key("nodes"))])).await?;
         Ok(answers.iter().flat_map(nodes_in).collect())
     }
+}
+
+/// Whether `ZADD` added a member; otherwise it set the score of one.
+fn was_added(answer: &Value) -> bool {
+    *answer == Value::Int(1)
 }
 
 fn nodes_in(answer: &Value) -> Vec<NodeId> {

@@ -1,8 +1,10 @@
 //! Push devices that processes change whose clocks differ.
 
+use futures::{StreamExt, stream};
 use sentinel_domain::{
     ids::{SessionId, UserId},
     notification::Preferences,
+    ports::StoreError,
     push::{Device, DeviceId, PushAddress},
     time::Timestamp,
 };
@@ -85,4 +87,41 @@ async fn what_a_clock_wrote_that_was_ahead_goes_with_the_account() {
     let next = Device { user_id: bob, ..device };
     stores.devices.register(next.clone()).await.unwrap();
     assert_eq!(devices(&stores, bob).await, [next], "another may have the address at once");
+}
+
+/// Names can be made up without end: each row would be in the way of reads long after it ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn removing_what_is_no_device_writes_nothing() {
+    let stores = World::fresh().node().await.stores;
+    let ann = stores.user().await;
+    let device = phone(ann, &Uuid::new_v4().to_string());
+    stores.devices.register(device.clone()).await.unwrap();
+    for n in 0..50 {
+        stores.devices.remove(ann, &DeviceId::parse(&format!("made-up-{n}")).unwrap()).await.unwrap();
+    }
+    let session = keyspace::of_this_run().await.session().await;
+    let select = "SELECT device_id FROM push_devices WHERE user_id = ?";
+    let rows = session.query_unpaged(select, (ann.0,)).await.unwrap().into_rows_result().unwrap();
+    let left: Vec<String> = rows.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
+    assert_eq!(left, ["phone"]);
+    assert_eq!(devices(&stores, ann).await, [device]);
+}
+
+/// One user's rows that no replica can read cost that user's pushes, and nobody else's. Needs Cassandra's own default of
+/// `tombstone_failure_threshold`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_user_whose_rows_fail_is_told_from_a_store_that_is_away() {
+    let stores = World::fresh().node().await.stores;
+    let (ann, bob) = (stores.user().await, stores.user().await);
+    stores.devices.register(phone(bob, &Uuid::new_v4().to_string())).await.unwrap();
+    let session = keyspace::of_this_run().await.session().await;
+    let delete = session.prepare("DELETE FROM push_devices WHERE user_id = ? AND device_id = ?").await.unwrap();
+    let deleted = stream::iter(0..100_500).map(|n| session.execute_unpaged(&delete, (ann.0, format!("d{n}"))));
+    let deleted: Vec<_> = deleted.buffer_unordered(256).collect().await;
+    assert!(deleted.iter().all(Result::is_ok));
+    let found = stores.devices.devices(ann).await;
+    assert!(matches!(found, Err(StoreError::Unreadable(_))), "{found:?}");
+    assert!(stores.devices.reachable(&[ann, bob]).await.unwrap().contains(&bob));
+    stores.accounts.delete_account(ann).await.unwrap();
+    assert_eq!(devices(&stores, ann).await, [], "what can't be read can be deleted");
 }

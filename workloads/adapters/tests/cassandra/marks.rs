@@ -1,11 +1,14 @@
 //! What is left in the rows of notifications: the marks of those that were read, and preferences by another's clock.
 
+use futures::{StreamExt, stream};
 use sentinel_domain::{
+    clock::Instant,
     ids::{MessageId, UserId},
     notification::{Notification, Preferences},
-    ports::{NotificationSink, NotificationStore, PreferenceReader},
+    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
     time::Timestamp,
 };
+use uuid::Uuid;
 
 use crate::{Node, World, keyspace};
 
@@ -21,19 +24,47 @@ async fn told(node: &Node, count: usize) -> (UserId, Vec<MessageId>) {
     (bob, sent)
 }
 
+/// A row that is deleted is a tombstone, of which somebody who sends and deletes would make any number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_taken_back_leaves_no_row() {
+async fn what_is_taken_back_is_a_live_mark_that_nothing_undoes() {
+    let node = World::fresh().node().await;
+    let (bob, sent) = told(&node, 3).await;
+    node.cassandra.mark_read(bob, sent[0]).await.unwrap();
+    node.cassandra.withdraw(bob, sent[0]).await.unwrap();
+    node.cassandra.withdraw(bob, sent[1]).await.unwrap();
+    // It comes once more, late.
+    let (user_id, message_id) = (bob, sent[1]);
+    let chat = node.cassandra.list(bob, None, 1).await.unwrap()[0].clone();
+    node.cassandra.add(Notification { user_id, message_id, ..chat }).await.unwrap();
+    let list = node.cassandra.list(bob, None, 10).await.unwrap();
+    assert_eq!(list.iter().map(|one| one.message_id).collect::<Vec<_>>(), [sent[2]]);
+    for gone in &sent[..2] {
+        assert!(matches!(node.cassandra.mark_read(bob, *gone).await, Err(StoreError::NotFound)));
+    }
+    let session = keyspace::of_this_run().await.session().await;
+    let select = "SELECT message_id, chat_id, sender FROM notifications WHERE user_id = ?";
+    let rows = session.query_unpaged(select, (bob.0,)).await.unwrap().into_rows_result().unwrap();
+    let left: Vec<_> = rows.rows::<(Uuid, Uuid, Uuid)>().unwrap().map(Result::unwrap).collect();
+    assert_eq!(left.iter().map(|(id, _, _)| *id).collect::<Vec<_>>(), [sent[2].0, sent[1].0, sent[0].0]);
+    assert!(left[1..].iter().all(|(_, chat, sender)| chat.is_max() && sender.is_max()), "nothing tells who wrote");
+}
+
+/// Somebody sends and deletes all day: what was there before is found behind it, and read with its chat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_behind_many_marks_is_found() {
     let node = World::fresh().node().await;
     let (bob, sent) = told(&node, 2).await;
-    for message in &sent {
-        node.cassandra.mark_read(bob, *message).await.unwrap();
-    }
-    node.cassandra.withdraw(bob, sent[0]).await.unwrap();
-    let session = keyspace::of_this_run().await.session().await;
-    let rows = session.query_unpaged("SELECT message_id FROM notifications WHERE user_id = ?", (bob.0,)).await.unwrap();
-    let rows = rows.into_rows_result().unwrap();
-    let left: Vec<uuid::Uuid> = rows.rows::<(uuid::Uuid,)>().unwrap().map(|row| row.unwrap().0).collect();
-    assert_eq!(left, [sent[1].0]);
+    let chat = node.cassandra.list(bob, None, 1).await.unwrap()[0].chat_id;
+    let newest = Timestamp::now();
+    let marks =
+        (0..3_000_u64).map(|n| MessageId(Instant { millis: newest.0.unsigned_abs() + 1 + n, counter: 0 }.id(n)));
+    let withdrawn: Vec<_> =
+        stream::iter(marks).map(|message| node.cassandra.withdraw(bob, message)).buffer_unordered(64).collect().await;
+    assert!(withdrawn.iter().all(Result::is_ok));
+    let list = async || node.cassandra.list(bob, None, 2).await.unwrap();
+    assert_eq!(list().await.iter().map(|one| one.message_id).collect::<Vec<_>>(), [sent[1], sent[0]]);
+    node.cassandra.mark_chat_read(bob, chat, sent[1]).await.unwrap();
+    assert!(list().await.iter().all(|one| one.read));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -30,7 +30,7 @@ pub use notifications::{NotificationSink, NotificationStore, PreferenceReader};
 pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{DeviceReader, PushDevices, PushSender, UnfitAddress};
 pub use reindex::ReindexStore;
-pub use routes::{BusListener, NodeBus, Routes};
+pub use routes::{BusListener, NodeBus, Routes, Taken};
 pub use search::{
     DocumentSource, IndexRebuild, RebuildProgress, Removal, SearchDocument, SearchEntry, SearchHit, SearchIndex,
     SearchPage, SearchQuery, Version,

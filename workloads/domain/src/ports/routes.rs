@@ -7,6 +7,15 @@ use crate::{
     time::Timestamp,
 };
 
+/// What a node had no lease for before it took one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The node itself.
+    pub node: bool,
+    /// These users.
+    pub users: Vec<UserId>,
+}
+
 /// Which nodes hold sockets of which users: leases that end by themselves when a node is gone.
 ///
 /// What it says may be too much (a node that just lost its last socket of a user) but, as long as leases are renewed in
@@ -15,8 +24,9 @@ use crate::{
 pub trait Routes: Send + Sync {
     /// How long a lease lasts, in seconds; renew it three times in that time.
     fn lease_seconds(&self) -> u32;
-    /// Takes or renews the leases of `node` for these users, and that of the node itself.
-    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError>;
+    /// Takes or renews the leases of `node` for these users, and that of the node itself. Tells which were not there: a
+    /// lease that should have been renewed was lost, and events with it.
+    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, StoreError>;
     /// Gives the leases of `node` for these users back.
     async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError>;
     /// The nodes of each of these users, in the order of `users`.

@@ -2,7 +2,8 @@
 //! renewed in time, given back with the last socket.
 //!
 //! One task does all of it, so a lease that is given back and taken again at once ends as it should. While the leases
-//! can't be renewed, other nodes don't send events here; then the inboxes are looked into at times.
+//! can't be renewed, other nodes don't send events here; then the inboxes are looked into at times. So they are when a lease
+//! that is renewed is found gone, for which nobody has to be away: Redis may have needed the memory.
 
 use std::{
     collections::HashSet,
@@ -10,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use sentinel_domain::{ids::UserId, ports::StoreError, time::Timestamp};
+use sentinel_domain::{
+    ids::UserId,
+    ports::{StoreError, Taken},
+    time::Timestamp,
+};
 use tokio::{
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender},
@@ -53,7 +58,26 @@ pub(super) struct Keeper {
     nodes: Nodes,
     hub: Weak<Hub>,
     repairs: UnboundedSender<Timestamp>,
+    held: Held,
     times: Times,
+}
+
+/// The leases that were taken and not given back.
+#[derive(Default)]
+struct Held {
+    node: bool,
+    users: HashSet<UserId>,
+}
+
+impl Held {
+    /// Leases were taken for these users. Gives how many of what was held was gone.
+    fn took(&mut self, users: &[UserId], taken: &Taken) -> usize {
+        let lost = taken.users.iter().filter(|user| self.users.contains(user)).count();
+        let lost = lost + usize::from(taken.node && self.node);
+        self.users.extend(users);
+        self.node = true;
+        lost
+    }
 }
 
 /// When leases were renewed, and since when they may not have been good.
@@ -110,7 +134,7 @@ impl Times {
 impl Keeper {
     pub fn new(nodes: Nodes, hub: &Arc<Hub>, repairs: UnboundedSender<Timestamp>) -> Self {
         let times = Times::new(nodes.routes.lease_seconds(), Instant::now(), Timestamp::now());
-        Self { nodes, hub: Arc::downgrade(hub), repairs, times }
+        Self { nodes, hub: Arc::downgrade(hub), repairs, held: Held::default(), times }
     }
 
     /// Works until the hub is gone.
@@ -153,7 +177,8 @@ impl Keeper {
         let (here, gone): (Vec<UserId>, Vec<UserId>) = users.into_iter().partition(|user| hub.has_sockets_of(*user));
         if let Err(error) = self.change(&here, &gone).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "leases could not be changed");
-            self.times.owe(Timestamp::now());
+            // Some may have been found gone, and taken, before it failed.
+            self.times.owe(self.times.renewed_at);
         }
         for done in waiting {
             if done.send(()).is_err() {
@@ -164,19 +189,35 @@ impl Keeper {
         }
     }
 
-    async fn change(&self, here: &[UserId], gone: &[UserId]) -> Result<(), StoreError> {
+    async fn change(&mut self, here: &[UserId], gone: &[UserId]) -> Result<(), StoreError> {
         if !here.is_empty() {
-            self.nodes.routes.join(&self.nodes.node, here).await?;
+            self.take(here).await?;
         }
         if !gone.is_empty() {
+            // Whatever becomes of it: a lease that ends is none that was lost.
+            for user in gone {
+                self.held.users.remove(user);
+            }
             self.nodes.routes.leave(&self.nodes.node, gone).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes or renews leases. What was lost of them is owed since they were renewed last.
+    async fn take(&mut self, users: &[UserId]) -> Result<(), StoreError> {
+        let taken = self.nodes.routes.join(&self.nodes.node, users).await?;
+        let lost = self.held.took(users, &taken);
+        if lost > 0 {
+            metrics::counter!("sentinel_node_leases_lost_total").increment(lost as u64);
+            tracing::warn!(lost, "leases were gone before their time; what was not sent here is looked for in inboxes");
+            self.times.owe(self.times.renewed_at);
         }
         Ok(())
     }
 
     async fn renew(&mut self, hub: &Hub) {
         let (began, at) = (Instant::now(), Timestamp::now());
-        let repair = match self.nodes.routes.join(&self.nodes.node, &hub.users()).await {
+        let repair = match self.take(&hub.users()).await {
             Ok(()) => self.times.renewed(began, at),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "leases could not be renewed");
@@ -193,6 +234,17 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_held_can_be_lost() {
+        let [ann, bob] = [1, 2].map(|n| UserId(uuid::Uuid::from_u128(n)));
+        let mut held = Held::default();
+        assert_eq!(held.took(&[ann], &Taken { node: true, users: vec![ann] }), 0, "the first time");
+        assert_eq!(held.took(&[ann, bob], &Taken { node: false, users: vec![bob] }), 0, "Bob is new");
+        assert_eq!(held.took(&[ann, bob], &Taken::default()), 0);
+        assert_eq!(held.took(&[ann, bob], &Taken { node: false, users: vec![bob] }), 1);
+        assert_eq!(held.took(&[], &Taken { node: true, users: vec![] }), 1, "other nodes would not tell it of losses");
+    }
 
     #[test]
     fn leases_are_renewed_in_time_and_inboxes_looked_into_when_they_were_not() {

@@ -21,7 +21,7 @@ use sentinel_domain::{
     event::{Fanout, LiveEvent},
     ids::UserId,
     nodes::{Letter, NodeId},
-    ports::{BusListener, NodeBus, Routes, StoreError},
+    ports::{BusListener, NodeBus, Routes, StoreError, Taken},
     time::Timestamp,
 };
 use sentinel_message::{Hub, Nodes, RoutedFanout};
@@ -129,6 +129,11 @@ impl Bus {
         self.interrupt(since);
     }
 
+    /// Loses what it knew, and answers all the same.
+    pub fn forget_routes(&self) {
+        self.routes.lock().unwrap().clear();
+    }
+
     pub fn interrupt(&self, since: Timestamp) {
         for listener in self.listeners.lock().unwrap().values() {
             let _ = listener.send(News::Interrupted(since));
@@ -151,15 +156,17 @@ impl Routes for Bus {
         30
     }
 
-    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
+    async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, StoreError> {
         self.check()?;
         released(&self.holding_leases).await;
-        self.nodes.lock().unwrap().insert(node.clone());
+        let mut taken = Taken { node: self.nodes.lock().unwrap().insert(node.clone()), users: Vec::new() };
         let mut routes = self.routes.lock().unwrap();
         for user in users {
-            routes.entry(*user).or_default().insert(node.clone());
+            if routes.entry(*user).or_default().insert(node.clone()) {
+                taken.users.push(*user);
+            }
         }
-        Ok(())
+        Ok(taken)
     }
 
     async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {

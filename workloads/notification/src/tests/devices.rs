@@ -63,3 +63,15 @@ async fn what_cannot_be_pushed_to_is_refused_by_field() {
     }
     assert_eq!(world.service.devices.devices(world.bob).await.unwrap().len(), 0);
 }
+
+#[tokio::test]
+async fn devices_are_not_changed_without_end() {
+    let world = World::new().await;
+    for n in 0..120 {
+        let path = format!("/notifications/devices/made-up-{n}");
+        assert_eq!(world.call(world.bob, "DELETE", &path, None).await.0, 204, "{n}");
+    }
+    assert_eq!(world.call(world.bob, "DELETE", "/notifications/devices/made-up", None).await.0, 429);
+    assert_eq!(world.call(world.bob, "POST", "/notifications/devices", Some(fcm("phone", "t1"))).await.0, 429);
+    assert_eq!(world.call(world.ann, "POST", "/notifications/devices", Some(fcm("phone", "t1"))).await.0, 204);
+}

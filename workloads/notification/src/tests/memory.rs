@@ -14,6 +14,9 @@ use sentinel_domain::{
     push::{Push, PushAddress, Pushed},
 };
 
+/// Whose rows can't be read, and why.
+type Failing = (UserId, fn() -> StoreError);
+
 /// Notifications and preferences.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -23,6 +26,8 @@ pub(super) struct Memory {
     pub(super) unreadable: Mutex<Option<UserId>>,
     /// Whose preferences can't be had now.
     pub(super) away: Mutex<Option<UserId>>,
+    /// Whose notifications can't be listed, and why.
+    pub(super) unlisted: Mutex<Option<Failing>>,
 }
 
 #[async_trait]
@@ -55,6 +60,9 @@ impl NotificationStore for Memory {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError> {
+        if let Some((_, error)) = self.unlisted.lock().unwrap().filter(|(unlisted, _)| *unlisted == user) {
+            return Err(error());
+        }
         let kept = self.kept.lock().unwrap();
         let mine = kept.values().rev().filter(|one| one.user_id == user);
         Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).cloned().collect())

@@ -168,6 +168,44 @@ async fn devices_are_told_once_while_nothing_can_be_written() {
     }
 }
 
+/// Others' pushes do not wait for one whose devices can't be read; while a store is away nothing is passed over.
+#[tokio::test]
+async fn a_recipient_who_can_not_be_read_gets_no_push_and_holds_up_nobody() {
+    let world = World::new().await;
+    for (user, token) in [(world.bob, "bobs"), (world.ann, "anns")] {
+        world.device(user, token).await;
+    }
+    let events = [world.event(&world.send(world.ann, "1").await), world.event(&world.send(world.bob, "2").await)];
+    let pusher = |error| {
+        let mut service = world.service_over(world.store.clone());
+        service.devices = Arc::new(ReadOnly::failing_for(world.store.clone(), world.bob, error));
+        Pusher(Arc::new(service))
+    };
+    let away = pusher(|| StoreError::unavailable("away")).handle(&events).await;
+    assert!(matches!(away, Err(HandlerError::Unavailable(_))), "{away:?}");
+    assert_eq!(world.pushed_to(), ["anns"]);
+    pusher(|| StoreError::unreadable("tombstones")).handle(&events).await.unwrap();
+    assert_eq!(world.pushed_to(), [""; 0], "Ann's was done before");
+    world.pusher.handle(&events).await.unwrap();
+    assert_eq!(world.pushed_to(), ["bobs"]);
+}
+
+#[tokio::test]
+async fn a_push_goes_out_also_when_nobody_knows_what_is_unread() {
+    for error in
+        [|| StoreError::unavailable("away"), || StoreError::unreadable("tombstones")] as [fn() -> StoreError; 2]
+    {
+        let world = World::new().await;
+        world.device(world.bob, "phone").await;
+        let messages = [world.send(world.ann, "1").await, world.send(world.ann, "2").await];
+        world.notifier.handle(&messages.each_ref().map(|message| world.event(message))).await.unwrap();
+        *world.memory.unlisted.lock().unwrap() = Some((world.bob, error));
+        world.pusher.handle(&[world.event(&messages[1])]).await.unwrap();
+        let pushed = world.recorder.pushed();
+        assert_eq!((pushed.len(), pushed[0].1.badge), (1, 1));
+    }
+}
+
 #[tokio::test]
 async fn badges_go_down_when_what_was_pushed_is_read() {
     let world = World::new().await;

@@ -17,18 +17,27 @@ pub struct ReadOnly {
     store: Arc<Sqlite>,
     /// Writes of what was pushed that fail before one works.
     failing: AtomicUsize,
+    /// Whose devices can't be read, and why.
+    unread: Option<Failing>,
 }
 
 impl ReadOnly {
     pub fn new(store: Arc<Sqlite>, failing: usize) -> Self {
-        Self { store, failing: AtomicUsize::new(failing) }
+        Self { store, failing: AtomicUsize::new(failing), unread: None }
+    }
+
+    pub fn failing_for(store: Arc<Sqlite>, user: UserId, error: fn() -> StoreError) -> Self {
+        Self { unread: Some((user, error)), ..Self::new(store, 0) }
     }
 }
 
 #[async_trait]
 impl DeviceReader for ReadOnly {
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        self.store.devices(user).await
+        match self.unread {
+            Some((unread, error)) if unread == user => Err(error()),
+            _ => self.store.devices(user).await,
+        }
     }
 }
 
