@@ -334,6 +334,58 @@ async fn senders_are_limited_and_told_when_to_go_on() {
     assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
 }
 
+/// Whatever is refused costs something, too, and is acknowledged all the same.
+#[tokio::test]
+async fn events_that_are_refused_are_limited_like_others() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (bob, nobody) = (platform.user("bob").await, uuid::Uuid::nil());
+    let elsewhere = json!({"chat_id": nobody, "message_id": nobody, "message": "x", "sender_id": bob.id});
+    let cases = [
+        ("/chat", json!(["no_such_event", {}]), "unknown_event"),
+        ("/", json!(["send_message", {}]), "unknown_event"),
+        ("/notifications", json!(["typing", {}]), "unknown_event"),
+        ("/chat", json!(["send_message", {"chat_id": 5}]), "malformed"),
+        ("/chat", json!(["edit_message", "text"]), "malformed"),
+        ("/chat", json!(["edit_message", elsewhere]), "forbidden"),
+        ("/chat", json!(["delete_message"]), "malformed"),
+        ("/chat", json!(["delete_message", elsewhere]), "forbidden"),
+        ("/chat", json!(["send_message", elsewhere]), "forbidden"),
+    ];
+    for (number, (namespace, packet, code)) in cases.into_iter().enumerate() {
+        let user = platform.user(&format!("user{number}")).await;
+        let mut client = Client::open(address, None).await.unwrap().in_namespace(namespace);
+        client.join(json!({"token": user.token})).await.unwrap();
+        for _ in 0..60 {
+            client.emit(packet.clone()).await;
+        }
+        let mut codes = Vec::new();
+        for _ in 0..60 {
+            codes.push(client.any_ack().await.1["code"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(codes[0], code, "{packet}");
+        assert!(codes.iter().all(|other| other == code || other == "rate_limited"), "{packet}: {codes:?}");
+        assert!(codes.iter().any(|code| code == "rate_limited"), "{packet}");
+    }
+}
+
+/// The token is good when it is looked at, and its session ends before the socket bears it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_socket_does_not_outlive_the_log_in_that_it_is_about_to_bear() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let first = platform.user("ann").await;
+    for _ in 0..30 {
+        let (ann, other) = (platform.log_in(first.id, &first.name).await, platform.log_in(first.id, &first.name).await);
+        let mut client = Client::of(address, &ann).await;
+        let renewed = client.emit(json!(["reauthenticate", {"token": other.token}]));
+        tokio::join!(renewed, async { platform.store.end_session(other.id, other.session).await.unwrap() });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        platform.store.end_session(ann.id, ann.session).await.unwrap();
+        assert!(client.end().await, "neither log-in is left");
+    }
+}
+
 #[tokio::test]
 async fn a_socket_ends_with_its_session() {
     let platform = Platform::new();
