@@ -25,8 +25,12 @@ mod marks;
 mod nodes;
 #[path = "cassandra/outbox.rs"]
 mod outbox;
+#[path = "cassandra/repeats.rs"]
+mod repeats;
 #[path = "cassandra/scan.rs"]
 mod scan;
+#[path = "cassandra/starts.rs"]
+mod starts;
 #[path = "cassandra/upkeep.rs"]
 mod upkeep;
 

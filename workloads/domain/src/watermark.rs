@@ -34,6 +34,15 @@ impl Watermarks {
             },
         }
     }
+
+    /// The further of both, for each mark.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self {
+            delivered_up_to: self.delivered_up_to.max(other.delivered_up_to),
+            read_up_to: self.read_up_to.max(other.read_up_to),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -151,7 +151,9 @@ impl Description {
         self.gets::<MessageView<'_>>("receive_message", "A message, on every device of both but the one that sent it.");
         self.gets::<MessageView<'_>>("message_edited", "A message as it is now.");
         self.gets::<DeletedMessage>("message_deleted", "A message was deleted.");
-        self.gets::<ReceiptView>("receipt", "How far a member has got, on the devices of both.");
+        let furthest =
+            "How far a member has got, on the devices of both. Marks never go back: of two, the further counts.";
+        self.gets::<ReceiptView>("receipt", furthest);
         self.gets::<ReceivedView>("message_received", "A peer's receipt, for clients of the seed.");
         self.gets::<TypingView>("typing", "The peer types, or does not any more.");
         self.gets::<ChatStarted>("chat_started", "A chat was started.");

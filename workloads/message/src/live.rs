@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     event::{LiveEvent, Origin},
-    ids::{ChatId, MessageId, UserId},
+    ids::{ChatId, UserId},
     message::{Chat, Message},
     notification::{Kind, Shown},
     time::Timestamp,
+    watermark::Watermarks,
 };
 use sentinel_http::{
     background::vital,
@@ -19,7 +20,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     hub::{Hub, Work},
-    nodes::{Emitted, Key, Missed},
+    nodes::{Emitted, Key, Missed, MissedBody, ShownMarks},
     socket::{Ending, Namespace, Session},
     views::{
         ChatDeleted, ChatStarted, DeletedMessage, NewMessageView, NotificationReadView, ReceiptView, ReceivedView,
@@ -34,9 +35,10 @@ const TYPING_SECONDS: u32 = 6;
 
 /// Starts the hub's one dispatcher. It ends when the hub is gone. `emitted` remembers what was shown, where events may
 /// come twice: live and from an inbox.
-pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emitted>) {
+pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, emitted: Option<Emitted>) {
     let Some(mut published) = hub.take_published() else { return };
     let hub = Arc::downgrade(hub);
+    let mut lately = Lately { emitted, marks: ShownMarks::default() };
     tokio::spawn(vital("live events", async move {
         let mut batches = Vec::with_capacity(BATCHES);
         while published.recv_many(&mut batches, BATCHES).await > 0 {
@@ -45,10 +47,14 @@ pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emi
                 match work {
                     Work::Live(events) => {
                         for event in events {
-                            deliver(&mut Audience::of(&hub, &event, emitted.as_mut()), &tokens, &event);
+                            deliver(
+                                &mut Audience { hub: &hub, lately: &mut lately, key: Key::of(&event) },
+                                &tokens,
+                                &event,
+                            );
                         }
                     }
-                    Work::Missed(missed) => show_missed(&hub, emitted.as_mut(), &missed),
+                    Work::Missed(missed) => show_missed(&hub, &mut lately, &missed),
                 }
             }
             tokio::task::yield_now().await;
@@ -56,27 +62,53 @@ pub(crate) fn start(hub: &Arc<Hub>, tokens: Arc<Tokens>, mut emitted: Option<Emi
     }));
 }
 
+/// What sockets here were shown lately.
+struct Lately {
+    emitted: Option<Emitted>,
+    marks: ShownMarks,
+}
+
+impl Lately {
+    /// Whether an event is shown to a user for the first time; from now on it is not.
+    fn is_first(&mut self, user: UserId, key: Key) -> bool {
+        self.emitted.as_mut().is_none_or(|emitted| emitted.is_first(user, key))
+    }
+}
+
 /// The sockets that hear of one event.
 struct Audience<'a> {
     hub: &'a Arc<Hub>,
-    emitted: Option<(&'a mut Emitted, Key)>,
+    lately: &'a mut Lately,
+    /// What tells the event from others, if it may come twice.
+    key: Option<Key>,
 }
 
-impl<'a> Audience<'a> {
-    fn of(hub: &'a Arc<Hub>, event: &LiveEvent, emitted: Option<&'a mut Emitted>) -> Self {
-        Self { hub, emitted: emitted.and_then(|emitted| Some((emitted, Key::of(event)?))) }
-    }
-
+impl Audience<'_> {
     /// A user's sockets; none when they have been shown the event already.
     fn sockets_of(&mut self, user: UserId) -> Vec<Arc<Session>> {
         let sockets = self.hub.sockets_of(user);
-        if let Some((emitted, key)) = &mut self.emitted
+        if let Some(key) = self.key
             && !sockets.is_empty()
-            && !emitted.is_first(user, *key)
+            && !self.lately.is_first(user, key)
         {
             return Vec::new();
         }
         sockets
+    }
+
+    /// Tells a user how far a member got: never less than before.
+    fn tell_receipt(&mut self, user: UserId, chat: ChatId, member: UserId, marks: Watermarks) {
+        if !self.hub.has_sockets_of(user) {
+            return;
+        }
+        let marks = self.lately.marks.raised(user, chat, member, marks);
+        self.key = Some(Key::receipt(chat, member, marks));
+        let sockets = self.sockets_of(user);
+        for (event, payload) in receipt(user, chat, member, marks) {
+            for session in &sockets {
+                session.emit(self.hub, event, &payload);
+            }
+        }
     }
 
     fn tell(&mut self, user: UserId, event: &'static str, payload: &RawValue) {
@@ -156,22 +188,26 @@ fn deliver_message(to: &mut Audience<'_>, chat: &Chat, message: &Message, origin
 
 /// The member's own devices hear of it too, so that they show the same.
 fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked: bool) {
-    let marks = chat.watermarks_of(user_id);
-    let receipt =
-        ReceiptView { chat_id: chat.id, user_id, delivered_up_to: marks.delivered_up_to, read_up_to: marks.read_up_to };
-    let Some(receipt) = raw(&receipt) else { return };
-    let peer = chat.peer_of(user_id);
-    to.tell(user_id, "receipt", &receipt);
-    if blocked || peer == user_id {
-        return;
+    let (marks, peer) = (chat.watermarks_of(user_id), chat.peer_of(user_id));
+    to.tell_receipt(user_id, chat.id, user_id, marks);
+    if !blocked && peer != user_id {
+        to.tell_receipt(peer, chat.id, user_id, marks);
     }
-    let received = received(chat.id, user_id, marks.delivered_up_to);
-    for session in to.sockets_of(peer) {
-        session.emit(to.hub, "receipt", &receipt);
-        if let Some(received) = &received {
-            session.emit(to.hub, "message_received", received);
-        }
-    }
+}
+
+/// How far a member got, as a user's sockets get it. Clients of the seed get a peer's as `message_received`.
+fn receipt(
+    user: UserId,
+    chat_id: ChatId,
+    member: UserId,
+    marks: Watermarks,
+) -> impl Iterator<Item = (&'static str, Box<RawValue>)> {
+    let Watermarks { delivered_up_to, read_up_to } = marks;
+    let receipt = raw(&ReceiptView { chat_id, user_id: member, delivered_up_to, read_up_to });
+    let received = ReceivedView { chat_id, receiver_id: member, message_id: delivered_up_to };
+    let received = (member != user).then(|| raw(&received)).flatten();
+    let receipt = receipt.map(|payload| ("receipt", payload));
+    receipt.into_iter().chain(received.map(|payload| ("message_received", payload)))
 }
 
 /// Clients of the seed listen for `new_message`.
@@ -187,24 +223,27 @@ fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
     }
 }
 
-/// What clients of the seed get along with a peer's receipt.
-pub(crate) fn received(chat: ChatId, receiver: UserId, up_to: Option<MessageId>) -> Option<Box<RawValue>> {
-    raw(&ReceivedView { chat_id: chat, receiver_id: receiver, message_id: up_to })
-}
-
 /// Shows a user's sockets what they were not shown, unless their `ready` said to sync from after it.
-fn show_missed(hub: &Arc<Hub>, mut emitted: Option<&mut Emitted>, missed: &Missed) {
-    let sockets = hub.sockets_of(missed.user);
+fn show_missed(hub: &Arc<Hub>, lately: &mut Lately, missed: &Missed) {
+    let user = missed.user;
+    let sockets = hub.sockets_of(user);
     if sockets.is_empty() {
         return;
     }
     for event in &missed.events {
-        if emitted.as_mut().is_some_and(|emitted| !emitted.is_first(missed.user, event.key)) {
+        let (key, shown) = match &event.body {
+            MissedBody::Receipt(chat, member, marks) => {
+                let marks = lately.marks.raised(user, *chat, *member, *marks);
+                (Key::receipt(*chat, *member, marks), receipt(user, *chat, *member, marks).collect())
+            }
+            MissedBody::Other { key, event, payload } => (*key, vec![(*event, payload.clone())]),
+        };
+        if !lately.is_first(user, key) {
             continue;
         }
         metrics::counter!("sentinel_inbox_repaired_events_total").increment(1);
         for session in sockets.iter().filter(|session| !session.syncs_from_after(event.id)) {
-            for (name, payload) in &event.shown {
+            for (name, payload) in &shown {
                 session.emit(hub, name, payload);
             }
         }

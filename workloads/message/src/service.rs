@@ -137,8 +137,8 @@ impl MessageService {
         new: NewMessage,
         origin: Option<Origin>,
     ) -> Result<Appended, Problem> {
-        speaks_for_itself(caller, new.sender_id)?;
         self.limits.check(Action::Message, &caller.to_string())?;
+        speaks_for_itself(caller, new.sender_id)?;
         let attachments = new.attachments.unwrap_or_default();
         self.check_text(&new.message, attachments.len())?;
         let client_message_id = match new.client_message_id {

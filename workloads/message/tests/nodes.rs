@@ -12,7 +12,12 @@ use std::{
 
 use fleet::Fleet;
 use platform::{User, client::Client, inboxes::Failing, now};
-use sentinel_domain::ports::{AccountStore, SessionStore};
+use sentinel_domain::{
+    event::{Fanout, LiveEvent},
+    ids::{ChatId, MessageId},
+    ports::{AccountStore, ChatReader, SessionStore},
+    watermark::Watermarks,
+};
 use sentinel_http::ended_sessions::EndedSessions;
 use serde_json::{Value, json};
 
@@ -122,6 +127,40 @@ async fn typing_receipts_edits_and_deletions_reach_other_nodes() {
     pair.fleet.nodes[0].store.block(pair.bob.id, pair.ann.id, now()).await.unwrap();
     ann.ask("typing", json!({"chat_id": pair.chat, "typing": true})).await;
     assert!(bob.no_event("typing").await);
+}
+
+/// Two devices of Bob, each on a node of its own: the phone says that it got the second message while at the desk he reads
+/// it. Each node knows what he had read before, and nothing of the other.
+#[tokio::test]
+async fn receipts_never_go_back_whichever_comes_first() {
+    let pair = Pair::new().await;
+    let (mut ann, _bob) = pair.clients().await;
+    let first = id_of(&pair.send(&mut ann, "one").await);
+    let second = id_of(&pair.send(&mut ann, "two").await);
+    let store = &pair.fleet.nodes[0].store;
+    let mut chat = store.chat(pair.ann.id, ChatId::of_pair(pair.ann.id, pair.bob.id)).await.unwrap();
+    let member = chat.members.iter().position(|member| *member == pair.bob.id).unwrap();
+    let mut publish = |node: usize, read: MessageId| {
+        chat.watermarks[member] = Watermarks { delivered_up_to: Some(second), read_up_to: Some(read) };
+        let receipt = LiveEvent::Receipt { chat: chat.clone(), user_id: pair.bob.id, blocked: false };
+        pair.fleet.routed[node].publish(vec![receipt]);
+    };
+    publish(1, second);
+    let told = ann.event("receipt").await;
+    assert_eq!((&told["delivered_up_to"], &told["read_up_to"]), (&json!(second), &json!(second)));
+    publish(0, first);
+    assert!(ann.no_event("receipt").await, "it says less than what she was told");
+    // Both say something new: she is told all of it, not one instead of the other.
+    let third = id_of(&pair.send(&mut ann, "three").await);
+    chat.watermarks[member] = Watermarks { delivered_up_to: Some(third), read_up_to: Some(first) };
+    let receipt = LiveEvent::Receipt { chat: chat.clone(), user_id: pair.bob.id, blocked: false };
+    pair.fleet.routed[0].publish(vec![receipt]);
+    let told = ann.event("receipt").await;
+    assert_eq!((&told["delivered_up_to"], &told["read_up_to"]), (&json!(third), &json!(second)));
+}
+
+fn id_of(sent: &Value) -> MessageId {
+    serde_json::from_value(sent["message_id"].clone()).unwrap()
 }
 
 #[tokio::test]

@@ -7,19 +7,31 @@ mod platform;
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use fleet::Fleet;
 use platform::{
     Foundation, Platform,
     client::{Client, SILENCE},
 };
 use sentinel_adapters::sqlite::Sqlite;
-use sentinel_domain::{clock::HybridClock, config::LimitsConfig, event::Nobody, ports::AccountStore};
+use sentinel_domain::{
+    account::{Profile, Username},
+    clock::HybridClock,
+    config::LimitsConfig,
+    event::Nobody,
+    ids::UserId,
+    ports::{AccountReader, AccountStore, StoreError},
+};
 use sentinel_message::Hub;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// What the next so many `presence` events say.
 async fn statuses(client: &mut Client, count: usize) -> Vec<String> {
@@ -118,6 +130,54 @@ async fn a_block_hides_at_once_on_live_subscriptions_both_ways() {
     platform.store.unblock(bob.id, ann.id).await.unwrap();
     assert_eq!(statuses(&mut anns, 1).await, ["away"]);
     assert_eq!(statuses(&mut bobs, 1).await, ["online"]);
+}
+
+/// Accounts whose first answer about blocks is late.
+struct Late {
+    store: Sqlite,
+    asked: AtomicBool,
+    released: Notify,
+}
+
+#[async_trait]
+impl AccountReader for Late {
+    async fn profile_by_username(&self, username: &Username) -> Result<Option<Profile>, StoreError> {
+        self.store.profile_by_username(username).await
+    }
+    async fn profiles(&self, ids: &[UserId]) -> Result<Vec<Profile>, StoreError> {
+        self.store.profiles(ids).await
+    }
+    async fn blocked_between(&self, a: UserId, b: UserId) -> Result<bool, StoreError> {
+        let blocked = self.store.blocked_between(a, b).await;
+        if !self.asked.swap(true, Ordering::SeqCst) {
+            self.released.notified().await;
+        }
+        blocked
+    }
+}
+
+#[tokio::test]
+async fn a_block_that_comes_while_a_subscription_is_read_hides_too() {
+    let (foundation, hub) = (Foundation::new(LimitsConfig::default()), Arc::new(Hub::new()));
+    let store = foundation.store(Arc::new(HybridClock::new()), hub.clone());
+    let late = Arc::new(Late { store: store.clone(), asked: AtomicBool::new(false), released: Notify::new() });
+    let platform = foundation.process(store.clone(), late.clone(), Arc::new(store), hub, None);
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut anns = Client::of(address, &ann).await;
+    let _phone = Client::of(address, &bob).await;
+    tokio::time::sleep(SILENCE).await;
+    let asked = anns.emit(json!(["presence_subscribe", {"user_ids": [bob.id]}])).await;
+    let limit = Instant::now() + Duration::from_secs(5);
+    while !late.asked.load(Ordering::SeqCst) {
+        assert!(Instant::now() < limit, "nobody asks about blocks");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    platform.store.block(bob.id, ann.id, platform::now()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    late.released.notify_one();
+    assert_eq!(anns.ack(asked).await["presence"][0]["status"], "online", "that was so when it was read");
+    assert_eq!(anns.event("presence").await, json!({"user_id": bob.id, "status": "offline", "last_active": null}));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! How sockets end, and how many there may be.
+//! How sockets end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -7,7 +7,7 @@ mod platform;
 use std::time::{Duration, Instant};
 
 use platform::{Platform, client::Client, now};
-use sentinel_domain::{config::LimitsConfig, ports::SessionStore};
+use sentinel_domain::ports::SessionStore;
 use serde_json::json;
 
 #[tokio::test]
@@ -77,6 +77,23 @@ async fn a_namespace_ends_with_its_token_and_leaves_the_others_of_its_connection
     client.closed().await;
 }
 
+/// The token is good when it is looked at, and its session ends before the socket bears it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_socket_does_not_outlive_the_log_in_that_it_is_about_to_bear() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let first = platform.user("ann").await;
+    for _ in 0..30 {
+        let (ann, other) = (platform.log_in(first.id, &first.name).await, platform.log_in(first.id, &first.name).await);
+        let mut client = Client::of(address, &ann).await;
+        let renewed = client.emit(json!(["reauthenticate", {"token": other.token}]));
+        tokio::join!(renewed, async { platform.store.end_session(other.id, other.session).await.unwrap() });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        platform.store.end_session(ann.id, ann.session).await.unwrap();
+        assert!(client.end().await, "neither log-in is left");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_joins_again_with_another_log_in_keeps_its_connection() {
     let platform = Platform::new();
@@ -89,21 +106,6 @@ async fn a_client_that_joins_again_with_another_log_in_keeps_its_connection() {
     client.join(json!({"token": other.token})).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
-}
-
-#[tokio::test]
-async fn a_user_has_so_many_sockets_and_no_more() {
-    let platform = Platform::with(LimitsConfig { sockets_per_user: 2, ..LimitsConfig::default() });
-    let address = platform.listen().await;
-    let ann = platform.user("ann").await;
-    let _first = Client::of(address, &ann).await;
-    let second = Client::of(address, &ann).await;
-    let mut third = Client::open(address, None).await.unwrap();
-    let refusal = third.join(json!({"token": ann.token})).await.unwrap_err();
-    assert_eq!(refusal["data"]["code"], "too_many_sockets");
-    drop(second);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    Client::of(address, &ann).await;
 }
 
 #[tokio::test]

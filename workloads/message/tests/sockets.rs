@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "sockets/limits.rs"]
+mod limits;
 mod platform;
 
 use platform::{ORIGIN, Platform, client::Client, ids, now, without};
 use sentinel_domain::{
-    config::LimitsConfig,
     event::{Fanout, LiveEvent},
     ids::{ChatId, MessageId},
     notification::Shown,
@@ -294,42 +295,6 @@ async fn a_message_with_a_file_keeps_its_place_among_others() {
         assert_eq!(anns.any_ack().await.1["status"], "ok", "{n}");
         assert_eq!(bobs.event("receive_message").await["message"], n.to_string());
     }
-}
-
-#[tokio::test]
-async fn events_beyond_the_queue_are_refused_at_once() {
-    let platform =
-        Platform::with(LimitsConfig { socket_queue: 4, messages_per_second: 10_000, ..LimitsConfig::default() });
-    let address = platform.listen().await;
-    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
-    let chat = platform.chat(&ann, &bob).await;
-    let mut client = Client::of(address, &ann).await;
-    for n in 0..200 {
-        client.emit(json!(["send_message", {"chat_id": chat, "message": n.to_string()}])).await;
-    }
-    let mut outcomes = Vec::new();
-    for _ in 0..200 {
-        let (_, ack) = client.any_ack().await;
-        outcomes.push(ack["code"].as_str().unwrap_or("ok").to_owned());
-    }
-    assert!(outcomes.iter().all(|outcome| outcome == "ok" || outcome == "too_many_events"), "{outcomes:?}");
-    assert!(outcomes.iter().any(|outcome| outcome == "too_many_events"));
-    assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
-}
-
-#[tokio::test]
-async fn senders_are_limited_and_told_when_to_go_on() {
-    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
-    let address = platform.listen().await;
-    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
-    let chat = platform.chat(&ann, &bob).await;
-    let mut client = Client::of(address, &ann).await;
-    let mut last = Value::Null;
-    for _ in 0..11 {
-        last = client.ask("send_message", json!({"chat_id": chat, "message": "x"})).await;
-    }
-    assert_eq!(last["code"], "rate_limited");
-    assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Sending. What must be known is read at the same time; then everything that a message is goes into one batch.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use futures::future;
 use scylla::value::MaybeUnset;
@@ -15,7 +15,7 @@ use sentinel_domain::{
 
 use super::{
     Shared,
-    attempts::{Attempt, Entered, Verdict, written_first},
+    attempts::{Attempt, Entered, Verdict, WRITE_LIMIT, written_first},
     batch::{Writes, optional},
     chat::KnownChat,
     detached,
@@ -30,6 +30,11 @@ use crate::content;
 #[derive(Debug, thiserror::Error)]
 #[error("the client message id is in use in another chat")]
 struct UsedElsewhere;
+
+/// It took so long to take an attempt over that it may be buried meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error("it took too long to finish an earlier attempt to send this message")]
+struct TooLate;
 
 /// A send under way.
 struct Sending {
@@ -97,7 +102,7 @@ impl Shared {
     /// Sends what nobody sent before.
     async fn first(
         self: &Arc<Self>,
-        sending: Sending,
+        mut sending: Sending,
         mut place: Place,
         stale: Vec<Attempt>,
     ) -> Result<Appended, StoreError> {
@@ -114,6 +119,10 @@ impl Shared {
                 let verdict = self.outcome(sender, client, chat, yielded).await?;
                 if verdict != Verdict::Write {
                     return self.carry_out(sending, verdict).await;
+                }
+                sending.known = self.chat_of(sender, chat).await?;
+                if sending.known.blocked {
+                    return Err(StoreError::Blocked);
                 }
                 place = self.order.take(chat, sending.now);
             }
@@ -160,12 +169,23 @@ impl Shared {
             Verdict::TakeOver(attempt) => attempt,
             Verdict::Write => return Err(StoreError::unavailable(UsedElsewhere)),
         };
+        let decided = Instant::now();
         let Sending { known, draft, origin, now } = sending;
         if attempt.chat != known.chat.id {
             return Err(StoreError::unavailable(UsedElsewhere));
         }
+        // Finding out what came of the attempt may have taken seconds.
+        let known = self.chat_of(sender, known.chat.id).await?;
+        if known.blocked {
+            // What was written before the block stays; what was not is written no more.
+            let message = self.written(attempt, sender, &client).await?.ok_or(StoreError::Blocked)?;
+            return Ok(Appended { message, duplicate: true });
+        }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
         self.let_in(&draft.attachments, attempt.chat, now).await?;
+        if decided.elapsed() > WRITE_LIMIT {
+            return Err(StoreError::unavailable(TooLate));
+        }
         let place = self.order.take(attempt.chat, now);
         self.put(&self.message_writes(&known, &draft.into_message(attempt.message), now)?).await?;
         // It may have been there all the time, and edited since.

@@ -12,9 +12,10 @@
 //! All yielded ones know each other: had one not been there when another looked after its own mark, it would have been
 //! written after that mark and be late. So they agree on the lowest. Who has written nothing yet and finds rows only waits.
 //!
-//! An attempt that got no mark within [`PATIENCE`] is taken for dead: it does not write after [`ALONE_LIMIT`]. Whoever waits
-//! then writes the same message in its place, which may be done many times. An attempt of [`STALE_SECONDS`] without a
-//! message is buried, and the next starts anew with an id that inboxes still wait for.
+//! An attempt that got no mark within [`PATIENCE`] is taken for dead: it does not write after [`WRITE_LIMIT`]. Whoever waits
+//! then writes the same message in its place, which may be done many times, but only up to [`TAKEN_OVER_SECONDS`]. An
+//! attempt of [`STALE_SECONDS`] without a message is buried, and the next starts anew with an id that inboxes still wait for.
+//! In between nobody does either: whoever took it over may still be writing it, and it would be shown twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,12 +32,19 @@ use super::{Shared, batch::Writes, chat::KnownChat, outbox, times};
 
 /// How long a client message id is remembered.
 const SENT_SECONDS: i32 = 7 * 24 * 3600;
-/// How long an attempt may take before others take it for dead. Longer than [`ALONE_LIMIT`] and a write.
+/// How long an attempt may take before others take it for dead. Longer than [`WRITE_LIMIT`] and a write.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How long after its row an attempt that saw itself alone may still write.
-const ALONE_LIMIT: Duration = Duration::from_secs(4);
-/// Age of an attempt of which nothing came. With the clocks' differences it stays within what inboxes wait for.
-const STALE_SECONDS: i32 = 20;
+/// How long after its row an attempt that saw itself alone may still write, and one that takes another over after it was
+/// decided.
+pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(4);
+/// Age up to which an attempt may be taken over. With the clocks' differences it stays within what inboxes wait for.
+const TAKEN_OVER_SECONDS: i32 = 20;
+/// How long after the look at an attempt that is taken over its message may still be written: [`WRITE_LIMIT`], two seconds
+/// for each of the look, the write and what the store's nodes do of it later, one because ages are whole seconds, and three
+/// for the clocks of these nodes, which tell them.
+const WRITTEN_WITHIN_SECONDS: i32 = 14;
+/// Age of an attempt of which nothing came and nothing will.
+const STALE_SECONDS: i32 = TAKEN_OVER_SECONDS + WRITTEN_WITHIN_SECONDS;
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -94,8 +102,26 @@ pub(super) struct Attempt {
     pub(super) message: MessageId,
     pub(super) chat: ChatId,
     mark: Option<Mark>,
-    stale: bool,
+    /// In seconds.
+    age: i32,
 }
+
+impl Attempt {
+    /// Whether nothing came of it and nothing will.
+    fn is_stale(self) -> bool {
+        self.age > STALE_SECONDS && self.mark != Some(Mark::Written)
+    }
+
+    /// Whether it may still be written by another, who is done before it is stale.
+    fn may_be_taken_over(self) -> bool {
+        self.age <= TAKEN_OVER_SECONDS
+    }
+}
+
+/// An attempt that may be taken over no more, and is not buried yet.
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier attempt to send this message may still be under way")]
+struct NeitherDeadNorAlive;
 
 /// What an attempt finds when it is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,12 +198,11 @@ impl Shared {
             };
             if exists {
                 let mark = row.mark.and_then(Mark::of);
-                let old = row.ttl.is_some_and(|left| SENT_SECONDS - left > STALE_SECONDS);
-                let stale = old && mark != Some(Mark::Written);
-                attempts.push(Attempt { message: MessageId(row.message_id), chat, mark, stale });
+                let age = row.ttl.map_or(0, |left| SENT_SECONDS - left);
+                attempts.push(Attempt { message: MessageId(row.message_id), chat, mark, age });
             }
         }
-        Ok(attempts.into_iter().partition(|attempt| !attempt.stale))
+        Ok(attempts.into_iter().partition(|attempt| !attempt.is_stale()))
     }
 
     /// Enters an attempt; tells whether there are others, whose outcome has to be waited for.
@@ -194,7 +219,7 @@ impl Shared {
         let (attempts, _) = self.attempts(sender, client, chat).await?;
         let others = || attempts.iter().filter(|attempt| attempt.message != message);
         if others().next().is_none() {
-            return if started.elapsed() < ALONE_LIMIT {
+            return if started.elapsed() < WRITE_LIMIT {
                 Ok(Entered::Alone)
             } else {
                 Err(StoreError::unavailable("the client message id took too long to be entered"))
@@ -218,7 +243,12 @@ impl Shared {
         loop {
             let (attempts, _) = self.attempts(sender, client, chat).await?;
             if let Some(verdict) = verdict(&attempts, mine, started.elapsed() > PATIENCE) {
-                return Ok(verdict);
+                return match verdict {
+                    Verdict::TakeOver(attempt) if !attempt.may_be_taken_over() => {
+                        Err(StoreError::unavailable(NeitherDeadNorAlive))
+                    }
+                    verdict => Ok(verdict),
+                };
             }
             if attempts.is_empty() {
                 return Err(StoreError::unavailable("the attempts to send this message came to nothing"));
@@ -290,7 +320,7 @@ mod tests {
     use super::*;
 
     fn attempt(number: u128, mark: Option<Mark>) -> Attempt {
-        Attempt { message: MessageId(Uuid::from_u128(number)), chat: ChatId(Uuid::nil()), mark, stale: false }
+        Attempt { message: MessageId(Uuid::from_u128(number)), chat: ChatId(Uuid::nil()), mark, age: 0 }
     }
 
     fn id(number: u128) -> MessageId {
@@ -327,6 +357,20 @@ mod tests {
         assert_eq!(verdict(&[dead], None, true), Some(Verdict::TakeOver(dead)));
         let unknown = attempt(6, Some(Mark::Unknown));
         assert_eq!(verdict(&[unknown], None, false), Some(Verdict::TakeOver(unknown)));
+    }
+
+    #[test]
+    fn whoever_takes_an_attempt_over_is_done_before_it_is_buried() {
+        let aged = |age, mark| Attempt { age, ..attempt(1, mark) };
+        for mark in [None, Some(Mark::Unknown), Some(Mark::Yielded), Some(Mark::Late)] {
+            assert!(aged(20, mark).may_be_taken_over() && !aged(21, mark).may_be_taken_over());
+            for age in 0..100 {
+                let attempt = aged(age, mark);
+                assert!(!(attempt.may_be_taken_over() && aged(age + WRITTEN_WITHIN_SECONDS, mark).is_stale()), "{age}");
+                assert_eq!(attempt.is_stale(), age > 34, "not one waits for ever");
+            }
+        }
+        assert!(!aged(600_000, Some(Mark::Written)).is_stale());
     }
 
     /// Every order of the steps of three attempts: enter, look, mark, look again.

@@ -8,8 +8,9 @@ use std::{
 
 use sentinel_domain::{
     event::LiveEvent,
-    ids::{ChatId, UserId},
+    ids::{ChatId, EventId, UserId},
     message::Chat,
+    place::SETTLING_SECONDS,
     ports::StoreError,
     time::Timestamp,
 };
@@ -20,6 +21,9 @@ use super::{Shared, batch::Writes, chat::KnownChat, detached, inbox::EventKind, 
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The longest pause before another try; a random part of it, so that those who collided do not do so again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// For how long after a chat was started inboxes wait for that event: half of [`SETTLING_SECONDS`], as the write takes its
+/// time and clocks differ. After that clients have synced from later places, and need a later event.
+const AWAITED_SECONDS: i64 = SETTLING_SECONDS / 2;
 
 impl Shared {
     /// The one chat of two accounts, and whether this made it.
@@ -30,14 +34,16 @@ impl Shared {
         now: Timestamp,
     ) -> Result<(Chat, bool), StoreError> {
         let id = ChatId::of_pair(caller, peer);
-        if let Some(known) = self.known(id).await?.chat {
-            return Ok((self.repaired(caller, known).await?.chat, false));
+        if let Some(known) = self.known(id).await?.chat
+            && self.lists(caller, id).await?
+        {
+            return Ok((known.chat, false));
         }
         // Those of this process that make one take turns: transactions of one row that overlap disturb one another.
         let turn = self.starts.wait(id).await;
         let known = self.known(id).await?;
         if let Some(known) = known.chat {
-            return Ok((self.repaired(caller, known).await?.chat, false));
+            return Ok((self.repaired(caller, known, now).await?, false));
         }
         let pair = [caller, peer];
         self.check_accounts(if caller == peer { &pair[..1] } else { &pair }).await?;
@@ -72,7 +78,7 @@ impl Shared {
                     .ok_or_else(|| StoreError::unavailable("a chat was started and deleted at the same time"));
             }
         }
-        self.put(&self.started_writes(&known)).await?;
+        self.put(&self.started_writes(&known, *started)).await?;
         place.publish(LiveEvent::ChatStarted { chat: chat.clone(), by: *starter });
         Ok((known.chat, true))
     }
@@ -103,25 +109,40 @@ impl Shared {
         if there < members.len() { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
-    /// Finishes the start of a chat if whoever made it could not.
-    async fn repaired(&self, caller: UserId, known: KnownChat) -> Result<KnownChat, StoreError> {
-        let listed: Vec<(Option<uuid::Uuid>,)> =
-            self.rows(&self.statements.user_chat, (caller.0, known.chat.id.0)).await?;
-        if listed.is_empty() {
-            // The deletion of an account does not find a chat that is in no list yet.
-            self.check_accounts(known.chat.distinct_members()).await?;
-            self.put(&self.started_writes(&known)).await?;
-        }
-        Ok(known)
+    /// Whether a chat is in a member's list.
+    async fn lists(&self, member: UserId, chat: ChatId) -> Result<bool, StoreError> {
+        let listed: Vec<(Option<uuid::Uuid>,)> = self.rows(&self.statements.user_chat, (member.0, chat.0)).await?;
+        Ok(!listed.is_empty())
     }
 
-    fn started_writes(&self, known: &KnownChat) -> Writes {
+    /// Finishes the start of a chat if whoever made it could not.
+    async fn repaired(self: &Arc<Self>, caller: UserId, known: KnownChat, now: Timestamp) -> Result<Chat, StoreError> {
+        if self.lists(caller, known.chat.id).await? {
+            return Ok(known.chat);
+        }
+        // The deletion of an account does not find a chat that is in no list yet.
+        self.check_accounts(known.chat.distinct_members()).await?;
+        let place = self.order.take(known.chat.id, now);
+        // A process that is just making it writes the same.
+        let event =
+            if now < known.started.timestamp().plus_seconds(AWAITED_SECONDS) { known.started } else { place.id() };
+        let shared = Arc::clone(self);
+        detached(async move {
+            shared.put(&shared.started_writes(&known, event)).await?;
+            place.publish(LiveEvent::ChatStarted { chat: known.chat.clone(), by: known.starter });
+            Ok(known.chat)
+        })
+        .await
+    }
+
+    /// Both lists and inboxes, where this event tells of the start.
+    fn started_writes(&self, known: &KnownChat, event: EventId) -> Writes {
         let KnownChat { chat, started, .. } = known;
         let mut writes = Writes::new();
         for member in chat.distinct_members() {
             let values = (member.0, chat.id.0, chat.peer_of(*member).0, started.0, write_time(started.0));
             writes.add(&self.statements.insert_user_chat, values);
-            self.add_event(&mut writes, *member, *started, EventKind::ChatStarted, chat.id, None);
+            self.add_event(&mut writes, *member, event, EventKind::ChatStarted, chat.id, None);
         }
         writes
     }

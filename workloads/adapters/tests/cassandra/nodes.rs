@@ -1,4 +1,4 @@
-//! Several processes on one keyspace: order, client ids, late events.
+//! Several processes on one keyspace: order, late events.
 
 use std::{
     collections::HashSet,
@@ -8,12 +8,12 @@ use std::{
 
 use sentinel_domain::{
     clock,
-    event::InboxBody,
+    event::{InboxBody, InboxEvent},
     ids::{EventId, MessageId, UserId},
     message::Draft,
     ports::{ChatReader, ChatStore, HistoryQuery, Inboxes, StoreError},
     time::Timestamp,
-    watermark::Progress,
+    watermark::{Progress, Watermarks},
 };
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Two processes whose clocks are half a minute apart.
-async fn two() -> (Node, Node) {
+pub async fn two() -> (Node, Node) {
     let world = World::fresh();
     let nodes = (world.node().await, world.node().await);
     nodes.0.stores.fanout.take();
@@ -33,11 +33,11 @@ async fn two() -> (Node, Node) {
 
 const BEHIND: i64 = -30;
 
-fn behind(now: Timestamp) -> Timestamp {
+pub fn behind(now: Timestamp) -> Timestamp {
     now.plus_seconds(BEHIND)
 }
 
-async fn history(node: &Node, user: UserId, chat: sentinel_domain::ids::ChatId) -> Vec<MessageId> {
+pub async fn history(node: &Node, user: UserId, chat: sentinel_domain::ids::ChatId) -> Vec<MessageId> {
     let page = node.cassandra.history(user, chat, HistoryQuery::Latest, 1000).await.unwrap();
     assert!(!page.more_before);
     page.messages.iter().rev().map(|message| message.id).collect()
@@ -93,94 +93,32 @@ async fn every_node_sees_one_order_while_all_write() {
     }
 }
 
+/// The parts of a write become visible one by one: here the list has a receipt and the chat not yet its marks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_client_id_makes_one_message_on_two_nodes() {
-    let (ahead, late) = two().await;
-    let (ann, bob, chat) = ahead.stores.pair().await;
-    let mut expected = Vec::new();
-    for round in 0..200 {
-        let now = Timestamp(NOW.0 + round * 10);
-        let tries = all((0..2 + round % 3).map(|number| {
-            let (node, now) = if number % 2 == 0 { (&ahead, now) } else { (&late, behind(now)) };
-            let (chats, draft) = (node.cassandra.clone(), draft_with_id(chat.id, ann, "once", &round.to_string()));
-            async move {
-                // From none to a few milliseconds apart: a retry meets the first try at any step.
-                tokio::time::sleep(Duration::from_micros((round * number * 37 % 5000).cast_unsigned())).await;
-                chats.append(draft, None, now).await.unwrap()
-            }
-        }))
-        .await;
-        assert!(tries.iter().all(|appended| appended.message == tries[0].message), "round {round}: {tries:?}");
-        assert_eq!(tries.iter().filter(|appended| !appended.duplicate).count(), 1, "round {round}");
-        expected.push(tries[0].message.id);
-    }
-    expected.sort();
-    assert_eq!(history(&late, bob, chat.id).await, expected);
-    for user in [ann, bob] {
-        assert_eq!(message_ids(&ahead.stores.sync(user, None, 100).await), expected);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_chat_started_on_two_nodes_has_one_key() {
-    let (one, other) = two().await;
-    for _ in 0..10 {
-        let (ann, bob) = (one.stores.user().await, one.stores.user().await);
-        let started = all([(&one, ann, bob), (&other, bob, ann)].map(|(node, caller, peer)| {
-            let chats = node.cassandra.clone();
-            async move {
-                let (chat, created) = chats.start_chat(caller, peer, NOW).await.unwrap();
-                chats.append(draft(chat.id, caller, "hi"), None, NOW).await.unwrap();
-                (chat, created)
-            }
-        }))
-        .await;
-        assert_eq!(started.iter().filter(|(_, created)| *created).count(), 1);
-        for node in [&one, &other] {
-            let page = node.cassandra.history(ann, started[0].0.id, HistoryQuery::Latest, 10).await.unwrap();
-            assert!(page.messages.len() == 2 && page.messages.iter().all(|message| message.text == "hi"));
-        }
-    }
-}
-
-/// Whoever started it got as far as its key, and then an account was deleted.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_chat_whose_start_was_interrupted_does_not_outlive_an_account() {
+async fn a_receipt_that_was_given_with_old_marks_is_given_again() {
     let (node, _) = two().await;
     let (ann, bob, chat) = node.stores.pair().await;
+    let wall = Timestamp::now();
+    let sent = node.cassandra.append(draft(chat.id, ann, "hi"), None, wall).await.unwrap().message.id;
+    let since = node.cassandra.inbox(ann, None, 100).await.unwrap().next;
+    let marks = node.cassandra.advance(bob, chat.id, Progress::Read, sent, wall).await.unwrap();
     let session = keyspace::of_this_run().await.session().await;
-    for member in [ann, bob] {
-        let unlist = "DELETE FROM user_chats WHERE user_id = ? AND chat_id = ?";
-        session.query_unpaged(unlist, (member.0, chat.id.0)).await.unwrap();
+    let set = async |mark: Option<Uuid>, after: i64| {
+        let set =
+            "UPDATE chats USING TIMESTAMP ? SET shown_delivered = ?, shown_read = ? WHERE chat_id = ? AND member = ?";
+        let at = (clock::Instant::of(sent.0).millis.cast_signed() + 1000) * 1000 + after;
+        session.query_unpaged(set, (at, mark, mark, chat.id.0, bob.0)).await.unwrap();
+    };
+    let receipt = |watermarks| InboxBody::Receipt { chat_id: chat.id, user_id: bob, watermarks };
+    let bodies = |events: &[InboxEvent]| events.iter().map(|event| event.body.clone()).collect::<Vec<_>>();
+    set(None, 0).await;
+    let page = node.cassandra.inbox(ann, Some(since), 100).await.unwrap();
+    assert_eq!((bodies(&page.events), page.more), (vec![receipt(Watermarks::default())], false));
+    let head = node.cassandra.inbox_head(ann, wall).await.unwrap();
+    set(Some(sent.0), 1).await;
+    for place in [page.next, head] {
+        assert_eq!(bodies(&node.stores.sync(ann, Some(place), 1).await), [receipt(marks)]);
     }
-    let start = async |caller, peer| node.cassandra.start_chat(caller, peer, NOW).await.map(|(chat, _)| chat.id);
-    assert_eq!(start(ann, bob).await.unwrap(), chat.id, "both are there");
-    node.stores.accounts.delete_account(bob).await.unwrap();
-    let unknown = start(ann, UserId(Uuid::new_v4())).await.unwrap_err();
-    assert!(matches!(unknown, StoreError::NotFound), "{unknown}");
-    let deleted = start(ann, bob).await.unwrap_err();
-    assert!(matches!(deleted, StoreError::NotFound), "{deleted}");
-}
-
-/// Transactions of one row that overlap disturb one another, so that the store gives some up; no caller may notice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn however_many_start_a_chat_at_once_each_gets_it() {
-    let world = World::fresh();
-    let mut nodes = Vec::new();
-    for _ in 0..4 {
-        nodes.push(world.node().await);
-    }
-    let (ann, bob) = (nodes[0].stores.user().await, nodes[0].stores.user().await);
-    let pairs = [(ann, bob), (bob, ann)];
-    let calls = (0..8).flat_map(|_| nodes.iter().flat_map(|node| pairs.map(|(caller, peer)| (node, caller, peer))));
-    let started = all(calls.map(|(node, caller, peer)| {
-        let chats = node.cassandra.clone();
-        async move { chats.start_chat(caller, peer, NOW).await.unwrap() }
-    }))
-    .await;
-    assert_eq!(started.len(), 64);
-    assert_eq!(started.iter().filter(|(_, created)| *created).count(), 1, "one of them made it");
-    assert!(started.iter().all(|(chat, _)| chat.id == started[0].0.id && chat.created_at == started[0].0.created_at));
 }
 
 /// An event that took long on its way: its row is there only after others with higher ids were given.
@@ -336,35 +274,6 @@ async fn a_token_that_is_too_old_is_told() {
     let inbox = node.cassandra.inbox(ann, Some(fresh.into()), 10).await.unwrap();
     assert!(!inbox.reset, "a token after all that may be gone is good");
     assert!(!node.cassandra.inbox(ann, None, 10).await.unwrap().reset, "who has no token lacks nothing");
-}
-
-/// What a process leaves that died between its row under the client id and the message.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_send_that_was_not_finished_is_finished_by_its_repeat() {
-    let (node, other) = two().await;
-    let (ann, bob, chat) = node.stores.pair().await;
-    let session = keyspace::of_this_run().await.session().await;
-    let dead = EventId(clock::Instant { millis: NOW.0.cast_unsigned() + 5, counter: 1 }.id(5));
-    let enter = async |client: &str, mark: Option<i8>, ttl: i32| {
-        let statement = "INSERT INTO sent (sender_id, client_message_id, message_id, chat_id, mark)
-            VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
-        let values = (ann.0, client, dead.0, chat.id.0, mark, NOW.0 * 1000 + 5000, ttl);
-        session.query_unpaged(statement, values).await.unwrap();
-    };
-    // Its write was not answered: the repeat writes the same message.
-    enter("unknown", Some(3), 7 * 24 * 3600).await;
-    let again = other.cassandra.append(draft_with_id(chat.id, ann, "hello", "unknown"), None, NOW).await.unwrap();
-    assert_eq!((again.message.id.0, again.message.text.as_str()), (dead.0, "hello"));
-    let third = node.cassandra.append(draft_with_id(chat.id, ann, "hello", "unknown"), None, NOW).await.unwrap();
-    assert!(third.duplicate && third.message == again.message);
-    assert_eq!(history(&node, bob, chat.id).await, [again.message.id]);
-    assert_eq!(message_ids(&node.stores.sync(bob, None, 10).await), [again.message.id]);
-    // It is so old that inboxes do not wait for it any more: the repeat gets a new id.
-    enter("stale", None, 7 * 24 * 3600 - 60).await;
-    let anew = other.cassandra.append(draft_with_id(chat.id, ann, "anew", "stale"), None, NOW).await.unwrap();
-    assert!(!anew.duplicate && anew.message.id > again.message.id);
-    let repeat = node.cassandra.append(draft_with_id(chat.id, ann, "anew", "stale"), None, NOW).await.unwrap();
-    assert!(repeat.duplicate && repeat.message == anew.message);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

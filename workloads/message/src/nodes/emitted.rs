@@ -7,7 +7,7 @@ use std::{
 
 use sentinel_domain::{
     event::{InboxBody, LiveEvent},
-    ids::{EventId, UserId},
+    ids::{ChatId, EventId, UserId},
     message::Message,
     watermark::Watermarks,
 };
@@ -59,7 +59,8 @@ impl Key {
         Self::hashed("edited", (message.id, message.edited_at, &message.text))
     }
 
-    fn receipt(chat: sentinel_domain::ids::ChatId, member: UserId, marks: Watermarks) -> Self {
+    /// The key of how far a member of a chat got.
+    pub fn receipt(chat: ChatId, member: UserId, marks: Watermarks) -> Self {
         Self::hashed("receipt", (chat, member, marks.delivered_up_to, marks.read_up_to))
     }
 
@@ -112,17 +113,24 @@ pub(crate) struct Missed {
     pub events: Vec<MissedEvent>,
 }
 
-/// One event of an inbox, as sockets get it.
+/// One event of an inbox.
 pub(crate) struct MissedEvent {
-    pub key: Key,
     pub id: EventId,
-    pub shown: Vec<(&'static str, Box<RawValue>)>,
+    pub body: MissedBody,
+}
+
+/// What it says.
+pub(crate) enum MissedBody {
+    /// How far a member of a chat got; sockets here may have been shown more meanwhile.
+    Receipt(ChatId, UserId, Watermarks),
+    /// Anything else, as sockets get it.
+    Other { key: Key, event: &'static str, payload: Box<RawValue> },
 }
 
 #[cfg(test)]
 mod tests {
     use sentinel_domain::{
-        ids::{ChatId, MessageId},
+        ids::MessageId,
         message::{Chat, MessageKind},
         time::Timestamp,
         watermark::Progress,

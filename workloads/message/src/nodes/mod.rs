@@ -10,6 +10,7 @@ mod inbound;
 mod leases;
 mod outbound;
 mod repair;
+mod shown_marks;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -34,8 +35,9 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    emitted::{Emitted, Key, Missed, MissedEvent},
+    emitted::{Emitted, Key, Missed, MissedBody, MissedEvent},
     leases::Asked,
+    shown_marks::ShownMarks,
 };
 use self::{
     leases::Keeper,

@@ -21,9 +21,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Key, Missed, MissedEvent};
+use super::{Key, Missed, MissedBody, MissedEvent};
 use crate::{
-    live,
     service::MessageService,
     socket::{Ending, Namespace, Session},
     sync,
@@ -168,10 +167,13 @@ async fn repair_one(
         let inbox = service.inboxes.inbox(user, Some(place), PAGE).await?;
         let mut events = Vec::with_capacity(inbox.events.len());
         for event in &inbox.events {
-            let Some(described) = sync::describe(service, user, &mut chats, event).await? else { continue };
-            let mut shown = vec![(described.event, described.data)];
-            shown.extend(seed_receipt(user, &event.body));
-            events.push(MissedEvent { key: Key::of_inbox(&event.body), id: event.id, shown });
+            let body = if let InboxBody::Receipt { chat_id, user_id, watermarks } = event.body {
+                MissedBody::Receipt(chat_id, user_id, watermarks)
+            } else {
+                let Some(described) = sync::describe(service, user, &mut chats, event).await? else { continue };
+                MissedBody::Other { key: Key::of_inbox(&event.body), event: described.event, payload: described.data }
+            };
+            events.push(MissedEvent { id: event.id, body });
         }
         if !events.is_empty() {
             service.hub.show_missed(Missed { user, events });
@@ -199,16 +201,6 @@ fn told(sockets: &[Arc<Session>]) -> Option<&InboxPlace> {
 fn begin(since: EventId, told: Option<&InboxPlace>, looked: Option<&Looked>) -> InboxPlace {
     let later = told.into_iter().chain(looked.map(|looked| &looked.next)).filter(|place| place.up_to() > since);
     later.max_by_key(|place| place.up_to()).cloned().unwrap_or_else(|| since.into())
-}
-
-/// What clients of the seed get along with a peer's receipt.
-fn seed_receipt(user: UserId, body: &InboxBody) -> Option<(&'static str, Box<serde_json::value::RawValue>)> {
-    match body {
-        InboxBody::Receipt { chat_id, user_id, watermarks } if *user_id != user => {
-            Some(("message_received", live::received(*chat_id, *user_id, watermarks.delivered_up_to)?))
-        }
-        _ => None,
-    }
 }
 
 /// An id before whatever may have been lost since then.

@@ -139,8 +139,8 @@ impl Presences {
         let mut subscriptions = self.subscriptions();
         for presence in &seen {
             if subscriptions.begin(session.origin, presence.user_id, presence.status) {
-                // It changed while it was read.
-                self.tell(News::Changed(presence.user_id));
+                // It changed while it was read, or a block did: then the aggregate is what is shown, and still to be hidden.
+                self.tell(News::BlockChanged(presence.user_id));
             }
         }
         if session.has_ended() {

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use futures::{FutureExt, StreamExt, future::Either, stream::FuturesOrdered};
-use sentinel_domain::{event::LiveEvent, time::Timestamp, watermark::Progress};
+use sentinel_domain::{event::LiveEvent, ids::UserId, time::Timestamp, watermark::Progress};
 use sentinel_http::{problem::Problem, rate::Action};
 use serde::Serialize;
 use serde_json::{
@@ -218,20 +218,22 @@ async fn handle(
     event: Event,
     packet: Option<&Packet<'_>>,
 ) -> Answer {
-    let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
-    if !event.is_of(session.namespace()) {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
-    }
     let caller = session.user_id;
-    if !matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage) {
+    let is_here = event.is_of(session.namespace());
+    // Messages, edits and deletions have a limit of their own, as soon as it is known what they say.
+    if !is_here || !matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage) {
         service.limits.check(Action::SocketEvent, &caller.to_string())?;
+    }
+    let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
+    if !is_here {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
     }
     if let Some(presences) = service.presences.as_ref().filter(|_| event.shows_use()) {
         presences.used(session);
     }
     match event {
         Event::SendMessage => {
-            let (chat, new) = packet.payload::<SendMessage>()?.split();
+            let (chat, new) = counted(service, caller, packet.payload::<SendMessage>())?.split();
             let appended = service.send(caller, chat, new, Some(session.origin)).await?;
             let message = &appended.message;
             return json(&Sent {
@@ -250,13 +252,13 @@ async fn handle(
             return ok(&chat);
         }
         Event::EditMessage => {
-            let edit = packet.payload::<EditMessage>()?;
-            speaks_for_itself(caller, edit.sender_id)?;
+            let edit = counted(service, caller, packet.payload::<EditMessage>())?;
+            counted(service, caller, speaks_for_itself(caller, edit.sender_id))?;
             service.edit(caller, edit.chat_id, edit.message_id, edit.message).await?;
         }
         Event::DeleteMessage => {
-            let one = packet.payload::<OneMessage>()?;
-            speaks_for_itself(caller, one.sender_id)?;
+            let one = counted(service, caller, packet.payload::<OneMessage>())?;
+            counted(service, caller, speaks_for_itself(caller, one.sender_id))?;
             service.delete(caller, one.chat_id, one.message_id).await?;
         }
         Event::MessageDelivered | Event::MessageRead => {
@@ -298,6 +300,14 @@ async fn handle(
     ok(&json!({}))
 }
 
+/// Counts what is refused before it is a message, an edit or a deletion: nothing else limits it.
+fn counted<T>(service: &MessageService, caller: UserId, read: Result<T, Problem>) -> Result<T, Problem> {
+    if read.is_err() {
+        service.limits.check(Action::SocketEvent, &caller.to_string())?;
+    }
+    read
+}
+
 fn presences(service: &MessageService) -> Result<&Presences, Problem> {
     service.presences.as_deref().ok_or_else(|| {
         let detail = "presence is not available on this instance";
@@ -328,6 +338,12 @@ fn reauthenticate(service: &MessageService, session: &Arc<Session>, asked: &Reau
         return Err(Problem::forbidden("the token is another user's"));
     }
     session.renew(claims.session_id, claims.issued_at, claims.expires_at);
+    // Whoever ends the log-in of the new token refuses it first, and then ends the sockets that bear it, of which this one
+    // was none until now.
+    if let Err(error) = service.tokens.verify(&asked.token, Timestamp::now()) {
+        session.end(&service.hub, super::Ending::SessionEnded);
+        return Err(error.into());
+    }
     service.hub.deadlines.watch(session);
     ok(&Reauthenticated { expires_at: claims.expires_at })
 }

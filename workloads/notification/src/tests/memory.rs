@@ -15,7 +15,7 @@ use sentinel_domain::{
 };
 
 /// Whose rows can't be read, and why.
-type Failing = (UserId, fn() -> StoreError);
+pub(super) type Failing = (UserId, fn() -> StoreError);
 
 /// Notifications and preferences.
 #[derive(Default)]

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use self::memory::{Memory, Recorder};
+use self::memory::{Failing, Memory, Recorder};
 use crate::{Badges, NotificationService, Notifier, Pusher, router};
 
 /// The routes of a service, as a server has them.

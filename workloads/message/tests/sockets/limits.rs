@@ -1,0 +1,94 @@
+//! What one user can do at once, and what is too much.
+
+use std::time::Duration;
+
+use sentinel_domain::config::LimitsConfig;
+use serde_json::{Value, json};
+
+use crate::platform::{Platform, client::Client};
+
+#[tokio::test]
+async fn events_beyond_the_queue_are_refused_at_once() {
+    let platform =
+        Platform::with(LimitsConfig { socket_queue: 4, messages_per_second: 10_000, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let mut client = Client::of(address, &ann).await;
+    for n in 0..200 {
+        client.emit(json!(["send_message", {"chat_id": chat, "message": n.to_string()}])).await;
+    }
+    let mut outcomes = Vec::new();
+    for _ in 0..200 {
+        let (_, ack) = client.any_ack().await;
+        outcomes.push(ack["code"].as_str().unwrap_or("ok").to_owned());
+    }
+    assert!(outcomes.iter().all(|outcome| outcome == "ok" || outcome == "too_many_events"), "{outcomes:?}");
+    assert!(outcomes.iter().any(|outcome| outcome == "too_many_events"));
+    assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+#[tokio::test]
+async fn senders_are_limited_and_told_when_to_go_on() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let mut client = Client::of(address, &ann).await;
+    let mut last = Value::Null;
+    for _ in 0..11 {
+        last = client.ask("send_message", json!({"chat_id": chat, "message": "x"})).await;
+    }
+    assert_eq!(last["code"], "rate_limited");
+    assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
+}
+
+/// Whatever is refused costs something, too, and is acknowledged all the same.
+#[tokio::test]
+async fn events_that_are_refused_are_limited_like_others() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (bob, nobody) = (platform.user("bob").await, uuid::Uuid::nil());
+    let elsewhere = json!({"chat_id": nobody, "message_id": nobody, "message": "x", "sender_id": bob.id});
+    let cases = [
+        ("/chat", json!(["no_such_event", {}]), "unknown_event"),
+        ("/", json!(["send_message", {}]), "unknown_event"),
+        ("/notifications", json!(["typing", {}]), "unknown_event"),
+        ("/chat", json!(["send_message", {"chat_id": 5}]), "malformed"),
+        ("/chat", json!(["edit_message", "text"]), "malformed"),
+        ("/chat", json!(["edit_message", elsewhere]), "forbidden"),
+        ("/chat", json!(["delete_message"]), "malformed"),
+        ("/chat", json!(["delete_message", elsewhere]), "forbidden"),
+        ("/chat", json!(["send_message", elsewhere]), "forbidden"),
+    ];
+    for (number, (namespace, packet, code)) in cases.into_iter().enumerate() {
+        let user = platform.user(&format!("user{number}")).await;
+        let mut client = Client::open(address, None).await.unwrap().in_namespace(namespace);
+        client.join(json!({"token": user.token})).await.unwrap();
+        for _ in 0..60 {
+            client.emit(packet.clone()).await;
+        }
+        let mut codes = Vec::new();
+        for _ in 0..60 {
+            codes.push(client.any_ack().await.1["code"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(codes[0], code, "{packet}");
+        assert!(codes.iter().all(|other| other == code || other == "rate_limited"), "{packet}: {codes:?}");
+        assert!(codes.iter().any(|code| code == "rate_limited"), "{packet}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_sockets_and_no_more() {
+    let platform = Platform::with(LimitsConfig { sockets_per_user: 2, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let _first = Client::of(address, &ann).await;
+    let second = Client::of(address, &ann).await;
+    let mut third = Client::open(address, None).await.unwrap();
+    let refusal = third.join(json!({"token": ann.token})).await.unwrap_err();
+    assert_eq!(refusal["data"]["code"], "too_many_sockets");
+    drop(second);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    Client::of(address, &ann).await;
+}
