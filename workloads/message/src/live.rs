@@ -104,10 +104,9 @@ impl Audience<'_> {
         let marks = self.lately.marks.raised(user, chat, member, marks);
         self.key = Some(Key::receipt(chat, member, marks));
         let sockets = self.sockets_of(user);
-        for (event, payload) in receipt(user, chat, member, marks) {
-            for session in &sockets {
-                session.emit(self.hub, event, &payload);
-            }
+        let Some(receipt) = Receipt::of(user, chat, member, marks).filter(|_| !sockets.is_empty()) else { return };
+        for session in sockets {
+            receipt.show(self.hub, &session);
         }
     }
 
@@ -195,19 +194,27 @@ fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked:
     }
 }
 
-/// How far a member got, as a user's sockets get it. Clients of the seed get a peer's as `message_received`.
-fn receipt(
-    user: UserId,
-    chat_id: ChatId,
-    member: UserId,
-    marks: Watermarks,
-) -> impl Iterator<Item = (&'static str, Box<RawValue>)> {
-    let Watermarks { delivered_up_to, read_up_to } = marks;
-    let receipt = raw(&ReceiptView { chat_id, user_id: member, delivered_up_to, read_up_to });
-    let received = ReceivedView { chat_id, receiver_id: member, message_id: delivered_up_to };
-    let received = (member != user).then(|| raw(&received)).flatten();
-    let receipt = receipt.map(|payload| ("receipt", payload));
-    receipt.into_iter().chain(received.map(|payload| ("message_received", payload)))
+/// How far a member got, as a user's sockets get it.
+struct Receipt {
+    receipt: Box<RawValue>,
+    /// A peer's, for clients of the seed.
+    received: Option<Box<RawValue>>,
+}
+
+impl Receipt {
+    fn of(user: UserId, chat_id: ChatId, member: UserId, marks: Watermarks) -> Option<Self> {
+        let Watermarks { delivered_up_to, read_up_to } = marks;
+        let receipt = raw(&ReceiptView { chat_id, user_id: member, delivered_up_to, read_up_to })?;
+        let received = ReceivedView { chat_id, receiver_id: member, message_id: delivered_up_to };
+        Some(Self { receipt, received: (member != user).then(|| raw(&received)).flatten() })
+    }
+
+    fn show(&self, hub: &Arc<Hub>, session: &Arc<Session>) {
+        session.emit(hub, "receipt", &self.receipt);
+        if let Some(received) = &self.received {
+            session.emit(hub, "message_received", received);
+        }
+    }
 }
 
 /// Clients of the seed listen for `new_message`.
@@ -225,26 +232,29 @@ fn deliver_notification(to: &mut Audience<'_>, user_id: UserId, shown: &Shown) {
 
 /// Shows a user's sockets what they were not shown, unless their `ready` said to sync from after it.
 fn show_missed(hub: &Arc<Hub>, lately: &mut Lately, missed: &Missed) {
-    let user = missed.user;
-    let sockets = hub.sockets_of(user);
+    let sockets = hub.sockets_of(missed.user);
     if sockets.is_empty() {
         return;
     }
     for event in &missed.events {
-        let (key, shown) = match &event.body {
+        let mut receipt = None;
+        let key = match &event.body {
             MissedBody::Receipt(chat, member, marks) => {
-                let marks = lately.marks.raised(user, *chat, *member, *marks);
-                (Key::receipt(*chat, *member, marks), receipt(user, *chat, *member, marks).collect())
+                let marks = lately.marks.raised(missed.user, *chat, *member, *marks);
+                receipt = Receipt::of(missed.user, *chat, *member, marks);
+                Key::receipt(*chat, *member, marks)
             }
-            MissedBody::Other { key, event, payload } => (*key, vec![(*event, payload.clone())]),
+            MissedBody::Other { key, .. } => *key,
         };
-        if !lately.is_first(user, key) {
+        if !lately.is_first(missed.user, key) {
             continue;
         }
         metrics::counter!("sentinel_inbox_repaired_events_total").increment(1);
         for session in sockets.iter().filter(|session| !session.syncs_from_after(event.id)) {
-            for (name, payload) in &shown {
-                session.emit(hub, name, payload);
+            if let MissedBody::Other { event, payload, .. } = &event.body {
+                session.emit(hub, event, payload);
+            } else if let Some(receipt) = &receipt {
+                receipt.show(hub, session);
             }
         }
     }
