@@ -8,7 +8,7 @@ use scylla::DeserializeRow;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
-    place::{InboxPlace, LISTED, NotVisible, SETTLING_SECONDS, is_settling},
+    place::{InboxPlace, LISTED, NotVisible, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
     time::Timestamp,
 };
@@ -122,8 +122,7 @@ impl Shared {
     }
 
     /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be. So is one that
-    /// tells of what can't be seen yet, as if it could not be seen itself: a later page has it. Whether the marks of a young
-    /// receipt can be seen yet does not show, so it is given once more to whoever comes back after the end.
+    /// tells of what can't be seen yet, as if it could not be seen itself: a later page has it.
     pub(super) async fn inbox(
         &self,
         caller: UserId,
@@ -149,7 +148,6 @@ impl Shared {
         let last = page.last().map(|entry| entry.id);
         let given: Vec<EventId> = entries
             .iter()
-            .filter(|entry| more || !entry.may_be_ahead(wall))
             .map(|entry| entry.id)
             .filter(|id| place.has(*id) || last.is_some_and(|last| *id <= last))
             .filter(|id| unseen.iter().all(|(event, _)| event != id))
@@ -178,8 +176,7 @@ impl Shared {
             let rows: Vec<(Uuid,)> = self.rows(&self.statements.newest_events, values).await?;
             newest.extend(rows.into_iter().map(|(id,)| EventId(id)));
         }
-        let settled = receipts(&chats).filter(|receipt| !receipt.may_be_ahead(wall));
-        newest.extend(settled.map(|receipt| receipt.id).filter(|id| *id > floor));
+        newest.extend(receipts(&chats).map(|receipt| receipt.id).filter(|id| *id > floor));
         newest.sort();
         if let Some(newest) = newest.last() {
             self.order.clock().observe(newest.0);
@@ -239,13 +236,6 @@ impl Shared {
             }
         }
         Ok(entries)
-    }
-}
-
-impl Entry {
-    /// Whether it may be visible before the marks that it tells of, without that one could see it.
-    fn may_be_ahead(&self, wall: Timestamp) -> bool {
-        matches!(self.what, What::Receipt { .. }) && is_settling(self.id, wall)
     }
 }
 
