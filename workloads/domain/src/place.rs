@@ -12,8 +12,9 @@ use crate::{
 
 /// How long an event may take from its id to being visible, in seconds. Writes time out long before.
 pub const SETTLING_SECONDS: i64 = 60;
-/// Most events that a place lists one by one; beyond that the settling time gets shorter.
-pub const LISTED: usize = 128;
+/// Most events that a place lists one by one; beyond that the settling time gets shorter. With so many a token has 5.5 KiB,
+/// for which there is room in an address, and a user would have to get eight events a second for a minute.
+pub const LISTED: usize = 512;
 const ID_BYTES: usize = 16;
 const PRINT_BYTES: usize = 8;
 
@@ -49,6 +50,11 @@ impl InboxPlace {
     /// Everything up to here was given.
     pub fn up_to(&self) -> EventId {
         self.up_to
+    }
+
+    /// How many events after that are listed one by one.
+    pub fn listed(&self) -> usize {
+        self.given.len()
     }
 
     /// Whether an event was given.

@@ -210,10 +210,10 @@ impl Shared {
         place: &InboxPlace,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let lists = *place != InboxPlace::exactly(place.up_to());
+        let lists = place.listed() > 0;
         // What a place lists is not much later than what it is up to.
         let window = Instant::of(place.up_to().0).millis + 2 * SETTLING_SECONDS.unsigned_abs() * MILLIS.unsigned_abs();
-        let step = limit.saturating_add(1 + LISTED);
+        let step = limit.saturating_add(1 + place.listed());
         let (mut entries, mut after, mut fresh) = (Vec::new(), place.up_to(), 0);
         for bucket in buckets {
             loop {
