@@ -8,12 +8,12 @@ use std::{
 
 use sentinel_domain::{
     clock,
-    event::{InboxBody, InboxEvent},
+    event::InboxBody,
     ids::{EventId, MessageId, UserId},
     message::Draft,
     ports::{ChatReader, ChatStore, HistoryQuery, Inboxes, StoreError},
     time::Timestamp,
-    watermark::{Progress, Watermarks},
+    watermark::Progress,
 };
 use uuid::Uuid;
 
@@ -90,34 +90,6 @@ async fn every_node_sees_one_order_while_all_write() {
     assert_eq!(history(&late, bob, chat.id).await, order);
     for (node, user) in [(&ahead, bob), (&late, ann)] {
         assert_eq!(message_ids(&node.stores.sync(user, None, 50).await), order);
-    }
-}
-
-/// The parts of a write become visible one by one: here the list has a receipt and the chat not yet its marks.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_receipt_that_was_given_with_old_marks_is_given_again() {
-    let (node, _) = two().await;
-    let (ann, bob, chat) = node.stores.pair().await;
-    let wall = Timestamp::now();
-    let sent = node.cassandra.append(draft(chat.id, ann, "hi"), None, wall).await.unwrap().message.id;
-    let since = node.cassandra.inbox(ann, None, 100).await.unwrap().next;
-    let marks = node.cassandra.advance(bob, chat.id, Progress::Read, sent, wall).await.unwrap();
-    let session = keyspace::of_this_run().await.session().await;
-    let set = async |mark: Option<Uuid>, after: i64| {
-        let set =
-            "UPDATE chats USING TIMESTAMP ? SET shown_delivered = ?, shown_read = ? WHERE chat_id = ? AND member = ?";
-        let at = (clock::Instant::of(sent.0).millis.cast_signed() + 1000) * 1000 + after;
-        session.query_unpaged(set, (at, mark, mark, chat.id.0, bob.0)).await.unwrap();
-    };
-    let receipt = |watermarks| InboxBody::Receipt { chat_id: chat.id, user_id: bob, watermarks };
-    let bodies = |events: &[InboxEvent]| events.iter().map(|event| event.body.clone()).collect::<Vec<_>>();
-    set(None, 0).await;
-    let page = node.cassandra.inbox(ann, Some(since), 100).await.unwrap();
-    assert_eq!((bodies(&page.events), page.more), (vec![receipt(Watermarks::default())], false));
-    let head = node.cassandra.inbox_head(ann, wall).await.unwrap();
-    set(Some(sent.0), 1).await;
-    for place in [page.next, head] {
-        assert_eq!(bodies(&node.stores.sync(ann, Some(place), 1).await), [receipt(marks)]);
     }
 }
 
