@@ -1,5 +1,7 @@
 //! Which nodes hold sockets of which users: per user a sorted set of nodes by the end of their leases.
 
+use std::iter;
+
 use async_trait::async_trait;
 use redis::{Cmd, Value, cmd};
 use sentinel_domain::{
@@ -56,21 +58,22 @@ impl Routes for Redis {
     }
 
     async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, StoreError> {
-        let mut commands = vec![cmd("TIME")];
-        commands.extend(self.take_lease(&self.key("nodes"), node));
-        let answers = port(self.run(commands)).await?;
-        if let Some(time) = answers.first() {
-            // It sets the clock for the leases of users, and for the next time.
-            self.learn_time(time);
-        }
-        let mut taken = Taken { node: answers.get(1).is_some_and(was_added), users: Vec::new() };
-        for users in users.chunks(USERS) {
-            let commands = users.iter().flat_map(|user| self.take_lease(&self.route_key(*user), node)).collect();
+        let routes = users.iter().map(|user| self.route_key(*user));
+        let keys: Vec<String> = iter::once(self.key("nodes")).chain(routes).collect();
+        let mut added = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(USERS) {
+            let mut commands = vec![cmd("TIME")];
+            commands.extend(keys.iter().flat_map(|key| self.take_lease(key, node)));
             let answers = port(self.run(commands)).await?;
-            let leases = users.iter().zip(answers.chunks(LEASE_COMMANDS));
-            taken.users.extend(leases.filter(|(_, lease)| lease.first().is_some_and(was_added)).map(|(user, _)| *user));
+            let Some((time, leases)) = answers.split_first() else { continue };
+            // It sets the clock for the next time.
+            self.learn_time(time);
+            added.extend(leases.chunks(LEASE_COMMANDS).map(|lease| lease.first().is_some_and(was_added)));
         }
-        Ok(taken)
+        let mut added = added.into_iter();
+        let node = added.next().unwrap_or(false);
+        let users = users.iter().zip(added).filter(|(_, added)| *added).map(|(user, _)| *user).collect();
+        Ok(Taken { node, users })
     }
 
     async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
