@@ -274,7 +274,7 @@ impl WebCommand {
 }
 
 fn selection(how: BuildOptions, stores: bool) -> Selection {
-    if stores { Selection::Stores } else { Selection::All(how) }
+    if stores { Selection::Stores } else { Selection::Embedded(how) }
 }
 
 fn bare(provider: &dyn Provider, metrics: bool) -> Result<()> {

@@ -88,7 +88,7 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
     if let Selection::Stores | Selection::Distributed(_) = selection {
         images.extend(stores::images(report)?);
     }
-    if let Selection::All(how) | Selection::Distributed(how) = selection {
+    if let Selection::Embedded(how) | Selection::Distributed(how) = selection {
         let web = web::layer(&crate::web::build(report)?)?;
         report.note("cargo builds the binaries (several minutes the first time)");
         let built = report.step("binaries", || binaries::build(how))?;

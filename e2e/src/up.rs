@@ -32,7 +32,7 @@ impl Layout {
     /// What it runs.
     fn images(self, how: BuildOptions) -> Selection {
         match self {
-            Self::Embedded => Selection::All(how),
+            Self::Embedded => Selection::Embedded(how),
             Self::Distributed => Selection::Distributed(how),
         }
     }

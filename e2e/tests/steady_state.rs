@@ -17,7 +17,9 @@ use kube::{
 };
 use serde_json::json;
 
-/// Longer than two requeues after a change, shorter than the pause between looks at what is settled.
+/// Longer than the longest pause between two looks of the operator at what is settled, so that it looks at least once.
+const PAUSE: Duration = Duration::from_secs(55);
+/// Longer than two requeues after a change.
 const QUIET: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(90);
 
@@ -68,7 +70,7 @@ async fn a_second_reconcile_writes_nothing() {
     }
     let chat = deployed.chats().get(&deployed.name).await.expect("the SentinelChat");
 
-    tokio::time::sleep(QUIET).await;
+    tokio::time::sleep(PAUSE).await;
     let after = versions(&deployed, &kinds).await;
     assert_eq!(changes(&before, &after), Vec::<String>::new(), "written to while nothing happened");
     let same = deployed.chats().get(&deployed.name).await.expect("the SentinelChat");

@@ -108,7 +108,7 @@ impl Candidate {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
-                spec: Some(self.spec(None)),
+                spec: Some(self.spec(None, 0)),
             };
             return won(self.api.create(&PostParams::default(), &lease).await);
         };
@@ -124,19 +124,25 @@ impl Candidate {
         if !holder.is_empty() && !is_mine && is_alive {
             return Ok(false);
         }
-        let next = Lease { spec: Some(self.spec(spec.filter(|_| is_mine))), ..lease.clone() };
+        let transitions = spec.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        let next = match spec.filter(|_| is_mine) {
+            Some(mine) => self.spec(mine.acquire_time.clone(), transitions),
+            None => self.spec(None, transitions.saturating_add(1)),
+        };
+        let next = Lease { spec: Some(next), ..lease.clone() };
         // The version in the metadata makes this fail if somebody else was faster.
         won(self.api.replace(&self.name, &PostParams::default(), &next).await)
     }
 
-    fn spec(&self, mine: Option<&LeaseSpec>) -> LeaseSpec {
+    /// What this candidate writes: since when it holds the Lease, now when that is not known, and how often it changed hands.
+    fn spec(&self, since: Option<MicroTime>, transitions: i32) -> LeaseSpec {
         let now = MicroTime(Timestamp::now());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: mine.and_then(|spec| spec.acquire_time.clone()).or_else(|| Some(now.clone())),
+            acquire_time: since.or_else(|| Some(now.clone())),
             renew_time: Some(now),
-            lease_transitions: Some(mine.and_then(|spec| spec.lease_transitions).unwrap_or(0)),
+            lease_transitions: Some(transitions),
             ..LeaseSpec::default()
         }
     }

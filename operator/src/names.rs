@@ -158,11 +158,6 @@ impl Names {
         self.with("gateway")
     }
 
-    /// Volume claim of the one pod of profile Embedded.
-    pub fn data_claim(&self) -> String {
-        format!("data-{}-0", self.stateful_set())
-    }
-
     /// Labels of an object that belongs to no component.
     pub fn labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([

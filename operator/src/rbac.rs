@@ -1,7 +1,5 @@
 //! What the operator may do: one table, from which the chart's and kustomize's roles are written.
 
-use serde_json::{Value, json};
-
 /// Rights on resources of one API group.
 pub struct Grant {
     /// API group.
@@ -86,14 +84,6 @@ pub const OWN_GRANTS: &[Grant] = &[Grant {
     verbs: &["get", "create", "update"],
     why: "elect one replica",
 }];
-
-/// The rules of a role.
-pub fn rules(grants: &[Grant]) -> Vec<Value> {
-    grants
-        .iter()
-        .map(|grant| json!({ "apiGroups": [grant.group], "resources": grant.resources, "verbs": grant.verbs }))
-        .collect()
-}
 
 /// The rules as YAML, each with its reason.
 pub fn rules_yaml(grants: &[Grant]) -> String {

@@ -19,6 +19,9 @@ pub enum Error {
     /// The text is not a resource.
     #[error("cannot read the resource")]
     Parse(#[from] serde_yaml_ng::Error),
+    /// It has fields that there are not: an API server would refuse or drop them.
+    #[error("no such field: {}; see `kubectl explain sentinelchat.spec`", .0.join(", "))]
+    UnknownFields(Vec<String>),
     /// There is none.
     #[error("the file holds no SentinelChat")]
     NoResource,
@@ -30,15 +33,20 @@ pub enum Error {
     Build(#[from] build::Error),
 }
 
-/// The resources in a text of one or more YAML documents.
+/// The resources in a text of one or more YAML documents. Their rules are the API server's to check.
 pub fn parse(text: &str) -> Result<Vec<SentinelChat>, Error> {
     let mut chats = Vec::new();
     for document in serde_yaml_ng::Deserializer::from_str(text) {
         let value = Value::deserialize(document)?;
         if value["kind"] == "SentinelChat" {
             // Through text, because YAML's own numbers and tags have no place in a resource.
-            let chat = serde_yaml_ng::from_str(&serde_yaml_ng::to_string(&value)?)?;
-            chats.push(chat);
+            let text = serde_yaml_ng::to_string(&value)?;
+            let mut unknown = Vec::new();
+            let note = |path: serde_ignored::Path| unknown.push(path.to_string());
+            chats.push(serde_ignored::deserialize(serde_yaml_ng::Deserializer::from_str(&text), note)?);
+            if !unknown.is_empty() {
+                return Err(Error::UnknownFields(unknown));
+            }
         }
     }
     if chats.is_empty() { Err(Error::NoResource) } else { Ok(chats) }

@@ -6,6 +6,12 @@
 {{- default (include "sentinel-operator.name" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "sentinel-operator.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end -}}
+{{- end -}}
+
 {{- define "sentinel-operator.selector" -}}
 app.kubernetes.io/name: sentinel-operator
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
-use kube::{Api, Client, Config, api::ListParams, config::KubeConfigOptions};
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, Patch, PatchParams},
+    config::KubeConfigOptions,
+};
 use sentinel_operator::{
     api::SentinelChat,
     build,
@@ -173,6 +177,17 @@ async fn print_status(
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Lets the API server check the resource against the definition's rules, without storing it.
+async fn would_be_taken(api: &Api<SentinelChat>, name: &str, chat: &SentinelChat) -> anyhow::Result<()> {
+    let params = PatchParams::apply("kubectl-sentinel").force().dry_run();
+    match api.patch(name, &params, &Patch::Apply(chat)).await {
+        Ok(_) => Ok(()),
+        // Whoever may only look is shown the plan all the same.
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+        Err(error) => Err(error).context("the cluster would refuse the resource"),
+    }
+}
+
 async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let namespace = args
         .namespace
@@ -185,7 +200,15 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
     let observed = observe::observe(client, &namespace, &Names::new(name.clone())).await?;
     let mut defaults = Settings::default();
     let mut status = None;
+    would_be_taken(&api, &name, &chat).await?;
     if let Some(live) = api.get_opt(&name).await? {
+        if validate::takes_newer_images(&live, &chat) {
+            writeln!(
+                out,
+                "! with this change the operator also takes its own, newer images and migrates the stores for them; \
+                 --sentinel-image and --gateway-image show what becomes of that"
+            )?;
+        }
         defaults = Settings::in_use(&live, &observed);
         chat.metadata.uid = live.metadata.uid;
         status = live.status;

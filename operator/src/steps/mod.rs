@@ -1,5 +1,4 @@
-//! The reconcile pipeline: observe, probe, volumes, validate, dereference, build, sequence, plan, leave, growth, apply, prune,
-//! repair, status, finalize.
+//! The steps of a reconcile; [`crate::reconcile`] has their order.
 //!
 //! One module a step. Only those that talk to the cluster hold a client; validate, sequence, plan, growth
 //! and the assessment in status are pure, as is [`crate::build`].

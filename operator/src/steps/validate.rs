@@ -17,6 +17,7 @@ use crate::{
     image::{self, ImageRef},
     names::Names,
     settings::Settings,
+    steps::status::conditions::UPGRADE,
 };
 
 /// Revision of the operator's templates. It grows when resources with `upgrades: Pinned` are to keep what they have until
@@ -165,6 +166,13 @@ pub fn is_changed(chat: &SentinelChat) -> bool {
     let is_generation = status.observed_generation.is_some() && status.observed_generation == chat.metadata.generation;
     let is_spec = status.spec_hash.is_some() && status.spec_hash == Some(spec_hash(&chat.spec));
     !is_generation && !is_spec
+}
+
+/// Whether the operator would take its own, newer images for `live` on the occasion of being given `changed`.
+pub fn takes_newer_images(live: &SentinelChat, changed: &SentinelChat) -> bool {
+    let conditions = live.status.iter().flat_map(|status| &status.conditions);
+    let waits = conditions.into_iter().any(|condition| condition.type_ == UPGRADE && condition.status == "True");
+    waits && spec_hash(&live.spec) != spec_hash(&changed.spec)
 }
 
 /// Hash of what the resource asks for, be it paused or not.

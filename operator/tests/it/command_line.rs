@@ -1,7 +1,7 @@
 //! `kubectl sentinel` as people call it.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
 };
 
@@ -34,4 +34,23 @@ fn what_is_rendered_is_for_the_namespace_that_was_asked_for() {
     assert!(text.contains("  namespace: elsewhere\n") && text.contains(".elsewhere.svc"), "{text}");
     let others = text.lines().filter(|line| line.starts_with("  namespace: ") && !line.ends_with(": elsewhere"));
     assert_eq!(others.count(), 0);
+}
+
+/// A misspelt field would silently be left out of what is made.
+#[test]
+fn a_field_that_there_is_not_is_named() {
+    let mut render = Command::new(env!("CARGO_BIN_EXE_kubectl-sentinel"))
+        .args(["render", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let resource = "apiVersion: chat.sentinel.dev/v1alpha1\nkind: SentinelChat\nmetadata: {name: chat}\n\
+                    spec: {gatway: {replicas: 3}, services: {users: {replica: 2}}}\n";
+    render.stdin.take().unwrap().write_all(resource.as_bytes()).unwrap();
+    let ended = render.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && ended.stdout.is_empty());
+    assert!(told.contains("spec.gatway") && told.contains("spec.services.users.replica"), "{told}");
 }

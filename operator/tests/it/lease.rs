@@ -14,14 +14,16 @@ async fn one_leads_and_hands_over() {
     let (mut first, mut second) = (candidate("first"), candidate("second"));
     first.acquire().await;
     assert!(timeout(Duration::from_secs(1), second.acquire()).await.is_err(), "both lead");
-    let holder = |server: &ApiServer| {
-        server.get("coordination.k8s.io/v1/leases", "system", "operator").unwrap()["spec"]["holderIdentity"].clone()
-    };
+    let spec =
+        |server: &ApiServer| server.get("coordination.k8s.io/v1/leases", "system", "operator").unwrap()["spec"].clone();
+    let holder = |server: &ApiServer| spec(server)["holderIdentity"].clone();
     assert_eq!(holder(&server), "first");
+    assert_eq!(spec(&server)["leaseTransitions"], 0);
 
     first.release().await;
     timeout(Duration::from_secs(10), second.acquire()).await.expect("nobody leads after a release");
     assert_eq!(holder(&server), "second");
+    assert_eq!(spec(&server)["leaseTransitions"], 1, "it changed hands");
     timeout(Duration::from_secs(15), first.keep()).await.expect("the loser goes on");
     assert_eq!(holder(&server), "second", "a loser must not take the lease back");
 }

@@ -28,16 +28,25 @@ fn platform(spec: &str) -> serde_json::Value {
 
 #[test]
 fn no_placeholder_is_left_and_braces_match() {
+    let tls = DISTRIBUTED.replacen('{', "{gateway: {host: a.example.com, tls: {secret: {name: t}}}, ", 1);
+    let dns = ClusterDns { servers: vec!["10.96.0.10".parse().unwrap()], domain: "cluster.local".into() };
     for spec in [
         "{}",
         "{gateway: {host: a.example.com, tls: {secret: {name: t}}}}",
         "{gateway: {host: a.example.com, tls: {secret: {name: t}}, ingress: {}}}",
+        DISTRIBUTED,
+        tls.as_str(),
     ] {
-        let config = config(spec);
-        assert!(!config.contains("@HEALTH@") && !config.contains("TIMEOUT@") && !config.contains("@REAL"), "{config}");
-        assert_eq!(config.matches('{').count(), config.matches('}').count());
-        assert!(config.contains("server chat-sentinel.team.svc:8080"));
+        for cluster_dns in [None, Some(dns.clone())] {
+            let config = config_with(spec, &Settings { cluster_dns, ..Settings::default() });
+            let left = config
+                .split(|c: char| !c.is_ascii_uppercase() && c != '@' && c != '_')
+                .find(|word| word.len() > 2 && word.starts_with('@') && word.ends_with('@'));
+            assert_eq!(left, None, "{config}");
+            assert_eq!(config.matches('{').count(), config.matches('}').count());
+        }
     }
+    assert!(config("{}").contains("server chat-sentinel.team.svc:8080"));
 }
 
 #[test]

@@ -8,9 +8,9 @@ pub fn page() -> String {
         "# Metrics\n\n\
          Generated from the code by `cargo run -p sentinel-operator --bin crdgen`. What to watch, and alerts: \
          [operations.md](../operations.md#what-to-watch).\n\n\
-         All are in the text format of Prometheus, at `/metrics` on the admin port (9090) of every pod. Each pod tells of \
-         itself: add up over pods. A counter without labels begins at 0, a series with labels when there is something to \
-         tell. The buckets of histograms of seconds end at 60.\n",
+         All are in the text format of Prometheus, at `/metrics` on the admin port (9090) of the operator's pods and of those \
+         of the platform's services. Each pod tells of itself: add up over pods. A counter without labels begins at 0, a \
+         series with labels when there is something to tell (`sentinel_events_total` at 0, for each group that the pod reads as). The buckets of histograms of seconds end at 60.\n",
     );
     for section in PLATFORM.iter().chain(OPERATOR) {
         table(section, &mut page);
