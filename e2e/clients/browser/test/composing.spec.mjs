@@ -33,7 +33,7 @@ test('what was being written is there after a reload, until it is sent', async (
   await expect(field(hers)).toHaveValue('');
 });
 
-test('what was being written is gone with a log-out', async ({ windows }) => {
+test('what was being written is gone with a log-out, which asks first', async ({ windows }) => {
   const [ann, bob] = [await person('ann'), await person('bob')];
   await chatOf(ann, bob);
   const hers = await windowOf(windows, ann);
@@ -42,7 +42,17 @@ test('what was being written is gone with a log-out', async ({ windows }) => {
   await expect.poll(() => keptDrafts(hers)).toEqual(['nobody else’s business']);
   await hers.getByRole('link', { name: 'Settings' }).click();
   await expect(chatWith(hers, bob)).toContainText('Draft: nobody else’s business');
-  await hers.getByRole('button', { name: 'Log out', exact: true }).click();
+  const logOut = hers.getByRole('button', { name: 'Log out', exact: true });
+  await logOut.press('Enter');
+  const dialog = hers.getByRole('dialog', { name: 'Log out now?' });
+  await expect(dialog).toContainText('1 message.');
+  await picture(hers, 'log-out-draft');
+  await hers.keyboard.press('Escape');
+  await expect(dialog).toHaveCount(0);
+  await expect(logOut).toBeFocused();
+  expect(await keptDrafts(hers)).toEqual(['nobody else’s business']);
+  await logOut.press('Enter');
+  await dialog.getByRole('button', { name: 'Log out', exact: true }).click();
   await expect(hers.getByLabel('Password', { exact: true })).toBeVisible();
   expect(await keptDrafts(hers)).toEqual([]);
   await logIn(hers, ann);
