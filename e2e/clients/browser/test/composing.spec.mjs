@@ -131,3 +131,23 @@ test('a browser that has kept things of an earlier version of the page keeps dra
   await field(hers).fill('half a sentence');
   await expect.poll(() => keptDrafts(hers)).toEqual(['half a sentence']);
 });
+
+test('a file that is attached without a network goes on when it is back, and a page that has one asks before it is closed', async ({ windows }) => {
+  await needs('/media/uploads');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.context().setOffline(true);
+  await hers.getByTestId('file').setInputFiles({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
+  await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'failed');
+  await hers.context().setOffline(false);
+  await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'done', { timeout: 60_000 });
+  const asked = hers.waitForEvent('dialog');
+  await hers.close({ runBeforeUnload: true });
+  const dialog = await asked;
+  expect(dialog.type()).toBe('beforeunload');
+  await dialog.dismiss();
+  await say(hers, 'buy these');
+  await expect(message(hers, 'buy these')).toHaveAttribute('data-status', /sent|delivered/);
+});
