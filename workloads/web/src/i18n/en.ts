@@ -71,7 +71,8 @@ export const strings = {
   darkMode: 'Dark mode',
   toLight: 'Light mode',
   sidebar: 'Chats and people',
-  documentTitle: (unread: number) => (unread > 0 ? `(${unread > 99 ? '99+' : unread}) Sentinel` : 'Sentinel'),
+  documentTitle: (place: string | null, unread: number) =>
+    `${unread > 0 ? `(${unread > 99 ? '99+' : unread}) ` : ''}${place === null ? '' : `${apart(place)} – `}Sentinel`,
 
   // List
   chats: 'Chats',
@@ -79,6 +80,7 @@ export const strings = {
   searchMessages: 'Search messages',
   clear: 'Clear',
   people: 'People',
+  peopleFound: (count: number, more: boolean) => (more ? `${count} people or more found` : plural(count, 'person found', 'people found')),
   nobodyFound: (name: string) => `Nobody’s name begins with “${apart(name)}”.`,
   twoCharacters: 'Write two characters or more.',
   noChats: 'No chats yet',
@@ -133,6 +135,7 @@ export const strings = {
   cancelEdit: 'Cancel the edit',
   endEdit: 'First save or cancel the edit that is in the field.',
   repliedGone: 'An earlier message',
+  inAnswerTo: 'In answer to',
   showReplied: 'Show the message that this answers',
   retry: 'Send again',
   discard: 'Discard',

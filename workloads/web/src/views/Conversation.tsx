@@ -20,6 +20,7 @@ import { DownIcon } from './icons';
 import { Log } from './Log';
 import { nameOf } from './people';
 import { ReportDialog } from './ReportDialog';
+import { Unread } from './Unread';
 import { useLog } from './useLog';
 
 /** `place` is another object for each time that somebody goes there, also to the same message again. */
@@ -166,9 +167,10 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       />
       <div class="under-log">
         {!atEnd && timeline && (
-          <button type="button" class="to-end" aria-label={strings.jumpToLatest} title={strings.jumpToLatest} onClick={() => void toLatest()}>
+          <button type="button" class="to-end" title={strings.jumpToLatest} onClick={() => void toLatest()}>
             <DownIcon />
-            {chat.unread > 0 && <span class="badge">{chat.unread > 99 ? '99+' : chat.unread}</span>}
+            <span class="visually-hidden">{strings.jumpToLatest}</span>
+            <Unread chat={chat} />
           </button>
         )}
         <p class="typing" data-testid={typing.value.has(chat_id) ? 'typing' : undefined} aria-live="polite">
