@@ -239,3 +239,24 @@ test('how many people were found is said, and how much is unread below', async (
   await write(bob, chat, 'and one of mine');
   await expect(hers.getByRole('button', { name: 'Jump to the latest 1 unread message', exact: true })).toBeVisible();
 });
+
+test('on a phone, what to do with a message that was not sent is told apart by a finger, and no connection is told', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  await call('PUT', `/users/${ann.user_id}/block`, { token: bob.token });
+  const hers = await windowOf(windows, ann, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+  await openChat(hers, bob);
+  await say(hers, 'are you there?');
+  const failed = message(hers, 'are you there?');
+  await expect(failed).toHaveAttribute('data-status', 'failed');
+  const boxes = [];
+  for (const name of ['Send again', 'Edit', 'Discard']) boxes.push(await failed.getByRole('button', { name, exact: true }).boundingBox());
+  for (const [index, box] of boxes.entries()) {
+    expect(Math.min(box.width, box.height)).toBeGreaterThanOrEqual(24);
+    const next = boxes[index + 1];
+    if (next) expect(next.y >= box.y + box.height || next.x - (box.x + box.width) >= 8).toBe(true);
+  }
+  await picture(hers, 'phone-not-sent');
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await hers.context().setOffline(true);
+  await expect(hers.getByText('No connection', { exact: true })).toBeVisible();
+});

@@ -65,6 +65,7 @@ export const strings = {
   // Shell
   skip: 'Skip to the conversation',
   offline: 'No connection. Messages are sent when it is back.',
+  noConnection: 'No connection',
   connecting: 'Connecting…',
   settings: 'Settings',
   notifications: 'Notifications',
