@@ -138,9 +138,11 @@ test('a file that is attached without a network goes on when it is back, and a p
   await chatOf(ann, bob);
   const hers = await windowOf(windows, ann);
   await openChat(hers, bob);
+  await hers.route(/\/media\//, (route) => route.abort());
   await hers.context().setOffline(true);
   await hers.getByTestId('file').setInputFiles({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
   await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'failed');
+  await hers.unroute(/\/media\//);
   await hers.context().setOffline(false);
   await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'done', { timeout: 60_000 });
   const asked = hers.waitForEvent('dialog');
