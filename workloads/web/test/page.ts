@@ -7,7 +7,7 @@ const listeners = new Map<string, Set<(event: { type: string }) => void>>();
 export const page = {
   addEventListener: (name: string, listener: () => void) => void listeners.set(name, (listeners.get(name) ?? new Set()).add(listener)),
   removeEventListener: (name: string, listener: () => void) => void listeners.get(name)?.delete(listener),
-  fire: (type: string) => listeners.get(type)?.forEach((listener) => listener({ type })),
+  fire: (type: string, event = { type }) => listeners.get(type)?.forEach((listener) => listener(event)),
   isSecureContext: false,
 };
 

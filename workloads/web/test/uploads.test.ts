@@ -1,8 +1,8 @@
-import './page';
+import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { sendReport } from '../src/session/reports';
-import { features, reset } from '../src/session/state';
+import { features, link, reset } from '../src/session/state';
 import { addFiles, removeUpload, retryUpload, uploads } from '../src/session/uploads';
 import { CHAT, idAt } from './sample';
 
@@ -126,4 +126,33 @@ test('a picture whose name does not tell is sent as a picture', async () => {
   addFiles(CHAT, [new File(['abc'], 'beach', { type: '' })]);
   await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', kind: 'image' }));
   expect(server.begin.mock.calls[0]![1]).toBe('application/octet-stream');
+});
+
+test('a file that the network kept from being sent goes on when it is back; one that was refused does not', async () => {
+  server.transfer.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+  server.complete.mockRejectedValueOnce(new ApiError(422, 'invalid', 'not a picture'));
+  add();
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'failed', again: true }));
+  add();
+  await vi.waitFor(() => expect(uploads.value.get(CHAT)![1]).toMatchObject({ state: 'failed', again: false }));
+  link.value = 'offline';
+  expect(server.begin).toHaveBeenCalledTimes(2);
+  link.value = 'online';
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done' }));
+  expect(uploads.value.get(CHAT)![1]).toMatchObject({ state: 'failed' });
+});
+
+test('who closes the page with a file that was not sent is asked first', async () => {
+  const asked = () => {
+    const event = { type: 'beforeunload', preventDefault: vi.fn() };
+    page.fire('beforeunload', event);
+    return event.preventDefault.mock.calls.length > 0;
+  };
+  expect(asked()).toBe(false);
+  add();
+  expect(asked()).toBe(true);
+  await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done' }));
+  expect(asked()).toBe(true);
+  removeUpload(CHAT, first()!.id);
+  expect(asked()).toBe(false);
 });

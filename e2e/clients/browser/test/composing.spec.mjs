@@ -33,7 +33,7 @@ test('what was being written is there after a reload, until it is sent', async (
   await expect(field(hers)).toHaveValue('');
 });
 
-test('what was being written is gone with a log-out', async ({ windows }) => {
+test('what was being written is gone with a log-out, which asks first', async ({ windows }) => {
   const [ann, bob] = [await person('ann'), await person('bob')];
   await chatOf(ann, bob);
   const hers = await windowOf(windows, ann);
@@ -42,7 +42,17 @@ test('what was being written is gone with a log-out', async ({ windows }) => {
   await expect.poll(() => keptDrafts(hers)).toEqual(['nobody else’s business']);
   await hers.getByRole('link', { name: 'Settings' }).click();
   await expect(chatWith(hers, bob)).toContainText('Draft: nobody else’s business');
-  await hers.getByRole('button', { name: 'Log out', exact: true }).click();
+  const logOut = hers.getByRole('button', { name: 'Log out', exact: true });
+  await logOut.press('Enter');
+  const dialog = hers.getByRole('dialog', { name: 'Log out now?' });
+  await expect(dialog).toContainText('1 message.');
+  await picture(hers, 'log-out-draft');
+  await hers.keyboard.press('Escape');
+  await expect(dialog).toHaveCount(0);
+  await expect(logOut).toBeFocused();
+  expect(await keptDrafts(hers)).toEqual(['nobody else’s business']);
+  await logOut.press('Enter');
+  await dialog.getByRole('button', { name: 'Log out', exact: true }).click();
   await expect(hers.getByLabel('Password', { exact: true })).toBeVisible();
   expect(await keptDrafts(hers)).toEqual([]);
   await logIn(hers, ann);
@@ -120,4 +130,26 @@ test('a browser that has kept things of an earlier version of the page keeps dra
   await openChat(hers, bob);
   await field(hers).fill('half a sentence');
   await expect.poll(() => keptDrafts(hers)).toEqual(['half a sentence']);
+});
+
+test('a file that is attached without a network goes on when it is back, and a page that has one asks before it is closed', async ({ windows }) => {
+  await needs('/media/uploads');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.route(/\/media\//, (route) => route.abort());
+  await hers.context().setOffline(true);
+  await hers.getByTestId('file').setInputFiles({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
+  await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'failed');
+  await hers.unroute(/\/media\//);
+  await hers.context().setOffline(false);
+  await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'done', { timeout: 60_000 });
+  const asked = hers.waitForEvent('dialog');
+  await hers.close({ runBeforeUnload: true });
+  const dialog = await asked;
+  expect(dialog.type()).toBe('beforeunload');
+  await dialog.dismiss();
+  await say(hers, 'buy these');
+  await expect(message(hers, 'buy these')).toHaveAttribute('data-status', /sent|delivered/);
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import {
-  PHONE, apart, call, chatOf, chatWith, chats, expect, field, message, openChat, person, picture, say, test, windowOf, write,
+  PHONE, apart, call, chatOf, chatWith, chats, expect, field, log, logIn, message, openChat, person, picture, say, test, windowOf, write,
 } from '../people.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -141,4 +141,122 @@ test('on a phone, a chat that is gone has a way back, and a long name does not s
   await picture(hers, 'phone-chat-gone');
   await hers.getByRole('link', { name: 'Back to chats' }).click();
   await expect(hers.getByLabel('Find people')).toBeVisible();
+});
+
+test('where the system chooses the colours, one still sees what is on, chosen, focused, there and read', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann, { forcedColors: 'active' });
+  /** Whether something looks different after something was done. */
+  const changes = async (what, act) => {
+    const before = await what.screenshot();
+    await act();
+    await hers.mouse.move(700, 5);
+    await expect.poll(async () => before.equals(await what.screenshot())).toBe(false);
+  };
+  await expect(chatWith(hers, bob)).toBeVisible();
+  // Its end has no text that could change.
+  await changes(chatWith(hers, bob), async () => {
+    await openChat(hers, bob);
+    await field(hers).focus();
+  });
+  await changes(hers.locator('.composer-row'), () => field(hers).blur());
+  const dot = chatWith(hers, bob).getByTestId('presence');
+  await expect(dot).toHaveAttribute('data-status', 'offline');
+  let his;
+  await changes(dot, async () => {
+    his = await windowOf(windows, bob);
+    await expect(dot).toHaveAttribute('data-status', 'online');
+  });
+  await changes(dot, async () => {
+    await his.evaluate(() => {
+      Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await expect(dot).toHaveAttribute('data-status', 'away');
+  });
+  const boat = message(hers, 'Its sails were red');
+  await expect(boat).toHaveAttribute('data-status', 'delivered');
+  await changes(boat.locator('.ticks'), async () => {
+    await his.evaluate(() => {
+      delete document.visibilityState;
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await openChat(his, ann);
+    await expect(boat).toHaveAttribute('data-status', 'read');
+  });
+  await picture(hers, 'forced-chat');
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  const dark = hers.getByRole('switch', { name: 'Dark mode' });
+  await changes(dark, async () => {
+    await dark.click();
+    await dark.blur();
+  });
+  await picture(hers, 'forced-settings');
+});
+
+test('without motion, too, one sees to which message one was led', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann, { reducedMotion: 'reduce' });
+  await openChat(hers, bob);
+  const boat = message(hers, 'the boat');
+  const ground = () => boat.locator('.bubble').evaluate((node) => getComputedStyle(node).backgroundColor);
+  await expect(boat).toBeVisible();
+  const before = await ground();
+  const id = await boat.getAttribute('data-message');
+  await hers.evaluate((message_id) => { location.hash = `${location.hash}/at/${message_id}`; }, id);
+  await expect(boat).toBeFocused();
+  await hers.waitForTimeout(500);
+  expect(await ground()).not.toBe(before);
+  await expect.poll(ground).toBe(before);
+});
+
+test('the title says where one is', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windows.open();
+  await hers.goto('/');
+  await expect(hers).toHaveTitle(/Log in.* – Sentinel$/);
+  await logIn(hers, ann);
+  await openChat(hers, bob);
+  await expect(hers).toHaveTitle(`${apart(bob.username)} – Sentinel`);
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  await expect(hers).toHaveTitle(`${apart('Settings')} – Sentinel`);
+});
+
+test('how many people were found is said, and how much is unread below', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann);
+  await hers.getByLabel('Find people').fill(bob.username);
+  await expect(hers.locator('[aria-live=polite]', { hasText: '1 person found' })).toBeVisible();
+  await hers.getByLabel('Find people').press('Enter');
+  await expect(message(hers, 'the boat')).toBeVisible();
+  await expect(chats(hers).getByTestId('unread')).toHaveCount(0);
+  const chat = await chatOf(ann, bob);
+  for (let line = 0; line < 30; line += 1) await write(ann, chat, `line ${line}`);
+  await expect(message(hers, 'line 29')).toBeInViewport();
+  await log(hers).hover();
+  await hers.mouse.wheel(0, -900);
+  await expect(hers.getByRole('button', { name: 'Jump to the latest', exact: true })).toBeVisible();
+  await write(bob, chat, 'and one of mine');
+  await expect(hers.getByRole('button', { name: 'Jump to the latest 1 unread message', exact: true })).toBeVisible();
+});
+
+test('on a phone, what to do with a message that was not sent is told apart by a finger, and no connection is told', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  await call('PUT', `/users/${ann.user_id}/block`, { token: bob.token });
+  const hers = await windowOf(windows, ann, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+  await openChat(hers, bob);
+  await say(hers, 'are you there?');
+  const failed = message(hers, 'are you there?');
+  await expect(failed).toHaveAttribute('data-status', 'failed');
+  const boxes = [];
+  for (const name of ['Send again', 'Edit', 'Discard']) boxes.push(await failed.getByRole('button', { name, exact: true }).boundingBox());
+  for (const [index, box] of boxes.entries()) {
+    expect(Math.min(box.width, box.height)).toBeGreaterThanOrEqual(24);
+    const next = boxes[index + 1];
+    if (next) expect(next.y >= box.y + box.height || next.x - (box.x + box.width) >= 8).toBe(true);
+  }
+  await picture(hers, 'phone-not-sent');
+  await hers.getByRole('link', { name: 'Back to chats' }).click();
+  await hers.context().setOffline(true);
+  await expect(hers.getByText('No connection', { exact: true })).toBeVisible();
 });

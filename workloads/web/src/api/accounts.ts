@@ -61,8 +61,11 @@ export const blocks = () => all<'blocks', Block>('blocks');
 export const block = (id: string) => call<void>('PUT', `/users/${id}/block`);
 export const unblock = (id: string) => call<void>('DELETE', `/users/${id}/block`);
 
+/** As many as are found at once. */
+export const FOUND_MAX = 20;
+
 export const find = async (prefix: string, signal?: AbortSignal) =>
-  (await call<{ users: Profile[] }>('GET', `/users/search${query({ prefix, limit: 20 })}`, signal ? { signal } : {})).users;
+  (await call<{ users: Profile[] }>('GET', `/users/search${query({ prefix, limit: FOUND_MAX })}`, signal ? { signal } : {})).users;
 
 /** Has a mail sent with a link to choose a new password, if there is such an account. */
 export const forgotPassword = (email: string) => send<void>('POST', '/password/forgot', { body: { email } });

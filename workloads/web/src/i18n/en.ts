@@ -65,13 +65,15 @@ export const strings = {
   // Shell
   skip: 'Skip to the conversation',
   offline: 'No connection. Messages are sent when it is back.',
+  noConnection: 'No connection',
   connecting: 'Connecting…',
   settings: 'Settings',
   notifications: 'Notifications',
   darkMode: 'Dark mode',
   toLight: 'Light mode',
   sidebar: 'Chats and people',
-  documentTitle: (unread: number) => (unread > 0 ? `(${unread > 99 ? '99+' : unread}) Sentinel` : 'Sentinel'),
+  documentTitle: (place: string | null, unread: number) =>
+    `${unread > 0 ? `(${unread > 99 ? '99+' : unread}) ` : ''}${place === null ? '' : `${apart(place)} – `}Sentinel`,
 
   // List
   chats: 'Chats',
@@ -79,6 +81,7 @@ export const strings = {
   searchMessages: 'Search messages',
   clear: 'Clear',
   people: 'People',
+  peopleFound: (count: number, more: boolean) => (more ? `${count} people or more found` : plural(count, 'person found', 'people found')),
   nobodyFound: (name: string) => `Nobody’s name begins with “${apart(name)}”.`,
   twoCharacters: 'Write two characters or more.',
   noChats: 'No chats yet',
@@ -133,6 +136,7 @@ export const strings = {
   cancelEdit: 'Cancel the edit',
   endEdit: 'First save or cancel the edit that is in the field.',
   repliedGone: 'An earlier message',
+  inAnswerTo: 'In answer to',
   showReplied: 'Show the message that this answers',
   retry: 'Send again',
   discard: 'Discard',

@@ -1,38 +1,34 @@
 // Whom the user has blocked.
 import * as accounts from '../api/accounts';
 import type { Block } from '../api/types';
+import { meanwhile } from './meanwhile';
 import { blocked, me } from './state';
 
-/** What was changed since lists were asked for, a map for each that is on its way: it may be older. */
-const meanwhile = new Set<Map<string, boolean>>();
+type Blocked = typeof blocked.value;
 
-function set(user_id: string, on: boolean): void {
-  const next = new Set(blocked.value);
+const lists = meanwhile<Blocked>();
+
+const turned = (user_id: string, on: boolean) => (before: Blocked): Blocked => {
+  const next = new Set(before);
   if (on) next.add(user_id);
   else next.delete(user_id);
-  blocked.value = next;
-}
+  return next;
+};
 
 /** Asks the server. The list may have people who are not blocked any more by now: `blocked` has those who are. */
 export async function loadBlocks(): Promise<readonly Block[]> {
   const owner = me.value;
-  const changes = new Map<string, boolean>();
-  meanwhile.add(changes);
-  try {
-    const list = await accounts.blocks();
-    if (me.value !== owner) return [];
-    blocked.value = new Set(list.map((one) => one.user_id));
-    for (const [user_id, on] of changes) set(user_id, on);
-    return list;
-  } finally {
-    meanwhile.delete(changes);
-  }
+  const { answer: list, repeat } = await lists.ask(accounts.blocks);
+  if (me.value !== owner) return [];
+  blocked.value = repeat(new Set(list.map((one) => one.user_id)));
+  return list;
 }
 
 export async function block(user_id: string, on: boolean): Promise<void> {
   const owner = me.value;
   await (on ? accounts.block(user_id) : accounts.unblock(user_id));
   if (me.value !== owner) return;
-  set(user_id, on);
-  for (const changes of meanwhile) changes.set(user_id, on);
+  const change = turned(user_id, on);
+  blocked.value = change(blocked.value);
+  lists.happened(change);
 }

@@ -1,14 +1,11 @@
 // What was written but not sent, of each chat, kept in the browser's store until it is sent or the session ends.
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import * as database from '../idb/database';
 import type { Message } from '../api/types';
 import { me, onReset } from './state';
 
-/** A message that what is written answers, or changes. One that is answered need not be here. */
-export type Answering = { kind: 'reply'; message_id: string; message: Message | null } | { kind: 'edit'; message: Message } | null;
-
-/** What has been changed in a message of one's own. */
-export type Changed = { readonly message: Message; readonly text: string } | null;
+/** A message that what is written answers, or changes, with its new text. One that is answered need not be here. */
+export type Answering = { kind: 'reply'; message_id: string; message: Message | null } | { kind: 'edit'; message: Message; text: string } | null;
 
 interface Draft {
   readonly chat_id: string;
@@ -22,12 +19,28 @@ onReset(() => { drafts.value = new Map(); });
 
 export const draftOf = (chat_id: string): string => drafts.value.get(chat_id) ?? '';
 
+/** What is answered or changed in each chat: who looks elsewhere in between goes on with it. */
+const answerings = signal<ReadonlyMap<string, Exclude<Answering, null>>>(new Map());
+onReset(() => { answerings.value = new Map(); });
+
+export const answeringIn = (chat_id: string): Answering => answerings.value.get(chat_id) ?? null;
+
+export function setAnswering(chat_id: string, to: Answering): void {
+  const next = new Map(answerings.value);
+  if (to) next.set(chat_id, to);
+  else next.delete(chat_id);
+  answerings.value = next;
+}
+
 /** What the field holds. The text of an edit is none of an answer, and goes with the edit: what was being written before
  * is there again. */
-export function textOf(answering: Answering, changed: Changed, draft: string): string {
-  if (answering?.kind !== 'edit') return draft;
-  return changed?.message === answering.message ? changed.text : answering.message.message;
-}
+export const textOf = (answering: Answering, draft: string): string => (answering?.kind === 'edit' ? answering.text : draft);
+
+/** In which chats there is something that was written and neither sent nor saved. */
+export const written = computed<ReadonlySet<string>>(() => new Set([
+  ...[...drafts.value].filter(([, text]) => text.trim() !== '').map(([chat_id]) => chat_id),
+  ...[...answerings.value].filter(([, one]) => one.kind === 'edit' && one.text !== one.message.message).map(([chat_id]) => chat_id),
+]));
 
 /** Chats whose drafts are not in the browser's store as they are here. */
 const unwritten = new Set<string>();

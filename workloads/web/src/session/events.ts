@@ -11,7 +11,7 @@ import { announce, chats, current, link, me, outbox, presence, setTimeline, time
 import { stopped, started } from './typing';
 import { confirmSoon } from './reading';
 import { forget, reloadFor, reloadSoon } from './listing';
-import { setDraft } from './drafts';
+import { setAnswering, setDraft } from './drafts';
 import { amend } from './history';
 import { arrived, discard } from './outbox';
 import { localToast, toast } from './toasts';
@@ -103,6 +103,7 @@ function gone({ chat_id }: { chat_id: string }): void {
   setTimeline(chat_id, null);
   // What was to be sent there can't be seen any more either.
   setDraft(chat_id, '');
+  setAnswering(chat_id, null);
   for (const one of uploads.value.get(chat_id) ?? []) removeUpload(chat_id, one.id);
   for (const one of outbox.value) if (one.chat_id === chat_id) discard(one.client_message_id);
 }

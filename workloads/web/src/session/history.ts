@@ -5,6 +5,7 @@ import type { Message, MessagePage } from '../api/types';
 import { advanceBy, unseenAbove } from '../store/receipts';
 import { extended, left, refreshed, union, type Timeline } from '../store/timeline';
 import { touch } from './cache';
+import { meanwhile, type Meanwhile } from './meanwhile';
 import { order, type Order } from './order';
 import { arrived } from './outbox';
 import { chats, me, onReset, setTimeline, timelines } from './state';
@@ -16,16 +17,27 @@ const KEPT = 100;
 const MANY = 400;
 const ENOUGH = 200;
 
-type Change = (timeline: Timeline) => Timeline;
+interface Asking {
+  readonly parts: Meanwhile<Timeline>;
+  /** To which place its reader turned last: what is there of another one when that has come is not shown. */
+  readonly place: Order;
+}
 
-/** What has happened in a chat since parts of it were asked for, a list for each part that is on its way. */
-const meanwhile = new Map<string, Set<Change[]>>();
+/** What is asked of each chat. */
+const asking = new Map<string, Asking>();
+onReset(() => asking.clear());
+
+function askingOf(chat_id: string): Asking {
+  const one = asking.get(chat_id) ?? { parts: meanwhile(), place: order() };
+  asking.set(chat_id, one);
+  return one;
+}
 
 /** Changes what is on screen of a chat; a part of it that is on its way, too, when it comes: it may be older. */
-export function amend(chat_id: string, change: Change): void {
+export function amend(chat_id: string, change: (timeline: Timeline) => Timeline): void {
   const timeline = timelines.value.get(chat_id);
   if (timeline) setTimeline(chat_id, change(timeline));
-  for (const changes of meanwhile.get(chat_id) ?? []) changes.push(change);
+  asking.get(chat_id)?.parts.happened(change);
 }
 
 interface Part {
@@ -36,20 +48,12 @@ interface Part {
 
 /** Asks for a part of a chat. */
 async function part(chat_id: string, where: Where): Promise<Part> {
-  const changes: Change[] = [];
-  const running = meanwhile.get(chat_id) ?? new Set();
-  meanwhile.set(chat_id, running.add(changes));
-  try {
-    const page = await history(chat_id, where);
-    const show = (timeline: Timeline): void => {
-      setTimeline(chat_id, changes.reduce((before, change) => change(before), timeline));
-      learn(chat_id, page.messages);
-    };
-    return { page, show };
-  } finally {
-    running.delete(changes);
-    if (running.size === 0) meanwhile.delete(chat_id);
-  }
+  const { answer: page, repeat } = await askingOf(chat_id).parts.ask(() => history(chat_id, where));
+  const show = (timeline: Timeline): void => {
+    setTimeline(chat_id, repeat(timeline));
+    learn(chat_id, page.messages);
+  };
+  return { page, show };
 }
 
 /** One load of a kind at a time for each chat. */
@@ -61,16 +65,6 @@ function once<T>(key: string, load: () => Promise<T>): Promise<T> {
   const started = load().finally(() => loading.delete(key));
   loading.set(key, started);
   return started;
-}
-
-/** To which place in a chat its reader turned last: what is there of another one when that has come is not shown. */
-const places = new Map<string, Order>();
-onReset(() => places.clear());
-
-function placeIn(chat_id: string): Order {
-  const known = places.get(chat_id) ?? order();
-  places.set(chat_id, known);
-  return known;
 }
 
 /** Messages of one's own say how far the other member has got, and that they are no longer on their way. */
@@ -86,7 +80,7 @@ function learn(chat_id: string, messages: readonly Message[]): void {
 /** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past. */
 export function loadNewest(chat_id: string, force = false): Promise<void> {
   return once(`newest ${chat_id}${force ? ', from wherever one is' : ''}`, async () => {
-    const isThere = force ? placeIn(chat_id).ask() : () => true;
+    const isThere = force ? askingOf(chat_id).place.ask() : () => true;
     const { page, show } = await part(chat_id, { limit: PAGE });
     const known = timelines.value.get(chat_id);
     if ((known?.newer && !force) || !isThere()) return;
@@ -137,11 +131,11 @@ export function loadNewer(chat_id: string): Promise<void> {
  * that still matters. */
 export async function loadAround(chat_id: string, message_id: string): Promise<boolean> {
   if (isShown(chat_id, message_id)) {
-    placeIn(chat_id).changed();
+    askingOf(chat_id).place.changed();
     return true;
   }
   return once(`around ${message_id}`, async () => {
-    const isThere = placeIn(chat_id).ask();
+    const isThere = askingOf(chat_id).place.ask();
     let around: Part;
     try {
       around = await part(chat_id, { limit: PAGE, around: message_id });

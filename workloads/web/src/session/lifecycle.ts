@@ -19,6 +19,8 @@ export async function begin(): Promise<void> {
     // What this tab knows is of somebody who has left: it writes nothing more.
     stop();
     detach();
+    // Nothing of theirs may keep the page from being loaded anew.
+    reset();
     location.reload();
   });
   const known = await stored().catch(() => null);

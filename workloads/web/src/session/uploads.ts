@@ -7,7 +7,7 @@ import { strings } from '../i18n/en';
 import { fitting } from '../store/files';
 import { newId } from '../store/ids';
 import { learn, media } from './media';
-import { features, lacks, onReset } from './state';
+import { features, lacks, link, onReset } from './state';
 import { toast } from './toasts';
 
 export interface Uploading {
@@ -134,6 +134,19 @@ export function retryUpload(chat_id: string, id: string): void {
   change(chat_id, id, { state: 'sending', part: 0, fault: null });
   void run(chat_id, id, file, one.media_id);
 }
+
+// What the network kept from being sent goes on when it is back.
+link.subscribe((now) => {
+  if (now !== 'online') return;
+  for (const [chat_id, list] of uploads.value) for (const one of list) if (one.state === 'failed' && one.again) retryUpload(chat_id, one.id);
+});
+
+/** A page that is closed, or loaded anew, loses them: the browser asks first. */
+const ask = (event: Event): void => event.preventDefault();
+uploads.subscribe((now) => {
+  if (now.size > 0) window.addEventListener('beforeunload', ask);
+  else window.removeEventListener('beforeunload', ask);
+});
 
 /** Takes a file back, also while it is on its way. */
 export function removeUpload(chat_id: string, id: string): void {

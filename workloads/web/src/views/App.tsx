@@ -1,11 +1,12 @@
 // The whole page: log-in, or the chats of who is logged in.
-import { useEffect } from 'preact/hooks';
+import { useSignalEffect } from '@preact/signals';
 import { strings } from '../i18n/en';
-import { announcements, identity, unread } from '../session/state';
+import { announcements, identity } from '../session/state';
 import { route } from '../session/route';
 import { AuthView } from './AuthView';
 import { Logo } from './icons';
 import { Shell } from './Shell';
+import { title } from './title';
 import { Toasts } from './Toasts';
 
 export function App() {
@@ -13,10 +14,7 @@ export function App() {
   const at = route.value.view;
   // A link in a mail is for whoever opened it, logged in or not.
   const mailed = at === 'reset-password' || at === 'verify-email';
-  const count = who ? unread.value : 0;
-  useEffect(() => {
-    document.title = strings.documentTitle(count);
-  }, [count]);
+  useSignalEffect(() => { document.title = title.value; });
   return (
     <>
       {who === undefined ? <Splash /> : who === null || mailed ? <AuthView /> : <Shell key={who.user_id} />}

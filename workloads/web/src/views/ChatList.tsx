@@ -11,6 +11,7 @@ import { BellOffIcon } from './icons';
 import { Avatar, nameOf } from './people';
 import { rove } from './roving';
 import { Ticks } from './Ticks';
+import { Unread } from './Unread';
 
 export function ChatList() {
   const list = useRef<HTMLUListElement>(null);
@@ -64,12 +65,7 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
           </span>
           <span class="row-bottom">
             <Preview chat={chat} open={here} />
-            {chat.unread > 0 && (
-              <span class={chat.muted ? 'badge badge-quiet' : 'badge'} data-testid="unread">
-                <span aria-hidden="true">{chat.unread > 99 ? '99+' : chat.unread}</span>
-                <span class="visually-hidden">{strings.unreadCount(chat.unread)}</span>
-              </span>
-            )}
+            <Unread chat={chat} />
           </span>
         </span>
       </a>

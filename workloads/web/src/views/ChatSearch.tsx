@@ -16,7 +16,12 @@ interface ChatSearchProps {
 export function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchProps) {
   const box = useRef<HTMLDivElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
+  useEffect(() => {
+    const before = document.activeElement;
+    field.current?.focus();
+    // Unless a message that was found has it by then.
+    return () => void setTimeout(() => { if (document.activeElement === document.body && before instanceof HTMLElement) before.focus(); });
+  }, []);
   const onKey = (event: KeyboardEvent) => {
     if (composes(event)) return;
     if (event.key === 'Escape') {

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
-import { draftOf, setDraft, textOf, type Answering, type Changed } from '../session/drafts';
+import { answeringIn, draftOf, setAnswering, setDraft, textOf } from '../session/drafts';
 import { saveEdit } from '../session/editing';
 import { send } from '../session/sending';
 import { announce, features, me, messageBytes, timelines } from '../session/state';
@@ -20,19 +20,17 @@ import { PendingUploads } from './PendingUploads';
 
 interface ComposerProps {
   chat: Chat;
-  answering: Answering;
-  setAnswering(to: Answering): void;
   field: { current: HTMLTextAreaElement | null };
   /** Brings the focus to the field. */
   toField(): void;
   onSent(): void;
 }
 
-export function Composer({ chat, answering, setAnswering, field, toField, onSent }: ComposerProps) {
+export function Composer({ chat, field, toField, onSent }: ComposerProps) {
   const { chat_id } = chat;
   const picker = useRef<HTMLInputElement>(null);
-  const [changed, setChanged] = useState<Changed>(null);
-  const text = textOf(answering, changed, draftOf(chat_id));
+  const answering = answeringIn(chat_id);
+  const text = textOf(answering, draftOf(chat_id));
   const [saving, setSaving] = useState<Message | null>(null);
   const [tried, setTried] = useState(false);
   const files = uploads.value.get(chat_id) ?? [];
@@ -46,10 +44,6 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
   latest.current = { editing, text };
 
   useEffect(toField, []);
-  useLayoutEffect(() => {
-    setChanged(null);
-    if (answering) field.current?.focus();
-  }, [answering]);
   useEffect(() => { if (!waiting) setTried(false); }, [waiting]);
   useEffect(() => tellStopped, [chat_id]);
   useLayoutEffect(() => {
@@ -60,14 +54,14 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
   }, [text]);
 
   function write(value: string) {
-    if (editing) return setChanged({ message: editing, text: value });
+    if (editing) return setAnswering(chat_id, { kind: 'edit', message: editing, text: value });
     setDraft(chat_id, value);
     if (value.trim() === '') tellStopped();
     else if (chat.peer.user_id !== me.value) tellTyping(chat_id);
   }
 
   function leave() {
-    setAnswering(null);
+    setAnswering(chat_id, null);
     field.current?.focus();
   }
 
@@ -91,7 +85,7 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
     const type = media.length === 0 ? 'text' : media.every((file) => file.kind === 'image') ? 'image' : 'file';
     send({ chat_id, message, type, attachments: media.map((file) => file.media_id ?? ''), reply_to: answering?.kind === 'reply' ? answering.message_id : null });
     setDraft(chat_id, '');
-    setAnswering(null);
+    setAnswering(chat_id, null);
     onSent();
     field.current?.focus();
   }
@@ -109,7 +103,7 @@ export function Composer({ chat, answering, setAnswering, field, toField, onSent
       const own = timelines.value.get(chat_id)?.messages.filter((one) => one.sender_id === me.value && !one.deleted).at(-1);
       if (!own) return;
       event.preventDefault();
-      setAnswering({ kind: 'edit', message: own });
+      setAnswering(chat_id, { kind: 'edit', message: own, text: own.message });
     }
   }
 

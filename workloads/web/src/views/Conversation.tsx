@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
-import type { Answering } from '../session/drafts';
+import { answeringIn, setAnswering, type Answering } from '../session/drafts';
 import { isShown, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { takeBack } from '../session/takeback';
@@ -20,6 +20,7 @@ import { DownIcon } from './icons';
 import { Log } from './Log';
 import { nameOf } from './people';
 import { ReportDialog } from './ReportDialog';
+import { Unread } from './Unread';
 import { useLog } from './useLog';
 
 /** `place` is another object for each time that somebody goes there, also to the same message again. */
@@ -31,7 +32,6 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   const [mark, setMark] = useState<string | null | undefined>(chat.unread > 0 ? chat.mine.read : undefined);
   const [jump, setJump] = useState<string | null>(wanted);
   const [flash, setFlash] = useState<string | null>(null);
-  const [answering, setAnswering] = useState<Answering>(null);
   const [deleting, setDeleting] = useState<Message | null>(null);
   const [reported, setReported] = useState<Message | null>(null);
   const [fault, setFault] = useState(false);
@@ -126,13 +126,17 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   const name = nameOf(chat.peer);
   const isBlocked = blocked.value.has(chat.peer.user_id);
   // There is no field to write in.
-  const turnTo = (to: Answering) => (isBlocked ? toast({ header: strings.blockedByYou }) : setAnswering(to));
+  const turnTo = (to: Answering) => {
+    if (isBlocked) return toast({ header: strings.blockedByYou });
+    setAnswering(chat_id, to);
+    field.current?.focus();
+  };
   const takeBackIntoField = (client_message_id: string) => {
     if (isBlocked) return toast({ header: strings.blockedByYou });
-    if (answering?.kind === 'edit') return toast({ header: strings.endEdit });
+    if (answeringIn(chat_id)?.kind === 'edit') return toast({ header: strings.endEdit });
     const message_id = takeBack(client_message_id)?.reply_to;
     const message = timeline?.messages.find((one) => one.message_id === message_id) ?? null;
-    if (message_id && !message?.deleted) setAnswering({ kind: 'reply', message_id, message });
+    if (message_id && !message?.deleted) setAnswering(chat_id, { kind: 'reply', message_id, message });
     field.current?.focus();
   };
   const drag = (event: DragEvent) => {
@@ -155,7 +159,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         }}
         acts={{
           onReply: (message) => turnTo({ kind: 'reply', message_id: message.message_id, message }),
-          onEdit: (message) => turnTo({ kind: 'edit', message }),
+          onEdit: (message) => turnTo({ kind: 'edit', message, text: message.message }),
           onDelete: setDeleting,
           onJump: (message_id) => void jumpTo(message_id),
           onReport: setReported,
@@ -163,9 +167,10 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       />
       <div class="under-log">
         {!atEnd && timeline && (
-          <button type="button" class="to-end" aria-label={strings.jumpToLatest} title={strings.jumpToLatest} onClick={() => void toLatest()}>
+          <button type="button" class="to-end" title={strings.jumpToLatest} onClick={() => void toLatest()}>
             <DownIcon />
-            {chat.unread > 0 && <span class="badge">{chat.unread > 99 ? '99+' : chat.unread}</span>}
+            <span class="visually-hidden">{strings.jumpToLatest}</span>
+            <Unread chat={chat} />
           </button>
         )}
         <p class="typing" data-testid={typing.value.has(chat_id) ? 'typing' : undefined} aria-live="polite">
@@ -174,7 +179,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       </div>
       {isBlocked
         ? <p class="composer-blocked">{strings.blockedByYou}</p>
-        : <Composer chat={chat} answering={answering} setAnswering={setAnswering} field={field} toField={toField} onSent={sent} />}
+        : <Composer chat={chat} field={field} toField={toField} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
       {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}
       {deleting && <DeleteDialog message={deleting} onClose={() => setDeleting(null)} />}

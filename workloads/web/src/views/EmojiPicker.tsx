@@ -34,8 +34,11 @@ export function EmojiPicker({ onPick }: { onPick(emoji: string): void }) {
     event.preventDefault();
     all[at + by]?.focus();
   };
+  const onLeave = (event: FocusEvent) => {
+    if (event.relatedTarget instanceof Node && !box.current?.contains(event.relatedTarget)) setOpen(false);
+  };
   return (
-    <div class="menu" ref={box} onKeyDown={onKey}>
+    <div class="menu" ref={box} onKeyDown={onKey} onFocusOut={onLeave}>
       <button ref={button} type="button" class="icon-button" aria-haspopup="true" aria-expanded={open} aria-label={strings.insertEmoji} title={strings.insertEmoji} onClick={() => setOpen(!open)}><SmileIcon /></button>
       {open && (
         <div class="emoji-grid" role="group" aria-label={strings.emoji}>

@@ -48,12 +48,12 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
     <div
       class={classes.filter(Boolean).join(' ')} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(message.message_id)}
       data-testid="message" data-key={message.message_id} data-message={message.message_id} data-status={status} data-own={own}
-      aria-labelledby={nameParts(message.message_id, !message.deleted && message.attachments.length > 0, message.deleted || message.message !== '')} aria-description={strings.actions}
+      aria-labelledby={nameParts(message.message_id, { quote: !message.deleted && !!message.reply_to, files: !message.deleted && message.attachments.length > 0, text: message.deleted || message.message !== '' })} aria-description={strings.actions}
     >
       <span class="visually-hidden" id={`author-${message.message_id}`}>{author}</span>
       <div class="bubble-box">
         <div class="bubble">
-          {message.reply_to && !message.deleted && <Quote replied={replied} peer={peer} onClick={() => acts.onJump(message.reply_to ?? '')} />}
+          {message.reply_to && !message.deleted && <Quote id={`quote-${message.message_id}`} replied={replied} peer={peer} onClick={() => acts.onJump(message.reply_to ?? '')} />}
           {!message.deleted && message.attachments.length > 0 && <div id={`files-${message.message_id}`}><Attachments ids={message.attachments} /></div>}
           {message.deleted
             ? <p class="text text-gone" id={`text-${message.message_id}`}>{strings.deletedMessage}</p>
@@ -70,19 +70,23 @@ export const MessageRow = memo(({ message, own, first, last, status, peer, repli
   );
 });
 
-/** The ids of what a screen reader says of a message: who, what, when, how far it has got. */
-export const nameParts = (id: string, files: boolean, text: boolean): string =>
-  ['author', files && 'files', text && 'text', 'meta'].filter(Boolean).map((part) => `${part}-${id}`).join(' ');
+/** The ids of what a screen reader says of a message: who, in answer to what, what, when, how far it has got. */
+export const nameParts = (id: string, has: { quote: boolean; files: boolean; text: boolean }): string =>
+  ['author', has.quote && 'quote', has.files && 'files', has.text && 'text', 'meta'].filter(Boolean).map((part) => `${part}-${id}`).join(' ');
 
 /** The beginning of the message that is answered; leads to it. */
-function Quote({ replied, peer, onClick }: { replied: Message | undefined; peer: Peer; onClick(): void }) {
+function Quote({ id, replied, peer, onClick }: { id: string; replied: Message | undefined; peer: Peer; onClick(): void }) {
   return (
-    <button type="button" class="quote" title={strings.showReplied} onClick={onClick}>
+    <button type="button" class="quote" id={id} title={strings.showReplied} onClick={onClick}>
+      <span class="visually-hidden">{strings.inAnswerTo} </span>
       {replied && <strong dir="auto">{replied.sender_id === me.value ? strings.you : nameOf(peer)}</strong>}
-      <span dir="auto">{!replied ? strings.repliedGone : replied.deleted ? strings.deletedMessage : replied.message || strings.aFile}</span>
+      <span dir="auto">{!replied ? strings.repliedGone : replied.deleted ? strings.deletedMessage : beginning(replied.message) || strings.aFile}</span>
     </button>
   );
 }
+
+/** As much of a text as fits into a quote, or more: what is not seen need not be said either. */
+const beginning = (text: string): string => [...text.slice(0, 400)].slice(0, 200).join('');
 
 function Acts({ message, own, acts }: { message: Message; own: boolean; acts: MessageActs }) {
   return (

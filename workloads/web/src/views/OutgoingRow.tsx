@@ -23,7 +23,7 @@ export function OutgoingRow({ row, tabStop, onFocus, onRetry, onTakeBack, onDisc
     <div
       class={`message own ${outgoing.state} ${first ? 'first' : ''} ${last ? 'last' : ''}`} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(row.key)}
       data-testid="message" data-key={row.key} data-status={outgoing.state} data-own="true"
-      aria-labelledby={nameParts(id, outgoing.attachments.length > 0, outgoing.message !== '')}
+      aria-labelledby={nameParts(id, { quote: false, files: outgoing.attachments.length > 0, text: outgoing.message !== '' })}
     >
       <span class="visually-hidden" id={`author-${id}`}>{strings.you}</span>
       <div class="bubble-box">

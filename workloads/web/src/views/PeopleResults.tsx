@@ -1,6 +1,6 @@
 // People whose name begins with what was written.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { find } from '../api/accounts';
+import { find, FOUND_MAX } from '../api/accounts';
 import type { Profile } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
@@ -45,10 +45,10 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
   const current = found?.prefix === wanted;
   // What is busy is not said by screen readers: a fault ends the wait, and what was found before goes.
   const users = enough && found && (current || !fault) ? found.users : [];
-  const message = fault ?? (!enough ? strings.twoCharacters : current && users.length === 0 ? strings.nobodyFound(wanted) : null);
+  const note = fault ?? (!enough ? strings.twoCharacters : !current ? strings.searching : users.length === 0 ? strings.nobodyFound(wanted) : strings.peopleFound(users.length, users.length === FOUND_MAX));
   return (
     <section class="rows" aria-label={strings.people} aria-busy={enough && !current && !fault}>
-      {message && <p class="rows-note" aria-live="polite">{message}</p>}
+      <p class="rows-note" aria-live="polite">{note}</p>
       <ul role="list" aria-label={strings.people} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'button')}>
         {users.map((person) => (
           <li key={person.user_id}>

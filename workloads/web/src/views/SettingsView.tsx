@@ -3,8 +3,9 @@ import { useEffect, useState } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { checkPush } from '../session/push';
 import { logout } from '../session/lifecycle';
-import { features, outbox } from '../session/state';
+import { features } from '../session/state';
 import { dark, setDark } from '../session/theme';
+import { unsent } from '../session/unsent';
 import { DeleteAccountCard, ExportCard } from './AccountEndCards';
 import { BlocksCard } from './BlocksCard';
 import { ConfirmDialog } from './Dialog';
@@ -42,12 +43,11 @@ export function SettingsView() {
 /** Asks first when messages would be lost: nothing of an account is left behind. */
 function LogOutCard() {
   const [asking, setAsking] = useState(false);
-  const unsent = outbox.value.length;
   return (
     <Card title={strings.logOut}>
-      <button type="button" class="button" onClick={() => { if (unsent > 0) setAsking(true); else void logout(); }}>{strings.logOut}</button>
+      <button type="button" class="button" onClick={() => { if (unsent.value > 0) setAsking(true); else void logout(); }}>{strings.logOut}</button>
       {asking && (
-        <ConfirmDialog title={strings.logOutTitle} text={strings.unsentText(unsent)} action={strings.logOut} danger onYes={() => void logout()} onNo={() => setAsking(false)} />
+        <ConfirmDialog title={strings.logOutTitle} text={strings.unsentText(unsent.value)} action={strings.logOut} danger onYes={() => void logout()} onNo={() => setAsking(false)} />
       )}
     </Card>
   );

@@ -1,13 +1,26 @@
 // Short news in a corner.
-import { useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { go } from '../session/route';
 import { dismiss, hold, release, toasts, type Toast } from '../session/toasts';
 import { CloseIcon } from './icons';
 
 export function Toasts() {
+  const box = useRef<HTMLDivElement>(null);
+  /** Where the focus was before it came here. */
+  const before = useRef<HTMLElement | null>(null);
+  // Before they are drawn anew.
+  const within = box.current?.contains(document.activeElement) ?? false;
+  useLayoutEffect(() => {
+    // The one that had it is gone.
+    if (!within || document.activeElement !== document.body) return;
+    (before.current?.isConnected ? before.current : document.getElementById('main'))?.focus();
+  });
+  const onFocus = ({ relatedTarget: from }: FocusEvent) => {
+    if (!(from instanceof Node && box.current?.contains(from))) before.current = from instanceof HTMLElement ? from : null;
+  };
   return (
-    <div class="toasts" aria-live="polite">
+    <div class="toasts" ref={box} role="status" aria-atomic="false" onFocusIn={onFocus}>
       {toasts.value.map((one) => <ToastCard key={one.id} toast={one} />)}
     </div>
   );
@@ -33,7 +46,7 @@ function ToastCard({ toast }: { toast: Toast }) {
   );
   return (
     <div
-      class={`toast toast-${toast.kind}`} role="status" data-testid="toast"
+      class={`toast toast-${toast.kind}`} data-testid="toast"
       onPointerEnter={held('pointer', true)} onPointerLeave={held('pointer', false)} onFocusIn={held('focus', true)} onFocusOut={held('focus', false)}
     >
       {toast.chat_id ? <button type="button" class="toast-content" onClick={open}>{content}</button> : <div class="toast-content">{content}</div>}

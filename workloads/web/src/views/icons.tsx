@@ -46,5 +46,7 @@ export const FlagIcon = () => <Icon><path d="M5.5 21V4M5.5 4.5c4-2 8 2 13 0v9c-5
 /** Ticks of a message: one when the server has it, two when a device has it. */
 export const OneTick = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><path d="M5 7.5l3.5 3.5L15 3.5" /></svg>;
 export const TwoTicks = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><path d="M1.5 7.5L5 11l6.5-7.5M9.5 10.5l.6.5 7.4-7.5" /></svg>;
+/** Filled, so that it is told from the others not by its colour alone. */
+export const ReadTicks = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><rect class="tick-ground" width="20" height="14" rx="7" /><path d="M3.5 7.3L6 9.8l4.6-5.4M9.4 9.3l.6.5 5.6-6.2" /></svg>;
 export const ClockTick = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><circle cx="10" cy="7" r="5" /><path d="M10 4v3l2 1.5" /></svg>;
 export const FailTick = () => <svg class="tick" viewBox="0 0 20 14" aria-hidden="true"><circle cx="10" cy="7" r="5.5" /><path d="M10 3.8v3.7M10 9.9v.1" /></svg>;
