@@ -46,10 +46,10 @@ pub enum Selection {
     /// Those that hold nothing of Sentinel: pause and nginx.
     ThirdParty,
     /// Those of the Embedded profile, with Sentinel's own built from this repository.
-    All(BuildOptions),
+    Embedded(BuildOptions),
     /// The stores of the Distributed profile alone.
     Stores,
-    /// All, and the stores of the Distributed profile.
+    /// Both: those of the Embedded profile, and the stores.
     Distributed(BuildOptions),
 }
 

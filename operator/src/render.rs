@@ -42,7 +42,11 @@ pub fn parse(text: &str) -> Result<Vec<SentinelChat>, Error> {
             // Through text, because YAML's own numbers and tags have no place in a resource.
             let text = serde_yaml_ng::to_string(&value)?;
             let mut unknown = Vec::new();
-            let note = |path: serde_ignored::Path| unknown.push(path.to_string());
+            // What says which kind it is belongs to no field of the kind.
+            let note = |path: serde_ignored::Path| match path.to_string().as_str() {
+                "apiVersion" | "kind" => {}
+                path => unknown.push(path.to_owned()),
+            };
             chats.push(serde_ignored::deserialize(serde_yaml_ng::Deserializer::from_str(&text), note)?);
             if !unknown.is_empty() {
                 return Err(Error::UnknownFields(unknown));
