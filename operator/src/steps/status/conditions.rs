@@ -154,6 +154,7 @@ impl Set {
             Migration::None => {}
             Migration::Done => self.set(MIGRATED, true, "Migrated", &format!("Job {job}")),
             Migration::Waits => self.set(MIGRATED, false, "WaitsForStores", "it starts when all stores are ready"),
+            Migration::Outdated => self.set(MIGRATED, false, "Migrating", &format!("Job {job} is made anew")),
             Migration::Runs { trouble: None } => self.set(MIGRATED, false, "Migrating", &format!("Job {job} runs")),
             Migration::Runs { trouble: Some((reason, trouble)) } => self.set(MIGRATED, false, reason, trouble),
             Migration::Failed { .. } | Migration::Again => {
@@ -175,6 +176,7 @@ pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
         Migration::None => return None,
         Migration::Done => (None, None, ""),
         Migration::Waits => (Some("it waits for the stores".to_owned()), None, ""),
+        Migration::Outdated => (Some("it is made anew".to_owned()), None, ""),
         Migration::Runs { trouble } => {
             let (reason, trouble) = trouble.clone().unzip();
             (Some("it runs".to_owned()), trouble, reason.unwrap_or_default())
@@ -200,8 +202,8 @@ fn failure(sequence: &Sequence) -> String {
     let words = status.message.as_deref().unwrap_or("look at the log of its pod");
     let times = if status.failures == 1 { "once".to_owned() } else { format!("{} times", status.failures) };
     format!(
-        "Job {} failed {times} and is tried again; what runs goes on. A schema goes forward only: the way back is a copy \
-         of the stores from before. It said: {words}",
+        "Job {} failed {times} and is tried again; what runs goes on. A schema goes forward only: where the image of before \
+         cannot use it, the way back is a copy of the stores from before. It said: {words}",
         status.job
     )
 }
