@@ -6,6 +6,8 @@ use crate::api::Store;
 
 /// Field manager of every apply.
 pub const MANAGER: &str = "sentinel-operator";
+/// Field manager that keeps the number of pods of a workload when [`MANAGER`] leaves it to others.
+pub const REPLICAS_MANAGER: &str = "sentinel-operator-replicas";
 /// Finalizer of resources whose data goes with them.
 pub const FINALIZER: &str = "chat.sentinel.dev/data";
 /// Annotation with the hash of what was last applied to an object.
