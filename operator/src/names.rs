@@ -12,6 +12,8 @@ pub const REPLICAS_MANAGER: &str = "sentinel-operator-replicas";
 pub const FINALIZER: &str = "chat.sentinel.dev/data";
 /// Annotation with the hash of what was last applied to an object.
 pub const APPLIED: &str = "chat.sentinel.dev/applied";
+/// Annotation of a resource with the installation of the operator that looks after it.
+pub const OPERATOR: &str = "chat.sentinel.dev/operator";
 /// Annotation of pod templates with the hash of the configuration and keys they use.
 pub const CONTENT: &str = "chat.sentinel.dev/content";
 /// Label with the name of the resource.
