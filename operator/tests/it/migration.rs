@@ -171,9 +171,10 @@ async fn files_in_a_managed_s3_can_be_got_until_nobody_signs_links_to_it() {
     assert_eq!(gateway().1["replicas"], 2);
 }
 
-/// How a pod of the users service runs, and is pulled.
+/// How a pod of the users service runs, and is pulled; and how clients get at files.
 fn with_pod_settings() -> Value {
     let mut spec = managed();
+    spec["media"] = json!({ "cdnBaseUrl": "https://cdn.example.com" });
     spec["image"] = json!({ "pullSecrets": [{ "name": "registry" }] });
     spec["services"] = json!({ "users": {
         "resources": { "limits": { "memory": "1Gi" } },
