@@ -180,6 +180,8 @@ fn look(
     let wait = if has_problem { LONGEST_LOOK } else { LOOKED_EVERY };
     match condition(live, "Complete").or_else(|| condition(live, "Failed")) {
         None if is_outdated(check, observed) => Check::Again,
+        // Its machine is gone, and nobody waits for it. To look twice does no harm.
+        None if pods_of(observed, live).any(|pod| pods::hangs(pod, now).is_some()) => Check::Again,
         None => Check::Runs,
         Some(ended) if is_past(ended["lastTransitionTime"].as_str(), wait) => Check::Again,
         Some(_) => Check::Rests,
