@@ -1,6 +1,6 @@
 //! Answers of the API server that are no success.
 //!
-//! They are told apart by their HTTP code. The reason in the body is missing where something in
+//! They are told apart by their HTTP code, but for conflicts of server-side apply. The reason in the body is missing where something in
 //! front of the API server answers, and for kinds that the API server does not know.
 
 use std::error::Error;
@@ -15,6 +15,12 @@ pub fn is_not_found(status: &Status) -> bool {
 /// Somebody was faster.
 pub fn is_conflict(status: &Status) -> bool {
     status.code == 409
+}
+
+/// Somebody else manages a field that was applied with another value.
+pub fn is_managed_by_another(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    is_conflict(status) && causes.any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 /// Not allowed.

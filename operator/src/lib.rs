@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod events;
 pub mod generate;
 pub mod image;
+pub mod installation;
 pub mod lease;
 pub mod names;
 pub mod providers;

@@ -6,10 +6,14 @@ use crate::api::Store;
 
 /// Field manager of every apply.
 pub const MANAGER: &str = "sentinel-operator";
+/// Field manager that keeps the number of pods of a workload when [`MANAGER`] leaves it to others.
+pub const REPLICAS_MANAGER: &str = "sentinel-operator-replicas";
 /// Finalizer of resources whose data goes with them.
 pub const FINALIZER: &str = "chat.sentinel.dev/data";
 /// Annotation with the hash of what was last applied to an object.
 pub const APPLIED: &str = "chat.sentinel.dev/applied";
+/// Annotation of a resource with the installation of the operator that looks after it.
+pub const OPERATOR: &str = "chat.sentinel.dev/operator";
 /// Annotation of pod templates with the hash of the configuration and keys they use.
 pub const CONTENT: &str = "chat.sentinel.dev/content";
 /// Label with the name of the resource.

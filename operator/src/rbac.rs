@@ -20,7 +20,13 @@ pub const GRANTS: &[Grant] = &[
         group: "chat.sentinel.dev",
         resources: &["sentinelchats"],
         verbs: &["get", "list", "watch", "patch"],
-        why: "read what is asked for; patch sets the finalizer of deletionPolicy Delete",
+        why: "read what is asked for; patch sets the finalizer of deletionPolicy Delete and who looks after it",
+    },
+    Grant {
+        group: "coordination.k8s.io",
+        resources: &["leases"],
+        verbs: &["get"],
+        why: "tell whether another installation that looks after a resource is there",
     },
     Grant { group: "chat.sentinel.dev", resources: &["sentinelchats/status"], verbs: &["patch"], why: "report" },
     Grant {

@@ -19,6 +19,7 @@ use crate::{
     backoff::{self, Backoff, jitter},
     build,
     events::{event, transitions},
+    installation::{Installation, Keeper},
     names::MANAGER,
     providers,
     settings::Settings,
@@ -57,6 +58,8 @@ pub struct Context {
     pub client: Client,
     /// Defaults.
     pub settings: Settings,
+    /// Which installation this is; none looks after all resources, whoever else does.
+    pub installation: Option<Installation>,
     /// Writes Events.
     pub recorder: Recorder,
     /// Waiting times after errors.
@@ -82,6 +85,7 @@ impl Context {
         Self {
             client,
             settings,
+            installation: None,
             recorder,
             backoff: Backoff::default(),
             refusals: repair::Refusals::default(),
@@ -103,6 +107,9 @@ pub enum Error {
     /// A reference could not be followed.
     #[error(transparent)]
     Dereference(#[from] dereference::Error),
+    /// It is not known who looks after the resource.
+    #[error("cannot tell which installation of the operator looks after the resource")]
+    Keeper(#[source] kube::Error),
     /// A resource that could not be decoded could not be read once more.
     #[error("cannot read the resource")]
     Read(#[source] kube::Error),
@@ -164,6 +171,20 @@ fn key(object: &Guarded) -> String {
 }
 
 async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
+    if let Some(installation) = &context.installation {
+        match installation.keeper(&context.client, object.meta()).await.map_err(Error::Keeper)? {
+            Keeper::Own => {}
+            Keeper::Taken => return Ok(Action::await_change()),
+            Keeper::Another { note } => {
+                // A condition would be written over by the other one.
+                if let Some(note) = note {
+                    tracing::warn!(object = key(object), note, "another installation looks after the resource");
+                    publish(context, object, event(EventType::Warning, "AnotherOperator", &note)).await;
+                }
+                return Ok(Action::requeue(jitter(WAITING)));
+            }
+        }
+    }
     let chat = match &object.0 {
         Ok(chat) => chat,
         Err(invalid) => return cannot_read(object, &invalid.metadata, context).await,

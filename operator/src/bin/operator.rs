@@ -10,6 +10,7 @@ use sentinel_operator::{
     admin::Admin,
     cluster_dns::ClusterDns,
     controller,
+    installation::Installation,
     lease::Candidate,
     reconcile::Context,
     settings::{DEFAULT_GATEWAY_IMAGE, DEFAULT_SENTINEL_IMAGE, Settings, StoreImages},
@@ -101,7 +102,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         cluster_dns,
         operator_namespace: args.lease_namespace.clone(),
     };
-    let context = Arc::new(Context::new(client.clone(), settings));
+    let installation = Some(Installation::new(&args.lease_namespace, &args.lease_name));
+    let context = Arc::new(Context { installation, ..Context::new(client.clone(), settings) });
     let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
     let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);
     if !args.leader_election {

@@ -34,8 +34,9 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
     let mut children = Vec::new();
     for service in services::of(chat) {
         children.push(Child::new(Kind::Service, &address(chat, service.component))?);
-        let replicas = service.replicas_with(chat, facts.replicas.get(&service.component).copied());
-        if let Some(budget) = disruption_budget(chat, service.component, replicas) {
+        let live = facts.replicas.get(&service.component).copied();
+        let replicas = service.applied_replicas(chat, live);
+        if let Some(budget) = disruption_budget(chat, service.component, service.replicas_with(chat, live)) {
             children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
         }
         let template = template(chat, *service, facts, config);
@@ -49,17 +50,17 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
     Ok(children)
 }
 
-fn deployment(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> Deployment {
+fn deployment(chat: &ValidChat, service: Service, replicas: Option<i32>, template: PodTemplateSpec) -> Deployment {
     let Service { component, .. } = service;
     let metadata = metadata(chat, chat.names.workload(component), Some(component));
     workload::deployment(metadata, replicas, selector(chat, component), template)
 }
 
-fn stateful_set(chat: &ValidChat, service: Service, replicas: i32, template: PodTemplateSpec) -> StatefulSet {
+fn stateful_set(chat: &ValidChat, service: Service, replicas: Option<i32>, template: PodTemplateSpec) -> StatefulSet {
     StatefulSet {
         metadata: metadata(chat, chat.names.workload(service.component), Some(service.component)),
         spec: StatefulSetSpec {
-            replicas: Some(replicas),
+            replicas,
             service_name: Some(chat.names.pods(service.component)),
             // No pod needs another one to start.
             pod_management_policy: Some("Parallel".into()),

@@ -37,7 +37,7 @@ pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
     let metadata = metadata(chat, chat.names.gateway(), Some(Component::Gateway));
     let mut template = pod::template(chat, Component::Gateway, content, gateway.pod.as_ref(), pod_spec(chat));
     pod::add_pull_secrets(&mut template, &gateway.image);
-    workload::deployment(metadata, gateway.replicas, selector(chat, Component::Gateway), template)
+    workload::deployment(metadata, Some(gateway.replicas), selector(chat, Component::Gateway), template)
 }
 
 fn pod_spec(chat: &ValidChat) -> PodSpec {

@@ -1,6 +1,6 @@
 //! The Job that brings the stores to the schema of an image, and the one that looks at stores of somebody else now and
 //! then. Both are named by what they do, so that another image, other stores, other credentials or other volumes make another
-//! Job.
+//! Job, and nothing else does: where and with how much their pods run changes nothing about what comes out.
 
 use k8s_openapi::{
     api::{
@@ -57,6 +57,15 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
     child.kind == super::Kind::Job && child.name.starts_with(&chat.names.check())
 }
 
+/// What of the stores' configuration can change what comes out: not how clients get at files.
+fn reached(stores: &Value) -> Value {
+    let mut reached = stores.clone();
+    if let Some(s3) = reached.get_mut("s3").and_then(Value::as_object_mut) {
+        s3.retain(|name, _| !["publicEndpoint", "cdnBaseUrl"].contains(&name.as_str()));
+    }
+    reached
+}
+
 /// `stores` is what the configuration says of them.
 pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
     let (volumes, mounts) = distributed::mounted(facts, &Store::ALL, chat.names.component(Component::Migration));
@@ -81,11 +90,10 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         volumes: Some(volumes),
         ..PodSpec::default()
     };
-    // The template of a Job cannot change, so that all of it has to be in the name.
     let settings = users.and_then(|users| users.pod.as_ref());
     let mut template = pod::template(chat, Component::Migration, String::new(), settings, spec);
-    let (stores, finished) = (serde_json::to_vec(stores)?, serde_json::to_vec(&template)?);
-    let mut parts: Vec<&[u8]> = vec![&stores, &finished];
+    let (stores, image) = (serde_json::to_vec(&reached(stores))?, chat.sentinel_image.to_string());
+    let mut parts: Vec<&[u8]> = vec![task.command().as_bytes(), image.as_bytes(), &stores];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
     if task == Task::Migrate {
         // A store that came back empty is migrated again.

@@ -141,6 +141,13 @@ impl Service {
         self.overrides(chat).and_then(|overrides| overrides.replicas).or(live).unwrap_or(self.replicas)
     }
 
+    /// Pods that its workload is told to have: nothing where the resource does not say and there are some, because an
+    /// autoscaler may change their number at any time.
+    pub(super) fn applied_replicas(self, chat: &ValidChat, live: Option<i32>) -> Option<i32> {
+        let written = self.overrides(chat).and_then(|overrides| overrides.replicas);
+        written.or_else(|| live.is_none().then_some(self.replicas))
+    }
+
     /// Pods that its workload is set to. None of them would be an outage that nobody wrote into the resource.
     pub fn live(self, chat: &ValidChat, observed: &Observed) -> Option<i32> {
         let workload = observed.get(self.kind(), &chat.names.workload(self.component))?;

@@ -21,17 +21,17 @@ pub(crate) fn selector(chat: &ValidChat, component: Component) -> LabelSelector 
     LabelSelector { match_labels: Some(chat.names.selector(component)), ..LabelSelector::default() }
 }
 
-/// A Deployment in which a new pod is ready before an old one goes.
+/// A Deployment in which a new pod is ready before an old one goes. Without `replicas`, it keeps its number of pods.
 pub(super) fn deployment(
     metadata: ObjectMeta,
-    replicas: i32,
+    replicas: Option<i32>,
     selector: LabelSelector,
     template: PodTemplateSpec,
 ) -> Deployment {
     Deployment {
         metadata,
         spec: DeploymentSpec {
-            replicas: Some(replicas),
+            replicas,
             selector,
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),

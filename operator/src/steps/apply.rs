@@ -6,13 +6,13 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{fields, observe::Observed, plan::Plan};
 use crate::{
     answer,
-    build::{Child, Stage},
-    names::{INSTANCE, MANAGER},
+    build::{Child, Kind, Stage},
+    names::{INSTANCE, MANAGER, REPLICAS_MANAGER},
 };
 
 /// Kind of the resource.
@@ -139,13 +139,26 @@ fn is_own(child: &Child, owner: &OwnerReference) -> bool {
 
 async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &Observed) -> Result<Value, kube::Error> {
     let version = |live: &Value| live.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(String::from);
-    let before = observed.get(child.kind, &child.name).and_then(version);
+    let live = observed.get(child.kind, &child.name);
+    let before = live.and_then(version);
     let resource = child.api_resource();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let params = PatchParams::apply(MANAGER).force();
+    let scaled = live.filter(|_| leaves_replicas(child));
+    let mut wanted = child.value.clone();
+    if let Some(live) = scaled {
+        // One that is gone meanwhile is to be made with a number of pods.
+        wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    }
     let mut attempt = 0;
     loop {
-        match api.patch(&child.name, &params, &Patch::Apply(&child.value)).await {
+        let applied = async {
+            if let Some(live) = scaled {
+                keep_replicas(&api, child, live).await?;
+            }
+            api.patch(&child.name, &params, &Patch::Apply(&wanted)).await
+        };
+        match applied.await {
             Ok(object) => {
                 let kind = child.kind.as_str();
                 if before.is_some() && before == object.metadata.resource_version {
@@ -159,5 +172,29 @@ async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &O
             Err(kube::Error::Api(status)) if answer::is_conflict(&status) && attempt < CONFLICT_RETRIES => attempt += 1,
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Whether the number of pods is not the resource's.
+fn leaves_replicas(child: &Child) -> bool {
+    matches!(child.kind, Kind::Deployment | Kind::StatefulSet) && child.value["spec"]["replicas"].is_null()
+}
+
+/// Server-side apply takes a field away that its only manager does not write any more, and a workload without a number of pods
+/// has one. So another manager takes the number over that `live` had; an autoscaler takes it from there with its first
+/// change.
+async fn keep_replicas(api: &Api<DynamicObject>, child: &Child, live: &Value) -> Result<(), kube::Error> {
+    let kept = json!({
+        "apiVersion": child.value["apiVersion"],
+        "kind": child.value["kind"],
+        "metadata": { "name": child.name, "uid": live["metadata"]["uid"] },
+        "spec": { "replicas": live["spec"]["replicas"] },
+    });
+    // Without force: a number that somebody else has written since is not overwritten.
+    match api.patch(&child.name, &PatchParams::apply(REPLICAS_MANAGER), &Patch::Apply(&kept)).await {
+        Ok(_) => Ok(()),
+        // It stays, because somebody else manages it.
+        Err(kube::Error::Api(status)) if answer::is_managed_by_another(&status) => Ok(()),
+        Err(error) => Err(error),
     }
 }

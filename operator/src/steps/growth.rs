@@ -20,10 +20,15 @@ use crate::{
 
 /// What is asked of a claim.
 const STORAGE: &str = "storage";
+/// Where it is noted that somebody has asked for it.
+const REQUEST: &str = "/f:spec/f:resources/f:requests/f:storage";
 /// Reason for the condition that tells of a volume that does not grow.
 pub const NOT_RESIZED: &str = "StorageNotResized";
 /// How long a file system may be smaller than its volume: most nodes make it larger while a pod runs on it.
 const FILE_SYSTEM: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long nothing may be heard of a growth until it is told what it waits for. Some drivers take minutes.
+const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How large a claim is and is to be, while that differs.
 pub fn growing(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
@@ -36,7 +41,18 @@ pub fn growing(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
 /// Volumes that grow, and nothing tells that they will not.
 pub fn waits(chat: &ValidChat, observed: &Observed) -> Vec<String> {
     let moving = unfinished(chat, observed).filter(|claim| obstacle(claim, observed).is_none());
-    moving.filter_map(tell).collect()
+    let told = moving.filter_map(|claim| {
+        let what = tell(claim)?;
+        if !is_silent(claim, observed.read_at) {
+            return Some(what);
+        }
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        Some(format!(
+            "{what}; its storage driver has begun that and not ended it for more than ten minutes: see what its log (container \
+             csi-resizer, or the provider's) and kubectl describe pvc {name} tell"
+        ))
+    });
+    told.collect()
 }
 
 /// Volumes that do not grow by waiting, and why. The platform goes on with the size that they have.
@@ -92,11 +108,49 @@ fn obstacle(claim: &PersistentVolumeClaim, observed: &Observed) -> Option<String
         let since = condition.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         condition.type_ == "FileSystemResizePending" && observed.read_at.duration_since(since) >= FILE_SYSTEM
     };
-    conditions().find(is_late)?;
-    let pod = name.strip_prefix("data-").unwrap_or(name);
-    Some(format!(
-        "its file system grows when its pod starts again; kubectl delete pod {pod}, when all others are ready"
-    ))
+    if conditions().any(|condition| is_late(&condition)) {
+        let pod = name.strip_prefix("data-").unwrap_or(name);
+        return Some(format!(
+            "its file system grows when its pod starts again; kubectl delete pod {pod}, when all others are ready"
+        ));
+    }
+    (!has_begun(claim) && is_silent(claim, observed.read_at)).then(|| {
+        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+        let class = class.map(|class| format!(" of class {class}")).unwrap_or_default();
+        format!(
+            "nothing has taken that up for more than ten minutes; see that the storage driver{class} runs, with its resizer \
+             (csi-resizer), and what kubectl describe pvc {name} tells"
+        )
+    })
+}
+
+/// Whether the driver has taken the growth up.
+fn has_begun(claim: &PersistentVolumeClaim) -> bool {
+    let status = claim.status.as_ref();
+    let resizes = status.and_then(|status| status.allocated_resource_statuses.as_ref());
+    resizes.is_some_and(|all| all.contains_key(STORAGE)) || steps_of(claim).next().is_some()
+}
+
+/// What the claim tells of how far its growth is.
+fn steps_of(claim: &PersistentVolumeClaim) -> impl Iterator<Item = &PersistentVolumeClaimCondition> {
+    let conditions = claim.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.filter(|condition| {
+        condition.status == "True" && ["Resizing", "FileSystemResizePending"].contains(&condition.type_.as_str())
+    })
+}
+
+/// Whether the claim has told nothing new for long since its size was asked for.
+fn is_silent(claim: &PersistentVolumeClaim, now: Timestamp) -> bool {
+    // Who wrote a field of an object last, and when, is noted on it.
+    let writers = claim
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(REQUEST).is_some()));
+    let told = steps_of(claim).filter_map(|step| step.last_transition_time.as_ref());
+    let last = writers.filter_map(|entry| entry.time.as_ref()).chain(told).map(|time| time.0).max();
+    last.is_some_and(|last| now.duration_since(last) >= SILENCE)
 }
 
 /// The field with the size of a claim.

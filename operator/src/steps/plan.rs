@@ -77,8 +77,8 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
                 continue;
             }
         }
-        // Its template cannot change, so a Job that admission rewrote when it was made stays as it is.
-        let is_made = child.kind == Kind::Job && is_applied(&child, observed);
+        // Its template cannot change, and what it does is in its name. Where its pod has to run otherwise, it is made anew.
+        let is_made = child.kind == Kind::Job && live.is_some_and(|live| owner.is_none_or(|uid| is_owned(live, uid)));
         stamp(&mut child.value);
         if is_made || live.is_some_and(|live| is_subset(&child.value, live)) {
             plan.unchanged += 1;

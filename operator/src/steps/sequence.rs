@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
-    names::{COMPONENT, Component},
+    names::{APPLIED, COMPONENT, Component},
     subset::is_subset,
 };
 
@@ -55,6 +55,8 @@ pub enum Migration {
     },
     /// It failed and is tried again now.
     Again,
+    /// It failed or gets no further, and its pod is to run otherwise by now: it is made anew.
+    Outdated,
     /// The stores have the schema.
     Done,
 }
@@ -116,8 +118,15 @@ pub fn judge(
                 status = MigrationStatus { job: job.name.clone(), succeeded_at, ..MigrationStatus::default() };
                 Migration::Done
             }
-            (None, Some(failed)) => after_failure(chat, live, failed, observed, &mut status, now),
-            (None, None) => Migration::Runs { trouble: trouble(observed, live, &job.name) },
+            (None, Some(failed)) => {
+                let next = after_failure(chat, live, failed, observed, &mut status, now);
+                if is_outdated(job, observed) { Migration::Outdated } else { next }
+            }
+            (None, None) => match trouble(observed, live, &job.name) {
+                // What runs is not disturbed.
+                Some(_) if is_outdated(job, observed) => Migration::Outdated,
+                trouble => Migration::Runs { trouble },
+            },
         },
     };
     let check_job = children.iter().find(|child| is_check(chat, child));
@@ -127,6 +136,12 @@ pub fn judge(
     };
     let check_job = check_job.map(|job| job.name.clone());
     Sequence { migration, status: Some(status), is_cleaned_up, check, check_job, config: chat.names.config() }
+}
+
+/// Whether the pod of a Job that is there is to run in another way by now, with other resources for example.
+fn is_outdated(job: &Child, observed: &Observed) -> bool {
+    let live = observed.get(job.kind, &job.name);
+    live.is_some_and(|live| live["metadata"]["annotations"][APPLIED].is_string()) && !plan::is_applied(job, observed)
 }
 
 /// What keeps the pod of a Job from starting or ending.
@@ -164,6 +179,9 @@ fn look(
     };
     let wait = if has_problem { LONGEST_LOOK } else { LOOKED_EVERY };
     match condition(live, "Complete").or_else(|| condition(live, "Failed")) {
+        None if is_outdated(check, observed) => Check::Again,
+        // Its machine is gone, and nobody waits for it. To look twice does no harm.
+        None if pods_of(observed, live).any(|pod| pods::hangs(pod, now).is_some()) => Check::Again,
         None => Check::Runs,
         Some(ended) if is_past(ended["lastTransitionTime"].as_str(), wait) => Check::Again,
         Some(_) => Check::Rests,
@@ -265,8 +283,8 @@ impl Sequence {
         self.status.as_ref().is_some_and(|status| status.job == job) || self.check_job.as_deref() == Some(job)
     }
 
-    /// Parts children into what is wanted now and what has to wait. What waits is neither changed nor pruned. A failed
-    /// Job that is to be tried again is in neither part, so that it is pruned and made anew.
+    /// Parts children into what is wanted now and what has to wait. What waits is neither changed nor pruned. A Job that is
+    /// to be made anew is in neither part, so that it is pruned first.
     pub fn part(&self, children: Vec<Child>) -> (Vec<Child>, Vec<Child>) {
         let (mut wanted, mut held) = (Vec::new(), Vec::new());
         for child in children {
@@ -290,7 +308,7 @@ impl Sequence {
         if child.kind == Kind::Job {
             return match self.migration {
                 Migration::Waits | Migration::Failed { .. } => Place::Held,
-                Migration::Again => Place::Pruned,
+                Migration::Again | Migration::Outdated => Place::Pruned,
                 // It would run a second time.
                 Migration::Done if self.is_cleaned_up => Place::Held,
                 Migration::None | Migration::Runs { .. } | Migration::Done => Place::Wanted,

@@ -37,14 +37,22 @@ struct Fault {
     times: usize,
 }
 
+/// What somebody else does just before a request arrives.
+struct Interruption {
+    method: &'static str,
+    path: &'static str,
+    act: Box<dyn FnOnce(&ApiServer) + Send>,
+}
+
 #[derive(Default)]
 struct State {
     objects: BTreeMap<(Collection, String), Value>,
-    applied: BTreeMap<(Collection, String), Value>,
+    applied: BTreeMap<((Collection, String), String), Value>,
     history: Vec<(u64, Collection, &'static str, Value)>,
     version: u64,
     writes: Vec<String>,
     faults: Vec<Fault>,
+    interruptions: Vec<Interruption>,
     admission: Option<fn(&mut Value)>,
     admits_changes: bool,
 }
@@ -114,6 +122,15 @@ fn invalid(field: &str, message: &str) -> Response<Body> {
     )
 }
 
+fn managed_by_another(field: &str) -> Response<Body> {
+    let causes = json!([{ "reason": "FieldManagerConflict", "message": "conflict with another", "field": field }]);
+    reply(
+        409,
+        &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict",
+                 "code": 409, "message": "Apply failed with 1 conflict", "details": { "causes": causes } }),
+    )
+}
+
 fn failure(code: u16, message: &str) -> Response<Body> {
     let reason = match code {
         403 => "Forbidden",
@@ -145,6 +162,11 @@ impl ApiServer {
     /// Makes the next `times` requests with that method and a path that contains `path` fail.
     pub fn fault(&self, method: &'static str, path: &str, answer: Answer, times: usize) {
         self.0.lock().unwrap().faults.push(Fault { method, path: path.to_owned(), answer, times });
+    }
+
+    /// Lets somebody else `act` just before the next request with that method and a path that contains `path` arrives.
+    pub fn interrupt(&self, method: &'static str, path: &'static str, act: impl FnOnce(&Self) + Send + 'static) {
+        self.0.lock().unwrap().interruptions.push(Interruption { method, path, act: Box::new(act) });
     }
 
     /// Lets an admission webhook rewrite everything that is applied from now on.
@@ -229,6 +251,14 @@ impl ApiServer {
             }
             Some(Answer::Hang) => std::future::pending().await,
             None => {}
+        }
+        let interruption = {
+            let mut state = self.0.lock().unwrap();
+            let found = state.interruptions.iter().position(|i| i.method == method.as_str() && path.contains(i.path));
+            found.map(|index| state.interruptions.remove(index))
+        };
+        if let Some(interruption) = interruption {
+            (interruption.act)(self);
         }
         let target = parse(&path);
         if query.get("watch").is_some_and(|watch| watch == "true") {
@@ -315,8 +345,18 @@ impl State {
                     return failure(404, "not found");
                 }
                 let is_new = live.is_none();
+                let uid = &body["metadata"]["uid"];
+                if uid.is_string() && live.as_ref().is_none_or(|live| live["metadata"]["uid"] != *uid) {
+                    return failure(409, "the uid differs");
+                }
+                if query.get("force").is_none_or(|force| force != "true")
+                    && live.as_ref().is_some_and(|live| live["spec"]["replicas"] != body["spec"]["replicas"])
+                {
+                    return managed_by_another(".spec.replicas");
+                }
                 let before = live.as_ref().and_then(|live| live.pointer("/spec/template").cloned());
-                let mut merged = self.merged(&key, live, &body, target.subresource.as_deref());
+                let mut merged =
+                    self.merged((&key, &query["fieldManager"]), live, &body, target.subresource.as_deref());
                 default(&mut merged);
                 if let Some(webhook) = self.admission.filter(|_| is_new || self.admits_changes) {
                     webhook(&mut merged);
@@ -365,16 +405,24 @@ impl State {
         )
     }
 
-    /// Server-side apply for one manager: what it no longer sets goes, the rest is merged.
-    fn merged(&mut self, key: &(Collection, String), live: Option<Value>, body: &Value, part: Option<&str>) -> Value {
-        let previous = self.applied.insert(key.clone(), body.clone());
+    /// Server-side apply: what the manager no longer sets goes, unless it is another one's, too; the rest is merged.
+    fn merged(
+        &mut self,
+        (key, manager): (&(Collection, String), &str),
+        live: Option<Value>,
+        body: &Value,
+        part: Option<&str>,
+    ) -> Value {
+        let previous = self.applied.insert((key.clone(), manager.to_owned()), body.clone());
         let mut merged = live.unwrap_or_else(|| json!({}));
         if let Some(part) = part {
             merged[part] = body[part].clone();
             return merged;
         }
         if let Some(previous) = previous {
-            forget(&mut merged, &previous, body);
+            let others = self.applied.iter().filter(|((of, by), _)| of == key && by != manager);
+            let others: Vec<&Value> = others.map(|(_, applied)| applied).collect();
+            forget(&mut merged, &previous, body, &others);
         }
         merge(&mut merged, body, false);
         merged
@@ -451,14 +499,17 @@ fn merge(target: &mut Value, patch: &Value, null_deletes: bool) {
     }
 }
 
-fn forget(target: &mut Value, previous: &Value, wanted: &Value) {
+fn forget(target: &mut Value, previous: &Value, wanted: &Value, others: &[&Value]) {
     let (Some(target), Some(previous)) = (target.as_object_mut(), previous.as_object()) else { return };
     for (key, value) in previous {
+        let others: Vec<&Value> = others.iter().filter_map(|other| other.get(key)).collect();
         match wanted.get(key) {
+            // Whoever has written another number since manages it.
+            None if !others.is_empty() || (value.is_number() && target.get(key) != Some(value)) => {}
             None => drop(target.remove(key)),
             Some(wanted) => {
                 if let Some(target) = target.get_mut(key) {
-                    forget(target, value, wanted);
+                    forget(target, value, wanted, &others);
                 }
             }
         }

@@ -244,6 +244,34 @@ async fn stores_of_somebody_else_are_looked_at_again_and_again() {
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
 }
 
+#[tokio::test]
+async fn a_look_whose_machine_is_lost_is_taken_again() {
+    let (_listener, address) = listening().await;
+    let world = World::with(&external(&address));
+    world.settle().await;
+    world.end_job_with(&versions(), LONG_AGO);
+    world.settle().await;
+    let name = world.server.names(JOBS, NS).into_iter().find(|job| job.starts_with("chat-check-")).unwrap();
+    let job = || world.server.get(JOBS, NS, &name).unwrap();
+    let first = job()["metadata"]["uid"].clone();
+    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": first });
+    let labels = job()["spec"]["template"]["metadata"]["labels"].clone();
+    world.server.put(
+        PODS,
+        NS,
+        json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [], "nodeName": "node-2" },
+            "metadata": { "name": format!("{name}-x"), "labels": labels, "ownerReferences": [owner],
+                "finalizers": ["batch.kubernetes.io/job-tracking"] },
+            "status": { "phase": "Running" } }),
+    );
+    world.settle().await;
+    assert_eq!(job()["metadata"]["uid"], first, "it runs");
+    let deleted = json!("2026-01-01T00:00:00Z");
+    world.server.edit(PODS, NS, &format!("{name}-x"), |pod| pod["metadata"]["deletionTimestamp"] = deleted);
+    world.settle().await;
+    assert_ne!(job()["metadata"]["uid"], first, "Kubernetes would wait for that pod for ever");
+}
+
 /// A pod of a store as kubelet tells of it.
 fn put_pod(world: &World, store: &str, status: &Value) {
     let labels =

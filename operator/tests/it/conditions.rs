@@ -175,6 +175,34 @@ fn a_pod_that_waits_for_a_volume_is_told_as_the_volumes_trouble() {
 }
 
 #[test]
+fn a_provisioner_that_never_answers_is_told_after_a_while() {
+    let waiting = set(json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 }));
+    let mut observed = observed(Some(waiting), Some(ready_set()));
+    observed.read_at = now();
+    let mut degraded = |annotations: Value, asked: &str| {
+        observed.claims = vec![
+            serde_json::from_value(json!({
+                "metadata": { "name": "data-chat-0", "annotations": annotations, "creationTimestamp": "2026-01-01T00:00:00Z",
+                    "managedFields": [{ "manager": "kube-controller-manager", "time": asked }] },
+                "spec": { "storageClassName": "fast" }, "status": { "phase": "Pending" } }))
+            .unwrap(),
+        ];
+        told(&chat(), &observed, "Degraded")
+    };
+    let asked = json!({ "volume.kubernetes.io/storage-provisioner": "disks.example.com" });
+    let soon = degraded(asked.clone(), "2026-01-02T02:55:00Z");
+    assert!(soon.starts_with("False/"), "{soon}");
+    let late = degraded(asked, "2026-01-02T02:54:00Z");
+    assert!(
+        late.starts_with("True/VolumePending: volume claim data-chat-0 has no volume: disks.example.com"),
+        "{late}"
+    );
+    assert!(late.contains("see that it runs; it asks for storage class fast, see storage.className"), "{late}");
+    let waits_for_its_pod = degraded(json!({}), "2026-01-02T02:54:00Z");
+    assert!(waits_for_its_pod.starts_with("False/"), "{waits_for_its_pod}");
+}
+
+#[test]
 fn a_pod_that_does_not_go_is_told_with_its_node_and_what_to_do() {
     // Kubernetes writes the time by which a pod has to have ended.
     let deleted = |part: &str, name: &str, end: &str| {

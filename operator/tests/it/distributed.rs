@@ -3,7 +3,10 @@
 use sentinel_operator::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World};
+use crate::{
+    api_server::ApiServer,
+    world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SECRETS, SETS, World},
+};
 
 /// A time at which something ended.
 pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
@@ -149,6 +152,57 @@ async fn an_autoscaler_may_look_after_the_pods_of_a_service() {
     scale(&world, 4);
     world.settle().await;
     assert_eq!(replicas(&world), (json!(2), json!(2)), "what the resource says is put back");
+}
+
+/// Between the operator's look and its write.
+#[tokio::test]
+async fn what_an_autoscaler_changes_meanwhile_is_kept() {
+    let world = running(&managed()).await;
+    let replicas = |world: &World| {
+        let get = |path, name| world.server.get(path, NS, name).unwrap()["spec"]["replicas"].clone();
+        (get(DEPLOYMENTS, "chat-search"), get(SETS, "chat-message"))
+    };
+    let mut spec = managed();
+    let mut change = async |seconds: i64| {
+        spec["drainSeconds"] = json!(seconds);
+        world.apply("chat", &spec);
+        world.settle().await;
+    };
+    for number in [3, 4] {
+        // Once before the number is handed over, and once after it.
+        for (path, name) in [(DEPLOYMENTS, "chat-search"), (SETS, "chat-message")] {
+            let requests =
+                if name == "chat-search" { "/deployments/chat-search" } else { "/statefulsets/chat-message" };
+            let scale = move |server: &ApiServer, by: i64| {
+                server.edit(path, NS, name, |workload| workload["spec"]["replicas"] = json!(number + by));
+            };
+            world.server.interrupt("PATCH", requests, move |server| scale(server, 0));
+            world.server.interrupt("PATCH", requests, move |server| scale(server, 10));
+        }
+        change(20 + number).await;
+        world.run_everything();
+        assert_eq!(replicas(&world), (json!(number + 10), json!(number + 10)));
+    }
+    // Without an autoscaler, the number stays, too.
+    change(30).await;
+    assert_eq!(replicas(&world), (json!(14), json!(14)));
+}
+
+#[tokio::test]
+async fn a_number_that_the_resource_leaves_to_an_autoscaler_stays() {
+    let mut spec = managed();
+    spec["services"] = json!({ "search": { "replicas": 3 }, "message": { "replicas": 4 } });
+    let world = running(&spec).await;
+    spec = managed();
+    world.apply("chat", &spec);
+    world.settle().await;
+    for seconds in [20, 21] {
+        spec["drainSeconds"] = json!(seconds);
+        world.apply("chat", &spec);
+        world.settle().await;
+        let get = |path, name| world.server.get(path, NS, name).unwrap()["spec"]["replicas"].clone();
+        assert_eq!((get(DEPLOYMENTS, "chat-search"), get(SETS, "chat-message")), (json!(3), json!(4)));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     distributed::{LONG_AGO, external, managed, running, services},
     policies::egress,
-    world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, SETS, World},
+    world::{CHATS, CLAIMS, DEPLOYMENTS, JOBS, NS, PODS, SETS, World},
 };
 
 fn image(world: &World) -> Value {
@@ -171,25 +171,100 @@ async fn files_in_a_managed_s3_can_be_got_until_nobody_signs_links_to_it() {
     assert_eq!(gateway().1["replicas"], 2);
 }
 
-#[tokio::test]
-async fn other_pull_secrets_make_another_migration() {
-    let world = running(&managed()).await;
-    let first = world.server.names(JOBS, NS);
+/// How a pod of the users service runs, and is pulled; and how clients get at files.
+fn with_pod_settings() -> Value {
     let mut spec = managed();
+    spec["media"] = json!({ "cdnBaseUrl": "https://cdn.example.com" });
     spec["image"] = json!({ "pullSecrets": [{ "name": "registry" }] });
-    world.apply("chat", &spec);
+    spec["services"] = json!({ "users": {
+        "resources": { "limits": { "memory": "1Gi" } },
+        "pod": { "nodeSelector": { "disk": "fast" }, "annotations": { "team": "chat" } },
+    } });
+    spec
+}
+
+#[tokio::test]
+async fn how_pods_run_makes_no_other_migration() {
+    let world = running(&managed()).await;
+    let job = || {
+        let names = world.server.names(JOBS, NS);
+        assert_eq!(names.len(), 1, "{names:?}");
+        world.server.get(JOBS, NS, &names[0]).unwrap()
+    };
+    let before = job();
+    world.apply("chat", &with_pod_settings());
     world.settle().await;
+    assert_eq!(job(), before);
     // Stores are pulled with them, too.
     world.run_everything();
     world.settle().await;
-    let second = world.server.names(JOBS, NS);
-    assert!(second.len() == 1 && second != first, "the template of a Job cannot change: {first:?} {second:?}");
-    let job = world.server.get(JOBS, NS, &second[0]).unwrap();
-    assert_eq!(job["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+    assert_eq!(job(), before, "it is done");
+    let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap()["spec"]["template"]["spec"].clone();
+    assert_eq!(users["imagePullSecrets"], json!([{ "name": "registry" }]));
+    assert_eq!(users["nodeSelector"], json!({ "disk": "fast" }));
+    assert!(world.condition("SchemaMigrated").starts_with("True/"), "{}", world.condition("SchemaMigrated"));
+}
+
+#[tokio::test]
+async fn a_migration_that_gets_no_further_is_made_anew_with_what_was_corrected() {
+    for failed in [false, true] {
+        let world = World::with(&managed());
+        world.settle().await;
+        world.run_everything();
+        world.settle().await;
+        let name = world.server.names(JOBS, NS).remove(0);
+        let job = || world.server.get(JOBS, NS, &name).unwrap();
+        let before = job();
+        world.apply("chat", &with_pod_settings());
+        world.settle().await;
+        world.run_everything();
+        world.settle().await;
+        assert_eq!(job()["metadata"]["uid"], before["metadata"]["uid"], "one that runs is not disturbed");
+
+        if failed {
+            world.end_job(Some("killed: out of memory"), &jiff::Timestamp::now().to_string());
+        } else {
+            let owner =
+                json!({ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": before["metadata"]["uid"] });
+            let labels = before["spec"]["template"]["metadata"]["labels"].clone();
+            let fits_nowhere = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" }]);
+            let pod = json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [] },
+                "metadata": { "name": format!("{name}-x"), "labels": labels, "ownerReferences": [owner] },
+                "status": { "phase": "Pending", "conditions": fits_nowhere } });
+            world.server.put(PODS, NS, pod);
+        }
+        world.reconcile().await.unwrap();
+        world.settle().await;
+        assert_eq!(world.server.names(JOBS, NS), [name.as_str()]);
+        assert_ne!(job()["metadata"]["uid"], before["metadata"]["uid"], "failed: {failed}");
+        let pod = &job()["spec"]["template"]["spec"];
+        assert_eq!(pod["nodeSelector"], json!({ "disk": "fast" }));
+        assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "1Gi");
+        let migrated = world.condition("SchemaMigrated");
+        assert_eq!(migrated, format!("False/Migrating: Job {name} runs"));
+        world.end_job(None, LONG_AGO);
+        world.settle().await;
+        assert!(world.condition("SchemaMigrated").starts_with("True/"), "{}", world.condition("SchemaMigrated"));
+    }
+}
+
+/// Operators of before named the Job by more.
+#[tokio::test]
+async fn an_operator_that_names_the_migration_otherwise_runs_it_once() {
+    let world = running(&managed()).await;
+    let name = world.server.names(JOBS, NS).remove(0);
+    let mut old = world.server.get(JOBS, NS, &name).unwrap();
+    old["metadata"]["name"] = json!("chat-migration-00000000");
+    world.server.delete(JOBS, NS, &name);
+    world.server.put(JOBS, NS, old);
+    world.server.edit(CHATS, NS, "chat", |chat| chat["status"]["migration"]["job"] = json!("chat-migration-00000000"));
+    world.settle().await;
+    assert_eq!(world.server.names(JOBS, NS), [name.as_str()], "that of before is pruned");
     world.end_job(None, LONG_AGO);
     world.settle().await;
-    let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap();
-    assert_eq!(users["spec"]["template"]["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+    world.settle().await;
+    assert_eq!(world.server.names(JOBS, NS), [name]);
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
 }
 
 /// It came back empty: without topics, tables or an index.

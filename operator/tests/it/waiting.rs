@@ -240,3 +240,54 @@ async fn a_volume_that_grows_is_progress_and_one_that_cannot_is_told() {
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
     assert!(world.condition("Progressing").starts_with("False/"), "{}", world.condition("Progressing"));
 }
+
+#[tokio::test]
+async fn a_driver_that_says_nothing_of_a_growth_is_told_of_after_a_while() {
+    let world = running(&json!({})).await;
+    edit_claim(&world, |status| status["capacity"] = json!({ "storage": "8Gi" }));
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" } }));
+    world.settle().await;
+    let asked = |minutes| {
+        world.server.edit(CLAIMS, NS, "data-chat-0", |claim| {
+            let request = json!({ "f:spec": { "f:resources": { "f:requests": { "f:storage": {} } } } });
+            claim["spec"]["storageClassName"] = json!("fast");
+            claim["metadata"]["managedFields"] = json!([
+                { "manager": "kube-controller-manager", "time": ago(900), "fieldsV1": request },
+                { "manager": "sentinel-operator", "time": ago(minutes), "fieldsV1": request },
+                { "manager": "else", "time": ago(0), "fieldsV1": { "f:metadata": {} } },
+            ]);
+        });
+    };
+    let grows = "volume claim data-chat-0 grows from 8Gi to 20Gi";
+    asked(9);
+    world.settle().await;
+    assert_eq!(world.condition("Progressing"), format!("True/StorageResizing: {grows}"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    asked(11);
+    world.settle().await;
+    let told = world.condition("Degraded");
+    assert!(
+        told.starts_with(&format!("True/StorageNotResized: {grows} and does not get there: nothing has")),
+        "{told}"
+    );
+    assert!(told.contains("see that the storage driver of class fast runs"), "{told}");
+    assert!(world.condition("Ready").starts_with("True/"), "the platform goes on");
+
+    let begun = |minutes| {
+        edit_claim(&world, |status| {
+            status["conditions"] =
+                json!([{ "type": "Resizing", "status": "True", "lastTransitionTime": ago(minutes) }]);
+        });
+    };
+    begun(1);
+    world.settle().await;
+    assert_eq!(world.condition("Progressing"), format!("True/StorageResizing: {grows}"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+    begun(11);
+    world.settle().await;
+    let told = world.condition("Progressing");
+    assert!(told.starts_with(&format!("True/StorageResizing: {grows}; its storage driver has begun")), "{told}");
+    assert!(told.contains("kubectl describe pvc data-chat-0"), "{told}");
+    assert!(world.condition("Degraded").starts_with("False/"), "some take long: {}", world.condition("Degraded"));
+}

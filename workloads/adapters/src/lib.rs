@@ -16,3 +16,4 @@ pub mod redis;
 pub mod s3;
 mod skipping;
 pub mod sqlite;
+pub mod versions;

@@ -24,6 +24,7 @@ use sentinel_adapters::{
     linked::{ChatLinks, LinkedAccounts},
     postgres::{Postgres, PostgresError},
     sqlite::{LocalPresence, Sqlite},
+    versions::TableVersions,
 };
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
@@ -131,20 +132,35 @@ async fn processes_that_migrate_at_once_do_it_once() {
 }
 
 #[tokio::test]
-async fn tables_of_another_version_are_refused() {
+async fn tables_that_cannot_be_used_are_refused() {
     let database = Database::make().await;
     let error = refused(&database).await;
-    assert!(matches!(error, PostgresError::Schema { found: None, needed: 1.. }), "{error:?}");
+    assert!(matches!(error, PostgresError::Schema(TableVersions { found: None, needed: 1.., .. })), "{error:?}");
     assert!(error.to_string().contains("sentinel migrate"), "{error}");
     Postgres::migrate(&database.config()).await.unwrap();
     database
         .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, '', 0)")
         .await;
+    // A newer version that only added something: a pod of before may start, and its migration leaves the tables alone.
+    let connect = async || Postgres::connect(&database.config(), Arc::new(Recorder::default())).await;
+    connect().await.unwrap().check().await.unwrap();
+    Postgres::migrate(&database.config()).await.unwrap();
+    connect().await.unwrap();
+
+    database.execute("INSERT INTO schema_compatible_from (version) VALUES (99)").await;
+    let is_newer =
+        |error: &PostgresError| matches!(error, PostgresError::Schema(TableVersions { found: Some(99), .. }));
     let error = refused(&database).await;
-    assert!(matches!(error, PostgresError::Schema { found: Some(99), needed: 1.. }), "{error:?}");
-    assert!(error.to_string().contains("newer version"), "{error}");
+    assert!(is_newer(&error), "{error:?}");
+    assert!(error.to_string().contains("from version 99 on") && error.to_string().contains("newer version"), "{error}");
     let error = Postgres::migrate(&database.config()).await.unwrap_err();
-    assert!(matches!(error, PostgresError::Schema { found: Some(99), .. }), "{error:?}");
+    assert!(is_newer(&error), "{error:?}");
+
+    // From before tables said so.
+    database.execute("DROP TABLE schema_compatible_from").await;
+    assert!(is_newer(&refused(&database).await));
+    database.execute("DELETE FROM _sqlx_migrations WHERE version = 99").await;
+    connect().await.unwrap();
 }
 
 #[tokio::test]

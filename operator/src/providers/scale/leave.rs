@@ -33,7 +33,13 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, running: i32, want
         // Its pod is ending. It stays named until then: a node that is named no more would join again.
         let leaving = nodes.told.clone();
         let progress = leaving.is_some().then(|| format!("{node} has left and is ending"));
-        return Scale { leaving, progress, ..Scale::of(running) };
+        let trouble = nodes.hangs_on.as_ref().map(|machine| {
+            format!(
+                "{node} has left, and its pod hangs on node {machine}; if that machine is off for good: kubectl delete pod \
+                 {node} --force"
+            )
+        });
+        return Scale { leaving, progress, trouble, ..Scale::of(running) };
     }
     if has_left && nodes.claim == Claim::Going {
         // Its volume is as good as gone, so it goes, too, even if more nodes are wanted by now.
@@ -192,6 +198,12 @@ mod tests {
 
         let ending = Nodes { running: Some(4), claim: Claim::Going, ..left };
         assert_eq!((cassandra(&ending, 3).replicas, told_to(&cassandra(&ending, 3))), (4, Some(node(4))));
+        let lost = cassandra(&Nodes { hangs_on: Some("node-2".into()), ..ending }, 3);
+        let trouble = lost.trouble.unwrap();
+        assert!(
+            trouble.contains("hangs on node node-2") && trouble.ends_with("delete pod chat-x-4 --force"),
+            "{trouble}"
+        );
         let gone = told(Nodes { running: Some(4), highest: 3, ..five() }, 4);
         assert_eq!(told_to(&cassandra(&gone, 3)), Some(node(3)));
         let done = told(Nodes { running: Some(3), highest: 2, ..five() }, 3);

@@ -53,6 +53,8 @@ pub struct Nodes {
     pub left: bool,
     /// Why the last node could not leave, when it tried last.
     pub complaint: Option<String>,
+    /// Machine on which the pod of the last node hangs that is to be gone.
+    pub hangs_on: Option<String>,
     /// Node that is told to leave.
     pub told: Option<String>,
     /// What Elasticsearch says; none when it was not asked.
@@ -88,6 +90,7 @@ impl Nodes {
             has_pod: pod.is_some(),
             left: pod.and_then(pods::ended_with).is_some_and(has_left),
             complaint: pod.and_then(pods::said_last).and_then(complaint),
+            hangs_on: pod.and_then(|pod| pods::hangs_on(pod, observed.read_at)).map(String::from),
             told: config.and_then(|map| map["data"][LEAVING].as_str()).map(String::from),
             search: observed.search_nodes.clone().filter(|_| store == Store::Elasticsearch),
         }

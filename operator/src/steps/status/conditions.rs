@@ -1,6 +1,6 @@
 //! Conditions as other tools read them. Their names are frozen: health checks and alerts depend on them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::PersistentVolumeClaim,
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -40,6 +40,11 @@ pub const SCALING_IN: &str = "ScalingIn";
 
 /// Longest message; the schema allows 4096 bytes.
 const MESSAGE_MAX: usize = 1024;
+
+/// Annotation of a claim with who is asked to make its volume.
+const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
+/// How long nothing may be heard of a volume that is made.
+const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reason while a load balancer has no address.
 const ADDRESS_PENDING: &str = "AddressPending";
@@ -154,6 +159,7 @@ impl Set {
             Migration::None => {}
             Migration::Done => self.set(MIGRATED, true, "Migrated", &format!("Job {job}")),
             Migration::Waits => self.set(MIGRATED, false, "WaitsForStores", "it starts when all stores are ready"),
+            Migration::Outdated => self.set(MIGRATED, false, "Migrating", &format!("Job {job} is made anew")),
             Migration::Runs { trouble: None } => self.set(MIGRATED, false, "Migrating", &format!("Job {job} runs")),
             Migration::Runs { trouble: Some((reason, trouble)) } => self.set(MIGRATED, false, reason, trouble),
             Migration::Failed { .. } | Migration::Again => {
@@ -175,6 +181,7 @@ pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
         Migration::None => return None,
         Migration::Done => (None, None, ""),
         Migration::Waits => (Some("it waits for the stores".to_owned()), None, ""),
+        Migration::Outdated => (Some("it is made anew".to_owned()), None, ""),
         Migration::Runs { trouble } => {
             let (reason, trouble) = trouble.clone().unzip();
             (Some("it runs".to_owned()), trouble, reason.unwrap_or_default())
@@ -200,8 +207,8 @@ fn failure(sequence: &Sequence) -> String {
     let words = status.message.as_deref().unwrap_or("look at the log of its pod");
     let times = if status.failures == 1 { "once".to_owned() } else { format!("{} times", status.failures) };
     format!(
-        "Job {} failed {times} and is tried again; what runs goes on. A schema goes forward only: the way back is a copy \
-         of the stores from before. It said: {words}",
+        "Job {} failed {times} and is tried again; what runs goes on. A schema goes forward only: where the image of before \
+         cannot use it, the way back is a copy of the stores from before. It said: {words}",
         status.job
     )
 }
@@ -227,6 +234,9 @@ fn troubles(
         );
         if let Some(warning) = observed.warning(CLAIM, name) {
             troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
+        } else if let Some(provisioner) = silent_provisioner(claim, observed.read_at) {
+            let why = format!("{provisioner}, which is to make it, has not answered for ten minutes; see that it runs");
+            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {why}; {asked}")));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
             // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.
             troubles.push(("VolumePending", format!("volume claim {name} has no volume; {asked}")));
@@ -239,6 +249,15 @@ fn troubles(
             .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
     );
     troubles
+}
+
+/// Who is to make the volume of a claim and has said nothing for long. Who wrote to an object, and when, is noted on it.
+fn silent_provisioner(claim: &PersistentVolumeClaim, now: Timestamp) -> Option<&str> {
+    // It is there only when somebody is asked: not while a claim waits for its pod.
+    let provisioner = claim.metadata.annotations.as_ref()?.get(PROVISIONER)?;
+    let writes = claim.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+    let last = writes.chain(&claim.metadata.creation_timestamp).map(|time| time.0).max()?;
+    (now.duration_since(last) >= SILENCE).then_some(provisioner)
 }
 
 /// The field that names the storage class of a claim.

@@ -114,16 +114,19 @@ pub fn trouble(pod: &Pod, now: Timestamp) -> Option<String> {
 /// Why a pod that was deleted will not go by waiting: its node does not say that it has ended, and until then no other one
 /// may take its place. The time of its deletion already is the end of the time that it has to end.
 pub fn hangs(pod: &Pod, now: Timestamp) -> Option<String> {
-    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
-    if now.duration_since(end) <= GOING {
-        return None;
-    }
+    let node = hangs_on(pod, now)?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("unknown");
     Some(format!(
         "pod {name} was deleted and hangs on node {node}; if that machine is off for good: kubectl delete pod {name} \
          --force, after which it starts elsewhere"
     ))
+}
+
+/// The node that does not say that a pod has ended which was deleted.
+pub fn hangs_on(pod: &Pod, now: Timestamp) -> Option<&str> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("unknown");
+    (now.duration_since(end) > GOING).then_some(node)
 }
 
 /// Whether the pod has its node and none of its containers has begun for long. It may be pulling an image: Events tell.

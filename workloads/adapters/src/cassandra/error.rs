@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
 use sentinel_domain::{keyring::KeyError, ports::StoreError};
 
-use crate::credentials::CredentialsError;
+use crate::{credentials::CredentialsError, versions::TableVersions};
 
 /// Whether replicas were there, and failed at reading. It is another error when there are too few of them, or when they
 /// don't answer in time.
@@ -69,18 +69,12 @@ pub enum CassandraError {
         found: Vec<String>,
     },
     /// The tables are not there, or of another version.
-    #[error(
-        "the tables in keyspace `{keyspace}` are of version {}, this program needs version {needed}; {}",
-        found.map_or_else(|| "none".to_owned(), |found| found.to_string()),
-        if found.is_some_and(|found| found > *needed) { "run a newer version of it" } else { "run `sentinel migrate` first" }
-    )]
+    #[error("the tables in keyspace `{keyspace}` {versions}")]
     Schema {
         /// The keyspace.
         keyspace: String,
-        /// The version that was found.
-        found: Option<i32>,
-        /// The version that this program knows.
-        needed: i32,
+        /// Their version, and the one that this program knows.
+        versions: TableVersions,
     },
     /// The tables can't be brought to this version.
     #[error(

@@ -11,6 +11,7 @@ use sentinel_domain::{config::CassandraConfig, time::Timestamp};
 use uuid::Uuid;
 
 use super::{CassandraError, outbox};
+use crate::versions::TableVersions;
 
 /// What each version adds.
 const STEPS: [&str; 9] = [
@@ -26,6 +27,9 @@ const STEPS: [&str; 9] = [
 ];
 /// The version that this program knows.
 const VERSION: i32 = 9;
+/// The oldest version whose programs may use the tables of the newest one. A step that they cannot live with, while it is
+/// done or after, raises this to its own version; one that only adds leaves it.
+const COMPATIBLE_FROM: i32 = 9;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,11 +40,15 @@ const LOCK_TRIES: u32 = 120;
 
 const MAKE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
     only int, version int, PRIMARY KEY (only, version)) WITH CLUSTERING ORDER BY (version DESC)";
+const MAKE_COMPATIBLE: &str = "CREATE TABLE IF NOT EXISTS schema_compatible_from (
+    only int, version int, PRIMARY KEY (only, version)) WITH CLUSTERING ORDER BY (version DESC)";
 const MAKE_LOCK: &str = "CREATE TABLE IF NOT EXISTS schema_lock (only int PRIMARY KEY, holder uuid)";
 const TAKE_LOCK: &str = "UPDATE schema_lock USING TTL ? SET holder = ? WHERE only = 0 IF holder = null";
 const RENEW_LOCK: &str = "UPDATE schema_lock USING TTL ? SET holder = ? WHERE only = 0 IF holder = ?";
 const RELEASE_LOCK: &str = "DELETE holder FROM schema_lock WHERE only = 0 IF holder = ?";
 const READ_VERSION: &str = "SELECT version FROM schema_version WHERE only = 0 LIMIT 1";
+const READ_COMPATIBLE: &str = "SELECT version FROM schema_compatible_from WHERE only = 0 LIMIT 1";
+const SET_COMPATIBLE: &str = "INSERT INTO schema_compatible_from (only, version) VALUES (0, ?)";
 const SET_VERSION: &str = "INSERT INTO schema_version (only, version) VALUES (0, ?)";
 const ALL_MEDIA_CHATS: &str = "SELECT media_id, chat_id FROM media_chats";
 /// Whatever is written about the file and the chat meanwhile is later.
@@ -61,7 +69,7 @@ pub(super) async fn migrate(session: &Session, config: &CassandraConfig) -> Resu
          {{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication_factor}}}"
     );
     // The lock needs its table, so two first runs may make it at once: one of them may have to look again.
-    for statement in [make_keyspace.as_str(), MAKE_VERSIONS, MAKE_LOCK] {
+    for statement in [make_keyspace.as_str(), MAKE_VERSIONS, MAKE_COMPATIBLE, MAKE_LOCK] {
         make(session, statement).await.map_err(failed)?;
         if statement == make_keyspace {
             use_keyspace(session, config).await?;
@@ -78,10 +86,16 @@ pub(super) async fn migrate(session: &Session, config: &CassandraConfig) -> Resu
 
 async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) -> Result<(), CassandraError> {
     let keyspace = &config.keyspace;
-    let found = version(session).await?.unwrap_or(0);
-    if found > VERSION {
-        return Err(CassandraError::Schema { keyspace: keyspace.clone(), found: Some(found), needed: VERSION });
+    let versions = versions(session).await?;
+    if versions.are_newer() {
+        return usable(versions, config);
     }
+    // First: while a step is done that programs of before cannot live with, none of them is to start. It never falls, since
+    // the largest one counts.
+    let failed =
+        |source| CassandraError::Migration { keyspace: keyspace.clone(), version: VERSION, source: Box::new(source) };
+    session.query_unpaged(SET_COMPATIBLE, (COMPATIBLE_FROM,)).await.map_err(failed)?;
+    let found = versions.found.and_then(|found| i32::try_from(found).ok()).unwrap_or(0);
     for (step, version) in STEPS.iter().zip(1..).filter(|(_, version)| *version > found) {
         let failed =
             |source| CassandraError::Migration { keyspace: keyspace.clone(), version, source: Box::new(source) };
@@ -168,30 +182,47 @@ async fn lock(session: &Session, keyspace: &str, holder: Uuid) -> Result<(), Cas
     Err(CassandraError::Busy(keyspace.to_owned()))
 }
 
-/// Uses the keyspace and refuses tables of another version.
+/// Uses the keyspace and refuses tables that this program does not work with.
 pub(super) async fn check(session: &Session, config: &CassandraConfig) -> Result<(), CassandraError> {
     use_keyspace(session, config).await?;
-    let found = version(session).await?;
-    if found == Some(VERSION) {
-        return Ok(());
+    usable(versions(session).await?, config)
+}
+
+fn usable(versions: TableVersions, config: &CassandraConfig) -> Result<(), CassandraError> {
+    if !versions.can_be_used() {
+        return Err(CassandraError::Schema { keyspace: config.keyspace.clone(), versions });
     }
-    Err(CassandraError::Schema { keyspace: config.keyspace.clone(), found, needed: VERSION })
+    if versions.are_newer() {
+        tracing::info!(
+            found = versions.found,
+            needed = versions.needed,
+            "cassandra has newer tables, which can be used"
+        );
+    }
+    Ok(())
 }
 
 async fn use_keyspace(session: &Session, config: &CassandraConfig) -> Result<(), CassandraError> {
     session.use_keyspace(&config.keyspace, true).await.map_err(|error| {
         tracing::debug!(%error, keyspace = config.keyspace, "the keyspace can't be used");
-        CassandraError::Schema { keyspace: config.keyspace.clone(), found: None, needed: VERSION }
+        let versions = TableVersions { found: None, compatible_from: None, needed: VERSION.into() };
+        CassandraError::Schema { keyspace: config.keyspace.clone(), versions }
     })
 }
 
-/// The newest version of the tables; `None` when there is none.
-async fn version(session: &Session) -> Result<Option<i32>, CassandraError> {
-    match session.query_unpaged(READ_VERSION, ()).await {
+async fn versions(session: &Session) -> Result<TableVersions, CassandraError> {
+    let found = newest(session, READ_VERSION).await?;
+    let compatible_from = newest(session, READ_COMPATIBLE).await?;
+    Ok(TableVersions { found, compatible_from, needed: VERSION.into() })
+}
+
+/// The newest version that the statement reads; `None` when there is none.
+async fn newest(session: &Session, statement: &str) -> Result<Option<i64>, CassandraError> {
+    match session.query_unpaged(statement, ()).await {
         Ok(result) => {
             let rows = result.into_rows_result().map_err(|error| CassandraError::Answer(Box::new(error)))?;
             let row = rows.maybe_first_row::<(i32,)>().map_err(|error| CassandraError::Answer(Box::new(error)))?;
-            Ok(row.map(|(version,)| version))
+            Ok(row.map(|(version,)| version.into()))
         }
         // There is no such table.
         Err(error) if is_invalid(&error) => Ok(None),
@@ -235,5 +266,10 @@ mod tests {
         assert!(all.iter().all(|statement| !statement.contains(';')));
         assert_eq!(all.len(), 27);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
+    }
+
+    #[test]
+    fn programs_of_this_version_may_use_its_tables() {
+        assert!((1..=VERSION).contains(&COMPATIBLE_FROM), "{COMPATIBLE_FROM}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credentials::CredentialsError;
+use crate::{credentials::CredentialsError, versions::TableVersions};
 
 /// Why the database can't be used, and what to change.
 #[derive(Debug, thiserror::Error)]
@@ -74,17 +74,8 @@ pub enum PostgresError {
         endpoint: String,
     },
     /// The tables are not there, or of another version.
-    #[error(
-        "the database's tables are of version {}, this program needs version {needed}; {}",
-        found.map_or_else(|| "none".to_owned(), |found| found.to_string()),
-        if found.is_some_and(|found| found > *needed) { "run a newer version of it" } else { "run `sentinel migrate` first" }
-    )]
-    Schema {
-        /// The version that was found.
-        found: Option<i64>,
-        /// The version that this program knows.
-        needed: i64,
-    },
+    #[error("the database's tables {0}")]
+    Schema(TableVersions),
     /// The tables' version can't be read.
     #[error("can't read the version of the database's tables; the user needs the rights of their owner")]
     SchemaUnreadable(#[source] sqlx::Error),
