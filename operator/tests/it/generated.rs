@@ -23,7 +23,6 @@ fn one_version_is_named_everywhere() {
         ("charts/sentinel-operator/Chart.yaml", "ersion: ", 2),
         ("charts/sentinel-operator/values.yaml", "sentinelImage: sentinel:", 1),
         ("charts/sentinel-operator/README.md", "/sentinel:", 1),
-        ("charts/sentinel-operator/README.md", "`sentinel:", 1),
         ("config/manager/kustomization.yaml", "newTag: ", 1),
         ("config/samples/distributed-external.yaml", "example.com/sentinel\n    tag: ", 1),
         ("config/samples/distributed-production.yaml", "example.com/sentinel\n    tag: ", 1),
