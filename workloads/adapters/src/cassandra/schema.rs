@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{CassandraError, outbox};
 
 /// What each version adds.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
@@ -23,9 +23,10 @@ const STEPS: [&str; 9] = [
     include_str!("schema/0007_media_sending.cql"),
     include_str!("schema/0008_retention.cql"),
     include_str!("schema/0009_scanned.cql"),
+    include_str!("schema/0010_media_leaving.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 9;
+const VERSION: i32 = 10;
 /// How long another process may hold the lock without a sign of life, in seconds.
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -233,7 +234,7 @@ mod tests {
             |statement: &&String| statement.starts_with("ALTER TABLE ") && statement.contains(" WITH gc_grace_");
         assert!(changed.iter().all(again), "{changed:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 27);
+        assert_eq!(all.len(), 32);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 }
