@@ -1,4 +1,4 @@
-//! Rebuilds of a search index go on after a message that can't be read.
+//! Rebuilds of a search index go on after a message that can't be read or that the engine refuses.
 
 use sentinel_domain::{
     ids::MessageId,
@@ -16,4 +16,11 @@ pub(crate) fn skip(progress: &RebuildProgress, message: MessageId, error: StoreE
         tracing::warn!(%message, error, "a message can't be read and is left out of the search index");
     }
     Ok(())
+}
+
+/// Notes that the engine refuses a message for what its entry is. The log tells of the first why.
+pub(crate) fn refuse(progress: &RebuildProgress, message: MessageId, error: &(dyn std::error::Error + 'static)) {
+    if progress.refuse(message) {
+        tracing::warn!(%message, error, "the search engine refuses a message, which is left out of the search index");
+    }
 }

@@ -41,11 +41,12 @@ pub struct ReindexEnd {
     pub at: Timestamp,
     /// Why it did not come through; `None` when it did.
     pub failure: Option<ReindexFailure>,
-    /// What is not found any more because it can't be read.
+    /// What is not found any more because it can't be read, or the engine refuses it.
     pub skipped: Skipped,
 }
 
-/// Messages that a rebuild left out because they can't be read: they are damaged, or their key is missing.
+/// Messages that a rebuild left out because they can't be read, being damaged or without their key, or because the search engine
+/// refuses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// How many.

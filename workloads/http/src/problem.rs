@@ -213,6 +213,9 @@ impl From<StoreError> for Problem {
             StoreError::UnknownReply => {
                 Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat")
             }
+            StoreError::UnknownAttachment => {
+                Self::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours")
+            }
             StoreError::Unreadable(source) => {
                 tracing::error!(error = &*source as &dyn std::error::Error, "what is stored can't be read");
                 Self::internal()
@@ -267,6 +270,7 @@ mod tests {
             (StoreError::NotAuthor, 403, "forbidden"),
             (StoreError::Gone, 409, "message_deleted"),
             (StoreError::UnknownReply, 422, "unknown_reply"),
+            (StoreError::UnknownAttachment, 422, "unknown_attachment"),
             (StoreError::unreadable("damaged"), 500, "internal"),
         ];
         for (error, status, code) in cases {

@@ -60,6 +60,8 @@ pub enum Action {
     CompleteUpload,
     /// Giving up an upload, per user.
     GiveUpUpload,
+    /// A look at each of an account's files, because there is no room, per user.
+    CountFiles,
     /// A push device that is registered or removed, per user.
     Device,
     /// Any event of a socket, per user.
@@ -107,6 +109,7 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         // A client that lost an answer, or that was refused, completes again, or gives up.
         limit(Action::CompleteUpload, config.uploads_per_minute.saturating_mul(2), minute),
         limit(Action::GiveUpUpload, config.uploads_per_minute.saturating_mul(2), minute),
+        limit(Action::CountFiles, 1, 10 * minute),
         // Apps register at each start. What is removed leaves a row for some hours, which each push to the user walks over.
         limit(Action::Device, 120, 60 * minute),
         limit(Action::Export, 4, 10 * minute),
@@ -200,6 +203,7 @@ impl Action {
             Self::Upload => "upload",
             Self::CompleteUpload => "complete_upload",
             Self::GiveUpUpload => "give_up_upload",
+            Self::CountFiles => "count_files",
             Self::Device => "device",
             Self::SocketEvent => "socket_event",
             Self::Report => "report",
@@ -286,7 +290,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 22);
+        assert_eq!(limits.limiters.len(), 23);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -197,8 +197,31 @@ mod tests {
         assert_eq!(world.collector.round(ended).await.unwrap(), 1);
         assert_eq!(world.collector.media.media(given_up).await.unwrap(), None);
         assert_eq!((world.parts(given_up).await, world.parts(other).await), (0, 3), "the other has its day");
+        // The bytes of a call that began just before the link ended took very long.
+        let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
+        world.collector.blobs.put(BlobKey::new(given_up, BlobPart::Upload), vec![1], &served).await.unwrap();
         assert_eq!(world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap(), 1);
-        assert_eq!(world.parts(other).await, 0);
+        assert_eq!((world.parts(given_up).await, world.parts(other).await), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_comes_by_a_link_after_its_file_was_destroyed_goes_at_the_end_of_the_day() {
+        let world = World::new().await;
+        let [deleted, owned] = [world.file(true).await, world.file(true).await];
+        let (notes, now) = (world.chat(world.owner).await, Timestamp::now());
+        world.send(notes, vec![deleted, owned]).await;
+        world.collector.media.detach(deleted, notes, now).await.unwrap();
+        assert_eq!(world.collector.round(now.plus_seconds(120)).await.unwrap(), 1);
+        world.accounts.delete_account(world.owner).await.unwrap();
+        assert_eq!(world.collector.round(now.plus_seconds(240)).await.unwrap(), 1);
+        // Their links are good for the rest of the hour.
+        let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
+        for late in [deleted, owned] {
+            assert_eq!(world.parts(late).await, 0);
+            world.collector.blobs.put(BlobKey::new(late, BlobPart::Upload), vec![1], &served).await.unwrap();
+        }
+        world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap();
+        assert_eq!((world.parts(deleted).await, world.parts(owned).await), (0, 0));
     }
 
     #[tokio::test]

@@ -116,15 +116,15 @@ async fn complete(
 
 /// Give up an upload
 ///
-/// One that is not complete, whether its bytes were sent or not: it takes no room of the account's any more, and what was sent
-/// is destroyed. A repeat answers the same for an hour.
+/// One that no message shows, complete or not: it takes no room of the account's any more, and its bytes are destroyed. Of
+/// giving it up and sending it at the same time one comes about. A repeat answers the same for an hour.
 #[utoipa::path(
     delete, path = "/media/uploads/{id}", tag = "media", operation_id = "give_up_upload",
     security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),
     responses(
         (status = 204, description = "It is gone"),
         (
-            status = 409, description = "It is complete (`upload_completed`): delete the message that shows it",
+            status = 409, description = "A message shows it, or was about to (`upload_sent`): delete the message",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         MayBeMissing, TakesParameters, NeedsToken, Any,

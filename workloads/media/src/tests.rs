@@ -13,7 +13,7 @@ use sentinel_domain::{
     ids::{MediaId, UserId},
     media::{BlobKey, BlobPart, Media, Picture, Shown},
     message::{Draft, MessageKind},
-    ports::{AccountStore as _, ChatStore as _, MediaStore as _, StoreError},
+    ports::{AccountStore as _, ChatStore as _, MediaStore as _, Served, StoreError},
     time::Timestamp,
 };
 use sentinel_http::{problem::Problem, rate::RateLimits, tokens::Tokens};
@@ -36,6 +36,7 @@ use crate::{
 /// Bytes of one account.
 const QUOTA: u64 = 30 * 1024 * 1024;
 const BASE: &str = "http://127.0.0.1:1";
+const PLAIN: fn() -> Served = || Served { content_type: "text/plain".into(), disposition: "attachment".into() };
 /// How long something may take that always comes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -249,15 +250,30 @@ async fn what_is_given_up_frees_its_room_and_its_bytes_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_complete_is_not_given_up() {
+async fn what_is_complete_is_given_up_as_long_as_no_message_shows_it() {
     let world = World::new().await;
-    let upload = world.begin(4).await;
-    assert_eq!(world.put(&upload, Body::from("wxyz")).await, (200, None));
-    world.complete(upload.media_id).await.unwrap();
-    assert_eq!(world.give_up(world.owner, upload.media_id).await, Err((409, "upload_completed")));
-    assert_eq!(world.give_up(UserId(Uuid::new_v4()), upload.media_id).await, Err((404, "not_found")));
-    world.service.visible(world.owner, upload.media_id).await.unwrap();
-    assert_eq!((world.usage().await, world.objects(upload.media_id).await), (4, 1));
+    let [unsent, sent] = [world.begin(4).await.media_id, world.begin(4).await.media_id];
+    for id in [unsent, sent] {
+        world.service.blobs.put(BlobKey::new(id, BlobPart::Upload), b"wxyz".to_vec(), &PLAIN()).await.unwrap();
+        world.complete(id).await.unwrap();
+    }
+    let notes = world.store.start_chat(world.owner, world.owner, Timestamp::now()).await.unwrap().0.id;
+    let message = |id| Draft { kind: MessageKind::File, attachments: vec![id], ..draft(notes, world.owner, "") };
+    world.store.append(message(sent), None, Timestamp::now()).await.unwrap();
+    for id in [unsent, sent] {
+        assert_eq!(world.give_up(UserId(Uuid::new_v4()), id).await, Err((404, "not_found")));
+    }
+    assert_eq!(world.give_up(world.owner, sent).await, Err((409, "upload_sent")));
+    world.service.visible(world.owner, sent).await.unwrap();
+    assert_eq!((world.usage().await, world.objects(sent).await), (8, 1));
+    for _ in 0..2 {
+        world.give_up(world.owner, unsent).await.unwrap();
+        assert!(matches!(world.service.visible(world.owner, unsent).await, Err(StoreError::NotFound)));
+        assert_eq!((world.usage().await, world.objects(unsent).await), (4, 0));
+    }
+    // Who was told a moment before that it may be sent is too late.
+    let late = world.store.append(message(unsent), None, Timestamp::now()).await;
+    assert!(matches!(late, Err(StoreError::UnknownAttachment)), "{late:?}");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl MediaService {
         let new = NewUpload::check(&filename, &content_type, size, sha256.as_deref(), limits)
             .map_err(|error| refused(&error))?;
         let NewUpload { filename, content_type, size, sha256 } = new;
-        self.media.usage(caller).await?.check_quota(size, limits).map_err(|error| refused(&error))?;
+        self.check_quota(caller, size).await?;
         let media = Media {
             id: MediaId(Uuid::now_v7()),
             owner: caller,
@@ -61,14 +61,25 @@ impl MediaService {
         let media_id = media.id;
         self.media.create(media).await?;
         // Of several at once, each found room beside what there was before.
-        if let Err(error) = self.media.usage(caller).await?.check_quota(0, limits) {
+        if let Err(problem) = self.check_quota(caller, 0).await {
             self.media.condemn(media_id).await?;
-            return Err(refused(&error));
+            return Err(problem);
         }
         metrics::counter!("sentinel_media_uploads_total").increment(1);
         let expires_at = now.plus_seconds(UPLOAD_SECONDS);
         let headers = link.headers.into_iter().collect();
         Ok(BegunUpload { media_id, upload: UploadLinkView { method: "PUT", url: link.url, headers, expires_at } })
+    }
+
+    /// Checks that the caller has room for so many further bytes.
+    async fn check_quota(&self, caller: UserId, further: u64) -> Result<(), Problem> {
+        let limits = &self.config.limits;
+        let Err(full) = self.media.usage(caller).await?.check_quota(further, limits) else { return Ok(()) };
+        // Before somebody is refused for files that are gone. It takes a look at each, so now and then is enough.
+        if self.limits.check(Action::CountFiles, &caller.to_string()).is_err() {
+            return Err(refused(&full));
+        }
+        self.media.recount(caller).await?.check_quota(further, limits).map_err(|full| refused(&full))
     }
 
     /// Checks what was uploaded and makes what is shown. A repeat gives the same.
@@ -139,7 +150,7 @@ impl MediaService {
         }
     }
 
-    /// Gives up an upload that is not complete: its room is free at once. A repeat does nothing more.
+    /// Gives up an upload that no message shows, complete or not: its room is free at once. A repeat does nothing more.
     pub(crate) async fn give_up(&self, caller: UserId, id: MediaId) -> Result<(), Problem> {
         // Also what was given up before: its answer may have been lost, or it broke off.
         self.media.media(id).await?.filter(|media| media.owner == caller).ok_or(StoreError::NotFound)?;
@@ -147,10 +158,10 @@ impl MediaService {
         match self.media.give_up(id, Timestamp::now().plus_seconds(LINK_ENDED_SECONDS)).await {
             Ok(()) => {}
             Err(StoreError::NotFound) => {
-                let detail = "the upload is complete; delete the message that shows it, or leave it: what no message shows is \
-                              destroyed a day after it was begun";
-                let complete = Problem::new(StatusCode::CONFLICT, "upload_completed", detail);
-                return Err(self.completed(caller, id).await?.map_or_else(Problem::not_found, |_| complete));
+                let detail = "a message shows the file; delete the message. If it could not be sent, leave the file: what no \
+                              message shows is destroyed a day after it was begun";
+                let sent = Problem::new(StatusCode::CONFLICT, "upload_sent", detail);
+                return Err(self.completed(caller, id).await?.map_or_else(Problem::not_found, |_| sent));
             }
             Err(error) => return Err(error.into()),
         }

@@ -34,14 +34,11 @@ pub(crate) async fn check(
     for id in attachments {
         let media = service.media.media(*id).await?.filter(|media| media.owner == caller);
         let chats = service.media.chats_of(*id).await?;
-        let media = media.filter(|media| media.can_be_sent(!chats.is_empty(), now)).ok_or_else(unknown)?;
+        let media = media.filter(|media| media.can_be_sent(!chats.is_empty(), now));
+        let media = media.ok_or(StoreError::UnknownAttachment)?;
         types.push(media.content_type);
     }
     kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))
-}
-
-fn unknown() -> Problem {
-    Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours")
 }
 
 /// The files that a message of the caller shows.

@@ -34,8 +34,8 @@ pub(crate) enum ReindexState {
     Running,
     /// The index was made anew.
     Done,
-    /// The index was made anew, but for messages that can't be read: their key is missing or they are damaged. They are not
-    /// found; see `messages_skipped`.
+    /// The index was made anew, but for messages that can't be read, because their key is missing or they are damaged, or that
+    /// the search engine refuses. They are not found; see `messages_skipped`.
     Incomplete,
     /// It did not come through; the index goes on as it was.
     Failed,
@@ -61,8 +61,8 @@ pub(crate) struct ReindexRun {
     messages_done: u64,
     /// About how many there are; `null` until that is known.
     messages_total: Option<u64>,
-    /// Messages that can't be read and are not found any more, as of the end: put back keys that are missing and start
-    /// another rebuild. What is damaged stays as it is.
+    /// Messages that can't be read, or that the search engine refuses, and that are not found any more, as of the end: put
+    /// back keys that are missing and start another rebuild. What is damaged stays as it is.
     messages_skipped: u64,
     /// The ids of the first of them, at most 10. The log of the process that was at it tells why.
     #[schema(value_type = Vec<uuid::Uuid>)]

@@ -50,7 +50,7 @@ pub(crate) struct ReindexStatus {
 pub struct Reindexed {
     /// How many messages were made anew.
     pub messages: u64,
-    /// Messages that can't be read and so are not found.
+    /// Messages that can't be read, or that the engine refuses, and so are not found.
     pub skipped: Skipped,
 }
 
@@ -199,8 +199,8 @@ impl Reindexer {
                 id = %run.id,
                 skipped = skipped.count,
                 first = skipped.named(),
-                "messages that can't be read are not in the search index: see above why, put back keys that are missing, and \
-                 make it anew"
+                "messages that can't be read, or that the engine refuses, are not in the search index: see above why, put back \
+                 keys that are missing, and make it anew"
             );
         }
         Ok(Reindexed { messages, skipped })

@@ -149,8 +149,8 @@ fn reindex(installation: &Installation) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!(
-        "sentinel: {} messages can't be read and are not found any more; put back keys that are missing and run this again. \
-         The first: {}",
+        "sentinel: {} messages can't be read, or the search engine refuses them, and are not found any more; see above why, put \
+         back keys that are missing and run this again. The first: {}",
         skipped.count,
         skipped.named()
     );

@@ -31,6 +31,7 @@ test.each([
   add();
   await vi.waitFor(() => expect(first()).toMatchObject({ state: 'failed', again: true }));
   expect(features.value.media).toBe(true);
+  server.complete.mockRejectedValueOnce(new ApiError(status, code, 'not found'));
   retryUpload(CHAT, first()!.id);
   await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
   expect(server.begin).toHaveBeenCalledTimes(2);
@@ -75,7 +76,7 @@ test('a file that is taken back before the server knows of it is given up as soo
   expect(first()).toBeUndefined();
 });
 
-test('a file that the server refused is given up when it is taken back, and one that is there is not', async () => {
+test('a file is given up when it is taken back, whether the server refused it or has it already', async () => {
   server.complete.mockRejectedValueOnce(new ApiError(422, 'invalid', 'not a picture'));
   add();
   await vi.waitFor(() => expect(first()?.state).toBe('failed'));
@@ -84,8 +85,11 @@ test('a file that the server refused is given up when it is taken back, and one 
   expect(server.giveUp.mock.calls).toEqual([['m']]);
   add();
   await vi.waitFor(() => expect(first()?.state).toBe('done'));
+  // A message shows it after all.
+  server.giveUp.mockRejectedValueOnce(new ApiError(409, 'upload_sent', 'a message shows the file'));
   removeUpload(CHAT, first()!.id);
-  expect(server.giveUp).toHaveBeenCalledOnce();
+  expect(first()).toBeUndefined();
+  expect(server.giveUp.mock.calls).toEqual([['m'], ['m']]);
 });
 
 test.each([
@@ -96,6 +100,7 @@ test.each([
   add();
   await vi.waitFor(() => expect(first()?.state).toBe('failed'));
   if (fault) server.giveUp.mockRejectedValueOnce(fault);
+  server.complete.mockRejectedValueOnce(new ApiError(409, 'upload_missing', 'nothing has been uploaded yet'));
   retryUpload(CHAT, first()!.id);
   await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
   expect(server.giveUp.mock.calls).toEqual([['first']]);
@@ -106,10 +111,10 @@ test('an upload of which only the last answer was lost is not sent a second time
   server.complete.mockRejectedValueOnce(new ApiError(0, 'network', ''));
   add();
   await vi.waitFor(() => expect(first()?.state).toBe('failed'));
-  server.giveUp.mockRejectedValueOnce(new ApiError(409, 'upload_completed', 'it is complete'));
   retryUpload(CHAT, first()!.id);
   await vi.waitFor(() => expect(first()).toMatchObject({ state: 'done', media_id: 'm' }));
   expect(server.transfer).toHaveBeenCalledOnce();
+  expect(server.giveUp).not.toHaveBeenCalled();
 });
 
 test('a message that is gone can’t be reported, others and people still can', async () => {

@@ -217,7 +217,7 @@ test('an upload must be what was announced', async () => {
   assert.equal(ok(await complete(ann, media_id)).width, 30);
 });
 
-test('an upload is given up as long as it is not complete', async () => {
+test('an upload is given up as long as no message shows it', async () => {
   const giveUp = (user, id) => call('DELETE', `/media/uploads/${id}`, { token: user.token });
   const bytes = Buffer.from('not this one');
   const { media_id, upload: link } = ok(await begin(ann, 'a.txt', 'text/plain', bytes.length), 201);
@@ -230,8 +230,14 @@ test('an upload is given up as long as it is not complete', async () => {
   problem(await complete(ann, media_id), 404, 'not_found');
   problem(await call('GET', `/media/${media_id}/details`, { token: ann.token }), 404, 'not_found');
   const { media_id: done } = await upload(ann, 'b.txt', 'text/plain', bytes);
-  problem(await giveUp(ann, done), 409, 'upload_completed');
-  ok(await call('GET', `/media/${done}/details`, { token: ann.token }));
+  for (let time = 0; time < 2; time++) assert.equal((await giveUp(ann, done)).status, 204);
+  problem(await call('GET', `/media/${done}/details`, { token: ann.token }), 404, 'not_found');
+  const late = { message: '', attachments: [done] };
+  problem(await call('POST', `/users/chat/${chat}/messages`, { token: ann.token, body: late }), 422, 'unknown_attachment');
+  const { media_id: shown } = await upload(ann, 'c.txt', 'text/plain', bytes);
+  await post(ann, chat, 'look', { attachments: [shown] });
+  problem(await giveUp(ann, shown), 409, 'upload_sent');
+  ok(await call('GET', `/media/${shown}/details`, { token: bob.token }));
 });
 
 test('what can not be an upload is refused with what to change', async () => {

@@ -182,7 +182,14 @@ impl Shared {
             return Ok(Appended { message, duplicate: true });
         }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
-        self.let_in(&draft.attachments, attempt.chat, now).await?;
+        match self.let_in(&draft.attachments, attempt.chat, now).await {
+            // What was written shows what it showed, whatever became of that since.
+            Err(StoreError::UnknownAttachment) => {
+                let message = self.written(attempt, sender, &client).await?.ok_or(StoreError::UnknownAttachment)?;
+                return Ok(Appended { message, duplicate: true });
+            }
+            let_in => let_in?,
+        }
         if decided.elapsed() > WRITE_LIMIT {
             return Err(StoreError::unavailable(TooLate));
         }

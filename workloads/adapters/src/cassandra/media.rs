@@ -1,6 +1,10 @@
 //! What is known of uploaded files. What decides over a file is written by light-weight transactions: of completing and
 //! condemning it at the same time, one comes first.
 //!
+//! What is complete is given up and sent without either knowing of the other, and sending takes no transaction as long as nobody
+//! gives the same file up: who gives it up says so and then looks whether it is let into a chat, who sends it lets it in and
+//! then looks whether that is said. So one of them sees the other, at least, and a transaction on what was said decides.
+//!
 //! A message's files get into its chat twice: before it is written, with rows that end by themselves, so that nobody sees the
 //! message and not the files; and in the batch that writes it, for as long as it is kept. What is left of a send that came to
 //! nothing ends, and the file is looked at after that.
@@ -32,6 +36,14 @@ pub(super) const SOON_SECONDS: i64 = 60;
 const SENDING_SECONDS: i32 = 24 * 3600;
 /// How long after that the file is looked at, at the earliest: clocks differ, and who saw the file there sends it within that.
 const SENT_BY_SECONDS: i64 = 3600;
+/// How long it is seen what came of giving up a complete file, in seconds: two days. One that is not sent is gone after a day.
+const LEAVING_SECONDS: i32 = 2 * 24 * 3600;
+/// That a file is given up, or stays because it is being sent, is not decided yet.
+const LEAVING: i8 = 0;
+const STAYS: i8 = 1;
+const LEFT: i8 = 2;
+/// Files of an owner that are looked at at the same time.
+const COUNTED_AT_ONCE: i32 = 64;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
 const LOOKED_BACK: i64 = 14 * 24;
 /// Hours for which something may still become due that lie in the past: clocks differ.
@@ -168,15 +180,16 @@ impl MediaStore for Cassandra {
 
     async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let owner = self.media(id).await?.ok_or(StoreError::NotFound)?.owner;
-        if !shared.decide(&shared.statements.give_up_media, (id.0,)).await? {
-            // An earlier call may have broken off after it had decided.
-            let condemned = |media: &Media| media.state == MediaState::Condemned;
-            self.media(id).await?.filter(condemned).ok_or(StoreError::NotFound)?;
+        let decided = shared.decide(&shared.statements.give_up_media, (id.0,)).await?;
+        let Media { owner, state, .. } = self.media(id).await?.ok_or(StoreError::NotFound)?;
+        // Otherwise an earlier call may have broken off after it had decided.
+        let complete = !decided && state == MediaState::Ready;
+        if complete && !self.leave(id).await? {
+            return Err(StoreError::NotFound);
         }
-        // Not before: what is complete has its day. After an interruption it is looked at at the end of that.
+        // Not before: what is complete and stays has its day. After an interruption it is looked at at the end of that.
         shared.note_due(Due { at: again, media: id }).await?;
-        shared.leave_owner(owner, id).await
+        if complete { shared.condemn(owner, id).await } else { shared.leave_owner(owner, id).await }
     }
 
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
@@ -195,6 +208,26 @@ impl MediaStore for Cassandra {
         let rows: Vec<(i64, Option<i64>)> = self.shared.rows(&self.shared.statements.media_usage, (owner.0,)).await?;
         let (files, bytes) = rows.first().copied().unwrap_or_default();
         Ok(Usage { files: files.unsigned_abs(), bytes: bytes.unwrap_or_default().unsigned_abs() })
+    }
+
+    async fn recount(&self, owner: UserId) -> Result<Usage, StoreError> {
+        let (mut usage, mut after) = (Usage::default(), Uuid::nil());
+        loop {
+            let values = (owner.0, after, COUNTED_AT_ONCE);
+            let ids: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.owned_media_after, values).await?;
+            let Some((last,)) = ids.last() else { return Ok(usage) };
+            after = *last;
+            let files = try_join_all(ids.iter().map(|(id,)| self.media(MediaId(*id)))).await?;
+            for ((id,), file) in ids.iter().zip(files) {
+                match file.filter(|file| file.state != MediaState::Condemned) {
+                    Some(file) => {
+                        usage = Usage { files: usage.files + 1, bytes: usage.bytes.saturating_add(file.size) };
+                    }
+                    // A replica that was away for long has brought it back.
+                    None => self.shared.leave_owner(owner, MediaId(*id)).await?,
+                }
+            }
+        }
     }
 
     async fn condemn(&self, id: MediaId) -> Result<(), StoreError> {
@@ -256,13 +289,50 @@ impl MediaStore for Cassandra {
     }
 }
 
+impl Cassandra {
+    /// Decides that a complete file is given up, unless it is in a chat, or is let into one meanwhile; gives whether it is.
+    async fn leave(&self, id: MediaId) -> Result<bool, StoreError> {
+        let shared = &self.shared;
+        match shared.leaving(id).await? {
+            Some(LEFT) => return Ok(true),
+            Some(LEAVING) => {}
+            Some(_) => return Ok(false),
+            None => {
+                if !self.chats_of(id).await?.is_empty() {
+                    return Ok(false);
+                }
+                // If somebody else does so at the same time, that is just as good.
+                shared.decide(&shared.statements.begin_leaving, (id.0, LEAVING_SECONDS)).await?;
+            }
+        }
+        // From here on, who lets it in sees that.
+        let outcome = if self.chats_of(id).await?.is_empty() { LEFT } else { STAYS };
+        shared.end_leaving(id, outcome).await.map(|decided| decided == LEFT)
+    }
+}
+
 impl Shared {
+    /// What came of giving up a complete file; `None` when nobody has tried.
+    async fn leaving(&self, id: MediaId) -> Result<Option<i8>, StoreError> {
+        let rows: Vec<(Option<i8>,)> = self.rows(&self.statements.leaving, (id.0,)).await?;
+        Ok(rows.first().and_then(|(outcome,)| *outcome))
+    }
+
+    /// Decides what comes of giving up a file, unless it is decided; gives what is.
+    async fn end_leaving(&self, id: MediaId, outcome: i8) -> Result<i8, StoreError> {
+        if self.decide(&self.statements.end_leaving, (LEAVING_SECONDS, outcome, id.0)).await? {
+            return Ok(outcome);
+        }
+        Ok(self.leaving(id).await?.unwrap_or(STAYS))
+    }
+
     async fn note_due(&self, due: Due) -> Result<(), StoreError> {
         let values = (hour_of(due.at), due.at.0, due.media.0, micros(Timestamp::now()));
         self.write(&self.statements.insert_due, values).await
     }
 
     /// Lets the members of a chat see the files of a message that is about to be written, for a day.
+    /// [`StoreError::UnknownAttachment`] when one of them was given up, or is before it is let in.
     pub(super) async fn let_in(&self, files: &[MediaId], chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         let let_in = async |id: MediaId| {
             let seen = Timestamp::now();
@@ -270,7 +340,12 @@ impl Shared {
             let ended = seen.plus_seconds(i64::from(SENDING_SECONDS) + SENT_BY_SECONDS);
             self.note_due(Due { at: ended, media: id }).await?;
             let values = (id.0, chat.0, now.0, micros(seen), SENDING_SECONDS);
-            self.write(&self.statements.insert_sending, values).await
+            self.write(&self.statements.insert_sending, values).await?;
+            let outcome = match self.leaving(id).await? {
+                Some(LEAVING) => self.end_leaving(id, STAYS).await?,
+                outcome => outcome.unwrap_or(STAYS),
+            };
+            if outcome == LEFT { Err(StoreError::UnknownAttachment) } else { Ok(()) }
         };
         try_join_all(files.iter().map(|id| let_in(*id))).await.map(drop)
     }

@@ -163,6 +163,9 @@ statements! {
     complete_media: Decide = "UPDATE media SET state = 1, content_type = ?, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
     give_up_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF state = 0";
+    begin_leaving: Decide = "INSERT INTO media_leaving (media_id, outcome) VALUES (?, 0) IF NOT EXISTS USING TTL ?";
+    end_leaving: Decide = "UPDATE media_leaving USING TTL ? SET outcome = ? WHERE media_id = ? IF outcome = 0";
+    leaving: Read = "SELECT outcome FROM media_leaving WHERE media_id = ?";
     condemn_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF EXISTS";
     delete_media: Decide = "DELETE FROM media WHERE media_id = ? IF EXISTS";
     insert_owned: Write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, ?) USING TIMESTAMP ?";

@@ -50,9 +50,23 @@ impl Entry {
     }
 
     /// What is left of a message that can't be read: no terms, so that nobody finds it, and all that the next rebuild needs.
-    pub fn unread(id: MessageId, version: Version, mut source: Value) -> Self {
-        source["terms"] = json!([]);
-        Self { id, version, source }
+    pub fn unread(id: MessageId, version: Version, source: Value) -> Self {
+        Self { id, version, source }.emptied()
+    }
+
+    /// The same without its terms: nobody finds it, and it has all that the next rebuild needs.
+    pub fn emptied(mut self) -> Self {
+        self.source["terms"] = json!([]);
+        self
+    }
+
+    pub fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// Whether there is anything to find it by.
+    pub fn has_terms(&self) -> bool {
+        self.source["terms"].as_array().is_some_and(|terms| !terms.is_empty())
     }
 
     fn lines(&self) -> String {
@@ -126,7 +140,8 @@ fn outcomes<'a>(
     let reason = first["error"]["reason"].as_str().unwrap_or("no reason given");
     // What comes then may be what somebody wrote: that is for no log.
     let reason = reason.split(" Preview of field's value").next().unwrap_or_default().chars().take(300).collect();
-    let for_good = failures.iter().all(|item| is_refused_for_good(item));
+    let for_good = failures.iter().filter(|item| is_refused_for_good(item));
+    let for_good = for_good.filter_map(|item| item["_id"].as_str()?.parse().ok()).collect();
     Err(ElasticsearchError::Entries { failed: failures.len(), all: count, reason, for_good })
 }
 
@@ -177,7 +192,7 @@ mod tests {
     fn entries_are_given_up_only_when_no_engine_would_ever_take_them() {
         let item = |(status, kind, reason): (u16, &str, &str)| {
             let error = json!({"type": kind, "reason": reason});
-            json!({"index": {"status": status, "error": error}})
+            json!({"index": {"_id": Uuid::from_u128(1), "status": status, "error": error}})
         };
         let refusal = |failures: &[(u16, &str, &str)]| {
             let mut items = vec![json!({"index": {"status": 201}})];

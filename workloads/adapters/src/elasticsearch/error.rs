@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use sentinel_domain::ports::StoreError;
+use sentinel_domain::{ids::MessageId, ports::StoreError};
 
 use crate::credentials::CredentialsError;
 
@@ -84,12 +84,23 @@ pub enum ElasticsearchError {
         all: usize,
         /// Why the first was.
         reason: String,
-        /// Whether no later try can do better: the engine does not understand these entries.
-        for_good: bool,
+        /// Those with which no later try can do better: the engine does not understand them.
+        for_good: Vec<MessageId>,
     },
     /// What an index is rebuilt from is not available.
     #[error("the messages can't be read")]
     Source(#[source] StoreError),
+    /// The engine refuses more messages than it takes.
+    #[error(
+        "the search engine refuses {refused} messages and takes {taken}; nothing was changed: see above why, and start the \
+         rebuild again"
+    )]
+    MostRefused {
+        /// Messages that it refuses.
+        refused: u64,
+        /// Messages that it takes.
+        taken: u64,
+    },
     /// The new index has less than the old one.
     #[error("the rebuilt index has {new} entries, the old one {old}; nothing was changed: start the rebuild again")]
     Incomplete {
@@ -101,6 +112,14 @@ pub enum ElasticsearchError {
 }
 
 impl ElasticsearchError {
+    /// The entries that were refused, if no later try can do better with any of them.
+    pub(super) fn refused_for_good(&self) -> Option<&[MessageId]> {
+        match self {
+            Self::Entries { failed, for_good, .. } if for_good.len() == *failed => Some(for_good),
+            _ => None,
+        }
+    }
+
     /// Whether a write was refused because a node's volume is full. Engines and versions word it differently.
     pub(super) fn is_full(&self) -> bool {
         let (Self::Refused { reason, .. } | Self::Entries { reason, .. }) = self else { return false };
@@ -110,9 +129,6 @@ impl ElasticsearchError {
 
 impl From<ElasticsearchError> for StoreError {
     fn from(error: ElasticsearchError) -> Self {
-        match error {
-            ElasticsearchError::Entries { for_good: true, .. } => Self::unreadable(error),
-            error => Self::unavailable(error),
-        }
+        if error.refused_for_good().is_some() { Self::unreadable(error) } else { Self::unavailable(error) }
     }
 }

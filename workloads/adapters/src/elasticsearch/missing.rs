@@ -38,17 +38,18 @@ impl Elasticsearch {
             let read = stream::iter(lacking)
                 .map(async |entry| rebuild::read(entry, source, progress, patience).await.map(|read| (entry, read)));
             let read: Vec<(SearchEntry, Read)> = read.buffer_unordered(rebuild::READ_AT_ONCE).try_collect().await?;
-            let (mut asked, mut found) = (Vec::new(), Vec::new());
+            let (mut asked, mut found) = (Vec::new(), Vec::<Entry>::new());
             for (entry, read) in read {
                 if let Read::Found(made) = read {
                     asked.push(entry);
                     found.push(made);
                 }
             }
-            patience.with(|| self.write(&found)).await?;
+            let refused = self.write_anew(found, progress, patience).await?;
             self.empty_deleted(&asked, source, progress, patience).await?;
-            progress.add(found.len() as u64);
-            put += found.len() as u64;
+            let made = (asked.len() - refused.len()) as u64;
+            progress.add(made);
+            put += made;
         }
     }
 

@@ -35,7 +35,8 @@ impl Patience {
 /// Whether it may work later.
 fn passes(error: &ElasticsearchError) -> bool {
     match error {
-        ElasticsearchError::Unreachable { .. } | ElasticsearchError::Red | ElasticsearchError::Entries { .. } => true,
+        ElasticsearchError::Unreachable { .. } | ElasticsearchError::Red => true,
+        ElasticsearchError::Entries { .. } => error.refused_for_good().is_none(),
         ElasticsearchError::Refused { status, .. } => matches!(status, 429 | 500..=599),
         ElasticsearchError::Source(error) => matches!(error, StoreError::Unavailable(_)),
         _ => false,

@@ -2,17 +2,18 @@
 //!
 //! A new index is made beside the old one. From then on it gets all writes, and searches see both. Each entry of the old
 //! index is made anew from its message as it is now; versions keep a copy from replacing what is newer. Of a message that
-//! can't be read the entry goes over without its terms, so it counts and is there for the next rebuild. Then messages of
+//! can't be read, or that the engine refuses, the entry goes over without its terms, so it counts and is there for the next
+//! rebuild. Then messages of
 //! which the old index had nothing are put in. When nothing is missing, searches go to the new index alone and the old one
 //! is deleted. A rebuild that was interrupted goes on where the aliases say; several at once do the same work twice,
 //! without harm. What is removed meanwhile is taken out of the old index, too.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use sentinel_domain::{
-    ids::{ChatId, UserId},
+    ids::{ChatId, MessageId, UserId},
     ports::{DocumentSource, IndexRebuild, RebuildProgress, SearchEntry, StoreError, Version},
     search::Mark,
 };
@@ -25,7 +26,7 @@ use super::{
     patience::Patience,
     query,
 };
-use crate::skipping::skip;
+use crate::skipping::{refuse, skip};
 
 /// How many times longer than the settling time a failure is borne: five minutes.
 const PATIENCE: u32 = 30;
@@ -75,6 +76,10 @@ impl Elasticsearch {
         self.copy(&new, &new, source, &RebuildProgress::default(), patience).await?;
         for index in &old {
             self.copy(index, &new, source, progress, patience).await?;
+        }
+        let (refused, taken) = (progress.refused(), progress.done());
+        if refused > taken {
+            return Err(ElasticsearchError::MostRefused { refused, taken });
         }
         let lacked = self.fill(&new, source, progress, patience).await?;
         if lacked > 0 {
@@ -135,9 +140,40 @@ impl Elasticsearch {
             let Some(last) = found.last() else { return Ok(()) };
             after = Some(last.id.clone());
             let read = stream::iter(found).map(|one| anew(one, source, progress, patience));
-            let entries: Vec<Entry> = read.buffer_unordered(READ_AT_ONCE).try_collect().await?;
-            patience.with(|| self.write(&entries)).await?;
+            let read: Vec<Anew> = read.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+            let made = read.iter().filter(|anew| anew.is_made).count();
+            let entries = read.into_iter().map(|anew| anew.entry).collect();
+            let refused = self.write_anew(entries, progress, patience).await?;
+            progress.add((made - refused.len()) as u64);
             tracing::info!(from = old, to = new, copied = progress.done(), "rebuilding the search index");
+        }
+    }
+
+    /// Writes entries that were made anew; gives those that the engine refuses for what they are, which go over without their
+    /// terms. One that it refuses even so tells of the index and not of a message, and ends the rebuild.
+    pub(super) async fn write_anew(
+        &self,
+        mut entries: Vec<Entry>,
+        progress: &RebuildProgress,
+        patience: Patience,
+    ) -> Result<HashSet<MessageId>, ElasticsearchError> {
+        let mut refused = HashSet::new();
+        loop {
+            let Err(error) = patience.with(|| self.write(&entries)).await else { return Ok(refused) };
+            let Some(these) = error.refused_for_good().map(|ids| ids.iter().copied().collect::<HashSet<_>>()) else {
+                return Err(error);
+            };
+            let (refusable, others): (Vec<_>, Vec<_>) =
+                entries.into_iter().partition(|entry| entry.has_terms() && these.contains(&entry.id()));
+            if refusable.len() != these.len() {
+                return Err(error);
+            }
+            for entry in &refusable {
+                refuse(progress, entry.id(), &error);
+            }
+            refused.extend(these);
+            entries = others;
+            entries.extend(refusable.into_iter().map(Entry::emptied));
         }
     }
 
@@ -198,29 +234,33 @@ impl IndexRebuild for Elasticsearch {
     }
 }
 
+/// An entry for the new index.
+struct Anew {
+    entry: Entry,
+    /// Whether it was made from its message as it is now, or that is gone.
+    is_made: bool,
+}
+
 /// An entry made anew. What is gone stays gone.
 async fn anew(
     found: Found,
     source: &dyn DocumentSource,
     progress: &RebuildProgress,
     patience: Patience,
-) -> Result<Entry, ElasticsearchError> {
+) -> Result<Anew, ElasticsearchError> {
     let message_id = found.message()?;
     let chat_id: ChatId = found.id("chat_id")?;
     let version = Version(found.version.ok_or_else(|| unexpected("a search"))?);
     if found.source["gone"] == true {
-        progress.add(1);
-        return Ok(Entry::gone(message_id, chat_id, version));
+        return Ok(Anew { entry: Entry::gone(message_id, chat_id, version), is_made: true });
     }
     let member: UserId = found.id("members")?;
     let entry = SearchEntry { message_id, chat_id, member, version };
-    let entry = match read(entry, source, progress, patience).await? {
-        Read::Skipped => return Ok(Entry::unread(message_id, version, found.source)),
-        Read::Gone => Entry::gone(message_id, chat_id, version),
-        Read::Found(entry) => entry,
-    };
-    progress.add(1);
-    Ok(entry)
+    Ok(match read(entry, source, progress, patience).await? {
+        Read::Skipped => Anew { entry: Entry::unread(message_id, version, found.source), is_made: false },
+        Read::Gone => Anew { entry: Entry::gone(message_id, chat_id, version), is_made: true },
+        Read::Found(entry) => Anew { entry, is_made: true },
+    })
 }
 
 /// What the source has of an entry now.
@@ -248,3 +288,6 @@ pub(super) async fn read(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::{chat_keys::KeyCache, content};
 use super::{
     batch::Batch,
     failure::Failure,
+    media,
     rows::{self, execute, exists},
     sent::{Fingerprint, Sent},
     statements::{ATTACH_MEDIA, INSERT_MESSAGE, MESSAGE_EXISTS},
@@ -46,6 +47,12 @@ pub(super) fn append(
         && (!horizon.keeps(reply_to) || !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), reply_to.as_bytes()])?)
     {
         return Err(StoreError::UnknownReply.into());
+    }
+    // Given up since the sender was told that it may be sent.
+    for media in &draft.attachments {
+        if media::is_condemned(db, *media)? {
+            return Err(StoreError::UnknownAttachment.into());
+        }
     }
     let (key, high) = (state.key.clone(), state.is_high(sender_id));
     let id = batch.message_id(now);

@@ -14,12 +14,12 @@ use super::{
     Sqlite,
     accounts::require_account,
     failure::Failure,
-    rows::{self, execute},
+    rows::{self, execute, exists},
     statements::{
         CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS,
         DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, GIVE_UP_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
-        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_OF_OWNER, MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT,
-        SETTLE_MEDIA,
+        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_IS_CONDEMNED, MEDIA_OF_OWNER, MEDIA_USAGE,
+        PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
     },
 };
 
@@ -67,6 +67,11 @@ fn media(row: &Row<'_>) -> rusqlite::Result<Media> {
         },
         shown: shown_size.map(|size| Shown { size: size.unsigned_abs(), picture }),
     })
+}
+
+/// Whether a file was given up, or its owner is gone.
+pub(super) fn is_condemned(db: &Connection, id: MediaId) -> rusqlite::Result<bool> {
+    exists(db, MEDIA_IS_CONDEMNED, params![id.as_bytes(), code(MediaState::Condemned)])
 }
 
 /// Hides all files of an owner and has them looked at again.
@@ -152,8 +157,9 @@ impl MediaStore for Sqlite {
 
     async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError> {
         self.write(move |batch| {
-            let (from, to) = (code(MediaState::Pending), code(MediaState::Condemned));
-            if execute(batch.db, GIVE_UP_MEDIA, params![id.as_bytes(), from, to])? == 0 {
+            let (complete, to) = (code(MediaState::Ready), code(MediaState::Condemned));
+            let values = params![id.as_bytes(), complete, to, batch.horizon.time().0];
+            if execute(batch.db, GIVE_UP_MEDIA, values)? == 0 {
                 return Err(StoreError::NotFound.into());
             }
             execute(batch.db, INSERT_DUE, params![again.0, id.as_bytes()])?;

@@ -198,7 +198,9 @@ statements! {
         FROM media WHERE id = ?1";
     COMPLETE_MEDIA = "UPDATE media SET state = ?3, shown_size = ?4, width = ?5, height = ?6, content_type = ?7
         WHERE id = ?1 AND state = ?2";
-    GIVE_UP_MEDIA = "UPDATE media SET state = ?3 WHERE id = ?1 AND state IN (?2, ?3)";
+    GIVE_UP_MEDIA = "UPDATE media SET state = ?3 WHERE id = ?1 AND (state <> ?2 OR NOT EXISTS (
+        SELECT 1 FROM media_chats WHERE media_id = ?1 AND attached_at > ?4))";
+    MEDIA_IS_CONDEMNED = "SELECT 1 FROM media WHERE id = ?1 AND state = ?2";
     CONDEMN_MEDIA = "UPDATE media SET state = ?2 WHERE id = ?1";
     CONDEMN_MEDIA_OF = "UPDATE media SET state = ?2 WHERE owner = ?1";
     MEDIA_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM media WHERE owner = ?1 AND state < ?2";

@@ -2,13 +2,17 @@
 
 use sentinel_adapters::cassandra::Cassandra;
 use sentinel_domain::{
-    media::Due,
-    ports::{MediaReader, MediaStore},
+    media::{Due, Media, MediaState, Shown, Usage},
+    ports::{ChatStore, MediaReader, MediaStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
 
-use crate::{World, contract::media::upload, keyspace};
+use crate::{
+    World,
+    contract::{draft_with_files, media::upload},
+    keyspace,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
@@ -91,4 +95,74 @@ async fn files_that_were_sent_before_there_was_a_list_get_into_it() {
     sent.sort();
     assert_eq!(listed, sent);
     keyspace.drop_it().await;
+}
+
+/// What a call leaves that ends after each of its steps is written here by hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn giving_up_what_is_complete_ends_in_one_way_wherever_it_broke_off() {
+    let node = World::fresh().node().await;
+    let (stores, cassandra) = (&node.stores, &node.cassandra);
+    let (ann, _, chat) = stores.pair().await;
+    let session = keyspace::of_this_run().await.session().await;
+    let broke_off = async |outcome: i8| -> Media {
+        let media = upload(ann, 1);
+        cassandra.create(media.clone()).await.unwrap();
+        cassandra.complete(media.id, &media.content_type, Shown { size: 1, picture: None }).await.unwrap();
+        let write = "INSERT INTO media_leaving (media_id, outcome) VALUES (?, ?) IF NOT EXISTS";
+        session.query_unpaged(write, (media.id.0, outcome)).await.unwrap();
+        media
+    };
+    let again = Timestamp::now().plus_seconds(3600);
+    let state = async |media: &Media| cassandra.media(media.id).await.unwrap().unwrap().state;
+    let send = async |media: &Media| {
+        cassandra.append(draft_with_files(chat.id, ann, &[media.id]), None, Timestamp::now()).await
+    };
+    // It was said, or decided, and a repeat does the rest.
+    for outcome in [0, 2] {
+        let media = broke_off(outcome).await;
+        cassandra.give_up(media.id, again).await.unwrap();
+        assert_eq!(state(&media).await, MediaState::Condemned);
+    }
+    // It was said, and who sends the file decides.
+    let media = broke_off(0).await;
+    send(&media).await.unwrap();
+    assert!(matches!(cassandra.give_up(media.id, again).await, Err(StoreError::NotFound)));
+    assert_eq!(state(&media).await, MediaState::Ready);
+    // It was decided: nobody sends the file any more, and what is left of it goes with its day.
+    let media = broke_off(2).await;
+    assert!(matches!(send(&media).await, Err(StoreError::UnknownAttachment)));
+    let due = cassandra.due(media.unused_until(), 10_000).await.unwrap();
+    assert!(due.contains(&Due { at: media.unused_until(), media: media.id }), "{due:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_that_came_back_into_its_owners_list_takes_no_room_once_it_is_looked_at() {
+    let node = World::fresh().node().await;
+    let (stores, cassandra) = (&node.stores, &node.cassandra);
+    let ann = stores.user().await;
+    let (kept, gone) = (upload(ann, 10), upload(ann, 5));
+    for media in [&kept, &gone] {
+        cassandra.create(media.clone()).await.unwrap();
+    }
+    cassandra.condemn(gone.id).await.unwrap();
+    cassandra.forget(gone.id).await.unwrap();
+    let session = keyspace::of_this_run().await.session().await;
+    let write = "INSERT INTO media_of_owner (owner, media_id, size) VALUES (?, ?, 5)";
+    session.query_unpaged(write, (ann.0, gone.id.0)).await.unwrap();
+    assert_eq!(cassandra.usage(ann).await.unwrap(), Usage { files: 2, bytes: 15 });
+    assert_eq!(cassandra.recount(ann).await.unwrap(), Usage { files: 1, bytes: 10 });
+    assert_eq!(cassandra.usage(ann).await.unwrap(), Usage { files: 1, bytes: 10 });
+}
+
+/// After ten days, the default, one user's uploads would have left more than a read may meet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lists_that_users_fill_and_empty_keep_tombstones_for_hours() {
+    let keyspace = keyspace::of_this_run().await;
+    let session = keyspace.session().await;
+    let read = "SELECT gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+    for table in ["media_of_owner", "chat_media", "media_attached", "media_due", "push_devices", "notifications"] {
+        let row = session.query_unpaged(read, (&keyspace.config().keyspace, table)).await.unwrap();
+        let seconds = row.into_rows_result().unwrap().single_row::<(i32,)>().unwrap().0;
+        assert_eq!(seconds, 3 * 3600, "{table}");
+    }
 }

@@ -2,7 +2,7 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ContentType, Due, Media, MediaState, Picture, Shown, Usage},
     message::Draft,
-    ports::StoreError,
+    ports::{HistoryQuery, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -114,9 +114,13 @@ pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
     assert_eq!(seen, [Due { at: again, media: given_up.id }]);
 
     stores.media.complete(kept.id, &kept.content_type, SHOWN).await.unwrap();
+    let (notes, _) = stores.chats.start_chat(owner, owner, super::NOW).await.unwrap();
+    stores.show(owner, notes.id, &[kept.id], Timestamp::now()).await;
+    // Until the day is over, and a day after it was sent.
+    let before = due(kept.id).await;
     assert!(is_not_found(stores.media.give_up(kept.id, again).await));
     assert_eq!(stores.found(kept.id).await.state, MediaState::Ready);
-    assert_eq!(due(kept.id).await, 1, "it has its day");
+    assert_eq!(due(kept.id).await, before, "it is shown");
     assert_eq!(stores.media.usage(owner).await.unwrap(), Usage { files: 1, bytes: 10 });
     stores.media.forget(given_up.id).await.unwrap();
     for gone in [given_up.id, MediaId(Uuid::now_v7())] {
@@ -125,7 +129,7 @@ pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
     }
 }
 
-pub async fn of_completing_and_giving_up_at_once_one_comes_first(stores: &Stores) {
+pub async fn what_is_given_up_while_it_is_completed_is_given_up(stores: &Stores) {
     let owner = stores.user().await;
     let again = Timestamp::now().plus_seconds(3600);
     for round in 0..10 {
@@ -143,13 +147,75 @@ pub async fn of_completing_and_giving_up_at_once_one_comes_first(stores: &Stores
             }
         }));
         let racing = racing.await;
-        let completed = racing.contains(&(true, true));
-        assert_ne!(completed, racing.contains(&(false, true)), "{racing:?}");
-        let state = if completed { MediaState::Ready } else { MediaState::Condemned };
-        assert_eq!(stores.found(id).await.state, state, "{racing:?}");
-        stores.media.condemn(id).await.unwrap();
+        // Complete or not, no message shows it.
+        assert!(!racing.contains(&(false, false)), "{racing:?}");
+        assert!(racing.iter().filter(|outcome| **outcome == (true, true)).count() <= 1, "{racing:?}");
+        assert_eq!(stores.found(id).await.state, MediaState::Condemned, "{racing:?}");
+        assert_eq!(stores.due_of(&[id], again).await, [Due { at: again, media: id }]);
     }
     assert_eq!(stores.media.usage(owner).await.unwrap(), Usage::default());
+}
+
+pub async fn a_complete_upload_is_given_up_unless_a_message_shows_it(stores: &Stores) {
+    let (ann, _, chat) = stores.pair().await;
+    let (unsent, sent) = (stores.upload(ann, 10).await, stores.upload(ann, 5).await);
+    for upload in [&unsent, &sent] {
+        stores.media.complete(upload.id, &upload.content_type, SHOWN).await.unwrap();
+    }
+    stores.show(ann, chat.id, &[sent.id], Timestamp::now()).await;
+    let again = Timestamp::now().plus_seconds(3600);
+    for _ in 0..2 {
+        stores.media.give_up(unsent.id, again).await.unwrap();
+        assert_eq!(stores.found(unsent.id).await.state, MediaState::Condemned);
+        assert_eq!(stores.due_of(&[unsent.id], again).await, [Due { at: again, media: unsent.id }]);
+        assert!(is_not_found(stores.media.give_up(sent.id, again).await));
+        assert_eq!(stores.found(sent.id).await.state, MediaState::Ready);
+        for usage in [stores.media.usage(ann).await, stores.media.recount(ann).await] {
+            assert_eq!(usage.unwrap(), Usage { files: 1, bytes: 5 });
+        }
+    }
+    let late = stores.chats.append(draft_with_files(chat.id, ann, &[unsent.id]), None, Timestamp::now()).await;
+    assert!(matches!(late, Err(StoreError::UnknownAttachment)), "{late:?}");
+    let history = stores.chats.history(ann, chat.id, HistoryQuery::Latest, 10).await.unwrap();
+    assert_eq!(history.messages.len(), 1, "nothing was written");
+}
+
+pub async fn of_sending_and_giving_up_at_once_one_comes_about(stores: &Stores) {
+    let (ann, _, chat) = stores.pair().await;
+    let again = Timestamp::now().plus_seconds(3600);
+    for round in 0..10 {
+        let upload = stores.upload(ann, 10).await;
+        let id = upload.id;
+        stores.media.complete(id, &upload.content_type, SHOWN).await.unwrap();
+        let racing = all((0..4).map(|number| {
+            let stores = stores.clone();
+            async move {
+                if (number + round) % 2 == 0 {
+                    let draft = draft_with_files(chat.id, ann, &[id]);
+                    match stores.chats.append(draft, None, Timestamp::now()).await {
+                        Err(StoreError::UnknownAttachment) => (true, false),
+                        sent => (true, sent.is_ok_and(|sent| sent.message.attachments == [id])),
+                    }
+                } else {
+                    match stores.media.give_up(id, again).await {
+                        Err(error) => (false, !is_not_found::<()>(Err(error))),
+                        Ok(()) => (false, true),
+                    }
+                }
+            }
+        }));
+        let racing = racing.await;
+        let won = |sender: bool| racing.iter().filter(move |(sends, _)| *sends == sender).map(|(_, won)| *won);
+        // All of one kind and none of the other.
+        let sent = won(true).all(|won| won);
+        assert!(won(true).all(|won| won == sent) && won(false).all(|won| won != sent), "{racing:?}");
+        let state = if sent { MediaState::Ready } else { MediaState::Condemned };
+        assert_eq!(stores.found(id).await.state, state, "{racing:?}");
+        if sent {
+            assert_eq!(stores.media.chats_of(id).await.unwrap(), [chat.id]);
+        }
+        stores.media.condemn(id).await.unwrap();
+    }
 }
 
 pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {

@@ -227,7 +227,8 @@ macro_rules! contract_tests {
     };
     (@module media $factory:path) => {
         $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
-            an_upload_is_completed_or_given_up, of_completing_and_giving_up_at_once_one_comes_first,
+            an_upload_is_completed_or_given_up, what_is_given_up_while_it_is_completed_is_given_up,
+            a_complete_upload_is_given_up_unless_a_message_shows_it, of_sending_and_giving_up_at_once_one_comes_about,
             a_file_is_shown_in_chats_until_it_is_taken_away, a_repeat_attaches_nothing,
             files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it_was_refused,
             files_of_a_deleted_chat_are_looked_at, what_is_not_used_is_due, an_owners_files_count_and_go_together }

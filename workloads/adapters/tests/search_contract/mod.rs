@@ -218,6 +218,7 @@ macro_rules! search_tests {
                     an_endpoint_that_is_away_is_passed_over;
                 rebuilding: an_index_is_rebuilt_while_it_is_used, an_interrupted_rebuild_goes_on,
                     a_rebuild_goes_on_after_messages_that_can_not_be_read,
+                    a_rebuild_goes_on_after_messages_that_the_engine_refuses,
                     an_index_of_an_earlier_version_has_no_marks, the_mode_changes_by_a_rebuild,
                     a_rebuild_in_another_mode_begins_anew_instead_of_going_on,
                     what_is_written_as_a_rebuild_begins_is_made_anew_too, what_the_index_lacks_comes_back_with_a_rebuild,

@@ -17,7 +17,7 @@ use sentinel_domain::{
     keyring::KeyError,
     ports::{DocumentSource, RebuildProgress, SearchDocument, SearchEntry, SearchIndex, StoreError, Version},
     reindex::Skipped,
-    search::SearchKeys,
+    search::{SearchKeys, Term},
 };
 
 use super::{Elastic, NOW, Pair, message, pair, ring, version};
@@ -393,6 +393,65 @@ impl DocumentSource for Damaged<'_> {
             Some(0) => Err(KeyError::Corrupt.into()),
             Some(_) => Err(KeyError::Missing("kek-0001".into()).into()),
         }
+    }
+}
+
+pub async fn a_rebuild_goes_on_after_messages_that_the_engine_refuses(engine: Elastic) {
+    let (us, ids, source) = filled(&engine, 12).await;
+    // Two that the index lacks, one of which is refused, too.
+    let index = format!("/{}-messages-000001/_doc", engine.config.prefix);
+    engine.refresh().await;
+    for id in [ids[8], ids[9]] {
+        engine.raw("DELETE", &format!("{index}/{id}"), "").await;
+    }
+    engine.index.add_marks(vec![engine.keys.mark()]).await.unwrap();
+    let (settling, mark) = (Duration::from_millis(10), new_key().mark());
+    // An engine that takes hardly any has something against the index, which is not put in the place of the old one.
+    let source = Refused { inner: Listed(source), refused: ids.clone() };
+    let failed = engine.index.rebuild_after(&source, mark, &RebuildProgress::default(), settling).await;
+    assert!(matches!(failed, Err(ElasticsearchError::MostRefused { refused: 8, taken: 2 })), "{failed:?}");
+    assert_eq!(indices(&engine, "read").await, ["000001", "000002"]);
+
+    let refused = [ids[3], ids[5], ids[9]];
+    let source = Refused { refused: refused.to_vec(), ..source };
+    let progress = RebuildProgress::default();
+    let rebuilt = engine.index.rebuild_after(&source, mark, &progress, settling).await.unwrap();
+    let mut skipped = progress.skipped();
+    skipped.first.sort();
+    assert_eq!((rebuilt.entries, skipped), (9, Skipped { count: 3, first: refused.to_vec() }));
+    assert_eq!(indices(&engine, "read").await, ["000002"]);
+    engine.refresh().await;
+    let mut query = engine.query(us.ann, "before");
+    query.terms = both_keys().asked(&sentinel_domain::search::Query::parse("before"));
+    let mut expected = ids[2..].to_vec();
+    expected.reverse();
+    let taken: Vec<MessageId> = expected.iter().copied().filter(|id| !refused.contains(id)).collect();
+    assert_eq!(engine.ids(&query).await, taken);
+    // An engine that takes them gets them by the next one.
+    let progress = RebuildProgress::default();
+    engine.index.rebuild_after(&source.inner, mark, &progress, settling).await.unwrap();
+    engine.refresh().await;
+    assert_eq!((engine.ids(&query).await, progress.skipped()), (expected, Skipped::default()));
+}
+
+/// As [`Listed`], some of which have a term that is too long for any engine.
+struct Refused {
+    inner: Listed,
+    refused: Vec<MessageId>,
+}
+
+#[async_trait]
+impl DocumentSource for Refused {
+    async fn document(&self, entry: SearchEntry) -> Result<Option<SearchDocument>, StoreError> {
+        let mut document = self.inner.document(entry).await?;
+        if let Some(document) = document.as_mut().filter(|document| self.refused.contains(&document.message_id)) {
+            document.terms.push(Term::Plain("x".repeat(40_000)));
+        }
+        Ok(document)
+    }
+
+    async fn entries(&self, after: Option<SearchEntry>, limit: usize) -> Result<Vec<SearchEntry>, StoreError> {
+        self.inner.entries(after, limit).await
     }
 }
 

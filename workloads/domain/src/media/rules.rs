@@ -33,7 +33,7 @@ pub enum InvalidMedia {
     /// The owner has no room left; the limit is given in bytes.
     #[error(
         "all your files together have at most {}, with those that were begun in the last day; delete messages with files, or \
-         give up uploads that are not complete, to make room",
+         give up uploads that were not sent, to make room",
         readable(*.0)
     )]
     Quota(u64),
@@ -215,7 +215,7 @@ mod tests {
         let limits = LimitsConfig::default();
         let over = Usage { files: 1, bytes: u64::MAX }.check_quota(1, &limits).unwrap_err().to_string();
         assert!(over.starts_with("all your files together have at most 1 GiB, with"), "{over}");
-        assert!(over.ends_with("not complete, to make room") && !over.contains("  "), "{over}");
+        assert!(over.ends_with("not sent, to make room") && !over.contains("  "), "{over}");
         let large = NewUpload::check("a", "image/png", u64::MAX, None, &limits).unwrap_err().to_string();
         assert_eq!(large, "a file has at most 25 MiB; send a smaller one");
         for (bytes, said) in [(0, "0 bytes"), (100, "100 bytes"), (3 << 19, "1536 KiB"), (5 << 30, "5 GiB")] {

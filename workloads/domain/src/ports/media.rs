@@ -29,14 +29,19 @@ pub trait MediaStore: MediaReader {
     /// Makes a pending file ready, with the type that its bytes turned out to be of. [`StoreError::NotFound`] when it is not
     /// pending (any more).
     async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError>;
-    /// Hides a file that is not complete, for good, and has it looked at again at `again`. Of completing it at the same time
-    /// one comes first. A repeat does the same again. [`StoreError::NotFound`] when it is complete or gone.
+    /// Hides a file that no message shows, complete or not, for good, and has it looked at again at `again`. Of sending it
+    /// and this at the same time one comes about; if this does, the other is [`StoreError::UnknownAttachment`]. A repeat does the same again, or what an interruption left of it.
+    /// [`StoreError::NotFound`] when a message shows it, or for up to two days was about to, and when it is gone.
     async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError>;
     /// Takes a file away from a chat and has it looked at again at `now` or soon after, and in any case after it was taken
     /// away. A repeat changes nothing.
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError>;
     /// What an owner's files take, condemned ones left out.
     async fn usage(&self, owner: UserId) -> Result<Usage, StoreError>;
+    /// The same by looking at each file, where what is counted fast may have files that are gone: those count no more.
+    async fn recount(&self, owner: UserId) -> Result<Usage, StoreError> {
+        self.usage(owner).await
+    }
     /// Hides a file from everybody. A repeat, or a file that is gone, changes nothing.
     async fn condemn(&self, id: MediaId) -> Result<(), StoreError>;
     /// Hides all files of an owner and has them looked at again at `now` or soon after, and in any case after that.

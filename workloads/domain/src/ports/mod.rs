@@ -60,6 +60,9 @@ pub enum StoreError {
     /// `reply_to` is not a message of the same chat.
     #[error("reply_to is not a message of this chat")]
     UnknownReply,
+    /// A file that the message is to show is none any more: its owner gave it up.
+    #[error("an attachment was given up")]
+    UnknownAttachment,
     /// What is stored can't be read: it is damaged, or of another version. Trying again does not help.
     #[error("what is stored can't be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),

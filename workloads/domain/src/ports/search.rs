@@ -161,6 +161,7 @@ pub struct RebuildProgress {
     done: AtomicU64,
     expected: AtomicU64,
     skipped: Mutex<Skipped>,
+    refused: AtomicU64,
 }
 
 impl RebuildProgress {
@@ -180,7 +181,18 @@ impl RebuildProgress {
         named
     }
 
-    /// Messages that can't be read.
+    /// The engine refuses this message, which counts as skipped. Gives whether it is one of the first.
+    pub fn refuse(&self, message: MessageId) -> bool {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.skip(message)
+    }
+
+    /// Messages that the engine refuses.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Messages that can't be read, or that the engine refuses.
     pub fn skipped(&self) -> Skipped {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -208,7 +220,8 @@ pub trait IndexRebuild: Send + Sync {
     /// messages. Then the index has this mark alone. Searches find everything meanwhile. It may be broken off and begun
     /// again, also by another process.
     ///
-    /// A message that can't be read is skipped and not found any more; the next rebuild tries it again.
+    /// A message that can't be read, or that the engine refuses for what it is, is skipped and not found any more; the next
+    /// rebuild tries it again.
     async fn rebuild_index(
         &self,
         source: &dyn DocumentSource,

@@ -13,7 +13,7 @@ export const complete = (media_id: string, signal: AbortSignal) =>
 /** For so long somebody who begins anew waits for it. */
 const GIVE_UP_MS = 10_000;
 
-/** Gives up an upload that is not complete, also when the page is about to go. */
+/** Gives up an upload that no message shows, also when the page is about to go. */
 export const giveUp = (media_id: string) => call<void>('DELETE', `/media/uploads/${media_id}`, { keepalive: true, timeout: GIVE_UP_MS });
 
 export const details = (media_id: string) => call<Media>('GET', `/media/${media_id}/details`);

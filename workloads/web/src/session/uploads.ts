@@ -82,10 +82,8 @@ export function addFiles(chat_id: string, added: readonly File[]): void {
   }
 }
 
-/** Frees the room that an upload takes; tells whether it is complete after all. Where that can't be done, it takes room for
- * a day. */
-const abandon = (media_id: string): Promise<boolean> =>
-  giveUp(media_id).then(() => false, (error: unknown) => error instanceof ApiError && error.code === 'upload_completed');
+/** Frees the room that an upload takes. Where that can't be done, it takes room for a day. */
+const abandon = (media_id: string): Promise<void> => giveUp(media_id).catch(() => undefined);
 
 /** `earlier` is what a try before this one has begun. */
 async function run(chat_id: string, id: string, file: File, earlier: string | null): Promise<void> {
@@ -95,22 +93,24 @@ async function run(chat_id: string, id: string, file: File, earlier: string | nu
   const name = fitting(file.name);
   let media_id: string | null = null;
   try {
-    // Perhaps only the answer to its end was lost.
-    if (earlier && (await abandon(earlier))) media_id = earlier;
+    // Perhaps only an answer was lost.
+    let made = earlier ? await complete(earlier, stop.signal).catch(() => null) : null;
     if (stop.signal.aborted) return;
-    if (!media_id) {
+    if (!made) {
+      if (earlier) await abandon(earlier);
+      if (stop.signal.aborted) return;
       // Only with its id it can be given up: who takes the file back meanwhile has to wait for that.
       const begun = await begin(name, file.type || 'application/octet-stream', file.size, signal);
       media_id = begun.media_id;
       if (stop.signal.aborted) return void abandon(media_id);
       change(chat_id, id, { media_id });
       await transfer(begun.upload, file, (part) => change(chat_id, id, { part }), stop.signal);
+      change(chat_id, id, { state: 'checking', part: 1 });
+      made = await complete(media_id, stop.signal);
     }
-    change(chat_id, id, { state: 'checking', part: 1 });
-    const made = await complete(media_id, stop.signal);
     learn({ filename: name, ...made });
     // The server looks at the bytes, the browser only at the name.
-    change(chat_id, id, { state: 'done', media_id, kind: PICTURES.test(made.content_type) ? 'image' : 'file' });
+    change(chat_id, id, { state: 'done', part: 1, media_id: made.media_id, kind: PICTURES.test(made.content_type) ? 'image' : 'file' });
   } catch (error) {
     if (error instanceof ApiError && error.code === 'aborted') return;
     if (error instanceof ApiError && error.absent && !media_id) {
@@ -153,7 +153,7 @@ export function removeUpload(chat_id: string, id: string): void {
   stops.get(id)?.abort();
   const one = listOf(chat_id).find((known) => known.id === id);
   if (!one) return;
-  if (one.media_id && one.state !== 'done') void abandon(one.media_id);
+  if (one.media_id) void abandon(one.media_id);
   release([one]);
   set(chat_id, listOf(chat_id).filter((other) => other !== one));
 }
