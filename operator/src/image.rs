@@ -67,6 +67,12 @@ impl ImageRef {
     pub fn version(&self) -> &str {
         self.tag.as_deref().or(self.digest.as_deref()).unwrap_or_default()
     }
+
+    /// Whether its tag is that of a release: three numbers.
+    pub fn is_release(&self) -> bool {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        self.tag.as_deref().is_some_and(|tag| tag.split('.').count() == 3 && tag.split('.').all(is_number))
+    }
 }
 
 impl fmt::Display for ImageRef {
@@ -85,6 +91,15 @@ impl fmt::Display for ImageRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_are_told_by_their_tags() {
+        let is_release = |text: &str| ImageRef::parse(text).unwrap().is_release();
+        assert!(is_release("sentinel:0.1.0") && is_release("registry:5000/sentinel:10.20.30@sha256:abc"));
+        for other in ["sentinel:1", "sentinel:1.2", "sentinel:1..2", "sentinel:0.1.0-rc1", "sentinel@sha256:abc"] {
+            assert!(!is_release(other), "{other}");
+        }
+    }
 
     #[test]
     fn parts_are_told_apart() {

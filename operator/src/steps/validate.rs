@@ -68,6 +68,9 @@ pub struct ValidChat {
     pub spec: SentinelChatSpec,
     /// Image of the platform.
     pub sentinel_image: ImageRef,
+    /// Whether that image verifies tokens by public keys. Every release does, and so does the image that the operator was
+    /// installed with; what else was built may be older.
+    pub reads_public_keys: bool,
     /// Image of the gateway.
     pub gateway_image: ImageRef,
     /// Images of the stores that the operator runs.
@@ -122,7 +125,8 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
     let pinned = spec.upgrades == Upgrades::Pinned && !is_changed(chat);
     let in_use =
         |image: Option<&String>| image.filter(|_| pinned).map(|reference| ImageRef::parse(reference)).transpose();
-    let wanted_sentinel = ImageRef::parse(&settings.sentinel_image)?.overridden(&spec.image);
+    let own_sentinel = ImageRef::parse(&settings.sentinel_image)?;
+    let wanted_sentinel = own_sentinel.overridden(&spec.image);
     let wanted_gateway = ImageRef::parse(&settings.gateway_image)?.overridden(&spec.gateway.image);
     let sentinel_image =
         in_use(status.and_then(|s| s.sentinel_image.as_ref()))?.unwrap_or_else(|| wanted_sentinel.clone());
@@ -146,6 +150,7 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
             || gateway_image != wanted_gateway
             || store_images != wanted_stores
             || template_revision != TEMPLATE_REVISION,
+        reads_public_keys: sentinel_image.is_release() || sentinel_image.version() == own_sentinel.version(),
         sentinel_image,
         gateway_image,
         store_images,

@@ -12,6 +12,7 @@ mod deletion;
 mod distributed;
 mod faults;
 mod generated;
+mod keys;
 mod lease;
 mod lifecycle;
 mod migration;
