@@ -125,6 +125,11 @@ impl Names {
         self.with("keys")
     }
 
+    /// ConfigMap with the public halves of the keys that sign tokens.
+    pub fn public_keys(&self) -> String {
+        self.with("public-keys")
+    }
+
     /// Headless Service that gives the pods of a component their names.
     pub fn pods(&self, component: Component) -> String {
         match component {
@@ -203,7 +208,9 @@ mod tests {
     fn longest_child_leaves_room_for_labels_that_kubernetes_derives() {
         let names = Names::new("a".repeat(NAME_MAX));
         let components = [Component::Sentinel, Component::Gateway, Component::Notification, Component::Elasticsearch];
-        for name in [names.config(), names.keys()].into_iter().chain(components.map(|c| names.workload(c))) {
+        for name in
+            [names.config(), names.keys(), names.public_keys()].into_iter().chain(components.map(|c| names.workload(c)))
+        {
             assert!(name.len() <= 52, "{name} has {} characters", name.len());
         }
         // Names of Services are labels; names of pods, too, and they are a workload's with a number.

@@ -7,10 +7,13 @@ use thiserror::Error;
 
 use crate::{
     api::{SentinelChat, Store},
-    build::{self, Child, Facts, Kind, StoreFacts},
+    build::{self, Child, Facts, Kind, StoreFacts, push::VAPID},
     providers,
     settings::Settings,
-    steps::validate::{self, ValidChat},
+    steps::{
+        observe::Observed,
+        validate::{self, ValidChat},
+    },
 };
 
 /// Why a resource could not be rendered.
@@ -78,6 +81,8 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
     let key_secret = chat.spec.encryption.key_secret.as_ref();
     Facts {
         key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
+        key_entries: ["jwt-0001.pem", "kek-0001", VAPID].map(String::from).to_vec(),
+        public_keys: "known in the cluster only".into(),
         keys_digest: "known in the cluster only".into(),
         tls_digest: Some("known in the cluster only".into()),
         push_digest: names_push_secrets(chat).then(|| "known in the cluster only".into()),
@@ -105,6 +110,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         leaving: None,
         founded: false,
         volume: None,
+        connections: providers::connections(chat, store, &Observed::default()),
         first_claim: None,
     }
 }

@@ -175,6 +175,11 @@ pub struct ExternalPostgres {
     #[serde(default = "sentinel")]
     #[schemars(length(min = 1, max = 63))]
     pub database: String,
+    /// Connections that each pod opens at most; 10 when left out. The server has to take those of all pods, and of one more of
+    /// each service while pods are made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 200))]
+    pub max_connections_per_pod: Option<i32>,
 }
 
 /// Cassandra of somebody else.

@@ -54,7 +54,8 @@ pub struct WebPush {
     /// Secret with vapid.pem (P-256, PKCS#8); when left out, that entry of the Secret with the other keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_secret: Option<SecretRef>,
-    /// Whom push services may write to about this deployment: mailto:ADDRESS or https://PAGE.
+    /// Whom push services may write to about this deployment: mailto:ADDRESS or https://PAGE. When left out, the page of
+    /// gateway.host, else the address of mail.from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub subject: Option<String>,

@@ -58,7 +58,7 @@ pub struct ServiceOverrides {
 /// Amounts by resource name.
 pub type Quantities = BTreeMap<String, Quantity>;
 
-/// Requests and limits.
+/// Requests and limits. What is left out is as it is by default, name by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {

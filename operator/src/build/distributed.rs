@@ -17,9 +17,9 @@ use k8s_openapi::{
 use super::{
     Child, Error, Facts, Kind,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
-    digest, mail, metadata, pod, push,
+    digest, keys, mail, metadata, pod, push,
     sentinel::{GRACE, USER, service_port},
-    services::{self, Service},
+    services::{self, Given, Service},
     workload::{self, one_by_one, selector},
 };
 use crate::{
@@ -79,15 +79,15 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
     parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
     let (mut volumes, mut mounts) = mounted(facts, service.stores, chat.names.config());
-    if service.component == Component::Notification {
+    if service.given.contains(&Given::Push) {
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         let (secrets, folders) = push::mounted(chat);
         volumes.extend(secrets);
         mounts.extend(folders);
     }
-    volumes.push(secret_volume("keys", &facts.key_secret, None));
+    volumes.push(keys::volume(chat, facts, service));
     mounts.push(read_only("keys", KEYS));
-    if service.component == Component::Users {
+    if service.given.contains(&Given::Mail) {
         let (mail, mail_mounts) = mail::mounted(chat);
         volumes.extend(mail);
         mounts.extend(mail_mounts);

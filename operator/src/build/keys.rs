@@ -1,10 +1,22 @@
-//! Fresh keys. They are made once and never again for the same Secret.
+//! Fresh keys, which are made once and never again for the same Secret, and which of them a service gets.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use sentinel_domain::{key_generation, keyring::KeyError};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{
+        ConfigMap, ConfigMapProjection, KeyToPath, ProjectedVolumeSource, Secret, SecretProjection, Volume,
+        VolumeProjection,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use sentinel_domain::{key_generation, keyring::KeyError, token_key::PUBLIC_KEYS_FILE};
 
+use super::{
+    Facts,
+    distributed::secret_volume,
+    services::{Given, Service},
+};
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
 
 /// Metadata of the generated Secret.
@@ -49,4 +61,45 @@ pub fn generate(chat: &ValidChat) -> Result<Secret, KeyError> {
         (super::push::VAPID.into(), ByteString(key_generation::vapid_key()?.into_bytes())),
     ]);
     Ok(Secret { metadata: metadata(chat), type_: Some("Opaque".into()), data: Some(data), ..Secret::default() })
+}
+
+/// The public halves of the keys that sign tokens. Nothing of it is secret: `users` publishes the same.
+pub(super) fn public_keys(chat: &ValidChat, facts: &Facts) -> ConfigMap {
+    ConfigMap {
+        metadata: super::metadata(chat, chat.names.public_keys(), None),
+        data: Some(BTreeMap::from([(PUBLIC_KEYS_FILE.into(), facts.public_keys.clone())])),
+        ..ConfigMap::default()
+    }
+}
+
+/// The folder of keys of a service: its own entries of the Secret, and the public keys unless it has the private ones.
+///
+/// Those who sign get a new key only with a new pod, which is made after the public keys were written: so whoever verifies
+/// has read it when it signs.
+pub(super) fn volume(chat: &ValidChat, facts: &Facts, service: Service) -> Volume {
+    if chat.template_revision < 2 {
+        return secret_volume("keys", &facts.key_secret, None);
+    }
+    let is_given = |entry: &&String| service.given.iter().any(|given| given.is_key(entry));
+    let item = |entry: &String| KeyToPath { key: entry.clone(), path: entry.clone(), ..KeyToPath::default() };
+    let secret = SecretProjection {
+        name: facts.key_secret.clone(),
+        items: Some(facts.key_entries.iter().filter(is_given).map(item).collect()),
+        // A pod of before can still be started when an entry has gone or has another name.
+        optional: Some(true),
+    };
+    let public = ConfigMapProjection { name: chat.names.public_keys(), ..ConfigMapProjection::default() };
+    let mut sources = vec![VolumeProjection { secret: Some(secret), ..VolumeProjection::default() }];
+    if !service.given.contains(&Given::SigningKeys) {
+        sources.push(VolumeProjection { config_map: Some(public), ..VolumeProjection::default() });
+    }
+    Volume {
+        name: "keys".into(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(0o440),
+            sources: Some(sources),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }

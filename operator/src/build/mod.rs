@@ -62,6 +62,10 @@ pub enum Error {
 pub struct Facts {
     /// Secret that holds the keys.
     pub key_secret: String,
+    /// Entries of it that the platform reads.
+    pub key_entries: Vec<String>,
+    /// Public halves of the keys that sign tokens, as a JWK set.
+    pub public_keys: String,
     /// Hash of the keys; pods roll when it changes.
     pub keys_digest: String,
     /// Hash of the gateway's certificate, when it terminates TLS itself.
@@ -93,6 +97,8 @@ pub struct StoreFacts {
     pub founded: bool,
     /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
     pub volume: Option<u32>,
+    /// Connections that a managed Postgres is to take.
+    pub connections: Option<u32>,
     /// Which volume the first node of a managed store has: with another one, a store of one node has lost what it was
     /// migrated to.
     pub first_claim: Option<String>,
@@ -146,6 +152,7 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     let mut workloads = Vec::new();
     if platform.stores.is_some() {
         children.push(Child::new(Kind::ConfigMap, &config::job_config_map(chat, &file)?)?);
+        children.push(Child::new(Kind::ConfigMap, &keys::public_keys(chat, facts))?);
         let (parts, sets) = distributed_children(chat, facts, &file["stores"], &data)?;
         children.extend(parts);
         workloads.extend(sets);

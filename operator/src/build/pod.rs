@@ -1,7 +1,5 @@
 //! What all pods have in common: restricted security, resources and the user's overrides.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, EmptyDirVolumeSource, HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference,
@@ -16,7 +14,7 @@ use k8s_openapi::{
 };
 
 use crate::{
-    api::{Image, PodOverrides, Resources},
+    api::{Image, PodOverrides, Quantities, Resources},
     names::{CONTENT, Component},
     steps::validate::ValidChat,
     subset::amount,
@@ -91,21 +89,28 @@ pub(crate) fn tmp() -> (Volume, VolumeMount) {
     )
 }
 
-/// What the user wrote, or amounts that fit a small installation.
+/// What the user wrote; what is not written is as the amounts are, which fit a small installation, so that a request for more
+/// CPU does not take the limit of memory away. A default gives way to what is written: a request never exceeds its limit.
 pub(crate) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
-    let amount = |text: &str| Quantity(text.into());
-    match wanted {
-        Some(resources) => ResourceRequirements {
-            requests: Some(resources.requests.clone()).filter(|map| !map.is_empty()),
-            limits: Some(resources.limits.clone()).filter(|map| !map.is_empty()),
-            ..ResourceRequirements::default()
-        },
-        None => ResourceRequirements {
-            requests: Some(BTreeMap::from([("cpu".into(), amount(cpu)), ("memory".into(), amount(memory))])),
-            limits: Some(BTreeMap::from([("memory".into(), amount(limit))])),
-            ..ResourceRequirements::default()
-        },
+    let quantity = |text: &str| Quantity(text.into());
+    let mut requests = Quantities::from([("cpu".into(), quantity(cpu)), (MEMORY.into(), quantity(memory))]);
+    let mut limits = Quantities::from([(MEMORY.into(), quantity(limit))]);
+    if let Some(wanted) = wanted {
+        requests.extend(wanted.requests.clone());
+        limits.extend(wanted.limits.clone());
+        for (name, request) in &mut requests {
+            let Some(limit) = limits.get_mut(name).filter(|limit| amount(&limit.0) < amount(&request.0)) else {
+                continue;
+            };
+            match (wanted.requests.contains_key(name), wanted.limits.contains_key(name)) {
+                (true, false) => limit.clone_from(request),
+                (false, _) => request.clone_from(limit),
+                // Both are as they are written: the API server says what is wrong.
+                (true, true) => {}
+            }
+        }
     }
+    ResourceRequirements { requests: Some(requests), limits: Some(limits), ..ResourceRequirements::default() }
 }
 
 /// What the user wrote for something else that runs at the same place, and no less memory than is needed here. What is not
@@ -196,20 +201,38 @@ pub(crate) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadCo
 mod tests {
     use super::*;
 
+    /// Requests and limits as lines.
+    fn lines(found: ResourceRequirements) -> [String; 2] {
+        let line = |map: Option<Quantities>| {
+            let texts = map.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0));
+            texts.collect::<Vec<_>>().join(" ")
+        };
+        [line(found.requests), line(found.limits)]
+    }
+
+    #[test]
+    fn what_is_not_written_stays_as_it_is_by_default_and_gives_way_to_what_is() {
+        let json = |json: serde_json::Value| serde_json::from_value::<Resources>(json).unwrap();
+        assert_eq!(lines(resources(None, "50m", "64Mi", "256Mi")), ["cpu=50m memory=64Mi", "memory=256Mi"]);
+        for (written, expected) in [
+            (serde_json::json!({}), ["cpu=50m memory=64Mi", "memory=256Mi"]),
+            (serde_json::json!({ "requests": { "cpu": "4" } }), ["cpu=4 memory=64Mi", "memory=256Mi"]),
+            (serde_json::json!({ "limits": { "memory": "32Mi" } }), ["cpu=50m memory=32Mi", "memory=32Mi"]),
+            (serde_json::json!({ "limits": { "cpu": "20m" } }), ["cpu=20m memory=64Mi", "cpu=20m memory=256Mi"]),
+            (serde_json::json!({ "requests": { "memory": "1Gi" } }), ["cpu=50m memory=1Gi", "memory=1Gi"]),
+            (
+                serde_json::json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "2Gi", "example.com/x": "1" } }),
+                ["cpu=50m memory=1Gi", "example.com/x=1 memory=2Gi"],
+            ),
+        ] {
+            assert_eq!(lines(resources(Some(&json(written.clone())), "50m", "64Mi", "256Mi")), expected, "{written}");
+        }
+    }
+
     #[test]
     fn what_is_written_for_another_pod_leaves_enough_memory_and_a_valid_request() {
         let resources = |json: serde_json::Value| serde_json::from_value::<Resources>(json).unwrap();
-        let of = |written: serde_json::Value| {
-            let found = at_least(Some(&resources(written)), "50m", "64Mi", "256Mi");
-            let texts = |map: Option<BTreeMap<String, Quantity>>| {
-                map.unwrap()
-                    .into_iter()
-                    .map(|(name, amount)| format!("{name}={}", amount.0))
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            };
-            [texts(found.requests), texts(found.limits)]
-        };
+        let of = |written: serde_json::Value| lines(at_least(Some(&resources(written)), "50m", "64Mi", "256Mi"));
         for (written, expected) in [
             (serde_json::json!({}), ["cpu=50m memory=64Mi", "memory=256Mi"]),
             (serde_json::json!({ "limits": { "cpu": "1" } }), ["cpu=50m memory=64Mi", "cpu=1 memory=256Mi"]),

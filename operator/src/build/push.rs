@@ -32,13 +32,24 @@ pub(super) fn config(chat: &ValidChat) -> Result<PushConfig, Error> {
         }),
         web_push: WebPushConfig {
             key: web.key_secret.as_ref().map(|_| PathBuf::from(VAPID_FOLDER).join(VAPID)),
-            subject: web.subject.clone().unwrap_or(defaults.web_push.subject),
+            subject: web.subject.clone().or_else(|| subject(chat)).unwrap_or(defaults.web_push.subject),
             allowed_hosts: web.allowed_hosts.clone(),
             allow_loopback: false,
         },
         delay_millis: delay_millis.ok_or(Error::Range("push.delaySeconds"))?,
         show_content: push.show_content,
         notify_delay_millis: defaults.notify_delay_millis,
+    })
+}
+
+/// Whom push services may write to when the resource does not say it: who runs the chat, not who wrote the program.
+fn subject(chat: &ValidChat) -> Option<String> {
+    let page = chat.spec.gateway.host.as_ref().map(|host| format!("https://{host}"));
+    page.or_else(|| {
+        let from = chat.spec.mail.as_ref()?.from.trim();
+        // Either an address, or a name and an address in angle brackets.
+        let address = from.rsplit_once('<').map_or(from, |(_, rest)| rest.trim_end_matches('>'));
+        Some(format!("mailto:{address}"))
     })
 }
 

@@ -23,6 +23,8 @@ use crate::{names::Component, steps::validate::ValidChat};
 
 /// User and group of the platform's processes.
 pub(super) const USER: i64 = 65532;
+/// What the pod serves: every service.
+const ROLES: &[&str] = &["users", "message", "presence", "notification", "search", "media"];
 /// Seconds that a pod gets on top of its drain time.
 pub(super) const GRACE: i64 = 15;
 
@@ -108,12 +110,12 @@ fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> C
         name: Component::Sentinel.as_str().into(),
         image: Some(chat.sentinel_image.to_string()),
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
-        args: Some(["serve", "users", "message", "--config", &config].map(String::from).to_vec()),
+        args: Some([&["serve"], ROLES, &["--config", &config]].concat().into_iter().map(String::from).collect()),
         ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
         // What SQLite copies a database to while it makes it anew is as large as that, too large for /tmp.
         env: Some(vec![EnvVar { name: "SQLITE_TMPDIR".into(), value: Some(DATA.into()), value_from: None }]),
-        // Two minutes for migrations of a large store before the liveness probe takes over.
-        startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
+        // An hour, as for a managed store: a process that is ended while it brings a large store to its schema begins anew.
+        startup_probe: Some(pod::probe("/healthz", "admin", 1, 3600)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
         resources: Some(pod::resources(overrides.and_then(|o| o.resources.as_ref()), "100m", "128Mi", "1Gi")),

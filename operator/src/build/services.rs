@@ -1,6 +1,7 @@
 //! The services of profile Distributed: one table, from which workloads, credentials, routes and NetworkPolicies are
 //! derived. A service is switched off by removing its row; its paths then lead to `users`.
 
+use sentinel_domain::token_key;
 use serde_json::Value;
 
 use super::Kind;
@@ -19,6 +20,32 @@ pub enum Path {
     Below(&'static str),
 }
 
+/// What a service is given of the Secrets that are not of a store. The Secret with the keys is mounted entry by entry, so
+/// that a process which is taken over gives away no more than its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The private keys that sign tokens. Others verify tokens by the public ones.
+    SigningKeys,
+    /// The keys that encrypt the keys of chats, and by which cursors are made: whoever opens the chats needs them.
+    EncryptionKeys,
+    /// What pushes are sent with: the key of Web Push, the service account of FCM.
+    Push,
+    /// What the mail relay is used with.
+    Mail,
+}
+
+impl Given {
+    /// Whether an entry of the Secret with the keys is of that.
+    pub fn is_key(self, entry: &str) -> bool {
+        match self {
+            Self::SigningKeys => token_key::id(entry).is_some(),
+            Self::EncryptionKeys => entry.starts_with("kek-"),
+            Self::Push => entry == super::push::VAPID,
+            Self::Mail => false,
+        }
+    }
+}
+
 /// A service of profile Distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -28,6 +55,8 @@ pub struct Service {
     pub role: &'static str,
     /// Stores that it connects to.
     pub stores: &'static [Store],
+    /// What it is given beside the credentials of its stores.
+    pub given: &'static [Given],
     /// What the gateway sends to it; `users` gets what no other service does.
     pub paths: &'static [Path],
     /// Pods when nothing else is said.
@@ -40,6 +69,7 @@ pub struct Service {
     pub limit: &'static str,
 }
 
+use Given::{EncryptionKeys, Mail, Push, SigningKeys};
 use Path::{Below, Exact};
 use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
 
@@ -50,6 +80,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Users,
         role: "users",
         stores: &[Postgres, Cassandra, Redis],
+        given: &[SigningKeys, EncryptionKeys, Mail],
         paths: &[],
         replicas: 1,
         cpu: "50m",
@@ -61,6 +92,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Message,
         role: "message",
         stores: &[Postgres, Cassandra, Redis, Kafka],
+        given: &[EncryptionKeys],
         paths: &[Below("/users/chat"), Exact("/sync"), Below("/socket.io")],
         replicas: 2,
         cpu: "100m",
@@ -71,6 +103,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Presence,
         role: "presence",
         stores: &[Postgres, Cassandra, Redis],
+        given: &[EncryptionKeys],
         paths: &[
             Below("/users/user_activity"),
             Below("/users/update-last-active"),
@@ -87,6 +120,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Notification,
         role: "notification",
         stores: &[Postgres, Cassandra, Redis, Kafka],
+        given: &[EncryptionKeys, Push],
         paths: &[Below("/notifications"), Exact("/send_notification")],
         replicas: 1,
         cpu: "25m",
@@ -97,6 +131,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Search,
         role: "search",
         stores: &[Postgres, Cassandra, Redis, Kafka, Elasticsearch],
+        given: &[EncryptionKeys],
         paths: &[Below("/search"), Exact("/admin/reindex")],
         replicas: 1,
         cpu: "25m",
@@ -107,6 +142,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Media,
         role: "media",
         stores: &[Postgres, Cassandra, Redis, S3],
+        given: &[EncryptionKeys],
         paths: &[Below("/media")],
         replicas: 1,
         cpu: "50m",
@@ -153,6 +189,11 @@ impl Service {
         let workload = observed.get(self.kind(), &chat.names.workload(self.component))?;
         let replicas = workload.pointer("/spec/replicas").and_then(Value::as_i64)?;
         i32::try_from(replicas).ok().filter(|replicas| *replicas > 0)
+    }
+
+    /// Pods that there are at a time at most: one more than its replicas while a Deployment is changed.
+    pub fn most_pods(self, chat: &ValidChat, observed: &Observed) -> i32 {
+        self.replicas(chat, observed).saturating_add(i32::from(!self.has_named_pods()))
     }
 
     /// The kind of its workload.

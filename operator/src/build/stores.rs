@@ -20,6 +20,8 @@ pub(crate) const CA: &str = "ca.crt";
 const SENTINEL: &str = "sentinel";
 /// Bucket of the managed S3, which is also its path at the gateway.
 pub(super) const BUCKET: &str = "sentinel-media";
+/// Connections to Postgres that a pod opens at most unless told otherwise.
+pub(crate) const POOL: u32 = 10;
 /// Copies of what must survive the loss of a node.
 const COPIES: i32 = 3;
 
@@ -29,7 +31,7 @@ pub(super) fn config(chat: &ValidChat, facts: &Facts) -> Result<Option<Box<Store
         return Ok(None);
     };
     let stores = StoresConfig {
-        postgres: postgres(chat, dependencies),
+        postgres: postgres(chat, dependencies)?,
         cassandra: cassandra(chat, dependencies, facts)?,
         redis: redis(chat, dependencies),
         kafka: kafka(chat, dependencies, facts)?,
@@ -61,13 +63,15 @@ fn number(field: &'static str, value: i32) -> Result<u32, Error> {
     u32::try_from(value).map_err(|_| Error::Range(field))
 }
 
-fn postgres(chat: &ValidChat, dependencies: &Dependencies) -> PostgresConfig {
+fn postgres(chat: &ValidChat, dependencies: &Dependencies) -> Result<PostgresConfig, Error> {
     let external = dependencies.postgres.external.as_ref();
-    PostgresConfig {
+    Ok(PostgresConfig {
         connection: connection(chat, Store::Postgres),
         database: external.map_or_else(|| SENTINEL.into(), |external| external.database.clone()),
-        max_connections: 10,
-    }
+        max_connections: external
+            .and_then(|external| external.max_connections_per_pod)
+            .map_or(Ok(POOL), |most| number("dependencies.postgres.external.maxConnectionsPerPod", most))?,
+    })
 }
 
 fn cassandra(chat: &ValidChat, dependencies: &Dependencies, facts: &Facts) -> Result<CassandraConfig, Error> {

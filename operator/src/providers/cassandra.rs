@@ -12,7 +12,7 @@
 
 use super::node::{self, CONFIG, Node, Pace, RUN, set};
 use crate::{
-    api::{Managed, Store},
+    api::{Managed, Resources, Store},
     build::{Child, Error, StoreFacts},
     steps::validate::ValidChat,
 };
@@ -23,6 +23,7 @@ const MEMORY: u32 = 768;
 pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> Result<Vec<Child>, Error> {
     let memory = super::memory::of_node(managed.resources.as_ref(), MEMORY);
     let heap = super::memory::heap(memory);
+    let share = Share { heap, cores: cores(managed.resources.as_ref()), volume: super::volume(managed, facts) };
     let pods = node::domain(chat, Store::Cassandra);
     let configuration = format!("{RUN}/conf");
     let node = Node {
@@ -30,7 +31,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         start: node::fill(include_str!("cassandra/start.sh"), &[("PODS", &pods)]),
         command: Vec::new(),
         files: vec![
-            ("cassandra.yaml", cassandra_yaml(&chat.names.instance, heap)),
+            ("cassandra.yaml", cassandra_yaml(&chat.names.instance, share)),
             ("jvm-server.options", jvm_options(heap)),
             (
                 "jvm17-server.options",
@@ -64,13 +65,64 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
 /// Port between nodes.
 pub(super) const PEER_PORT: u16 = 7000;
 
-/// `cassandra.yaml` for nodes of a `heap` in MiB; the start script fills in what differs between them.
-fn cassandra_yaml(cluster: &str, heap: u32) -> String {
+/// What a node has of its machine.
+#[derive(Clone, Copy)]
+struct Share {
+    /// MiB of Java's heap.
+    heap: u32,
+    /// Cores, rounded up.
+    cores: u32,
+    /// MiB of its volume.
+    volume: u32,
+}
+
+/// Share of the heap that memtables get, and the same beside the heap.
+const MEMTABLES: u32 = 4;
+
+impl Share {
+    /// MiB of the commit log. When it is full, memtables are written to disk however small they are, so it holds four times
+    /// what they hold on the heap, but no more than Cassandra itself would take: 8 GiB, and a quarter of the volume.
+    fn commit_log(self) -> u32 {
+        (self.heap / MEMTABLES * 4).min(8 << 10).min(self.volume / 4).max(256)
+    }
+
+    /// Reads at a time. Cassandra's rule is 16 for each disk that turns; volumes do more, and then the cores are what counts.
+    fn reads(self) -> u32 {
+        (8 * self.cores).clamp(16, 128)
+    }
+
+    /// Writes at a time. Cassandra's rule is 8 for each core; each waits for its flush, so there are 64 at least.
+    fn writes(self) -> u32 {
+        (8 * self.cores).clamp(64, 256)
+    }
+
+    /// Compactions at a time. Cassandra's rule for volumes that do not turn is one for each core; half of them are left to
+    /// clients, and no more than 8 are ever of use.
+    fn compactors(self) -> u32 {
+        (self.cores / 2).clamp(1, 8)
+    }
+}
+
+/// Cores of a node, rounded up: its limit, else what is set aside for it; one when nothing is written.
+fn cores(resources: Option<&Resources>) -> u32 {
+    let cpu = resources.and_then(|resources| resources.limits.get("cpu").or_else(|| resources.requests.get("cpu")));
+    // Amounts are counted in thousandths.
+    let thousandths = cpu.and_then(|amount| u32::try_from(crate::subset::amount(&amount.0)?).ok()).unwrap_or(0);
+    thousandths.div_ceil(1_000).max(1)
+}
+
+/// `cassandra.yaml` for nodes with that share; the start script fills in what differs between them.
+fn cassandra_yaml(cluster: &str, share: Share) -> String {
+    let heap = share.heap;
     node::fill(
         include_str!("cassandra/cassandra.yaml"),
         &[
             ("CLUSTER", &cluster),
-            ("MEMTABLE", &(heap / 4)),
+            ("MEMTABLE", &(heap / MEMTABLES)),
+            ("COMMIT_LOG", &share.commit_log()),
+            ("READS", &share.reads()),
+            ("WRITES", &share.writes()),
+            ("COMPACTORS", &share.compactors()),
             ("CACHE", &(heap / 8).clamp(16, 512)),
             ("SMALL", &(heap / 32).clamp(4, 100)),
         ],
@@ -85,16 +137,41 @@ fn jvm_options(heap: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Quantities;
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
     use serde_json::Value;
 
     #[test]
     fn every_node_is_told_the_same_but_for_its_name() {
-        let text = cassandra_yaml("chat", 256);
+        let text = cassandra_yaml("chat", Share { heap: 256, cores: 1, volume: 8 << 10 });
         let yaml: Value = serde_yaml_ng::from_str(&text).unwrap();
         assert_eq!(yaml["authenticator"], "PasswordAuthenticator");
         assert_eq!(yaml["memtable_heap_space"], "64MiB");
         assert_eq!(yaml["seed_provider"][0]["parameters"][0]["seeds"], "@SEEDS@");
         assert_eq!(text.matches('@').count(), 2 * 3, "only the seeds and two addresses are left: {text}");
+    }
+
+    #[test]
+    fn a_node_makes_use_of_its_share_within_what_cassandra_recommends() {
+        let of = |heap: u32, cores: u32, volume: u32| {
+            let share = Share { heap, cores, volume };
+            (share.commit_log(), share.reads(), share.writes(), share.compactors())
+        };
+        assert_eq!(of(256, 1, 8 << 10), (256, 16, 64, 1), "a node with what it has by default");
+        assert_eq!(of(256, 1, 64), (256, 16, 64, 1), "no less, however small it is");
+        assert_eq!(of(2730, 4, 100 << 10), (2728, 32, 64, 2));
+        assert_eq!(of(8 << 10, 16, 500 << 10), (8 << 10, 128, 128, 8));
+        assert_eq!(of(8 << 10, 16, 8 << 10), (2 << 10, 128, 128, 8), "a quarter of a small volume");
+        assert_eq!(of(31 << 10, 96, 4 << 20), (8 << 10, 128, 256, 8), "no more, however large it is");
+    }
+
+    #[test]
+    fn cores_are_those_of_the_limit_or_set_aside() {
+        let cpu = |amount: &str| Quantities::from([("cpu".into(), Quantity(amount.into()))]);
+        let both = Resources { requests: cpu("500m"), limits: cpu("2500m") };
+        assert_eq!(cores(Some(&both)), 3);
+        assert_eq!(cores(Some(&Resources { requests: cpu("4"), ..Resources::default() })), 4);
+        assert_eq!((cores(Some(&Resources::default())), cores(None)), (1, 1));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! How much of a node's memory its engine may use, so that limits that a user writes are made use of.
 
-use crate::api::Resources;
+use crate::api::{Quantities, Resources};
 
 /// Bytes in a MiB.
 const MIB: i128 = 1 << 20;
 
-/// Memory of a node in MiB: its limit, else what is set aside for it, else `default`.
+/// Memory of a node in MiB: its limit, which is `default` unless written, or what is set aside for it where that is more.
 pub(super) fn of_node(resources: Option<&Resources>, default: u32) -> u32 {
     let Some(resources) = resources else { return default };
-    let quantity = resources.limits.get("memory").or_else(|| resources.requests.get("memory"));
-    quantity.and_then(|quantity| mib(&quantity.0)).filter(|memory| *memory > 0).unwrap_or(default)
+    let written = |amounts: &Quantities| amounts.get("memory").and_then(|amount| mib(&amount.0)).filter(|mib| *mib > 0);
+    written(&resources.limits).unwrap_or_else(|| written(&resources.requests).unwrap_or(0).max(default))
 }
 
 /// An amount of bytes in MiB, rounded down.
@@ -33,7 +33,6 @@ pub(super) fn collector(heap: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Quantities;
     use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
     fn memory(amount: &str) -> Quantities {
@@ -41,11 +40,13 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_then_the_request_then_the_default() {
+    fn the_limit_counts_or_a_request_that_is_more() {
         let both = Resources { requests: memory("1Gi"), limits: memory("2Gi") };
         assert_eq!(of_node(Some(&both), 768), 2048);
         let request = Resources { requests: memory("1Gi"), ..Resources::default() };
         assert_eq!(of_node(Some(&request), 768), 1024);
+        let request = Resources { requests: memory("128Mi"), ..Resources::default() };
+        assert_eq!(of_node(Some(&request), 768), 768);
         assert_eq!(of_node(Some(&Resources::default()), 768), 768);
         assert_eq!(of_node(None, 768), 768);
     }

@@ -204,6 +204,11 @@ fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
     facts.volume.map_or(asked, |smallest| smallest.min(asked))
 }
 
+/// Connections that a managed Postgres is to take; none for another store.
+pub fn connections(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
+    (store == Store::Postgres).then(|| postgres::connections(chat, observed))
+}
+
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.
 pub fn scale(chat: &ValidChat, store: Store, observed: &Observed) -> Scale {
     let nodes = scale::Nodes::of(store, &chat.names, observed);

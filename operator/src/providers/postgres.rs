@@ -3,21 +3,52 @@
 use super::node::{self, Node, Pace};
 use crate::{
     api::{Managed, Store},
-    build::{Child, Error, StoreFacts},
-    steps::validate::ValidChat,
+    build::{Child, Error, Kind, StoreFacts, services, stores::POOL},
+    steps::{observe::Observed, validate::ValidChat},
 };
 
-/// Memory of the server in MiB when the resource says nothing.
+/// Memory of the server in MiB for [`CONNECTIONS`] when the resource says nothing.
 const MEMORY: u32 = 256;
+/// Connections that a server takes at least. One that nobody opens costs a few kilobytes; a restart while an autoscaler adds
+/// pods costs more.
+const CONNECTIONS: u32 = 400;
+/// Connections that are not of services: the Jobs, commands, and those that Postgres keeps for a superuser.
+const SPARE: u32 = 20;
+const FILE: &str = "postgresql.conf";
+const SETTING: &str = "max_connections = ";
+
+/// Connections that the managed server has to take: those of the pools of all pods, also while Deployments are changed.
+///
+/// Another number is a restart, so it grows by doubling and never shrinks: an autoscaler may come and go.
+pub fn connections(chat: &ValidChat, observed: &Observed) -> u32 {
+    let pods: i32 = services::of(chat).iter().map(|service| service.most_pods(chat, observed)).sum();
+    let live = observed.get(Kind::ConfigMap, &chat.names.component(Store::Postgres.component()));
+    let before = live.and_then(|map| map["data"][FILE].as_str()).and_then(configured);
+    enough(u32::try_from(pods).unwrap_or(0)).max(before.unwrap_or(0))
+}
+
+/// The first of 400, 800, 1600 and so on that is enough for that many pods.
+fn enough(pods: u32) -> u32 {
+    let needed = pods.saturating_mul(POOL).saturating_add(SPARE);
+    CONNECTIONS.saturating_mul(needed.div_ceil(CONNECTIONS).next_power_of_two())
+}
+
+/// What a `postgresql.conf` says.
+fn configured(text: &str) -> Option<u32> {
+    text.lines().find_map(|line| line.strip_prefix(SETTING)?.parse().ok())
+}
 
 pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> Result<Vec<Child>, Error> {
-    let memory = super::memory::of_node(managed.resources.as_ref(), MEMORY);
+    let connections = facts.connections.unwrap_or(CONNECTIONS);
+    // Each connection is a process of its own.
+    let limit = MEMORY.saturating_mul(connections / CONNECTIONS);
+    let memory = super::memory::of_node(managed.resources.as_ref(), limit);
     let node = Node {
         user: 999,
         start: include_str!("postgres/start.sh").into(),
         command: Vec::new(),
         files: vec![
-            ("postgresql.conf", configuration(memory)),
+            (FILE, configuration(memory, connections)),
             ("pg_hba.conf", include_str!("postgres/pg_hba.conf").into()),
             ("pg_ident.conf", "# Nobody is let in by the name of a system user.\n".into()),
         ],
@@ -37,7 +68,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         pause: None,
         cpu: "100m",
         memory: "128Mi",
-        limit: MEMORY,
+        limit,
     };
     node::objects(chat, Store::Postgres, managed, facts, node)
 }
@@ -45,11 +76,16 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
 /// Over TCP, because that is how clients come. The version's folder is the only one.
 const READY: &str = "/usr/lib/postgresql/*/bin/pg_isready -q -h 127.0.0.1 -p 5432";
 
-/// `postgresql.conf` for a server with `memory` MiB.
-fn configuration(memory: u32) -> String {
+/// `postgresql.conf` for a server with `memory` MiB that takes so many connections.
+fn configuration(memory: u32, connections: u32) -> String {
     node::fill(
         include_str!("postgres/postgresql.conf"),
-        &[("SHARED_BUFFERS", &(memory / 4)), ("CACHE", &(memory / 2)), ("MAINTENANCE", &(memory / 16).max(1))],
+        &[
+            ("CONNECTIONS", &connections),
+            ("SHARED_BUFFERS", &(memory / 4)),
+            ("CACHE", &(memory / 2)),
+            ("MAINTENANCE", &(memory / 16).max(1)),
+        ],
     )
 }
 
@@ -59,14 +95,23 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_memory_is_shared() {
-        let text = configuration(1024);
+        let text = configuration(1024, 100);
         assert!(text.contains("\nshared_buffers = 256MB\n"), "{text}");
         assert!(!text.contains('@'), "{text}");
     }
 
     #[test]
+    fn connections_are_enough_for_all_pods_and_change_rarely() {
+        for (pods, expected) in [(0, 400), (12, 400), (38, 400), (39, 800), (78, 800), (79, 1600), (500, 6400)] {
+            assert_eq!(enough(pods), expected, "{pods}");
+            assert!(expected >= pods * POOL + SPARE);
+        }
+        assert_eq!(configured(&configuration(256, 400)), Some(400));
+    }
+
+    #[test]
     fn what_people_write_is_not_logged() {
-        let text = configuration(256);
+        let text = configuration(256, 100);
         assert!(text.contains("log_statement = 'none'") && text.contains("log_min_error_statement = panic"));
     }
 }

@@ -3,13 +3,13 @@
 //! It reads them when it starts and ends when it cannot, also those of a feature that it could do without. So they are
 //! checked here as it does, before a pod gets them. What is wrong is told without showing anything of a secret. Pure.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use sentinel_domain::keyring::KEY_BYTES;
+use sentinel_domain::{keyring::KEY_BYTES, token_key};
 use serde_json::Value;
 
 /// Fields of a service account that have to be there.
@@ -88,11 +88,7 @@ fn vapid_key(bytes: &[u8]) -> Option<()> {
 }
 
 fn signing_key(bytes: &[u8]) -> Option<()> {
-    let pem = std::str::from_utf8(bytes).ok()?.trim();
-    let body = pem.strip_prefix("-----BEGIN PRIVATE KEY-----")?.strip_suffix("-----END PRIVATE KEY-----")?;
-    let der = STANDARD.decode(body.split_whitespace().collect::<String>()).ok()?;
-    // OpenSSL writes no public half to check against.
-    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok().map(drop)
+    token_key::read(std::str::from_utf8(bytes).ok()?).map(drop)
 }
 
 fn encryption_key(bytes: &[u8]) -> Option<()> {

@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use sentinel_domain::keyring::KeyError;
+use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
 
 use super::{contents::Content, observe::Observed, traces, validate::ValidChat};
@@ -15,7 +15,7 @@ use crate::{
     build::{
         self, Facts, StoreFacts, digest,
         push::{SERVICE_ACCOUNT, VAPID},
-        services,
+        services::{self, Given},
         stores::CA,
     },
     names::{INSTANCE, MANAGED_BY, MANAGER},
@@ -181,7 +181,7 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         },
     };
     let key_secret = keys.metadata.name.clone().unwrap_or_default();
-    require(&keys, "encryption.keySecret", "jwt-NAME.pem", is_signing_key)?;
+    require(&keys, "encryption.keySecret", "jwt-NAME.pem", |entry| token_key::id(entry).is_some())?;
     require(&keys, "encryption.keySecret", "kek-NAME", |entry| {
         // One that is called .next protects nothing yet.
         entry.starts_with("kek-") && entry.strip_suffix(".next").is_none()
@@ -208,12 +208,22 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     };
     let push_digest = push(chat, &secrets).await?;
     let mail_digest = mail_digest(chat, &secrets).await?;
-    let keys_digest = secret_digest(&keys, |entry| {
-        is_signing_key(entry)
-            || entry.starts_with("kek-")
-            || (entry == VAPID && chat.spec.push.web_push.key_secret.is_none())
-    });
-    let mut facts = Facts { key_secret, keys_digest, tls_digest, push_digest, mail_digest, ..Facts::default() };
+    let is_key = |entry: &str| {
+        Given::SigningKeys.is_key(entry)
+            || Given::EncryptionKeys.is_key(entry)
+            || (Given::Push.is_key(entry) && chat.spec.push.web_push.key_secret.is_none())
+    };
+    let all = || keys.data.iter().flatten().map(|(name, value)| (name.as_str(), value.0.as_slice()));
+    let mut facts = Facts {
+        key_secret,
+        key_entries: entries(&keys).filter(|entry| is_key(entry)).map(String::from).collect(),
+        public_keys: token_key::jwks(all()).to_string(),
+        keys_digest: secret_digest(&keys, is_key),
+        tls_digest,
+        push_digest,
+        mail_digest,
+        ..Facts::default()
+    };
     facts.replicas = services::of(chat).iter().filter_map(|s| Some((s.component, s.live(chat, observed)?))).collect();
     for store in Store::ALL.into_iter().filter(|_| chat.is_distributed()) {
         let found = if chat.external(store).is_some() {
@@ -323,6 +333,7 @@ async fn managed_store(
         replicas: scale.replicas,
         leaving: scale.leaving,
         founded: providers::is_founded(chat, store, observed),
+        connections: providers::connections(chat, store, observed),
         first_claim: providers::first_claim(chat, store, observed),
         ..StoreFacts::default()
     };
@@ -356,16 +367,11 @@ async fn managed_store(
     Ok(facts)
 }
 
-/// Named as the platform expects a signing key.
-fn is_signing_key(entry: &str) -> bool {
-    entry.strip_prefix("jwt-").is_some_and(|name| name.strip_suffix(".pem").is_some())
-}
-
 /// What an entry of the Secret with the keys has to hold.
 fn key_content(name: &str) -> Option<Content> {
     // One that is called .next is read, too.
     let known = name.strip_suffix(".next").unwrap_or(name);
-    if is_signing_key(known) {
+    if token_key::id(known).is_some() {
         Some(Content::SigningKey)
     } else {
         known.starts_with("kek-").then_some(Content::EncryptionKey)

@@ -21,8 +21,12 @@ use crate::{
 };
 
 /// Revision of the operator's templates. It grows when resources with `upgrades: Pinned` are to keep what they have until
-/// they are changed, and whatever builds that looks at it. Nothing has needed it yet: only images are pinned.
-pub const TEMPLATE_REVISION: i32 = 1;
+/// they are changed, and whatever builds that looks at it.
+///
+/// - 1: every service is given the whole Secret with the keys.
+/// - 2: each has its own entries, and those that sign no tokens verify them by the public keys, which images of before
+///   do not know.
+pub const TEMPLATE_REVISION: i32 = 2;
 
 /// Why a resource cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -371,3 +371,26 @@ async fn nodes_with_data_are_not_taken_away() {
     assert!(condition.starts_with("True/ScaleRefused: dependencies.cassandra.managed.replicas"), "{condition}");
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
 }
+
+#[tokio::test]
+async fn the_managed_postgres_takes_the_connections_of_all_pods_and_seldom_changes() {
+    let connections = |world: &World| {
+        let map = world.server.get("v1/configmaps", NS, "chat-postgres").unwrap();
+        let text = map["data"]["postgresql.conf"].as_str().unwrap().to_owned();
+        text.lines().find_map(|line| line.strip_prefix("max_connections = ")).unwrap().parse::<u32>().unwrap()
+    };
+    let world = running(&managed()).await;
+    assert_eq!(connections(&world), 400);
+    let replicas = |count: i32| {
+        let mut spec = managed();
+        spec["services"] = json!({ "message": { "replicas": count } });
+        spec
+    };
+    for (count, expected) in [(28, 400), (29, 800), (68, 800), (2, 800)] {
+        world.apply("chat", &replicas(count));
+        world.settle().await;
+        assert_eq!(connections(&world), expected, "{count}");
+    }
+    let set = world.server.get(SETS, NS, "chat-postgres").unwrap();
+    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "512Mi");
+}

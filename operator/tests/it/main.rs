@@ -13,6 +13,7 @@ mod distributed;
 mod faults;
 mod generated;
 mod installations;
+mod keys;
 mod lease;
 mod lifecycle;
 mod migration;

@@ -29,4 +29,5 @@ pub mod room;
 pub mod search;
 pub mod session;
 pub mod time;
+pub mod token_key;
 pub mod watermark;

@@ -140,7 +140,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// Reads the keys `jwt-*.pem` of a folder: all of them verify, and the newest by name signs once every service has had
-    /// time to read it.
+    /// time to read it. A folder that has the public keys `jwks.json` instead is enough to verify.
     pub fn load(keys_dir: &Path, config: &AuthConfig) -> Result<Self, KeyFileError> {
         let keys = KeySet::read(keys_dir, Timestamp::now())?;
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -170,6 +170,11 @@ impl Tokens {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         *keys = Arc::new(read.following(&keys, now));
         Ok(())
+    }
+
+    /// Whether there are private keys, and not only public ones.
+    pub fn can_sign(&self) -> bool {
+        self.keys().signing(Timestamp::now()).encoding.is_some()
     }
 
     /// Seconds for which a new token is good.
@@ -209,6 +214,10 @@ impl Tokens {
     ) -> Result<IssuedToken, TokenError> {
         let keys = self.keys();
         let key = keys.signing(now);
+        let encoding = key.encoding.as_ref().ok_or_else(|| {
+            tracing::error!("an access token could not be signed: this process has public keys only");
+            TokenError::Unsigned
+        })?;
         let header =
             Header { typ: Some(HEADER_TYPE.into()), kid: Some(key.id.clone()), ..Header::new(Algorithm::EdDSA) };
         let exp = now.seconds().saturating_add(self.lifetime_seconds);
@@ -225,7 +234,7 @@ impl Tokens {
             typ: CLAIM_TYPE.into(),
             scope,
         };
-        let token = jsonwebtoken::encode(&header, &payload, &key.encoding).map_err(|error| {
+        let token = jsonwebtoken::encode(&header, &payload, encoding).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "an access token could not be signed");
             TokenError::Unsigned
         })?;

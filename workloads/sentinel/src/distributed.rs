@@ -212,6 +212,11 @@ impl Process<'_> {
 
     fn users(&mut self) -> anyhow::Result<Router> {
         let Foundation { keyring, tokens, limits } = &self.base;
+        let folder = self.config.keys_dir.display();
+        anyhow::ensure!(
+            tokens.can_sign(),
+            "{folder} has public keys only, and users signs tokens: put jwt-0001.pem there"
+        );
         let mut service = UsersService::new(
             UserStores {
                 accounts: self.accounts.clone(),

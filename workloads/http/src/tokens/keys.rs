@@ -6,17 +6,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+use aws_lc_rs::signature::KeyPair;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{
+    DecodingKey, EncodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
-use jsonwebtoken::{DecodingKey, EncodingKey};
-use sentinel_domain::time::Timestamp;
+use sentinel_domain::{
+    time::Timestamp,
+    token_key::{self, PUBLIC_KEYS_FILE},
+};
 use serde_json::{Value, json};
 
 /// Seconds after which every service has read a new key from its mounted Secret.
 const PROPAGATION_SECONDS: i64 = 120;
+/// Length of a public key.
+const PUBLIC_BYTES: usize = 32;
 
 /// Why the keys could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,12 @@ pub enum KeyFileError {
         /// Which one.
         path: PathBuf,
     },
+    /// A file holds something else.
+    #[error("{path} is not a JWK set of Ed25519 keys with their ids")]
+    NotKeys {
+        /// Which one.
+        path: PathBuf,
+    },
     /// The folder has no key.
     #[error("{path} has no signing key: put one there as jwt-0001.pem")]
     Empty {
@@ -44,20 +55,20 @@ pub enum KeyFileError {
     },
 }
 
-/// One key pair.
+/// One key.
 #[derive(Clone)]
 pub(super) struct Key {
     /// Its `kid`: the file's name without `.pem`.
     pub id: String,
-    /// Its private half.
-    pub encoding: EncodingKey,
+    /// Its private half; none where tokens are only verified.
+    pub encoding: Option<EncodingKey>,
     /// Its public half.
     pub decoding: DecodingKey,
     public: Vec<u8>,
     signs_from: Timestamp,
 }
 
-/// All key pairs by name, the oldest first; never empty.
+/// All keys by name, the oldest first; never empty.
 pub(super) struct KeySet {
     older: Vec<Key>,
     newest: Key,
@@ -65,6 +76,7 @@ pub(super) struct KeySet {
 
 impl KeySet {
     /// Reads every `jwt-*.pem` of a folder. The oldest signs; a newer one as soon as every service has had time to read it.
+    /// Where there is none, the public keys of [`PUBLIC_KEYS_FILE`] verify and nothing signs.
     ///
     /// A process can't tell whether those that run beside it know a key that it finds at its start, so it goes by the file's
     /// time. In a mounted Secret that is when this pod's volume was written last, which is never before the key was added.
@@ -82,6 +94,9 @@ impl KeySet {
             let mut key = Key::parse(id, &pem).ok_or(KeyFileError::NotAKey { path })?;
             key.signs_from = known_everywhere(written, now);
             keys.push(key);
+        }
+        if keys.is_empty() {
+            keys = published(&folder.join(PUBLIC_KEYS_FILE))?;
         }
         keys.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(oldest) = keys.first_mut() {
@@ -112,11 +127,7 @@ impl KeySet {
 
     /// The public keys as a JWK set.
     pub fn jwks(&self) -> Value {
-        let jwk = |key: &Key| {
-            let x = URL_SAFE_NO_PAD.encode(&key.public);
-            json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": x })
-        };
-        json!({ "keys": self.all().map(jwk).collect::<Vec<_>>() })
+        json!({ "keys": self.all().map(|key| token_key::jwk(&key.id, &key.public)).collect::<Vec<_>>() })
     }
 
     fn all(&self) -> impl DoubleEndedIterator<Item = &Key> {
@@ -126,21 +137,36 @@ impl KeySet {
 
 impl Key {
     fn parse(id: String, pem: &str) -> Option<Self> {
-        let base64: String = pem
-            .trim()
-            .strip_prefix("-----BEGIN PRIVATE KEY-----")?
-            .strip_suffix("-----END PRIVATE KEY-----")?
-            .split_whitespace()
-            .collect();
-        let der = STANDARD.decode(base64).ok()?;
-        // OpenSSL writes PKCS#8 version 1, which has no public half to check against.
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok()?;
+        let pair = token_key::read(pem)?;
         let public = pair.public_key().as_ref().to_vec();
-        // Version 2 again, because that is what jsonwebtoken reads.
+        // Version 2 of the format, because that is what jsonwebtoken reads.
         let encoding = EncodingKey::from_ed_der(pair.to_pkcs8().ok()?.as_ref());
-        let decoding = DecodingKey::from_ed_der(&public);
-        Some(Self { id, encoding, decoding, public, signs_from: Timestamp(i64::MIN) })
+        Some(Self { encoding: Some(encoding), ..Self::public(id, public) })
     }
+
+    fn public(id: String, public: Vec<u8>) -> Self {
+        let decoding = DecodingKey::from_ed_der(&public);
+        Self { id, encoding: None, decoding, public, signs_from: Timestamp(i64::MIN) }
+    }
+
+    fn published(jwk: &Jwk) -> Option<Self> {
+        let AlgorithmParameters::OctetKeyPair(pair) = &jwk.algorithm else { return None };
+        let public = URL_SAFE_NO_PAD.decode(&pair.x).ok()?;
+        let is_ed25519 = pair.curve == EllipticCurve::Ed25519 && public.len() == PUBLIC_BYTES;
+        is_ed25519.then_some(Self::public(jwk.common.key_id.clone()?, public))
+    }
+}
+
+/// The public keys of a JWK set; none where there is no such file.
+fn published(path: &Path) -> Result<Vec<Key>, KeyFileError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(KeyFileError::Read { path: path.to_owned(), source }),
+    };
+    let set: Option<JwkSet> = serde_json::from_slice(&text).ok();
+    let keys: Option<Vec<Key>> = set.and_then(|set| set.keys.iter().map(Key::published).collect());
+    keys.ok_or_else(|| KeyFileError::NotKeys { path: path.to_owned() })
 }
 
 /// When every service has read a key that was written then; a file's time may be wrong, but waiting is bounded.
@@ -151,6 +177,5 @@ fn known_everywhere(written: SystemTime, now: Timestamp) -> Timestamp {
 
 /// The id of the key in a file; `None` when the file is not one of ours (mounted Secrets have entries with a dot).
 fn key_id(path: &Path) -> Option<String> {
-    let stem = path.file_name()?.to_str()?.strip_suffix(".pem")?;
-    stem.starts_with("jwt-").then(|| stem.to_owned())
+    token_key::id(path.file_name()?.to_str()?).map(str::to_owned)
 }

@@ -268,6 +268,39 @@ fn the_published_keys_verify_what_was_signed() {
 }
 
 #[test]
+fn public_keys_are_enough_to_verify_and_sign_nothing() {
+    let keys = Keys::new(&["jwt-0001"]);
+    let signer = keys.tokens();
+    let folder = tempfile::tempdir().unwrap();
+    let publish = |text: &str| fs::write(folder.path().join("jwks.json"), text).unwrap();
+    publish(&signer.jwks().to_string());
+    let verifier = Tokens::load(folder.path(), &AuthConfig::default()).unwrap();
+    assert_eq!(verifier.verify(&issue(&signer), NOW).unwrap().user_id, user());
+    assert_eq!(verifier.jwks(), signer.jwks());
+    assert!(signer.can_sign() && !verifier.can_sign());
+    let username = Username::parse("ann").unwrap();
+    assert_eq!(verifier.issue(user(), session(), &username, NOW).err(), Some(TokenError::Unsigned));
+
+    // A newer key is read while the process runs, before anybody signs with it.
+    keys.add("jwt-0002");
+    signer.reload().unwrap();
+    publish(&signer.jwks().to_string());
+    verifier.reload().unwrap();
+    let at = Timestamp::now().plus_seconds(130);
+    let token = signer.issue(user(), session(), &username, at).unwrap().token;
+    assert_eq!(part(&token, 0)["kid"], "jwt-0002");
+    assert!(verifier.verify(&token, at).is_ok());
+
+    for bad in ["", "{}", r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"jwt-0001","x":"AAAA"}]}"#] {
+        publish(bad);
+        assert!(matches!(verifier.reload(), Err(KeyFileError::NotKeys { .. })), "{bad}");
+    }
+    publish(r#"{"keys":[]}"#);
+    assert!(matches!(verifier.reload(), Err(KeyFileError::Empty { .. })));
+    assert!(verifier.verify(&token, at).is_ok(), "the keys stay as they were");
+}
+
+#[test]
 fn a_token_is_good_for_no_longer_than_the_lifetime_that_is_configured_now() {
     let keys = Keys::new(&["jwt-0001"]);
     let token = issue(&keys.tokens());
