@@ -41,7 +41,7 @@ pub(crate) async fn check(
 }
 
 fn unknown() -> Problem {
-    Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours")
+    Problem::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours; upload it again")
 }
 
 /// The files that a message of the caller shows.
