@@ -1,6 +1,8 @@
 """The core of the contract with the stock Python client."""
 
 import itertools
+import queue
+import threading
 import time
 
 import pytest
@@ -197,6 +199,35 @@ def test_logout_closes_the_socket(dial):
     client = dial(eve)
     assert call("POST", "/logout", eve.token).status_code == 204
     client.next("disconnect", patience=2)
+
+
+def test_a_client_made_as_the_guide_says_comes_back_when_the_server_ends_its_socket():
+    eve = User("eve")
+    tokens, ready, over = [eve.token], queue.Queue(), threading.Event()
+    io = socketio.Client()
+    io.on("ready", ready.put, namespace="/chat")
+
+    def stay():
+        while not over.is_set():
+            try:
+                io.connect(BASE, namespaces=["/chat"], auth=lambda: {"token": tokens[-1]})
+                io.wait()
+            except socketio.exceptions.ConnectionError:
+                time.sleep(0.2)
+            body = {"username": eve.username, "password": eve.password}
+            tokens.append(call("POST", "/login", json=body).json()["access_token"])
+
+    thread = threading.Thread(target=stay, daemon=True)
+    thread.start()
+    first = ready.get(timeout=PATIENCE)
+    assert call("DELETE", f"/sessions/{first['session_id']}", eve.token).status_code == 204
+    second = ready.get(timeout=PATIENCE * 2)
+    assert second["session_id"] != first["session_id"]
+    assert io.call("heartbeat", {}, namespace="/chat", timeout=PATIENCE)["status"] == "ok"
+    over.set()
+    io.disconnect()
+    thread.join(timeout=PATIENCE * 2)
+    assert not thread.is_alive()
 
 
 def test_ids_of_other_peoples_chats_tell_nothing(people, chat):

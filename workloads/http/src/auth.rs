@@ -41,7 +41,11 @@ pub struct AdminCaller(pub AuthUser);
 impl AuthUser {
     /// Refuses a request that speaks for somebody else.
     pub fn must_be(&self, id: UserId) -> Result<(), Problem> {
-        if self.user_id == id { Ok(()) } else { Err(Problem::forbidden("this can only be done for oneself")) }
+        if self.user_id == id {
+            Ok(())
+        } else {
+            Err(Problem::forbidden("this can only be done for oneself; give your own id or none"))
+        }
     }
 }
 
@@ -94,14 +98,18 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let user = AuthUser::from_request_parts(parts, state).await?;
-        if user.admin { Ok(Self(user)) } else { Err(Problem::forbidden("this is for admins")) }
+        if user.admin { Ok(Self(user)) } else { Err(Problem::forbidden("this is for admins; log in as one")) }
     }
 }
 
 fn missing_token() -> Problem {
     // RFC 6750: no error code when the request has no credentials at all.
-    Problem::new(StatusCode::UNAUTHORIZED, "missing_token", "this needs an access token")
-        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "missing_token",
+        "this needs an access token; send it as Authorization: Bearer TOKEN",
+    )
+    .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
 }
 
 #[cfg(test)]

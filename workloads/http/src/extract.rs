@@ -70,7 +70,7 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
     } else {
-        Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off")
+        Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off; send it again")
     }
 }
 

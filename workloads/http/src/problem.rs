@@ -124,17 +124,25 @@ impl Problem {
 
     /// A fault of ours; what it was is in the log only.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong on our side; try again, and tell whoever runs this deployment if it stays so",
+        )
     }
 
     /// The problem that stands for a bare status.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new(status, "method_not_allowed", "this path does not take this method")
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                status,
+                "method_not_allowed",
+                "this path does not take this method; the header Allow names those that it takes",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(status, "body_too_large", "the body is too large; send a smaller one")
             }
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new(status, "body_too_large", "the body is too large"),
             StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
             StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(),
             _ => Self::new(status, "refused", "the request was refused"),
@@ -204,17 +212,23 @@ impl From<StoreError> for Problem {
                     TakenField::Username => ("username", "username_taken"),
                     TakenField::Email => ("email", "email_taken"),
                 };
-                let detail = format!("another account has this {field}");
+                let detail = format!("another account has this {field}; choose another, or log in");
                 Self::new(StatusCode::CONFLICT, code, detail.clone()).with_field(field, code, detail)
             }
-            StoreError::Blocked => Self::new(StatusCode::FORBIDDEN, "blocked", "one of you blocks the other"),
-            StoreError::NotAuthor => Self::forbidden("only the author may do this"),
-            StoreError::Gone => Self::new(StatusCode::CONFLICT, "message_deleted", "the message was deleted"),
+            StoreError::Blocked => Self::new(
+                StatusCode::FORBIDDEN,
+                "blocked",
+                "one of you blocks the other; nothing can be sent until that block is taken back",
+            ),
+            StoreError::NotAuthor => Self::forbidden("only the author may do this; leave the message as it is"),
+            StoreError::Gone => {
+                Self::new(StatusCode::CONFLICT, "message_deleted", "the message was deleted; it can be changed no more")
+            }
             StoreError::UnknownReply => {
-                Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat")
+                Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat; leave it out")
             }
             StoreError::UnknownAttachment => {
-                Self::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours")
+                Self::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours; upload it again")
             }
             StoreError::Unreadable(source) => {
                 tracing::error!(error = &*source as &dyn std::error::Error, "what is stored can't be read");

@@ -37,25 +37,25 @@ const ADMIN_SCOPE: &str = "admin";
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TokenError {
     /// Not a JWT with our claims, or one of another algorithm or type.
-    #[error("the access token is malformed")]
+    #[error("the access token is malformed; send it as log-in or refresh gave it")]
     Malformed,
     /// Its `kid` is not one of our keys.
-    #[error("the access token is signed with an unknown key")]
+    #[error("the access token is signed with an unknown key; get a new one from POST /token/refresh")]
     UnknownKey,
     /// The signature does not fit.
-    #[error("the access token has a wrong signature")]
+    #[error("the access token has a wrong signature; send it as log-in or refresh gave it")]
     Signature,
     /// Made by or for somebody else.
-    #[error("the access token has another issuer or audience")]
+    #[error("the access token has another issuer or audience; log in here")]
     Audience,
     /// Its time is over.
-    #[error("the access token has expired")]
+    #[error("the access token has expired; get a new one from POST /token/refresh")]
     Expired,
     /// Its time has not come.
-    #[error("the access token is not valid yet")]
+    #[error("the access token is not valid yet; try again shortly")]
     Early,
     /// Its session was ended.
-    #[error("the session has ended")]
+    #[error("the session has ended; log in again")]
     SessionEnded,
     /// No token could be made.
     #[error("the access token could not be signed")]

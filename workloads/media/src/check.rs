@@ -31,7 +31,7 @@ pub(crate) enum Refused {
     #[error("the SHA-256 of what was uploaded is not the one that was announced; upload it again")]
     Hash,
     /// It is something else.
-    #[error("what was uploaded is not {0}")]
+    #[error("what was uploaded is not {0}; upload that, or begin anew with the type that it is")]
     Kind(String),
     /// It is a picture that can't be shown.
     #[error(transparent)]

@@ -113,8 +113,9 @@ async fn receive(
         let until = begun + files.pace.until(begun.elapsed(), received);
         let next = timeout_at(until, body.next()).await.map_err(|_| too_slow())?;
         let Some(chunk) = next else { break };
-        let chunk =
-            chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off"))?;
+        let chunk = chunk.map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off; send all of it again")
+        })?;
         received += chunk.len() as u64;
         if received > size {
             return Err(wrong_size(size));
@@ -136,7 +137,7 @@ fn too_slow() -> Problem {
 }
 
 fn wrong_size(size: u64) -> Problem {
-    let detail = format!("the link takes exactly {size} bytes");
+    let detail = format!("the link takes exactly {size} bytes; send those, or begin anew with the right size");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "wrong_size", detail)
 }
 
@@ -165,7 +166,7 @@ async fn send(
         Part::Whole => (StatusCode::OK, 0, size),
         Part::Some { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Part::None => {
-            let detail = format!("the file has {size} bytes");
+            let detail = format!("the file has {size} bytes; ask for a range of these");
             let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", detail);
             return Err(problem.with_header(header::CONTENT_RANGE, format!("bytes */{size}")));
         }

@@ -40,7 +40,7 @@ pub fn router(service: Arc<MediaService>) -> OpenApiRouter {
 
 /// The description of the routes.
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    sentinel_http::describe::merged(described().into_openapi())
 }
 
 fn described() -> OpenApiRouter<App> {
@@ -57,13 +57,31 @@ fn described() -> OpenApiRouter<App> {
 ///
 /// Send the bytes to `upload.url` with `upload.method` and `upload.headers`, without a token and within the hour. Then
 /// complete the upload, and name its id in `attachments` of a message, within the day.
+///
+/// Where the platform takes the bytes itself, the link answers 200, or a problem: 413 `wrong_size`, 408 `upload_too_slow`, 400
+/// `unreadable_body`, 409 `upload_running`, 429 and 503 `too_many_uploads` (send all of them again), 403 `invalid_link` and 404
+/// `not_found` (begin anew). Links to files answer 403 `invalid_link`, 404 `not_found` and 416 `invalid_range`. Links of an object
+/// store answer as that does.
 #[utoipa::path(
     post, path = "/media/uploads", tag = "media", operation_id = "begin_upload",
     security(("bearer" = [])), request_body = AnnouncedUpload,
     responses(
         (status = 201, description = "Where to put the bytes", body = BegunUpload),
         (
+            status = 400, description = "The `Host` header names no host (`invalid_host`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
             status = 403, description = "The caller's files take too much room (`quota_exceeded`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 413, description = "The file is too large (`file_too_large`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422,
+            description = "What no file can have (`invalid_filename`, `invalid_content_type`, `empty_file`, `invalid_sha256`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         TakesJson, MayBeMissing, NeedsToken, Any,

@@ -40,6 +40,8 @@ pub(crate) struct Sends {
     namespaces: &'static [Namespace],
     payload: Value,
     acknowledgement: Value,
+    /// Codes with which it may be refused, besides those of any event.
+    refusals: &'static [&'static str],
 }
 
 /// An event that clients get.
@@ -76,10 +78,12 @@ pub(crate) struct Sent<'a> {
 pub(crate) struct Refused<'a> {
     /// Always `error`.
     pub status: &'static str,
-    /// What happened, for programs; stable.
+    /// What happened, for programs; stable. Besides the codes of its own that its acknowledgement names, any event may get
+    /// `malformed` (it is not one JSON object), `invalid_request` (a field is missing or wrong), `unknown_event`,
+    /// `rate_limited`, `too_many_events`, `unavailable` or `internal`.
     #[schema(example = "not_found")]
     pub code: &'static str,
-    /// What happened, for people.
+    /// What happened and what to do, for people.
     pub detail: &'a str,
     /// Seconds after which to try again, where that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,34 +120,52 @@ impl Description {
     fn clients_send(&mut self) {
         let nothing = || json!({ "type": "object" });
         let started = self.refer::<StartedChat>();
-        self.sends::<StartChat>("start_private_chat", "Start the chat with somebody, or find it.", started);
+        let refusals = &["forbidden", "not_found", "blocked"];
+        self.sends::<StartChat>("start_private_chat", "Start the chat with somebody, or find it.", started, refusals);
         let sent = self.refer::<Sent<'_>>();
         self.sends::<SendMessage>(
             "send_message",
             "Send a message. The acknowledgement comes after the durable write; without one, send again with the same \
              `client_message_id`.",
             sent,
+            &[
+                "forbidden",
+                "not_found",
+                "blocked",
+                "empty_message",
+                "message_too_large",
+                "invalid_client_message_id",
+                "too_many_attachments",
+                "unknown_attachment",
+                "wrong_type",
+                "unknown_reply",
+            ],
         );
-        self.sends::<EditMessage>("edit_message", "Change what a message of the caller says.", nothing());
-        self.sends::<OneMessage>("delete_message", "Delete a message of the caller; a tombstone stays.", nothing());
-        self.sends::<OneMessage>("message_delivered", "This message and all before it have arrived.", nothing());
-        self.sends::<OneMessage>("message_read", "This message and all before it were read.", nothing());
-        self.sends::<ReceivedAll>(
-            "receive_message",
-            "All messages of this chat have arrived; for clients of the seed.",
-            nothing(),
-        );
-        self.sends::<Typing>("typing", "The caller types, or does not any more.", nothing());
+        let refusals = &["forbidden", "not_found", "blocked", "message_deleted", "empty_message", "message_too_large"];
+        self.sends::<EditMessage>("edit_message", "Change what a message of the caller says.", nothing(), refusals);
+        let summary = "Delete a message of the caller; a tombstone stays.";
+        self.sends::<OneMessage>("delete_message", summary, nothing(), &["forbidden", "not_found"]);
+        let summary = "This message and all before it have arrived.";
+        self.sends::<OneMessage>("message_delivered", summary, nothing(), &["not_found"]);
+        let summary = "This message and all before it were read.";
+        self.sends::<OneMessage>("message_read", summary, nothing(), &["not_found"]);
+        let summary = "All messages of this chat have arrived; for clients of the seed.";
+        self.sends::<ReceivedAll>("receive_message", summary, nothing(), &["forbidden", "not_found"]);
+        let summary = "The caller types, or does not any more.";
+        self.sends::<Typing>("typing", summary, nothing(), &["forbidden", "not_found"]);
         let page = self.refer::<SyncPage>();
-        self.sends::<SyncSince>("sync", "What happened since a token; the same as `GET /sync`.", page);
-        self.sends::<Heartbeat>("heartbeat", "Whether somebody is at the device.", nothing());
+        let summary = "What happened since a token; the same as `GET /sync`.";
+        self.sends::<SyncSince>("sync", summary, page, &["invalid_cursor", "out_of_range"]);
+        self.sends::<Heartbeat>("heartbeat", "Whether somebody is at the device.", nothing(), &[]);
         let presences = self.refer::<PresencesView>();
         self.sends::<WatchedUsers>(
             "presence_subscribe",
             "Hear of changes of these users' presence.",
             presences.clone(),
+            &["too_many_subscriptions", "not_available"],
         );
-        self.sends::<WatchedUsers>("presence_unsubscribe", "Hear no more of these users' presence.", presences);
+        let summary = "Hear no more of these users' presence.";
+        self.sends::<WatchedUsers>("presence_unsubscribe", summary, presences, &["not_available"]);
     }
 
     fn clients_get(&mut self) {
@@ -156,7 +178,10 @@ impl Description {
         self.gets::<ReceiptView>("receipt", furthest);
         self.gets::<ReceivedView>("message_received", "A peer's receipt, for clients of the seed.");
         self.gets::<TypingView>("typing", "The peer types, or does not any more.");
-        self.gets::<ChatStarted>("chat_started", "A chat was started.");
+        self.gets::<ChatStarted>(
+            "chat_started",
+            "A chat was started, on every device of both, that which started it too: the peer is the other of `members`.",
+        );
         self.gets::<ChatDeleted>("chat_deleted", "A chat is gone: a member deleted the account.");
         self.gets::<PresenceView>("presence", "The presence of somebody who is watched has changed.");
         self.gets.push(Gets {
@@ -187,12 +212,20 @@ impl Description {
         let payload = self.refer::<Reauthenticate>();
         let summary = "Go on with a new access token of the same user.";
         let acknowledgement = self.refer::<Reauthenticated>();
-        self.sends.push(Sends { name: "reauthenticate", summary, namespaces: EVERYWHERE, payload, acknowledgement });
+        let refusals = &["invalid_token", "token_expired", "session_ended", "forbidden"];
+        let (name, namespaces) = ("reauthenticate", EVERYWHERE);
+        self.sends.push(Sends { name, summary, namespaces, payload, acknowledgement, refusals });
     }
 
-    fn sends<T: ToSchema>(&mut self, name: &'static str, summary: &'static str, acknowledgement: Value) {
+    fn sends<T: ToSchema>(
+        &mut self,
+        name: &'static str,
+        summary: &'static str,
+        acknowledgement: Value,
+        refusals: &'static [&'static str],
+    ) {
         let payload = self.refer::<T>();
-        self.sends.push(Sends { name, summary, namespaces: CHAT, payload, acknowledgement });
+        self.sends.push(Sends { name, summary, namespaces: CHAT, payload, acknowledgement, refusals });
     }
 
     fn gets<T: ToSchema>(&mut self, name: &'static str, summary: &'static str) {
@@ -240,6 +273,7 @@ impl Description {
                     json!({
                         "name": event.name,
                         "summary": format!("The acknowledgement of `{}`.", event.name),
+                        "description": refused_with(event.refusals),
                         "payload": { "oneOf": [okay, refused] },
                     }),
                 );
@@ -287,6 +321,13 @@ impl Description {
     }
 }
 
+/// The codes of its own with which an event may be refused, in a sentence.
+fn refused_with(codes: &[&str]) -> String {
+    let named: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let own = if named.is_empty() { String::new() } else { format!("{}, or ", named.join(", ")) };
+    format!("Refused with {own}a code that any event may get.")
+}
+
 fn ok() -> Value {
     json!({ "type": "object", "required": ["status"], "properties": { "status": { "const": "ok" } } })
 }
@@ -303,8 +344,9 @@ fn channel_name(namespace: Namespace) -> &'static str {
 fn about(namespace: Namespace) -> &'static str {
     match namespace {
         Namespace::Chat => {
-            "Connect with `auth: {token}`. Each event carries one JSON object, may ask for an acknowledgement, and is \
-             handled in the order sent."
+            "Connect with `auth: {token}`; refused with `missing_token`, `invalid_token`, `token_expired`, `session_ended` \
+             or `too_many_sockets` in `data.code` of `connect_error`. Each event carries one JSON object, may ask for an \
+             acknowledgement, and is handled in the order sent."
         }
         Namespace::Notifications => {
             "Connect as to `/chat`, with a token of its own: clients send nothing but a new one."

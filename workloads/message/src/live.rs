@@ -136,7 +136,8 @@ fn deliver(to: &mut Audience<'_>, tokens: &Tokens, event: &LiveEvent) {
         }
         LiveEvent::Receipt { chat, user_id, blocked } => deliver_receipt(to, chat, *user_id, *blocked),
         LiveEvent::ChatStarted { chat, by } => {
-            to.tell_members(chat, "chat_started", &ChatStarted { chat_id: chat.id, by: *by });
+            let started = ChatStarted { chat_id: chat.id, by: *by, members: chat.distinct_members().to_vec() };
+            to.tell_members(chat, "chat_started", &started);
         }
         LiveEvent::ChatDeleted { chat } => to.tell_members(chat, "chat_deleted", &ChatDeleted { chat_id: chat.id }),
         LiveEvent::Typing { chat_id, user_id, peer, typing } => {

@@ -13,7 +13,8 @@ pub struct NewMessage {
     /// What it says.
     #[serde(default)]
     pub message: String,
-    /// `text` (default), `image` or `file`.
+    /// `text`, `image` or `file`. Left out, it follows the attachments: `text` without any, `image` where all are pictures,
+    /// else `file`.
     #[serde(default, rename = "type")]
     #[schema(value_type = Option<String>, example = "text")]
     pub kind: Option<MessageKind>,
@@ -71,7 +72,8 @@ pub(crate) struct SendMessage {
     /// What it says.
     #[serde(default)]
     pub message: String,
-    /// `text` (default), `image` or `file`.
+    /// `text`, `image` or `file`. Left out, it follows the attachments: `text` without any, `image` where all are pictures,
+    /// else `file`.
     #[serde(default, rename = "type")]
     #[schema(value_type = Option<String>, example = "text")]
     pub kind: Option<MessageKind>,

@@ -240,7 +240,7 @@ impl MessageService {
 /// Refuses what speaks for somebody else.
 pub(crate) fn speaks_for_itself(caller: UserId, sender: Option<UserId>) -> Result<(), Problem> {
     match sender {
-        Some(sender) if sender != caller => Err(Problem::forbidden("sender_id is not the caller")),
+        Some(sender) if sender != caller => Err(Problem::forbidden("sender_id is not the caller; leave it out")),
         _ => Ok(()),
     }
 }

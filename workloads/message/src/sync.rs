@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use axum::http::StatusCode;
 use sentinel_domain::{
     cursor,
     event::{InboxBody, InboxEvent},
@@ -57,14 +58,22 @@ pub(crate) fn token(keyring: &Keyring, caller: UserId, place: &InboxPlace) -> St
     cursor::encode(keyring, QUERY, caller, &place.to_bytes())
 }
 
+/// A token that is none of the caller's, as after the deployment's keys were replaced. Other than a cursor of a list, it is
+/// not just left out: that would begin with the oldest event.
+fn forged() -> Problem {
+    let detail = "not a sync token of yours: load the chats anew, then go on from sync_token of a socket's ready, or from \
+                  the last next of GET /sync read to its end without since";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).with_field("since", "invalid_cursor", detail)
+}
+
 /// What happened to the caller.
 pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncSince) -> Result<SyncPage, Problem> {
     let limit = page::limit(query.limit, DEFAULT_EVENTS)?;
     let since = match query.since.filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => {
-            let bytes = cursor::decode(&service.keyring, QUERY, caller, &token).map_err(|_| page::forged("since"))?;
-            Some(InboxPlace::from_bytes(&bytes).ok_or_else(|| page::forged("since"))?)
+            let bytes = cursor::decode(&service.keyring, QUERY, caller, &token).map_err(|_| forged())?;
+            Some(InboxPlace::from_bytes(&bytes).ok_or_else(forged)?)
         }
     };
     let inbox = service.inboxes.inbox(caller, since, limit).await?;
@@ -100,28 +109,44 @@ pub(crate) async fn describe(
             };
             ("receipt", json(&receipt)?)
         }
-        InboxBody::ChatStarted { chat_id, by } => ("chat_started", json(&ChatStarted { chat_id: *chat_id, by: *by })?),
+        InboxBody::ChatStarted { chat_id, by } => {
+            let chat = chat_of(service, caller, chats, *chat_id).await?;
+            let started =
+                chat.map(|chat| ChatStarted { chat_id: *chat_id, by: *by, members: chat.distinct_members().to_vec() });
+            ("chat_started", started.map_or(Ok(None), |started| json(&started))?)
+        }
         InboxBody::ChatDeleted { chat_id } => ("chat_deleted", json(&ChatDeleted { chat_id: *chat_id })?),
     };
     Ok(data.map(|data| SyncEvent { event_id: event.id, event: name, data }))
 }
 
-/// A message with its status; nothing when its chat went away meanwhile, which another event tells.
+/// A message with its status; nothing when its chat went away meanwhile.
 async fn view(
     service: &MessageService,
     caller: UserId,
     chats: &mut HashMap<ChatId, Option<Chat>>,
     message: &Message,
 ) -> Result<Option<Box<RawValue>>, Problem> {
-    let chat = match chats.entry(message.chat_id) {
+    let chat = chat_of(service, caller, chats, message.chat_id).await?;
+    chat.map_or(Ok(None), |chat| json(&MessageView::of(chat, message)))
+}
+
+/// A chat of the caller; none when it went away meanwhile, which another event tells.
+async fn chat_of<'a>(
+    service: &MessageService,
+    caller: UserId,
+    chats: &'a mut HashMap<ChatId, Option<Chat>>,
+    id: ChatId,
+) -> Result<Option<&'a Chat>, Problem> {
+    let chat = match chats.entry(id) {
         Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(unknown) => match service.chats.chat(caller, message.chat_id).await {
+        Entry::Vacant(unknown) => match service.chats.chat(caller, id).await {
             Ok(chat) => unknown.insert(Some(chat)),
             Err(StoreError::NotFound) => unknown.insert(None),
             Err(error) => return Err(error.into()),
         },
     };
-    chat.as_ref().map_or(Ok(None), |chat| json(&MessageView::of(chat, message)))
+    Ok(chat.as_ref())
 }
 
 fn json(value: &impl Serialize) -> Result<Option<Box<RawValue>>, Problem> {

@@ -106,15 +106,18 @@ pub struct DeletedMessage {
     pub message_id: MessageId,
 }
 
-/// A chat that somebody started with the receiver of the event, or that the receiver started on another device.
+/// A chat that somebody started, on every device of both members: that of whoever started it, too.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatStarted {
     /// The chat.
     #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
-    /// Who started it.
+    /// Who started it: the peer, or the receiver of the event.
     #[schema(value_type = uuid::Uuid)]
     pub by: UserId,
+    /// Both members, of whom the receiver is one; one alone in a chat with oneself.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    pub members: Vec<UserId>,
 }
 
 /// A chat that is gone.

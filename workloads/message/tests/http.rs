@@ -413,7 +413,9 @@ async fn sync_tells_what_happened_in_order_and_as_it_is_now() {
     }
     let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["chat_started", "receive_message", "receive_message", "message_deleted", "receipt"]);
-    assert_eq!(events[0]["data"], json!({"chat_id": chat, "by": ann.id}));
+    let started = &events[0]["data"];
+    assert_eq!((&started["chat_id"], &started["by"]), (&json!(chat), &json!(ann.id)));
+    assert!([ann.id, bob.id].iter().all(|id| started["members"].as_array().unwrap().contains(&json!(id))), "{started}");
     assert_eq!((&events[1]["data"]["message"], &events[1]["data"]["status"]), (&json!("kept"), &json!("read")));
     assert_eq!((&events[2]["data"]["message"], &events[2]["data"]["deleted"]), (&json!(""), &json!(true)));
     assert_eq!(events[3]["data"], json!({"chat_id": chat, "message_id": gone}));
@@ -423,7 +425,11 @@ async fn sync_tells_what_happened_in_order_and_as_it_is_now() {
     let (_, page) = platform.get(&bob, &format!("/sync?since={since}")).await;
     assert_eq!((&page["events"], &page["more"]), (&json!([]), &json!(false)));
     assert_eq!(platform.get(&eve, &format!("/sync?since={since}")).await.0, 400);
-    assert_eq!(platform.get(&eve, "/sync?since=x").await.0, 400);
+    let (status, lost) = platform.get(&eve, "/sync?since=x").await;
+    assert_eq!((status, &lost["code"]), (400, &json!("invalid_cursor")));
+    // Without it, sync would tell everything from the oldest event on.
+    let detail = lost["detail"].as_str().unwrap();
+    assert!(detail.contains("load the chats anew") && !detail.contains("start again without it"), "{detail}");
     assert_eq!(platform.get(&eve, "/sync?limit=0").await.0, 422);
 }
 

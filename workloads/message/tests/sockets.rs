@@ -89,7 +89,14 @@ async fn a_message_reaches_every_device_but_the_one_that_sent_it() {
     );
     let chat_id = &chat["chat_id"];
     assert_eq!(phone.event("private_chat_room_created").await, *chat_id);
-    assert_eq!(bobs.event("chat_started").await, json!({"chat_id": chat_id, "by": ann.id}));
+    // Each of the devices can tell who the peer is, also those of whoever started it.
+    for client in [&mut bobs, &mut laptop, &mut phone] {
+        let mut started = client.event("chat_started").await;
+        let members = started.as_object_mut().unwrap().remove("members").unwrap();
+        assert_eq!(started, json!({"chat_id": chat_id, "by": ann.id}));
+        assert_eq!(members.as_array().unwrap().len(), 2);
+        assert!([ann.id, bob.id].iter().all(|id| members.as_array().unwrap().contains(&json!(id))), "{members}");
+    }
     let again = bobs.ask("start_private_chat", json!({"receiver_id": ann.id})).await;
     assert_eq!((&again["chat_id"], &again["created"]), (chat_id, &json!(false)));
 

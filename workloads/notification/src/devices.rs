@@ -10,7 +10,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     rate::Action,
     tokens::TokenError,
 };
@@ -111,7 +111,16 @@ fn unfit(error: UnfitAddress) -> Problem {
 #[utoipa::path(
     post, path = "/notifications/devices", tag = "notifications", operation_id = "register_device",
     security(("bearer" = [])), request_body = DeviceView,
-    responses((status = 204, description = "It gets pushes."), TakesJson, NeedsToken, Any)
+    responses(
+        (status = 204, description = "It gets pushes."),
+        (
+            status = 422,
+            description = "The deployment does not push to this platform (`not_offered`) or this endpoint \
+                (`endpoint_not_allowed`), or the token or subscription is not there (`missing`) or malformed (`malformed`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesJson, NeedsToken, Any,
+    )
 )]
 pub(crate) async fn register(
     State(App(service)): State<App>,
@@ -136,7 +145,14 @@ pub(crate) async fn register(
 #[utoipa::path(
     delete, path = "/notifications/devices/{device_id}", tag = "notifications", operation_id = "remove_device",
     security(("bearer" = [])), params(("device_id" = String, Path, description = "Which one.")),
-    responses((status = 204, description = "It gets no more pushes."), TakesParameters, NeedsToken, Any)
+    responses(
+        (status = 204, description = "It gets no more pushes."),
+        (
+            status = 422, description = "`device_id` can't be one (`malformed`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesParameters, NeedsToken, Any,
+    )
 )]
 pub(crate) async fn remove(
     State(App(service)): State<App>,

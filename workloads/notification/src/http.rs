@@ -54,7 +54,7 @@ pub fn router(service: Arc<NotificationService>) -> OpenApiRouter {
 
 /// The description of the routes.
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    sentinel_http::describe::merged(described().into_openapi())
 }
 
 fn described() -> OpenApiRouter<App> {
@@ -216,6 +216,12 @@ async fn preferences(State(App(service)): State<App>, user: AuthUser) -> Result<
         ),
         (
             status = 412, description = "They are others by now than those of `If-Match` (`preferences_changed`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422,
+            description = "Too many chats are muted (`too_many`), a minute or an offset can't be one (`out_of_range`), the \
+                server does not know the time zone (`unknown_time_zone`), or `until` is no time (`invalid_time`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         TakesJson, NeedsToken, Any,

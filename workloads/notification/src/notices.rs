@@ -28,7 +28,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsAdmin, NeedsToken, TakesJson},
     extract::Json,
     page,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -106,6 +106,16 @@ impl Place {
     security(("bearer" = [])), request_body = NoticeBody,
     responses(
         (status = 200, description = "They were told.", body = NoticeAnswer),
+        (
+            status = 400, description = "`cursor` is not one of this route (`invalid_cursor`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422,
+            description = "A text is empty, too long or has control characters (`malformed`), or `cursor` comes with one user \
+                (`not_for_one`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
         MayBeMissing, TakesJson, NeedsAdmin, NeedsToken, Any,
     )
 )]

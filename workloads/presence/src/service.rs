@@ -51,7 +51,7 @@ impl PresenceService {
     pub(crate) async fn update(&self, caller: &AuthUser, user: UserId) -> Result<Timestamp, Problem> {
         let AuthUser { user_id: caller, session_id, .. } = *caller;
         if user != caller {
-            return Err(Problem::forbidden("user_id is not the caller"));
+            return Err(Problem::forbidden("user_id is not the caller; give your own id"));
         }
         let now = Timestamp::now();
         let (high, low) = session_id.0.as_u64_pair();

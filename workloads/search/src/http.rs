@@ -19,7 +19,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Query},
     page,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     tokens::Tokens,
     views::MessageView,
 };
@@ -59,7 +59,7 @@ pub fn router(service: Arc<SearchService>, reindexer: Arc<Reindexer>) -> OpenApi
 
 /// The description of the routes.
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    sentinel_http::describe::merged(described().into_openapi())
 }
 
 fn described() -> OpenApiRouter<App> {
@@ -137,6 +137,16 @@ struct SearchResults<'a> {
     params(SearchParameters),
     responses(
         (status = 200, description = "Some of the messages", body = SearchResults),
+        (
+            status = 422,
+            description = "`q` has nothing to look for (`empty_query`) or too much (`query_too_long`), or `from` or `to` is no \
+                time (`invalid_timestamp`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 503, description = "The index has to be made anew by whoever runs the deployment (`search_outdated`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
         MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]

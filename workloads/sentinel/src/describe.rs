@@ -42,3 +42,6 @@ pub fn asyncapi() -> Value {
         "license": { "name": "Apache-2.0" },
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,12 @@ pub(crate) async fn protected(State(users): State<Users>, user: AuthUser) -> Res
 /// Change the caller's profile.
 #[utoipa::path(
     patch, path = "/me", tag = "account", security(("bearer" = [])), request_body = ProfilePatch,
-    responses((status = 200, description = "The account as it is now.", body = AccountAnswer), TakesJson, NeedsToken, Any)
+    responses(
+        (status = 200, description = "The account as it is now.", body = AccountAnswer),
+        (status = 422, description = "What no profile can have (`invalid_display_name`, `invalid_avatar_url`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        TakesJson, NeedsToken, Any,
+    )
 )]
 pub(crate) async fn change_me(
     State(users): State<Users>,
@@ -83,7 +88,7 @@ pub(crate) async fn delete_me(
     let entry = AuditEntry::now(AuditAction::AccountDeleted, Some(user.user_id), Some(user.user_id));
     let confirmed = ConfirmedRemoval { password_hash, entry: entry.from_address(client.0.to_string()) };
     if !users.accounts.remove_account(user.user_id, Some(confirmed)).await? {
-        return Err(wrong_password("the password was changed meanwhile"));
+        return Err(wrong_password("the password was changed meanwhile; give the new one"));
     }
     users.revoke(sessions.into_iter().map(|session| session.id));
     tracing::info!(user_id = %user.user_id, "an account was deleted");

@@ -7,7 +7,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 
 use crate::{
@@ -18,11 +18,16 @@ use crate::{
 /// What a cursor is bound to, besides the caller.
 const QUERY: &str = "blocks";
 
-/// Block an account. A repeat changes nothing. Oneself can't be blocked (422 `cannot_block_self`).
+/// Block an account. A repeat changes nothing.
 #[utoipa::path(
     put, path = "/users/{id}/block", tag = "blocks", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "Who.")),
-    responses((status = 204, description = "Blocked."), MayBeMissing, TakesParameters, NeedsToken, Any)
+    responses(
+        (status = 204, description = "Blocked."),
+        (status = 422, description = "It is the caller (`cannot_block_self`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        MayBeMissing, TakesParameters, NeedsToken, Any,
+    )
 )]
 pub(crate) async fn block(
     State(users): State<Users>,
@@ -30,7 +35,7 @@ pub(crate) async fn block(
     Path(id): Path<UserId>,
 ) -> Result<StatusCode, Problem> {
     if id == user.user_id {
-        return Err(Problem::invalid("id", "cannot_block_self", "you can't block yourself"));
+        return Err(Problem::invalid("id", "cannot_block_self", "you can't block yourself; give another account's id"));
     }
     users.accounts.block(user.user_id, id, Timestamp::now()).await?;
     Ok(StatusCode::NO_CONTENT)

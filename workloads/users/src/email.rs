@@ -35,7 +35,11 @@ pub(crate) async fn send_verification(State(users): State<Users>, user: AuthUser
     users.limits.check(Action::Mail, &user.user_id.to_string())?;
     let account = users.own_account(&user).await?;
     if account.email_verified {
-        return Err(Problem::new(StatusCode::CONFLICT, "already_verified", "the address is confirmed already"));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "already_verified",
+            "the address is confirmed already; there is nothing left to do",
+        ));
     }
     users.mail_link(&account, LinkPurpose::VerifyEmail).await?;
     Ok(StatusCode::ACCEPTED)
@@ -54,8 +58,8 @@ pub(crate) struct MailedToken {
     responses(
         TakesJson, Any,
         (status = 204, description = "The address is confirmed."),
-        (status = 400, description = "The body is not JSON (`malformed_json`), or the link is not good: used, replaced \
-            or expired (`invalid_link`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The link is not good: used, replaced or expired \
+            (`invalid_link`).", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn verify(
@@ -82,6 +86,8 @@ pub(crate) struct Forgotten {
     post, path = "/password/forgot", tag = "users", request_body = Forgotten,
     responses(
         (status = 202, description = "If there is such an account, a mail is on its way."),
+        (status = 422, description = "It is no address (`invalid_email`).",
+            body = ProblemBody, content_type = "application/problem+json"),
         NeedsMail, TakesJson, Any,
     )
 )]
@@ -129,8 +135,10 @@ pub(crate) struct Reset {
     responses(
         TakesJson, Any,
         (status = 204, description = "The password is changed, all sessions have ended: log in."),
-        (status = 400, description = "The body is not JSON (`malformed_json`), or the link is not good: used, replaced \
-            or expired (`invalid_link`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The new password can't be one (`invalid_password`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The link is not good: used, replaced or expired \
+            (`invalid_link`).", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn reset(

@@ -51,11 +51,12 @@ enum ExportError {
 
 type Chunks = mpsc::Sender<Result<Bytes, ExportError>>;
 
-/// Everything about the caller.
+/// The caller's account, settings, files and chats.
 ///
 /// One JSON object a line: `{"record":"account",…}`, then `session`, `push_device`, `notification_preferences`, `block`,
 /// `media` (uploaded files, without their bytes), `chat` each followed by its `message`s (newest first), and at last
-/// `{"record":"end",…}`. Without the last line the export broke off.
+/// `{"record":"end",…}`. Without the last line the export broke off. Not in it are notifications (`GET /notifications`), which
+/// tell of its messages, and reports that the caller made: those are had from whoever runs the deployment.
 #[utoipa::path(
     get, path = "/me/export", tag = "account", security(("bearer" = [])),
     responses(

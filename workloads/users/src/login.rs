@@ -120,7 +120,7 @@ async fn disabled(users: &Users, id: UserId, client: &ClientAddress) -> Problem 
             .audit(AuditEntry::now(AuditAction::DisabledLogin, None, Some(id)).from_address(client.0.to_string()))
             .await;
     }
-    let detail = "this account was disabled by an administrator";
+    let detail = "this account was disabled by an administrator; ask whoever runs this deployment";
     Problem::new(StatusCode::FORBIDDEN, "account_disabled", detail)
 }
 
@@ -166,7 +166,7 @@ fn throttle(limits: &RateLimits, login: &str, address: &str) -> Result<(), Probl
 }
 
 fn invalid_credentials() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "the name or the password is wrong")
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "the name or the password is wrong; check both")
         .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
 }
 

@@ -122,6 +122,8 @@ pub(crate) struct Search {
     get, path = "/users/search", tag = "users", security(("bearer" = [])), params(Search),
     responses(
         (status = 200, description = "The accounts, by name.", body = UsersAnswer),
+        (status = 422, description = "`prefix` has fewer than 2 characters (`prefix_too_short`).",
+            body = ProblemBody, content_type = "application/problem+json"),
         TakesParameters, NeedsToken, Any,
     )
 )]

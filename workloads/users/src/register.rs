@@ -55,6 +55,8 @@ pub(crate) struct Registration {
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "Another account has the name or address (`username_taken`, `email_taken`).",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "What no account can have (`invalid_username`, `invalid_email`, `invalid_password`; \
+            several: `invalid_request`).", body = ProblemBody, content_type = "application/problem+json"),
         TakesJson, Any,
     )
 )]
@@ -65,7 +67,7 @@ pub(crate) async fn register(
     Json(registration): Json<Registration>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
     if users.config.auth.registration == Access::Closed {
-        let detail = "accounts are made by the administrators here";
+        let detail = "accounts are made by the administrators here; ask them for one";
         return Err(Problem::new(StatusCode::FORBIDDEN, "registration_closed", detail));
     }
     users.limits.check(Action::Register, &address.rate_key())?;

@@ -11,7 +11,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson},
     extract::Json,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     rate::Action,
 };
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,9 @@ pub(crate) struct ReportAnswer {
     post, path = "/reports", tag = "reports", security(("bearer" = [])), request_body = NewReport,
     responses(
         (status = 201, description = "The administrators will see it.", body = ReportAnswer),
+        (status = 422, description = "It says of nobody (`missing`) or of half a message (`incomplete`), of a message that is \
+            not the account's (`not_the_author`) or of the caller (`cannot_report_self`), or the comment can't be one \
+            (`invalid_note`).", body = ProblemBody, content_type = "application/problem+json"),
         MayBeMissing, TakesJson, NeedsToken, Any,
     )
 )]
@@ -101,13 +104,21 @@ pub(crate) async fn report(
         (Some(message), None) => message.sender_id,
         (Some(message), Some(user_id)) if message.sender_id == user_id => user_id,
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("user_id", "not_the_author", "the message is not of this account"));
+            return Err(Problem::invalid(
+                "user_id",
+                "not_the_author",
+                "the message is not of this account; leave out user_id",
+            ));
         }
         (None, Some(user_id)) => user_id,
         (None, None) => return Err(Problem::invalid("user_id", "missing", "say who or which message is reported")),
     };
     if reported == user.user_id {
-        return Err(Problem::invalid("user_id", "cannot_report_self", "you can't report yourself"));
+        return Err(Problem::invalid(
+            "user_id",
+            "cannot_report_self",
+            "you can't report yourself; give another account or message",
+        ));
     }
     let evidence = match &message {
         Some(message) if new.include_message => {

@@ -24,7 +24,7 @@ pub fn router(service: Arc<UsersService>) -> OpenApiRouter {
 
 /// The description of the routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+    sentinel_http::describe::merged(described().into_openapi())
 }
 
 fn described() -> OpenApiRouter<Users> {

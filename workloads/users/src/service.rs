@@ -142,7 +142,7 @@ impl UsersService {
         let credentials = self.accounts.credentials(user.user_id).await?.ok_or(TokenError::SessionEnded)?;
         let hash = credentials.password_hash;
         let verdict = self.passwords.verify(password, Some(hash.clone())).await?;
-        if verdict.matches { Ok(hash) } else { Err(wrong_password("the password is wrong")) }
+        if verdict.matches { Ok(hash) } else { Err(wrong_password("the password is wrong; type it again")) }
     }
 
     /// Stores an entry of something that has happened; what happened stays so when the log can't be written.

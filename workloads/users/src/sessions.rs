@@ -109,6 +109,8 @@ pub(crate) struct PasswordChange {
         (status = 204, description = "The password is changed; only the session that asks goes on."),
         (status = 403, description = "The current password is wrong, or was changed meanwhile (`invalid_credentials`).",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The new password can't be one (`invalid_password`).",
+            body = ProblemBody, content_type = "application/problem+json"),
         TakesJson, NeedsToken, Any,
     )
 )]
@@ -126,6 +128,10 @@ pub(crate) async fn change_password(
     let entry = entry.from_address(client.0.to_string());
     let change = StoredChange { user: user.user_id, confirmed, password_hash, session: user.session_id, entry };
     let ended = users.accounts.change_password(change).await?;
-    users.revoke(ended.ok_or_else(|| wrong_password("the password was changed meanwhile, or the session has ended"))?);
+    users.revoke(
+        ended.ok_or_else(|| {
+            wrong_password("the password was changed meanwhile, or the session has ended; log in again")
+        })?,
+    );
     Ok(StatusCode::NO_CONTENT)
 }

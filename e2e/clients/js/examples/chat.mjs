@@ -3,8 +3,8 @@ import { io } from "socket.io-client";
 const [url, username, password, peer, text] = process.argv.slice(2);
 const account = JSON.stringify({ username, password, email: `${username}@example.com` });
 const call = (path, options) => fetch(url + path, options).then((answer) => (answer.ok ? answer.json() : null));
-const post = (path, body) => call(path, { method: "POST", body, headers: { "content-type": "application/json" } });
-const { access_token: token } = (await post("/login", account)) ?? (await post("/register", account));
+const enter = (path) => call(path, { method: "POST", body: account, headers: { "content-type": "application/json" } });
+const { access_token: token } = (await enter("/login")) ?? (await enter("/register"));
 const { user_id: receiver_id } = await call(`/users/username/${peer}`, { headers: { authorization: `Bearer ${token}` } });
 const socket = io(`${url}/chat`, { auth: { token }, ackTimeout: 10_000, retries: 9 }); // no answer in time: the same again
 let page = {}, shown = new Set(); // a message may come both live and by sync

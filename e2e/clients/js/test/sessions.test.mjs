@@ -98,6 +98,27 @@ test('reauthenticate takes a fresh token of the same session and nobody else', a
   client.close();
 });
 
+test('a client made as the guide says comes back with a new token when the server ends its socket', async () => {
+  let current = await login(ann);
+  const renew = async () => { current = await login(ann); };
+  const client = dial(undefined, { auth: (give) => give({ token: current.token }), reconnection: true });
+  const { socket } = client;
+  socket.on('connect_error', ({ data }) => { if (data) renew().then(() => socket.connect()); });
+  socket.on('disconnect', (why) => why === 'io server disconnect' && renew().then(() => socket.connect()));
+  const first = await client.next('ready');
+  ok(await call('DELETE', `/sessions/${first.session_id}`, { token: ann.token }), 204);
+  const second = await client.next('ready');
+  assert.notEqual(second.session_id, first.session_id);
+  await client.must('heartbeat', {});
+  // A bad token refuses it, and it comes back from that, too.
+  socket.disconnect();
+  current = { token: 'a.b.c' };
+  socket.connect();
+  assert.equal((await client.next('connect_error')).data.code, 'invalid_token');
+  await client.next('ready');
+  client.close();
+});
+
 test('a namespace that ends leaves the other one of its connection alone', async () => {
   const [stays, ends] = [await login(ann), await login(ann)];
   const chat = await connect(stays, { forceNew: false });

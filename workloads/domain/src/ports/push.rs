@@ -51,7 +51,7 @@ pub trait PushSender: Send + Sync {
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UnfitAddress {
     /// The deployment has no access to the platform.
-    #[error("{0} is not offered here")]
+    #[error("{0} is not offered here; do without pushes, or register with another platform")]
     NotOffered(&'static str),
     /// A field is not what it should be.
     #[error("{field} {detail}")]
@@ -62,6 +62,8 @@ pub enum UnfitAddress {
         detail: &'static str,
     },
     /// The endpoint is not one of a push service that is trusted here.
-    #[error("the endpoint is not one of a push service that is allowed here")]
+    #[error(
+        "the endpoint is not one of a push service that is allowed here; subscribe in another browser, or do without pushes"
+    )]
     Endpoint,
 }

@@ -11,7 +11,7 @@ const NO_OBJECT: &str = "must be an object";
 
 /// Text that is not JSON.
 pub(super) fn malformed_json() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON")
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON; send one JSON object")
 }
 
 /// How `serde_json` begins what it tells of a half of a surrogate pair. That is JSON, but no text.

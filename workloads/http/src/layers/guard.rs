@@ -70,6 +70,9 @@ pub(super) async fn limit_time(request: Request, next: Next) -> Response {
     let patience = if uploads { UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
     match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long").into_response(),
+        Err(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long; try again shortly")
+                .into_response()
+        }
     }
 }

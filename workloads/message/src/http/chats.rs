@@ -41,11 +41,11 @@ const DEFAULT_CHATS: usize = 50;
         (status = 201, description = "The chat is new", body = StartedChat),
         (status = 200, description = "The chat was there", body = StartedChat),
         (
-            status = 403, description = "`sender_id` is not the caller, or one blocks the other",
+            status = 403, description = "`sender_id` is not the caller (`forbidden`), or one blocks the other (`blocked`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         (
-            status = 404, description = "There is no such account",
+            status = 404, description = "There is no such account (`not_found`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         TakesJson, NeedsToken, Any,
@@ -102,7 +102,7 @@ pub(super) struct ChatPage<'a> {
     responses(
         (status = 200, description = "Some of the chats", body = ChatPage),
         (
-            status = 403, description = "`user_id` is not the caller",
+            status = 403, description = "`user_id` is not the caller (`forbidden`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         TakesParameters, NeedsToken, Any,

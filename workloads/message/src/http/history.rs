@@ -17,7 +17,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::Problem,
+    problem::{Problem, ProblemBody},
     views::MessageView,
 };
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,10 @@ pub(super) struct MessagePage<'a> {
     params(("chat_id" = uuid::Uuid, Path, description = "The chat"), PageQuery),
     responses(
         (status = 200, description = "Some of the messages", body = MessagePage),
+        (
+            status = 422, description = "More than one of `before`, `after`, `around` and `cursor` (`conflicting_parameters`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
         MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]
@@ -149,6 +153,12 @@ pub(super) struct SeedPage<'a> {
     request_body = SeedPageQuery,
     responses(
         (status = 200, description = "Some of the messages", body = SeedPage),
+        (
+            status = 422,
+            description = "`starting_timestamp_str` is no time (`invalid_timestamp`), or `fetch_size` is not 1 to 100 \
+                (`out_of_range`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
         MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
     )
 )]

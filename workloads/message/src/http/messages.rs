@@ -33,7 +33,19 @@ use crate::requests::{EditedText, NewMessage, ReadUpTo};
         (status = 201, description = "The message", body = MessageView),
         (status = 200, description = "The first message, of which this was a repeat", body = MessageView),
         (
-            status = 403, description = "`sender_id` is not the caller, or one blocks the other",
+            status = 403, description = "`sender_id` is not the caller (`forbidden`), or one blocks the other (`blocked`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 413, description = "The text is too long (`message_too_large`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422,
+            description = "There is neither text nor attachment (`empty_message`), the sender's own id can't be one \
+                (`invalid_client_message_id`), the attachments are too many or one is there twice \
+                (`too_many_attachments`), one is no completed upload of the caller (`unknown_attachment`), `type` does \
+                not fit them (`wrong_type`), or `reply_to` is no message of this chat (`unknown_reply`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
@@ -83,11 +95,19 @@ async fn as_it_is(chats: &dyn ChatReader, caller: UserId, message: &Message) -> 
     responses(
         (status = 200, description = "The message as it is now", body = MessageView),
         (
-            status = 403, description = "The caller is not the author",
+            status = 403, description = "The caller is not the author (`forbidden`), or one blocks the other (`blocked`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         (
-            status = 409, description = "The message was deleted",
+            status = 409, description = "The message was deleted (`message_deleted`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 413, description = "The text is too long (`message_too_large`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
+            status = 422, description = "There is neither text nor attachment (`empty_message`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         MayBeMissing, TakesJson, TakesParameters, NeedsToken, Any,
@@ -117,7 +137,7 @@ pub(super) async fn edit(
     responses(
         (status = 204, description = "It is deleted"),
         (
-            status = 403, description = "The caller is not the author",
+            status = 403, description = "The caller is not the author (`forbidden`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),
         MayBeMissing, TakesParameters, NeedsToken, Any,

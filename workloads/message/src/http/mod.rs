@@ -31,7 +31,7 @@ pub fn router(service: Arc<MessageService>) -> OpenApiRouter {
 
 /// The description of the routes.
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    sentinel_http::describe::merged(described().into_openapi())
 }
 
 fn described() -> OpenApiRouter<App> {

@@ -8,7 +8,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, NeedsToken, TakesParameters},
     extract::{Json, Query},
-    problem::Problem,
+    problem::{Problem, ProblemBody},
 };
 
 use super::App;
@@ -30,6 +30,12 @@ use crate::{
     ),
     responses(
         (status = 200, description = "What happened, in order", body = SyncPage),
+        (
+            status = 400,
+            description = "`since` is not a token of the caller (`invalid_cursor`): load the chats anew, then go on from \
+                `sync_token` of a socket's `ready`, or from the last `next` of this route read to its end without `since`",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
         TakesParameters, NeedsToken, Any,
     )
 )]

@@ -71,7 +71,10 @@ impl Gate {
             .and_then(Value::as_str)
             .and_then(|auth| parse_json::<Credentials>(auth.as_bytes()).ok())
             .and_then(|credentials| credentials.token)
-            .ok_or_else(|| Refusal { code: "missing_token", message: "connect with auth {token}".into() })?;
+            .ok_or_else(|| Refusal {
+                code: "missing_token",
+                message: "connect with auth {token}, an access token".into(),
+            })?;
         let claims = self
             .service
             .tokens
@@ -80,7 +83,7 @@ impl Gate {
         let most = self.service.config.limits.sockets_per_user;
         let seat = self.service.hub.take_seat(claims.user_id, most).ok_or_else(|| Refusal {
             code: "too_many_sockets",
-            message: format!("at most {most} sockets of one user"),
+            message: format!("{most} sockets of this user are open: close one, or connect again in a minute"),
         })?;
         let session = Session::new(NewSession {
             user_id: claims.user_id,

@@ -65,7 +65,8 @@ struct Asked<'a> {
 
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     if !edge.allows(request.headers()) {
-        return Problem::forbidden("this origin is not allowed").into_response();
+        return Problem::forbidden("this origin is not allowed; whoever runs the deployment has to allow it")
+            .into_response();
     }
     let Some(Asked { websocket, sid }) = read(&request) else { return edge.pass_on(request).await };
     let owner = match sid {

@@ -226,7 +226,11 @@ async fn handle(
     }
     let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
     if !is_here {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_event", "there is no such event here"));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_event",
+            "there is no such event here; /asyncapi.json has those that there are",
+        ));
     }
     if let Some(presences) = service.presences.as_ref().filter(|_| event.shows_use()) {
         presences.used(session);
@@ -271,7 +275,7 @@ async fn handle(
             let peer = match (received.sender_id, received.receiver_id) {
                 (peer, receiver) if receiver == caller => peer,
                 (sender, peer) if sender == caller => peer,
-                _ => return Err(Problem::forbidden("receiver_id is not the caller")),
+                _ => return Err(Problem::forbidden("receiver_id is not the caller; give your own id")),
             };
             service.received_all(caller, peer).await?;
         }
@@ -310,7 +314,7 @@ fn counted<T>(service: &MessageService, caller: UserId, read: Result<T, Problem>
 
 fn presences(service: &MessageService) -> Result<&Presences, Problem> {
     service.presences.as_deref().ok_or_else(|| {
-        let detail = "presence is not available on this instance";
+        let detail = "presence is not available on this instance; do without it";
         Problem::new(StatusCode::NOT_IMPLEMENTED, "not_available", detail)
     })
 }
@@ -335,7 +339,7 @@ async fn typing(service: &MessageService, session: &Session, typing: Typing) -> 
 fn reauthenticate(service: &MessageService, session: &Arc<Session>, asked: &Reauthenticate) -> Answer {
     let claims = service.tokens.verify(&asked.token, Timestamp::now())?;
     if claims.user_id != session.user_id {
-        return Err(Problem::forbidden("the token is another user's"));
+        return Err(Problem::forbidden("the token is another user's; connect anew with it"));
     }
     session.renew(claims.session_id, claims.issued_at, claims.expires_at);
     // Whoever ends the log-in of the new token refuses it first, and then ends the sockets that bear it, of which this one

@@ -88,6 +88,8 @@ async fn a_user_has_so_many_sockets_and_no_more() {
     let mut third = Client::open(address, None).await.unwrap();
     let refusal = third.join(json!({"token": ann.token})).await.unwrap_err();
     assert_eq!(refusal["data"]["code"], "too_many_sockets");
+    let said = "2 sockets of this user are open: close one, or connect again in a minute";
+    assert_eq!(refusal["message"], said);
     drop(second);
     tokio::time::sleep(Duration::from_millis(300)).await;
     Client::of(address, &ann).await;

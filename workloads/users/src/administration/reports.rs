@@ -162,7 +162,9 @@ pub(crate) struct Resolving {
         (status = 204, description = "Closed."),
         (status = 409, description = "It was closed before (`already_resolved`).",
             body = ProblemBody, content_type = "application/problem+json"),
-        MayBeMissing, TakesJson, NeedsAdmin, NeedsToken, Any,
+        (status = 422, description = "`resolution` is not there (`missing_resolution`) or can't be one (`invalid_note`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        MayBeMissing, TakesJson, TakesParameters, NeedsAdmin, NeedsToken, Any,
     )
 )]
 pub(crate) async fn resolve(
@@ -181,6 +183,10 @@ pub(crate) async fn resolve(
     if users.stores.reports.resolve_report(id, resolution, entry).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::new(StatusCode::CONFLICT, "already_resolved", "another admin has resolved this report"))
+        Err(Problem::new(
+            StatusCode::CONFLICT,
+            "already_resolved",
+            "another admin has resolved this report; load the list anew",
+        ))
     }
 }

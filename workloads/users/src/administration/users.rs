@@ -192,7 +192,9 @@ pub(crate) struct Disabling {
         (status = 204, description = "Disabled. A repeat changes only the time."),
         (status = 409, description = "The account is an admin's (`is_admin`).",
             body = ProblemBody, content_type = "application/problem+json"),
-        MayBeMissing, TakesJson, NeedsAdmin, NeedsToken, Any,
+        (status = 422, description = "The reason can't be one (`invalid_note`).",
+            body = ProblemBody, content_type = "application/problem+json"),
+        MayBeMissing, TakesJson, TakesParameters, NeedsAdmin, NeedsToken, Any,
     )
 )]
 pub(crate) async fn disable(

@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::app::App;
-use crate::router;
 
 fn description() -> Value {
-    serde_json::to_value(router(App::new().service).into_openapi()).unwrap()
+    serde_json::to_value(crate::openapi()).unwrap()
 }
 
 #[test]
