@@ -35,6 +35,8 @@ mod repeats;
 mod scan;
 #[path = "cassandra/starts.rs"]
 mod starts;
+#[path = "cassandra/unanswered.rs"]
+mod unanswered;
 #[path = "cassandra/upkeep.rs"]
 mod upkeep;
 

@@ -91,8 +91,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put(&writes).await?;
-            place.publish(LiveEvent::Receipt { chat, user_id: caller, blocked });
+            shared.put_and_publish(&writes, place, LiveEvent::Receipt { chat, user_id: caller, blocked }).await?;
             Ok(watermarks)
         })
         .await
