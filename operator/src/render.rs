@@ -48,7 +48,8 @@ pub fn parse(text: &str) -> Result<Vec<SentinelChat>, Error> {
             // What says which kind it is belongs to no field of the kind.
             let note = |path: serde_ignored::Path| match path.to_string().as_str() {
                 "apiVersion" | "kind" => {}
-                path => unknown.push(path.to_owned()),
+                // A field that may be left out is shown as two.
+                path => unknown.push(path.replace(".?", "")),
             };
             chats.push(serde_ignored::deserialize(serde_yaml_ng::Deserializer::from_str(&text), note)?);
             if !unknown.is_empty() {

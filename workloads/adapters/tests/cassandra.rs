@@ -15,6 +15,8 @@ mod dropping;
 mod edits;
 #[path = "cassandra/files.rs"]
 mod files;
+#[path = "cassandra/floods.rs"]
+mod floods;
 #[path = "cassandra/keyspace.rs"]
 mod keyspace;
 #[path = "cassandra/linked.rs"]
@@ -25,12 +27,16 @@ mod marks;
 mod nodes;
 #[path = "cassandra/outbox.rs"]
 mod outbox;
+#[path = "cassandra/progress.rs"]
+mod progress;
 #[path = "cassandra/repeats.rs"]
 mod repeats;
 #[path = "cassandra/scan.rs"]
 mod scan;
 #[path = "cassandra/starts.rs"]
 mod starts;
+#[path = "cassandra/unanswered.rs"]
+mod unanswered;
 #[path = "cassandra/upkeep.rs"]
 mod upkeep;
 

@@ -334,6 +334,40 @@ async fn a_topic_that_was_there_is_kept_for_thirty_days_from_then_on_and_keeps_w
     topics.remove().await;
 }
 
+/// The brokers make the one and refuse the other, whichever comes first.
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_which_one_is_refused_are_all_there_after_a_repeat() {
+    let admin: AdminClient<DefaultClientContext> = Topics { config: config(1) }.plain().create().unwrap();
+    for events_refused in [false, true] {
+        let good = config(1);
+        let mut bad = good.clone();
+        let too_long = "x".repeat(250);
+        if events_refused {
+            bad.topic.clone_from(&too_long);
+            // Of an earlier run: its settings are brought to what they should be nevertheless.
+            let old = NewTopic::new(&good.dead_letters, 1, TopicReplication::Fixed(1)).set("retention.ms", "86400000");
+            admin.create_topics([&old], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        } else {
+            bad.dead_letters.clone_from(&too_long);
+        }
+        for _ in 0..2 {
+            let refused = KafkaLog::migrate(&bad).await.unwrap_err();
+            let told = refused.to_string();
+            assert!(matches!(refused, KafkaError::Refused { .. }), "{refused:?}");
+            assert!(told.contains(&too_long) && told.contains("sentinel migrate"), "{told}");
+            assert!(!told.contains(&good.topic), "that one is there: {told}");
+        }
+        let topics = Topics { config: good };
+        if events_refused {
+            settings_of_dead_letters(&topics, 30).await;
+        }
+        KafkaLog::migrate(&topics.config).await.unwrap();
+        settings_of_dead_letters(&topics, 30).await;
+        KafkaLog::connect(&topics.config).await.unwrap();
+        topics.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_move_between_members_without_loss() {
     let topics = Topics::make(6).await;

@@ -2,7 +2,8 @@
 //!
 //! Where several nodes write, an event may become visible after one with a higher id. A place therefore says up to
 //! where everything was given, and which of the events after that were given too. It trails the newest event by
-//! [`SETTLING_SECONDS`]: whatever becomes visible within that time is given, once.
+//! [`SETTLING_SECONDS`]: whatever becomes visible within that time is given, once. A place that has no room for more events
+//! does not trail less: a page ends before it would have to ([`InboxPlace::fits`]).
 
 use crate::{
     clock::Instant,
@@ -12,11 +13,16 @@ use crate::{
 
 /// How long an event may take from its id to being visible, in seconds. Writes time out long before.
 pub const SETTLING_SECONDS: i64 = 60;
-/// Most events that a place lists one by one; beyond that the settling time gets shorter. With so many a token has 5.5 KiB,
-/// for which there is room in an address, and a user would have to get eight events a second for a minute.
-pub const LISTED: usize = 512;
+/// Most bytes of a place that list events. With so many a token has 5.5 KiB, for which there is room in an address. An event
+/// takes one to four where there are many: a user would have to get more than 1,000 in a minute, and rather 2,000.
+pub const LISTED_BYTES: usize = 4096;
 const ID_BYTES: usize = 16;
+/// The first byte of a place that lists events. That of an id is part of the time until the year 6429 there.
+const LISTING: u8 = 0x80;
+/// Bytes of an event, and of a node, where places list them one after the other.
 const PRINT_BYTES: usize = 8;
+const NODE_BYTES: usize = 4;
+const MILLIS_BITS: u32 = 20;
 
 /// Whether something that this event tells of may still be becoming visible.
 pub fn is_settling(event: EventId, now: Timestamp) -> bool {
@@ -69,24 +75,108 @@ impl InboxPlace {
     pub fn after_page(&self, after: &[EventId], end: Option<EventId>, settled: Timestamp) -> Self {
         let settled = Instant { millis: u64::try_from(settled.0).unwrap_or(0), counter: 0 };
         let settled = EventId(settled.id(0));
-        let mut up_to = self.up_to.max(end.map_or(settled, |end| end.min(settled)));
-        let listed = after.len().saturating_sub(LISTED);
-        if let Some(last_unlisted) = listed.checked_sub(1).and_then(|place| after.get(place)) {
-            up_to = up_to.max(end.map_or(*last_unlisted, |end| end.min(*last_unlisted)));
-        }
+        let up_to = self.up_to.max(end.map_or(settled, |end| end.min(settled)));
         let given = after.iter().filter(|event| **event > up_to).map(|event| fingerprint(*event)).collect();
         Self { up_to, given }
     }
 
-    /// The place as bytes: the id, then eight bytes for each event given after it.
+    /// How many events a page after this place may give: up to `limit`, and no more than the place after it has room for.
+    /// `events` are those of the inbox after [`InboxPlace::up_to`], given or not, in order.
+    pub fn room(&self, events: &[EventId], limit: usize, settled: Timestamp) -> usize {
+        let events: Vec<(EventId, bool)> = events.iter().map(|event| (*event, self.has(*event))).collect();
+        let fresh: Vec<EventId> = events.iter().filter(|(_, has)| !has).map(|(event, _)| *event).collect();
+        let fits = |count: &usize| {
+            let last = count.checked_sub(1).and_then(|place| fresh.get(place)).copied();
+            let given = events.iter().filter(|(event, has)| *has || last.is_some_and(|last| *event <= last));
+            let given: Vec<EventId> = given.map(|(event, _)| *event).collect();
+            self.after_page(&given, last.filter(|_| *count < fresh.len()), settled).fits()
+        };
+        (1..=limit.min(fresh.len())).rev().find(fits).unwrap_or(0)
+    }
+
+    /// Whether a token has room for all that this lists.
+    pub fn fits(&self) -> bool {
+        // No event takes less than a byte.
+        self.given.len() <= LISTED_BYTES && self.list().is_some_and(|list| list.len() <= LISTED_BYTES)
+    }
+
+    /// The place as bytes: the id; or, when events are listed, a mark, the id, and the list.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.up_to.as_bytes().to_vec();
-        bytes.extend(self.given.iter().flat_map(|print| print.to_be_bytes()));
-        bytes
+        let id = self.up_to.as_bytes();
+        match self.list() {
+            _ if self.given.is_empty() => id.to_vec(),
+            Some(list) => [[LISTING].as_slice(), id, &list].concat(),
+            // It does not fit either: nobody makes a token of it.
+            None => id.to_vec(),
+        }
+    }
+
+    /// The nodes of the events, after their number. Then, for each event, how much later it is than the one before, in
+    /// milliseconds; whether its counter, and whether its node is another than that one's; and both if they are. `None`
+    /// when the events are of more nodes than a byte can tell.
+    fn list(&self) -> Option<Vec<u8>> {
+        let mut nodes: Vec<u32> = self.given.iter().map(|print| node(*print)).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let mut list = vec![u8::try_from(nodes.len()).ok()?];
+        list.extend(nodes.iter().flat_map(|node| node.to_be_bytes()));
+        let mut before = self.before_the_first();
+        for print in &self.given {
+            let (other_counter, other_node) = (counter(*print) != counter(before), node(*print) != node(before));
+            let later = millis(*print).wrapping_sub(millis(before)) & ((1 << MILLIS_BITS) - 1);
+            put_number(&mut list, later << 2 | u64::from(other_counter) << 1 | u64::from(other_node));
+            if other_counter {
+                put_number(&mut list, counter(*print));
+            }
+            if other_node {
+                list.push(u8::try_from(nodes.binary_search(&node(*print)).ok()?).ok()?);
+            }
+            before = *print;
+        }
+        Some(list)
     }
 
     /// Reads what [`InboxPlace::to_bytes`] wrote; `None` when it did not.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (&LISTING, rest) => {
+                let (id, list) = rest.split_at_checked(ID_BYTES)?;
+                let mut place = Self::exactly(EventId::from_bytes(id.try_into().ok()?));
+                place.given = place.read_list(list)?;
+                Some(place)
+            }
+            _ => Self::from_fixed(bytes),
+        }
+    }
+
+    fn read_list(&self, list: &[u8]) -> Option<Vec<u64>> {
+        let (count, rest) = list.split_first()?;
+        let (nodes, mut rest) = rest.split_at_checked(usize::from(*count) * NODE_BYTES)?;
+        let (nodes, _) = nodes.as_chunks::<NODE_BYTES>();
+        let (mut given, mut before) = (Vec::new(), self.before_the_first());
+        while !rest.is_empty() {
+            let head = take_number(&mut rest)?;
+            let counter = if head & 2 == 0 { counter(before) } else { take_number(&mut rest)? };
+            let node = if head & 1 == 0 {
+                node(before)
+            } else {
+                let (place, others) = rest.split_first()?;
+                rest = others;
+                u32::from_be_bytes(*nodes.get(usize::from(*place))?)
+            };
+            before = print(millis(before).wrapping_add(head >> 2), counter, node);
+            given.push(before);
+        }
+        Some(given)
+    }
+
+    /// What the first event that is listed is compared with.
+    fn before_the_first(&self) -> u64 {
+        print(Instant::of(self.up_to.0).millis, 0, 0)
+    }
+
+    /// Reads a place as it was written before lists were short: the id, then eight bytes for each event given after it.
+    fn from_fixed(bytes: &[u8]) -> Option<Self> {
         let (id, given) = bytes.split_at_checked(ID_BYTES)?;
         let (prints, rest) = given.as_chunks::<PRINT_BYTES>();
         if !rest.is_empty() {
@@ -113,7 +203,49 @@ impl From<MessageId> for InboxPlace {
 fn fingerprint(event: EventId) -> u64 {
     let Instant { millis, counter } = Instant::of(event.0);
     let (_, node) = event.0.as_u64_pair();
-    ((millis & 0xf_ffff) << 44) | (u64::from(counter) << 32) | (node & 0xffff_ffff)
+    print(millis, u64::from(counter), u32::try_from(node & 0xffff_ffff).unwrap_or(0))
+}
+
+fn print(millis: u64, counter: u64, node: u32) -> u64 {
+    ((millis & ((1 << MILLIS_BITS) - 1)) << 44) | ((counter & 0xfff) << 32) | u64::from(node)
+}
+
+fn millis(print: u64) -> u64 {
+    print >> 44
+}
+
+fn counter(print: u64) -> u64 {
+    (print >> 32) & 0xfff
+}
+
+fn node(print: u64) -> u32 {
+    u32::try_from(print & 0xffff_ffff).unwrap_or(0)
+}
+
+/// Writes a number seven bits at a time, the lowest first; all but the last byte have the highest bit set (LEB128).
+fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let [low, ..] = (number & 0x7f).to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            return bytes.push(low);
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Reads such a number of up to 28 bits, and goes on behind it.
+fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in [0, 7, 14, 21] {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -144,22 +276,64 @@ mod tests {
         assert_eq!(place, InboxPlace::exactly(events[3]));
     }
 
+    /// As fast as one user may send, on two processes of which one is busy, so that its counter is hardly ever 0.
     #[test]
-    fn a_place_lists_no_more_than_it_may() {
-        let events: Vec<_> = (0..1_000).map(|n| event(1_000 + n, 0, 1)).collect();
-        let place = InboxPlace::start().after_page(&events, None, Timestamp(0));
-        assert_eq!(place.to_bytes().len(), ID_BYTES + LISTED * PRINT_BYTES);
-        assert!(events.iter().all(|event| place.has(*event)));
+    fn a_place_lists_a_flood_in_few_bytes() {
+        let event = |n: u64| {
+            let node = n % 3 / 2;
+            event(1_750_000_000_000 + n * 30, if node == 0 { 0 } else { u16::try_from(n % 7).unwrap() }, node + 7)
+        };
+        let events: Vec<_> = (0..1_500).map(event).collect();
+        let place = InboxPlace::exactly(event(0)).after_page(&events, None, Timestamp(0));
+        assert!(place.fits());
+        let bytes = place.to_bytes();
+        assert!(bytes.len() <= 1 + ID_BYTES + LISTED_BYTES, "{}", bytes.len());
+        let read = InboxPlace::from_bytes(&bytes).unwrap();
+        assert_eq!(read, place);
+        assert!(events.iter().all(|event| read.has(*event)) && !read.has(event(1_500)));
+    }
+
+    #[test]
+    fn a_place_that_would_list_more_than_it_may_says_so() {
+        let events: Vec<_> = (0..5_000).map(|n| event(1_000 + n, 0, 1)).collect();
+        let listing = |events: &[EventId]| InboxPlace::start().after_page(events, None, Timestamp(0));
+        assert!(listing(&events[..3_000]).fits());
+        assert!(!listing(&events).fits());
+        let nodes: Vec<_> = (0..300).map(|n| event(1_000 + n, 0, n)).collect();
+        assert!(listing(&nodes[..200]).fits() && !listing(&nodes).fits());
+    }
+
+    #[test]
+    fn a_token_that_was_given_out_before_lists_were_short_is_good() {
+        let (up_to, given) = (event(1_000_000, 0, 3), event(1_000_005, 9, 4));
+        let fixed = [up_to.as_bytes().as_slice(), &fingerprint(given).to_be_bytes()].concat();
+        let place = InboxPlace::from_bytes(&fixed).unwrap();
+        assert!(place.has(given) && !place.has(event(1_000_005, 9, 5)));
+        assert_eq!(InboxPlace::from_bytes(&place.to_bytes()), Some(place));
+        assert_eq!(InboxPlace::exactly(up_to).to_bytes(), up_to.as_bytes());
     }
 
     #[test]
     fn odd_bytes_are_no_place() {
-        for bad in [&[0; 15][..], &[0; 17]] {
-            assert_eq!(InboxPlace::from_bytes(bad), None);
+        let cut = |list: &[u8]| [&[LISTING], [0; ID_BYTES].as_slice(), list].concat();
+        let lists =
+            [vec![], vec![1, 0, 0], vec![0, 1, 0], vec![0, 0x82], vec![0, 0xff, 0xff, 0xff, 0xff, 1], vec![0, 2]];
+        for bad in [vec![], vec![0; 15], vec![0; 17], vec![LISTING; 16]].into_iter().chain(lists.map(|list| cut(&list)))
+        {
+            assert_eq!(InboxPlace::from_bytes(&bad), None, "{bad:?}");
         }
     }
 
     proptest! {
+        #[test]
+        fn what_a_place_lists_is_read_as_it_was_written(
+            events in prop::collection::btree_set((0_u64..120_000, 0_u16..4096, 0_u64..20), 0..60),
+        ) {
+            let events: Vec<_> = events.into_iter().map(|(at, counter, node)| event(2_000_000_000 + at, counter, node)).collect();
+            let place = InboxPlace::exactly(event(2_000_000_000, 0, 0)).after_page(&events, None, Timestamp(0));
+            prop_assert_eq!(InboxPlace::from_bytes(&place.to_bytes()), Some(place));
+        }
+
         /// Events become visible in any order, within the settling time of their ids; a client syncs in between.
         #[test]
         fn each_event_is_given_once(

@@ -227,9 +227,11 @@ impl From<StoreError> for Problem {
             StoreError::UnknownReply => {
                 Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat; leave it out")
             }
-            StoreError::UnknownAttachment => {
-                Self::invalid("attachments", "unknown_attachment", "there is no such completed upload of yours; upload it again")
-            }
+            StoreError::UnknownAttachment => Self::invalid(
+                "attachments",
+                "unknown_attachment",
+                "there is no such completed upload of yours; upload it again",
+            ),
             StoreError::Unreadable(source) => {
                 tracing::error!(error = &*source as &dyn std::error::Error, "what is stored can't be read");
                 Self::internal()

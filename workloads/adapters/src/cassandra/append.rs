@@ -137,14 +137,14 @@ impl Shared {
                 }
             }
         }
-        if let Err(error) = self.put(&writes).await {
+        let Sending { known, origin, .. } = sending;
+        let event = LiveEvent::Message { chat: known.chat, message: message.clone(), origin };
+        if let Err(error) = self.put_and_publish(&writes, place, event).await {
             if let Some(client) = client {
                 self.mark_unknown(sender, client, id);
             }
             return Err(error);
         }
-        let Sending { known, origin, .. } = sending;
-        place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
         Ok(Appended { message, duplicate: false })
     }
 
@@ -194,7 +194,11 @@ impl Shared {
             return Err(StoreError::unavailable(TooLate));
         }
         let place = self.order.take(attempt.chat, now);
-        self.put(&self.message_writes(&known, &draft.into_message(attempt.message), now)?).await?;
+        let message = draft.into_message(attempt.message);
+        if let Err(error) = self.put(&self.message_writes(&known, &message, now)?).await {
+            self.follow(place.id(), LiveEvent::Message { chat: known.chat, message, origin });
+            return Err(error);
+        }
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;

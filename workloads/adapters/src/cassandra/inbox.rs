@@ -8,9 +8,10 @@ use scylla::DeserializeRow;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
-    place::{InboxPlace, LISTED, NotVisible, SETTLING_SECONDS},
+    place::{InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
     time::Timestamp,
+    watermark::Watermarks,
 };
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use super::{
     batch::{Writes, optional},
     history::row_limit,
     inbox_bodies::Bodies,
-    list::UserChat,
+    list::{Told, UserChat},
     times::{INBOX_BUCKET, first_write_time, inbox_bucket, write_time},
 };
 
@@ -72,11 +73,16 @@ pub(super) struct Entry {
 pub(super) enum What {
     /// A row of the inbox.
     Stored(EventKind, Option<MessageId>),
-    /// The newest progress of the user, or of the peer.
-    Receipt { own: bool },
+    /// The progress of the user, or of the peer, and what is known of it with the event.
+    Receipt { own: bool, marks: Watermarks },
     /// What no version of this program writes.
     Unknown,
 }
+
+/// So much happened within a minute that no token can say what of it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("more happened to the user within a minute than a token has room for; what is left is given a little later")]
+struct NoRoom;
 
 /// A partition of an inbox.
 #[derive(Clone, Copy)]
@@ -122,7 +128,8 @@ impl Shared {
     }
 
     /// A part of the inbox. Events of deleted chats are left out, so a page may be shorter than it could be. So is one that
-    /// tells of what can't be seen yet, as if it could not be seen itself: a later page has it.
+    /// tells of what can't be seen yet, as if it could not be seen itself: a later page has it. A page ends early where the
+    /// place after it would have no room to list what it gives; when that is nothing at all, the caller is to come back.
     pub(super) async fn inbox(
         &self,
         caller: UserId,
@@ -142,21 +149,26 @@ impl Shared {
         entries.extend(receipts(&chats).filter(|receipt| receipt.id > place.up_to()));
         entries.sort_by_key(|entry| entry.id);
         let fresh: Vec<Entry> = entries.iter().filter(|entry| !place.has(entry.id)).copied().collect();
-        let more = fresh.len() > limit;
-        let page = &fresh[..limit.min(fresh.len())];
+        let ids: Vec<EventId> = entries.iter().map(|entry| entry.id).collect();
+        let mut settled = self.settled(wall);
+        let mut room = place.room(&ids, limit, settled);
+        if room < limit.min(fresh.len()) {
+            settled = self.settled_in_store(wall).await?;
+            room = place.room(&ids, limit, settled);
+        }
+        let page = &fresh[..room.min(fresh.len())];
+        let more = fresh.len() > page.len();
+        if more && page.is_empty() {
+            return Err(StoreError::unavailable(NoRoom));
+        }
         let Bodies { events, unseen } = self.bodies(caller, page, wall).await?;
         let last = page.last().map(|entry| entry.id);
-        let given: Vec<EventId> = entries
-            .iter()
-            .map(|entry| entry.id)
+        let given: Vec<EventId> = ids
+            .into_iter()
             .filter(|id| place.has(*id) || last.is_some_and(|last| *id <= last))
-            .filter(|id| unseen.iter().all(|(event, _)| event != id))
+            .filter(|id| !unseen.contains(id))
             .collect();
-        let next = place.after_page(&given, last.filter(|_| more), self.settled(wall));
-        // So much happened just now that a place can't list it all: it would pass over what can't be seen yet.
-        if let Some((_, message)) = unseen.into_iter().find(|(event, _)| next.has(*event)) {
-            return Err(StoreError::unavailable(NotVisible(message)));
-        }
+        let next = place.after_page(&given, last.filter(|_| more), settled);
         Ok(Inbox { events, next, more, reset })
     }
 
@@ -167,8 +179,8 @@ impl Shared {
         let floor = InboxPlace::start().after_page(&[], None, self.settled(wall)).up_to();
         let mut newest: Vec<EventId> = Vec::new();
         for bucket in buckets.iter().rev().filter(|bucket| bucket.number >= inbox_bucket(floor)) {
-            // One more than a place can list makes it pass over all that is older.
-            let left = LISTED + 1 - newest.len();
+            // No event takes less than a byte of what a place can list.
+            let left = LISTED_BYTES + 1 - newest.len();
             if left == 0 {
                 break;
             }
@@ -181,13 +193,21 @@ impl Shared {
         if let Some(newest) = newest.last() {
             self.order.clock().observe(newest.0);
         }
-        Ok(InboxPlace::exactly(floor).after_page(&newest, None, self.settled(wall)))
+        let head = InboxPlace::exactly(floor).after_page(&newest, None, self.settled(wall));
+        // Whoever goes on from before all that gets some of what was there, but misses nothing.
+        Ok(if head.fits() { head } else { InboxPlace::exactly(head.up_to()) })
     }
 
     /// The time up to which nothing new becomes visible. A node whose clock is ahead does not run away with it.
     fn settled(&self, wall: Timestamp) -> Timestamp {
         let newest = self.order.clock().newest().millis.cast_signed();
         Timestamp(wall.0.min(newest)).plus_seconds(-SETTLING_SECONDS)
+    }
+
+    /// The same also when nobody here did or saw anything for a while: then what another clock says is asked for.
+    async fn settled_in_store(&self, wall: Timestamp) -> Result<Timestamp, StoreError> {
+        let there = self.store_time().await?;
+        Ok(wall.min(there).plus_seconds(-SETTLING_SECONDS).max(self.settled(wall)))
     }
 
     async fn inbox_buckets(&self, user: UserId) -> Result<Vec<Bucket>, StoreError> {
@@ -247,11 +267,27 @@ fn entry(row: &StoredEvent) -> Entry {
     Entry { id: EventId(row.event_id), chat: ChatId(row.chat_id.unwrap_or_default()), what }
 }
 
+/// The events of receipts. Those of one side are one and the same, unless devices were at it at the same time.
 fn receipts(chats: &[UserChat]) -> impl Iterator<Item = Entry> {
     chats.iter().flat_map(|chat| {
-        let receipts = [(chat.receipt, true), (chat.peer_receipt, false)];
-        receipts.into_iter().filter_map(|(event, own)| {
-            Some(Entry { id: EventId(event?), chat: ChatId(chat.chat_id), what: What::Receipt { own } })
-        })
+        let own = receipts_of(chat, true, chat.receipt, chat.delivered, chat.read);
+        own.into_iter().chain(receipts_of(chat, false, chat.peer_receipt, chat.peer_delivered, chat.peer_read))
     })
+}
+
+fn receipts_of(
+    chat: &UserChat,
+    own: bool,
+    newest: Option<Uuid>,
+    delivered: Option<Told>,
+    read: Option<Told>,
+) -> Vec<Entry> {
+    let [delivered_up_to, read_up_to] = [delivered, read].map(|told| told.map(|(mark, _)| MessageId(mark)));
+    let marks = Watermarks { delivered_up_to: delivered_up_to.max(read_up_to), read_up_to };
+    let told = [delivered, read].into_iter().flatten().map(|(_, event)| event);
+    let mut events: Vec<Uuid> = newest.into_iter().chain(told).collect();
+    events.sort_unstable();
+    events.dedup();
+    let entry = |event| Entry { id: EventId(event), chat: ChatId(chat.chat_id), what: What::Receipt { own, marks } };
+    events.into_iter().map(entry).collect()
 }

@@ -23,7 +23,7 @@ pub(super) struct Bodies {
     /// Those that say something. The others' chat or message is gone.
     pub(super) events: Vec<InboxEvent>,
     /// Those of which it can't be seen yet: the parts of a write become visible one by one. They come later.
-    pub(super) unseen: Vec<(EventId, MessageId)>,
+    pub(super) unseen: Vec<EventId>,
 }
 
 impl Shared {
@@ -46,13 +46,13 @@ impl Shared {
             let known = chats.get(&entry.chat);
             let subject = entry.message().map(|(_, id)| id);
             let row = subject.and_then(|id| messages.get(&id));
-            if let Some(id) = subject.filter(|id| horizon.keeps(*id))
+            if subject.is_some_and(|id| horizon.keeps(id))
                 && known.is_some()
                 && is_settling(entry.id, wall)
                 && entry.is_ahead_of(row)
             {
                 // A message that is that young does not go away while its chat is there.
-                bodies.unseen.push((entry.id, id));
+                bodies.unseen.push(entry.id);
             } else if let Some(body) = entry.body(caller, known, row) {
                 bodies.events.push(InboxEvent { id: entry.id, body });
             }
@@ -95,12 +95,13 @@ impl Entry {
                 InboxBody::Deleted { chat_id, message_id: id? }
             }
             What::Stored(EventKind::ChatStarted, _) => InboxBody::ChatStarted { chat_id, by: known?.starter },
-            What::Receipt { own } => {
+            What::Receipt { own, marks } => {
                 let chat = &known?.chat;
                 let peer = chat.peer_of(caller);
                 let (user_id, watermarks) =
                     if own { (caller, chat.watermarks_of(caller)) } else { (peer, chat.shown_of(peer)) };
-                InboxBody::Receipt { chat_id, user_id, watermarks }
+                // Those of the chat may be visible later than the event, or have gone on since.
+                InboxBody::Receipt { chat_id, user_id, watermarks: watermarks.merged(marks) }
             }
         })
     }

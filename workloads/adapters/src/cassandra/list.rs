@@ -32,7 +32,14 @@ pub(super) struct UserChat {
     pub(super) activity: Option<Uuid>,
     pub(super) receipt: Option<Uuid>,
     pub(super) peer_receipt: Option<Uuid>,
+    pub(super) delivered: Option<Told>,
+    pub(super) read: Option<Told>,
+    pub(super) peer_delivered: Option<Told>,
+    pub(super) peer_read: Option<Told>,
 }
+
+/// A message that somebody got to, and the event that tells of it.
+pub(super) type Told = (Uuid, Uuid);
 
 impl Shared {
     /// All chats of a user.

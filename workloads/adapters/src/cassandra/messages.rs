@@ -242,8 +242,8 @@ impl Shared {
         self.add_outbox(&mut writes, &known.chat, place.id(), &Change::Edited { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put(&writes).await?;
-            place.publish(LiveEvent::Edited { chat: known.chat, message: message.clone() });
+            let event = LiveEvent::Edited { chat: known.chat, message: message.clone() };
+            shared.put_and_publish(&writes, place, event).await?;
             Ok(message)
         })
         .await
@@ -274,9 +274,7 @@ impl Shared {
         self.add_outbox(&mut writes, &known.chat, event, &Change::Deleted { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put(&writes).await?;
-            place.publish(LiveEvent::Deleted { chat: known.chat, message_id: id });
-            Ok(())
+            shared.put_and_publish(&writes, place, LiveEvent::Deleted { chat: known.chat, message_id: id }).await
         })
         .await
     }

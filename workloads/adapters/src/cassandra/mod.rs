@@ -34,6 +34,7 @@ mod schema;
 mod start;
 mod statements;
 mod times;
+mod unanswered;
 
 use std::sync::{
     Arc,

@@ -59,6 +59,11 @@ impl Order {
         Place { order: Arc::clone(self), chat, id }
     }
 
+    /// Publishes what was not known to have happened when its turn was.
+    pub(super) fn publish_late(&self, event: LiveEvent) {
+        self.fanout.publish(vec![event]);
+    }
+
     fn settle(&self, chat: ChatId, id: EventId, event: Option<LiveEvent>) {
         let mut chats = self.lock();
         let Some(line) = chats.get_mut(&chat) else { return };

@@ -1,4 +1,6 @@
 //! Watermarks. Each is a cell whose write time is that of the message it names, so it never goes back, whoever writes last.
+//! They are in the chat, and with their event in the lists of both, where syncs find them: the parts of a write become visible
+//! one by one, and an event is given once.
 
 use std::sync::Arc;
 
@@ -63,11 +65,18 @@ impl Shared {
                 writes.add(statement, (write_time(mark.0), mark.0, chat_id.0, caller.0));
             }
         }
-        let at = write_time(event.0);
-        writes.add(&statements.set_receipt, (at, event.0, caller.0, chat_id.0));
         let peer = chat.peer_of(caller);
-        if !blocked && peer != caller {
-            writes.add(&statements.set_peer_receipt, (at, event.0, peer.0, chat_id.0));
+        let own = (caller, &statements.set_receipt, [&statements.set_own_delivered, &statements.set_own_read]);
+        let shown = (peer, &statements.set_peer_receipt, [&statements.set_peer_delivered, &statements.set_peer_read]);
+        let told = [Some(own), Some(shown).filter(|_| !blocked && peer != caller)];
+        for (user, newest, [delivered, read]) in told.into_iter().flatten() {
+            writes.add(newest, (write_time(event.0), event.0, user.0, chat_id.0));
+            // Both, also when one is as it was: then this event takes the place of the one before.
+            for (statement, mark) in [(delivered, watermarks.delivered_up_to), (read, watermarks.read_up_to)] {
+                if let Some(mark) = mark {
+                    writes.add(statement, (write_time(mark.0), (mark.0, event.0), user.0, chat_id.0));
+                }
+            }
         }
         if watermarks.read_up_to != before.read_up_to {
             self.add_outbox(&mut writes, &chat, event, &Change::Read { message_id: up_to, user_id: caller });
@@ -82,8 +91,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put(&writes).await?;
-            place.publish(LiveEvent::Receipt { chat, user_id: caller, blocked });
+            shared.put_and_publish(&writes, place, LiveEvent::Receipt { chat, user_id: caller, blocked }).await?;
             Ok(watermarks)
         })
         .await

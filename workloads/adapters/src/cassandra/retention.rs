@@ -158,9 +158,15 @@ impl Walk {
 impl Shared {
     /// Refuses to go on when the time here is far from that of the store.
     async fn check_clock(&self) -> Result<(), StoreError> {
+        let there = self.store_time().await?;
+        agree(Timestamp::now(), there).map_err(StoreError::unavailable)
+    }
+
+    /// The time by the clock of one of the store's nodes.
+    pub(super) async fn store_time(&self) -> Result<Timestamp, StoreError> {
         let there: Vec<(CqlTimestamp,)> = self.rows(&self.statements.now, ()).await?;
         let (CqlTimestamp(there),) = there.first().ok_or_else(|| StoreError::unavailable("cassandra has no time"))?;
-        agree(Timestamp::now(), Timestamp(*there)).map_err(StoreError::unavailable)
+        Ok(Timestamp(*there))
     }
 
     /// Notes what is too old, so that it stays so when messages are kept longer one day; learns what others have noted.

@@ -14,7 +14,7 @@ use super::{CassandraError, outbox};
 use crate::versions::TableVersions;
 
 /// What each version adds.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
@@ -25,9 +25,10 @@ const STEPS: [&str; 10] = [
     include_str!("schema/0008_retention.cql"),
     include_str!("schema/0009_scanned.cql"),
     include_str!("schema/0010_media_leaving.cql"),
+    include_str!("schema/0011_receipts.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 10;
+const VERSION: i32 = 11;
 /// The oldest version whose programs may use the tables of the newest one. A step that they cannot live with, while it is
 /// done or after, raises this to its own version; one that only adds leaves it.
 const COMPATIBLE_FROM: i32 = 9;
@@ -51,6 +52,7 @@ const READ_VERSION: &str = "SELECT version FROM schema_version WHERE only = 0 LI
 const READ_COMPATIBLE: &str = "SELECT version FROM schema_compatible_from WHERE only = 0 LIMIT 1";
 const SET_COMPATIBLE: &str = "INSERT INTO schema_compatible_from (only, version) VALUES (0, ?)";
 const SET_VERSION: &str = "INSERT INTO schema_version (only, version) VALUES (0, ?)";
+const COLUMNS: &str = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?";
 const ALL_MEDIA_CHATS: &str = "SELECT media_id, chat_id FROM media_chats";
 /// Whatever is written about the file and the chat meanwhile is later.
 const INSERT_CHAT_MEDIA: &str = "INSERT INTO chat_media (chat_id, media_id) VALUES (?, ?) USING TIMESTAMP 1";
@@ -105,6 +107,11 @@ async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) ->
             if !applied(renewed)? {
                 return Err(CassandraError::Busy(keyspace.clone()));
             }
+            if let Some((table, column)) = added_column(&statement)
+                && has_column(session, keyspace, table, column).await?
+            {
+                continue;
+            }
             make(session, &statement).await.map_err(failed)?;
         }
         session.await_schema_agreement().await.map_err(|error| CassandraError::Answer(Box::new(error)))?;
@@ -149,6 +156,22 @@ async fn for_media_of_chats<V: SerializeRow>(
             }
         })
         .await
+}
+
+/// The table to which a statement adds columns, and the first of these.
+fn added_column(statement: &str) -> Option<(&str, &str)> {
+    let (table, columns) = statement.strip_prefix("ALTER TABLE ")?.split_once(" ADD (")?;
+    Some((table, columns.split_whitespace().next()?))
+}
+
+/// Whether a table has a column. A step that was cut short is done again, and Cassandra 4.0 can't be told to add what is
+/// not there.
+async fn has_column(session: &Session, keyspace: &str, table: &str, column: &str) -> Result<bool, CassandraError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| CassandraError::Answer(error);
+    let found = session.query_unpaged(COLUMNS, (keyspace, table)).await.map_err(Box::new)?;
+    let rows = found.into_rows_result().map_err(|error| failed(error.into()))?;
+    let mut names = rows.rows::<(&str,)>().map_err(|error| failed(error.into()))?;
+    Ok(names.any(|name| name.is_ok_and(|(name,)| name == column)))
 }
 
 /// Runs a statement that may run elsewhere too.
@@ -261,11 +284,14 @@ mod tests {
             all.iter().partition(|statement| statement.starts_with("CREATE TABLE "));
         assert!(made.iter().all(|statement| statement.starts_with("CREATE TABLE IF NOT EXISTS ")), "{made:?}");
         // A step that was cut short is done again: what it changes may be changed already.
-        let again =
-            |statement: &&String| statement.starts_with("ALTER TABLE ") && statement.contains(" WITH gc_grace_");
+        let again = |statement: &&String| {
+            let sets = statement.starts_with("ALTER TABLE ") && statement.contains(" WITH gc_grace_");
+            sets || added_column(statement).is_some()
+        };
         assert!(changed.iter().all(again), "{changed:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 32);
+        assert_eq!(all.len(), 33);
+        assert_eq!(all.last().and_then(|last| added_column(last)), Some(("user_chats", "delivered")));
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 

@@ -66,7 +66,7 @@ impl Shared {
         made
     }
 
-    async fn make(&self, known: KnownChat, place: Place) -> Result<(Chat, bool), StoreError> {
+    async fn make(self: &Arc<Self>, known: KnownChat, place: Place) -> Result<(Chat, bool), StoreError> {
         let KnownChat { chat, started, starter, .. } = &known;
         if !self.claim(&known).await? {
             let other = self.known(chat.id).await?.chat;
@@ -78,8 +78,8 @@ impl Shared {
                     .ok_or_else(|| StoreError::unavailable("a chat was started and deleted at the same time"));
             }
         }
-        self.put(&self.started_writes(&known, *started)).await?;
-        place.publish(LiveEvent::ChatStarted { chat: chat.clone(), by: *starter });
+        let event = LiveEvent::ChatStarted { chat: chat.clone(), by: *starter };
+        self.put_and_publish(&self.started_writes(&known, *started), place, event).await?;
         Ok((known.chat, true))
     }
 
@@ -110,7 +110,7 @@ impl Shared {
     }
 
     /// Whether a chat is in a member's list.
-    async fn lists(&self, member: UserId, chat: ChatId) -> Result<bool, StoreError> {
+    pub(super) async fn lists(&self, member: UserId, chat: ChatId) -> Result<bool, StoreError> {
         let listed: Vec<(Option<uuid::Uuid>,)> = self.rows(&self.statements.user_chat, (member.0, chat.0)).await?;
         Ok(!listed.is_empty())
     }
@@ -128,8 +128,8 @@ impl Shared {
             if now < known.started.timestamp().plus_seconds(AWAITED_SECONDS) { known.started } else { place.id() };
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put(&shared.started_writes(&known, event)).await?;
-            place.publish(LiveEvent::ChatStarted { chat: known.chat.clone(), by: known.starter });
+            let live = LiveEvent::ChatStarted { chat: known.chat.clone(), by: known.starter };
+            shared.put_and_publish(&shared.started_writes(&known, event), place, live).await?;
             Ok(known.chat)
         })
         .await

@@ -82,7 +82,8 @@ statements! {
     set_blocks: Write = "UPDATE chats USING TIMESTAMP ? SET blocks = ? WHERE chat_id = ? AND member = ?";
 
     // Lists
-    user_chats: Read = "SELECT chat_id, peer, activity, receipt, peer_receipt FROM user_chats WHERE user_id = ?";
+    user_chats: Read = "SELECT chat_id, peer, activity, receipt, peer_receipt, delivered, read, peer_delivered, peer_read
+        FROM user_chats WHERE user_id = ?";
     user_chat: Read = "SELECT activity FROM user_chats WHERE user_id = ? AND chat_id = ?";
     insert_user_chat: Write = "INSERT INTO user_chats (user_id, chat_id, peer, activity) VALUES (?, ?, ?, ?)
         USING TIMESTAMP ?";
@@ -90,6 +91,11 @@ statements! {
     receipt: Read = "SELECT receipt FROM user_chats WHERE user_id = ? AND chat_id = ?";
     set_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET receipt = ? WHERE user_id = ? AND chat_id = ?";
     set_peer_receipt: Write = "UPDATE user_chats USING TIMESTAMP ? SET peer_receipt = ? WHERE user_id = ? AND chat_id = ?";
+    set_own_delivered: Write = "UPDATE user_chats USING TIMESTAMP ? SET delivered = ? WHERE user_id = ? AND chat_id = ?";
+    set_own_read: Write = "UPDATE user_chats USING TIMESTAMP ? SET read = ? WHERE user_id = ? AND chat_id = ?";
+    set_peer_delivered: Write = "UPDATE user_chats USING TIMESTAMP ? SET peer_delivered = ?
+        WHERE user_id = ? AND chat_id = ?";
+    set_peer_read: Write = "UPDATE user_chats USING TIMESTAMP ? SET peer_read = ? WHERE user_id = ? AND chat_id = ?";
     delete_user_chat: Write = "DELETE FROM user_chats USING TIMESTAMP ? WHERE user_id = ? AND chat_id = ?";
 
     // Messages

@@ -75,17 +75,15 @@ pub enum KafkaError {
     /// The thread that asked the brokers ended early.
     #[error("asking the kafka brokers was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
-    /// A topic can't be made.
+    /// Topics can't be made.
     #[error(
-        "kafka at {endpoints} does not make the topic `{topic}`: {reason}; compare `partitions` and `replicationFactor` of \
-         `stores.kafka` with the brokers that run"
+        "kafka at {endpoints} does not make the topic {topics}; compare the names, `partitions` and `replicationFactor` of \
+         `stores.kafka` with the brokers that run and what their user may do, and run `sentinel migrate` again"
     )]
     Refused {
         /// The brokers.
         endpoints: String,
-        /// The topic.
-        topic: String,
-        /// What the broker said.
-        reason: String,
+        /// The topics, each with what the broker said.
+        topics: String,
     },
 }

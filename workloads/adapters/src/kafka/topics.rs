@@ -38,6 +38,7 @@ async fn make_within(config: &KafkaConfig, making: Duration) -> Result<(), Kafka
             return Err(KafkaError::NotMade { endpoints: endpoints(config), waited: making, source: Box::new(source) });
         }
     };
+    let mut refused = Vec::new();
     for result in made {
         match result {
             Ok(topic) => tracing::info!(topic, "kafka topic made"),
@@ -45,12 +46,14 @@ async fn make_within(config: &KafkaConfig, making: Duration) -> Result<(), Kafka
                 adjust_dead_letters(&admin, &options, &topic).await;
             }
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => {
-                return Err(KafkaError::Refused { endpoints: endpoints(config), topic, reason: code.to_string() });
-            }
+            // The others are looked at all the same: what was done is told, and who repairs this has one thing less to find.
+            Err((topic, code)) => refused.push(format!("`{topic}` ({code})")),
         }
     }
-    Ok(())
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(KafkaError::Refused { endpoints: endpoints(config), topics: refused.join(" and ") })
 }
 
 /// The topics as they are made.
