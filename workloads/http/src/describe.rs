@@ -103,6 +103,7 @@ impl IntoResponses for TakesJson {
     fn responses() -> Answers {
         answers([
             ("400", problem("The body is not JSON (`malformed_json`).")),
+            ("408", problem("The body did not come in time (`timeout`).")),
             ("413", problem("The body or the text in it is too large (`body_too_large`, `message_too_large`).")),
             ("415", problem("The body is not sent as JSON (`unsupported_media_type`).")),
             (
