@@ -29,4 +29,5 @@ pub mod room;
 pub mod search;
 pub mod session;
 pub mod time;
+pub mod visible;
 pub mod watermark;
