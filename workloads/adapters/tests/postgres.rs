@@ -257,7 +257,7 @@ async fn a_changed_password_is_read_again() {
 
 fn session_of(user_id: UserId, refreshed_at: Timestamp) -> Session {
     let id = SessionId(Uuid::new_v4());
-    Session { id, user_id, device: String::new(), created_at: NOW, refreshed_at, generation: 0 }
+    Session { refreshed_at, ..Session::begin(id, user_id, String::new(), NOW) }
 }
 
 #[tokio::test]

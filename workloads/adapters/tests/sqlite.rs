@@ -445,7 +445,8 @@ async fn damaged_mails_and_notifications_hold_up_no_others() {
     let (ann, bob, chat) = stores.pair().await;
     let (mut mails, mut told) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        let link = contract::mail::link(ann, LinkPurpose::VerifyEmail);
+        // Of an account each: a newer link of one takes the place of an older one.
+        let link = contract::mail::link(stores.user().await, LinkPurpose::VerifyEmail);
         mails.push(link.mail.id);
         stores.mail.queue_link(link).await.unwrap();
         let message_id = stores.send(chat.id, ann, "hello").await.id;

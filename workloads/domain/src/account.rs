@@ -7,7 +7,11 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::{ids::UserId, time::Timestamp};
+use crate::{
+    ids::UserId,
+    time::Timestamp,
+    visible::{is_invisible, is_plain_line, is_visible, without_joiners},
+};
 
 /// Shortest and longest password in bytes.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
@@ -76,20 +80,44 @@ impl fmt::Debug for Username {
     }
 }
 
-/// An e-mail address in lower case, unique.
+/// An e-mail address as it is kept, unique: one spelling for each mailbox, in lower case, the domain in ASCII (IDNA).
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Email(String);
 
 impl Email {
-    /// Folds case and checks the address's form (RFC 5321 sizes, a dot in the domain).
+    /// Folds spellings and checks the address's form: RFC 5321 sizes, a dot in the domain, and nothing that can't be seen.
+    /// A mailbox in quotes is none that mail gets to.
     pub fn parse(text: &str) -> Result<Self, InvalidAccount> {
-        let folded = text.trim().to_lowercase();
+        let folded = Self::folded(text).ok_or(InvalidAccount::Email)?;
+        let (mailbox, domain) = folded.rsplit_once('@').ok_or(InvalidAccount::Email)?;
+        let domain = idna::domain_to_ascii(domain).map_err(|_| InvalidAccount::Email)?;
+        let mailbox: String = mailbox.nfc().collect();
+        let address = format!("{mailbox}@{domain}");
         let options = email_address::Options::default().without_display_text().without_domain_literal();
-        let well_formed = folded.len() <= EMAIL_BYTES
-            && !folded.chars().any(char::is_control)
-            && email_address::EmailAddress::parse_with_options(&folded, options.with_required_tld()).is_ok();
-        if well_formed { Ok(Self(folded)) } else { Err(InvalidAccount::Email) }
+        let well_formed = address.len() <= EMAIL_BYTES
+            && !mailbox.starts_with('"')
+            && is_plain_line(&address)
+            && !address.contains(['\u{200c}', '\u{200d}'])
+            && email_address::EmailAddress::parse_with_options(&address, options.with_required_tld()).is_ok();
+        if well_formed { Ok(Self(address)) } else { Err(InvalidAccount::Email) }
+    }
+
+    /// What a store has kept: an account that was made under other rules keeps its address.
+    pub fn kept(address: String) -> Self {
+        Self(address)
+    }
+
+    /// How an address was kept before each mailbox had one spelling; `None` if that is the same, or no address.
+    pub fn older_spelling(text: &str) -> Option<String> {
+        let folded = Self::folded(text)?;
+        let differs = Self::parse(text).map_or(true, |email| email.0 != folded);
+        (differs && folded.contains('@') && !folded.chars().any(char::is_control)).then_some(folded)
+    }
+
+    fn folded(text: &str) -> Option<String> {
+        let text = text.trim();
+        (text.len() <= EMAIL_BYTES).then(|| text.to_lowercase()).filter(|folded| folded.len() <= EMAIL_BYTES)
     }
 
     /// The address as stored.
@@ -113,58 +141,15 @@ pub fn check_password(text: &str) -> Result<(), InvalidAccount> {
 pub fn display_name(text: &str) -> Result<String, InvalidAccount> {
     let name: String = text.trim().nfc().collect();
     let plain = without_joiners(&name);
-    let invisible = |c: char| {
-        matches!(
-            c.general_category(),
-            GeneralCategory::Control
-                | GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-                | GeneralCategory::PrivateUse
-                | GeneralCategory::Unassigned
-        )
-    };
+    let unknown = |c: char| matches!(c.general_category(), GeneralCategory::PrivateUse | GeneralCategory::Unassigned);
     let piled = |cluster: &str| cluster.chars().filter(|c| is_combining_mark(*c)).count() > COMBINING_MARKS;
-    let visible = plain.chars().any(|c| !c.is_whitespace() && !invisible(c) && !is_combining_mark(c));
+    let visible = plain.chars().any(|c| is_visible(c) && !unknown(c));
     let fits = name.len() <= DISPLAY_NAME_BYTES && name.graphemes(true).count() <= DISPLAY_NAME_CHARACTERS;
-    if visible && fits && !plain.chars().any(invisible) && !name.graphemes(true).any(piled) {
+    if visible && fits && !plain.chars().any(|c| is_invisible(c) || unknown(c)) && !name.graphemes(true).any(piled) {
         Ok(name)
     } else {
         Err(InvalidAccount::DisplayName)
     }
-}
-
-/// A name without the invisible characters that belong to what can be seen: what joins emoji, what keeps two letters apart
-/// in Persian and other scripts, and what makes a black flag that of a country's part.
-fn without_joiners(name: &str) -> String {
-    let letter = |c: &char| c.is_alphabetic() || is_combining_mark(*c);
-    let mut plain = String::new();
-    let mut rest = name.chars().peekable();
-    let mut before = None;
-    while let Some(c) = rest.next() {
-        let joins = match c {
-            '\u{200d}' => true,
-            '\u{200c}' => before.as_ref().is_some_and(letter) && rest.peek().is_some_and(letter),
-            _ => false,
-        };
-        if !joins {
-            plain.push(c);
-        }
-        if c == '\u{1f3f4}'
-            && let Some(end) = end_of_flag(rest.clone())
-        {
-            rest.nth(end);
-        }
-        before = Some(c);
-    }
-    plain
-}
-
-/// Where the tags after a black flag end, if they name a part of a country (`gbeng`).
-fn end_of_flag(tags: impl Iterator<Item = char>) -> Option<usize> {
-    let mut tags =
-        tags.enumerate().skip_while(|(_, c)| matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}'));
-    tags.next().filter(|(length, c)| (3..=6).contains(length) && *c == '\u{e007f}').map(|(length, _)| length)
 }
 
 /// An account as its owner sees it.
@@ -228,6 +213,25 @@ mod tests {
         {
             assert_eq!(Email::parse(bad), Err(InvalidAccount::Email), "{bad:?}");
         }
+        for unmailable in
+            ["\"a b\"@example.com", "\"ann\"@example.com", "a\u{202e}b@example.com", "a\u{200d}b@example.com"]
+        {
+            assert_eq!(Email::parse(unmailable), Err(InvalidAccount::Email), "{unmailable:?}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_has_one_spelling() {
+        let spelled = |text: &str| Email::parse(text).unwrap().as_str().to_owned();
+        for same in ["ann@bücher.example", "ann@xn--bcher-kva.example", "ANN@Bu\u{308}cher.EXAMPLE"] {
+            assert_eq!(spelled(same), "ann@xn--bcher-kva.example");
+        }
+        assert_eq!(spelled("zoe\u{308}@example.com"), spelled("zoë@example.com"));
+        assert_eq!(Email::older_spelling("Ann@Bücher.example").as_deref(), Some("ann@bücher.example"));
+        assert_eq!(Email::older_spelling("\"a b\"@example.com").as_deref(), Some("\"a b\"@example.com"));
+        for same_or_none in ["Ann@example.com", "ann", "a\u{0}@example.com"] {
+            assert_eq!(Email::older_spelling(same_or_none), None, "{same_or_none:?}");
+        }
     }
 
     #[test]
@@ -250,8 +254,16 @@ mod tests {
         ] {
             assert_eq!(display_name(bad), Err(InvalidAccount::DisplayName), "{bad:?}");
         }
+        for blank in ['\u{3164}', '\u{115f}', '\u{1160}', '\u{ffa0}', '\u{2800}'] {
+            for bad in [blank.to_string(), format!("Ann{blank}"), format!("{blank}\u{200d}{blank}")] {
+                assert_eq!(display_name(&bad), Err(InvalidAccount::DisplayName), "{bad:?}");
+            }
+        }
+        for good in ["❤\u{fe0f}\u{200d}🔥", "രാജന്\u{200d}", "브라운"] {
+            assert_eq!(display_name(good).unwrap(), good);
+        }
         let zalgo = format!("z{}", "\u{334}".repeat(10));
-        for bad in ["", "   ", "a\u{202e}b", "a\nb", "\u{200b}", &"x".repeat(65), &zalgo] {
+        for bad in ["", "   ", "a\u{202e}b", "a\nb", "\u{200b}", "\u{e000}", &"x".repeat(65), &zalgo] {
             assert_eq!(display_name(bad), Err(InvalidAccount::DisplayName), "{bad:?}");
         }
     }

@@ -60,6 +60,14 @@ pub enum InboxBody {
 #[serde(transparent)]
 pub struct Origin(pub u64);
 
+impl Origin {
+    /// A session as a device: one that tells over HTTP that it is in use.
+    pub fn of_session(session: SessionId) -> Self {
+        let (high, low) = session.0.as_u64_pair();
+        Self(high ^ low)
+    }
+}
+
 /// Something that sockets must hear of now. Published after it is durable, in the order in which it became so; what is
 /// never durable says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

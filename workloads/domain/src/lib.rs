@@ -30,4 +30,5 @@ pub mod search;
 pub mod session;
 pub mod time;
 pub mod token_key;
+pub mod visible;
 pub mod watermark;

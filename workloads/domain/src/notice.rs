@@ -8,6 +8,7 @@ use crate::{
     ids::{ChatId, MessageId, UserId},
     notification::{Kind, Notification, Shown},
     push::Alert,
+    visible::{is_plain_line, is_plain_text},
 };
 
 /// Most characters of a notice's header.
@@ -28,7 +29,7 @@ pub struct Notice {
 
 /// A text that can't be a notice.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{field} must have 1 to {most} characters and no control characters{lines}")]
+#[error("{field} must have 1 to {most} characters and no control or invisible characters{lines}")]
 pub struct InvalidNotice {
     /// Which part of it.
     pub field: &'static str,
@@ -72,7 +73,7 @@ impl Notice {
 fn part(field: &'static str, text: &str, most: usize, lines: bool) -> Result<String, InvalidNotice> {
     let text = text.trim();
     let fits = (1..=most).contains(&text.chars().count());
-    if fits && !text.chars().any(|c| c.is_control() && !(lines && c == '\n')) {
+    if fits && (if lines { is_plain_text(text) } else { is_plain_line(text) }) {
         return Ok(text.to_owned());
     }
     Err(InvalidNotice { field, most, lines: if lines { " but line feeds" } else { "" } })
@@ -124,12 +125,14 @@ mod tests {
             (&long(101), "b", "header"),
             ("h", "", "body"),
             ("h", "a\u{7}b", "body"),
+            ("pay\u{202e}pal", "b", "header"),
+            ("h", "a\u{200b}b", "body"),
             ("h", &long(1001), "body"),
         ] {
             assert_eq!(Notice::new(header, body).unwrap_err().field, field, "{header:?} {body:?}");
         }
         let why = Notice::new("h", "").unwrap_err().to_string();
-        assert_eq!(why, "body must have 1 to 1000 characters and no control characters but line feeds");
+        assert_eq!(why, "body must have 1 to 1000 characters and no control or invisible characters but line feeds");
     }
 
     #[test]

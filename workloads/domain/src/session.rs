@@ -1,9 +1,9 @@
 //! Sessions and the rotation of their refresh tokens.
 //!
 //! A refresh token is the session's id, its generation and a code over both, so the store keeps no token, not even
-//! a hash. Each use moves the session to the next generation. The generation before stays good for
-//! [`REUSE_GRACE_SECONDS`] and gives the same successor (two tabs may refresh at once); later, or with an older
-//! generation, the token was stolen or copied and the session ends.
+//! a hash. Each use moves the session to the next generation. A generation stays good for
+//! [`REUSE_GRACE_SECONDS`] after it was replaced and gives the current one (several tabs may refresh at once, some of them
+//! late); later the token was stolen or copied and the session ends.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -13,10 +13,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// Seconds for which the last refresh token still returns its successor.
+/// Seconds for which a refresh token that was replaced still gives the current one.
 pub const REUSE_GRACE_SECONDS: i64 = 30;
 /// Sessions that an account may have: one more ends the one that was not used for longest.
 pub const SESSIONS_OF_ACCOUNT: usize = 100;
+/// Rotations that are remembered for that besides the last one. No client makes as many in that time.
+const EARLIER_ROTATIONS: usize = 64;
 const PURPOSE: &str = "refresh-token";
 
 /// A log-in on one device.
@@ -34,6 +36,40 @@ pub struct Session {
     pub refreshed_at: Timestamp,
     /// Which refresh token is current; 0 is the first.
     pub generation: u32,
+    /// When the generations before the last one were replaced, the latest first: those of the grace before the last refresh.
+    pub earlier_rotations: Vec<Timestamp>,
+}
+
+impl Session {
+    /// A session that begins.
+    pub fn begin(id: SessionId, user_id: UserId, device: String, now: Timestamp) -> Self {
+        let earlier_rotations = Vec::new();
+        Self { id, user_id, device, created_at: now, refreshed_at: now, generation: 0, earlier_rotations }
+    }
+
+    /// Moves to the generation that [`Rotation::Advance`] tells.
+    pub fn advance(&mut self, generation: u32, now: Timestamp) {
+        if self.generation > 0 {
+            self.earlier_rotations.insert(0, self.refreshed_at);
+        }
+        let recent = self.earlier_rotations.iter().take_while(|at| in_grace(**at, now)).count();
+        self.earlier_rotations.truncate(recent.min(EARLIER_ROTATIONS));
+        self.generation = generation;
+        self.refreshed_at = now;
+    }
+
+    /// When a generation was replaced; `None` when it was not, or too long ago to be known.
+    fn replaced_at(&self, generation: u32) -> Option<Timestamp> {
+        match self.generation.checked_sub(generation)? {
+            0 => None,
+            1 => Some(self.refreshed_at),
+            age => self.earlier_rotations.get(usize::try_from(age - 2).ok()?).copied(),
+        }
+    }
+}
+
+fn in_grace(replaced_at: Timestamp, now: Timestamp) -> bool {
+    now.0.saturating_sub(replaced_at.0) <= REUSE_GRACE_SECONDS * 1000
 }
 
 /// What a presented refresh token means.
@@ -41,7 +77,7 @@ pub struct Session {
 pub enum Rotation {
     /// It is current: move the session to this generation.
     Advance(u32),
-    /// It was replaced a moment ago: give this generation again.
+    /// It was replaced a moment ago: give this generation, which is the current one.
     Repeat(u32),
     /// The session was not used for too long.
     Expired,
@@ -56,7 +92,7 @@ pub fn rotate(session: &Session, generation: u32, now: Timestamp, lifetime_secon
         Rotation::Expired
     } else if generation == session.generation {
         Rotation::Advance(session.generation.saturating_add(1))
-    } else if generation.checked_add(1) == Some(session.generation) && age <= REUSE_GRACE_SECONDS * 1000 {
+    } else if session.replaced_at(generation).is_some_and(|at| in_grace(at, now)) {
         Rotation::Repeat(session.generation)
     } else {
         Rotation::Reused
@@ -88,14 +124,9 @@ mod tests {
     use super::*;
 
     fn session(generation: u32, refreshed_at: i64) -> Session {
-        Session {
-            id: SessionId(Uuid::from_u128(1)),
-            user_id: UserId(Uuid::from_u128(2)),
-            device: String::new(),
-            created_at: Timestamp(0),
-            refreshed_at: Timestamp(refreshed_at),
-            generation,
-        }
+        let (id, user_id) = (SessionId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let begun = Session::begin(id, user_id, String::new(), Timestamp(0));
+        Session { refreshed_at: Timestamp(refreshed_at), generation, ..begun }
     }
 
     #[test]
@@ -107,6 +138,33 @@ mod tests {
         assert_eq!(rotate(&session(4, 90_000), 2, now, 3600), Rotation::Reused);
         assert_eq!(rotate(&session(4, 90_000), 5, now, 3600), Rotation::Reused);
         assert_eq!(rotate(&session(4, 90_000), 4, now, 9), Rotation::Expired);
+    }
+
+    #[test]
+    fn every_token_is_good_for_the_same_time_after_it_was_replaced() {
+        let at = |second: i64| Timestamp(second * 1000);
+        let mut session = session(0, 0);
+        for (generation, second) in [(1, 100), (2, 110), (3, 120), (4, 135)] {
+            assert_eq!(rotate(&session, generation - 1, at(second), 3600), Rotation::Advance(generation));
+            session.advance(generation, at(second));
+        }
+        // Replaced at 100, 110, 120 and 135.
+        for (generation, last) in [(1, 140), (2, 150), (3, 165)] {
+            assert_eq!(rotate(&session, generation, at(last), 3600), Rotation::Repeat(4), "{generation}");
+            assert_eq!(
+                rotate(&session, generation, Timestamp(last * 1000 + 1), 3600),
+                Rotation::Reused,
+                "{generation}"
+            );
+        }
+        assert_eq!(rotate(&session, 0, at(135), 3600), Rotation::Reused);
+        session.advance(5, at(200));
+        assert!(session.earlier_rotations.is_empty());
+        assert_eq!(rotate(&session, 4, at(230), 3600), Rotation::Repeat(5));
+        for generation in 6..500 {
+            session.advance(generation, at(231));
+        }
+        assert_eq!(session.earlier_rotations.len(), EARLIER_ROTATIONS);
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl IntoResponses for TakesJson {
             "json",
             [
                 ("400", problem("The body is not JSON (`malformed_json`), or broke off (`unreadable_body`).")),
+                ("408", problem("The body did not come in time (`timeout`).")),
                 ("413", problem("The body is too large (`body_too_large`).")),
                 ("415", problem("The body is not sent as JSON (`unsupported_media_type`).")),
                 ("422", problem("A field of the body is missing or wrong (`invalid_request`); `errors` names it.")),

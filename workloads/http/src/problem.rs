@@ -122,6 +122,12 @@ impl Problem {
             .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
+    /// A handler that did not answer in time.
+    pub fn timeout() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long; try again shortly")
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
     /// A fault of ours; what it was is in the log only.
     pub fn internal() -> Self {
         Self::new(

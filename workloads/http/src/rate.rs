@@ -68,7 +68,7 @@ pub enum Action {
     SocketEvent,
     /// A report of abuse, per reporter.
     Report,
-    /// A mail with a link, per account or receiver.
+    /// A mail with a link, per receiver.
     Mail,
     /// A mail that somebody asks for without a token, per address.
     MailAddress,

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 /// A file that is about to be uploaded.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct AnnouncedUpload {
-    /// Its name, without a path.
+    /// Its name, without a path: 1 to 255 bytes.
+    #[schema(min_length = 1, max_length = 255)]
     pub filename: String,
     /// What it is.
     #[schema(example = "image/jpeg")]

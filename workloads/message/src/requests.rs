@@ -24,6 +24,7 @@ pub struct NewMessage {
     pub sender_id: Option<UserId>,
     /// The sender's own id of it, at most 128 printable ASCII characters: a repeat returns the first message.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
     pub client_message_id: Option<String>,
     /// Ids of completed uploads.
     #[serde(default)]

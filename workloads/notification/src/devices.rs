@@ -128,8 +128,7 @@ pub(crate) async fn register(
     Json(device): Json<DeviceView>,
 ) -> Result<StatusCode, Problem> {
     let device_id = device_id(&device.device_id)?;
-    let address = device.address()?;
-    service.pushes.check(&address).map_err(unfit)?;
+    let address = service.pushes.check(&device.address()?).map_err(unfit)?;
     service.limits.check(Action::Device, &user.user_id.to_string())?;
     let (user_id, session_id) = (user.user_id, user.session_id);
     let device = Device { user_id, device_id, session_id, address, registered_at: Timestamp::now() };

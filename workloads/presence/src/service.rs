@@ -54,8 +54,7 @@ impl PresenceService {
             return Err(Problem::forbidden("user_id is not the caller; give your own id"));
         }
         let now = Timestamp::now();
-        let (high, low) = session_id.0.as_u64_pair();
-        self.presence.heartbeat(caller, Origin(high ^ low), now).await?;
+        self.presence.heartbeat(caller, Origin::of_session(session_id), now).await?;
         Ok(now)
     }
 

@@ -72,7 +72,7 @@ fn described() -> OpenApiRouter<App> {
 struct SearchParameters {
     /// All words must be in the message, the last one by its beginning, unless it is a single letter that stands alone; `"quoted phrases"`
     /// word for word. Case and accents do not matter. At most 1,024 bytes and 32 words or phrases.
-    #[param(example = "\"see you\" tomorr")]
+    #[param(min_length = 1, max_length = 1024, example = "\"see you\" tomorr")]
     q: String,
     /// Only in this chat.
     #[serde(default)]

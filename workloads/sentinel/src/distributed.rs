@@ -229,6 +229,7 @@ impl Process<'_> {
                 administration: self.postgres.clone(),
                 reports: self.postgres.clone(),
                 mail: self.postgres.clone(),
+                presence: self.presence.clone(),
             },
             tokens.clone(),
             keyring.clone(),

@@ -171,6 +171,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
             administration: Arc::new(store.clone()),
             reports: Arc::new(store.clone()),
             mail: Arc::new(store.clone()),
+            presence: presence.clone(),
         },
         tokens.clone(),
         keyring.clone(),

@@ -32,9 +32,7 @@ pub fn account(name: &str) -> NewAccount {
 
 /// A session that begins now.
 pub fn session(user_id: UserId) -> Session {
-    let now = Timestamp::now();
-    let id = SessionId(Uuid::new_v4());
-    Session { id, user_id, device: "test".into(), created_at: now, refreshed_at: now, generation: 0 }
+    Session::begin(SessionId(Uuid::new_v4()), user_id, "test".into(), Timestamp::now())
 }
 
 /// A text.

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::AccountAnswer,
     profile::{ProfilePatch, change},
-    service::{Users, wrong_password},
+    service::{Users, own, wrong_password},
 };
 
 /// The caller's own account.
@@ -55,7 +55,7 @@ pub(crate) async fn change_me(
     user: AuthUser,
     Json(patch): Json<ProfilePatch>,
 ) -> Result<Json<AccountAnswer>, Problem> {
-    let account = users.accounts.change_profile(user.user_id, change(patch)?).await?;
+    let account = users.accounts.change_profile(user.user_id, change(patch)?).await.map_err(own)?;
     Ok(Json(AccountAnswer::new(account, users.mail.is_some())))
 }
 
@@ -87,10 +87,11 @@ pub(crate) async fn delete_me(
     let sessions = users.sessions.sessions(user.user_id).await?;
     let entry = AuditEntry::now(AuditAction::AccountDeleted, Some(user.user_id), Some(user.user_id));
     let confirmed = ConfirmedRemoval { password_hash, entry: entry.from_address(client.0.to_string()) };
-    if !users.accounts.remove_account(user.user_id, Some(confirmed)).await? {
+    if !users.accounts.remove_account(user.user_id, Some(confirmed)).await.map_err(own)? {
         return Err(wrong_password("the password was changed meanwhile; give the new one"));
     }
-    users.revoke(sessions.into_iter().map(|session| session.id));
+    users.revoke(user.user_id, sessions.into_iter().map(|session| session.id));
+    users.forget_presence(user.user_id);
     tracing::info!(user_id = %user.user_id, "an account was deleted");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -32,7 +32,6 @@ use crate::{mail::entry, register::code_of, service::Users};
 )]
 pub(crate) async fn send_verification(State(users): State<Users>, user: AuthUser) -> Result<StatusCode, Problem> {
     users.require_mail()?;
-    users.limits.check(Action::Mail, &user.user_id.to_string())?;
     let account = users.own_account(&user).await?;
     if account.email_verified {
         return Err(Problem::new(
@@ -41,6 +40,7 @@ pub(crate) async fn send_verification(State(users): State<Users>, user: AuthUser
             "the address is confirmed already; there is nothing left to do",
         ));
     }
+    users.check_mail_budget(&account.email)?;
     users.mail_link(&account, LinkPurpose::VerifyEmail).await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -77,7 +77,7 @@ pub(crate) async fn verify(
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Forgotten {
     /// The account's address.
-    #[schema(format = Email, example = "ann@example.com")]
+    #[schema(format = Email, max_length = 254, example = "ann@example.com")]
     email: String,
 }
 
@@ -100,10 +100,10 @@ pub(crate) async fn forgot(
     users.limits.check(Action::MailAddress, &client.rate_key())?;
     let email =
         Email::parse(&body.email).map_err(|error| Problem::invalid("email", code_of(&error), error.to_string()))?;
-    users.limits.check(Action::Mail, email.as_str())?;
+    users.check_mail_budget(&email)?;
     // The answer does not wait for the look-up, so its time tells nothing.
     tokio::spawn(async move {
-        match users.accounts.credentials_by_login(email.as_str()).await {
+        match users.credentials_by_email(&body.email).await {
             Ok(Some(found)) if found.standing.disabled_at.is_none() => {
                 if let Err(problem) = users.mail_link(&found.account, LinkPurpose::ResetPassword).await {
                     tracing::error!(code = problem.code(), "a forgotten password's mail was not queued");
@@ -125,7 +125,7 @@ pub(crate) struct Reset {
     /// What follows `#reset-password=` in the link.
     token: String,
     /// 8 to 128 bytes.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 8, max_length = 128)]
     new_password: String,
 }
 
@@ -151,11 +151,12 @@ pub(crate) async fn reset(
         .map_err(|error| Problem::invalid("new_password", code_of(&error), error.to_string()))?;
     let hash = LinkToken::parse(&reset.token).ok_or_else(invalid_link)?.hash();
     // Hashing a password is dear: not for strangers.
-    users.stores.mail.link_owner(hash, LinkPurpose::ResetPassword, Timestamp::now()).await?.ok_or_else(invalid_link)?;
+    let owner = users.stores.mail.link_owner(hash, LinkPurpose::ResetPassword, Timestamp::now()).await?;
+    let owner = owner.ok_or_else(invalid_link)?;
     let password_hash = users.passwords.hash(reset.new_password).await?;
     let entry = entry(AuditAction::PasswordReset, &client);
     let ended = users.stores.mail.reset_password(hash, password_hash, entry).await?.ok_or_else(invalid_link)?;
-    users.revoke(ended);
+    users.revoke(owner, ended);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -55,6 +55,7 @@ pub(crate) async fn login(
     users.limits.check(Action::LoginAddress, &address)?;
     let folded = fold(&login.username);
     let credentials = match &folded {
+        _ if login.username.contains('@') => users.credentials_by_email(&login.username).await?,
         Some(folded) => users.accounts.credentials_by_login(folded).await?,
         None => None,
     };

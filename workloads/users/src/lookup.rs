@@ -158,7 +158,7 @@ async fn directory(users: &Users, user: &AuthUser, query: &Show) -> Result<Direc
         return Err(Problem::new(StatusCode::FORBIDDEN, "directory_closed", detail));
     }
     let limit = page_size(query.limit, DIRECTORY_LIMIT)?;
-    let after = match &query.cursor {
+    let after = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
         Some(cursor) => Some(page::name_in(&users.keyring, DIRECTORY, user.user_id, cursor)?),
         None => None,
     };

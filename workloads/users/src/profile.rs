@@ -14,11 +14,12 @@ const AVATAR_URL_BYTES: usize = 2048;
 /// A change to the caller's profile; what is left out stays as it is.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct ProfilePatch {
-    /// The name to show: 1 to 64 visible characters.
+    /// The name to show: 1 to 64 visible characters, at most 256 bytes.
+    #[schema(min_length = 1, max_length = 256)]
     pub display_name: Option<String>,
     /// An `https` address of at most 2048 bytes; `null` removes the picture.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 2048)]
     pub avatar_url: AvatarChange,
 }
 

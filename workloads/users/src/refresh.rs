@@ -30,9 +30,8 @@ pub(crate) struct Refresh {
 
 /// Get new tokens.
 ///
-/// Each refresh token is good for one use. For 30 s after it the same token gives the same successor, because two
-/// tabs may use it at once; use later, or when the successor has been used, means that it was copied, and ends the
-/// session.
+/// Each refresh token is good for one use. For 30 s after it the same token gives the session's current one, because
+/// several tabs may use it at once, or one of them late; use after that means that it was copied, and ends the session.
 #[utoipa::path(
     post, path = "/token/refresh", tag = "users", request_body = Refresh,
     responses(
@@ -56,7 +55,11 @@ pub(crate) async fn refresh(
     let now = Timestamp::now();
     let lifetime = users.config.auth.refresh_token_seconds;
     let rotated = users.sessions.rotate_session(id, generation, now, lifetime).await?;
-    let (session, generation) = next_generation(rotated).inspect_err(|_| users.tokens.revoke_session(id, now))?;
+    let owner = rotated.as_ref().map(|(session, _)| session.user_id);
+    let (session, generation) = next_generation(rotated).inspect_err(|_| match owner {
+        Some(owner) => users.revoke(owner, [id]),
+        None => users.tokens.revoke_session(id, now),
+    })?;
     let Credentials { account, standing, .. } =
         users.accounts.credentials(session.user_id).await?.ok_or_else(invalid)?;
     Ok(Json(users.token_answer(account.id, &account.username, standing, session.id, generation, now)?))

@@ -12,7 +12,7 @@ use sentinel_domain::{
     ids::{MessageId, UserId},
     mail::LinkPurpose,
     notification::Notification,
-    ports::{Beginning, NewAccount, NotificationSink},
+    ports::{Beginning, NewAccount, NotificationSink, StoreError, TakenField},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -36,13 +36,13 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Registration {
     /// 3 to 32 letters a-z (upper case is folded), digits, dots or underscores.
-    #[schema(example = "ann")]
+    #[schema(example = "ann", min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.]{3,32}$")]
     username: String,
     /// 8 to 128 bytes.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 8, max_length = 128)]
     password: String,
     /// An e-mail address.
-    #[schema(example = "ann@example.com")]
+    #[schema(format = Email, max_length = 254, example = "ann@example.com")]
     email: String,
 }
 
@@ -72,17 +72,21 @@ pub(crate) async fn register(
     }
     users.limits.check(Action::Register, &address.rate_key())?;
     let (username, email) = check(&registration)?;
+    if let Some(older) = Email::older_spelling(&registration.email)
+        && users.accounts.credentials_by_login(&older).await?.is_some()
+    {
+        return Err(StoreError::Taken(TakenField::Email).into());
+    }
     let password_hash = users.passwords.hash(registration.password).await?;
     let (id, now) = (UserId(Uuid::new_v4()), Timestamp::now());
     // All of it is made before anything is stored, and stored in one step: after a failure, whoever registers has no account
     // and can try again.
     let session = new_session(id, device::name(&headers), now);
     let answer = users.token_answer(id, &username, Standing::default(), session.id, 0, now)?;
-    let link = match &users.mail {
-        Some(_) => Some(users.new_link(id, &username, &email, LinkPurpose::VerifyEmail)?),
-        None => None,
-    };
-    let mails = link.is_some();
+    // Whoever makes one account after the other with a stranger's address must not fill a mailbox by it. The account is made
+    // all the same: a refusal would tell how much mail the address got.
+    let mails = users.mail.is_some() && users.check_mail_budget(&email).is_ok();
+    let link = if mails { Some(users.new_link(id, &username, &email, LinkPurpose::VerifyEmail)?) } else { None };
     let new = NewAccount { id, username, email, password_hash, created_at: now };
     users.accounts.register(new, Beginning { session: Some(session), link }).await?;
     tokio::spawn(welcome(users.notifications.clone(), id));

@@ -63,6 +63,7 @@ pub(crate) struct NewReport {
     /// Why.
     reason: Reason,
     /// What else there is to say; at most 1000 characters.
+    #[schema(max_length = 1000)]
     comment: Option<String>,
     /// Whether the admins may read the message. Without it they see that there is one, and not what it says.
     #[serde(default)]

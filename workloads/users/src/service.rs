@@ -4,14 +4,15 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
 use sentinel_domain::{
-    account::{Account, Standing, Username},
+    account::{Account, Email, Standing, Username},
     audit::AuditEntry,
     config::PlatformConfig,
+    event::Origin,
     ids::{SessionId, UserId},
     keyring::Keyring,
     ports::{
-        AccountStore, AdministrationStore, ChatReader, DeviceReader, MailStore, MediaReader, NotificationSink,
-        PreferenceReader, ReportStore, SessionStore, StoreError,
+        AccountStore, AdministrationStore, ChatReader, Credentials, DeviceReader, MailStore, MediaReader,
+        NotificationSink, PreferenceReader, PresenceStore, ReportStore, SessionStore, StoreError,
     },
     session::{Session, refresh_token},
     time::Timestamp,
@@ -54,6 +55,8 @@ pub struct UserStores {
     pub reports: Arc<dyn ReportStore>,
     /// Mailed links, and the queue of mail.
     pub mail: Arc<dyn MailStore>,
+    /// Presence, of which what ends is no part any more.
+    pub presence: Arc<dyn PresenceStore>,
 }
 
 /// Accounts, sessions, tokens, look-ups, blocks, reports and their administration over the ports.
@@ -153,12 +156,47 @@ impl UsersService {
         }
     }
 
-    /// Refuses the access tokens of sessions that have ended.
-    pub(crate) fn revoke(&self, sessions: impl IntoIterator<Item = SessionId>) {
+    /// Refuses the access tokens of a user's sessions that have ended. Those that told over HTTP that they were in use make
+    /// the user present no more.
+    pub(crate) fn revoke(&self, user: UserId, sessions: impl IntoIterator<Item = SessionId>) {
         let now = Timestamp::now();
-        for session in sessions {
-            self.tokens.revoke_session(session, now);
+        let devices: Vec<Origin> = sessions
+            .into_iter()
+            .inspect(|session| self.tokens.revoke_session(*session, now))
+            .map(Origin::of_session)
+            .collect();
+        let presence = Arc::clone(&self.stores.presence);
+        // Nobody waits for it: where it fails, the leases end by themselves.
+        tokio::spawn(async move {
+            for device in devices {
+                if let Err(error) = presence.forget_device(user, device).await {
+                    tracing::debug!(%error, "an ended session is seen as a device until its lease ends");
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Forgets the presence of a user whose account was deleted. Nobody waits for it.
+    pub(crate) fn forget_presence(&self, user: UserId) {
+        let presence = Arc::clone(&self.stores.presence);
+        tokio::spawn(async move {
+            if let Err(error) = presence.forget(user).await {
+                tracing::debug!(%error, "a deleted account is seen as present until its leases end");
+            }
+        });
+    }
+
+    /// The account with an address of mail, as it was typed. One from before each mailbox had one spelling is found by the
+    /// spelling that it was made with.
+    pub(crate) async fn credentials_by_email(&self, typed: &str) -> Result<Option<Credentials>, StoreError> {
+        let spellings = [Email::parse(typed).ok().map(|email| email.as_str().to_owned()), Email::older_spelling(typed)];
+        for spelling in spellings.into_iter().flatten() {
+            if let Some(found) = self.accounts.credentials_by_login(&spelling).await? {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
 
     /// The caller's account.
@@ -167,9 +205,17 @@ impl UsersService {
     }
 }
 
+/// Why something of the caller's own account did not happen: that it is gone means that its sessions have ended, too.
+pub(crate) fn own(error: StoreError) -> Problem {
+    match error {
+        StoreError::NotFound => TokenError::SessionEnded.into(),
+        error => error.into(),
+    }
+}
+
 /// A session that begins.
 pub(crate) fn new_session(user_id: UserId, device: String, now: Timestamp) -> Session {
-    Session { id: SessionId(Uuid::new_v4()), user_id, device, created_at: now, refreshed_at: now, generation: 0 }
+    Session::begin(SessionId(Uuid::new_v4()), user_id, device, now)
 }
 
 /// The caller's own password was asked for, and this was another.

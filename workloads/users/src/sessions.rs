@@ -9,7 +9,6 @@ use sentinel_domain::{
     ids::SessionId,
     ports::{PasswordChange as StoredChange, StoreError},
     session::Session,
-    time::Timestamp,
 };
 use sentinel_http::{
     auth::AuthUser,
@@ -42,7 +41,7 @@ pub(crate) async fn logout(State(users): State<Users>, user: AuthUser) -> Result
         Ok(()) | Err(StoreError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    users.tokens.revoke_session(user.session_id, Timestamp::now());
+    users.revoke(user.user_id, [user.session_id]);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -87,7 +86,7 @@ pub(crate) async fn end_session(
     Path(id): Path<SessionId>,
 ) -> Result<StatusCode, Problem> {
     users.sessions.end_session(user.user_id, id).await?;
-    users.tokens.revoke_session(id, Timestamp::now());
+    users.revoke(user.user_id, [id]);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -98,7 +97,7 @@ pub(crate) struct PasswordChange {
     #[schema(format = Password)]
     current_password: String,
     /// 8 to 128 bytes.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 8, max_length = 128)]
     new_password: String,
 }
 
@@ -128,10 +127,7 @@ pub(crate) async fn change_password(
     let entry = entry.from_address(client.0.to_string());
     let change = StoredChange { user: user.user_id, confirmed, password_hash, session: user.session_id, entry };
     let ended = users.accounts.change_password(change).await?;
-    users.revoke(
-        ended.ok_or_else(|| {
-            wrong_password("the password was changed meanwhile, or the session has ended; log in again")
-        })?,
-    );
+    let changed = || wrong_password("the password was changed meanwhile, or the session has ended; log in again");
+    users.revoke(user.user_id, ended.ok_or_else(changed)?);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@ use sentinel_domain::{
     account::{Account, Profile, Username},
     event::LiveEvent,
     ids::{SessionId, UserId},
+    mail::LinkPurpose,
     ports::{
         AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange,
         ProfileChange, StoreError,
@@ -233,7 +234,7 @@ async fn create(db: &mut PgConnection, new: NewAccount) -> Result<Account, Failu
 }
 
 /// The hash of an account's password, which stays as it is until the transaction ends.
-async fn lock_password_hash(db: &mut PgConnection, id: UserId) -> Result<Option<String>, Failure> {
+pub(super) async fn lock_password_hash(db: &mut PgConnection, id: UserId) -> Result<Option<String>, Failure> {
     Ok(sqlx::query_scalar(LOCK_PASSWORD_HASH).bind(id.0).fetch_optional(db).await?)
 }
 
@@ -249,6 +250,7 @@ async fn change_password(
     }
     sqlx::query(SET_PASSWORD_HASH).bind(user.0).bind(password_hash).execute(&mut *db).await?;
     let ended = sessions::end_all(db, user, Some(session)).await?;
+    mail::withdraw(db, user, LinkPurpose::ResetPassword).await?;
     administration::insert(db, entry).await?;
     Ok((Some(ended.clone()), sessions::events(ended)))
 }

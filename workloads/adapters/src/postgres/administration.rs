@@ -5,6 +5,7 @@ use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     event::LiveEvent,
     ids::{SessionId, UserId},
+    mail::LinkPurpose,
     ports::{AccountFilter, AccountRecord, AdministrationStore, Statistics, StoreError},
     time::Timestamp,
 };
@@ -15,6 +16,7 @@ use super::{
     Postgres,
     accounts::{AFTER_ALL_NAMES, row_limit},
     failure::Failure,
+    mail,
     rows::{self, malformed},
     sessions,
 };
@@ -163,13 +165,14 @@ pub(super) async fn lock_account(db: &mut PgConnection, id: UserId) -> Result<bo
     admin.ok_or_else(|| StoreError::NotFound.into())
 }
 
-/// Ends all sessions of an account and stores why.
+/// Ends all sessions of an account, which must be locked, and what was mailed to begin another with, and stores why.
 pub(super) async fn end_all(
     db: &mut PgConnection,
     id: UserId,
     entry: AuditEntry,
 ) -> Result<(Vec<SessionId>, Vec<LiveEvent>), Failure> {
     let ended = sessions::end_all(db, id, None).await?;
+    mail::withdraw(db, id, LinkPurpose::ResetPassword).await?;
     insert(db, entry).await?;
     Ok((ended.clone(), sessions::events(ended)))
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Postgres,
-    accounts::{SET_PASSWORD_HASH, row_limit},
+    accounts::{SET_PASSWORD_HASH, lock_password_hash, row_limit},
     administration,
     failure::Failure,
     rows::malformed,
@@ -22,8 +22,10 @@ use super::{
 
 const INSERT_LINK: &str = "INSERT INTO links (user_id, purpose, hash, expires_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (user_id, purpose) DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at";
-const INSERT_MAIL: &str = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
-    VALUES ($1, $2, $3, $4, $5, 0, $6)";
+const INSERT_MAIL: &str = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts, purpose)
+    VALUES ($1, $2, $3, $4, $5, 0, $6, $7)";
+const WITHDRAW_LINK: &str = "DELETE FROM links WHERE user_id = $1 AND purpose = $2";
+const WITHDRAW_MAIL: &str = "DELETE FROM mail_queue WHERE user_id = $1 AND purpose = $2";
 const LINK_OWNER: &str = "SELECT user_id FROM links WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
 /// Of two who use a link at once, one gets it.
 const USE_LINK: &str = "DELETE FROM links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id";
@@ -40,6 +42,7 @@ impl MailStore for Postgres {
     async fn queue_link(&self, link: NewLink) -> Result<(), StoreError> {
         self.transact(move |db| {
             Box::pin(async move {
+                administration::lock_account(db, link.user).await?;
                 insert(db, link).await?;
                 Ok(((), Vec::new()))
             })
@@ -53,13 +56,7 @@ impl MailStore for Postgres {
         purpose: LinkPurpose,
         now: Timestamp,
     ) -> Result<Option<UserId>, StoreError> {
-        self.run(move |db| {
-            Box::pin(async move {
-                let select = sqlx::query_scalar(LINK_OWNER).bind(hash.0.to_vec()).bind(purpose.as_str()).bind(now.0);
-                Ok(select.fetch_optional(db).await?.map(UserId))
-            })
-        })
-        .await
+        self.run(move |db| Box::pin(async move { owner(db, hash, purpose, now).await })).await
     }
 
     async fn verify_email(&self, hash: LinkHash, entry: AuditEntry) -> Result<Option<UserId>, StoreError> {
@@ -86,8 +83,6 @@ impl MailStore for Postgres {
                 let Some(user) = use_link(db, hash, LinkPurpose::ResetPassword, entry.at).await? else {
                     return Ok((None, Vec::new()));
                 };
-                // A session that begins meanwhile, with the password until now, must not stay.
-                administration::lock_account(db, user).await?;
                 sqlx::query(SET_PASSWORD_HASH).bind(user.0).bind(password_hash).execute(&mut *db).await?;
                 let entry = AuditEntry { actor: Some(user), subject: Some(user), ..entry };
                 let (ended, events) = administration::end_all(db, user, entry).await?;
@@ -137,6 +132,7 @@ impl MailStore for Postgres {
 /// Stores a link and its mail.
 pub(super) async fn insert(db: &mut PgConnection, link: NewLink) -> Result<(), Failure> {
     let NewLink { hash, purpose, user, expires_at, mail } = link;
+    withdraw(db, user, purpose).await?;
     sqlx::query(INSERT_LINK)
         .bind(user.0)
         .bind(purpose.as_str())
@@ -151,18 +147,43 @@ pub(super) async fn insert(db: &mut PgConnection, link: NewLink) -> Result<(), F
         .bind(mail.sealed.bytes)
         .bind(mail.expires_at.0)
         .bind(mail.attempts.cast_signed())
+        .bind(purpose.as_str())
         .execute(db)
         .await?;
     Ok(())
 }
 
-/// Uses a link, which proves that the account's address is its owner's.
+/// Takes back a link that was or is to be mailed: it opens nothing any more.
+pub(super) async fn withdraw(db: &mut PgConnection, user: UserId, purpose: LinkPurpose) -> Result<(), Failure> {
+    for sql in [WITHDRAW_LINK, WITHDRAW_MAIL] {
+        sqlx::query(sql).bind(user.0).bind(purpose.as_str()).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn owner(
+    db: &mut PgConnection,
+    hash: LinkHash,
+    purpose: LinkPurpose,
+    now: Timestamp,
+) -> Result<Option<UserId>, Failure> {
+    let select = sqlx::query_scalar(LINK_OWNER).bind(hash.0.to_vec()).bind(purpose.as_str()).bind(now.0);
+    Ok(select.fetch_optional(db).await?.map(UserId))
+}
+
+/// Uses a link, which proves that the account's address is its owner's. Its account stays locked until the transaction ends:
+/// a session that begins meanwhile, with the password until now, must not stay.
 async fn use_link(
     db: &mut PgConnection,
     hash: LinkHash,
     purpose: LinkPurpose,
     now: Timestamp,
 ) -> Result<Option<UserId>, Failure> {
+    let Some(user) = owner(db, hash, purpose, now).await? else { return Ok(None) };
+    // Before the link, as everybody does who takes links back: two that lock in another order wait for each other.
+    if lock_password_hash(db, user).await?.is_none() {
+        return Ok(None);
+    }
     let used = sqlx::query_scalar(USE_LINK).bind(hash.0.to_vec()).bind(purpose.as_str()).bind(now.0);
     let Some(user) = used.fetch_optional(&mut *db).await?.map(UserId) else { return Ok(None) };
     sqlx::query(SET_EMAIL_VERIFIED).bind(user.0).bind(now.0).execute(db).await?;

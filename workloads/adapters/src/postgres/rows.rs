@@ -24,7 +24,7 @@ pub(super) fn account(row: PgRow) -> Result<Account, Error> {
     Ok(Account {
         id: UserId(row.try_get("id")?),
         username: username(&row)?,
-        email: Email::parse(row.try_get("email")?).map_err(|_| malformed("email"))?,
+        email: Email::kept(row.try_get("email")?),
         email_verified: row.try_get::<Option<i64>, _>("email_verified_at")?.is_some(),
         display_name: row.try_get("display_name")?,
         avatar_url: row.try_get("avatar_url")?,
@@ -61,7 +61,7 @@ pub(super) fn block(row: PgRow) -> Result<(Profile, Timestamp), Error> {
     Ok((profile(row)?, at))
 }
 
-/// A row of `id, user_id, device, created_at, refreshed_at, generation`.
+/// A row of `id, user_id, device, created_at, refreshed_at, generation, earlier_rotations`.
 #[allow(clippy::needless_pass_by_value)] // as queries map their rows
 pub(super) fn session(row: PgRow) -> Result<Session, Error> {
     Ok(Session {
@@ -71,5 +71,6 @@ pub(super) fn session(row: PgRow) -> Result<Session, Error> {
         created_at: Timestamp(row.try_get("created_at")?),
         refreshed_at: Timestamp(row.try_get("refreshed_at")?),
         generation: u32::try_from(row.try_get::<i64, _>("generation")?).map_err(|_| malformed("generation"))?,
+        earlier_rotations: row.try_get::<Vec<i64>, _>("earlier_rotations")?.into_iter().map(Timestamp).collect(),
     })
 }

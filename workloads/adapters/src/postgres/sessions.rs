@@ -15,12 +15,14 @@ use super::{Postgres, failure::Failure, rows};
 
 const INSERT_SESSION: &str = "INSERT INTO sessions (id, user_id, device, created_at, refreshed_at, generation)
     VALUES ($1, $2, $3, $4, $5, $6)";
-const SESSION: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation FROM sessions WHERE id = $1";
-const SESSION_LOCKED: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation
+const SESSION: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation, earlier_rotations
+    FROM sessions WHERE id = $1";
+const SESSION_LOCKED: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation, earlier_rotations
     FROM sessions WHERE id = $1 FOR UPDATE";
-const SESSIONS_OF: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation
+const SESSIONS_OF: &str = "SELECT id, user_id, device, created_at, refreshed_at, generation, earlier_rotations
     FROM sessions WHERE user_id = $1 ORDER BY created_at DESC";
-const MOVE_SESSION: &str = "UPDATE sessions SET generation = $2, refreshed_at = $3 WHERE id = $1";
+const MOVE_SESSION: &str = "UPDATE sessions SET generation = $2, refreshed_at = $3, earlier_rotations = $4
+    WHERE id = $1";
 // When sessions ended is told by the server's clock alone: those of the processes may be apart.
 const END_SESSION: &str = "WITH ended AS (DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING id)
     INSERT INTO ended_sessions (ended_at, id)
@@ -120,10 +122,10 @@ async fn rotate(
     let mut ended = Vec::new();
     match rotation {
         Rotation::Advance(next) => {
-            let step = sqlx::query(MOVE_SESSION).bind(id.0).bind(i64::from(next)).bind(now.0);
+            session.advance(next, now);
+            let earlier: Vec<i64> = session.earlier_rotations.iter().map(|at| at.0).collect();
+            let step = sqlx::query(MOVE_SESSION).bind(id.0).bind(i64::from(next)).bind(now.0).bind(earlier);
             step.execute(db).await?;
-            session.generation = next;
-            session.refreshed_at = now;
         }
         Rotation::Repeat(_) => {}
         Rotation::Expired | Rotation::Reused => ended = end(db, session.user_id, id).await?,

@@ -26,13 +26,15 @@ impl Endpoints {
         Self { hosts: hosts.collect(), loopback: config.allow_loopback }
     }
 
-    /// The endpoint as an URL, if it is allowed.
+    /// The endpoint as an URL, if it is allowed. Whatever leads to one place is one URL.
     pub fn allowed(&self, endpoint: &str) -> Option<Url> {
         if endpoint.len() > ADDRESS_BYTES {
             return None;
         }
-        let url = Url::parse(endpoint).ok()?;
+        let mut url = Url::parse(endpoint).ok()?;
+        url.set_fragment(None);
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+        url.set_host(Some(&host)).ok()?;
         if !url.username().is_empty() || url.password().is_some() {
             return None;
         }
@@ -134,6 +136,11 @@ mod tests {
             "https://wns2.notify.example.net/w/?token=1",
         ] {
             assert!(endpoints.allowed(good).is_some(), "{good}");
+        }
+        for same in
+            ["https://PUSH.example.com.:443/a/../x#1", "https://push.example.com/x#", "https://@push.example.com/x"]
+        {
+            assert_eq!(endpoints.allowed(same).unwrap().as_str(), "https://push.example.com/x", "{same}");
         }
         for bad in [
             "http://push.example.com/x",

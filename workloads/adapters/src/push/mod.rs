@@ -102,7 +102,7 @@ impl PushSender for Pushes {
         self.web.as_ref().map(WebPush::public_key)
     }
 
-    fn check(&self, address: &PushAddress) -> Result<(), UnfitAddress> {
+    fn check(&self, address: &PushAddress) -> Result<PushAddress, UnfitAddress> {
         match address {
             PushAddress::Fcm { .. } if self.fcm.is_none() => Err(UnfitAddress::NotOffered("fcm")),
             PushAddress::Fcm { token } => {
@@ -110,11 +110,12 @@ impl PushSender for Pushes {
                 if token.is_empty() || token.len() > ADDRESS_BYTES || !token.bytes().all(plain) {
                     return Err(UnfitAddress::Malformed { field: "token", detail: "must be a registration token" });
                 }
-                Ok(())
+                Ok(address.clone())
             }
             PushAddress::WebPush { endpoint, p256dh, auth } => {
                 let web = self.web.as_ref().ok_or(UnfitAddress::NotOffered("webpush"))?;
-                web.check(endpoint, p256dh, auth)
+                let endpoint = web.check(endpoint, p256dh, auth)?.into();
+                Ok(PushAddress::WebPush { endpoint, p256dh: p256dh.clone(), auth: auth.clone() })
             }
         }
     }

@@ -309,7 +309,7 @@ async fn a_browser_can_read_what_its_push_service_cannot() {
     let world = World::new([Step::plain(201)]).await;
     let browser = Browser::new();
     let address = world.browser(&browser.key(), &format!("{}==", browser.auth()));
-    assert_eq!(world.pushes.check(&address), Ok(()));
+    assert_eq!(world.pushes.check(&address).as_ref(), Ok(&address));
     assert_eq!(world.pushes.push(&address, &push()).await, Pushed::Accepted);
     let seen = &world.service.pushes()[0];
     assert_eq!(seen.path, "/subscription/1");

@@ -69,12 +69,13 @@ impl WebPush {
         Url::parse(endpoint).map_or_else(|_| String::new(), |url| origin(&url))
     }
 
-    pub fn check(&self, endpoint: &str, p256dh: &str, auth: &str) -> Result<(), UnfitAddress> {
-        self.endpoints.allowed(endpoint).ok_or(UnfitAddress::Endpoint)?;
+    /// The endpoint, if it and the keys are what they should be.
+    pub fn check(&self, endpoint: &str, p256dh: &str, auth: &str) -> Result<Url, UnfitAddress> {
+        let endpoint = self.endpoints.allowed(endpoint).ok_or(UnfitAddress::Endpoint)?;
         let recipient = recipient(p256dh, auth)?;
         // Costs a tenth of a millisecond, and tells a point of the curve from 65 bytes.
         let wrong = UnfitAddress::Malformed { field: "p256dh", detail: "must be a point of P-256" };
-        encryption::encrypt(&[], &recipient).map(drop).map_err(|_| wrong)
+        encryption::encrypt(&[], &recipient).map(|_| endpoint).map_err(|_| wrong)
     }
 
     pub async fn push(&self, endpoint: &str, p256dh: &str, auth: &str, push: &Push) -> Verdict {

@@ -104,12 +104,12 @@ impl RedisPresence {
     }
 
     fn device_name(&self, device: Origin) -> String {
-        format!("{:016x}@{}", device.0, self.node)
+        format!("{}{}", device_prefix(device), self.node)
     }
 
     /// Changes a device, and tells watchers when that made a difference.
-    async fn change(&self, user: UserId, device: Origin, now_is: &str, then: Vec<Cmd>) -> Result<(), RedisError> {
-        let mut arguments = vec![self.device_name(device), now_is.to_owned(), LEASE_MILLIS.to_string()];
+    async fn change(&self, user: UserId, device: String, now_is: &str, then: Vec<Cmd>) -> Result<(), RedisError> {
+        let mut arguments = vec![device, now_is.to_owned(), LEASE_MILLIS.to_string()];
         arguments.extend(
             self.gone.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|node| node.as_str().to_owned()),
         );
@@ -187,14 +187,14 @@ impl PresenceStore for RedisPresence {
         if active {
             self.heartbeat(user, device, now).await
         } else {
-            port(self.change(user, device, "idle", Vec::new())).await
+            port(self.change(user, self.device_name(device), "idle", Vec::new())).await
         }
     }
 
     async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError> {
         let mut last_active = cmd("SET");
         last_active.arg(self.last_active_key(user)).arg(now.0);
-        port(self.change(user, device, "active", vec![last_active])).await
+        port(self.change(user, self.device_name(device), "active", vec![last_active])).await
     }
 
     async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError> {
@@ -218,7 +218,18 @@ impl PresenceStore for RedisPresence {
     }
 
     async fn drop(&self, user: UserId, device: Origin) -> Result<(), StoreError> {
-        port(self.change(user, device, "gone", Vec::new())).await
+        port(self.change(user, self.device_name(device), "gone", Vec::new())).await
+    }
+
+    async fn forget_device(&self, user: UserId, device: Origin) -> Result<(), StoreError> {
+        let answers = port(self.redis.run(vec![all_of(&self.devices_key(user))])).await?;
+        let prefix = format!("c:{}", device_prefix(device));
+        for member in answers.first().map(names).unwrap_or_default() {
+            if member.starts_with(&prefix) {
+                port(self.change(user, member["c:".len()..].to_owned(), "gone", Vec::new())).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn beat(&self) -> Result<Option<RollCall>, StoreError> {
@@ -287,6 +298,11 @@ fn all_of(key: &str) -> Cmd {
     let mut all = cmd("ZRANGE");
     all.arg(key).arg(0).arg(-1);
     all
+}
+
+/// What a device's name begins with, whichever node it is of.
+fn device_prefix(device: Origin) -> String {
+    format!("{:016x}@", device.0)
 }
 
 fn names(answer: &Value) -> Vec<String> {

@@ -6,6 +6,7 @@ use sentinel_domain::{
     account::{Account, Profile, Username},
     event::LiveEvent,
     ids::{ChatId, SessionId, UserId},
+    mail::LinkPurpose,
     ports::{
         AccountReader, AccountStore, Beginning, ConfirmedRemoval, Credentials, NewAccount, PasswordChange,
         ProfileChange, StoreError, TakenField,
@@ -221,6 +222,7 @@ fn change_password(batch: &mut Batch<'_>, change: &PasswordChange) -> Result<Opt
     for &other in &others {
         sessions::end(batch, other)?;
     }
+    mail::withdraw(batch.db, *user, LinkPurpose::ResetPassword)?;
     administration::insert(batch.db, entry)?;
     Ok(Some(others))
 }

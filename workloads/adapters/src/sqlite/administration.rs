@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     ids::{SessionId, UserId},
+    mail::LinkPurpose,
     ports::{AccountFilter, AccountRecord, AdministrationStore, Statistics, StoreError},
     time::Timestamp,
 };
@@ -15,6 +16,7 @@ use super::{
     accounts::{AFTER_ALL_NAMES, require_account, row_limit},
     batch::Batch,
     failure::Failure,
+    mail,
     rows::{self, execute, malformed},
     sessions::{end, sessions_of},
     statements::{
@@ -128,12 +130,13 @@ impl AdministrationStore for Sqlite {
     }
 }
 
-/// Ends all sessions of an account and stores why.
+/// Ends all sessions of an account, and what was mailed to begin another with, and stores why.
 pub(super) fn end_all(batch: &mut Batch<'_>, id: UserId, entry: &AuditEntry) -> Result<Vec<SessionId>, Failure> {
     let sessions: Vec<SessionId> = sessions_of(batch.db, id)?.into_iter().map(|session| session.id).collect();
     for &session in &sessions {
         end(batch, session)?;
     }
+    mail::withdraw(batch.db, id, LinkPurpose::ResetPassword)?;
     insert(batch.db, entry)?;
     Ok(sessions)
 }

@@ -20,7 +20,7 @@ use super::{
     rows::execute,
     statements::{
         DELETE_LINK, DUE_MAIL, INSERT_LINK, INSERT_MAIL, LINK_OWNER, POSTPONE_MAIL, REMOVE_MAIL, SET_EMAIL_VERIFIED,
-        SET_PASSWORD_HASH, TAKE_MAIL,
+        SET_PASSWORD_HASH, TAKE_MAIL, WITHDRAW_LINK, WITHDRAW_MAIL,
     },
 };
 
@@ -107,10 +107,20 @@ impl MailStore for Sqlite {
 /// Stores a link and its mail.
 pub(super) fn insert(db: &Connection, link: &NewLink) -> rusqlite::Result<()> {
     let NewLink { hash, purpose, user, expires_at, mail } = link;
+    withdraw(db, *user, *purpose)?;
     execute(db, INSERT_LINK, params![user.as_bytes(), purpose.as_str(), hash.0, expires_at.0])?;
     let QueuedMail { id, sealed, expires_at, attempts } = mail;
-    let values = params![id.as_bytes(), user.as_bytes(), sealed.kek, sealed.bytes, expires_at.0, 0, attempts];
+    let values =
+        params![id.as_bytes(), user.as_bytes(), sealed.kek, sealed.bytes, expires_at.0, 0, attempts, purpose.as_str()];
     execute(db, INSERT_MAIL, values)?;
+    Ok(())
+}
+
+/// Takes back a link that was or is to be mailed: it opens nothing any more.
+pub(super) fn withdraw(db: &Connection, user: UserId, purpose: LinkPurpose) -> rusqlite::Result<()> {
+    for sql in [WITHDRAW_LINK, WITHDRAW_MAIL] {
+        execute(db, sql, params![user.as_bytes(), purpose.as_str()])?;
+    }
     Ok(())
 }
 

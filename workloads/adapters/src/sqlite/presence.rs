@@ -165,6 +165,10 @@ impl PresenceStore for LocalPresence {
         .await
     }
 
+    async fn forget_device(&self, user: UserId, device: Origin) -> Result<(), StoreError> {
+        PresenceStore::drop(self, user, device).await
+    }
+
     async fn beat(&self) -> Result<Option<RollCall>, StoreError> {
         Ok(None)
     }

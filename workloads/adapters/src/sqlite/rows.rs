@@ -41,7 +41,7 @@ pub(super) fn credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
         account: Account {
             id: UserId::from_bytes(row.get(0)?),
             username: username(row, 1)?,
-            email: Email::parse(row.get_ref(2)?.as_str()?).map_err(|_| malformed(2, Type::Text))?,
+            email: Email::kept(row.get(2)?),
             email_verified: row.get::<_, Option<i64>>(9)?.is_some(),
             display_name: row.get(3)?,
             avatar_url: row.get(4)?,
@@ -62,8 +62,9 @@ pub(super) fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
     })
 }
 
-/// A row of `id, user_id, device, created_at, refreshed_at, generation`.
+/// A row of `id, user_id, device, created_at, refreshed_at, generation, earlier_rotations`.
 pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    let earlier: Vec<i64> = serde_json::from_str(row.get_ref(6)?.as_str()?).map_err(|_| malformed(6, Type::Text))?;
     Ok(Session {
         id: SessionId::from_bytes(row.get(0)?),
         user_id: UserId::from_bytes(row.get(1)?),
@@ -71,6 +72,7 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         created_at: Timestamp(row.get(3)?),
         refreshed_at: Timestamp(row.get(4)?),
         generation: row.get(5)?,
+        earlier_rotations: earlier.into_iter().map(Timestamp).collect(),
     })
 }
 

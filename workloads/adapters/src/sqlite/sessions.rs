@@ -88,9 +88,10 @@ fn rotate(
     let rotation = session::rotate(&session, generation, now, lifetime_seconds);
     match rotation {
         Rotation::Advance(next) => {
-            execute(batch.db, MOVE_SESSION, params![id.as_bytes(), next, now.0])?;
-            session.generation = next;
-            session.refreshed_at = now;
+            session.advance(next, now);
+            let earlier: Vec<i64> = session.earlier_rotations.iter().map(|at| at.0).collect();
+            let earlier = serde_json::Value::from(earlier).to_string();
+            execute(batch.db, MOVE_SESSION, params![id.as_bytes(), next, now.0, earlier])?;
         }
         Rotation::Repeat(_) => {}
         Rotation::Expired | Rotation::Reused => end(batch, id)?,
@@ -100,7 +101,7 @@ fn rotate(
 
 /// Stores a new session.
 pub(super) fn insert(db: &Connection, session: &Session) -> rusqlite::Result<()> {
-    let Session { id, user_id, device, created_at, refreshed_at, generation } = session;
+    let Session { id, user_id, device, created_at, refreshed_at, generation, earlier_rotations: _ } = session;
     let values = params![id.as_bytes(), user_id.as_bytes(), device, created_at.0, refreshed_at.0, generation];
     execute(db, INSERT_SESSION, values)?;
     Ok(())

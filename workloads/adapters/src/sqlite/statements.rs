@@ -65,14 +65,16 @@ statements! {
     INSERT_LINK = "INSERT OR REPLACE INTO links (user_id, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)";
     LINK_OWNER = "SELECT user_id FROM links WHERE hash = ?1 AND purpose = ?2 AND expires_at > ?3";
     DELETE_LINK = "DELETE FROM links WHERE hash = ?1";
+    WITHDRAW_LINK = "DELETE FROM links WHERE user_id = ?1 AND purpose = ?2";
+    WITHDRAW_MAIL = "DELETE FROM mail_queue WHERE user_id = ?1 AND purpose = ?2";
     DELETE_LINKS_OF = "DELETE FROM links WHERE user_id = ?1";
     SET_EMAIL_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, ?2) WHERE id = ?1";
     EVIDENCE_BEFORE = "SELECT id, kek, evidence FROM reports WHERE kek < ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     SET_EVIDENCE = "UPDATE reports SET kek = ?2, evidence = ?3 WHERE id = ?1";
     MAIL_BEFORE = "SELECT id, kek, sealed FROM mail_queue WHERE kek < ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     SET_MAIL = "UPDATE mail_queue SET kek = ?2, sealed = ?3 WHERE id = ?1";
-    INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT_MAIL = "INSERT INTO mail_queue (id, user_id, kek, sealed, expires_at, due_at, attempts, purpose)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     DUE_MAIL = "SELECT id, kek, sealed, expires_at, attempts FROM mail_queue
         WHERE due_at <= ?1 ORDER BY due_at";
     TAKE_MAIL = "UPDATE mail_queue SET due_at = ?2, attempts = ?3 WHERE id = ?1";
@@ -100,10 +102,11 @@ statements! {
     // Sessions
     INSERT_SESSION = "INSERT INTO sessions (id, user_id, device, created_at, refreshed_at, generation)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    SESSION = "SELECT id, user_id, device, created_at, refreshed_at, generation FROM sessions WHERE id = ?1";
-    SESSIONS_OF = "SELECT id, user_id, device, created_at, refreshed_at, generation
+    SESSION = "SELECT id, user_id, device, created_at, refreshed_at, generation, earlier_rotations
+        FROM sessions WHERE id = ?1";
+    SESSIONS_OF = "SELECT id, user_id, device, created_at, refreshed_at, generation, earlier_rotations
         FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC";
-    MOVE_SESSION = "UPDATE sessions SET generation = ?2, refreshed_at = ?3 WHERE id = ?1";
+    MOVE_SESSION = "UPDATE sessions SET generation = ?2, refreshed_at = ?3, earlier_rotations = ?4 WHERE id = ?1";
     DELETE_SESSION = "DELETE FROM sessions WHERE id = ?1";
     INSERT_ENDED = "INSERT OR IGNORE INTO ended_sessions (ended_at, id) VALUES (?1, ?2)";
     ENDED_SINCE = "SELECT id FROM ended_sessions WHERE ended_at >= ?1";

@@ -1,4 +1,5 @@
 use sentinel_domain::{
+    account::Email,
     audit::{AuditAction, AuditEntry},
     event::LiveEvent,
     ids::{SessionId, UserId},
@@ -47,6 +48,21 @@ pub async fn accounts_are_found(stores: &Stores) {
     assert!(stores.accounts.account(unknown).await.unwrap().is_none());
 }
 
+pub async fn addresses_are_kept_as_they_were_stored(stores: &Stores) {
+    // As accounts were made under other rules.
+    let unique = Uuid::new_v4().simple().to_string();
+    for (number, older) in
+        ["\"a b\"@example.com", "ann@bücher.example", "zoe\u{308}@example.com"].into_iter().enumerate()
+    {
+        let mut new = new_account(&format!("k{number}{}", &unique[..20]), "ann@example.com");
+        new.email = Email::kept(format!("{unique}{older}"));
+        let address = new.email.clone();
+        let id = stores.accounts.create_account(new).await.unwrap().id;
+        let found = stores.accounts.credentials_by_login(address.as_str()).await.unwrap().unwrap();
+        assert_eq!((found.account.id, found.account.email), (id, address));
+    }
+}
+
 pub async fn profiles_change(stores: &Stores) {
     let ann = stores.account().await;
     let picture = Some("https://example.com/a.png".to_owned());
@@ -80,8 +96,7 @@ pub async fn an_account_begins_whole_or_not_at_all(stores: &Stores) {
     let of_another = sessions::session(stores, stores.user().await, NOW).await.id;
     let link = mail::link(new.id, LinkPurpose::VerifyEmail);
     let beginning = |id| {
-        let session =
-            Session { id, user_id: new.id, device: "test".into(), created_at: NOW, refreshed_at: NOW, generation: 0 };
+        let session = Session::begin(id, new.id, "test".into(), NOW);
         Beginning { session: Some(session), link: Some(link.clone()) }
     };
     let owner = async || stores.mail.link_owner(link.hash, link.purpose, NOW).await.unwrap();

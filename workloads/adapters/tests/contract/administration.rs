@@ -11,7 +11,7 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use super::{NOW, Stores, is_not_found, new_account};
+use super::{NOW, Stores, is_not_found, mail, new_account};
 
 fn entry(action: AuditAction, subject: UserId) -> AuditEntry {
     AuditEntry::now(action, None, Some(subject)).from_address("192.0.2.1").with_note(Some("why".into()))
@@ -19,8 +19,7 @@ fn entry(action: AuditAction, subject: UserId) -> AuditEntry {
 
 async fn session(stores: &Stores, user_id: UserId) -> SessionId {
     let id = SessionId(Uuid::new_v4());
-    let session = Session { id, user_id, device: "test".into(), created_at: NOW, refreshed_at: NOW, generation: 0 };
-    stores.sessions.create_session(session).await.unwrap();
+    stores.sessions.create_session(Session::begin(id, user_id, "test".into(), NOW)).await.unwrap();
     id
 }
 
@@ -36,9 +35,12 @@ pub async fn a_disabled_account_has_no_sessions(stores: &Stores) {
     let (ann, bob) = (stores.user().await, stores.user().await);
     let (its, other) = (session(stores, ann).await, session(stores, bob).await);
     stores.fanout.take();
+    let link = mail::link(ann, LinkPurpose::ResetPassword);
+    stores.mail.queue_link(link.clone()).await.unwrap();
     let disabling = entry(AuditAction::UserDisabled, ann);
     let told = stores.administration.set_disabled(ann, true, disabling.clone()).await.unwrap().unwrap();
     ended(stores, told, its).await;
+    mail::is_withdrawn(stores, &link).await;
     let standing = stores.accounts.credentials(ann).await.unwrap().unwrap().standing;
     assert_eq!(standing.disabled_at, Some(disabling.at));
     assert_eq!(stores.administration.account_record(ann).await.unwrap().unwrap().standing, standing);

@@ -15,14 +15,7 @@ pub async fn an_account_goes_with_all_that_is_its_own(stores: &Stores) {
     stores.send(notes.id, ann, "note").await;
     let message = stores.send(chat.id, ann, "hello").await;
     stores.accounts.block(ann, bob, NOW).await.unwrap();
-    let session = Session {
-        id: SessionId(Uuid::new_v4()),
-        user_id: ann,
-        device: String::new(),
-        created_at: NOW,
-        refreshed_at: NOW,
-        generation: 0,
-    };
+    let session = Session::begin(SessionId(Uuid::new_v4()), ann, String::new(), NOW);
     stores.sessions.create_session(session.clone()).await.unwrap();
     stores.fanout.take();
     stores.accounts.delete_account(ann).await.unwrap();

@@ -31,6 +31,17 @@ async fn taken(stores: &Stores, now: Timestamp, again_at: Timestamp, id: Uuid) -
     due.into_iter().find(|mail| mail.id == id)
 }
 
+/// The link opens nothing, and its mail is not sent.
+pub async fn is_withdrawn(stores: &Stores, link: &NewLink) {
+    assert_eq!(stores.mail.link_owner(link.hash, link.purpose, NOW).await.unwrap(), None);
+    assert_eq!(taken(stores, NOW, NOW, link.mail.id).await, None);
+}
+
+pub async fn is_good_and_queued(stores: &Stores, link: &NewLink) {
+    assert_eq!(stores.mail.link_owner(link.hash, link.purpose, NOW).await.unwrap(), Some(link.user));
+    assert!(taken(stores, NOW, NOW, link.mail.id).await.is_some());
+}
+
 pub async fn a_link_is_good_once_and_for_its_purpose(stores: &Stores) {
     let user = stores.user().await;
     let link = link(user, LinkPurpose::VerifyEmail);
@@ -65,17 +76,16 @@ pub async fn a_newer_link_replaces_an_older_one(stores: &Stores) {
     for link in [&old, &other, &new] {
         stores.mail.queue_link(link.clone()).await.unwrap();
     }
-    for (link, expected) in [(&old, None), (&new, Some(user)), (&other, Some(user))] {
-        assert_eq!(stores.mail.link_owner(link.hash, link.purpose, NOW).await.unwrap(), expected);
+    is_withdrawn(stores, &old).await;
+    for link in [&new, &other] {
+        is_good_and_queued(stores, link).await;
     }
 }
 
 pub async fn a_reset_changes_the_password_and_ends_sessions(stores: &Stores) {
     let user = stores.user().await;
     let id = SessionId(Uuid::new_v4());
-    let session =
-        Session { id, user_id: user, device: "test".into(), created_at: NOW, refreshed_at: NOW, generation: 0 };
-    stores.sessions.create_session(session).await.unwrap();
+    stores.sessions.create_session(Session::begin(id, user, "test".into(), NOW)).await.unwrap();
     let link = link(user, LinkPurpose::ResetPassword);
     stores.mail.queue_link(link.clone()).await.unwrap();
     stores.fanout.take();
@@ -87,6 +97,26 @@ pub async fn a_reset_changes_the_password_and_ends_sessions(stores: &Stores) {
     assert_eq!(credentials.password_hash, "new");
     assert!(credentials.account.email_verified);
     assert!(stores.sessions.sessions(user).await.unwrap().is_empty());
+    is_withdrawn(stores, &link).await;
+}
+
+pub async fn of_a_reset_and_a_change_at_once_each_ends_and_no_link_is_left(stores: &Stores) {
+    for _ in 0..8 {
+        let user = stores.user().await;
+        let own = super::sessions::session(stores, user, NOW).await.id;
+        let link = link(user, LinkPurpose::ResetPassword);
+        stores.mail.queue_link(link.clone()).await.unwrap();
+        let change = super::sessions::change(user, own);
+        let reset = stores.mail.reset_password(link.hash, "reset".into(), entry(AuditAction::PasswordReset, NOW));
+        let (reset, changed) = tokio::join!(reset, stores.accounts.change_password(change));
+        let hash = stores.accounts.credentials(user).await.unwrap().unwrap().password_hash;
+        match (reset.unwrap(), changed.unwrap()) {
+            (Some(_), None) => assert_eq!(hash, "reset"),
+            (None, Some(_)) => assert_eq!(hash, "new"),
+            other => panic!("one of the two happened: {other:?}"),
+        }
+        is_withdrawn(stores, &link).await;
+    }
 }
 
 pub async fn mail_is_taken_by_one_at_a_time_until_it_is_removed(stores: &Stores) {

@@ -177,12 +177,13 @@ macro_rules! contract_tests {
     (@module accounts $factory:path) => {
         $crate::contract_tests! { @tests $factory; accounts: names_and_addresses_are_unique_also_under_a_race,
             an_account_begins_whole_or_not_at_all, accounts_are_found, profiles_change,
-            a_hash_is_renewed_unless_the_password_was_changed, an_account_is_removed_by_whoever_knows_its_password_now,
+            addresses_are_kept_as_they_were_stored, a_hash_is_renewed_unless_the_password_was_changed, an_account_is_removed_by_whoever_knows_its_password_now,
             the_directory_is_in_order, blocks_are_kept }
     };
     (@module sessions $factory:path) => {
         $crate::contract_tests! { @tests $factory; sessions: sessions_are_listed_and_end,
             one_session_too_many_ends_the_one_that_was_not_used_for_longest, a_session_moves_once_per_generation,
+            a_late_refresh_gives_the_current_generation,
             a_reused_or_expired_session_ends, a_new_password_ends_all_others,
             a_password_is_changed_by_whoever_knows_the_one_until_now }
     };
@@ -194,6 +195,7 @@ macro_rules! contract_tests {
     (@module mail $factory:path) => {
         $crate::contract_tests! { @tests $factory; mail: a_link_is_good_once_and_for_its_purpose,
             a_newer_link_replaces_an_older_one, a_reset_changes_the_password_and_ends_sessions,
+            of_a_reset_and_a_change_at_once_each_ends_and_no_link_is_left,
             mail_is_taken_by_one_at_a_time_until_it_is_removed, links_and_mail_go_with_the_account }
     };
     (@module reindex $factory:path) => {

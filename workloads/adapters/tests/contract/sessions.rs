@@ -2,25 +2,19 @@ use sentinel_domain::{
     audit::{AuditAction, AuditEntry},
     event::LiveEvent,
     ids::{SessionId, UserId},
+    mail::LinkPurpose::{ResetPassword, VerifyEmail},
     ports::PasswordChange,
     session::{REUSE_GRACE_SECONDS, Rotation, Session},
     time::Timestamp,
 };
 use uuid::Uuid;
 
-use super::{NOW, Stores, all, is_not_found};
+use super::{NOW, Stores, all, is_not_found, mail};
 
 const LIFETIME: u32 = 3600;
 
 pub async fn session(stores: &Stores, user_id: UserId, created_at: Timestamp) -> Session {
-    let session = Session {
-        id: SessionId(Uuid::new_v4()),
-        user_id,
-        device: "test".into(),
-        created_at,
-        refreshed_at: created_at,
-        generation: 0,
-    };
+    let session = Session::begin(SessionId(Uuid::new_v4()), user_id, "test".into(), created_at);
     stores.sessions.create_session(session.clone()).await.unwrap();
     session
 }
@@ -89,6 +83,28 @@ pub async fn a_session_moves_once_per_generation(stores: &Stores) {
     assert!(stores.sessions.rotate_session(SessionId(Uuid::new_v4()), 0, NOW, LIFETIME).await.unwrap().is_none());
 }
 
+pub async fn a_late_refresh_gives_the_current_generation(stores: &Stores) {
+    let ann = stores.user().await;
+    let id = session(stores, ann, NOW).await.id;
+    let at = |second| NOW.plus_seconds(second);
+    let rotate = |generation, second| stores.sessions.rotate_session(id, generation, at(second), LIFETIME);
+    for (generation, second) in [(0, 10), (1, 20), (2, 30)] {
+        assert_eq!(rotate(generation, second).await.unwrap().unwrap().1, Rotation::Advance(generation + 1));
+    }
+    assert_eq!(stores.sessions.session(id).await.unwrap().unwrap().earlier_rotations, [at(20), at(10)]);
+    assert_eq!(stores.sessions.sessions(ann).await.unwrap()[0].earlier_rotations, [at(20), at(10)]);
+    let (session, late) = rotate(0, 40).await.unwrap().unwrap();
+    assert_eq!((session.generation, late), (3, Rotation::Repeat(3)));
+    assert_eq!(rotate(1, 50).await.unwrap().unwrap().1, Rotation::Repeat(3));
+    assert!(ended(stores).is_empty());
+    assert_eq!(
+        rotate(0, 41).await.unwrap().unwrap().1,
+        Rotation::Reused,
+        "longer than the grace after it was replaced"
+    );
+    assert_eq!(ended(stores), [id]);
+}
+
 pub async fn a_reused_or_expired_session_ends(stores: &Stores) {
     let ann = stores.user().await;
     let (stolen, idle) = (session(stores, ann, NOW).await, session(stores, ann, NOW).await);
@@ -117,7 +133,16 @@ pub async fn a_new_password_ends_all_others(stores: &Stores) {
     let (kept, other) = (session(stores, ann, NOW).await, session(stores, ann, NOW).await);
     let foreign = session(stores, bob, NOW).await;
     let change = change(ann, kept.id);
+    let [resets, verifies, foreign_resets] = [(ann, ResetPassword), (ann, VerifyEmail), (bob, ResetPassword)]
+        .map(|(user, purpose)| mail::link(user, purpose));
+    for link in [&resets, &verifies, &foreign_resets] {
+        stores.mail.queue_link(link.clone()).await.unwrap();
+    }
     assert_eq!(stores.accounts.change_password(change.clone()).await.unwrap(), Some(vec![other.id]));
+    mail::is_withdrawn(stores, &resets).await;
+    for kept in [&verifies, &foreign_resets] {
+        mail::is_good_and_queued(stores, kept).await;
+    }
     assert_eq!(ended(stores), [other.id]);
     assert_eq!(stores.sessions.sessions(ann).await.unwrap(), [kept]);
     assert_eq!(stores.sessions.sessions(bob).await.unwrap(), [foreign]);
@@ -132,6 +157,8 @@ pub async fn a_password_is_changed_by_whoever_knows_the_one_until_now(stores: &S
     let foreign = session(stores, bob, NOW).await;
     stores.sessions.end_session(ann, ends.id).await.unwrap();
     ended(stores);
+    let link = mail::link(ann, ResetPassword);
+    stores.mail.queue_link(link.clone()).await.unwrap();
     let older = PasswordChange { confirmed: "the one before".into(), ..change(ann, own.id) };
     for refused in [older, change(ann, ends.id), change(ann, foreign.id), change(UserId(Uuid::new_v4()), own.id)] {
         assert_eq!(stores.accounts.change_password(refused.clone()).await.unwrap(), None, "{refused:?}");
@@ -140,6 +167,8 @@ pub async fn a_password_is_changed_by_whoever_knows_the_one_until_now(stores: &S
     assert_eq!(stores.sessions.sessions(ann).await.unwrap(), std::slice::from_ref(&own));
     assert!(ended(stores).is_empty());
     assert!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap().is_empty());
+
+    mail::is_good_and_queued(stores, &link).await;
 
     // Of several who know it, one changes it.
     let changes = all((0..4).map(|number| {

@@ -87,10 +87,15 @@ pub async fn a_heartbeat_makes_a_user_online_and_outlives_the_process(
     let both = presence.presence(&[bob, ann]).await.unwrap();
     assert_eq!((both[0].user_id, both[0].last_active), (bob, None));
     assert_eq!((both[1].user_id, both[1].last_active), (ann, Some(Timestamp(1_500))));
+    presence.forget_device(ann, Origin(8)).await.unwrap();
+    assert_eq!(of(presence, ann).await, (PresenceStatus::Online, Some(1_500)));
+    presence.forget_device(ann, session).await.unwrap();
+    assert_eq!(of(presence, ann).await, (PresenceStatus::Offline, Some(1_500)));
+    presence.heartbeat(ann, session, Timestamp(1_600)).await.unwrap();
     presence.forget(ann).await.unwrap();
     assert_eq!(of(presence, ann).await, (PresenceStatus::Offline, None));
-    // Online; then what was forgotten.
-    for _ in 0..2 {
+    // Online, offline, online; then what was forgotten.
+    for _ in 0..4 {
         assert_eq!(next(&mut changes).await, ann);
     }
     assert!(changes.is_empty());

@@ -42,6 +42,22 @@ async fn a_heartbeat_makes_a_user_online_and_outlives_the_process() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_is_no_device_whichever_process_it_told() {
+    let redis = connect().await;
+    let process = |name| of_node(&redis, &NodeId::started(name));
+    let (first, second, ended_by) = (process("first"), process("second"), process("users"));
+    let (ann, session, other) = (user(), Origin(7), Origin(8));
+    for (process, device) in [(&first, session), (&second, session), (&second, other)] {
+        process.heartbeat(ann, device, Timestamp(1_000)).await.unwrap();
+    }
+    let status = async || ended_by.presence(&[ann]).await.unwrap()[0].status;
+    ended_by.forget_device(ann, session).await.unwrap();
+    assert_eq!(status().await, PresenceStatus::Online, "another session is in use");
+    ended_by.forget_device(ann, other).await.unwrap();
+    assert_eq!(status().await, PresenceStatus::Offline);
+}
+
+#[tokio::test]
 async fn a_device_that_is_lost_goes_offline_by_itself() {
     let redis = presence("a").await;
     let ann = user();

@@ -114,8 +114,8 @@ pub trait AccountStore: AccountReader {
     /// Stores a newer hash of the same password. Nothing happens when the hash is not `old` any more: the password was
     /// changed meanwhile, or somebody else stored a newer hash.
     async fn renew_password_hash(&self, id: UserId, old: String, new: String) -> Result<(), StoreError>;
-    /// Changes a password, ends all other sessions, which it gives, and stores the entry, in one step. Publishes
-    /// `SessionEnded`. `None`, and nothing is stored, when the hash is not the confirmed one any more, or the session that
+    /// Changes a password, ends all other sessions, which it gives, takes back links that set another, and stores the entry,
+    /// in one step. Publishes `SessionEnded`. `None`, and nothing is stored, when the hash is not the confirmed one any more, or the session that
     /// asks has ended.
     async fn change_password(&self, change: PasswordChange) -> Result<Option<Vec<SessionId>>, StoreError>;
     /// Removes the account with its sessions, blocks, chats, messages and the chats' keys, and stores the entry. Publishes

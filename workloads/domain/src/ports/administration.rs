@@ -47,7 +47,8 @@ pub struct Statistics {
     pub open_reports: u64,
 }
 
-/// What admins do to accounts, and the audit log. Each change is stored together with its entry, or not at all.
+/// What admins do to accounts, and the audit log. Each change is stored together with its entry, or not at all. What ends an
+/// account's sessions also takes back links that set its password.
 #[async_trait]
 pub trait AdministrationStore: Send + Sync {
     /// Makes an account an admin or takes that back, and ends its sessions, whose tokens would tell otherwise.

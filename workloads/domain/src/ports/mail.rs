@@ -12,7 +12,8 @@ use crate::{
 /// Mailed links, and the queue of mail.
 #[async_trait]
 pub trait MailStore: Send + Sync {
-    /// Stores a link and its mail in one step; an earlier link of the account for the same purpose is good no more.
+    /// Stores a link and its mail in one step; an earlier link of the account for the same purpose is good no more, and its
+    /// mail is not sent if it still waits.
     /// [`StoreError::NotFound`] when the account is gone.
     async fn queue_link(&self, link: NewLink) -> Result<(), StoreError>;
     /// Whose link this is, if it is good at `now`. It stays good.

@@ -15,13 +15,15 @@ pub trait PresenceStore: Send + Sync {
     /// A device is connected; `active` tells whether it is in use, which sets the user's last activity to `now`. Should the
     /// process end before it drops the device, the last minute of that may be lost.
     async fn touch(&self, user: UserId, device: Origin, active: bool, now: Timestamp) -> Result<(), StoreError>;
-    /// A device that nobody will drop is in use until its lease ends. The last activity, which is `now`, is durable when this
+    /// A device that no process will drop is in use until its lease ends. The last activity, which is `now`, is durable when this
     /// returns.
     async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError>;
     /// Renews the leases of devices that are as they were; the flag tells whether each is in use.
     async fn renew(&self, devices: &[(UserId, Origin, bool)]) -> Result<(), StoreError>;
     /// A device is gone.
     async fn drop(&self, user: UserId, device: Origin) -> Result<(), StoreError>;
+    /// A device that told by [`PresenceStore::heartbeat`], whichever process it told, is gone.
+    async fn forget_device(&self, user: UserId, device: Origin) -> Result<(), StoreError>;
     /// This process lives. Tells of the others, among which are those that hold no devices yet; `None` when there can
     /// be no others. The devices of a process that was marked as gone count again from its next beat on.
     async fn beat(&self) -> Result<Option<RollCall>, StoreError>;

@@ -41,8 +41,8 @@ pub trait PushDevices: DeviceReader {
 pub trait PushSender: Send + Sync {
     /// The public key that browsers subscribe with: a P-256 point, uncompressed, in base64url. `None`: no Web Push here.
     fn web_push_key(&self) -> Option<String>;
-    /// Whether pushes can be sent to an address. No request is made.
-    fn check(&self, address: &PushAddress) -> Result<(), UnfitAddress>;
+    /// The address as it is kept, spelled as everywhere, if pushes can be sent to it. No request is made.
+    fn check(&self, address: &PushAddress) -> Result<PushAddress, UnfitAddress>;
     /// Sends a push, and again for a while if the push service asks for that.
     async fn push(&self, address: &PushAddress, push: &Push) -> Pushed;
 }

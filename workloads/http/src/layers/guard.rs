@@ -1,13 +1,21 @@
 //! Who calls, from where, how often, and for how long.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
+    body::{Body, HttpBody as _},
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, stream};
 use sentinel_domain::time::Timestamp;
 
 use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT};
@@ -68,11 +76,59 @@ fn is_of_open_socket(request: &Request) -> bool {
 pub(super) async fn limit_time(request: Request, next: Next) -> Response {
     let uploads = request.method() == Method::PUT && request.uri().path().starts_with(UPLOADS);
     let patience = if uploads { UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
+    within(patience, request, next).await
+}
+
+async fn within(patience: Duration, request: Request, next: Next) -> Response {
+    // Whether the handler waits for bytes of the client.
+    let waits = Arc::new(AtomicBool::new(false));
+    let request = if request.body().is_end_stream() { request } else { watched(request, Arc::clone(&waits)) };
     match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long; try again shortly")
-                .into_response()
+        Err(_) if waits.load(Ordering::Relaxed) => {
+            let detail = "the body did not come in time; send the request again";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail).into_response()
+        }
+        Err(_) => Problem::timeout().into_response(),
+    }
+}
+
+fn watched(request: Request, waits: Arc<AtomicBool>) -> Request {
+    request.map(|body| {
+        let mut body = body.into_data_stream();
+        Body::from_stream(stream::poll_fn(move |context| {
+            let polled = body.poll_next_unpin(context);
+            waits.store(polled.is_pending(), Ordering::Relaxed);
+            polled
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Bytes, middleware, routing};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_the_clients_fault_and_a_slow_handler_is_not() {
+        let limit = |request, next| within(Duration::from_millis(50), request, next);
+        let router = Router::new()
+            .route("/read", routing::post(|_: Bytes| async {}))
+            .route("/slow", routing::post(|_: Bytes| std::future::pending::<()>()))
+            .layer(middleware::from_fn(limit));
+        let never = || Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        for (path, body, status) in [
+            ("/read", never(), 408),
+            ("/slow", never(), 408),
+            ("/slow", Body::from("{}"), 503),
+            ("/slow", Body::empty(), 503),
+            ("/read", Body::from("{}"), 200),
+        ] {
+            let answer = router.clone().oneshot(Request::post(path).body(body).unwrap()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            assert_eq!(answer.headers().contains_key("retry-after"), status == 503, "{path}");
         }
     }
 }

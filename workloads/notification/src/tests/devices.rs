@@ -31,6 +31,20 @@ async fn devices_are_registered_moved_and_removed() {
 }
 
 #[tokio::test]
+async fn an_endpoint_spelled_otherwise_is_the_same_device() {
+    let world = World::new().await;
+    let browser = |id: &str, endpoint: &str| {
+        let subscription = json!({"endpoint": endpoint, "keys": {"p256dh": "k", "auth": "a"}});
+        Some(json!({"device_id": id, "platform": "webpush", "subscription": subscription}))
+    };
+    for (user, endpoint) in [(world.bob, "https://push.example/1"), (world.ann, "https://push.example/1#2")] {
+        assert_eq!(world.call(user, "POST", "/notifications/devices", browser("firefox", endpoint)).await.0, 204);
+    }
+    assert_eq!(world.service.devices.devices(world.bob).await.unwrap().len(), 0);
+    assert_eq!(world.service.devices.devices(world.ann).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_pushed_to_is_refused_by_field() {
     let world = World::new().await;
     let webpush = |subscription: Value| json!({"device_id": "d", "platform": "webpush", "subscription": subscription});

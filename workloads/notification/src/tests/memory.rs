@@ -143,13 +143,17 @@ impl PushSender for Recorder {
         Some("the-key".into())
     }
 
-    fn check(&self, address: &PushAddress) -> Result<(), UnfitAddress> {
+    fn check(&self, address: &PushAddress) -> Result<PushAddress, UnfitAddress> {
         match address {
             PushAddress::Fcm { token } if token.starts_with("bad") => {
                 Err(UnfitAddress::Malformed { field: "token", detail: "must be good" })
             }
-            PushAddress::Fcm { .. } => Ok(()),
-            PushAddress::WebPush { endpoint, .. } if endpoint.starts_with("https://push.example/") => Ok(()),
+            PushAddress::Fcm { .. } => Ok(address.clone()),
+            PushAddress::WebPush { endpoint, p256dh, auth } if endpoint.starts_with("https://push.example/") => {
+                // Spelled in one way, as browsers' push services would.
+                let endpoint = endpoint.split('#').next().unwrap_or_default().to_owned();
+                Ok(PushAddress::WebPush { endpoint, p256dh: p256dh.clone(), auth: auth.clone() })
+            }
             PushAddress::WebPush { .. } => Err(UnfitAddress::Endpoint),
         }
     }

@@ -5,7 +5,7 @@ pub(crate) mod reports;
 pub(crate) mod users;
 
 use axum::extract::State;
-use sentinel_domain::{audit::AuditEntry, keyring::Keyring, report::REPORT_TEXT_CHARACTERS};
+use sentinel_domain::{audit::AuditEntry, keyring::Keyring, report::REPORT_TEXT_CHARACTERS, visible::is_plain_text};
 use sentinel_http::{
     auth::{AdminCaller, AuthUser},
     client::ClientAddress,
@@ -68,10 +68,11 @@ fn before(keyring: &Keyring, query: &str, caller: &AuthUser, cursor: Option<&str
 pub(crate) fn note(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) else { return Ok(None) };
     let fits = text.chars().count() <= REPORT_TEXT_CHARACTERS;
-    if fits && !text.chars().any(|c| c.is_control() && c != '\n') {
+    if fits && is_plain_text(&text) {
         Ok(Some(text))
     } else {
-        let detail = format!("must have at most {REPORT_TEXT_CHARACTERS} characters and no control characters");
+        let detail =
+            format!("must have at most {REPORT_TEXT_CHARACTERS} characters, and no control or invisible characters");
         Err(Problem::invalid(field, "invalid_note", detail))
     }
 }

@@ -150,6 +150,7 @@ pub(crate) async fn list(
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Resolving {
     /// For other admins; at most 1000 characters.
+    #[schema(min_length = 1, max_length = 1000)]
     resolution: String,
 }
 

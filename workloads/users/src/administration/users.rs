@@ -178,6 +178,7 @@ pub(crate) async fn show(
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Disabling {
     /// For the audit log; at most 1000 characters.
+    #[schema(max_length = 1000)]
     reason: Option<String>,
 }
 
@@ -207,10 +208,11 @@ pub(crate) async fn disable(
     let reason = note("reason", disabling.reason)?;
     let entry = AuditEntry::now(AuditAction::UserDisabled, None, Some(id)).with_note(reason);
     let ended = users.administration.set_disabled(id, true, by(&admin, &client, entry)).await?;
-    users.revoke(ended.ok_or_else(|| {
+    let ended = ended.ok_or_else(|| {
         let detail = "an admin's account can't be disabled; run `sentinel admin revoke` first";
         Problem::new(StatusCode::CONFLICT, "is_admin", detail)
-    })?);
+    })?;
+    users.revoke(id, ended);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -250,6 +252,6 @@ pub(crate) async fn end_sessions(
 ) -> Result<StatusCode, Problem> {
     let entry = AuditEntry::now(AuditAction::SessionsEnded, None, Some(id));
     let ended = users.administration.end_all_sessions(id, by(&admin, &client, entry)).await?;
-    users.revoke(ended);
+    users.revoke(id, ended);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -54,7 +54,22 @@ impl Letter {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_domain::account::Email;
+
     use super::*;
+
+    #[test]
+    fn mail_can_be_written_to_every_address_that_an_account_may_have() {
+        for address in
+            ["ann@example.com", "o'neil+a/b=c@example.com", "zoë@bücher.example", "李@例え.jp", "a!#$%&*?^_`{|}~@x.co"]
+        {
+            let address = Email::parse(address).unwrap();
+            let to = Mailbox::new(None, address.as_str().parse().unwrap());
+            let letter = Letter::of(LinkPurpose::VerifyEmail, "ann", "https://chat.example.com", "x");
+            let message = letter.to_message("chat@example.com".parse().unwrap(), to, Uuid::nil()).unwrap();
+            assert_eq!(message.envelope().to()[0].to_string(), address.as_str());
+        }
+    }
 
     #[test]
     fn a_mail_has_its_link_on_one_line() {

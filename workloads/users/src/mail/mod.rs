@@ -17,13 +17,13 @@ use sentinel_domain::{
     mail::{LinkPurpose, LinkToken, MAIL, NewLink, QueuedMail},
     time::Timestamp,
 };
-use sentinel_http::{client::ClientAddress, problem::Problem};
+use sentinel_http::{client::ClientAddress, problem::Problem, rate::Action};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::{letter::Letter, smtp::Relay};
 pub use self::{smtp::SmtpLogin, worker::send_queued};
-use crate::service::UsersService;
+use crate::service::{UsersService, own};
 
 /// Why mail can't be sent as configured.
 #[derive(Debug, thiserror::Error)]
@@ -101,10 +101,16 @@ impl UsersService {
         Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "mail_disabled", detail))
     }
 
+    /// Counts a mail to an address: one budget for each, whoever has it sent and for whatever.
+    pub(crate) fn check_mail_budget(&self, email: &Email) -> Result<(), Problem> {
+        let one_spelling = Email::parse(email.as_str());
+        self.limits.check(Action::Mail, one_spelling.as_ref().unwrap_or(email).as_str())
+    }
+
     /// Queues a mail with a new link; earlier links for the same purpose are good no more.
     pub(crate) async fn mail_link(&self, account: &Account, purpose: LinkPurpose) -> Result<(), Problem> {
         let link = self.new_link(account.id, &account.username, &account.email, purpose)?;
-        self.stores.mail.queue_link(link).await?;
+        self.stores.mail.queue_link(link).await.map_err(own)?;
         self.mail_was_queued(purpose);
         Ok(())
     }

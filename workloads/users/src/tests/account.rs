@@ -87,4 +87,19 @@ async fn the_token_of_an_account_deleted_elsewhere_is_no_longer_good() {
     app.memory.data().accounts.clear();
     assert_eq!(app.get("/me", &ann).await.code(), (401, "session_ended"));
     assert_eq!(app.get("/me/export", &ann).await.code(), (401, "session_ended"));
+    let renamed = app.call("PATCH", "/me", Some(&ann.access), Some(json!({ "display_name": "Ann" }))).await;
+    assert_eq!(renamed.code(), (401, "session_ended"));
+    assert!(renamed.headers.contains_key("www-authenticate"));
+    assert_eq!(delete(&app, &ann, json!({ "password": PASSWORD })).await, (401, "session_ended".into()));
+}
+
+#[tokio::test]
+async fn an_account_that_goes_while_it_is_being_deleted_was_deleted_elsewhere() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    // While the password is checked.
+    let elsewhere = app.memory.delete_account(ann.id.parse().unwrap());
+    let (answer, gone) = tokio::join!(delete(&app, &ann, json!({ "password": PASSWORD })), elsewhere);
+    gone.unwrap();
+    assert_eq!(answer, (401, "session_ended".into()));
 }

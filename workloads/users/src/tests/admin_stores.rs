@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sentinel_domain::{
     audit::AuditEntry,
     ids::{SessionId, UserId},
+    mail::LinkPurpose,
     ports::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics, StoreError},
     report::{Report, Resolution},
 };
@@ -15,6 +16,7 @@ impl Data {
     fn end_all(&mut self, id: UserId, entry: AuditEntry) -> Vec<SessionId> {
         let ended = self.sessions.values().filter(|session| session.user_id == id).map(|session| session.id).collect();
         self.sessions.retain(|_, session| session.user_id != id);
+        self.withdraw(id, LinkPurpose::ResetPassword);
         self.audit.push(entry);
         ended
     }

@@ -98,6 +98,7 @@ impl App {
                 administration: memory.clone(),
                 reports: memory.clone(),
                 mail: memory.clone(),
+                presence: memory.clone(),
             },
             Arc::clone(&tokens),
             keyring,

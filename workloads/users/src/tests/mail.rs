@@ -219,13 +219,56 @@ async fn clients_know_beforehand_whether_mail_can_be_asked_for() {
 #[tokio::test]
 async fn mails_are_limited_per_receiver() {
     let (app, _server) = mailing().await;
-    app.register("ann").await;
+    // The mail of the registration is one of five, and whoever asks for whatever of the others, they are for one address.
+    let ann = app.register("ann").await;
     let forgot = |email: &'static str| app.post("/password/forgot", json!({ "email": email }));
-    for _ in 0..5 {
+    let verification = || app.call("POST", "/email/verification", Some(&ann.access), None);
+    for _ in 0..2 {
         assert_eq!(forgot("ann@example.com").await.status, 202);
+        assert_eq!(verification().await.status, 202);
     }
     assert_eq!(forgot("ann@example.com").await.code(), (429, "rate_limited"));
+    assert_eq!(verification().await.code(), (429, "rate_limited"));
     assert_eq!(forgot("bob@example.com").await.status, 202);
+}
+
+#[tokio::test]
+async fn accounts_that_come_and_go_with_a_strangers_address_do_not_fill_its_mailbox() {
+    let (app, server) = mailing().await;
+    for number in 0..8 {
+        let body = json!({ "username": format!("eve{number}"), "password": PASSWORD, "email": "ann@example.com" });
+        let eve = app.post("/register", body).await;
+        assert_eq!(eve.status, 201, "{}", eve.text);
+        server.mails((number + 1).min(5)).await;
+        let password = Some(json!({ "password": PASSWORD }));
+        assert_eq!(app.call("DELETE", "/me", Some(&eve.client().access), password).await.status, 204);
+    }
+    app.register("bob").await;
+    let receivers: Vec<_> = server.mails(6).await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!((receivers.len(), receivers.last().map(String::as_str)), (6, Some("bob@example.com")));
+}
+
+#[tokio::test]
+async fn a_mailed_link_to_choose_a_password_ends_when_the_password_is_chosen_otherwise_or_the_account_disabled() {
+    let (app, server) = mailing().await;
+    let admin = app.admin("root").await;
+    let ann = app.register("ann").await;
+    server.mails(2).await;
+    let mut sent = 2;
+    let mut link = async || {
+        assert_eq!(app.post("/password/forgot", json!({ "email": "ann@example.com" })).await.status, 202);
+        sent += 1;
+        token(&server.mails(sent).await[sent - 1], "reset-password")
+    };
+    let reset = |token: String| app.post("/password/reset", json!({ "token": token, "new_password": "thief's own" }));
+    let before = link().await;
+    let change = json!({ "current_password": PASSWORD, "new_password": "battery staple" });
+    assert_eq!(app.call("POST", "/password", Some(&ann.access), Some(change)).await.status, 204);
+    assert_eq!(reset(before).await.code(), (400, "invalid_link"));
+    let before = link().await;
+    let disable = format!("/admin/users/{}/disable", ann.id);
+    assert_eq!(app.call("POST", &disable, Some(&admin.access), Some(json!({}))).await.status, 204);
+    assert_eq!(reset(before).await.code(), (400, "invalid_link"));
 }
 
 /// Waits for something that comes.

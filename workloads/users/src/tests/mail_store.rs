@@ -15,9 +15,16 @@ use super::stores::{Data, Memory};
 impl Data {
     /// Stores a link and its mail.
     pub fn queue(&mut self, link: NewLink) {
-        self.links.retain(|old| (old.user, old.purpose) != (link.user, link.purpose));
+        self.withdraw(link.user, link.purpose);
         self.mail.push((link.mail.clone(), Timestamp(0)));
         self.links.push(link);
+    }
+
+    /// Takes back a link and its mail.
+    pub fn withdraw(&mut self, user: UserId, purpose: LinkPurpose) {
+        for link in self.links.extract_if(.., |link| (link.user, link.purpose) == (user, purpose)) {
+            self.mail.retain(|(mail, _)| mail.id != link.mail.id);
+        }
     }
 
     fn owner(&self, hash: LinkHash, purpose: LinkPurpose, now: Timestamp) -> Option<UserId> {

@@ -11,6 +11,7 @@ mod lookup;
 mod mail;
 mod mail_store;
 mod owned_stores;
+mod presence;
 mod relay;
 mod reports;
 mod sessions;

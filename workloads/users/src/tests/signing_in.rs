@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use sentinel_domain::account::Email;
 use serde_json::json;
 
 use super::app::{App, PASSWORD};
@@ -166,8 +167,44 @@ async fn refreshing_rotates_and_repeats_within_the_grace() {
     // Another tab was a moment later.
     let again = refresh(ann.refresh.clone()).await;
     assert_eq!((again.status, again.client().refresh), (200, second.refresh.clone()));
-    let third = refresh(second.refresh).await.client();
+    let third = refresh(second.refresh.clone()).await.client();
     assert_eq!(app.get("/me", &third).await.status, 200);
+    // Tabs that are later still get what is current by now.
+    for late in [ann.refresh, second.refresh] {
+        let answer = refresh(late).await;
+        assert_eq!((answer.status, answer.client().refresh), (200, third.refresh.clone()));
+    }
+    assert_eq!(refresh(third.refresh).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_mailbox_has_one_account_and_is_found_by_each_of_its_spellings() {
+    let app = App::new();
+    let register = |name: &'static str, email: &'static str| {
+        app.post("/register", json!({ "username": name, "password": PASSWORD, "email": email }))
+    };
+    let ann = register("ann", "zoë@bücher.example").await.client();
+    for spelling in ["zoë@xn--bcher-kva.example", "Zoe\u{308}@BÜCHER.example"] {
+        assert_eq!(register("bob", spelling).await.code(), (409, "email_taken"), "{spelling}");
+        assert_eq!(app.login(spelling).await.id, ann.id, "{spelling}");
+    }
+    let refused = register("bob", "\"a b\"@example.com").await;
+    assert_eq!(refused.code(), (422, "invalid_email"), "no mail gets there");
+}
+
+#[tokio::test]
+async fn an_account_from_before_is_found_by_the_spelling_that_it_was_made_with() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    for older in ["ann@bücher.example", "\"a b\"@example.com"] {
+        app.memory.data().accounts.get_mut(&ann.id.parse().unwrap()).unwrap().0.email = Email::kept(older.to_owned());
+        assert_eq!(app.login(older).await.id, ann.id);
+        assert_eq!(app.get("/me", &ann).await.body["email"], older);
+    }
+    app.memory.data().accounts.get_mut(&ann.id.parse().unwrap()).unwrap().0.email =
+        Email::kept("ann@bücher.example".to_owned());
+    let body = json!({ "username": "bob", "password": PASSWORD, "email": "Ann@Bücher.example" });
+    assert_eq!(app.post("/register", body).await.code(), (409, "email_taken"));
 }
 
 #[tokio::test]

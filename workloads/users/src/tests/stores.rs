@@ -10,10 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    account::{Account, Email, Profile, Standing, Username},
+    account::{Account, Profile, Standing, Username},
     audit::AuditEntry,
+    event::Origin,
     ids::{ChatId, EventId, MediaId, SessionId, UserId},
-    mail::{NewLink, QueuedMail},
+    mail::{LinkPurpose, NewLink, QueuedMail},
     media::Media,
     message::{Chat, Message},
     notification::Preferences,
@@ -55,6 +56,8 @@ pub struct Data {
     pub audit: Vec<AuditEntry>,
     pub reports: Vec<Report>,
     pub links: Vec<NewLink>,
+    /// Devices that are in use.
+    pub present: Vec<(UserId, Origin)>,
     /// With when it is due.
     pub mail: Vec<(QueuedMail, Timestamp)>,
 }
@@ -159,11 +162,7 @@ impl AccountStore for Memory {
     }
 
     async fn credentials_by_login(&self, login: &str) -> Result<Option<Credentials>, StoreError> {
-        let named =
-            |account: &Account| account.username.as_str() == login || account.email == Email::parse(login).unwrap();
-        let by_name = |account: &Account| account.username.as_str() == login;
-        let data = self.up()?;
-        Ok(if login.contains('@') { data.credentials(named) } else { data.credentials(by_name) })
+        Ok(self.up()?.credentials(|account| [account.username.as_str(), account.email.as_str()].contains(&login)))
     }
 
     async fn profiles_by_prefix(&self, prefix: &str, limit: usize) -> Result<Vec<Profile>, StoreError> {
@@ -205,6 +204,7 @@ impl AccountStore for Memory {
         let (user, keep) = (change.user, change.session);
         let ended = data.sessions.extract_if(.., |id, session| session.user_id == user && *id != keep);
         let ended = ended.map(|(id, _)| id).collect();
+        data.withdraw(user, LinkPurpose::ResetPassword);
         data.audit.push(change.entry);
         Ok(Some(ended))
     }
@@ -287,8 +287,7 @@ impl SessionStore for Memory {
         let Some(session) = data.sessions.get_mut(&id) else { return Ok(None) };
         let rotation = rotate(session, generation, now, lifetime_seconds);
         if let Rotation::Advance(generation) = rotation {
-            session.generation = generation;
-            session.refreshed_at = now;
+            session.advance(generation, now);
         }
         let session = session.clone();
         if matches!(rotation, Rotation::Reused | Rotation::Expired) {
