@@ -212,7 +212,7 @@ mod tests {
         let described = serde_json::to_value(merged(api)).unwrap();
         let responses = described["paths"]["/x"]["post"]["responses"].as_object().unwrap();
         let statuses: Vec<&str> = responses.keys().map(String::as_str).collect();
-        assert_eq!(statuses, ["204", "400", "413", "415", "422", "429", "503"]);
+        assert_eq!(statuses, ["204", "400", "408", "413", "415", "422", "429", "503"]);
         assert_eq!(
             responses["422"]["description"],
             "The hash is another (`wrong_hash`). A field of the body is missing or wrong (`invalid_request`); `errors` \

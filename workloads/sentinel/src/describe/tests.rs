@@ -83,12 +83,13 @@ const CALLS: [(&str, usize); 8] = [
 ];
 
 /// What a code is where it is not written out, with those that it may be.
-const INDIRECT: [(&str, &[&str]); 6] = [
+const INDIRECT: [(&str, &[&str]); 7] = [
     ("code", &["username_taken", "email_taken"]),
     ("INVALID_REQUEST", &["invalid_request"]),
     ("error.code()", &["token_expired", "session_ended", "invalid_token"]),
     ("code_of(&error)", &["invalid_username", "invalid_email", "invalid_password", "invalid_display_name"]),
     ("&error", &[]),
+    ("&full", &[]),
     ("error", &[]),
 ];
 
