@@ -5,6 +5,8 @@
 //! [`SETTLING_SECONDS`]: whatever becomes visible within that time is given, once. A place that has no room for more events
 //! does not trail less: a page ends before it would have to ([`InboxPlace::fits`]).
 
+use std::{collections::HashSet, iter};
+
 use crate::{
     clock::Instant,
     ids::{EventId, MessageId},
@@ -17,10 +19,15 @@ pub const SETTLING_SECONDS: i64 = 60;
 /// takes one to four where there are many: a user would have to get more than 1,000 in a minute, and rather 2,000.
 pub const LISTED_BYTES: usize = 4096;
 const ID_BYTES: usize = 16;
-/// The first byte of a place that lists events. That of an id is part of the time until the year 6429 there.
+/// The first byte of a place that lists many events in few bytes, and of one with a byte behind the list that means nothing.
+/// That of an id is part of the time until the year 6429 there.
 const LISTING: u8 = 0x80;
+const LISTING_PADDED: u8 = 0x81;
 /// Bytes of an event, and of a node, where places list them one after the other.
 const PRINT_BYTES: usize = 8;
+/// Most events that a place lists in so many bytes each. Processes of before know no other places: so they understand all
+/// but those of a flood.
+const LISTED_FIXED: usize = LISTED_BYTES / PRINT_BYTES;
 const NODE_BYTES: usize = 4;
 const MILLIS_BITS: u32 = 20;
 
@@ -63,9 +70,14 @@ impl InboxPlace {
         self.given.len()
     }
 
-    /// Whether an event was given.
+    /// Whether an event was given. [`InboxPlace::given`] tells it of many.
     pub fn has(&self, event: EventId) -> bool {
         event <= self.up_to || self.given.contains(&fingerprint(event))
+    }
+
+    /// What was given, to look up many events.
+    pub fn given(&self) -> Given {
+        Given { up_to: self.up_to, prints: self.given.iter().copied().collect() }
     }
 
     /// The place after a page. `after` are all events of the inbox after [`InboxPlace::up_to`] that were given, before or
@@ -80,10 +92,11 @@ impl InboxPlace {
         Self { up_to, given }
     }
 
-    /// How many events a page after this place may give: up to `limit`, and no more than the place after it has room for.
-    /// `events` are those of the inbox after [`InboxPlace::up_to`], given or not, in order.
+    /// How many events a page after this place may give: up to `limit`, and no more than the place after it has room for,
+    /// which is looked for by halves. `events` are those of the inbox after [`InboxPlace::up_to`], given or not, in order.
     pub fn room(&self, events: &[EventId], limit: usize, settled: Timestamp) -> usize {
-        let events: Vec<(EventId, bool)> = events.iter().map(|event| (*event, self.has(*event))).collect();
+        let given = self.given();
+        let events: Vec<(EventId, bool)> = events.iter().map(|event| (*event, given.has(*event))).collect();
         let fresh: Vec<EventId> = events.iter().filter(|(_, has)| !has).map(|(event, _)| *event).collect();
         let fits = |count: &usize| {
             let last = count.checked_sub(1).and_then(|place| fresh.get(place)).copied();
@@ -91,24 +104,33 @@ impl InboxPlace {
             let given: Vec<EventId> = given.map(|(event, _)| *event).collect();
             self.after_page(&given, last.filter(|_| *count < fresh.len()), settled).fits()
         };
-        (1..=limit.min(fresh.len())).rev().find(fits).unwrap_or(0)
+        let half = |count: &usize| Some(count / 2).filter(|half| *half > 0);
+        iter::successors(Some(limit.min(fresh.len())).filter(|count| *count > 0), half).find(fits).unwrap_or(0)
     }
 
     /// Whether a token has room for all that this lists.
     pub fn fits(&self) -> bool {
         // No event takes less than a byte.
-        self.given.len() <= LISTED_BYTES && self.list().is_some_and(|list| list.len() <= LISTED_BYTES)
+        self.given.len() <= LISTED_FIXED
+            || self.given.len() <= LISTED_BYTES && self.list().is_some_and(|list| list.len() <= LISTED_BYTES)
     }
 
-    /// The place as bytes: the id; or, when events are listed, a mark, the id, and the list.
+    /// The place as bytes: the id and, for each event that is listed, eight bytes; or, for very many, a mark, the id, and
+    /// the list.
     pub fn to_bytes(&self) -> Vec<u8> {
         let id = self.up_to.as_bytes();
-        match self.list() {
-            _ if self.given.is_empty() => id.to_vec(),
-            Some(list) => [[LISTING].as_slice(), id, &list].concat(),
-            // It does not fit either: nobody makes a token of it.
-            None => id.to_vec(),
+        if self.given.len() <= LISTED_FIXED {
+            let prints = self.given.iter().flat_map(|print| print.to_be_bytes());
+            return id.iter().copied().chain(prints).collect();
         }
+        // What does not fit is made a token of by nobody.
+        let Some(list) = self.list() else { return id.to_vec() };
+        // A process of before takes whatever has a multiple of eight bytes after the first sixteen for a place of its own
+        // kind, far in the future: it is to refuse this instead.
+        if (1 + list.len()).is_multiple_of(PRINT_BYTES) {
+            return [[LISTING_PADDED].as_slice(), id, &list, &[0]].concat();
+        }
+        [[LISTING].as_slice(), id, &list].concat()
     }
 
     /// The nodes of the events, after their number. Then, for each event, how much later it is than the one before, in
@@ -139,8 +161,9 @@ impl InboxPlace {
     /// Reads what [`InboxPlace::to_bytes`] wrote; `None` when it did not.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes.split_first()? {
-            (&LISTING, rest) => {
+            (mark @ (&LISTING | &LISTING_PADDED), rest) => {
                 let (id, list) = rest.split_at_checked(ID_BYTES)?;
+                let list = if *mark == LISTING_PADDED { list.split_last()?.1 } else { list };
                 let mut place = Self::exactly(EventId::from_bytes(id.try_into().ok()?));
                 place.given = place.read_list(list)?;
                 Some(place)
@@ -175,7 +198,7 @@ impl InboxPlace {
         print(Instant::of(self.up_to.0).millis, 0, 0)
     }
 
-    /// Reads a place as it was written before lists were short: the id, then eight bytes for each event given after it.
+    /// Reads a place that lists few events, as all did before: the id, then eight bytes for each event given after it.
     fn from_fixed(bytes: &[u8]) -> Option<Self> {
         let (id, given) = bytes.split_at_checked(ID_BYTES)?;
         let (prints, rest) = given.as_chunks::<PRINT_BYTES>();
@@ -184,6 +207,20 @@ impl InboxPlace {
         }
         let given = prints.iter().map(|print| u64::from_be_bytes(*print)).collect();
         Some(Self { up_to: EventId::from_bytes(id.try_into().ok()?), given })
+    }
+}
+
+/// The events that a place says were given.
+#[derive(Clone, Debug)]
+pub struct Given {
+    up_to: EventId,
+    prints: HashSet<u64>,
+}
+
+impl Given {
+    /// Whether an event was given.
+    pub fn has(&self, event: EventId) -> bool {
+        event <= self.up_to || self.prints.contains(&fingerprint(event))
     }
 }
 
@@ -299,8 +336,23 @@ mod tests {
         let listing = |events: &[EventId]| InboxPlace::start().after_page(events, None, Timestamp(0));
         assert!(listing(&events[..3_000]).fits());
         assert!(!listing(&events).fits());
-        let nodes: Vec<_> = (0..300).map(|n| event(1_000 + n, 0, n)).collect();
-        assert!(listing(&nodes[..200]).fits() && !listing(&nodes).fits());
+        let nodes: Vec<_> = (0..600).map(|n| event(1_000 + n, 0, n)).collect();
+        assert!(listing(&nodes[..512]).fits() && !listing(&nodes).fits());
+    }
+
+    /// Such a process reads an id and eight bytes for each event; what is of no such length it refuses.
+    #[test]
+    fn a_process_of_before_understands_a_place_or_refuses_it() {
+        let events: Vec<_> = (0..2_000).map(|n| event(1_750_000_000_000 + n * 30, 0, 7)).collect();
+        for count in (1..=512).step_by(73).chain(513..600) {
+            let place = InboxPlace::exactly(events[0]).after_page(&events[1..=count], None, Timestamp(0));
+            let bytes = place.to_bytes();
+            let is_understood =
+                bytes.len() == ID_BYTES + count * PRINT_BYTES && bytes.starts_with(events[0].as_bytes());
+            let is_refused = !(bytes.len() - ID_BYTES).is_multiple_of(PRINT_BYTES);
+            assert_eq!((is_understood, is_refused), (count <= 512, count > 512), "{count}");
+            assert_eq!(InboxPlace::from_bytes(&bytes), Some(place), "{count}");
+        }
     }
 
     #[test]
@@ -331,6 +383,7 @@ mod tests {
         ) {
             let events: Vec<_> = events.into_iter().map(|(at, counter, node)| event(2_000_000_000 + at, counter, node)).collect();
             let place = InboxPlace::exactly(event(2_000_000_000, 0, 0)).after_page(&events, None, Timestamp(0));
+            prop_assert_eq!(place.list().and_then(|list| place.read_list(&list)), Some(place.given.clone()));
             prop_assert_eq!(InboxPlace::from_bytes(&place.to_bytes()), Some(place));
         }
 

@@ -98,8 +98,11 @@ pub(crate) async fn forgot(
 ) -> Result<StatusCode, Problem> {
     users.require_mail()?;
     users.limits.check(Action::MailAddress, &client.rate_key())?;
-    let email =
-        Email::parse(&body.email).map_err(|error| Problem::invalid("email", code_of(&error), error.to_string()))?;
+    let email = Email::parse(&body.email).or_else(|error| {
+        // An account of before may have an address that is refused now.
+        let older = Email::older_spelling(&body.email).map(Email::kept);
+        older.ok_or_else(|| Problem::invalid("email", code_of(&error), error.to_string()))
+    })?;
     users.check_mail_budget(&email)?;
     // The answer does not wait for the look-up, so its time tells nothing.
     tokio::spawn(async move {

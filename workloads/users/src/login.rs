@@ -59,6 +59,8 @@ pub(crate) async fn login(
         Some(folded) => users.accounts.credentials_by_login(folded).await?,
         None => None,
     };
+    // In the spelling that an account of before may be found by, or each other spelling would have attempts of its own.
+    let folded = folded.or_else(|| Email::older_spelling(&login.username));
     if let Err(problem) = throttle(&users.limits, counted_as(&login.username, folded.as_deref()), &address) {
         if let Some(credentials) = &credentials {
             note_throttled(&users, credentials.account.id, &client);

@@ -188,9 +188,10 @@ impl UsersService {
     }
 
     /// The account with an address of mail, as it was typed. One from before each mailbox had one spelling is found by the
-    /// spelling that it was made with.
+    /// spelling that it was made with, and first: no newer account has one that differs, and one with the other spelling
+    /// must not be taken for it.
     pub(crate) async fn credentials_by_email(&self, typed: &str) -> Result<Option<Credentials>, StoreError> {
-        let spellings = [Email::parse(typed).ok().map(|email| email.as_str().to_owned()), Email::older_spelling(typed)];
+        let spellings = [Email::older_spelling(typed), Email::parse(typed).ok().map(|email| email.as_str().to_owned())];
         for spelling in spellings.into_iter().flatten() {
             if let Some(found) = self.accounts.credentials_by_login(&spelling).await? {
                 return Ok(Some(found));

@@ -1,9 +1,9 @@
 import { page } from './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
-import { beginDrafts, drafts, endDrafts, flushDrafts, setDraft } from '../src/session/drafts';
+import { beginDrafts, drafts, endDrafts, flushDrafts, isAsSaved, setAnswering, setDraft } from '../src/session/drafts';
 import { identity, reset } from '../src/session/state';
-import { ANN, BOB, CHAT } from './sample';
+import { ANN, BOB, CHAT, message } from './sample';
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 const shown = () => Object.fromEntries(drafts.value);
@@ -102,4 +102,15 @@ test('what was being read for one user is not shown to the next', async () => {
   identity.value = { user_id: BOB, username: 'bob' };
   await begun;
   expect(shown()).toEqual({});
+});
+
+test('an edit that was gone on with while an earlier text of it was saved is no longer what was saved', () => {
+  const own = message(1);
+  setAnswering(CHAT, { kind: 'edit', message: own, text: 'better' });
+  expect(isAsSaved(CHAT, own, 'better')).toBe(true);
+  expect(isAsSaved(CHAT, { ...own, message: 'better' }, 'better')).toBe(true);
+  setAnswering(CHAT, { kind: 'edit', message: own, text: 'better still' });
+  expect(isAsSaved(CHAT, own, 'better')).toBe(false);
+  setAnswering(CHAT, { kind: 'reply', message_id: own.message_id, message: own });
+  expect(isAsSaved(CHAT, own, 'better')).toBe(false);
 });

@@ -148,7 +148,8 @@ impl Shared {
         let mut entries = self.entries_after(caller, &buckets, &place, limit).await?;
         entries.extend(receipts(&chats).filter(|receipt| receipt.id > place.up_to()));
         entries.sort_by_key(|entry| entry.id);
-        let fresh: Vec<Entry> = entries.iter().filter(|entry| !place.has(entry.id)).copied().collect();
+        let listed = place.given();
+        let fresh: Vec<Entry> = entries.iter().filter(|entry| !listed.has(entry.id)).copied().collect();
         let ids: Vec<EventId> = entries.iter().map(|entry| entry.id).collect();
         let mut settled = self.settled(wall);
         let mut room = place.room(&ids, limit, settled);
@@ -165,7 +166,7 @@ impl Shared {
         let last = page.last().map(|entry| entry.id);
         let given: Vec<EventId> = ids
             .into_iter()
-            .filter(|id| place.has(*id) || last.is_some_and(|last| *id <= last))
+            .filter(|id| listed.has(*id) || last.is_some_and(|last| *id <= last))
             .filter(|id| !unseen.contains(id))
             .collect();
         let next = place.after_page(&given, last.filter(|_| more), settled);
@@ -230,7 +231,7 @@ impl Shared {
         place: &InboxPlace,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let lists = place.listed() > 0;
+        let (lists, given) = (place.listed() > 0, place.given());
         // What a place lists is not much later than what it is up to.
         let window = Instant::of(place.up_to().0).millis + 2 * SETTLING_SECONDS.unsigned_abs() * MILLIS.unsigned_abs();
         let step = limit.saturating_add(1 + place.listed());
@@ -243,7 +244,7 @@ impl Shared {
                 for row in rows {
                     let entry = entry(&row);
                     after = entry.id;
-                    fresh += usize::from(!place.has(entry.id));
+                    fresh += usize::from(!given.has(entry.id));
                     entries.push(entry);
                 }
                 self.order.clock().observe(after.0);

@@ -54,6 +54,7 @@ use sentinel_domain::{
     retention::{Horizon, MessageRetention},
     time::Timestamp,
 };
+use tokio::sync::Semaphore;
 
 use self::{
     batch::Writes,
@@ -85,6 +86,8 @@ struct Shared {
     accounts: Arc<dyn AccountReader>,
     messages: MessageRetention,
     noted: Noted,
+    /// Turns of those who follow what came of a write.
+    followed: Arc<Semaphore>,
     closed: AtomicBool,
 }
 
@@ -143,6 +146,7 @@ impl Cassandra {
             accounts,
             messages,
             noted: Noted::nothing(),
+            followed: Arc::new(Semaphore::new(unanswered::FOLLOWED_AT_ONCE)),
             closed: AtomicBool::new(false),
         };
         let shared = Arc::new(shared);

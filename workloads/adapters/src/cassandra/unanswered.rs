@@ -14,6 +14,9 @@ use super::{Shared, batch::Writes, messages::MessageRow, order::Place};
 
 /// After how long it is looked each time: at once after a short delay, and when a batch that its coordinator left is finished.
 const LOOKS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20)];
+/// How many writes are followed at a time. A store that answers nobody must not be asked ever more: what is not followed is
+/// seen with the next sync.
+pub(super) const FOLLOWED_AT_ONCE: usize = 256;
 
 impl Shared {
     /// Writes, and publishes what came of it.
@@ -34,8 +37,10 @@ impl Shared {
     /// Publishes what a write that was not answered did, once that is seen. Sockets are shown nothing twice, so it does no
     /// harm when a repeat of the caller's publishes the same.
     pub(super) fn follow(self: &Arc<Self>, id: EventId, event: LiveEvent) {
+        let Ok(turn) = Arc::clone(&self.followed).try_acquire_owned() else { return };
         let shared = Arc::downgrade(self);
         tokio::spawn(async move {
+            let _turn = turn;
             for pause in LOOKS {
                 tokio::time::sleep(pause).await;
                 let Some(shared) = shared.upgrade() else { return };
@@ -66,13 +71,14 @@ impl Shared {
                 let row = self.row_of(chat, *message_id).await?;
                 row.filter(|row| row.message.deleted).map(|_| event.clone())
             }
-            LiveEvent::Receipt { chat, user_id, blocked } => {
+            // With the marks that it wrote: later ones may not be the peer's business.
+            LiveEvent::Receipt { chat, user_id, .. } => {
                 let (wanted, found) = (chat.watermarks_of(*user_id), self.known(chat.id).await?.chat);
                 let found = found.filter(|known| {
                     let marks = known.chat.watermarks_of(*user_id);
                     marks.merged(wanted) == marks
                 });
-                found.map(|known| LiveEvent::Receipt { chat: known.chat, user_id: *user_id, blocked: *blocked })
+                found.map(|_| event.clone())
             }
             LiveEvent::ChatStarted { chat, by } => self.lists(*by, chat.id).await?.then(|| event.clone()),
             _ => None,

@@ -205,6 +205,12 @@ async fn an_account_from_before_is_found_by_the_spelling_that_it_was_made_with()
         Email::kept("ann@bücher.example".to_owned());
     let body = json!({ "username": "bob", "password": PASSWORD, "email": "Ann@Bücher.example" });
     assert_eq!(app.post("/register", body).await.code(), (409, "email_taken"));
+
+    // The other spelling of it is another one there: who has it is not taken for her.
+    let body = json!({ "username": "eve", "password": PASSWORD, "email": "ann@xn--bcher-kva.example" });
+    let eve = app.post("/register", body).await.client();
+    assert_eq!(app.login("Ann@Bücher.example").await.id, ann.id);
+    assert_eq!(app.login("ann@xn--bcher-kva.example").await.id, eve.id);
 }
 
 #[tokio::test]

@@ -32,6 +32,12 @@ export function setAnswering(chat_id: string, to: Answering): void {
   answerings.value = next;
 }
 
+/** Whether an edit is still what was saved: what was written or turned to since then stays, in whichever field. */
+export function isAsSaved(chat_id: string, message: Message, text: string): boolean {
+  const now = answeringIn(chat_id);
+  return now?.kind === 'edit' && now.message.message_id === message.message_id && now.text === text;
+}
+
 /** What the field holds. The text of an edit is none of an answer, and goes with the edit: what was being written before
  * is there again. */
 export const textOf = (answering: Answering, draft: string): string => (answering?.kind === 'edit' ? answering.text : draft);

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
-import { answeringIn, draftOf, setAnswering, setDraft, textOf } from '../session/drafts';
+import { answeringIn, draftOf, isAsSaved, setAnswering, setDraft, textOf } from '../session/drafts';
 import { saveEdit } from '../session/editing';
 import { send } from '../session/sending';
 import { announce, features, me, messageBytes, timelines } from '../session/state';
@@ -40,8 +40,6 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
   const empty = text.trim() === '' && (editing ? editing.attachments : files).length === 0;
   const obstacle = !waiting || editing ? null : files.some((file) => file.state === 'failed') ? strings.uploadInTheWay : strings.waitsForUpload;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
-  const latest = useRef({ editing, text });
-  latest.current = { editing, text };
 
   useEffect(toField, []);
   useEffect(() => { if (!waiting) setTried(false); }, [waiting]);
@@ -76,8 +74,7 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
     if (editing) {
       setSaving(editing);
       void saveEdit(editing, message, () => {
-        // What was written or turned to meanwhile stays.
-        if (latest.current.editing === editing && latest.current.text === text) leave();
+        if (isAsSaved(chat_id, editing, text)) leave();
       }).finally(() => setSaving((now) => (now === editing ? null : now)));
       return;
     }
