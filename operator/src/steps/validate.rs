@@ -189,6 +189,17 @@ pub fn takes_newer_images(live: &SentinelChat, changed: &SentinelChat) -> bool {
     waits && spec_hash(&live.spec) != spec_hash(&changed.spec)
 }
 
+/// `changed` as the operator would read it once it was written over `live`: with that one's status, which tells what is in use.
+#[must_use]
+pub fn written_over(live: &SentinelChat, changed: SentinelChat) -> SentinelChat {
+    let mut chat = SentinelChat { status: live.status.clone(), ..changed };
+    chat.metadata.uid.clone_from(&live.metadata.uid);
+    // A file that was written from the cluster has the generation of then.
+    let is_same = spec_hash(&live.spec) == spec_hash(&chat.spec);
+    chat.metadata.generation = live.metadata.generation.filter(|_| is_same);
+    chat
+}
+
 /// Hash of what the resource asks for, be it paused or not.
 pub fn spec_hash(spec: &SentinelChatSpec) -> String {
     let mut spec = json!(spec);

@@ -1,6 +1,6 @@
 //! Which keys pods get, and what others are told of this chat by.
 
-use sentinel_operator::settings::Settings;
+use sentinel_operator::{api::SentinelChat, settings::Settings, steps::validate};
 use serde_json::{Value, json};
 
 use crate::{
@@ -120,6 +120,25 @@ async fn an_image_that_may_know_no_public_keys_gets_the_private_ones_until_there
         migrated(&world).await;
         assert!(!has_all_keys(&world), "{upgrades}");
     }
+}
+
+/// `kubectl sentinel plan` tells what the operator would do.
+#[tokio::test]
+async fn a_plan_knows_what_is_kept_with_the_image_and_what_comes_with_another() {
+    let world = running(&managed()).await;
+    of_before(&world).await;
+    let live: SentinelChat = serde_json::from_value(world.server.get(CHATS, NS, "chat").unwrap()).unwrap();
+    let planned = |change: Value| {
+        let mut file = json!({ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
+            "metadata": { "name": "chat", "namespace": NS, "generation": live.metadata.generation }, "spec": managed() });
+        file["spec"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let chat = validate::written_over(&live, serde_json::from_value(file).unwrap());
+        let valid = validate::validate(&chat, &newer()).unwrap();
+        (valid.template_revision, valid.sentinel_image.to_string())
+    };
+    assert_eq!(planned(json!({})), (1, "sentinel:1".into()));
+    assert_eq!(planned(json!({ "image": { "tag": "1" }, "drainSeconds": 20 })), (1, "sentinel:1".into()));
+    assert_eq!(planned(json!({ "drainSeconds": 20 })), (2, "sentinel:2".into()));
 }
 
 #[tokio::test]
