@@ -163,9 +163,19 @@ impl Installation {
 
 /// The version of a Lease, if it is there.
 async fn version(client: &Client, lease: &str) -> Result<Option<String>, kube::Error> {
-    let Some((namespace, name)) = lease.split_once('/') else { return Ok(None) };
+    // Anybody who may change the resource may write anything there: what cannot be the name of a Lease is of none.
+    let Some((namespace, name)) = lease.split_once('/').filter(|(namespace, name)| is_name(namespace) && is_name(name))
+    else {
+        return Ok(None);
+    };
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     Ok(api.get_metadata_opt(name).await?.and_then(|lease| lease.metadata.resource_version))
+}
+
+/// Whether an object may be called that, as far as it matters in a path.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
 }
 
 fn key(chat: &ObjectMeta) -> String {

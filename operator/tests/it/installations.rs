@@ -106,6 +106,24 @@ async fn an_installation_whose_lease_is_gone_or_that_is_only_upgraded_is_in_nobo
 }
 
 #[tokio::test]
+async fn what_is_no_name_of_a_lease_is_in_nobodys_way() {
+    for written in ["", "/", "first/", "/sentinel-operator", "first/sentinel operator", "first/../sentinel-operator"] {
+        let server = ApiServer::default();
+        let first = installed(&server, "first");
+        first.apply("chat", &json!({}));
+        server.edit(CHATS, NS, "chat", |chat| chat["metadata"]["annotations"] = json!({ OPERATOR: written }));
+        first.reconcile().await.unwrap();
+        tokio::time::sleep(PATIENCE).await;
+        first.settle().await;
+        assert_eq!(
+            (keeper(&server), image(&server)),
+            (json!("first/sentinel-operator"), json!("first:1")),
+            "{written:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_installation_that_may_not_look_at_the_lease_of_another_works_as_if_alone() {
     let server = ApiServer::default();
     let first = installed(&server, "first");
