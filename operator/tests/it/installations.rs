@@ -105,6 +105,23 @@ async fn an_installation_whose_lease_is_gone_or_that_is_only_upgraded_is_in_nobo
     assert_eq!(warnings(&server), Vec::<Value>::new());
 }
 
+/// Neither has a Lease, so each must take the other for gone; but not at once.
+#[tokio::test]
+async fn two_installations_without_leases_wait_each_time_before_they_take_a_resource_from_each_other() {
+    let server = ApiServer::default();
+    let (first, second) = (installed(&server, "first"), installed(&server, "second"));
+    first.apply("chat", &json!({}));
+    first.settle().await;
+    for (one, name) in [(&second, "second"), (&first, "first"), (&second, "second"), (&first, "first")] {
+        let before = keeper(&server);
+        one.reconcile().await.unwrap();
+        assert_eq!(keeper(&server), before, "{name} has waited for nobody");
+        tokio::time::sleep(PATIENCE).await;
+        one.settle().await;
+        assert_eq!(keeper(&server), format!("{name}/sentinel-operator"));
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_name_of_a_lease_is_in_nobodys_way() {
     for written in ["", "/", "first/", "/sentinel-operator", "first/sentinel operator", "first/../sentinel-operator"] {
