@@ -166,8 +166,9 @@ impl Installation {
     fn note(&self, other: &str) -> String {
         format!(
             "two installations of the operator watch this namespace: {other} looks after the resource, and {} leaves it \
-             alone. Uninstall one of them, or give each namespaces of its own (namespaces in the values of the chart)",
-            self.name
+             alone. Uninstall one of them, or give each namespaces of its own (namespaces in the values of the chart) and \
+             then take the annotation from the resources that {} is to have: kubectl annotate schat NAME {OPERATOR}-",
+            self.name, self.name
         )
     }
 }

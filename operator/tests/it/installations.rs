@@ -67,6 +67,7 @@ async fn of_two_installations_the_first_works_and_the_other_tells_so_until_the_f
     assert_eq!(told.len(), 1, "{told:?}");
     let note = told[0]["note"].as_str().unwrap();
     assert!(note.contains("first/sentinel-operator looks after") && note.contains("Uninstall one of them"), "{note}");
+    assert!(note.contains(&format!("kubectl annotate schat NAME {OPERATOR}-")), "{note}");
 
     // Uninstalled: its Lease stays as it is.
     second.reconcile().await.unwrap();
