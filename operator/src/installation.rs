@@ -32,18 +32,21 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How often it is told that another installation looks after a resource: Events are kept for an hour.
 const TOLD_EVERY: Duration = Duration::from_mins(50);
 
-/// What a Lease was when it was seen to change last.
+/// What the Lease that a resource names was when it was seen to change last.
 struct Sign {
+    lease: String,
     version: Option<String>,
     since: Instant,
     /// Whether it has changed at all since it was looked at first.
     has_changed: bool,
+    looked: Instant,
 }
 
 /// One installation of the operator.
 pub struct Installation {
     name: String,
     patience: Duration,
+    /// By resource: one that was taken and is taken back is waited for anew.
     signs: Mutex<HashMap<String, Sign>>,
     told: Mutex<HashMap<String, Instant>>,
 }
@@ -97,7 +100,7 @@ impl Installation {
                 }
                 Err(error) => return Err(error),
             };
-            let (is_there, has_changed) = self.observe(other, version);
+            let (is_there, has_changed) = self.observe(chat, other, version);
             if is_there {
                 let note = (has_changed && self.is_to_be_told(chat)).then(|| self.note(other));
                 return Ok(Keeper::Another { note });
@@ -111,17 +114,21 @@ impl Installation {
     }
 
     /// Whether the other installation is there, and whether it was seen to be.
-    fn observe(&self, other: &str, version: Option<String>) -> (bool, bool) {
+    fn observe(&self, chat: &ObjectMeta, other: &str, version: Option<String>) -> (bool, bool) {
         let mut signs = lock(&self.signs);
         let now = Instant::now();
-        let sign = signs.entry(other.to_owned()).or_insert_with(|| Sign {
-            version: version.clone(),
-            since: now,
-            has_changed: false,
-        });
-        if sign.version != version {
-            *sign = Sign { has_changed: version.is_some(), version, since: now };
+        // Who has gone is not looked at any more.
+        signs.retain(|_, sign| sign.looked.elapsed() < TOLD_EVERY);
+        let first =
+            |version, has_changed| Sign { lease: other.to_owned(), version, since: now, has_changed, looked: now };
+        let sign = signs.entry(key(chat)).or_insert_with(|| first(version.clone(), false));
+        if sign.lease != other {
+            *sign = first(version, false);
+        } else if sign.version != version {
+            let has_changed = version.is_some();
+            *sign = first(version, has_changed);
         }
+        sign.looked = now;
         (sign.since.elapsed() < self.patience, sign.has_changed)
     }
 
@@ -133,7 +140,11 @@ impl Installation {
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let api: Api<SentinelChat> = Api::namespaced(client.clone(), chat.namespace.as_deref().unwrap_or("default"));
         match api.patch_metadata(chat.name.as_deref().unwrap_or_default(), &params, &Patch::Merge(&patch)).await {
-            Ok(_) => tracing::info!(object = key(chat), "this installation looks after the resource"),
+            Ok(_) => {
+                // Whoever takes it back may be there: without a Lease, the two would take it from each other without a pause.
+                lock(&self.signs).remove(&key(chat));
+                tracing::info!(object = key(chat), "this installation looks after the resource");
+            }
             // Whoever changed or deleted it triggers the next look.
             Err(kube::Error::Api(status)) if answer::is_conflict(&status) || answer::is_not_found(&status) => {}
             Err(error) => return Err(error),
@@ -155,17 +166,28 @@ impl Installation {
     fn note(&self, other: &str) -> String {
         format!(
             "two installations of the operator watch this namespace: {other} looks after the resource, and {} leaves it \
-             alone. Uninstall one of them, or give each namespaces of its own (namespaces in the values of the chart)",
-            self.name
+             alone. Uninstall one of them, or give each namespaces of its own (namespaces in the values of the chart) and \
+             then take the annotation from the resources that {} is to have: kubectl annotate schat NAME {OPERATOR}-",
+            self.name, self.name
         )
     }
 }
 
 /// The version of a Lease, if it is there.
 async fn version(client: &Client, lease: &str) -> Result<Option<String>, kube::Error> {
-    let Some((namespace, name)) = lease.split_once('/') else { return Ok(None) };
+    // Anybody who may change the resource may write anything there: what cannot be the name of a Lease is of none.
+    let Some((namespace, name)) = lease.split_once('/').filter(|(namespace, name)| is_name(namespace) && is_name(name))
+    else {
+        return Ok(None);
+    };
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     Ok(api.get_metadata_opt(name).await?.and_then(|lease| lease.metadata.resource_version))
+}
+
+/// Whether an object may be called that, as far as it matters in a path.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
 }
 
 fn key(chat: &ObjectMeta) -> String {

@@ -13,7 +13,7 @@ pub struct SentinelChatStatus {
     /// Generation this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Hash of the spec this status is about, without `paused`: to pause is no change that brings newer images.
+    /// Hash of the spec that was carried out last, without `paused`: to pause is no change that brings newer images. Empty while a change of it can't be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub spec_hash: Option<String>,

@@ -199,7 +199,6 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
     let api: Api<SentinelChat> = Api::namespaced(client.clone(), &namespace);
     let observed = observe::observe(client, &namespace, &Names::new(name.clone())).await?;
     let mut defaults = Settings::default();
-    let mut status = None;
     would_be_taken(&api, &name, &chat).await?;
     if let Some(live) = api.get_opt(&name).await? {
         if validate::takes_newer_images(&live, &chat) {
@@ -210,15 +209,20 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
             )?;
         }
         defaults = Settings::in_use(&live, &observed);
-        chat.metadata.uid = live.metadata.uid;
-        status = live.status;
+        chat = validate::written_over(&live, chat);
+        if let Some(status) = chat.status.as_mut()
+            && (args.sentinel_image.is_some() || args.gateway_image.is_some())
+        {
+            // What becomes of other images is asked for, also where they wait for a change.
+            status.spec_hash = Some(validate::WAITS.into());
+        }
     }
     let valid = validate::validate(&chat, &settings(args, defaults))?;
     let found = dereference::dereference(client, &valid, &observed).await?;
     for secret in &found.new_secrets {
         writeln!(out, "+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default())?;
     }
-    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed, status.as_ref());
+    let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed, chat.status.as_ref());
     let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
     for child in &plan.apply {
         match observed.get(child.kind, &child.name) {

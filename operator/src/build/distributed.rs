@@ -126,7 +126,7 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
-        resources: Some(pod::resources(resources, service.cpu, service.memory, service.limit)),
+        resources: Some(pod::resources(chat.template_revision, resources, service.cpu, service.memory, service.limit)),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),

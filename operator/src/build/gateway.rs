@@ -116,7 +116,7 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
         startup_probe: Some(pod::probe(nginx::HEALTH, "http", 1, 30)),
         liveness_probe: Some(pod::probe(nginx::HEALTH, "http", 10, 3)),
         readiness_probe: Some(pod::probe(nginx::HEALTH, "http", 3, 2)),
-        resources: Some(pod::resources(gateway.resources.as_ref(), "50m", "32Mi", "256Mi")),
+        resources: Some(pod::resources(chat.template_revision, gateway.resources.as_ref(), "50m", "32Mi", "256Mi")),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),

@@ -1,6 +1,6 @@
 //! Fresh keys, which are made once and never again for the same Secret, and which of them a service gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     ByteString,
@@ -18,6 +18,9 @@ use super::{
     services::{Given, Service},
 };
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
+
+/// End of the name of a key-encryption key that is read and not used yet.
+const PREPARED: &str = ".next";
 
 /// Metadata of the generated Secret.
 ///
@@ -80,11 +83,15 @@ pub(super) fn volume(chat: &ValidChat, facts: &Facts, service: Service) -> Volum
     if chat.template_revision < 2 {
         return secret_volume("keys", &facts.key_secret, None);
     }
-    let is_given = |entry: &&String| service.given.iter().any(|given| given.is_key(entry));
-    let item = |entry: &String| KeyToPath { key: entry.clone(), path: entry.clone(), ..KeyToPath::default() };
+    let is_given = |entry: &&str| service.given.iter().any(|given| given.is_key(entry));
+    let entries = facts.key_entries.iter().map(String::as_str);
+    // Whoever is started again while a prepared key gets its name must find it by both, or is without it.
+    let entries: BTreeSet<&str> =
+        entries.flat_map(|entry| [Some(entry), entry.strip_suffix(PREPARED)]).flatten().filter(is_given).collect();
+    let item = |entry: &str| KeyToPath { key: entry.into(), path: entry.into(), ..KeyToPath::default() };
     let secret = SecretProjection {
         name: facts.key_secret.clone(),
-        items: Some(facts.key_entries.iter().filter(is_given).map(item).collect()),
+        items: Some(entries.into_iter().map(item).collect()),
         // A pod of before can still be started when an entry has gone or has another name.
         optional: Some(true),
     };

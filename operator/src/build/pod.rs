@@ -89,35 +89,47 @@ pub(crate) fn tmp() -> (Volume, VolumeMount) {
     )
 }
 
-/// What the user wrote; what is not written is as the amounts are, which fit a small installation, so that a request for more
-/// CPU does not take the limit of memory away. A default gives way to what is written: a request never exceeds its limit.
-pub(crate) fn resources(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
+/// Requests and limits of a small installation.
+fn defaults(cpu: &str, memory: &str, limit: &str) -> (Quantities, Quantities) {
     let quantity = |text: &str| Quantity(text.into());
-    let mut requests = Quantities::from([("cpu".into(), quantity(cpu)), (MEMORY.into(), quantity(memory))]);
-    let mut limits = Quantities::from([(MEMORY.into(), quantity(limit))]);
+    let requests = Quantities::from([("cpu".into(), quantity(cpu)), (MEMORY.into(), quantity(memory))]);
+    (requests, Quantities::from([(MEMORY.into(), quantity(limit))]))
+}
+
+/// What the user wrote; what is not written is as the amounts are, so that a request for more CPU does not take the limit of
+/// memory away. A default gives way to what is written: a limit alone is the request, too, as Kubernetes has it, and a request
+/// raises the limit. Templates of `revision` 1 have nothing but what is written, if anything is.
+pub(crate) fn resources(
+    revision: i32,
+    wanted: Option<&Resources>,
+    cpu: &str,
+    memory: &str,
+    limit: &str,
+) -> ResourceRequirements {
+    let (mut requests, mut limits) = defaults(cpu, memory, limit);
     if let Some(wanted) = wanted {
+        requests.retain(|name, _| revision > 1 && !wanted.limits.contains_key(name));
+        limits.retain(|_, _| revision > 1);
         requests.extend(wanted.requests.clone());
         limits.extend(wanted.limits.clone());
-        for (name, request) in &mut requests {
-            let Some(limit) = limits.get_mut(name).filter(|limit| amount(&limit.0) < amount(&request.0)) else {
-                continue;
-            };
-            match (wanted.requests.contains_key(name), wanted.limits.contains_key(name)) {
-                (true, false) => limit.clone_from(request),
-                (false, _) => request.clone_from(limit),
-                // Both are as they are written: the API server says what is wrong.
-                (true, true) => {}
+        // Where both are written, the API server says what is wrong.
+        for (name, request) in wanted.requests.iter().filter(|(name, _)| !wanted.limits.contains_key(*name)) {
+            if let Some(limit) = limits.get_mut(name).filter(|limit| amount(&limit.0) < amount(&request.0)) {
+                limit.clone_from(request);
             }
         }
     }
-    ResourceRequirements { requests: Some(requests), limits: Some(limits), ..ResourceRequirements::default() }
+    ResourceRequirements {
+        requests: Some(requests).filter(|map| !map.is_empty()),
+        limits: Some(limits).filter(|map| !map.is_empty()),
+        ..ResourceRequirements::default()
+    }
 }
 
 /// What the user wrote for something else that runs at the same place, and no less memory than is needed here. What is not
 /// written is as the amounts are; a request never exceeds its limit.
 pub(crate) fn at_least(wanted: Option<&Resources>, cpu: &str, memory: &str, limit: &str) -> ResourceRequirements {
-    let ResourceRequirements { requests, limits, .. } = resources(None, cpu, memory, limit);
-    let (mut requests, mut limits) = (requests.unwrap_or_default(), limits.unwrap_or_default());
+    let (mut requests, mut limits) = defaults(cpu, memory, limit);
     let nothing = Resources::default();
     let wanted = wanted.unwrap_or(&nothing);
     for (amounts, written) in [(&mut requests, &wanted.requests), (&mut limits, &wanted.limits)] {
@@ -204,7 +216,7 @@ mod tests {
     /// Requests and limits as lines.
     fn lines(found: ResourceRequirements) -> [String; 2] {
         let line = |map: Option<Quantities>| {
-            let texts = map.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0));
+            let texts = map.unwrap_or_default().into_iter().map(|(name, amount)| format!("{name}={}", amount.0));
             texts.collect::<Vec<_>>().join(" ")
         };
         [line(found.requests), line(found.limits)]
@@ -213,19 +225,42 @@ mod tests {
     #[test]
     fn what_is_not_written_stays_as_it_is_by_default_and_gives_way_to_what_is() {
         let json = |json: serde_json::Value| serde_json::from_value::<Resources>(json).unwrap();
-        assert_eq!(lines(resources(None, "50m", "64Mi", "256Mi")), ["cpu=50m memory=64Mi", "memory=256Mi"]);
+        assert_eq!(lines(resources(2, None, "50m", "64Mi", "256Mi")), ["cpu=50m memory=64Mi", "memory=256Mi"]);
         for (written, expected) in [
             (serde_json::json!({}), ["cpu=50m memory=64Mi", "memory=256Mi"]),
             (serde_json::json!({ "requests": { "cpu": "4" } }), ["cpu=4 memory=64Mi", "memory=256Mi"]),
-            (serde_json::json!({ "limits": { "memory": "32Mi" } }), ["cpu=50m memory=32Mi", "memory=32Mi"]),
-            (serde_json::json!({ "limits": { "cpu": "20m" } }), ["cpu=20m memory=64Mi", "cpu=20m memory=256Mi"]),
+            // What is not requested is requested up to the limit: such a pod is evicted last.
+            (serde_json::json!({ "limits": { "memory": "8Gi" } }), ["cpu=50m", "memory=8Gi"]),
+            (serde_json::json!({ "limits": { "cpu": "20m" } }), ["memory=64Mi", "cpu=20m memory=256Mi"]),
+            (serde_json::json!({ "limits": { "cpu": "1", "memory": "1Gi" } }), ["", "cpu=1 memory=1Gi"]),
             (serde_json::json!({ "requests": { "memory": "1Gi" } }), ["cpu=50m memory=1Gi", "memory=1Gi"]),
             (
                 serde_json::json!({ "requests": { "memory": "1Gi" }, "limits": { "memory": "2Gi", "example.com/x": "1" } }),
                 ["cpu=50m memory=1Gi", "example.com/x=1 memory=2Gi"],
             ),
         ] {
-            assert_eq!(lines(resources(Some(&json(written.clone())), "50m", "64Mi", "256Mi")), expected, "{written}");
+            assert_eq!(
+                lines(resources(2, Some(&json(written.clone())), "50m", "64Mi", "256Mi")),
+                expected,
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn with_the_templates_of_before_there_is_what_is_written_and_nothing_else() {
+        let json = |json: serde_json::Value| serde_json::from_value::<Resources>(json).unwrap();
+        assert_eq!(lines(resources(1, None, "50m", "64Mi", "256Mi")), ["cpu=50m memory=64Mi", "memory=256Mi"]);
+        for (written, expected) in [
+            (serde_json::json!({}), ["", ""]),
+            (serde_json::json!({ "requests": { "memory": "1Gi" } }), ["memory=1Gi", ""]),
+            (serde_json::json!({ "limits": { "memory": "32Mi" } }), ["", "memory=32Mi"]),
+        ] {
+            assert_eq!(
+                lines(resources(1, Some(&json(written.clone())), "50m", "64Mi", "256Mi")),
+                expected,
+                "{written}"
+            );
         }
     }
 

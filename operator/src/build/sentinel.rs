@@ -118,7 +118,13 @@ fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> C
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 3600)),
         liveness_probe: Some(pod::probe("/healthz", "admin", 10, 6)),
         readiness_probe: Some(pod::probe("/readyz", "admin", 3, 2)),
-        resources: Some(pod::resources(overrides.and_then(|o| o.resources.as_ref()), "100m", "128Mi", "1Gi")),
+        resources: Some(pod::resources(
+            chat.template_revision,
+            overrides.and_then(|o| o.resources.as_ref()),
+            "100m",
+            "128Mi",
+            "1Gi",
+        )),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(

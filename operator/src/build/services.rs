@@ -191,9 +191,10 @@ impl Service {
         i32::try_from(replicas).ok().filter(|replicas| *replicas > 0)
     }
 
-    /// Pods that there are at a time at most: one more than its replicas while a Deployment is changed.
+    /// Pods that there are at a time at most: those of before end in their own time while a Deployment has the next ones
+    /// already, and keep their connections until then.
     pub fn most_pods(self, chat: &ValidChat, observed: &Observed) -> i32 {
-        self.replicas(chat, observed).saturating_add(i32::from(!self.has_named_pods()))
+        self.replicas(chat, observed).saturating_mul(if self.has_named_pods() { 1 } else { 2 })
     }
 
     /// The kind of its workload.

@@ -241,6 +241,7 @@ fn container(
         liveness_probe: Some(node.liveness),
         readiness_probe: Some(node.readiness),
         resources: Some(pod::resources(
+            chat.template_revision,
             managed.resources.as_ref(),
             node.cpu,
             node.memory,

@@ -7,13 +7,17 @@ use crate::{
     steps::{observe::Observed, validate::ValidChat},
 };
 
-/// Memory of the server in MiB for [`CONNECTIONS`] when the resource says nothing.
-const MEMORY: u32 = 256;
+/// Least memory of the server in MiB when the resource says nothing.
+const MEMORY: u32 = 384;
+/// What of it is not for connections.
+const BASE: u32 = 128;
 /// Connections that a server takes at least. One that nobody opens costs a few kilobytes; a restart while an autoscaler adds
 /// pods costs more.
 const CONNECTIONS: u32 = 400;
-/// Connections that are not of services: the Jobs, commands, and those that Postgres keeps for a superuser.
-const SPARE: u32 = 20;
+/// Pods of Jobs that run beside the services.
+const JOBS: u32 = 2;
+/// Connections that are of no pod: commands, and those that Postgres keeps for a superuser.
+const SPARE: u32 = 10;
 const FILE: &str = "postgresql.conf";
 const SETTING: &str = "max_connections = ";
 
@@ -29,8 +33,25 @@ pub fn connections(chat: &ValidChat, observed: &Observed) -> u32 {
 
 /// The first of 400, 800, 1600 and so on that is enough for that many pods.
 fn enough(pods: u32) -> u32 {
-    let needed = pods.saturating_mul(POOL).saturating_add(SPARE);
-    CONNECTIONS.saturating_mul(needed.div_ceil(CONNECTIONS).next_power_of_two())
+    doubled(CONNECTIONS, needed(pods))
+}
+
+/// Connections that so many pods and the Jobs may open.
+fn needed(pods: u32) -> u32 {
+    pods.saturating_add(JOBS).saturating_mul(POOL).saturating_add(SPARE)
+}
+
+/// `least`, doubled until it is enough.
+fn doubled(least: u32, needed: u32) -> u32 {
+    least.saturating_mul(needed.div_ceil(least).next_power_of_two())
+}
+
+/// Memory in MiB for the connections of the pods that are `written`: each is a process of its own. Those that an autoscaler
+/// adds are counted when the server starts again for their connections, and not before: a restart costs more.
+fn limit(written: u32, connections: u32) -> u32 {
+    let memory = |connections: u32| connections.saturating_mul(5).div_ceil(2).saturating_add(BASE);
+    let least = if connections > CONNECTIONS { memory(connections) } else { MEMORY };
+    doubled(MEMORY, memory(needed(written))).max(least)
 }
 
 /// What a `postgresql.conf` says.
@@ -40,8 +61,8 @@ fn configured(text: &str) -> Option<u32> {
 
 pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> Result<Vec<Child>, Error> {
     let connections = facts.connections.unwrap_or(CONNECTIONS);
-    // Each connection is a process of its own.
-    let limit = MEMORY.saturating_mul(connections / CONNECTIONS);
+    let written: i32 = services::of(chat).iter().map(|service| service.replicas(chat, &Observed::default())).sum();
+    let limit = limit(u32::try_from(written).unwrap_or(0), connections);
     let memory = super::memory::of_node(managed.resources.as_ref(), limit);
     let node = Node {
         user: 999,
@@ -102,11 +123,28 @@ mod tests {
 
     #[test]
     fn connections_are_enough_for_all_pods_and_change_rarely() {
-        for (pods, expected) in [(0, 400), (12, 400), (38, 400), (39, 800), (78, 800), (79, 1600), (500, 6400)] {
+        for (pods, expected) in [(0, 400), (12, 400), (37, 400), (38, 800), (77, 800), (78, 1600), (500, 6400)] {
             assert_eq!(enough(pods), expected, "{pods}");
-            assert!(expected >= pods * POOL + SPARE);
+            assert!(expected >= (pods + JOBS) * POOL + SPARE);
         }
         assert_eq!(configured(&configuration(256, 400)), Some(400));
+    }
+
+    #[test]
+    fn memory_is_enough_for_the_connections_of_the_pods_that_are_written() {
+        for (written, connections, expected) in [
+            (0, 400, 384),
+            (7, 400, 384),
+            (8, 400, 768),
+            (21, 400, 768),
+            (23, 400, 1536),
+            (7, 800, 2128),
+            (70, 1600, 4128),
+        ] {
+            let limit = limit(written, connections);
+            assert_eq!(limit, expected, "{written} {connections}");
+            assert!(limit >= BASE + (written * POOL + 20) * 5 / 2);
+        }
     }
 
     #[test]

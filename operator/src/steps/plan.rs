@@ -48,6 +48,13 @@ pub struct Unwanted {
     pub uid: Option<String>,
 }
 
+impl Unwanted {
+    fn of(kind: Kind, name: &str, live: &Value) -> Self {
+        let uid = live.pointer("/metadata/uid").and_then(Value::as_str).map(String::from);
+        Self { kind, name: name.to_owned(), uid }
+    }
+}
+
 /// A claim that should grow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Growth {
@@ -80,6 +87,15 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
         // Its template cannot change, and what it does is in its name. Where its pod has to run otherwise, it is made anew.
         let is_made = child.kind == Kind::Job && live.is_some_and(|live| owner.is_none_or(|uid| is_owned(live, uid)));
         stamp(&mut child.value);
+        // One that a resource of the same name left behind has its template, so that a change would be refused for ever.
+        if let (Kind::Job, false, Some(live)) = (child.kind, is_made, live)
+            && live["metadata"]["annotations"][APPLIED] != child.value["metadata"]["annotations"][APPLIED]
+        {
+            if !is_being_deleted(live) {
+                plan.prune.push(Unwanted::of(child.kind, &child.name, live));
+            }
+            continue;
+        }
         if is_made || live.is_some_and(|live| is_subset(&child.value, live)) {
             plan.unchanged += 1;
         } else {
@@ -197,11 +213,7 @@ fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Optio
                 && !is_being_deleted(value)
                 && !desired.iter().chain(held).any(|child| child.kind == *kind && child.name == *name)
         })
-        .map(|((kind, name), value)| Unwanted {
-            kind: *kind,
-            name: name.clone(),
-            uid: value.pointer("/metadata/uid").and_then(Value::as_str).map(String::from),
-        })
+        .map(|((kind, name), value)| Unwanted::of(*kind, name, value))
         .collect()
 }
 

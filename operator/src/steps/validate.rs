@@ -20,12 +20,12 @@ use crate::{
     steps::status::conditions::UPGRADE,
 };
 
-/// Revision of the operator's templates. It grows when resources with `upgrades: Pinned` are to keep what they have until
-/// they are changed, and whatever builds that looks at it.
+/// Revision of the operator's templates. It grows when platforms are to keep what they have until they get another image,
+/// and whatever builds that looks at it.
 ///
-/// - 1: every service is given the whole Secret with the keys.
+/// - 1: every service is given the whole Secret with the keys, and `resources` that are written replace the defaults.
 /// - 2: each has its own entries, and those that sign no tokens verify them by the public keys, which images of before
-///   do not know.
+///   do not know; `resources` keep the defaults of what they leave out.
 pub const TEMPLATE_REVISION: i32 = 2;
 
 /// Why a resource cannot be built.
@@ -141,16 +141,22 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
             *image = pinned;
         }
     }
-    let template_revision = status.filter(|_| pinned).and_then(|s| s.template_revision).unwrap_or(TEMPLATE_REVISION);
+    // It goes with the image, because an image of before may not know what newer templates give it: neither Automatic nor
+    // another change of the resource makes it know that.
+    let image = sentinel_image.to_string();
+    let template_revision = status
+        .filter(|status| status.sentinel_image.as_ref() == Some(&image))
+        .and_then(|status| status.template_revision)
+        .unwrap_or(TEMPLATE_REVISION);
 
     Ok(ValidChat {
         names: Names::new(name),
         namespace: chat.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
         owner: chat.controller_owner_ref(&()),
+        // Not the revision: it waits for another image, which a resource that names its own may never get.
         upgrade_waits: sentinel_image != wanted_sentinel
             || gateway_image != wanted_gateway
-            || store_images != wanted_stores
-            || template_revision != TEMPLATE_REVISION,
+            || store_images != wanted_stores,
         sentinel_image,
         gateway_image,
         store_images,
@@ -163,13 +169,17 @@ pub fn validate(chat: &SentinelChat, settings: &Settings) -> Result<ValidChat, E
     })
 }
 
-/// Whether the resource is another one than its status is about. Pausing makes another generation, and newer definitions may
-/// add fields to what the hash is of: either of the two tells that it is the same.
+/// The hash of a status whose resource was changed and could not be carried out since.
+pub const WAITS: &str = "";
+
+/// Whether the resource is another one than was carried out last. Pausing makes another generation, and newer definitions may
+/// add fields to what the hash is of: either of the two tells that it is the same, unless the status says that a change waits.
 pub fn is_changed(chat: &SentinelChat) -> bool {
     let Some(status) = &chat.status else { return true };
+    let hash = status.spec_hash.as_deref();
     let is_generation = status.observed_generation.is_some() && status.observed_generation == chat.metadata.generation;
-    let is_spec = status.spec_hash.is_some() && status.spec_hash == Some(spec_hash(&chat.spec));
-    !is_generation && !is_spec
+    let is_spec = hash == Some(spec_hash(&chat.spec).as_str());
+    hash == Some(WAITS) || !is_generation && !is_spec
 }
 
 /// Whether the operator would take its own, newer images for `live` on the occasion of being given `changed`.
@@ -177,6 +187,17 @@ pub fn takes_newer_images(live: &SentinelChat, changed: &SentinelChat) -> bool {
     let conditions = live.status.iter().flat_map(|status| &status.conditions);
     let waits = conditions.into_iter().any(|condition| condition.type_ == UPGRADE && condition.status == "True");
     waits && spec_hash(&live.spec) != spec_hash(&changed.spec)
+}
+
+/// `changed` as the operator would read it once it was written over `live`: with that one's status, which tells what is in use.
+#[must_use]
+pub fn written_over(live: &SentinelChat, changed: SentinelChat) -> SentinelChat {
+    let mut chat = SentinelChat { status: live.status.clone(), ..changed };
+    chat.metadata.uid.clone_from(&live.metadata.uid);
+    // A file that was written from the cluster has the generation of then.
+    let is_same = spec_hash(&live.spec) == spec_hash(&chat.spec);
+    chat.metadata.generation = live.metadata.generation.filter(|_| is_same);
+    chat
 }
 
 /// Hash of what the resource asks for, be it paused or not.

@@ -386,11 +386,21 @@ async fn the_managed_postgres_takes_the_connections_of_all_pods_and_seldom_chang
         spec["services"] = json!({ "message": { "replicas": count } });
         spec
     };
-    for (count, expected) in [(28, 400), (29, 800), (68, 800), (2, 800)] {
+    for (count, expected) in [(27, 400), (28, 800), (67, 800), (2, 800)] {
         world.apply("chat", &replicas(count));
         world.settle().await;
         assert_eq!(connections(&world), expected, "{count}");
     }
     let set = world.server.get(SETS, NS, "chat-postgres").unwrap();
-    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "512Mi");
+    assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"], "2128Mi");
+
+    // While its pods are made anew, those of before end beside them and keep their connections.
+    let mut spec = managed();
+    spec["services"] = json!({ "search": { "replicas": 13 } });
+    let world = running(&spec).await;
+    assert_eq!(connections(&world), 400);
+    spec["services"]["search"]["replicas"] = json!(14);
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(connections(&world), 800);
 }

@@ -67,6 +67,7 @@ async fn of_two_installations_the_first_works_and_the_other_tells_so_until_the_f
     assert_eq!(told.len(), 1, "{told:?}");
     let note = told[0]["note"].as_str().unwrap();
     assert!(note.contains("first/sentinel-operator looks after") && note.contains("Uninstall one of them"), "{note}");
+    assert!(note.contains(&format!("kubectl annotate schat NAME {OPERATOR}-")), "{note}");
 
     // Uninstalled: its Lease stays as it is.
     second.reconcile().await.unwrap();
@@ -103,6 +104,41 @@ async fn an_installation_whose_lease_is_gone_or_that_is_only_upgraded_is_in_nobo
     renamed.settle().await;
     assert_eq!((keeper(&server), image(&server)), (json!("renamed/sentinel-operator"), json!("renamed:1")));
     assert_eq!(warnings(&server), Vec::<Value>::new());
+}
+
+/// Neither has a Lease, so each must take the other for gone; but not at once.
+#[tokio::test]
+async fn two_installations_without_leases_wait_each_time_before_they_take_a_resource_from_each_other() {
+    let server = ApiServer::default();
+    let (first, second) = (installed(&server, "first"), installed(&server, "second"));
+    first.apply("chat", &json!({}));
+    first.settle().await;
+    for (one, name) in [(&second, "second"), (&first, "first"), (&second, "second"), (&first, "first")] {
+        let before = keeper(&server);
+        one.reconcile().await.unwrap();
+        assert_eq!(keeper(&server), before, "{name} has waited for nobody");
+        tokio::time::sleep(PATIENCE).await;
+        one.settle().await;
+        assert_eq!(keeper(&server), format!("{name}/sentinel-operator"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_name_of_a_lease_is_in_nobodys_way() {
+    for written in ["", "/", "first/", "/sentinel-operator", "first/sentinel operator", "first/../sentinel-operator"] {
+        let server = ApiServer::default();
+        let first = installed(&server, "first");
+        first.apply("chat", &json!({}));
+        server.edit(CHATS, NS, "chat", |chat| chat["metadata"]["annotations"] = json!({ OPERATOR: written }));
+        first.reconcile().await.unwrap();
+        tokio::time::sleep(PATIENCE).await;
+        first.settle().await;
+        assert_eq!(
+            (keeper(&server), image(&server)),
+            (json!("first/sentinel-operator"), json!("first:1")),
+            "{written:?}"
+        );
+    }
 }
 
 #[tokio::test]

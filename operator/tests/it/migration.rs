@@ -1,5 +1,6 @@
 //! The migration: when it runs, when it runs again, and what goes on as before until it has proven the stores.
 
+use sentinel_operator::names::APPLIED;
 use serde_json::{Value, json};
 
 use crate::{
@@ -246,6 +247,29 @@ async fn a_migration_that_gets_no_further_is_made_anew_with_what_was_corrected()
         world.settle().await;
         assert!(world.condition("SchemaMigrated").starts_with("True/"), "{}", world.condition("SchemaMigrated"));
     }
+}
+
+/// Its template is the old resource's, and cannot change.
+#[tokio::test]
+async fn a_job_that_a_resource_of_the_same_name_left_behind_is_made_anew() {
+    let world = World::with(&managed());
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    let name = world.server.names(JOBS, NS).remove(0);
+    let mut left = world.server.get(JOBS, NS, &name).unwrap();
+    left["metadata"]["ownerReferences"] = json!([]);
+    left["metadata"]["annotations"][APPLIED] = json!("the hash of that resource's");
+    left["spec"]["template"]["spec"]["nodeSelector"] = json!({ "disk": "slow" });
+    world.server.delete(JOBS, NS, &name);
+    world.server.put(JOBS, NS, left);
+    world.settle().await;
+    let job = world.server.get(JOBS, NS, &name).unwrap();
+    assert_eq!(job["spec"]["template"]["spec"]["nodeSelector"], json!(null));
+    assert_eq!(job["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);
+    world.end_job(None, LONG_AGO);
+    world.settle().await;
+    assert!(world.condition("SchemaMigrated").starts_with("True/"), "{}", world.condition("SchemaMigrated"));
 }
 
 /// Operators of before named the Job by more.

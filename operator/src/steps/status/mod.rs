@@ -81,22 +81,13 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             conditions.set(PROGRESSING, false, reason, message);
             conditions.set(DEGRADED, true, reason, message);
             // A change that could not be carried out still is a change: once it can, it is carried out
-            // with the images it asks for and not with those that were pinned before it.
-            let is_change = validate::is_changed(chat);
-            let mut dependencies = previous.dependencies;
-            if is_change {
-                for dependency in &mut dependencies {
-                    dependency.image = None;
-                }
-            }
+            // with the images it asks for and not with those that were pinned before it. These still run.
+            let hash =
+                if validate::is_changed(chat) { validate::WAITS.into() } else { validate::spec_hash(&chat.spec) };
             SentinelChatStatus {
                 observed_generation: chat.metadata.generation,
-                spec_hash: Some(validate::spec_hash(&chat.spec)),
+                spec_hash: Some(hash),
                 conditions: conditions.into_sorted(),
-                sentinel_image: previous.sentinel_image.filter(|_| !is_change),
-                gateway_image: previous.gateway_image.filter(|_| !is_change),
-                template_revision: previous.template_revision.filter(|_| !is_change),
-                dependencies,
                 ..previous
             }
         }
