@@ -341,12 +341,9 @@ async fn images_of_stores_are_pinned_like_the_others() {
     assert_eq!(image(&world), "apache/kafka:5.0.0");
 }
 
-#[tokio::test]
-async fn a_store_gets_the_image_of_a_change_that_was_refused_for_a_while() {
-    let world = running(&managed()).await;
+/// Changes the chat to `spec` with keys of its own, whose Secret comes only after the change was refused.
+pub async fn refused_for_a_while(world: &World, mut spec: Value) {
     let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
-    let mut spec = managed();
-    spec["dependencies"]["kafka"]["managed"]["image"] = json!({ "tag": "4.2.0" });
     spec["encryption"] = json!({ "keySecret": { "name": "own" } });
     world.apply("chat", &spec);
     world.reconcile().await.unwrap();
@@ -354,6 +351,14 @@ async fn a_store_gets_the_image_of_a_change_that_was_refused_for_a_while() {
     assert!(world.condition("Accepted").starts_with("False/SecretNotFound"), "{}", world.condition("Accepted"));
     world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
     world.settle().await;
+}
+
+#[tokio::test]
+async fn a_store_gets_the_image_of_a_change_that_was_refused_for_a_while() {
+    let world = running(&managed()).await;
+    let mut spec = managed();
+    spec["dependencies"]["kafka"]["managed"]["image"] = json!({ "tag": "4.2.0" });
+    refused_for_a_while(&world, spec).await;
     let set = world.server.get(SETS, NS, "chat-kafka").unwrap();
     assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["image"], "apache/kafka:4.2.0");
 }

@@ -4,7 +4,7 @@ use sentinel_operator::{api::SentinelChat, settings::Settings, steps::validate};
 use serde_json::{Value, json};
 
 use crate::{
-    distributed::{LONG_AGO, managed, running},
+    distributed::{LONG_AGO, managed, refused_for_a_while, running},
     world::{CHATS, DEPLOYMENTS, NS, SECRETS, SETS, World},
 };
 
@@ -169,15 +169,7 @@ async fn with_the_operators_own_image_come_the_public_keys() {
 async fn a_change_that_is_refused_for_a_while_gives_an_image_no_keys_that_it_may_not_know() {
     let world = running(&managed()).await;
     of_before(&world).await;
-    let keys = world.server.get(SECRETS, NS, "chat-keys").unwrap();
-    let mut spec = managed();
-    spec["encryption"] = json!({ "keySecret": { "name": "own" } });
-    world.apply("chat", &spec);
-    world.reconcile().await.unwrap();
-    world.reconcile().await.unwrap();
-    assert!(world.condition("Accepted").starts_with("False/SecretNotFound"), "{}", world.condition("Accepted"));
-    world.server.put(SECRETS, NS, json!({ "metadata": { "name": "own" }, "data": keys["data"] }));
-    world.settle().await;
+    refused_for_a_while(&world, managed()).await;
     assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
     let search = world.server.get(DEPLOYMENTS, NS, "chat-search").unwrap();
     let volumes = search["spec"]["template"]["spec"]["volumes"].to_string();

@@ -93,9 +93,9 @@ impl InboxPlace {
     }
 
     /// How many events a page after this place may give: up to `limit`, and no more than the place after it has room for,
-    /// which is looked for by halves. `events` are those of the inbox after [`InboxPlace::up_to`], given or not, in order.
-    pub fn room(&self, events: &[EventId], limit: usize, settled: Timestamp) -> usize {
-        let given = self.given();
+    /// which is looked for by halves. `events` are those of the inbox after [`InboxPlace::up_to`], in order; `given` is what
+    /// [`InboxPlace::given`] says of them.
+    pub fn room(&self, given: &Given, events: &[EventId], limit: usize, settled: Timestamp) -> usize {
         let events: Vec<(EventId, bool)> = events.iter().map(|event| (*event, given.has(*event))).collect();
         let fresh: Vec<EventId> = events.iter().filter(|(_, has)| !has).map(|(event, _)| *event).collect();
         let fits = |count: &usize| {

@@ -8,7 +8,7 @@ use scylla::DeserializeRow;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
-    place::{InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
+    place::{Given, InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
     time::Timestamp,
     watermark::Watermarks,
@@ -145,17 +145,17 @@ impl Shared {
         let reset = since.is_some() && buckets.iter().any(|bucket| bucket.may_lack(wall));
         buckets.retain(|bucket| !bucket.is_empty(wall));
 
-        let mut entries = self.entries_after(caller, &buckets, &place, limit).await?;
+        let listed = place.given();
+        let mut entries = self.entries_after(caller, &buckets, &place, &listed, limit).await?;
         entries.extend(receipts(&chats).filter(|receipt| receipt.id > place.up_to()));
         entries.sort_by_key(|entry| entry.id);
-        let listed = place.given();
         let fresh: Vec<Entry> = entries.iter().filter(|entry| !listed.has(entry.id)).copied().collect();
         let ids: Vec<EventId> = entries.iter().map(|entry| entry.id).collect();
         let mut settled = self.settled(wall);
-        let mut room = place.room(&ids, limit, settled);
+        let mut room = place.room(&listed, &ids, limit, settled);
         if room < limit.min(fresh.len()) {
             settled = self.settled_in_store(wall).await?;
-            room = place.room(&ids, limit, settled);
+            room = place.room(&listed, &ids, limit, settled);
         }
         let page = &fresh[..room.min(fresh.len())];
         let more = fresh.len() > page.len();
@@ -229,9 +229,10 @@ impl Shared {
         user: UserId,
         buckets: &[Bucket],
         place: &InboxPlace,
+        listed: &Given,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let (lists, given) = (place.listed() > 0, place.given());
+        let lists = place.listed() > 0;
         // What a place lists is not much later than what it is up to.
         let window = Instant::of(place.up_to().0).millis + 2 * SETTLING_SECONDS.unsigned_abs() * MILLIS.unsigned_abs();
         let step = limit.saturating_add(1 + place.listed());
@@ -244,7 +245,7 @@ impl Shared {
                 for row in rows {
                     let entry = entry(&row);
                     after = entry.id;
-                    fresh += usize::from(!given.has(entry.id));
+                    fresh += usize::from(!listed.has(entry.id));
                     entries.push(entry);
                 }
                 self.order.clock().observe(after.0);
