@@ -4,13 +4,15 @@ import { ApiError } from '../src/api/problem';
 import * as database from '../src/idb/database';
 import { drafts, flushDrafts, setDraft } from '../src/session/drafts';
 import { media, type Shown } from '../src/session/media';
-import { send } from '../src/session/sending';
+import { resume, send } from '../src/session/sending';
 import { identity, link, outbox, reset } from '../src/session/state';
-import { takeBack } from '../src/session/takeback';
+import { takeBack, withdraw } from '../src/session/takeback';
 import { FILES_MAX, giveBack, takeUploads, uploads } from '../src/session/uploads';
 import type { Media } from '../src/api/types';
 import { ANN, CHAT, idAt } from './sample';
 
+/** A chat of which nothing is on its way. */
+const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
 
@@ -68,4 +70,34 @@ test('one that is on its way is not taken back', () => {
   send({ chat_id: CHAT, message: 'under way' });
   expect(takeBack(outbox.value[0]!.client_message_id)).toBeNull();
   expect(outbox.value).toHaveLength(1);
+});
+
+test('one that nobody was asked to send yet is taken back or discarded, and never sent', async () => {
+  ask.mockReset();
+  link.value = 'offline';
+  send({ chat_id: OTHER, message: 'to be changed' });
+  send({ chat_id: OTHER, message: 'to be forgotten' });
+  const [changed, forgotten] = outbox.value.map((one) => one.client_message_id);
+  expect(takeBack(changed!)).not.toBeNull();
+  expect(drafts.value.get(OTHER)).toBe('to be changed');
+  withdraw(forgotten!);
+  expect(outbox.value).toEqual([]);
+  link.value = 'online';
+  resume();
+  expect(ask).not.toHaveBeenCalled();
+  await vi.waitFor(async () => expect(await database.all('outbox')).toEqual([]));
+});
+
+test('one that the server may have, though it did not answer, is neither: it is known once there is a network', async () => {
+  ask.mockReset();
+  ask.mockRejectedValueOnce(new ApiError(0, 'timeout', ''));
+  send({ chat_id: OTHER, message: 'perhaps there' });
+  await vi.waitFor(() => expect(ask).toHaveBeenCalledOnce());
+  link.value = 'offline';
+  const id = outbox.value[0]!.client_message_id;
+  expect(takeBack(id)).toBeNull();
+  withdraw(id);
+  expect(outbox.value).toHaveLength(1);
+  // Also when the page was closed in between.
+  await vi.waitFor(async () => expect(await database.all('outbox')).toMatchObject([{ tried: true }]));
 });

@@ -45,8 +45,17 @@ export function forgetSent(client_message_id: string): void {
   if (key) void database.remove('outbox', [key]).catch(() => undefined);
 }
 
+/** Other tabs may have it, too, and would send it. */
+const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel-discarded') : null;
+channel?.addEventListener('message', ({ data }: MessageEvent<string>) => drop(data));
+
 /** Gives a message up. */
 export function discard(client_message_id: string): void {
+  drop(client_message_id);
+  channel?.postMessage(client_message_id);
+}
+
+function drop(client_message_id: string): void {
   outbox.value = out.without(outbox.value, client_message_id);
   forgetSent(client_message_id);
 }

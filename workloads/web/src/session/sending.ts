@@ -63,6 +63,10 @@ export function resume(): void {
 async function deliver(one: out.Outgoing): Promise<void> {
   busy.add(one.chat_id);
   const { client_message_id, chat_id, message, type, attachments, reply_to } = one;
+  if (!one.tried) {
+    outbox.value = out.tried(outbox.value, client_message_id);
+    keep({ ...one, tried: true });
+  }
   try {
     const payload = {
       chat_id, message, type, client_message_id,

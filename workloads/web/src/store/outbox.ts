@@ -13,6 +13,8 @@ export interface Outgoing {
   /** When its author last asked for it to be sent again. */
   readonly asked_at?: number;
   readonly state: 'pending' | 'failed';
+  /** Whether it was given to the network since the server last refused it: the server may have it. */
+  readonly tried?: boolean;
   /** Why it failed, for the one who wrote it. */
   readonly reason: string | null;
 }
@@ -26,7 +28,13 @@ export const without = (outbox: Outbox, client_message_id: string): Outbox =>
   outbox.filter((one) => one.client_message_id !== client_message_id);
 
 export const failed = (outbox: Outbox, client_message_id: string, reason: string): Outbox =>
-  outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'failed', reason } : one));
+  outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'failed', tried: false, reason } : one));
+
+export const tried = (outbox: Outbox, client_message_id: string): Outbox =>
+  outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, tried: true } : one));
+
+/** Whether its author can still have it back: it waits for its author, or nobody else can have seen it. */
+export const revocable = (one: Outgoing): boolean => one.state === 'failed' || !one.tried;
 
 export const retried = (outbox: Outbox, client_message_id: string, now: number): Outbox =>
   outbox.map((one) => (one.client_message_id === client_message_id ? { ...one, state: 'pending', reason: null, asked_at: now } : one));

@@ -3,9 +3,9 @@ import type { Ref } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { dayName } from '../i18n/times';
-import { discard } from '../session/outbox';
 import { retry } from '../session/sending';
 import { me } from '../session/state';
+import { withdraw } from '../session/takeback';
 import type { Chat } from '../store/chats';
 import { statusOf } from '../store/receipts';
 import type { Row } from '../store/rows';
@@ -25,7 +25,7 @@ interface LogProps {
   onAgain(): void;
   /** Takes the focus from a button of a message that is gone when it was pressed. */
   onGone(): void;
-  /** Takes what could not be sent back into the field. */
+  /** Takes what was not sent back into the field. */
   onTakeBack(client_message_id: string): void;
   acts: MessageActs;
 }
@@ -51,11 +51,20 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, 
     if (!log.current || (event.target as HTMLElement).closest('button, a, textarea')) return;
     if (rove(event, log.current, '[data-testid=message]')) return;
     const row = rows.find((one) => one.key === stop);
-    if (row?.kind !== 'message' || row.message.deleted || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (row.kind === 'outgoing') return onOutgoingKey(event, row.outgoing.client_message_id);
+    if (row.kind !== 'message' || row.message.deleted) return;
     const act = { r: acts.onReply, e: row.own ? acts.onEdit : undefined, delete: row.own ? acts.onDelete : undefined }[event.key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
     act(row.message);
+  };
+  const onDiscard = (id: string) => { withdraw(id); onGone(); };
+  const onOutgoingKey = (event: KeyboardEvent, id: string) => {
+    const act = { e: onTakeBack, delete: onDiscard }[event.key.toLowerCase()];
+    if (!act) return;
+    event.preventDefault();
+    act(id);
   };
   const byId = useMemo(() => new Map(timeline?.messages.map((message) => [message.message_id, message])), [timeline]);
   return (
@@ -71,7 +80,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, 
           switch (row.kind) {
             case 'day': return <h3 class="day" key={row.key}><span>{dayName(row.at, Date.now())}</span></h3>;
             case 'new': return <p class="new-mark" key={row.key} data-new="true"><span>{strings.newMessages}</span></p>;
-            case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={(id) => { retry(id); onGone(); }} onTakeBack={onTakeBack} onDiscard={(id) => { discard(id); onGone(); }} />;
+            case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={(id) => { retry(id); onGone(); }} onTakeBack={onTakeBack} onDiscard={onDiscard} />;
             default: return (
               <MessageRow
                 key={row.key} message={row.message} own={row.own} first={row.first} last={row.last} peer={chat.peer}

@@ -100,7 +100,8 @@ function Acts({ message, own, acts }: { message: Message; own: boolean; acts: Me
   );
 }
 
-function Act({ label, act, children }: { label: string; act(): void; children: preact.ComponentChildren }) {
+/** One button of them. */
+export function Act({ label, act, children }: { label: string; act(): void; children: preact.ComponentChildren }) {
   return <button type="button" class="icon-button act" aria-label={label} title={label} onClick={act}>{children}</button>;
 }
 

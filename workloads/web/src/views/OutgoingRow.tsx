@@ -1,9 +1,12 @@
 // A message that the server does not have yet.
 import { strings } from '../i18n/en';
 import { clockOf, wholeOf } from '../i18n/times';
+import { link } from '../session/state';
+import { revocable } from '../store/outbox';
 import type { Row } from '../store/rows';
 import { Attachments } from './Attachments';
-import { nameParts } from './MessageRow';
+import { EditIcon, TrashIcon } from './icons';
+import { Act, nameParts } from './MessageRow';
 import { MessageText } from './MessageText';
 import { Ticks } from './Ticks';
 
@@ -19,6 +22,8 @@ interface OutgoingRowProps {
 export function OutgoingRow({ row, tabStop, onFocus, onRetry, onTakeBack, onDiscard }: OutgoingRowProps) {
   const { outgoing, first, last } = row;
   const id = outgoing.client_message_id;
+  // With a connection it is gone before anybody could press a button.
+  const waits = outgoing.state === 'pending' && link.value === 'offline' && revocable(outgoing);
   return (
     <div
       class={`message own ${outgoing.state} ${first ? 'first' : ''} ${last ? 'last' : ''}`} role="article" tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(row.key)}
@@ -35,6 +40,12 @@ export function OutgoingRow({ row, tabStop, onFocus, onRetry, onTakeBack, onDisc
             <Ticks status={outgoing.state} title={outgoing.reason ?? undefined} />
           </span>
         </div>
+        {waits && (
+          <div class="acts" role="toolbar" aria-label={strings.actions}>
+            <Act label={strings.edit} act={() => onTakeBack(id)}><EditIcon /></Act>
+            <Act label={strings.discard} act={() => onDiscard(id)}><TrashIcon /></Act>
+          </div>
+        )}
       </div>
       {outgoing.state === 'failed' && (
         <p class="failed-note" role="alert">
