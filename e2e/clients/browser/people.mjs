@@ -130,3 +130,9 @@ export async function say(page, text) {
   await field(page).fill(text);
   await page.getByRole('button', { name: 'Send', exact: true }).click();
 }
+
+/** Waits until the page would open without a network; skips the rest of a test where browsers do not allow that. */
+export async function opensOffline(page) {
+  only(await page.evaluate(() => isSecureContext), 'a page opens without a network only over HTTPS, or from this machine');
+  await page.waitForFunction(async () => navigator.serviceWorker.controller !== null && (await caches.match(`${location.origin}/`)) !== undefined);
+}

@@ -1,5 +1,7 @@
-// Shows what is pushed while no page is open, and opens the chat when it is clicked. It caches nothing: the files of
-// the page have names of their content, and the chats are in IndexedDB.
+// The service worker: shows what is pushed while no page is open, and opens the chat when it is clicked. `shell.js` has the
+// page open without a network; the chats are in IndexedDB.
+importScripts('shell.js');
+
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 

@@ -6,6 +6,7 @@ import { startHeartbeat } from './session/presence';
 import { startReading } from './session/reading';
 import { startRouting } from './session/route';
 import { startTheme } from './session/theme';
+import { startWorker } from './session/worker';
 import { App } from './views/App';
 
 startTheme();
@@ -14,3 +15,4 @@ startReading();
 startHeartbeat();
 void begin();
 render(<App />, document.getElementById('app')!);
+startWorker();

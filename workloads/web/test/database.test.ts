@@ -13,6 +13,7 @@ function request<T extends object>(fields: T, event: string) {
 }
 function store() {
   const transaction = {
+    commit: () => undefined,
     objectStore: () => ({
       put: (value: unknown, key: string) => void kept.set(key, value),
       get: (key: string) => request({ result: kept.get(key) }, 'onsuccess'),

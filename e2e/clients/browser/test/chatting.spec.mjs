@@ -5,7 +5,7 @@ import {
 
 async function register(page, username) {
   await page.goto('/');
-  await page.getByRole('link', { name: 'Make an account' }).click();
+  await page.getByRole('link', { name: 'Create an account' }).click();
   // The form of the log-in has a field of this name, too.
   await expect(page.getByRole('heading', { name: 'Create account' })).toBeVisible();
   await page.getByLabel('Username', { exact: true }).fill(username);

@@ -87,6 +87,8 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 
 function committed(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
+    // At once: what a page writes when it is left is lost with it while the browser waits for more.
+    transaction.commit();
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(transaction.error ?? new Error('the browser could not write its store'));
   });

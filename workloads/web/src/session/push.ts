@@ -4,8 +4,9 @@ import { base } from '../api/http';
 import * as database from '../idb/database';
 import { newId } from '../store/ids';
 import { features } from './state';
+import { register, workable } from './worker';
 
-const possible = (): boolean => window.isSecureContext && 'serviceWorker' in navigator && 'PushManager' in window;
+const possible = (): boolean => workable() && 'PushManager' in window;
 
 let key: string | null = null;
 
@@ -38,7 +39,7 @@ export async function renewPush(): Promise<void> {
 /** Gives whether the user allows it. */
 export async function subscribe(): Promise<boolean> {
   if (!key || (await Notification.requestPermission()) !== 'granted') return false;
-  await navigator.serviceWorker.register(new URL('sw.js', base), { scope: base.pathname });
+  await register();
   const worker = await navigator.serviceWorker.ready;
   const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
   const device_id = (await database.get<string>('meta', 'device_id')) ?? newId();

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { briefOf, wholeOf } from '../i18n/times';
 import { strings } from '../i18n/en';
-import { chatList, current, listed, me, outbox, typing } from '../session/state';
+import { chatList, current, link, listed, me, outbox, typing } from '../session/state';
 import { drafts } from '../session/drafts';
 import { further, loadMore } from '../session/listing';
 import type { Chat } from '../store/chats';
@@ -23,6 +23,7 @@ export function ChatList() {
         <ul role="list" aria-label={strings.chats} />
         {listed.value
           ? <div class="rows-empty"><strong>{strings.noChats}</strong><p>{strings.noChatsHint}</p></div>
+          : link.value === 'offline' ? <div class="rows-empty"><strong>{strings.noConnection}</strong><p>{strings.waitsForConnection}</p></div>
           : <div class="rows-empty" aria-busy="true"><p>{strings.loading}</p></div>}
       </nav>
     );

@@ -73,6 +73,7 @@ function Detail() {
 /** A chat that is not in the list yet, or so far down that the list has to be loaded up to it. */
 function Awaited() {
   useEffect(() => void loadMore(), [further.value]);
+  if (link.value === 'offline') return <div class="empty"><p>{strings.waitsForConnection}</p></div>;
   return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
 }
 
