@@ -1,5 +1,5 @@
 // Being told of what one is not looking at.
-import { chatOf, expect, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+import { call, chatOf, expect, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
 
 test('who looks elsewhere is told, and led to the message', async ({ windows }) => {
   const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
@@ -57,6 +57,47 @@ test('what is marked as read on one device is read on the other', async ({ windo
   for (const list of lists) await expect(list).toHaveCount(1);
   await lists[0].click();
   for (const list of lists) await expect(list).toHaveCount(0);
+});
+
+test('all that is listed is marked as read at once', async ({ windows }) => {
+  await needs('/notifications');
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  const chat = await chatOf(ann, bob);
+  for (const text of ['one', 'two', 'three']) await write(bob, chat, text);
+  const hers = await windowOf(windows, ann);
+  await hers.getByRole('link', { name: 'Notifications' }).click();
+  await expect(hers.getByTestId('notification').filter({ hasText: bob.username })).toHaveCount(3);
+  await picture(hers, 'notifications-unread');
+  await hers.getByRole('button', { name: 'Mark all as read' }).click();
+  await expect(hers.getByRole('button', { name: /as read/ })).toHaveCount(0);
+  await expect(hers.getByRole('heading', { name: 'Notifications' })).toBeFocused();
+  const { notifications } = await call('GET', '/notifications', { token: ann.token });
+  expect(notifications.filter(({ read }) => !read)).toEqual([]);
+});
+
+test('news reach whoever has a dialog open', async ({ windows }) => {
+  const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
+  await chatOf(ann, bob);
+  const chat = await chatOf(ann, cat);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.getByRole('button', { name: 'More about this chat' }).click();
+  await hers.getByRole('menuitem', { name: 'Block' }).click();
+  const dialog = hers.getByRole('dialog');
+  await expect(dialog).toBeVisible();
+  await write(cat, chat, 'are you there?');
+  // Within it: what is outside is neither read out nor pressed while it is open.
+  const news = dialog.getByRole('status').getByTestId('toast');
+  await expect(news).toBeVisible();
+  await expect(hers.getByTestId('toast')).toHaveCount(1);
+  await picture(hers, 'news-over-dialog');
+  await news.getByRole('button', { name: 'Close' }).click();
+  await expect(news).toHaveCount(0);
+  await expect(dialog).toBeVisible();
+  await write(cat, chat, 'it is urgent');
+  await news.getByRole('button').first().click();
+  await expect(message(hers, 'it is urgent')).toBeVisible();
+  await expect(dialog).toHaveCount(0);
 });
 
 test('quiet hours are saved when they have been typed, not with each key', async ({ windows }) => {

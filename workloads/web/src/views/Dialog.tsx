@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
+import { layers, Toasts } from './Toasts';
 
 interface DialogProps {
   title: string;
@@ -17,11 +18,13 @@ export function Dialog({ title, onClose, class: name, children }: DialogProps) {
     const before = document.activeElement;
     const dialog = node.current;
     dialog?.showModal();
+    layers.value = [...layers.value, id];
     // A button of a message goes with the message that is deleted; the place of the message stays.
     const row = before?.closest<HTMLElement>('[data-key]') ?? null;
     return () => {
       // While it is open nothing else takes the focus.
       dialog?.close();
+      layers.value = layers.value.filter((one) => one !== id);
       if (before instanceof HTMLElement && before.isConnected) before.focus();
       setTimeout(() => { if (document.activeElement === document.body) row?.focus(); });
     };
@@ -37,6 +40,7 @@ export function Dialog({ title, onClose, class: name, children }: DialogProps) {
         <h2 id={id}>{title}</h2>
         {children}
       </div>
+      <Toasts layer={id} />
     </dialog>
   );
 }

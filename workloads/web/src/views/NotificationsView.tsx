@@ -13,6 +13,7 @@ import { reaches } from '../store/ids';
 import { BellIcon } from './icons';
 import { Page } from './Page';
 import { Avatar, nameOf } from './people';
+import { useAction } from './useAction';
 import { useKeptFocus } from './useKeptFocus';
 
 export function NotificationsView() {
@@ -44,13 +45,22 @@ export function NotificationsView() {
   }
   // What has been read here meanwhile is old news, whatever the server's list still says.
   const shown = notices.value?.entries.filter((one) => !one.chat_id || !one.message_id || !reaches(chats.value.get(one.chat_id)?.mine.read, one.message_id)) ?? null;
+  const isRead = (one: NotificationEntry) => one.read || readByThemselves.value.has(one.notification_id);
+  const fresh = shown?.filter((one) => !isRead(one)) ?? [];
+  const all = useAction();
+  async function readAll() {
+    await all.run(() => Promise.all(fresh.map(read)));
+    // The button is gone.
+    if (document.activeElement === document.body) list.current?.closest('section')?.querySelector('h2')?.focus();
+  }
   return (
     <Page title={strings.notifications}>
+      {fresh.length > 1 && <div class="notes-head"><button type="button" class="button" aria-disabled={all.busy} onClick={() => void readAll()}>{strings.markAllRead}</button></div>}
       {fault && <p class="notice notice-bad" role="alert">{fault}</p>}
       {shown?.length === 0 && !notices.value?.cursor && <div class="empty empty-small"><BellIcon /><h3>{strings.noNotifications}</h3><p>{strings.noNotificationsHint}</p></div>}
       <ul ref={list} class="notes" role="list" aria-label={strings.notifications}>
         {shown?.map((one) => (
-          <Note key={one.notification_id} one={one} read={one.read || readByThemselves.value.has(one.notification_id)} onRead={() => void read(one)} />
+          <Note key={one.notification_id} one={one} read={isRead(one)} onRead={() => void read(one)} />
         ))}
       </ul>
       {notices.value?.cursor && <button type="button" class="button" onClick={() => void load(loadOlderNotices)}>{strings.more}</button>}

@@ -1,11 +1,17 @@
 // Short news in a corner.
-import { useLayoutEffect, useRef } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { go } from '../session/route';
 import { dismiss, hold, release, toasts, type Toast } from '../session/toasts';
 import { CloseIcon } from './icons';
 
-export function Toasts() {
+/** The dialogs that are open, the topmost last: the browser lets nothing outside of it be seen, pressed or read out. */
+export const layers = signal<readonly string[]>([]);
+
+/** `layer`: the dialog that these are in; none for the page. The news are where somebody can reach them. */
+export function Toasts({ layer = null }: { layer?: string | null }) {
+  const here = (layers.value.at(-1) ?? null) === layer;
   const box = useRef<HTMLDivElement>(null);
   /** Where the focus was before it came here. */
   const before = useRef<HTMLElement | null>(null);
@@ -14,14 +20,15 @@ export function Toasts() {
   useLayoutEffect(() => {
     // The one that had it is gone.
     if (!within || document.activeElement !== document.body) return;
-    (before.current?.isConnected ? before.current : document.getElementById('main'))?.focus();
+    const beside = box.current?.closest('dialog')?.querySelector<HTMLElement>('button, input, select, textarea') ?? document.getElementById('main');
+    (before.current?.isConnected ? before.current : beside)?.focus();
   });
   const onFocus = ({ relatedTarget: from }: FocusEvent) => {
     if (!(from instanceof Node && box.current?.contains(from))) before.current = from instanceof HTMLElement ? from : null;
   };
   return (
     <div class="toasts" ref={box} role="status" aria-atomic="false" onFocusIn={onFocus}>
-      {toasts.value.map((one) => <ToastCard key={one.id} toast={one} />)}
+      {here && toasts.value.map((one) => <ToastCard key={one.id} toast={one} />)}
     </div>
   );
 }
@@ -33,6 +40,8 @@ function ToastCard({ toast }: { toast: Toast }) {
   };
   // Under the pointer or with the focus it is being read, or about to be pressed.
   const by = useRef({ pointer: false, focus: false });
+  // One that comes from another layer has lost the pointer that held it there.
+  useEffect(() => release(toast.id), []);
   const held = (how: 'pointer' | 'focus', on: boolean) => () => {
     by.current[how] = on;
     if (by.current.pointer || by.current.focus) hold(toast.id);
