@@ -260,3 +260,62 @@ test('on a phone, what to do with a message that was not sent is told apart by a
   await hers.context().setOffline(true);
   await expect(hers.getByText('No connection', { exact: true })).toBeVisible();
 });
+
+test('on the smallest screen, nothing lies upon the form to log in', async ({ windows }) => {
+  const page = await windows.open({ viewport: { width: 320, height: 568 }, isMobile: true, hasTouch: true });
+  await page.goto('/#/register');
+  const card = await page.getByRole('main').boundingBox();
+  const toggle = await page.getByRole('button', { name: 'Dark mode' }).boundingBox();
+  expect(toggle.y + toggle.height).toBeLessThanOrEqual(card.y);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
+  await picture(page, 'phone-small-register');
+});
+
+test('on a phone, news leave the way back free', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann, { viewport: PHONE, isMobile: true, hasTouch: true });
+  await openChat(hers, bob);
+  await hers.getByRole('button', { name: 'More about this chat' }).click();
+  await hers.getByRole('menuitem', { name: 'Mute' }).click();
+  await expect(hers.getByTestId('toast')).toBeVisible();
+  await picture(hers, 'phone-news');
+  await hers.getByRole('link', { name: 'Back to chats' }).click({ timeout: 3_000 });
+  await expect(hers.getByTestId('toast')).toBeVisible();
+});
+
+test('from right to left, names stand beside their pictures, and are written as they are', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.evaluate(() => { document.documentElement.dir = 'rtl'; });
+  /** The box of a text as it is drawn. */
+  const drawn = (selector, from = 0, to = undefined) => hers.evaluate(([selector, from, to]) => {
+    const range = document.createRange();
+    const walker = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
+    const text = walker.nextNode();
+    range.setStart(text, from);
+    range.setEnd(text, to ?? text.length);
+    const { left, right } = range.getBoundingClientRect();
+    return { left, right };
+  }, [selector, from, to]);
+  for (const [name, avatar] of [['.row-name', '.row .avatar'], ['.head h2', '.head .avatar']]) {
+    const picture = await hers.locator(avatar).first().boundingBox();
+    const gap = picture.x - (await drawn(name)).right;
+    expect(gap, name).toBeGreaterThanOrEqual(0);
+    expect(gap, name).toBeLessThan(24);
+  }
+  const at = await drawn('.head-status bdi', 0, 1);
+  const whole = await hers.locator('.head-status bdi').boundingBox();
+  expect(at.left - whole.x, 'the @ is before the name').toBeLessThan(2);
+  await picture(hers, 'right-to-left');
+});
+
+test('who is blocked is unblocked where one would write', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  await call('PUT', `/users/${bob.user_id}/block`, { token: ann.token });
+  const hers = await windowOf(windows, ann);
+  await chatWith(hers, bob).click();
+  await expect(hers.getByText('You have blocked this person.')).toBeVisible();
+  await hers.getByRole('button', { name: 'Unblock', exact: true }).click();
+  await expect(field(hers)).toBeFocused();
+});

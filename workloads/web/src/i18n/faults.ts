@@ -8,8 +8,12 @@ export function faultText(error: unknown): string {
   if (error.status === 429) return strings.faults.tooMany(error.retryAfter);
   if (error.code === 'invalid_credentials') return error.status === 401 ? strings.wrongCredentials : strings.wrongPassword;
   if (error.status >= 500) return strings.faults.busy;
-  if (error.message === '') return strings.faults.other;
-  // The server's sentences begin in lower case.
-  const text = error.message[0]!.toUpperCase() + error.message.slice(1);
+  return error.message === '' ? strings.faults.other : sentence(error.message);
+}
+
+/** What the server says begins in lower case, and ends without a stop. */
+export function sentence(said: string): string {
+  if (said === '') return '';
+  const text = said.slice(0, 1).toUpperCase() + said.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

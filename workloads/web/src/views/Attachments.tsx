@@ -82,7 +82,7 @@ function FileCard({ one }: { one: Media }) {
   return (
     <a class="file" {...linkTo(one)} aria-label={strings.download(name)} data-testid="file-link">
       <FileIcon />
-      <span class="file-text"><strong dir="auto">{name}</strong><span>{sizeOf(one.size)}</span></span>
+      <span class="file-text"><strong dir="auto">{name}</strong><span><bdi>{sizeOf(one.size)}</bdi></span></span>
     </a>
   );
 }

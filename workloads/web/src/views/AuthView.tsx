@@ -1,7 +1,7 @@
 // Log-in and registration.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api/problem';
-import { faultText } from '../i18n/faults';
+import { faultText, sentence } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { login, register } from '../session/lifecycle';
 import { endedReason } from '../session/state';
@@ -65,7 +65,7 @@ function AuthForm({ registering }: { registering: boolean }) {
       const wrong = error instanceof ApiError ? { ...error.fields } : {};
       if (error instanceof ApiError && error.code === 'username_taken') wrong.username = error.message;
       if (error instanceof ApiError && error.code === 'email_taken') wrong.email = error.message;
-      setFields(wrong);
+      setFields(Object.fromEntries(Object.entries(wrong).map(([name, said]) => [name, sentence(said)])));
       const shown = ['username', 'password', ...(registering ? ['email'] : [])].find((name) => wrong[name]);
       setFault(shown ? null : faultText(error));
       const first = shown ?? 'password';

@@ -24,7 +24,7 @@ export function BlocksCard() {
         {list?.map((one) => (
           <li key={one.user_id}>
             <Avatar person={one} small />
-            <span class="entry-text"><strong dir="auto">{nameOf(one)}</strong><span class="hint">@{one.username}</span></span>
+            <span class="entry-text"><strong dir="auto">{nameOf(one)}</strong><span class="hint"><bdi>@{one.username}</bdi></span></span>
             <button type="button" class="button" onClick={() => void action.also(() => block(one.user_id, false))}>{strings.unblock}</button>
           </li>
         ))}

@@ -1,5 +1,5 @@
 // Finds messages of one chat.
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { composes } from './composing';
 import { firstResult } from './roving';
@@ -16,7 +16,8 @@ interface ChatSearchProps {
 export function ChatSearch({ chat_id, name, text, onText, onClose }: ChatSearchProps) {
   const box = useRef<HTMLDivElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  // Before the next key comes.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     field.current?.focus();
     // Unless a message that was found has it by then.

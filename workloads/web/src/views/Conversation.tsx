@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
+import { block } from '../session/blocks';
 import { answeringIn, setAnswering, type Answering } from '../session/drafts';
 import { isShown, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
@@ -139,6 +140,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     if (message_id && !message?.deleted) setAnswering(chat_id, { kind: 'reply', message_id, message });
     field.current?.focus();
   };
+  const unblock = () => void block(chat.peer.user_id, false).catch((error: unknown) => toast({ kind: 'error', header: faultText(error) }));
   const drag = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
     event.preventDefault();
@@ -178,7 +180,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         </p>
       </div>
       {isBlocked
-        ? <p class="composer-blocked">{strings.blockedByYou}</p>
+        ? <p class="composer-blocked">{strings.blockedByYou} <button type="button" class="link-button" onClick={unblock}>{strings.unblock}</button></p>
         : <Composer chat={chat} field={field} toField={toField} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
       {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}

@@ -61,7 +61,7 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
       <Avatar person={peer} dot={!self} />
       <div class="head-text">
         <h2 dir="auto" ref={heading} tabIndex={-1}>{name}</h2>
-        <p class="head-status">{self ? strings.beginningSelf : presenceText(peer.user_id, peer.username)}</p>
+        <p class="head-status">{self ? strings.beginningSelf : <><bdi>@{peer.username}</bdi>{presenceText(peer.user_id)}</>}</p>
       </div>
       {features.value.search && (
         <button type="button" class="icon-button" aria-label={strings.searchHere} title={strings.searchHere} aria-expanded={searching} onClick={onSearch}><SearchIcon /></button>
@@ -75,10 +75,10 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
   );
 }
 
-function presenceText(user_id: string, username: string): string {
+function presenceText(user_id: string): string {
   const known = presenceOf(user_id);
-  if (!known) return `@${username}`;
+  if (!known) return '';
   const { status, last_active } = known;
   const text = status === 'offline' && last_active ? strings.lastSeen(mediumOf(last_active)) : strings.presence[status];
-  return `@${username} · ${text}`;
+  return ` · ${text}`;
 }

@@ -29,7 +29,8 @@ export function EmojiPicker({ onPick }: { onPick(emoji: string): void }) {
     }
     const all = [...box.current.querySelectorAll<HTMLElement>('.emoji')];
     const at = all.indexOf(document.activeElement as HTMLElement);
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: COLUMNS, ArrowUp: -COLUMNS }[event.key];
+    const onward = getComputedStyle(box.current).direction === 'rtl' ? -1 : 1;
+    const by = { ArrowRight: onward, ArrowLeft: -onward, ArrowDown: COLUMNS, ArrowUp: -COLUMNS }[event.key];
     if (at === -1 || by === undefined) return;
     event.preventDefault();
     all[at + by]?.focus();

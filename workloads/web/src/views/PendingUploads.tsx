@@ -33,7 +33,7 @@ function UploadState({ file }: { file: Uploading }) {
   switch (file.state) {
     case 'failed': return <span class="upload-fault" role="alert">{file.fault ?? strings.uploadFailed}</span>;
     case 'checking': return <span>{strings.uploadChecking}</span>;
-    case 'done': return <span>{sizeOf(file.size)}</span>;
+    case 'done': return <span><bdi>{sizeOf(file.size)}</bdi></span>;
     default: return <progress max={1} value={file.part} aria-label={strings.uploadOf(file.name)}>{strings.uploading(Math.round(file.part * 100))}</progress>;
   }
 }

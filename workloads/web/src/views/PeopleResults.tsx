@@ -56,7 +56,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
               <Avatar person={person} />
               <span class="row-main">
                 <strong class="row-name" dir="auto">{person.user_id === me.value ? strings.alsoYou(person.display_name || person.username) : nameOf(person)}</strong>
-                <span class="row-text">@{person.username}</span>
+                <span class="row-text"><bdi>@{person.username}</bdi></span>
               </span>
             </button>
           </li>

@@ -26,7 +26,7 @@ export function ProfileCard() {
   };
   return (
     <Card title={strings.profile}>
-      {mine && <p class="hint">@{mine.username} · {mine.email}</p>}
+      {mine && <p class="hint"><bdi>@{mine.username}</bdi> · <bdi>{mine.email}</bdi></p>}
       {unconfirmed.value && <Unverified />}
       <form onSubmit={save}>
         <Field name="display-name" label={strings.displayName} hint={strings.displayNameHint}>

@@ -35,7 +35,7 @@ export function Sidebar() {
         <Avatar person={person} small />
         <span class="sidebar-name">
           <strong dir="auto">{name}</strong>
-          <span class="sidebar-link" data-testid="link" data-link={link.value}>{link.value === 'online' ? `@${who.username}` : link.value === 'offline' ? strings.noConnection : strings.connecting}</span>
+          <span class="sidebar-link" data-testid="link" data-link={link.value}>{link.value === 'online' ? <bdi>@{who.username}</bdi> : link.value === 'offline' ? strings.noConnection : strings.connecting}</span>
         </span>
         <ThemeToggle />
         {features.value.notifications && <HeadLink view="notifications" label={strings.notifications}><BellIcon /></HeadLink>}
