@@ -17,6 +17,8 @@
 
   /** Keeps a page with all its files, or leaves what is kept as it is: while a server is updated, not all may be there. */
   async function keep(page) {
+    // One that was redirected can't be shown as this one later.
+    if (!page.ok || page.redirected) return;
     const text = await page.clone().text();
     const hashed = [...text.matchAll(/"(?:\.?\/)?(assets\/[^"]+)"/g)].map(([, path]) => at(path));
     // It is another page: of a network that wants a log-in, say.
@@ -40,13 +42,13 @@
 
   function page(event) {
     const asked = fetch(event.request);
-    event.waitUntil(asked.then((answer) => (answer.ok && !answer.redirected ? keep(answer.clone()) : undefined)).catch(() => undefined));
+    event.waitUntil(asked.then((answer) => keep(answer.clone())).catch(() => undefined));
     return newest(asked, PAGE);
   }
 
   self.addEventListener('install', (event) => {
     // Without them the rest of the worker works, too; they are kept when the page is opened next.
-    event.waitUntil(fetch(PAGE, { headers: { Accept: 'text/html' } }).then((answer) => (answer.ok ? keep(answer) : undefined)).catch(() => undefined));
+    event.waitUntil(fetch(PAGE, { headers: { Accept: 'text/html' } }).then(keep).catch(() => undefined));
   });
 
   self.addEventListener('activate', (event) => {
