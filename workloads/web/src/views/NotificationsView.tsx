@@ -74,9 +74,8 @@ function Note({ one, read, onRead }: { one: NotificationEntry; read: boolean; on
     <li class={read ? 'note note-read' : 'note'} data-testid="notification">
       {chat ? <Avatar person={chat.peer} /> : <span class="note-icon"><BellIcon /></span>}
       <div class="note-text">
-        <strong dir="auto">{one.header}</strong>
-        {chat && <span dir="auto">{nameOf(chat.peer)}</span>}
-        {one.body && <span dir="auto">{one.body}</span>}
+        <strong dir="auto">{chat ? nameOf(chat.peer) : one.header}</strong>
+        {(one.body || chat) && <span dir="auto">{one.body || one.header}</span>}
         <time dateTime={one.created_at} title={wholeOf(one.created_at)}>{mediumOf(one.created_at)}</time>
       </div>
       {one.chat_id && <a class="button" href={`#/chats/${one.chat_id}${one.message_id ? `/at/${one.message_id}` : ''}`}>{strings.openChat}</a>}
