@@ -136,6 +136,10 @@ test('on a phone, a chat that is gone has a way back, and a long name does not s
   const sticksOut = (selector) => hers.locator(selector).evaluate((node) => node.scrollWidth - node.clientWidth);
   expect(await sticksOut('.log')).toBeLessThanOrEqual(0);
   await picture(hers, 'phone-long-name');
+  await hers.getByRole('button', { name: 'More about this chat' }).click();
+  await hers.getByRole('menuitem', { name: 'Block' }).click();
+  expect(await sticksOut('dialog h2'), 'whom one blocks can be read').toBeLessThanOrEqual(0);
+  await hers.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await call('DELETE', '/me', { token: bob.token, body: { password: bob.password } });
   await expect(hers.getByText('has deleted the account')).toBeVisible();
   await picture(hers, 'phone-chat-gone');

@@ -8,6 +8,7 @@ import { dark, setDark } from '../session/theme';
 import { unsent } from '../session/unsent';
 import { DeleteAccountCard, ExportCard } from './AccountEndCards';
 import { BlocksCard } from './BlocksCard';
+import { coarse } from './coarse';
 import { ConfirmDialog } from './Dialog';
 import { NotificationSettingsCard } from './NotificationSettingsCard';
 import { Card, Page } from './Page';
@@ -28,11 +29,13 @@ export function SettingsView() {
       <PasswordCard />
       <SessionsCard />
       <BlocksCard />
-      <Card title={strings.keyboard}>
-        <dl class="keys">
-          {strings.shortcuts.map(([keys, what]) => <div key={keys}><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div>)}
-        </dl>
-      </Card>
+      {!coarse.matches && (
+        <Card title={strings.keyboard}>
+          <dl class="keys">
+            {strings.shortcuts.map(([keys, what]) => <div key={keys}><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div>)}
+          </dl>
+        </Card>
+      )}
       <ExportCard />
       <LogOutCard />
       <DeleteAccountCard />
