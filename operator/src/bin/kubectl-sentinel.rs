@@ -22,7 +22,7 @@ use sentinel_operator::{
     names::Names,
     reconcile::Guarded,
     render::{self, title, title_of},
-    settings::Settings,
+    settings::{DEFAULT_OPERATOR_NAMESPACE, Settings, StoreImages},
     steps::{dereference, observe, plan, unreadable, validate},
     story,
     subset::differences,
@@ -61,6 +61,11 @@ enum Command {
         /// File with the resource; `-` reads standard input.
         #[arg(short, long)]
         file: PathBuf,
+        #[command(flatten)]
+        store_images: StoreImages,
+        /// Namespace that the operator runs in; managed stores let it in.
+        #[arg(long, default_value = DEFAULT_OPERATOR_NAMESPACE)]
+        operator_namespace: String,
     },
     /// Prints what would change in the cluster.
     Plan {
@@ -93,10 +98,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Render { file } => {
+        Command::Render { file, store_images, operator_namespace } => {
+            let defaults = Settings {
+                store_images: store_images.clone(),
+                operator_namespace: operator_namespace.clone(),
+                ..Settings::default()
+            };
+            let settings = settings(args, defaults);
             for mut chat in render::parse(&read(file)?)? {
                 chat.metadata.namespace = args.namespace.clone().or(chat.metadata.namespace);
-                write!(out, "{}", render::to_yaml(&render::render(&chat, &settings(args, Settings::default()))?)?)?;
+                write!(out, "{}", render::to_yaml(&render::render(&chat, &settings)?)?)?;
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -12,6 +12,10 @@ use crate::{
 
 /// Memory of a node in MiB when the resource says nothing.
 const MEMORY: u32 = 768;
+/// What the JVM logs: warnings, to the container's log. Upstream's default writes the collector's log to files, up to 2 GB
+/// below a folder that has 16 MiB here, and the node would be evicted. `disable` takes back what its own options asked for
+/// (<https://www.elastic.co/guide/en/elasticsearch/reference/8.17/gc-logging.html>).
+const JVM_LOG: &str = "-Xlog:disable -Xlog:all=warning:stderr:utctime,level,tags";
 /// Port between nodes.
 pub(super) const PEER_PORT: u16 = 9300;
 
@@ -31,7 +35,7 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         ],
         env: vec![
             set("ES_PATH_CONF", &format!("{RUN}/conf")),
-            set("ES_JAVA_OPTS", &format!("-Xms{heap}m -Xmx{heap}m")),
+            set("ES_JAVA_OPTS", &format!("-Xms{heap}m -Xmx{heap}m {JVM_LOG}")),
             set("ES_TMPDIR", "/tmp"),
         ],
         ports: vec![("http", super::client_port(Store::Elasticsearch)), ("transport", PEER_PORT)],

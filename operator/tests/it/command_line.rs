@@ -54,3 +54,20 @@ fn a_field_that_there_is_not_is_named() {
     assert!(!ended.status.success() && ended.stdout.is_empty());
     assert!(told.contains("spec.gatway") && told.contains("spec.services.users.replica"), "{told}");
 }
+
+/// A cluster without a way to public registries gets its images from a mirror, as its operator does.
+#[test]
+fn what_is_rendered_names_the_images_of_a_mirror_and_lets_its_operator_in() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/distributed-small.yaml");
+    let render = Command::new(env!("CARGO_BIN_EXE_kubectl-sentinel"))
+        .args(["render", "-f", sample, "--postgres-image", "mirror.example.com/postgres:17.6"])
+        .args(["--operator-namespace", "platform"])
+        .env("SENTINEL_S3_IMAGE", "mirror.example.com/s3:1.2.3")
+        .output()
+        .unwrap();
+    assert!(render.status.success(), "{render:?}");
+    let text = String::from_utf8(render.stdout).unwrap();
+    assert!(text.contains("image: mirror.example.com/postgres:17.6\n"), "{text}");
+    assert!(text.contains("image: mirror.example.com/s3:1.2.3\n"), "{text}");
+    assert!(text.contains("kubernetes.io/metadata.name: platform\n") && !text.contains("sentinel-system"), "{text}");
+}

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use sentinel_operator::{render, settings::Settings, subset::amount};
+use serde_json::Value;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -103,6 +104,15 @@ fn in_production_no_two_copies_are_on_one_node_and_images_are_exact() {
     let text = fs::read_to_string(root().join("config/samples/distributed-production.yaml")).unwrap();
     let chat = render::parse(&text).unwrap().remove(0);
     let objects = render::render(&chat, &Settings::default()).unwrap();
+    for object in &objects {
+        for container in
+            object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten()
+        {
+            let image = container["image"].as_str().unwrap();
+            let tag = image.rsplit_once(':').unwrap().1;
+            assert_eq!(tag.split('.').count(), 3, "{image} is a line and no version");
+        }
+    }
     for store in ["cassandra", "kafka", "elasticsearch"] {
         let set =
             objects.iter().find(|o| o["kind"] == "StatefulSet" && o["metadata"]["name"] == format!("chat-{store}"));
@@ -111,8 +121,6 @@ fn in_production_no_two_copies_are_on_one_node_and_images_are_exact() {
         assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
         assert_eq!(spread["whenUnsatisfiable"], "DoNotSchedule");
         assert_eq!(spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"], store);
-        let image = pod["containers"][0]["image"].as_str().unwrap();
-        assert_eq!(image.rsplit_once(':').unwrap().1.split('.').count(), 3, "{image} is a line and no version");
     }
 }
 
