@@ -13,7 +13,7 @@ use crate::{
         apply::Failure,
         observe::{CLAIM, Observed, is_bound},
         plan::Blocked,
-        sequence::{Migration, Sequence},
+        sequence::{Check, Migration, Sequence},
     },
 };
 
@@ -200,6 +200,24 @@ pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
         trouble_reason,
     })
 }
+/// The look at stores of somebody else as a part of the platform, while it does not begin: the stores may serve all the same.
+pub fn check_part(sequence: &Sequence) -> Option<Workload> {
+    let Check::Runs { trouble: Some((reason, trouble)) } = &sequence.check else { return None };
+    let job = sequence.check_job.as_deref().unwrap_or_default();
+    Some(Workload {
+        name: "check",
+        desired: 1,
+        ready: 1,
+        settled: true,
+        exists: true,
+        note: None,
+        trouble: Some(format!(
+            "external stores are not looked at any more: {trouble} (Job {job} runs where and with what services.users says)"
+        )),
+        trouble_reason: reason,
+    })
+}
+
 
 /// One wording for all pauses, or the status would change with each of them.
 fn failure(sequence: &Sequence) -> String {

@@ -104,7 +104,9 @@ fn carried_out(
     let Carried { valid, observed, failures, blocked, sequence } = carried;
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
-    let mut parts = stores(valid, observed, &dependencies);
+    // First, because Degraded alone tells it: what stores and services lack, Ready tells, too.
+    let mut parts: Vec<workload::Workload> = conditions::check_part(sequence).into_iter().collect();
+    parts.extend(stores(valid, observed, &dependencies));
     parts.extend(conditions::migration_part(sequence));
     if valid.is_distributed() {
         conditions.set_stores(&parts, sequence);

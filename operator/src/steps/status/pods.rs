@@ -35,6 +35,12 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
+/// Since when a container of the pod runs.
+pub fn runs_since(pod: &Pod) -> Option<Timestamp> {
+    let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    containers.find_map(|container| Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0))
+}
+
 /// What a container of the pod said when it ended last, whether it runs again or not.
 pub fn said_last(pod: &Pod) -> Option<&str> {
     let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();

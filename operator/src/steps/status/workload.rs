@@ -99,7 +99,7 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
     };
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
-        workload.trouble = Some(fields::with_field(component.as_str(), message));
+        workload.trouble = Some(fields::with_field(component.as_str(), warnings::without_ids(&message)));
         workload.trouble_reason = "ReplicaFailure";
     } else if let Some(warning) = observed.warning(kind.as_str(), &name).filter(|_| warnings::lacks_pods(object)) {
         workload.trouble = Some(fields::with_field(component.as_str(), warning.to_owned()));
