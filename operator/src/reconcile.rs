@@ -174,13 +174,10 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     if let Some(installation) = &context.installation {
         match installation.keeper(&context.client, object.meta()).await.map_err(Error::Keeper)? {
             Keeper::Own => {}
+            Keeper::Alone { note } => tell(object, context, "LeaseForbidden", note).await,
             Keeper::Taken => return Ok(Action::await_change()),
             Keeper::Another { note } => {
-                // A condition would be written over by the other one.
-                if let Some(note) = note {
-                    tracing::warn!(object = key(object), note, "another installation looks after the resource");
-                    publish(context, object, event(EventType::Warning, "AnotherOperator", &note)).await;
-                }
+                tell(object, context, "AnotherOperator", note).await;
                 return Ok(Action::requeue(jitter(WAITING)));
             }
         }
@@ -360,6 +357,13 @@ async fn finalized(
         }
     }
     Ok(Action::await_change())
+}
+
+/// Tells of another installation, in the log and as an Event: a condition would be written over by the other one.
+async fn tell(object: &Guarded, context: &Context, reason: &str, note: Option<String>) {
+    let Some(note) = note else { return };
+    tracing::warn!(object = key(object), reason, note, "there is another installation of the operator, or may be");
+    publish(context, object, event(EventType::Warning, reason, &note)).await;
 }
 
 /// Writes the status and, if it changed, the Events that tell so.
