@@ -26,7 +26,6 @@ pub(crate) mod workload;
 use std::collections::BTreeMap;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::core::ApiResource;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -131,11 +130,6 @@ impl Child {
     /// The part of the platform that it belongs to.
     pub fn component(&self) -> Option<&str> {
         self.value["metadata"]["labels"][COMPONENT].as_str()
-    }
-
-    /// How the API server calls its kind.
-    pub fn api_resource(&self) -> ApiResource {
-        self.kind.api_resource()
     }
 }
 

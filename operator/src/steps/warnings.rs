@@ -71,7 +71,7 @@ pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
         kind: "StatefulSet",
         name: name.clone(),
         uid: uid(set),
-        made: observed.pods.iter().filter(|pod| is_of_set(pod, name)).filter_map(made).max(),
+        made: observed.pods.iter().filter(|pod| pods::is_of_set(pod, name)).filter_map(made).max(),
         about: "",
     });
     let claims = observed.claims.iter().filter(|claim| !is_bound(claim));
@@ -95,11 +95,6 @@ pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
         });
     let of_workloads = jobs.take(ASKED_MAX).chain(sets.take(ASKED_MAX)).chain(pods.take(ASKED_MAX));
     of_workloads.chain(claims.take(ASKED_MAX)).chain(growing.take(ASKED_MAX)).chain(services).collect()
-}
-
-fn is_of_set(pod: &Pod, set: &str) -> bool {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.kind == "StatefulSet" && owner.name == set)
 }
 
 fn made(pod: &Pod) -> Option<Timestamp> {
@@ -138,15 +133,15 @@ fn newest(object: &Asked, events: &[Event]) -> Option<String> {
     let newest = warnings.filter(|event| made.is_none() || time(event) > made).max_by_key(|event| time(event))?;
     newest.message.as_deref().map(without_ids)
 }
-    let is_generated = |word: &str, before: &str, after: &str| {
-        let is_end = before.ends_with('-') && after.starts_with('"') && word.len() == GENERATED;
-        is_end && word.bytes().all(|byte| ALPHABET.contains(&byte))
-    };
 
 /// The message without what is new with each try, or the status would change with each of them: ids, and the ends of names that
 /// are generated for pods.
 pub fn without_ids(message: &str) -> String {
     let is_id = |word: &str| word.len() >= ID_MIN && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_generated = |word: &str, before: &str, after: &str| {
+        let is_end = before.ends_with('-') && after.starts_with('"') && word.len() == GENERATED;
+        is_end && word.bytes().all(|byte| ALPHABET.contains(&byte))
+    };
     let mut told = String::with_capacity(message.len());
     for part in message.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -219,16 +214,16 @@ mod tests {
 
     #[test]
     fn what_is_new_with_each_try_is_left_out() {
-        let refused = |pod: &str| format!("Error creating: pods \"{pod}\" is forbidden: exceeded quota: small");
-        assert_eq!(without_ids(&refused("chat-users-6d4cf56db6-x7k2p")), refused("chat-users-6d4cf56db6-…"));
-        for pod in ["chat-kafka-0", "chat-check-1a2b3c4d", "chat-users"] {
-            assert_eq!(without_ids(&refused(pod)), refused(pod));
-        }
         let id = "0f".repeat(32);
         let told = format!("failed to setup network for sandbox \"{id}\": plugin calico: {id}");
         assert_eq!(without_ids(&told), "failed to setup network for sandbox \"…\": plugin calico: …");
         let kept = "MountVolume.SetUp failed for volume \"pvc-8c0f1b2a-1111-2222-3333-abcdefabcdef\": décommissioned";
         assert_eq!(without_ids(kept), kept);
+        let refused = |pod: &str| format!("Error creating: pods \"{pod}\" is forbidden: exceeded quota: small");
+        assert_eq!(without_ids(&refused("chat-users-6d4cf56db6-x7k2p")), refused("chat-users-6d4cf56db6-…"));
+        for pod in ["chat-kafka-0", "chat-check-1a2b3c4d", "chat-users"] {
+            assert_eq!(without_ids(&refused(pod)), refused(pod));
+        }
     }
 
     #[test]
@@ -247,12 +242,12 @@ mod tests {
         observed.put(Kind::Job, "chat-migration-1", job(json!({})));
         observed.put(Kind::Job, "chat-check-1", job(json!({})));
         observed.put(Kind::StatefulSet, "chat-kafka", set(2));
-        observed.put(Kind::Job, "chat-check-1", job(ended.clone()));
         let names = Names::new("chat");
         let told = |observed: &Observed| asked_names(observed, &names);
         assert_eq!(told(&observed), ["chat-check-1", "chat-migration-1", "chat-kafka"]);
         observed.put(Kind::StatefulSet, "chat-kafka", set(3));
         let ended = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+        observed.put(Kind::Job, "chat-check-1", job(ended.clone()));
         observed.put(Kind::Job, "chat-migration-1", job(ended));
         assert!(told(&observed).is_empty());
         observed.put(Kind::Job, "chat-migration-1", job(json!({})));

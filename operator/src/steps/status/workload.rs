@@ -7,7 +7,7 @@ use super::pods;
 use crate::{
     api::ServiceStatus,
     build::Kind,
-    names::{COMPONENT, Component, Names},
+    names::{Component, Names, component_of},
     steps::{fields, observe::Observed, warnings},
 };
 
@@ -151,10 +151,7 @@ fn failed_condition(object: &Value, type_: &str, status: &str) -> Option<String>
 }
 
 fn pods_of(observed: &Observed, component: Component) -> impl Iterator<Item = &Pod> {
-    observed.pods.iter().filter(move |pod| {
-        let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
-        label.is_some_and(|label| label == component.as_str())
-    })
+    observed.pods.iter().filter(move |pod| component_of(&pod.metadata) == Some(component.as_str()))
 }
 
 /// Whether a pod is over and another one takes its place: a Deployment leaves those that were evicted, or whose node was
