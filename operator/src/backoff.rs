@@ -10,6 +10,9 @@ const FIRST: Duration = Duration::from_secs(1);
 /// Longest wait after an error that says nothing about how soon it is over.
 pub const LONGEST: Duration = Duration::from_mins(5);
 
+/// How long after its wait an object is remembered that is not tried again.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+
 /// Errors in a row and the end of the last wait, by object.
 #[derive(Debug, Default)]
 pub struct Backoff(Mutex<HashMap<String, (u32, Instant)>>);
@@ -22,6 +25,8 @@ impl Backoff {
     pub fn failed(&self, key: &str, longest: Duration) -> Duration {
         let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        // What was deleted while it failed is not tried again, and would stay here for ever.
+        errors.retain(|_, (_, until)| now.saturating_duration_since(*until) < FORGOTTEN);
         let count = match errors.get(key) {
             Some((_, until)) if *until > now => return (*until - now).min(jitter(longest)),
             Some((count, _)) => *count,

@@ -5,6 +5,11 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, PROGRESSING, READY, SCALING_IN};
 
+/// Bytes of a note that the API server takes.
+const NOTE_MAX: usize = 1024;
+/// Bytes of an action that it takes.
+const ACTION_MAX: usize = 128;
+
 /// Events for the step from `previous` to `next` conditions.
 pub fn transitions(previous: &[Condition], next: &[Condition]) -> Vec<Event> {
     next.iter().filter_map(|condition| transition(find(previous, &condition.type_), condition)).collect()
@@ -54,15 +59,14 @@ fn step(message: &str) -> Event {
 
 /// An event about a reconcile.
 pub fn event(type_: EventType, reason: &str, note: &str) -> Event {
-    // The API server takes notes of up to 1 KiB.
-    let shown = note.chars().take(900).collect();
+    let shown = note[..note.floor_char_boundary(NOTE_MAX)].to_owned();
     Event { type_, reason: reason.to_owned(), note: Some(shown), action: action(note), secondary: None }
 }
 
 /// Events of one reason and action are counted, and the note of the first is shown for all of them: what is told anew needs
-/// an action of its own. The API server takes 128 characters.
+/// an action of its own.
 fn action(of: &str) -> String {
-    if of.is_empty() { "Reconcile".into() } else { of.chars().take(128).collect() }
+    if of.is_empty() { "Reconcile".into() } else { of[..of.floor_char_boundary(ACTION_MAX)].into() }
 }
 
 #[cfg(test)]
@@ -77,6 +81,8 @@ mod tests {
         assert_eq!(of_message.action, not_ready("message: 0 of 5 pods are ready").action);
         assert_eq!(not_ready(&"x".repeat(2000)).action.len(), 128, "as much as the API server takes");
         assert_eq!(not_ready("").action, "Reconcile", "it takes none that is empty");
+        let long = not_ready(&"…".repeat(600));
+        assert_eq!((long.action.len(), long.note.unwrap().len()), (126, 1023), "it counts bytes");
         assert_eq!(step("2 of 3 left, 7 MiB to go").action, step("2 of 3 left, 5 MiB to go").action);
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 /// How long the Lease of another installation may stay as it is before that counts as gone. A node may be lost, and the
 /// image be pulled on another one.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How often it is told that another installation looks after a resource: Events are kept for an hour.
+/// How often it is told that there is another installation, or may be: Events are kept for an hour.
 const TOLD_EVERY: Duration = Duration::from_mins(50);
 
 /// What the Lease that a resource names was when it was seen to change last.
@@ -56,6 +56,11 @@ pub struct Installation {
 pub enum Keeper {
     /// This installation.
     Own,
+    /// This installation, as if it were alone: it may not look whether the one that is named on the resource is there.
+    Alone {
+        /// Words for people, now and then.
+        note: Option<String>,
+    },
     /// This installation, as of now: what it wrote triggers the next reconcile.
     Taken,
     /// Another installation, or it is not known yet that it is gone.
@@ -93,16 +98,14 @@ impl Installation {
                 Ok(version) => version,
                 // Without the right to look, nobody is kept from working.
                 Err(kube::Error::Api(status)) if answer::is_forbidden(&status) => {
-                    if self.is_to_be_told(chat) {
-                        tracing::warn!(object = key(chat), lease = other, "cannot tell whether its operator is there");
-                    }
-                    return Ok(Keeper::Own);
+                    let note = self.is_to_be_told(chat).then(|| self.note_of_alone(other, &status.message));
+                    return Ok(Keeper::Alone { note });
                 }
                 Err(error) => return Err(error),
             };
             let (is_there, has_changed) = self.observe(chat, other, version);
             if is_there {
-                let note = (has_changed && self.is_to_be_told(chat)).then(|| self.note(other));
+                let note = (has_changed && self.is_to_be_told(chat)).then(|| self.note_of_another(other));
                 return Ok(Keeper::Another { note });
             }
         }
@@ -163,7 +166,18 @@ impl Installation {
         is_new
     }
 
-    fn note(&self, other: &str) -> String {
+    fn note_of_alone(&self, other: &str, refusal: &str) -> String {
+        let namespace = other.split_once('/').map_or(other, |(namespace, _)| namespace);
+        format!(
+            "{other} looks after the resource, and {} can't tell whether that installation of the operator is there: it works as \
+             if it were alone, and if both are there, they change the resource's objects back and forth. Let it get leases \
+             (coordination.k8s.io) in namespace {namespace}; or, if the other one is gone: kubectl annotate schat NAME {OPERATOR}- \
+             ({refusal})",
+            self.name
+        )
+    }
+
+    fn note_of_another(&self, other: &str) -> String {
         format!(
             "two installations of the operator watch this namespace: {other} looks after the resource, and {} leaves it \
              alone. Uninstall one of them, or give each namespaces of its own (namespaces in the values of the chart) and \

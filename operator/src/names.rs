@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use crate::api::Store;
 
 /// Field manager of every apply.
@@ -81,6 +83,11 @@ impl Component {
             Self::S3 => "s3",
         }
     }
+}
+
+/// The part of the platform that an object belongs to.
+pub fn component_of(meta: &ObjectMeta) -> Option<&str> {
+    meta.labels.as_ref()?.get(COMPONENT).map(String::as_str)
 }
 
 /// Names of the objects of one resource.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, Resource,
     core::{DeserializeGuard, ObjectMeta},
@@ -25,7 +26,10 @@ use crate::{
     settings::Settings,
     steps::{
         apply::{self, Failure},
-        dereference, finalize, growth, leave, observe, plan, probe, prune, repair,
+        dereference, finalize, growth, leave,
+        observe::{self, Observed},
+        plan::{self, Plan},
+        probe, prune, repair,
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
         status::{self, Carried, Verdict},
@@ -174,13 +178,10 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     if let Some(installation) = &context.installation {
         match installation.keeper(&context.client, object.meta()).await.map_err(Error::Keeper)? {
             Keeper::Own => {}
+            Keeper::Alone { note } => tell(object, context, "LeaseForbidden", note).await,
             Keeper::Taken => return Ok(Action::await_change()),
             Keeper::Another { note } => {
-                // A condition would be written over by the other one.
-                if let Some(note) = note {
-                    tracing::warn!(object = key(object), note, "another installation looks after the resource");
-                    publish(context, object, event(EventType::Warning, "AnotherOperator", &note)).await;
-                }
+                tell(object, context, "AnotherOperator", note).await;
                 return Ok(Action::requeue(jitter(WAITING)));
             }
         }
@@ -253,11 +254,8 @@ async fn carry_out(
         Err(error) => return Err(error.into()),
     };
     let grown = repair::grow(client, namespace, &plan::growths(valid, &observed), &context.refusals).await;
-    (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
-    if providers::asks_elasticsearch(valid, &observed) {
-        observed.search_nodes = Some(search_nodes::ask(&elasticsearch).await);
-    }
+    ask(valid, &elasticsearch, &mut observed).await;
     let found = match dereference::dereference(client, valid, &observed).await {
         Ok(found) => found,
         Err(error) => match error.reason() {
@@ -287,16 +285,7 @@ async fn carry_out(
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(grown);
     failures.extend(growth::failures(valid, &observed));
-    for secret in &found.new_secrets {
-        if let Err(failure) = apply::create_secret(client, namespace, secret).await {
-            // Pods must not start with the hash of keys that do not exist.
-            plan.apply.retain(|child| child.kind.stage() != build::Stage::Workload);
-            failures.push(failure);
-        }
-    }
-    failures.extend(apply::apply(client, namespace, &plan, &mut observed).await);
-    failures.extend(prune::prune(client, namespace, &plan.prune, &mut observed).await);
-    failures.extend(repair::replace_stuck(client, namespace, &observed).await);
+    failures.extend(write(client, namespace, &found.new_secrets, &mut plan, &mut observed).await);
 
     let carried =
         Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked, sequence: &sequence };
@@ -309,8 +298,38 @@ async fn carry_out(
     }
 }
 
+/// Adds what the API server does not know: what stores and pods tell themselves.
+async fn ask(valid: &validate::ValidChat, elasticsearch: &Elasticsearch, observed: &mut Observed) {
+    (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
+    if providers::asks_elasticsearch(valid, observed) {
+        observed.search_nodes = Some(search_nodes::ask(elasticsearch).await);
+    }
+}
+
+/// Makes the changes of a plan, new Secrets first.
+async fn write(
+    client: &Client,
+    namespace: &str,
+    new_secrets: &[Secret],
+    plan: &mut Plan,
+    observed: &mut Observed,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for secret in new_secrets {
+        if let Err(failure) = apply::create_secret(client, namespace, secret).await {
+            // Pods must not start with the hash of keys that do not exist.
+            plan.apply.retain(|child| child.kind.stage() != build::Stage::Workload);
+            failures.push(failure);
+        }
+    }
+    failures.extend(apply::apply(client, namespace, plan, observed).await);
+    failures.extend(prune::prune(client, namespace, &plan.prune, observed).await);
+    failures.extend(repair::replace_stuck(client, namespace, observed).await);
+    failures
+}
+
 /// How many nodes each store that the operator runs may have.
-fn scales(valid: &validate::ValidChat, observed: &observe::Observed) -> Vec<providers::Scale> {
+fn scales(valid: &validate::ValidChat, observed: &Observed) -> Vec<providers::Scale> {
     let managed = Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some());
     managed.map(|store| providers::scale(valid, store, observed)).collect()
 }
@@ -360,6 +379,13 @@ async fn finalized(
         }
     }
     Ok(Action::await_change())
+}
+
+/// Tells of another installation, in the log and as an Event: a condition would be written over by the other one.
+async fn tell(object: &Guarded, context: &Context, reason: &str, note: Option<String>) {
+    let Some(note) = note else { return };
+    tracing::warn!(object = key(object), reason, note, "there is another installation of the operator, or may be");
+    publish(context, object, event(EventType::Warning, reason, &note)).await;
 }
 
 /// Writes the status and, if it changed, the Events that tell so.

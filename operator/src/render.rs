@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     api::{SentinelChat, Store},
-    build::{self, Child, Facts, Kind, StoreFacts, push::VAPID},
+    build::{self, Facts, Kind, StoreFacts, push::VAPID},
     providers,
     settings::Settings,
     steps::{
@@ -138,11 +138,6 @@ pub fn to_yaml(objects: &[Value]) -> Result<String, Error> {
 }
 
 /// How an object is called in messages.
-pub fn title(child: &Child) -> String {
-    title_of(child.kind, &child.name)
-}
-
-/// How an object is called in messages.
-pub fn title_of(kind: Kind, name: &str) -> String {
+pub fn title(kind: Kind, name: &str) -> String {
     format!("{} {name}", kind.as_str())
 }

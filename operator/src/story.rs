@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::{
     api::{SentinelChat, SentinelChatStatus},
     steps::status::{
-        conditions::{PAUSED, READY},
+        conditions::{ACCEPTED, DEGRADED, DEPENDENCIES, MIGRATED, PAUSED, PROGRESSING, READY, UPGRADE},
         dependencies::{BY_IMAGE, EXTERNAL},
     },
 };
@@ -40,18 +40,9 @@ pub fn tell(chat: &SentinelChat) -> String {
     if !is_seen(status, meta.generation) {
         lines.push("  the operator has not seen the latest change yet".into());
     }
-    for type_ in [
-        "Paused",
-        "Ready",
-        "Degraded",
-        "Progressing",
-        "Accepted",
-        "DependenciesReady",
-        "SchemaMigrated",
-        "UpgradeAvailable",
-    ] {
+    for type_ in [PAUSED, READY, DEGRADED, PROGRESSING, ACCEPTED, DEPENDENCIES, MIGRATED, UPGRADE] {
         if let Some(condition) = status.conditions.iter().find(|condition| condition.type_ == type_)
-            && (is_news(condition) || type_ == "Ready")
+            && (is_news(condition) || type_ == READY)
         {
             // The same trouble is often the reason of several conditions: once is enough.
             let is_told = !condition.message.is_empty() && lines.iter().any(|line| line.contains(&condition.message));
@@ -99,19 +90,19 @@ fn join(lines: &[String]) -> String {
 /// Conditions that are as they should be need no line.
 fn is_news(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "Accepted" | "DependenciesReady" | "SchemaMigrated" => condition.status == "False",
+        ACCEPTED | DEPENDENCIES | MIGRATED => condition.status == "False",
         _ => condition.status == "True",
     }
 }
 
 fn describe(condition: &Condition, is_told: bool) -> String {
     let state = match (condition.type_.as_str(), condition.status.as_str()) {
-        ("Ready", "True") => "ready".to_owned(),
-        ("Ready", _) => format!("not ready ({})", condition.reason),
-        ("Accepted", _) => format!("refused ({})", condition.reason),
-        ("DependenciesReady", _) => format!("stores not ready ({})", condition.reason),
-        ("SchemaMigrated", _) => format!("schema not migrated ({})", condition.reason),
-        ("UpgradeAvailable", _) => "upgrade available".to_owned(),
+        (READY, "True") => "ready".to_owned(),
+        (READY, _) => format!("not ready ({})", condition.reason),
+        (ACCEPTED, _) => format!("refused ({})", condition.reason),
+        (DEPENDENCIES, _) => format!("stores not ready ({})", condition.reason),
+        (MIGRATED, _) => format!("schema not migrated ({})", condition.reason),
+        (UPGRADE, _) => "upgrade available".to_owned(),
         (type_, _) => format!("{} ({})", type_.to_lowercase(), condition.reason),
     };
     let since = condition.last_transition_time.0;

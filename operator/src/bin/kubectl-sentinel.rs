@@ -21,9 +21,14 @@ use sentinel_operator::{
     cluster_dns::ClusterDns,
     names::Names,
     reconcile::Guarded,
-    render::{self, title, title_of},
+    render::{self, title},
     settings::{DEFAULT_OPERATOR_NAMESPACE, Settings, StoreImages},
-    steps::{dereference, observe, plan, unreadable, validate},
+    steps::{
+        dereference,
+        observe::{self, Observed},
+        plan::{self, Growth, Plan},
+        unreadable, validate,
+    },
     story,
     subset::differences,
 };
@@ -235,18 +240,23 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
     }
     let children = plan::made_by_a_change(&valid, build::build(&valid, &found.facts)?, &observed, chat.status.as_ref());
     let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());
+    Ok(write_plan(&plan, &plan::growths(&valid, &observed), &observed, out)?)
+}
+
+fn write_plan(plan: &Plan, growths: &[Growth], observed: &Observed, out: &mut impl Write) -> io::Result<()> {
     for child in &plan.apply {
+        let title = title(child.kind, &child.name);
         match observed.get(child.kind, &child.name) {
-            None => writeln!(out, "+ {}", title(child))?,
+            None => writeln!(out, "+ {title}")?,
             Some(live) => {
-                writeln!(out, "~ {}", title(child))?;
+                writeln!(out, "~ {title}")?;
                 for path in differences(&child.value, live).iter().filter(|path| !path.starts_with("metadata")) {
                     writeln!(out, "    {path}")?;
                 }
             }
         }
     }
-    for growth in plan::growths(&valid, &observed) {
+    for growth in growths {
         writeln!(
             out,
             "~ PersistentVolumeClaim {}\n    spec.resources.requests.storage: {}",
@@ -254,11 +264,10 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
         )?;
     }
     for object in &plan.prune {
-        writeln!(out, "- {}", title_of(object.kind, &object.name))?;
+        writeln!(out, "- {}", title(object.kind, &object.name))?;
     }
     for blocked in &plan.blocked {
-        writeln!(out, "! {}: {} cannot change", title_of(blocked.kind, &blocked.name), blocked.field)?;
+        writeln!(out, "! {}: {} cannot change", title(blocked.kind, &blocked.name), blocked.field)?;
     }
-    writeln!(out, "{} of {} objects stay as they are", plan.unchanged, plan.unchanged + plan.apply.len())?;
-    Ok(())
+    writeln!(out, "{} of {} objects stay as they are", plan.unchanged, plan.unchanged + plan.apply.len())
 }

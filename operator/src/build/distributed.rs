@@ -2,29 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, StatefulSet, StatefulSetSpec},
-        core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec,
-            PodTemplateSpec, SecretVolumeSource, Service as KubeService, ServiceSpec, Volume, VolumeMount,
-        },
-        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
-    },
-    apimachinery::pkg::util::intstr::IntOrString,
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet, StatefulSetSpec},
+    core::v1::{Container, PodSpec, PodTemplateSpec, Volume, VolumeMount},
 };
 
 use super::{
     Child, Error, Facts, Kind,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
-    digest, keys, mail, metadata, pod, push,
-    sentinel::{GRACE, USER, service_port},
+    digest, keys, mail, metadata, pod,
+    ports::{self, container_port, service_port},
+    push,
+    sentinel::{GRACE, USER},
     services::{self, Given, Service},
+    stores::CA,
+    volumes::{self, read_only},
     workload::{self, one_by_one, selector},
 };
 use crate::{
     api::Store,
-    names::Component,
     providers::{AUTHORITIES, CREDENTIALS},
     steps::validate::ValidChat,
 };
@@ -33,15 +29,17 @@ use crate::{
 pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result<Vec<Child>, Error> {
     let mut children = Vec::new();
     for service in services::of(chat) {
-        children.push(Child::new(Kind::Service, &address(chat, service.component))?);
+        // What the gateway proxies to, and where metrics are found.
+        let ports = vec![service_port("http", PORT), service_port("admin", ADMIN_PORT)];
+        children.push(Child::new(Kind::Service, &ports::service(chat, service.component, ports))?);
         let live = facts.replicas.get(&service.component).copied();
         let replicas = service.applied_replicas(chat, live);
-        if let Some(budget) = disruption_budget(chat, service.component, service.replicas_with(chat, live)) {
-            children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
-        }
+        let budget = workload::disruption_budget(chat, service.component, service.replicas_with(chat, live));
+        children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
         let template = template(chat, *service, facts, config);
         if service.has_named_pods() {
-            children.push(Child::new(Kind::Service, &pod_names(chat, service.component))?);
+            let names = ports::headless_service(chat, service.component, vec![service_port("http", PORT)]);
+            children.push(Child::new(Kind::Service, &names)?);
             children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, *service, replicas, template))?);
         } else {
             children.push(Child::new(Kind::Deployment, &deployment(chat, *service, replicas, template))?);
@@ -106,12 +104,6 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
 }
 
 fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Container {
-    let port = |name: &str, number: u16| ContainerPort {
-        name: Some(name.into()),
-        container_port: i32::from(number),
-        protocol: Some("TCP".into()),
-        ..ContainerPort::default()
-    };
     let config = format!("{FOLDER}/{FILE}");
     let resources = service.overrides(chat).and_then(|overrides| overrides.resources.as_ref());
     Container {
@@ -119,8 +111,8 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
         image: Some(chat.sentinel_image.to_string()),
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
         args: Some(["serve", service.role, "--config", &config].map(String::from).to_vec()),
-        env: Some(vec![pod_name()]),
-        ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
+        env: Some(vec![pod::env_of_field("POD_NAME", "metadata.name")]),
+        ports: Some(vec![container_port("http", PORT), container_port("admin", ADMIN_PORT)]),
         lifecycle: Some(pod::linger(pod::LINGER)),
         // Stores may take a while to answer; a process that cannot reach one says so and ends.
         startup_probe: Some(pod::probe("/healthz", "admin", 1, 120)),
@@ -134,110 +126,23 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
     }
 }
 
-fn pod_name() -> EnvVar {
-    EnvVar {
-        name: "POD_NAME".into(),
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                field_path: "metadata.name".into(),
-                ..ObjectFieldSelector::default()
-            }),
-            ..EnvVarSource::default()
-        }),
-        ..EnvVar::default()
-    }
-}
-
-pub(super) fn read_only(name: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: name.into(), mount_path: path.into(), read_only: Some(true), ..VolumeMount::default() }
-}
-
-pub(super) fn secret_volume(name: &str, secret: &str, entry: Option<&str>) -> Volume {
-    Volume {
-        name: name.into(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(secret.into()),
-            default_mode: Some(0o440),
-            items: entry.map(|entry| {
-                vec![k8s_openapi::api::core::v1::KeyToPath {
-                    key: entry.into(),
-                    path: entry.into(),
-                    ..Default::default()
-                }]
-            }),
-            ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
 /// The ConfigMap `config`, `/tmp`, and credentials and authorities of `stores`.
 pub(super) fn mounted(facts: &Facts, stores: &[Store], config: String) -> (Vec<Volume>, Vec<VolumeMount>) {
-    let (tmp, tmp_mount) = pod::tmp();
-    let mut volumes = vec![
-        Volume {
-            name: "config".into(),
-            config_map: Some(ConfigMapVolumeSource { name: config, ..ConfigMapVolumeSource::default() }),
-            ..Volume::default()
-        },
-        tmp,
-    ];
+    let (tmp, tmp_mount) = volumes::tmp();
+    let mut volumes = vec![volumes::config_map("config", config), tmp];
     let mut mounts = vec![read_only("config", FOLDER), tmp_mount];
     for store in stores.iter().collect::<BTreeSet<_>>() {
         let Some(known) = facts.stores.get(store) else { continue };
         let name = store.as_str();
         if let Some(secret) = &known.secret {
-            volumes.push(secret_volume(&format!("{name}-credentials"), secret, None));
+            volumes.push(volumes::secret(&format!("{name}-credentials"), secret, None));
             mounts.push(read_only(&format!("{name}-credentials"), &format!("{CREDENTIALS}/{name}")));
         }
         if let Some(secret) = &known.ca_secret {
             // The authorities only: the same Secret may hold a key.
-            volumes.push(secret_volume(&format!("{name}-authorities"), secret, Some(super::stores::CA)));
+            volumes.push(volumes::secret(&format!("{name}-authorities"), secret, Some(CA)));
             mounts.push(read_only(&format!("{name}-authorities"), &format!("{AUTHORITIES}/{name}")));
         }
     }
     (volumes, mounts)
-}
-
-/// What the gateway proxies to, and where metrics are found.
-fn address(chat: &ValidChat, component: Component) -> KubeService {
-    KubeService {
-        metadata: metadata(chat, chat.names.component(component), Some(component)),
-        spec: Some(ServiceSpec {
-            type_: Some("ClusterIP".into()),
-            selector: Some(chat.names.selector(component)),
-            ports: Some(vec![service_port("http", PORT), service_port("admin", ADMIN_PORT)]),
-            ..ServiceSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// Gives pods their names; also found while they are not ready, so that what they have begun can be finished.
-fn pod_names(chat: &ValidChat, component: Component) -> KubeService {
-    KubeService {
-        metadata: metadata(chat, chat.names.pods(component), Some(component)),
-        spec: Some(ServiceSpec {
-            cluster_ip: Some("None".into()),
-            publish_not_ready_addresses: Some(true),
-            selector: Some(chat.names.selector(component)),
-            ports: Some(vec![service_port("http", PORT)]),
-            ..ServiceSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// None for a single replica: it could never be drained.
-pub(crate) fn disruption_budget(chat: &ValidChat, component: Component, replicas: i32) -> Option<PodDisruptionBudget> {
-    (replicas > 1).then(|| PodDisruptionBudget {
-        metadata: metadata(chat, chat.names.component(component), Some(component)),
-        spec: Some(PodDisruptionBudgetSpec {
-            max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(selector(chat, component)),
-            unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
-            ..PodDisruptionBudgetSpec::default()
-        }),
-        status: None,
-    })
 }

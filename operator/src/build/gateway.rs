@@ -1,19 +1,14 @@
-//! The gateway's pods, Service and disruption budget.
+//! The gateway's pods and Service.
 
-use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{
-            ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, PodSpec, SecretVolumeSource,
-            Service, ServicePort, ServiceSpec, Volume, VolumeMount,
-        },
-        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
-    },
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Container, PodSpec, Service, ServiceSpec, VolumeMount},
 };
 
 use super::{
     metadata, nginx, pod,
+    ports::{container_port, service_port},
+    volumes::{self, read_only, writable},
     workload::{self, selector},
 };
 use crate::{api::ServiceType, names::Component, steps::validate::ValidChat};
@@ -41,44 +36,19 @@ pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
 }
 
 fn pod_spec(chat: &ValidChat) -> PodSpec {
-    let (mut tmp, tmp_mount) = pod::tmp();
-    // Bodies hold messages and passwords, which are to reach no disk.
-    tmp.empty_dir = Some(EmptyDirVolumeSource {
-        medium: Some("Memory".into()),
-        size_limit: Some(Quantity("64Mi".into())),
-        ..EmptyDirVolumeSource::default()
-    });
     let mut volumes = vec![
-        Volume {
-            name: "config".into(),
-            config_map: Some(ConfigMapVolumeSource { name: chat.names.gateway(), ..ConfigMapVolumeSource::default() }),
-            ..Volume::default()
-        },
-        tmp,
+        volumes::config_map("config", chat.names.gateway()),
+        // Bodies hold messages and passwords, which are to reach no disk.
+        volumes::empty("tmp", Some("Memory"), "64Mi"),
     ];
-    let mount = |name: &str, path: &str, file: Option<&str>| VolumeMount {
-        name: name.into(),
-        mount_path: path.into(),
-        sub_path: file.map(String::from),
-        read_only: Some(true),
-        ..VolumeMount::default()
-    };
     let mut mounts = vec![
         // The single file, so that what the image has next to it (mime types) stays visible.
-        mount("config", nginx::CONFIG_PATH, Some(nginx::CONFIG)),
-        tmp_mount,
+        VolumeMount { sub_path: Some(nginx::CONFIG.into()), ..read_only("config", nginx::CONFIG_PATH) },
+        writable("tmp", "/tmp"),
     ];
     if let Some(secret) = nginx::own_certificate(chat) {
-        volumes.push(Volume {
-            name: "tls".into(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(secret.into()),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
-        mounts.push(mount("tls", nginx::CERTIFICATES, None));
+        volumes.push(volumes::secret("tls", secret, None));
+        mounts.push(read_only("tls", nginx::CERTIFICATES));
     }
     PodSpec {
         security_context: Some(pod::pod_security(USER)),
@@ -93,15 +63,9 @@ fn pod_spec(chat: &ValidChat) -> PodSpec {
 
 fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
     let gateway = &chat.spec.gateway;
-    let port = |name: &str, number: i32| ContainerPort {
-        name: Some(name.into()),
-        container_port: number,
-        protocol: Some("TCP".into()),
-        ..ContainerPort::default()
-    };
-    let mut ports = vec![port("http", nginx::PORT)];
+    let mut ports = vec![container_port("http", nginx::PORT)];
     if nginx::own_certificate(chat).is_some() {
-        ports.push(port("https", nginx::TLS_PORT));
+        ports.push(container_port("https", nginx::TLS_PORT));
     }
     Container {
         name: Component::Gateway.as_str().into(),
@@ -127,18 +91,13 @@ fn container(chat: &ValidChat, mounts: Vec<VolumeMount>) -> Container {
 pub(super) fn service(chat: &ValidChat) -> Service {
     let service = &chat.spec.gateway.service;
     let tls = nginx::own_certificate(chat).is_some();
-    let port = |name: &str, number: i32, node_port: Option<i32>| ServicePort {
-        name: Some(name.into()),
-        port: number,
-        target_port: Some(IntOrString::String(name.into())),
-        node_port,
-        protocol: Some("TCP".into()),
-        ..ServicePort::default()
-    };
-    // The fixed node port belongs to the port that clients use.
-    let mut ports = vec![port("http", 80, service.node_port.filter(|_| !tls))];
+    let mut ports = vec![service_port("http", 80)];
     if tls {
-        ports.push(port("https", 443, service.node_port));
+        ports.push(service_port("https", 443));
+    }
+    // The fixed node port belongs to the port that clients use.
+    if let Some(port) = ports.last_mut() {
+        port.node_port = service.node_port;
     }
     let mut metadata = metadata(chat, chat.names.gateway(), Some(Component::Gateway));
     metadata.annotations = Some(service.annotations.clone()).filter(|map| !map.is_empty());
@@ -154,18 +113,4 @@ pub(super) fn service(chat: &ValidChat) -> Service {
         }),
         status: None,
     }
-}
-
-/// None for a single replica: it could never be drained.
-pub(super) fn disruption_budget(chat: &ValidChat) -> Option<PodDisruptionBudget> {
-    (chat.spec.gateway.replicas > 1).then(|| PodDisruptionBudget {
-        metadata: metadata(chat, chat.names.gateway(), Some(Component::Gateway)),
-        spec: Some(PodDisruptionBudgetSpec {
-            max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(selector(chat, Component::Gateway)),
-            unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
-            ..PodDisruptionBudgetSpec::default()
-        }),
-        status: None,
-    })
 }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::{
     ByteString,
     api::core::v1::{
-        ConfigMap, ConfigMapProjection, KeyToPath, ProjectedVolumeSource, Secret, SecretProjection, Volume,
-        VolumeProjection,
+        ConfigMap, ConfigMapProjection, ProjectedVolumeSource, Secret, SecretProjection, Volume, VolumeProjection,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -14,8 +13,8 @@ use sentinel_domain::{key_generation, keyring::KeyError, token_key::PUBLIC_KEYS_
 
 use super::{
     Facts,
-    distributed::secret_volume,
     services::{Given, Service},
+    volumes,
 };
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
 
@@ -81,17 +80,16 @@ pub(super) fn public_keys(chat: &ValidChat, facts: &Facts) -> ConfigMap {
 /// has read it when it signs.
 pub(super) fn volume(chat: &ValidChat, facts: &Facts, service: Service) -> Volume {
     if chat.template_revision < 2 {
-        return secret_volume("keys", &facts.key_secret, None);
+        return volumes::secret("keys", &facts.key_secret, None);
     }
     let is_given = |entry: &&str| service.given.iter().any(|given| given.is_key(entry));
     let entries = facts.key_entries.iter().map(String::as_str);
     // Whoever is started again while a prepared key gets its name must find it by both, or is without it.
     let entries: BTreeSet<&str> =
         entries.flat_map(|entry| [Some(entry), entry.strip_suffix(PREPARED)]).flatten().filter(is_given).collect();
-    let item = |entry: &str| KeyToPath { key: entry.into(), path: entry.into(), ..KeyToPath::default() };
     let secret = SecretProjection {
         name: facts.key_secret.clone(),
-        items: Some(entries.into_iter().map(item).collect()),
+        items: Some(entries.into_iter().map(volumes::item).collect()),
         // A pod of before can still be started when an entry has gone or has another name.
         optional: Some(true),
     };

@@ -7,8 +7,8 @@ use sentinel_domain::config::{MailConfig, MailTls};
 
 use super::{
     Error,
-    distributed::{read_only, secret_volume},
     stores::CA,
+    volumes::{self, read_only},
 };
 use crate::{
     api,
@@ -42,11 +42,11 @@ pub(super) fn mounted(chat: &ValidChat) -> (Vec<Volume>, Vec<VolumeMount>) {
     let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
     let Some(mail) = &chat.spec.mail else { return (volumes, mounts) };
     if let Some(secret) = &mail.secret {
-        volumes.push(secret_volume("mail-credentials", &secret.name, None));
+        volumes.push(volumes::secret("mail-credentials", &secret.name, None));
         mounts.push(read_only("mail-credentials", &format!("{CREDENTIALS}/{MAIL}")));
     }
     if let Some(secret) = &mail.ca_secret {
-        volumes.push(secret_volume("mail-authorities", &secret.name, Some(CA)));
+        volumes.push(volumes::secret("mail-authorities", &secret.name, Some(CA)));
         mounts.push(read_only("mail-authorities", &format!("{AUTHORITIES}/{MAIL}")));
     }
     (volumes, mounts)

@@ -43,12 +43,10 @@ impl Task {
         }
     }
 
-    /// Seconds after which a Job that does not end counts as failed.
-    fn deadline(self) -> i64 {
-        match self {
-            Self::Migrate => 3600,
-            Self::Check => 180,
-        }
+    /// Seconds after which a Job that does not end counts as failed. A look ends by itself, and nothing waits for it: while its
+    /// pod can't start, that pod is all that tells why, and Kubernetes would delete it.
+    fn deadline(self) -> Option<i64> {
+        (self == Self::Migrate).then_some(3600)
     }
 }
 
@@ -114,7 +112,7 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
         spec: Some(JobSpec {
             // One try a Job: the operator tries again, with growing pauses, and tells why.
             backoff_limit: Some(0),
-            active_deadline_seconds: Some(task.deadline()),
+            active_deadline_seconds: task.deadline(),
             template,
             ..JobSpec::default()
         }),

@@ -15,16 +15,17 @@ mod nginx;
 mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
+pub(crate) mod ports;
 pub(crate) mod push;
 mod sentinel;
 pub mod services;
 pub(crate) mod stores;
+pub(crate) mod volumes;
 pub(crate) mod workload;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::core::ApiResource;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -130,11 +131,6 @@ impl Child {
     pub fn component(&self) -> Option<&str> {
         self.value["metadata"]["labels"][COMPONENT].as_str()
     }
-
-    /// How the API server calls its kind.
-    pub fn api_resource(&self) -> ApiResource {
-        self.kind.api_resource()
-    }
 }
 
 /// All objects of `chat`, in the order in which they are applied.
@@ -157,8 +153,9 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
         children.extend(parts);
         workloads.extend(sets);
     } else {
-        children.push(Child::new(Kind::Service, &sentinel::pods_service(chat))?);
-        children.push(Child::new(Kind::Service, &sentinel::service(chat))?);
+        for service in sentinel::services(chat) {
+            children.push(Child::new(Kind::Service, &service)?);
+        }
         let mut parts: Vec<&[u8]> = vec![&data, facts.keys_digest.as_bytes()];
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
@@ -171,9 +168,8 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
             children.push(Child::new(Kind::NetworkPolicy, &network::policy(chat, component))?);
         }
     }
-    if let Some(budget) = gateway::disruption_budget(chat) {
-        children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
-    }
+    let budget = workload::disruption_budget(chat, Component::Gateway, chat.spec.gateway.replicas);
+    children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
     children.extend(workloads);
     let content = digest(&[
         &serde_json::to_vec(&gateway_config.data)?,
@@ -199,7 +195,7 @@ fn distributed_children(
     for store in Store::ALL {
         let Some(known) = facts.stores.get(&store).filter(|_| chat.managed(store).is_some()) else { continue };
         children.extend(providers::build(chat, store, known)?);
-        let budget = distributed::disruption_budget(chat, store.component(), known.replicas);
+        let budget = workload::disruption_budget(chat, store.component(), known.replicas);
         children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
     }
     children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores, Task::Migrate)?)?);

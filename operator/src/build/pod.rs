@@ -2,17 +2,14 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, EmptyDirVolumeSource, HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference,
-        PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
-        SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+        Capabilities, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference,
+        ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+        SecurityContext, SleepAction, TopologySpreadConstraint,
     },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
+use super::workload::selector;
 use crate::{
     api::{Image, PodOverrides, Quantities, Resources},
     names::{CONTENT, Component},
@@ -59,6 +56,21 @@ pub(crate) fn container_security() -> SecurityContext {
     }
 }
 
+/// A variable of the environment.
+pub(crate) fn env(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.into()), ..EnvVar::default() }
+}
+
+/// A variable of the environment with what the pod has at `path`.
+pub(crate) fn env_of_field(name: &str, path: &str) -> EnvVar {
+    let field = ObjectFieldSelector { field_path: path.into(), ..ObjectFieldSelector::default() };
+    EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() }),
+        ..EnvVar::default()
+    }
+}
+
 /// A probe by HTTP.
 pub(crate) fn probe(path: &str, port: &str, period: i32, failures: i32) -> Probe {
     Probe {
@@ -72,21 +84,6 @@ pub(crate) fn probe(path: &str, port: &str, period: i32, failures: i32) -> Probe
         failure_threshold: Some(failures),
         ..Probe::default()
     }
-}
-
-/// `/tmp` for a root filesystem that cannot be written.
-pub(crate) fn tmp() -> (Volume, VolumeMount) {
-    (
-        Volume {
-            name: "tmp".into(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(Quantity("256Mi".into())),
-                ..EmptyDirVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        VolumeMount { name: "tmp".into(), mount_path: "/tmp".into(), ..VolumeMount::default() },
-    )
 }
 
 /// Requests and limits of a small installation.
@@ -201,10 +198,7 @@ pub(crate) fn spread(chat: &ValidChat, component: Component) -> TopologySpreadCo
         max_skew: 1,
         topology_key: "kubernetes.io/hostname".into(),
         when_unsatisfiable: "ScheduleAnyway".into(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(chat.names.selector(component)),
-            ..LabelSelector::default()
-        }),
+        label_selector: Some(selector(chat, component)),
         ..TopologySpreadConstraint::default()
     }
 }

@@ -7,7 +7,7 @@ use sentinel_domain::config::{FcmConfig, PushConfig, WebPushConfig};
 
 use super::{
     Error,
-    distributed::{read_only, secret_volume},
+    volumes::{self, read_only},
 };
 use crate::{endpoint::Endpoint, steps::validate::ValidChat};
 
@@ -60,7 +60,7 @@ pub(super) fn mounted(chat: &ValidChat) -> (Vec<Volume>, Vec<VolumeMount>) {
     let vapid = push.web_push.key_secret.as_ref().map(|key| ("push-vapid", &key.name, VAPID, VAPID_FOLDER));
     fcm.into_iter()
         .chain(vapid)
-        .map(|(name, secret, entry, folder)| (secret_volume(name, secret, Some(entry)), read_only(name, folder)))
+        .map(|(name, secret, entry, folder)| (volumes::secret(name, secret, Some(entry)), read_only(name, folder)))
         .unzip()
 }
 

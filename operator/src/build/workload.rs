@@ -1,4 +1,5 @@
-//! What Deployments and StatefulSets have in common: whose pods are whose, how pods are replaced, what becomes of volumes.
+//! What Deployments and StatefulSets have in common: whose pods are whose, how pods are replaced, how many may be missing, what
+//! becomes of volumes.
 
 use k8s_openapi::{
     api::{
@@ -7,6 +8,7 @@ use k8s_openapi::{
             StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetUpdateStrategy,
         },
         core::v1::PodTemplateSpec,
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
     apimachinery::pkg::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -14,6 +16,7 @@ use k8s_openapi::{
     },
 };
 
+use super::metadata;
 use crate::{names::Component, steps::validate::ValidChat};
 
 /// The pods of a component.
@@ -61,4 +64,18 @@ pub(crate) fn volumes_stay() -> StatefulSetPersistentVolumeClaimRetentionPolicy 
         when_deleted: Some("Retain".into()),
         when_scaled: Some("Retain".into()),
     }
+}
+
+/// How many pods of a component may be missing; none for a single replica: it could never be drained.
+pub(super) fn disruption_budget(chat: &ValidChat, component: Component, replicas: i32) -> Option<PodDisruptionBudget> {
+    (replicas > 1).then(|| PodDisruptionBudget {
+        metadata: metadata(chat, chat.names.component(component), Some(component)),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(selector(chat, component)),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    })
 }

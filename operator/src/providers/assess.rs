@@ -9,7 +9,7 @@ use crate::{
     steps::{
         observe::Observed,
         status::{
-            dependencies::BY_IMAGE,
+            dependencies::{BY_IMAGE, MANAGED},
             pods,
             workload::{self, Workload},
         },
@@ -81,7 +81,7 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
     let version = image.filter(|_| workload.settled).map(|image| image.version().to_owned());
     DependencyStatus {
         name: store.as_str().into(),
-        provider: "managed".into(),
+        provider: MANAGED.into(),
         desired: scale.replicas,
         ready: workload.ready,
         reachable: Nodes::of(chat, store, observed, scale).are_usable(store, scale),

@@ -6,18 +6,23 @@ use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
-            ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-            ExecAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
-            PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, SecretVolumeSource, Service, ServicePort,
-            ServiceSpec, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
+            ConfigMap, Container, EnvVar, ExecAction, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, Probe,
+            TCPSocketAction, VolumeMount,
         },
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 
+pub(super) use crate::build::pod::env as set;
 use crate::{
     api::{Managed, Store},
-    build::{Child, Error, Kind, StoreFacts, digest, metadata, pod, workload},
+    build::{
+        Child, Error, Kind, StoreFacts, digest, metadata,
+        pod::{self, env_of_field},
+        ports::{self, container_port, service_port},
+        volumes::{self, read_only, writable},
+        workload,
+    },
     steps::validate::ValidChat,
 };
 
@@ -29,6 +34,8 @@ const CREDENTIALS: &str = "/etc/sentinel/credentials";
 pub(super) const RUN: &str = "/run/store";
 /// File of the ConfigMap that starts the store.
 const START: &str = "start.sh";
+/// Room in a folder for what is written while a store starts and runs.
+const SCRATCH: &str = "16Mi";
 /// Beginning of every start script.
 const PRELUDE: &str = include_str!("prelude.sh");
 
@@ -96,8 +103,11 @@ pub(super) fn objects(
     }
     let secret = if node.needs_credentials { facts.digest.as_str() } else { "" };
     let content = digest(&[content.as_bytes(), secret.as_bytes()]);
-    children.push(Child::new(Kind::Service, &pods_service(chat, store, &node))?);
-    children.push(Child::new(Kind::Service, &service(chat, store, &node))?);
+    let ports = || node.ports.iter().map(|(name, number)| service_port(name, *number));
+    let component = store.component();
+    children.push(Child::new(Kind::Service, &ports::headless_service(chat, component, ports().collect()))?);
+    // What clients connect to first.
+    children.push(Child::new(Kind::Service, &ports::service(chat, component, ports().take(1).collect()))?);
     children.push(Child::new(Kind::StatefulSet, &stateful_set(chat, store, managed, facts, node, content))?);
     Ok(children)
 }
@@ -123,19 +133,17 @@ fn stateful_set(
     content: String,
 ) -> StatefulSet {
     let component = store.component();
-    let together = node.together;
-    let pause = node.pause;
     StatefulSet {
         metadata: metadata(chat, chat.names.workload(component), Some(component)),
         spec: StatefulSetSpec {
             replicas: Some(facts.replicas),
             service_name: Some(chat.names.pods(component)),
-            pod_management_policy: together.then(|| "Parallel".into()),
-            min_ready_seconds: pause,
+            pod_management_policy: node.together.then(|| "Parallel".into()),
+            min_ready_seconds: node.pause,
             selector: workload::selector(chat, component),
             update_strategy: Some(workload::one_by_one()),
             persistent_volume_claim_retention_policy: Some(workload::volumes_stay()),
-            volume_claim_templates: Some(vec![claim(chat, store, managed)]),
+            volume_claim_templates: Some(vec![volumes::claim(chat, component, &managed.storage)]),
             template: template(chat, store, managed, facts, node, content),
             ..StatefulSetSpec::default()
         },
@@ -152,38 +160,22 @@ fn template(
     content: String,
 ) -> PodTemplateSpec {
     let component = store.component();
-    let (tmp, tmp_mount) = pod::tmp();
+    let (tmp, tmp_mount) = volumes::tmp();
     let mut volumes = vec![tmp];
-    let mut mounts =
-        vec![VolumeMount { name: "data".into(), mount_path: node.volume.into(), ..VolumeMount::default() }, tmp_mount];
+    let mut mounts = vec![writable("data", node.volume), tmp_mount];
     if !node.start.is_empty() {
-        volumes.push(Volume {
-            name: "config".into(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: chat.names.component(component),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
+        volumes.push(volumes::config_map("config", chat.names.component(component)));
         mounts.push(read_only("config", CONFIG));
-        volumes.push(scratch("run", Some("Memory")));
-        mounts.push(VolumeMount { name: "run".into(), mount_path: RUN.into(), ..VolumeMount::default() });
-    }
-    if node.needs_credentials && !node.start.is_empty() {
-        volumes.push(Volume {
-            name: "credentials".into(),
-            secret: Some(SecretVolumeSource {
-                secret_name: facts.secret.clone(),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
-        mounts.push(read_only("credentials", CREDENTIALS));
+        volumes.push(volumes::empty("run", Some("Memory"), SCRATCH));
+        mounts.push(writable("run", RUN));
+        if let Some(secret) = facts.secret.as_ref().filter(|_| node.needs_credentials) {
+            volumes.push(volumes::secret("credentials", secret, None));
+            mounts.push(read_only("credentials", CREDENTIALS));
+        }
     }
     for (name, path) in &node.scratch {
-        volumes.push(scratch(name, None));
-        mounts.push(VolumeMount { name: (*name).into(), mount_path: (*path).into(), ..VolumeMount::default() });
+        volumes.push(volumes::empty(name, None, SCRATCH));
+        mounts.push(writable(name, path));
     }
     let spec = PodSpec {
         security_context: Some(pod::pod_security(node.user)),
@@ -208,20 +200,17 @@ fn container(
     node: Node,
     mounts: Vec<VolumeMount>,
 ) -> Container {
-    let mut env =
-        vec![field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP"), set("STORE", store.as_str())];
+    let mut env = vec![
+        env_of_field("POD_NAME", "metadata.name"),
+        env_of_field("POD_IP", "status.podIP"),
+        set("STORE", store.as_str()),
+    ];
     if let Some(secret) = facts.secret.as_ref().filter(|_| node.needs_credentials) {
         env.push(set("CREDENTIALS_SECRET", secret));
     }
     env.extend(node.env);
     let command = if node.start.is_empty() { node.command } else { vec!["sh".into(), format!("{CONFIG}/{START}")] };
     let pull_policy = managed.image.as_ref().map(|image| image.pull_policy).unwrap_or_default();
-    let port = |(name, number): (&str, u16)| ContainerPort {
-        name: Some(name.into()),
-        container_port: i32::from(number),
-        protocol: Some("TCP".into()),
-        ..ContainerPort::default()
-    };
     Container {
         name: store.as_str().into(),
         image: chat.store_images.get(&store).map(ToString::to_string),
@@ -229,7 +218,7 @@ fn container(
         // Not the image's entry point: it would edit files on a root filesystem that is read-only here.
         command: Some(command),
         env: Some(env),
-        ports: Some(node.ports.into_iter().map(port).collect()),
+        ports: Some(node.ports.into_iter().map(|(name, number)| container_port(name, number)).collect()),
         lifecycle: node.before_stop.map(|command| Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 exec: Some(ExecAction { command: Some(command) }),
@@ -251,100 +240,6 @@ fn container(
         termination_message_policy: Some(pod::LAST_LINES.into()),
         volume_mounts: Some(mounts),
         ..Container::default()
-    }
-}
-
-fn claim(chat: &ValidChat, store: Store, managed: &Managed) -> PersistentVolumeClaim {
-    PersistentVolumeClaim {
-        metadata: ObjectMeta {
-            name: Some("data".into()),
-            // Labels of a claim template are immutable like selectors.
-            labels: Some(chat.names.selector(store.component())),
-            ..ObjectMeta::default()
-        },
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".into()]),
-            storage_class_name: managed.storage.class_name.clone(),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".into(), Quantity(managed.storage.size.clone()))])),
-                ..VolumeResourceRequirements::default()
-            }),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// Gives nodes their names; also before they are ready, because they need each other for that.
-fn pods_service(chat: &ValidChat, store: Store, node: &Node) -> Service {
-    let component = store.component();
-    Service {
-        metadata: metadata(chat, chat.names.pods(component), Some(component)),
-        spec: Some(ServiceSpec {
-            cluster_ip: Some("None".into()),
-            publish_not_ready_addresses: Some(true),
-            selector: Some(chat.names.selector(component)),
-            ports: Some(node.ports.iter().copied().map(service_port).collect()),
-            ..ServiceSpec::default()
-        }),
-        status: None,
-    }
-}
-
-/// What clients connect to first.
-fn service(chat: &ValidChat, store: Store, node: &Node) -> Service {
-    let component = store.component();
-    Service {
-        metadata: metadata(chat, chat.names.component(component), Some(component)),
-        spec: Some(ServiceSpec {
-            type_: Some("ClusterIP".into()),
-            selector: Some(chat.names.selector(component)),
-            ports: Some(node.ports.iter().copied().take(1).map(service_port).collect()),
-            ..ServiceSpec::default()
-        }),
-        status: None,
-    }
-}
-
-fn service_port((name, number): (&str, u16)) -> ServicePort {
-    ServicePort {
-        name: Some(name.into()),
-        port: i32::from(number),
-        target_port: Some(IntOrString::String(name.into())),
-        protocol: Some("TCP".into()),
-        ..ServicePort::default()
-    }
-}
-
-fn read_only(name: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: name.into(), mount_path: path.into(), read_only: Some(true), ..VolumeMount::default() }
-}
-
-fn scratch(name: &str, medium: Option<&str>) -> Volume {
-    Volume {
-        name: name.into(),
-        empty_dir: Some(EmptyDirVolumeSource {
-            medium: medium.map(String::from),
-            size_limit: Some(Quantity("16Mi".into())),
-            ..EmptyDirVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-/// A variable of the environment.
-pub(super) fn set(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.into()), ..EnvVar::default() }
-}
-
-fn field(name: &str, path: &str) -> EnvVar {
-    EnvVar {
-        name: name.into(),
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector { field_path: path.into(), ..ObjectFieldSelector::default() }),
-            ..EnvVarSource::default()
-        }),
-        ..EnvVar::default()
     }
 }
 

@@ -116,7 +116,7 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
 /// Whether somebody else made an object of that name: applying would take it over, and delete it with the resource.
 /// Ours may have lost its labels, but then a SentinelChat owns it or this operator wrote to it.
 async fn is_foreign(client: &Client, namespace: &str, child: &Child) -> Result<bool, kube::Error> {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.api_resource());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.kind.api_resource());
     Ok(api.get_opt(&child.name).await?.is_some_and(|live| {
         let meta = &live.metadata;
         let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
@@ -141,7 +141,7 @@ async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &O
     let version = |live: &Value| live.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(String::from);
     let live = observed.get(child.kind, &child.name);
     let before = live.and_then(version);
-    let resource = child.api_resource();
+    let resource = child.kind.api_resource();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let params = PatchParams::apply(MANAGER).force();
     let scaled = live.filter(|_| leaves_replicas(child));

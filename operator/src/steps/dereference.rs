@@ -420,8 +420,7 @@ fn is_credential(entry: &str) -> bool {
 /// Hash of the entries that are read. Others may be renewed as often as whoever keeps the Secret likes, as the certificate
 /// beside the authorities is.
 fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
-    let data = secret.data.clone().unwrap_or_default();
-    let read = data.iter().filter(|(name, _)| is_read(name));
+    let read = secret.data.iter().flatten().filter(|(name, _)| is_read(name));
     let parts: Vec<&[u8]> = read.flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
     digest(&parts)
 }

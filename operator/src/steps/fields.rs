@@ -1,8 +1,13 @@
-//! Which field of the resource it is that the API server refuses in a workload. Pure.
+//! Which field of the resource it is that something is wrong with. Pure.
 
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::core::Status;
 
-use crate::{api::Store, build::Child};
+use crate::{
+    api::Store,
+    build::Child,
+    names::{Component, component_of},
+};
 
 /// What of a pod is taken over from the resource as it was written.
 const POD: [&str; 7] = [
@@ -39,8 +44,29 @@ fn settings(component: &str) -> String {
         "gateway" => "gateway".into(),
         // Its Job is like the pods of this service.
         "migration" => "services.users".into(),
-        store if Store::ALL.iter().any(|known| known.as_str() == store) => format!("dependencies.{store}.managed"),
+        store if is_store(store) => format!("dependencies.{store}.managed"),
         service => format!("services.{service}"),
+    }
+}
+
+fn is_store(component: &str) -> bool {
+    Store::ALL.iter().any(|store| store.as_str() == component)
+}
+
+/// Which field names the image of a pod.
+pub fn image(pod: &Pod) -> String {
+    match component_of(&pod.metadata) {
+        Some("gateway") => "gateway.image".into(),
+        Some(store) if is_store(store) => format!("dependencies.{store}.managed.image"),
+        _ => "image".into(),
+    }
+}
+
+/// The field with what is said in `setting` of the storage that a claim is of.
+pub fn storage(claim: &PersistentVolumeClaim, setting: &str) -> String {
+    match component_of(&claim.metadata) {
+        Some(part) if part != Component::Sentinel.as_str() => format!("dependencies.{part}.managed.storage.{setting}"),
+        _ => format!("storage.{setting}"),
     }
 }
 

@@ -6,17 +6,12 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCon
 
 use super::{
     apply::Failure,
-    observe::{CLAIM, Observed, is_bound},
+    fields,
+    observe::{CLAIM, Observed, SILENCE, is_bound},
     plan::ordinal_of,
     validate::ValidChat,
 };
-use crate::{
-    api::Store,
-    build::Stage,
-    names::{COMPONENT, Component},
-    providers,
-    subset::amount,
-};
+use crate::{api::Store, build::Stage, names::Component, providers, subset::amount};
 
 /// What is asked of a claim.
 const STORAGE: &str = "storage";
@@ -26,9 +21,6 @@ const REQUEST: &str = "/f:spec/f:resources/f:requests/f:storage";
 pub const NOT_RESIZED: &str = "StorageNotResized";
 /// How long a file system may be smaller than its volume: most nodes make it larger while a pod runs on it.
 const FILE_SYSTEM: SignedDuration = SignedDuration::from_mins(5);
-
-/// How long nothing may be heard of a growth until it is told what it waits for. Some drivers take minutes.
-const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How large a claim is and is to be, while that differs.
 pub fn growing(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
@@ -99,7 +91,10 @@ fn obstacle(claim: &PersistentVolumeClaim, observed: &Observed) -> Option<String
     let resize = status.allocated_resource_statuses.as_ref().and_then(|all| all.get(STORAGE));
     if resize.is_some_and(|resize| resize.ends_with("Infeasible")) {
         let why = error().and_then(words).or_else(warning).map(|why| format!(" ({why})")).unwrap_or_default();
-        return Some(format!("its storage driver cannot{why}; write a size to {} that it can", field(claim)));
+        return Some(format!(
+            "its storage driver cannot{why}; write a size to {} that it can",
+            fields::storage(claim, "size")
+        ));
     }
     if let Some(why) = error().map(|error| words(error).unwrap_or_else(|| error.type_.clone())).or_else(warning) {
         return Some(why);
@@ -151,13 +146,4 @@ fn is_silent(claim: &PersistentVolumeClaim, now: Timestamp) -> bool {
     let told = steps_of(claim).filter_map(|step| step.last_transition_time.as_ref());
     let last = writers.filter_map(|entry| entry.time.as_ref()).chain(told).map(|time| time.0).max();
     last.is_some_and(|last| now.duration_since(last) >= SILENCE)
-}
-
-/// The field with the size of a claim.
-fn field(claim: &PersistentVolumeClaim) -> String {
-    let part = claim.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
-    match part {
-        Some(part) if part != Component::Sentinel.as_str() => format!("dependencies.{part}.managed.storage.size"),
-        _ => "storage.size".into(),
-    }
 }

@@ -1,17 +1,15 @@
 //! Does what a node that leaves its store needs: what and when, [`crate::providers::scale`] decides.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::{
-    Api, Client,
-    api::{DeleteParams, Preconditions},
-};
+use kube::{Api, Client, api::DeleteParams};
 
-use super::{apply::Failure, observe::Observed, search_nodes::Elasticsearch};
-use crate::{
-    answer::{self, describe},
-    build::Stage,
-    providers::Act,
+use super::{
+    apply::Failure,
+    observe::{CLAIM, Observed},
+    prune,
+    search_nodes::{self, Elasticsearch},
 };
+use crate::{answer::describe, build::Stage, providers::Act};
 
 /// Does all of `acts`; each failure is told, and what failed is decided anew the next time.
 pub async fn carry_out(
@@ -41,18 +39,11 @@ async fn delete_claim(client: &Client, namespace: &str, observed: &Observed, nam
     let seen = observed.claims.iter().find(|claim| claim.metadata.name.as_deref() == Some(name));
     let Some(uid) = seen.and_then(|claim| claim.metadata.uid.clone()) else { return Ok(()) };
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
-        ..DeleteParams::default()
-    };
-    match api.delete(name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if answer::is_not_found(&status) || answer::is_conflict(&status) => Ok(()),
-        Err(error) => Err(Failure::new(Stage::Extra, "delete", "PersistentVolumeClaim", name, &error)),
-    }
+    let deleted = prune::delete(&api, name, Some(uid), DeleteParams::default()).await;
+    deleted.map(drop).map_err(|error| Failure::new(Stage::Extra, "delete", CLAIM, name, &error))
 }
 
-fn told(answer: Result<(), super::search_nodes::Error>, verb: &str, node: &str) -> Result<(), Failure> {
+fn told(answer: Result<(), search_nodes::Error>, verb: &str, node: &str) -> Result<(), Failure> {
     answer.map_err(|error| Failure {
         stage: Stage::Extra,
         reason: "ScaleInFailing",

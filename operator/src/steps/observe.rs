@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
@@ -109,8 +109,10 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
             }
             Err(source) => return Err(Error::List { what: kind.as_str(), source }),
         };
-        for object in list {
+        for mut object in list {
             let name = object.metadata.name.clone().unwrap_or_default();
+            // Who wrote which field is often half of an object.
+            object.metadata.managed_fields = None;
             let mut value = serde_json::to_value(&object).unwrap_or_else(|_| json!({}));
             // Items of a list carry no type.
             value["apiVersion"] = json!(resource.api_version);
@@ -143,6 +145,9 @@ where
 
 /// The kind of claims. The scheduler's words have it, too, about what a pod waits for.
 pub const CLAIM: &str = "PersistentVolumeClaim";
+
+/// How long nothing may be heard of a volume that is made or grows until it is told what it waits for. Some drivers take minutes.
+pub const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether a claim has its volume.
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {

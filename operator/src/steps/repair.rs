@@ -11,16 +11,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
 use super::{
     apply::Failure,
     growth::NOT_RESIZED,
-    observe::Observed,
+    observe::{CLAIM, Observed},
     plan::Growth,
-    status::pods::{has_not_started, is_ready, may_join, trouble},
+    prune,
+    status::pods::{has_not_started, is_of_set, is_ready, may_join, trouble},
 };
 use crate::{
     answer,
@@ -66,7 +67,7 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
         match api.patch(&growth.claim, &params, &Patch::Merge(&patch)).await {
             Ok(_) => tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim grows"),
             Err(error) => {
-                let mut failure = Failure::new(Stage::Extra, "grow", "PersistentVolumeClaim", &growth.claim, &error);
+                let mut failure = Failure::new(Stage::Extra, "grow", CLAIM, &growth.claim, &error);
                 if matches!(&error, kube::Error::Api(status) if answer::is_forbidden(status) || answer::is_invalid(status))
                 {
                     failure.reason = NOT_RESIZED;
@@ -98,13 +99,7 @@ fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value, now: Timestamp)
         .iter()
         .filter(|pod| {
             let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
-            let of_set = pod
-                .metadata
-                .owner_references
-                .iter()
-                .flatten()
-                .any(|owner| owner.kind == "StatefulSet" && owner.name == name);
-            of_set
+            is_of_set(pod, name)
                 && pod.metadata.deletion_timestamp.is_none()
                 && revision.is_some_and(|revision| revision != update)
                 && !is_ready(pod)
@@ -137,13 +132,9 @@ pub async fn replace_stuck(client: &Client, namespace: &str, observed: &Observed
     let mut failures = Vec::new();
     for pod in stuck(observed, Timestamp::now()) {
         let name = pod.metadata.name.clone().unwrap_or_default();
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        match api.delete(&name, &params).await {
-            Ok(_) => tracing::info!(pod = name, namespace, "replaced a pod that was stuck on an old revision"),
-            Err(kube::Error::Api(status)) if answer::is_not_found(&status) || answer::is_conflict(&status) => {}
+        match prune::delete(&api, &name, pod.metadata.uid.clone(), DeleteParams::default()).await {
+            Ok(true) => tracing::info!(pod = name, namespace, "replaced a pod that was stuck on an old revision"),
+            Ok(false) => {}
             Err(error) => failures.push(Failure::new(Stage::Extra, "delete", "Pod", &name, &error)),
         }
     }

@@ -30,6 +30,10 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// How often stores of somebody else are looked at while they can be used.
 const LOOKED_EVERY: Duration = Duration::from_mins(5);
+/// How long a look may take once it runs; it has shorter limits of its own.
+const LOOK: SignedDuration = SignedDuration::from_mins(3);
+/// How long a look may take to begin before it is told what keeps it: nothing waits for it, and a node may be on its way.
+const BEGINS: Duration = Duration::from_mins(10);
 /// Longest explanation that is taken over from a migration.
 const WORDS_MAX: usize = 700;
 /// Lines of it.
@@ -62,13 +66,16 @@ pub enum Migration {
 }
 
 /// How the look at stores of somebody else stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Check {
     /// It is not due, or there is nothing to look at.
     #[default]
     Rests,
     /// It runs, or is about to.
-    Runs,
+    Runs {
+        /// What has kept its pod from starting for long: a reason and what to do.
+        trouble: Option<(&'static str, String)>,
+    },
     /// It has ended and is due again.
     Again,
 }
@@ -85,7 +92,7 @@ pub struct Sequence {
     /// How the look at stores of somebody else stands.
     pub check: Check,
     /// Name of the Job that looks at stores of somebody else.
-    check_job: Option<String>,
+    pub check_job: Option<String>,
     /// Name of the ConfigMap that services read.
     config: String,
 }
@@ -175,14 +182,22 @@ fn look(
         status.dependencies.iter().any(|d| d.provider == dependencies::EXTERNAL && d.problem.is_some())
     });
     let Some(live) = observed.get(Kind::Job, &check.name) else {
-        return if has_problem || is_past(migrated, LOOKED_EVERY) { Check::Runs } else { Check::Rests };
+        let is_due = has_problem || is_past(migrated, LOOKED_EVERY);
+        return if is_due { Check::Runs { trouble: None } } else { Check::Rests };
+    };
+    let is_lost = |pod: &Pod| {
+        let is_late = pods::runs_since(pod).is_some_and(|since| now.duration_since(since) >= LOOK);
+        is_late || pods::hangs(pod, now).is_some()
     };
     let wait = if has_problem { LONGEST_LOOK } else { LOOKED_EVERY };
     match condition(live, "Complete").or_else(|| condition(live, "Failed")) {
         None if is_outdated(check, observed) => Check::Again,
-        // Its machine is gone, and nobody waits for it. To look twice does no harm.
-        None if pods_of(observed, live).any(|pod| pods::hangs(pod, now).is_some()) => Check::Again,
-        None => Check::Runs,
+        // Nobody waits for it, and to look twice does no harm.
+        None if pods_of(observed, live).any(is_lost) => Check::Again,
+        None => {
+            let is_late = is_past(live["metadata"]["creationTimestamp"].as_str(), BEGINS);
+            Check::Runs { trouble: trouble(observed, live, &check.name).filter(|_| is_late) }
+        }
         Some(ended) if is_past(ended["lastTransitionTime"].as_str(), wait) => Check::Again,
         Some(_) => Check::Rests,
     }
@@ -301,7 +316,7 @@ impl Sequence {
         if child.kind == Kind::Job && self.check_job.as_ref() == Some(&child.name) {
             return match self.check {
                 Check::Rests => Place::Held,
-                Check::Runs => Place::Wanted,
+                Check::Runs { .. } => Place::Wanted,
                 Check::Again => Place::Pruned,
             };
         }

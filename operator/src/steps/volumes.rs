@@ -11,7 +11,7 @@ use super::status::pods;
 use crate::{
     answer::describe,
     build::{ADMIN_PORT, services},
-    names::{COMPONENT, Component},
+    names::{Component, component_of},
 };
 
 /// How long a pod has for its answer.
@@ -38,14 +38,14 @@ pub async fn ask(pods: &[Pod]) -> FullVolumes {
     full(told.into_iter().flatten())
 }
 
-/// Seldom needed, so it is not kept. Pods have no TLS here, and an image may have no authorities.
+/// Made for each look, as nothing of it is worth keeping. Pods have no TLS here, and an image may have no authorities.
 fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()
 }
 
 /// Where a pod that writes to stores is asked.
 fn address(pod: &Pod) -> Option<SocketAddr> {
-    let part = pod.metadata.labels.as_ref()?.get(COMPONENT)?;
+    let part = component_of(&pod.metadata)?;
     let is_asked =
         part == Component::Sentinel.as_str() || services::SERVICES.iter().any(|one| part == one.component.as_str());
     let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
@@ -77,6 +77,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::names::COMPONENT;
 
     fn pod(component: &str, ready: bool, ip: &str) -> Pod {
         let status = if ready { "True" } else { "False" };

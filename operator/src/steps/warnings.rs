@@ -26,6 +26,10 @@ const ASKED_MAX: usize = 6;
 pub const POD: &str = "Pod";
 /// Length from which a word of hexadecimal digits is the id of a container or of a pod's network.
 const ID_MIN: usize = 32;
+/// Length of what Kubernetes adds to a name to make it unique.
+const GENERATED: usize = 5;
+/// What it takes for that.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// How a controller calls it when it made a pod.
 const MADE: &str = "SuccessfulCreate";
 
@@ -53,23 +57,21 @@ pub fn lacks_pods(set: &Value) -> bool {
     number("/status/replicas").unwrap_or(0) < number("/spec/replicas").unwrap_or(1)
 }
 
-/// The objects that wait for something and tell only by Events why. The Job that looks at stores now and then is not one:
-/// nothing waits for it.
+/// The objects that wait for something and tell only by Events why.
 pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
     let of_kind = |kind: Kind| observed.children.iter().filter(move |((found, _), _)| *found == kind);
     let uid = |object: &Value| object.pointer("/metadata/uid").and_then(Value::as_str).map(String::from);
-    let check = names.check();
     let jobs = of_kind(Kind::Job)
-        .filter(|((_, name), job)| {
+        .filter(|(_, job)| {
             let has_ended = ["Complete", "Failed"].into_iter().any(|end| condition(job, end).is_some());
-            !name.starts_with(&check) && !has_ended && pods_of(observed, job).next().is_none()
+            !has_ended && pods_of(observed, job).next().is_none()
         })
         .map(|((_, name), job)| Asked { kind: "Job", name: name.clone(), uid: uid(job), made: None, about: "" });
     let sets = of_kind(Kind::StatefulSet).filter(|(_, set)| lacks_pods(set)).map(|((_, name), set)| Asked {
         kind: "StatefulSet",
         name: name.clone(),
         uid: uid(set),
-        made: observed.pods.iter().filter(|pod| is_of_set(pod, name)).filter_map(made).max(),
+        made: observed.pods.iter().filter(|pod| pods::is_of_set(pod, name)).filter_map(made).max(),
         about: "",
     });
     let claims = observed.claims.iter().filter(|claim| !is_bound(claim));
@@ -78,8 +80,7 @@ pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
     let growing = growing.filter_map(|claim| Some(Asked { about: "Resize", ..Asked::of(CLAIM, &claim.metadata)? }));
     let pods = observed.pods.iter().filter(|pod| {
         let now = observed.read_at;
-        let is_of_check = pod.metadata.name.as_deref().is_some_and(|name| name.starts_with(&check));
-        !is_of_check && (pods::does_not_begin(pod, now) || pods::is_unready_for_long(pod, now))
+        pods::does_not_begin(pod, now) || pods::is_unready_for_long(pod, now)
     });
     let pods = pods.filter_map(|pod| Asked::of(POD, &pod.metadata));
     let gateway = names.gateway();
@@ -94,11 +95,6 @@ pub fn asked(observed: &Observed, names: &Names) -> Vec<Asked> {
         });
     let of_workloads = jobs.take(ASKED_MAX).chain(sets.take(ASKED_MAX)).chain(pods.take(ASKED_MAX));
     of_workloads.chain(claims.take(ASKED_MAX)).chain(growing.take(ASKED_MAX)).chain(services).collect()
-}
-
-fn is_of_set(pod: &Pod, set: &str) -> bool {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.kind == "StatefulSet" && owner.name == set)
 }
 
 fn made(pod: &Pod) -> Option<Timestamp> {
@@ -138,14 +134,20 @@ fn newest(object: &Asked, events: &[Event]) -> Option<String> {
     newest.message.as_deref().map(without_ids)
 }
 
-/// The message without what is new with each try, or the status would change with each of them.
-fn without_ids(message: &str) -> String {
+/// The message without what is new with each try, or the status would change with each of them: ids, and the ends of names that
+/// are generated for pods.
+pub fn without_ids(message: &str) -> String {
     let is_id = |word: &str| word.len() >= ID_MIN && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_generated = |word: &str, before: &str, after: &str| {
+        let is_end = before.ends_with('-') && after.starts_with('"') && word.len() == GENERATED;
+        is_end && word.bytes().all(|byte| ALPHABET.contains(&byte))
+    };
     let mut told = String::with_capacity(message.len());
     for part in message.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        told.push_str(if is_id(word) { "…" } else { word });
-        told.push_str(&part[word.len()..]);
+        let after = &part[word.len()..];
+        told.push_str(if is_id(word) || is_generated(word, &told, after) { "…" } else { word });
+        told.push_str(after);
     }
     told
 }
@@ -217,6 +219,11 @@ mod tests {
         assert_eq!(without_ids(&told), "failed to setup network for sandbox \"…\": plugin calico: …");
         let kept = "MountVolume.SetUp failed for volume \"pvc-8c0f1b2a-1111-2222-3333-abcdefabcdef\": décommissioned";
         assert_eq!(without_ids(kept), kept);
+        let refused = |pod: &str| format!("Error creating: pods \"{pod}\" is forbidden: exceeded quota: small");
+        assert_eq!(without_ids(&refused("chat-users-6d4cf56db6-x7k2p")), refused("chat-users-6d4cf56db6-…"));
+        for pod in ["chat-kafka-0", "chat-check-1a2b3c4d", "chat-users"] {
+            assert_eq!(without_ids(&refused(pod)), refused(pod));
+        }
     }
 
     #[test]
@@ -237,9 +244,10 @@ mod tests {
         observed.put(Kind::StatefulSet, "chat-kafka", set(2));
         let names = Names::new("chat");
         let told = |observed: &Observed| asked_names(observed, &names);
-        assert_eq!(told(&observed), ["chat-migration-1", "chat-kafka"]);
+        assert_eq!(told(&observed), ["chat-check-1", "chat-migration-1", "chat-kafka"]);
         observed.put(Kind::StatefulSet, "chat-kafka", set(3));
         let ended = json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+        observed.put(Kind::Job, "chat-check-1", job(ended.clone()));
         observed.put(Kind::Job, "chat-migration-1", job(ended));
         assert!(told(&observed).is_empty());
         observed.put(Kind::Job, "chat-migration-1", job(json!({})));

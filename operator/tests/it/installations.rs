@@ -36,10 +36,10 @@ fn image(server: &ApiServer) -> Value {
     server.get(SETS, NS, "chat").unwrap()["spec"]["template"]["spec"]["containers"][0]["image"].clone()
 }
 
-fn warnings(server: &ApiServer) -> Vec<Value> {
+fn warnings(server: &ApiServer, reason: &str) -> Vec<Value> {
     let names = server.names("events.k8s.io/v1/events", NS);
     let events = names.iter().map(|name| server.get("events.k8s.io/v1/events", NS, name).unwrap());
-    events.filter(|event| event["reason"] == "AnotherOperator").collect()
+    events.filter(|event| event["reason"] == reason).collect()
 }
 
 /// Looks again and again, for longer than another installation is waited for.
@@ -63,7 +63,7 @@ async fn of_two_installations_the_first_works_and_the_other_tells_so_until_the_f
 
     looks(&second, || lives(&server, "first")).await;
     assert_eq!(server.take_writes(), Vec::<String>::new());
-    let told = warnings(&server);
+    let told = warnings(&server, "AnotherOperator");
     assert_eq!(told.len(), 1, "{told:?}");
     let note = told[0]["note"].as_str().unwrap();
     assert!(note.contains("first/sentinel-operator looks after") && note.contains("Uninstall one of them"), "{note}");
@@ -103,7 +103,7 @@ async fn an_installation_whose_lease_is_gone_or_that_is_only_upgraded_is_in_nobo
     looks(&renamed, || {}).await;
     renamed.settle().await;
     assert_eq!((keeper(&server), image(&server)), (json!("renamed/sentinel-operator"), json!("renamed:1")));
-    assert_eq!(warnings(&server), Vec::<Value>::new());
+    assert_eq!(warnings(&server, "AnotherOperator"), Vec::<Value>::new());
 }
 
 /// Neither has a Lease, so each must take the other for gone; but not at once.
@@ -142,7 +142,7 @@ async fn what_is_no_name_of_a_lease_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn an_installation_that_may_not_look_at_the_lease_of_another_works_as_if_alone() {
+async fn an_installation_that_may_not_look_at_the_lease_of_another_works_as_if_alone_and_tells_so() {
     let server = ApiServer::default();
     let first = installed(&server, "first");
     first.apply("chat", &json!({ "upgrades": "Automatic" }));
@@ -152,6 +152,16 @@ async fn an_installation_that_may_not_look_at_the_lease_of_another_works_as_if_a
     second.settle().await;
     assert_eq!(image(&server), "second:1");
     assert_eq!(keeper(&server), "first/sentinel-operator", "or both would write it again and again");
+    second.reconcile().await.unwrap();
+    let told = warnings(&server, "LeaseForbidden");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["series"].is_null(), "once: {told:?}");
+    let note = told[0]["note"].as_str().unwrap();
+    assert!(note.contains("second/sentinel-operator can't tell whether that installation of the operator"), "{note}");
+    assert!(
+        note.contains("get leases (coordination.k8s.io) in namespace first") && note.ends_with("(forbidden)"),
+        "{note}"
+    );
 }
 
 #[tokio::test]

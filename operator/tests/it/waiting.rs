@@ -188,6 +188,76 @@ async fn clients_that_come_through_an_ingress_need_no_address_of_the_service() {
     assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
 }
 
+#[tokio::test]
+async fn a_look_at_external_stores_that_does_not_begin_is_told_after_ten_minutes() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = distributed::running(&distributed::external(&listener.local_addr().unwrap().to_string())).await;
+    let name = world.server.names(JOBS, NS).into_iter().find(|job| job.starts_with("chat-check-")).unwrap();
+    let made = |minutes| {
+        world.server.edit(JOBS, NS, &name, |job| job["metadata"]["creationTimestamp"] = json!(ago(minutes)));
+    };
+    let told = async |expected: Option<&str>| {
+        world.settle().await;
+        let degraded = world.condition("Degraded");
+        match expected {
+            None => assert!(degraded.starts_with("False/"), "{degraded}"),
+            Some(expected) => {
+                let (reason, why) = expected.split_once(": ").unwrap();
+                let start = format!("True/{reason}: external stores are not looked at any more: {why}");
+                assert!(degraded.starts_with(&start), "{degraded}");
+                assert!(degraded.ends_with(&format!("(Job {name} runs where and with what services.users says)")));
+            }
+        }
+        assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+        assert!(world.condition("DependenciesReady").starts_with("True/"));
+    };
+    let quota = |pod: &str| format!("Error creating: pods \"{name}-{pod}\" is forbidden: exceeded quota: small");
+    tell(&world, ("Job", &name), ("Warning", "FailedCreate"), &quota("x7k2p"), 0);
+    made(9);
+    told(None).await;
+    made(11);
+    told(Some(&format!("FailedCreate: {}", quota("…")))).await;
+    tell(&world, ("Job", &name), ("Warning", "FailedCreate"), &quota("bcdfg"), 0);
+    world.reconcile().await.unwrap();
+    assert_eq!(world.server.take_writes(), Vec::<String>::new(), "each try is told the same");
+
+    let job = world.server.get(JOBS, NS, &name).unwrap();
+    let owner = json!([{ "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"] }]);
+    let pod = format!("{name}-bcdfg");
+    let is = |status: Value| {
+        let labels = &job["spec"]["template"]["metadata"]["labels"];
+        let metadata = json!({ "name": pod, "labels": labels, "ownerReferences": owner });
+        let object = json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "containers": [] },
+            "metadata": metadata, "status": status });
+        world.server.put(PODS, NS, object);
+    };
+    is(json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
+        "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient cpu." }] }));
+    told(Some(&format!("PodFailing: pod {pod} fits no node: 0/3 nodes are available: 3 Insufficient cpu."))).await;
+    is(json!({ "phase": "Pending", "conditions": scheduled(3), "containerStatuses": [{ "name": "migration",
+        "image": "nowhere/sentinel:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no such host" } } }] }));
+    told(Some(&format!(
+        "PodFailing: pod {pod}: cannot pull image nowhere/sentinel:1 of container migration: no such host; correct image"
+    )))
+    .await;
+    is(json!({ "phase": "Pending", "conditions": scheduled(3) }));
+    let mount = "MountVolume.SetUp failed for volume \"redis-credentials\"";
+    tell(&world, ("Pod", &pod), ("Warning", "FailedMount"), mount, 0);
+    told(Some(&format!("PodFailing: pod {pod} does not start: {mount}"))).await;
+    let runs = |minutes| {
+        json!({ "phase": "Running", "containerStatuses": [{ "name": "migration", "image": "sentinel:1", "imageID": "",
+            "ready": true, "restartCount": 0, "state": { "running": { "startedAt": ago(minutes) } } }] })
+    };
+    is(runs(1));
+    told(None).await;
+    assert_eq!(world.server.get(JOBS, NS, &name).unwrap()["metadata"]["uid"], job["metadata"]["uid"]);
+    is(runs(4));
+    world.settle().await;
+    let again = world.server.get(JOBS, NS, &name).unwrap();
+    assert_ne!(again["metadata"]["uid"], job["metadata"]["uid"], "one that hangs is made anew");
+}
+
 fn edit_claim(world: &World, change: impl FnOnce(&mut Value)) {
     world.server.edit(CLAIMS, NS, "data-chat-0", |claim| change(&mut claim["status"]));
 }

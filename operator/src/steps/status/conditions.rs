@@ -1,6 +1,6 @@
 //! Conditions as other tools read them. Their names are frozen: health checks and alerts depend on them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::PersistentVolumeClaim,
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -8,12 +8,13 @@ use k8s_openapi::{
 
 use super::{is_essential, workload::Workload};
 use crate::{
-    names::{COMPONENT, Component},
+    names::Component,
     steps::{
         apply::Failure,
-        observe::{CLAIM, Observed, is_bound},
+        fields,
+        observe::{CLAIM, Observed, SILENCE, is_bound},
         plan::Blocked,
-        sequence::{Migration, Sequence},
+        sequence::{Check, Migration, Sequence},
     },
 };
 
@@ -43,8 +44,6 @@ const MESSAGE_MAX: usize = 1024;
 
 /// Annotation of a claim with who is asked to make its volume.
 const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
-/// How long nothing may be heard of a volume that is made.
-const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reason while a load balancer has no address.
 const ADDRESS_PENDING: &str = "AddressPending";
@@ -201,6 +200,24 @@ pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
     })
 }
 
+/// The look at stores of somebody else as a part of the platform, while it does not begin: the stores may serve all the same.
+pub fn check_part(sequence: &Sequence) -> Option<Workload> {
+    let Check::Runs { trouble: Some((reason, trouble)) } = &sequence.check else { return None };
+    let job = sequence.check_job.as_deref().unwrap_or_default();
+    Some(Workload {
+        name: "check",
+        desired: 1,
+        ready: 1,
+        settled: true,
+        exists: true,
+        note: None,
+        trouble: Some(format!(
+            "external stores are not looked at any more: {trouble} (Job {job} runs where and with what services.users says)"
+        )),
+        trouble_reason: reason,
+    })
+}
+
 /// One wording for all pauses, or the status would change with each of them.
 fn failure(sequence: &Sequence) -> String {
     let status = sequence.status.clone().unwrap_or_default();
@@ -230,7 +247,7 @@ fn troubles(
         let asked = format!(
             "it asks for {}, see {}: make that class, or delete the SentinelChat and the claim and name another one",
             class.map_or_else(|| "the default storage class".into(), |class| format!("storage class {class}")),
-            storage_field(claim)
+            fields::storage(claim, "className")
         );
         if let Some(warning) = observed.warning(CLAIM, name) {
             troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
@@ -260,17 +277,6 @@ fn silent_provisioner(claim: &PersistentVolumeClaim, now: Timestamp) -> Option<&
     (now.duration_since(last) >= SILENCE).then_some(provisioner)
 }
 
-/// The field that names the storage class of a claim.
-fn storage_field(claim: &PersistentVolumeClaim) -> String {
-    let part = claim.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
-    match part {
-        Some(part) if part != Component::Sentinel.as_str() => {
-            format!("dependencies.{part}.managed.storage.className")
-        }
-        _ => "storage.className".into(),
-    }
-}
-
 fn refusal(change: &Blocked) -> String {
     format!(
         "{} {}: {} cannot change once it exists; restore the old value in the SentinelChat, or create a second one and move the data",
@@ -289,6 +295,5 @@ fn shorten(message: &str) -> String {
     if message.len() <= MESSAGE_MAX {
         return message.to_owned();
     }
-    let end = (0..=MESSAGE_MAX).rev().find(|index| message.is_char_boundary(*index)).unwrap_or(0);
-    format!("{}…", &message[..end])
+    format!("{}…", &message[..message.floor_char_boundary(MESSAGE_MAX)])
 }

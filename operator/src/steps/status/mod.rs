@@ -33,6 +33,9 @@ use crate::{
 const PAUSED_NOTE: &str = "spec.paused is true: until it is false nothing is changed or looked at, and the other conditions tell \
                            what was so before";
 
+const NEW_DEFAULTS: &str =
+    "the operator has newer defaults: they are used at the next change of spec, or with upgrades: Automatic";
+
 /// What a reconcile came to.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
@@ -104,7 +107,9 @@ fn carried_out(
     let Carried { valid, observed, failures, blocked, sequence } = carried;
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
-    let mut parts = stores(valid, observed, &dependencies);
+    // First, because Degraded alone tells it: what stores and services lack, Ready tells, too.
+    let mut parts: Vec<workload::Workload> = conditions::check_part(sequence).into_iter().collect();
+    parts.extend(stores(valid, observed, &dependencies));
     parts.extend(conditions::migration_part(sequence));
     if valid.is_distributed() {
         conditions.set_stores(&parts, sequence);
@@ -121,16 +126,8 @@ fn carried_out(
         address: endpoints::pending_address(valid, observed),
     };
     conditions.judge(&parts, failures, blocked, observed, &waits);
-    conditions.set(
-        UPGRADE,
-        valid.upgrade_waits,
-        if valid.upgrade_waits { "NewDefaults" } else { "UpToDate" },
-        if valid.upgrade_waits {
-            "the operator has newer defaults: they are used at the next change of spec, or with upgrades: Automatic"
-        } else {
-            ""
-        },
-    );
+    let (reason, message) = if valid.upgrade_waits { ("NewDefaults", NEW_DEFAULTS) } else { ("UpToDate", "") };
+    conditions.set(UPGRADE, valid.upgrade_waits, reason, message);
     let url = endpoints::base_url(valid, observed);
     // What runs of a workload that could not be changed is what ran before.
     let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);

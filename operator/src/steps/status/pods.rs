@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use crate::{
-    api::Store,
-    names::{COMPONENT, Component},
+    names::{Component, component_of},
     providers::LEFT,
+    steps::fields,
 };
 
 /// What is told of an image first.
@@ -35,6 +35,12 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
+/// Since when a container of the pod runs.
+pub fn runs_since(pod: &Pod) -> Option<Timestamp> {
+    let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    containers.find_map(|container| Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0))
+}
+
 /// What a container of the pod said when it ended last, whether it runs again or not.
 pub fn said_last(pod: &Pod) -> Option<&str> {
     let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
@@ -52,6 +58,12 @@ pub fn ended_with(pod: &Pod) -> Option<&str> {
 
 fn words(state: Option<&ContainerState>) -> Option<&str> {
     state?.terminated.as_ref()?.message.as_deref().map(str::trim).filter(|words| !words.is_empty())
+}
+
+/// Whether the pod is of the StatefulSet `set`.
+pub fn is_of_set(pod: &Pod, set: &str) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.kind == "StatefulSet" && owner.name == set)
 }
 
 /// Whether the pod has come to its end, and not to a good one.
@@ -90,8 +102,9 @@ pub fn trouble(pod: &Pod, now: Timestamp) -> Option<String> {
         .chain(status.container_statuses.iter().flatten())
         .find_map(|container| container_trouble(container, now));
     if let Some(stuck) = stuck {
-        let field = if stuck.starts_with(CANNOT_PULL) { image_field(pod) } else { String::new() };
-        return Some(format!("pod {name}: {stuck}{field}"));
+        let is_image = stuck.starts_with(CANNOT_PULL);
+        let advice = is_image.then(|| format!("; correct {}, or the operator's default", fields::image(pod)));
+        return Some(format!("pod {name}: {stuck}{}", advice.unwrap_or_default()));
     }
     if has_failed(pod) {
         let why = status.message.as_deref().or(status.reason.as_deref()).unwrap_or("it failed");
@@ -156,9 +169,8 @@ fn since(pod: &Pod, type_: &str, is: &str) -> Option<Timestamp> {
 
 /// A node of Cassandra after the first may be taking over its part of the data, which takes as long as it takes.
 pub fn may_join(pod: &Pod) -> bool {
-    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
     let is_first = pod.metadata.name.as_deref().is_some_and(|name| name.ends_with("-0"));
-    part.is_some_and(|part| part == Component::Cassandra.as_str()) && !is_first
+    component_of(&pod.metadata) == Some(Component::Cassandra.as_str()) && !is_first
 }
 
 /// One wording for all phases of the same trouble, or the status would change with each of them.
@@ -200,19 +212,6 @@ fn ending(container: &ContainerStatus) -> String {
         reason.unwrap_or_default(),
         message.unwrap_or_else(|| ": look at its log".into())
     )
-}
-
-/// Which field names the image of a pod.
-fn image_field(pod: &Pod) -> String {
-    let part = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT)).map(String::as_str);
-    let field = match part {
-        Some("gateway") => "gateway.image".to_owned(),
-        Some(part) if Store::ALL.iter().any(|store| store.as_str() == part) => {
-            format!("dependencies.{part}.managed.image")
-        }
-        _ => "image".to_owned(),
-    };
-    format!("; correct {field}, or the operator's default")
 }
 
 /// The line of what was said that tells most: the last one that is no step of a Java stack trace.

@@ -7,7 +7,7 @@ use super::pods;
 use crate::{
     api::ServiceStatus,
     build::Kind,
-    names::{COMPONENT, Component, Names},
+    names::{Component, Names, component_of},
     steps::{fields, observe::Observed, warnings},
 };
 
@@ -99,7 +99,7 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
     };
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
-        workload.trouble = Some(fields::with_field(component.as_str(), message));
+        workload.trouble = Some(fields::with_field(component.as_str(), warnings::without_ids(&message)));
         workload.trouble_reason = "ReplicaFailure";
     } else if let Some(warning) = observed.warning(kind.as_str(), &name).filter(|_| warnings::lacks_pods(object)) {
         workload.trouble = Some(fields::with_field(component.as_str(), warning.to_owned()));
@@ -151,10 +151,7 @@ fn failed_condition(object: &Value, type_: &str, status: &str) -> Option<String>
 }
 
 fn pods_of(observed: &Observed, component: Component) -> impl Iterator<Item = &Pod> {
-    observed.pods.iter().filter(move |pod| {
-        let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT));
-        label.is_some_and(|label| label == component.as_str())
-    })
+    observed.pods.iter().filter(move |pod| component_of(&pod.metadata) == Some(component.as_str()))
 }
 
 /// Whether a pod is over and another one takes its place: a Deployment leaves those that were evicted, or whose node was
