@@ -6,6 +6,9 @@
 mod contract;
 mod fresh_database;
 
+#[path = "postgres/erasure.rs"]
+mod erasure;
+
 use std::{
     collections::HashMap,
     error::Error,
