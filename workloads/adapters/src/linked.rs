@@ -18,7 +18,7 @@ use sentinel_domain::{
 
 use crate::postgres::Postgres;
 
-/// What a chat store must do when accounts change. Both methods may be called again for what was done before.
+/// What a chat store must do when accounts change. All methods may be called again for what was done before.
 #[async_trait]
 pub trait ChatLinks: Send + Sync {
     /// Removes a user's chats with their keys and messages, and the user's inbox. Publishes `ChatDeleted` for each chat
@@ -26,6 +26,8 @@ pub trait ChatLinks: Send + Sync {
     async fn erase_user(&self, user: UserId) -> Result<(), StoreError>;
     /// Keeps a copy of whether `blocker` blocks `blocked`, so that a send is checked without another store.
     async fn set_block(&self, blocker: UserId, blocked: UserId, on: bool) -> Result<(), StoreError>;
+    /// Removes that copy when the account of either is deleted.
+    async fn forget_block(&self, blocker: UserId, blocked: UserId) -> Result<(), StoreError>;
 }
 
 /// Things that are done in one round of [`LinkedAccounts::resume`].
@@ -108,7 +110,10 @@ impl LinkedAccounts {
         // last sees by the second look whether it is still right.
         let (mut on, mut change) = self.postgres.block_state(blocker, blocked).await?;
         for _ in 0..COPIES {
-            self.chats.set_block(blocker, blocked, on).await?;
+            match on {
+                Some(on) => self.chats.set_block(blocker, blocked, on).await?,
+                None => self.chats.forget_block(blocker, blocked).await?,
+            }
             if let Some(change) = change {
                 self.postgres.finish_block(blocker, blocked, change).await?;
             }

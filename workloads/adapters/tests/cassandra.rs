@@ -13,6 +13,8 @@ mod devices;
 mod dropping;
 #[path = "cassandra/edits.rs"]
 mod edits;
+#[path = "cassandra/erasure.rs"]
+mod erasure;
 #[path = "cassandra/files.rs"]
 mod files;
 #[path = "cassandra/floods.rs"]

@@ -6,6 +6,9 @@
 mod contract;
 mod fresh_database;
 
+#[path = "postgres/erasure.rs"]
+mod erasure;
+
 use std::{
     collections::HashMap,
     error::Error,
@@ -353,6 +356,12 @@ impl ChatLinks for Chats {
         self.blocks.lock().unwrap().insert((blocker, blocked), on);
         Ok(())
     }
+
+    async fn forget_block(&self, blocker: UserId, blocked: UserId) -> Result<(), StoreError> {
+        self.answer()?;
+        self.blocks.lock().unwrap().remove(&(blocker, blocked));
+        Ok(())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -382,8 +391,8 @@ async fn a_deletion_in_an_outage_is_finished_after_it() {
     let now = Timestamp::now();
     assert!(linked.resume(now).await.is_err());
     chats.down.store(false, Ordering::SeqCst);
-    assert_eq!(linked.resume(now).await.unwrap(), 1);
-    assert_eq!(*chats.erased.lock().unwrap(), [ann]);
+    assert_eq!(linked.resume(now).await.unwrap(), 2, "the account and the block");
+    assert_eq!((&*chats.erased.lock().unwrap(), chats.blocks(bob, ann)), (&vec![ann], None));
     assert_eq!(postgres.pending_deletions(10).await.unwrap().len(), 1, "a chat may just be starting");
     assert_eq!(linked.resume(now.plus_seconds(60)).await.unwrap(), 1);
     assert_eq!(linked.resume(now.plus_seconds(60)).await.unwrap(), 0);

@@ -6,6 +6,9 @@
 mod contract;
 mod presence_contract;
 
+#[path = "sqlite/erasure.rs"]
+mod erasure;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -264,6 +264,15 @@ impl Notification {
     pub fn is_welcome(&self) -> bool {
         self.sender_id == self.user_id && self.notice.is_none()
     }
+
+    /// As clients see it; `content` is who wrote and what, if that may be shown.
+    pub fn shown(&self, content: Option<(&str, &str)>) -> Shown {
+        match &self.notice {
+            Some(notice) => Shown::of_notice(self.message_id, notice),
+            None if self.is_welcome() => Shown::welcome(self.message_id),
+            None => Shown::of_message(self.message_id, self.chat_id, content),
+        }
+    }
 }
 
 /// The first characters of a text, on one line.

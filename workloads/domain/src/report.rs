@@ -12,6 +12,9 @@ use crate::{
 /// Longest comment of a reporter or note of an admin, in characters.
 pub const REPORT_TEXT_CHARACTERS: usize = 1000;
 
+/// How long a report is kept from when it was made, open or not and whatever becomes of the accounts, in seconds: 180 days.
+pub const REPORT_SECONDS: i64 = 180 * 24 * 3600;
+
 /// What a report's evidence is sealed for.
 pub const EVIDENCE: &str = "report-evidence";
 
@@ -62,9 +65,9 @@ pub struct Resolution {
     pub note: String,
 }
 
-/// A report of an account, or of one of its messages.
+/// A report of an account, or of one of its messages, as it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct NewReport {
     /// Its id (`UUIDv7`), which sorts by time.
     pub id: Uuid,
     /// Who reports.
@@ -78,6 +81,40 @@ pub struct Report {
     /// What the reporter wrote.
     pub comment: Option<String>,
     /// What the message said, sealed by [`crate::keyring::Keyring::seal`]; only when the reporter chose so.
+    pub evidence: Option<WrappedKey>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// An account that was reported, as a report keeps it: nobody gets out of a report by deleting the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Which account.
+    pub id: UserId,
+    /// Its name when it was reported.
+    pub username: String,
+    /// The name that it showed when it was reported.
+    pub display_name: String,
+    /// Whether the account is deleted by now.
+    pub deleted: bool,
+}
+
+/// A report that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its id (`UUIDv7`), which sorts by time.
+    pub id: Uuid,
+    /// Who reports; nobody any more once that account is deleted.
+    pub reporter: Option<UserId>,
+    /// Who is reported.
+    pub reported: Reported,
+    /// The chat and message that it is about.
+    pub message: Option<(ChatId, MessageId)>,
+    /// Why.
+    pub reason: ReportReason,
+    /// What the reporter wrote.
+    pub comment: Option<String>,
+    /// What the message said, sealed; only when the reporter chose so.
     pub evidence: Option<WrappedKey>,
     /// When.
     pub created_at: Timestamp,

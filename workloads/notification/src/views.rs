@@ -2,7 +2,7 @@
 
 use sentinel_domain::{
     ids::ChatId,
-    notification::{self, MUTED_CHATS, MutedChat, Notification, Shown},
+    notification::{self, MUTED_CHATS, MutedChat, Notification},
     quiet_hours::{OFFSET_MINUTES, QuietHours, ZoneName},
     time::Timestamp,
 };
@@ -25,12 +25,7 @@ pub struct NotificationEntry {
 impl NotificationEntry {
     /// A notification; `content` is who wrote and what, if that may be shown.
     pub fn new(of: &Notification, content: Option<(&str, &str)>) -> Self {
-        let shown = match &of.notice {
-            Some(notice) => Shown::of_notice(of.message_id, notice),
-            None if of.is_welcome() => Shown::welcome(of.message_id),
-            None => Shown::of_message(of.message_id, of.chat_id, content),
-        };
-        Self { notification: shown.into(), read: of.read }
+        Self { notification: of.shown(content).into(), read: of.read }
     }
 }
 

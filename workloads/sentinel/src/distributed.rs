@@ -225,6 +225,7 @@ impl Process<'_> {
                 media: Arc::new(self.cassandra.clone()),
                 devices: Arc::new(self.cassandra.clone()),
                 notifications: Arc::new(self.cassandra.clone()),
+                notification_lists: Arc::new(self.cassandra.clone()),
                 preferences: Arc::new(self.cassandra.clone()),
                 administration: self.postgres.clone(),
                 reports: self.postgres.clone(),

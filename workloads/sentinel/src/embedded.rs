@@ -167,6 +167,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
             media: Arc::new(store.clone()),
             devices: Arc::new(store.clone()),
             notifications: Arc::new(store.clone()),
+            notification_lists: Arc::new(store.clone()),
             preferences: Arc::new(store.clone()),
             administration: Arc::new(store.clone()),
             reports: Arc::new(store.clone()),

@@ -67,7 +67,9 @@ pub(crate) struct Deletion {
     password: String,
 }
 
-/// Delete the caller's account with its sessions, blocks and chats; the chats' keys are destroyed.
+/// Delete the caller's account with its sessions, blocks, files and chats; the chats' keys are destroyed.
+///
+/// What others reported about it stays with the administrators, for 180 days from when it was reported.
 #[utoipa::path(
     delete, path = "/me", tag = "account", security(("bearer" = [])), request_body = Deletion,
     responses(

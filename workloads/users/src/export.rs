@@ -30,7 +30,7 @@ use tracing::Instrument;
 use self::record::{Record, line};
 use crate::service::Users;
 
-/// Chats or messages that are read at once.
+/// Chats, messages or other records that are read at once.
 const PAGE: usize = 100;
 /// Chunks that may wait for a slow client, besides the one that is being made.
 const CHUNKS: usize = 1;
@@ -51,12 +51,13 @@ enum ExportError {
 
 type Chunks = mpsc::Sender<Result<Bytes, ExportError>>;
 
-/// The caller's account, settings, files and chats.
+/// The caller's account, settings, files, chats, notifications and reports.
 ///
 /// One JSON object a line: `{"record":"account",…}`, then `session`, `push_device`, `notification_preferences`, `block`,
-/// `media` (uploaded files, without their bytes), `chat` each followed by its `message`s (newest first), and at last
-/// `{"record":"end",…}`. Without the last line the export broke off. Not in it are notifications (`GET /notifications`), which
-/// tell of its messages, and reports that the caller made: those are had from whoever runs the deployment.
+/// `notification` (those of messages without what the messages say), `report` (those that the caller made), `media` (uploaded
+/// files, without their bytes), `chat` each followed by its `message`s, and at last `{"record":"end",…}` with how many there
+/// were of each from `notification` on. Notifications, reports and messages begin with the newest. Without the last line the
+/// export broke off.
 #[utoipa::path(
     get, path = "/me/export", tag = "account", security(("bearer" = [])),
     responses(
@@ -105,10 +106,44 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
         }
     }
     chunks.send(Ok(head.into())).await?;
+    let notifications = write_notifications(users, user, chunks).await?;
+    let reports = write_reports(users, user, chunks).await?;
     let media = write_media(users, user, chunks).await?;
     let (chats, messages) = write_chats(users, user, chunks).await?;
-    chunks.send(Ok(line(&Record::End { media, chats, messages })?.into())).await?;
+    chunks.send(Ok(line(&Record::End { notifications, reports, media, chats, messages })?.into())).await?;
     Ok(())
+}
+
+/// Writes what the user was told of; returns how many notifications there were.
+async fn write_notifications(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<u64, ExportError> {
+    let (mut written, mut before) = (0, None);
+    loop {
+        let page = users.notification_lists.list(user, before, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(written) };
+        before = Some(last.message_id);
+        let mut lines = Vec::new();
+        for notification in &page {
+            lines.append(&mut line(&Record::notification(notification))?);
+            written += 1;
+        }
+        chunks.send(Ok(lines.into())).await?;
+    }
+}
+
+/// Writes what the user has reported; returns how many reports there were.
+async fn write_reports(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<u64, ExportError> {
+    let (mut written, mut before) = (0, None);
+    loop {
+        let page = users.stores.reports.reports_by(user, before, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(written) };
+        before = Some(last.id);
+        let mut lines = Vec::new();
+        for report in &page {
+            lines.append(&mut line(&Record::report(report))?);
+            written += 1;
+        }
+        chunks.send(Ok(lines.into())).await?;
+    }
 }
 
 /// Writes what the user has uploaded and still has; returns how many files there were.

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
-    report::{EVIDENCE, Report, ReportReason},
+    report::{self, EVIDENCE, Report, ReportReason},
     time::Timestamp,
 };
 use sentinel_http::{
@@ -131,7 +131,7 @@ pub(crate) async fn report(
         }
         _ => None,
     };
-    let report = Report {
+    let report = report::NewReport {
         id,
         reporter: user.user_id,
         reported,
@@ -140,7 +140,6 @@ pub(crate) async fn report(
         comment,
         evidence,
         created_at: Timestamp::now(),
-        resolution: None,
     };
     users.stores.reports.create_report(report).await?;
     metrics::counter!("sentinel_reports_total").increment(1);

@@ -12,7 +12,7 @@ use sentinel_domain::{
     keyring::Keyring,
     ports::{
         AccountStore, AdministrationStore, ChatReader, Credentials, DeviceReader, MailStore, MediaReader,
-        NotificationSink, PreferenceReader, PresenceStore, ReportStore, SessionStore, StoreError,
+        NotificationReader, NotificationSink, PreferenceReader, PresenceStore, ReportStore, SessionStore, StoreError,
     },
     session::{Session, refresh_token},
     time::Timestamp,
@@ -47,11 +47,13 @@ pub struct UserStores {
     pub devices: Arc<dyn DeviceReader>,
     /// Where new accounts find that they are welcome.
     pub notifications: Arc<dyn NotificationSink>,
+    /// What users were told of, for the export.
+    pub notification_lists: Arc<dyn NotificationReader>,
     /// How users want to be notified, for the export.
     pub preferences: Arc<dyn PreferenceReader>,
     /// What admins do, and the audit log.
     pub administration: Arc<dyn AdministrationStore>,
-    /// Reports of abuse.
+    /// Reports of abuse, also for the export.
     pub reports: Arc<dyn ReportStore>,
     /// Mailed links, and the queue of mail.
     pub mail: Arc<dyn MailStore>,

@@ -255,7 +255,7 @@ test('the export is one JSON value a line and has the account and its messages',
   assert.ok(!answer.text.includes('argon2'), 'the password hash is exported');
 });
 
-test('the export has files, devices and preferences, and no secrets', async () => {
+test('the export has files, devices, preferences, notifications and reports, and no secrets', async () => {
   const eve = await newUser('eve');
   const { token } = eve;
   const upload = { filename: 'été.txt', content_type: 'text/plain', size: 5 };
@@ -269,6 +269,8 @@ test('the export has files, devices and preferences, and no secrets', async () =
   const quiet_hours = { from_minute: 1320, to_minute: 420, utc_offset_minutes: 60, time_zone: 'Europe/Berlin' };
   const preferences = { show_content: true, quiet_hours, muted: [] };
   ok(await call('PUT', '/notifications/preferences', { token, body: preferences }));
+  const about = { user_id: ann.user_id, reason: 'other', comment: 'not nice' };
+  const { report_id } = ok(await call('POST', '/reports', { token, body: about }), 201);
   const answer = await call('GET', '/me/export', { token });
   // No push service shall be called from here.
   ok(await call('DELETE', '/notifications/devices/firefox', { token }), 204);
@@ -285,6 +287,15 @@ test('the export has files, devices and preferences, and no secrets', async () =
   const expected = { record: 'push_device', device_id: 'firefox', platform: 'webpush', session_id, registered_at };
   assert.deepEqual(of('push_device'), [expected]);
   assert.deepEqual(of('notification_preferences'), [{ record: 'notification_preferences', ...preferences }]);
-  assert.deepEqual(lines.at(-1), { record: 'end', media: 1, chats: 0, messages: 0 });
+  assert.deepEqual(lines.at(-1), { record: 'end', notifications: 1, reports: 1, media: 1, chats: 0, messages: 0 });
+  const [welcome] = of('notification');
+  assert.deepEqual([welcome.kind, welcome.read], ['welcome', false]);
+  assert.match(welcome.created_at, TIME);
+  const [report] = of('report');
+  assert.match(report.created_at, TIME);
+  assert.deepEqual(report, {
+    record: 'report', report_id, user_id: ann.user_id, username: ann.username, chat_id: null, message_id: null,
+    reason: 'other', comment: 'not nice', include_message: false, created_at: report.created_at, resolved_at: null,
+  });
   for (const secret of ['exported-secret', keys.p256dh, keys.auth]) assert.ok(!answer.text.includes(secret));
 });

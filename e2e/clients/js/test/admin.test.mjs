@@ -71,6 +71,23 @@ test('a report reaches the admins, the text only if it was included', { skip }, 
   ok(await call('POST', path, { token: root.token, body: { resolution: 'warned' } }), 204);
 });
 
+test('a reported account that is deleted stays reported', { skip }, async () => {
+  const { ann, bob, chat } = await newPair();
+  const { message_id } = await post(bob, chat, 'buy my watches');
+  const report = { chat_id: chat, message_id, reason: 'spam', include_message: true };
+  ok(await call('POST', '/reports', { token: ann.token, body: report }), 201);
+  ok(await call('DELETE', '/me', { token: bob.token, body: { password: bob.password } }), 204);
+  ok(await call('DELETE', '/me', { token: ann.token, body: { password: ann.password } }), 204);
+  const { reports } = ok(await call('GET', '/admin/reports', { token: root.token }));
+  const [found, ...others] = reports.filter((one) => one.user_id === bob.user_id);
+  assert.deepEqual(others, []);
+  assert.deepEqual([found.username, found.account_deleted, found.reporter_id], [bob.username, true, null]);
+  assert.deepEqual([found.message_id, found.message], [message_id, 'buy my watches']);
+  problem(await call('POST', `/admin/users/${bob.user_id}/disable`, { token: root.token, body: {} }), 404, 'not_found');
+  const path = `/admin/reports/${found.id}/resolve`;
+  ok(await call('POST', path, { token: root.token, body: { resolution: 'told the police' } }), 204);
+});
+
 test('a notice reaches one user, in the list and on sockets', { skip }, async () => {
   const { ann, bob } = await newPair();
   const client = dial(bob.token, { namespace: '/notifications' });

@@ -17,7 +17,7 @@ use super::{
     inbox::EventKind,
     list::UserChat,
     partitions::Partition,
-    times::{final_write_time, next_write_time},
+    times::{ending_time, final_write_time, next_write_time},
 };
 use crate::linked::ChatLinks;
 
@@ -34,6 +34,12 @@ impl ChatLinks for Cassandra {
 
     async fn set_block(&self, blocker: UserId, blocked: UserId, on: bool) -> Result<(), StoreError> {
         self.shared.set_block(blocker, blocked, on).await
+    }
+
+    async fn forget_block(&self, blocker: UserId, blocked: UserId) -> Result<(), StoreError> {
+        let chat = ChatId::of_pair(blocker, blocked);
+        let values = (ending_time(Timestamp::now()), chat.0, blocker.0);
+        self.shared.write(&self.shared.statements.delete_member, values).await
     }
 }
 

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::{NO_CHAT, Notice},
     notification::{Notification, Preferences},
-    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
+    ports::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -88,7 +88,7 @@ impl PreferenceReader for Cassandra {
 }
 
 #[async_trait]
-impl NotificationStore for Cassandra {
+impl NotificationReader for Cassandra {
     async fn list(
         &self,
         user: UserId,
@@ -115,7 +115,10 @@ impl NotificationStore for Cassandra {
         found.truncate(limit);
         Ok(found)
     }
+}
 
+#[async_trait]
+impl NotificationStore for Cassandra {
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
         let shared = &self.shared;
         let found: Vec<Row> = shared.rows(&shared.statements.notification, (user.0, message.0)).await?;

@@ -20,14 +20,21 @@ const BLOCKS_OF: &str = "SELECT a.id, a.username, a.display_name, a.avatar_url, 
     ORDER BY b.created_at DESC, b.blocked DESC LIMIT $4";
 const BLOCKED_BETWEEN: &str = "SELECT EXISTS (SELECT 1 FROM blocks
     WHERE (blocker = $1 AND blocked = $2) OR (blocker = $2 AND blocked = $1))";
-const STATE: &str = "SELECT EXISTS (SELECT 1 FROM blocks WHERE blocker = $1 AND blocked = $2),
+const STATE: &str = "SELECT
+    CASE WHEN EXISTS (SELECT 1 FROM accounts WHERE id = $1) AND EXISTS (SELECT 1 FROM accounts WHERE id = $2)
+        THEN EXISTS (SELECT 1 FROM blocks WHERE blocker = $1 AND blocked = $2) END,
     (SELECT change FROM pending_blocks WHERE blocker = $1 AND blocked = $2)";
 const PENDING: &str = "SELECT blocker, blocked FROM pending_blocks ORDER BY change LIMIT $1";
 const FINISH: &str = "DELETE FROM pending_blocks WHERE blocker = $1 AND blocked = $2 AND change = $3";
 
 impl Postgres {
-    /// Whether `blocker` blocks `blocked` now, and the number of the change that the chat store has still to copy.
-    pub async fn block_state(&self, blocker: UserId, blocked: UserId) -> Result<(bool, Option<i64>), StoreError> {
+    /// Whether `blocker` blocks `blocked` now, `None` when either account is deleted, and the number of the change that the
+    /// chat store has still to copy.
+    pub async fn block_state(
+        &self,
+        blocker: UserId,
+        blocked: UserId,
+    ) -> Result<(Option<bool>, Option<i64>), StoreError> {
         self.run(move |db| {
             Box::pin(async move { Ok(sqlx::query_as(STATE).bind(blocker.0).bind(blocked.0).fetch_one(db).await?) })
         })

@@ -6,8 +6,11 @@ use uuid::Uuid;
 
 use super::{Postgres, failure::Failure, sessions};
 
-const DELETE_BLOCKS: &str = "DELETE FROM blocks WHERE blocker = $1 OR blocked = $1";
-const DELETE_PENDING_BLOCKS: &str = "DELETE FROM pending_blocks WHERE blocker = $1 OR blocked = $1";
+/// What the chat store has of them is to be forgotten, too.
+const DELETE_BLOCKS: &str =
+    "WITH gone AS (DELETE FROM blocks WHERE blocker = $1 OR blocked = $1 RETURNING blocker, blocked)
+    INSERT INTO pending_blocks (blocker, blocked) SELECT blocker, blocked FROM gone
+        ON CONFLICT (blocker, blocked) DO UPDATE SET change = excluded.change";
 const DELETE_ACCOUNT: &str = "DELETE FROM accounts WHERE id = $1";
 const INSERT_PENDING: &str = "INSERT INTO pending_deletions (user_id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const PENDING: &str = "SELECT user_id, at FROM pending_deletions ORDER BY at LIMIT $1";
@@ -38,15 +41,15 @@ impl Postgres {
     }
 }
 
-/// Deletes an account with its sessions and blocks. It must be locked: whoever makes a session or a block for it then waits
-/// for the end of the transaction and finds it gone.
+/// Deletes an account with its sessions and blocks; reports stay. It must be locked: whoever makes a session or a block for it
+/// then waits for the end of the transaction and finds it gone.
 pub(super) async fn delete_account(
     db: &mut PgConnection,
     id: UserId,
     now: Timestamp,
 ) -> Result<Vec<LiveEvent>, Failure> {
     let ended = sessions::end_all(db, id, None).await?;
-    for statement in [DELETE_BLOCKS, DELETE_PENDING_BLOCKS, DELETE_ACCOUNT] {
+    for statement in [DELETE_BLOCKS, DELETE_ACCOUNT] {
         sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
     }
     sqlx::query(INSERT_PENDING).bind(id.0).bind(now.0).execute(&mut *db).await?;

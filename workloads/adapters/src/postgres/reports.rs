@@ -6,7 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::WrappedKey,
     ports::{ReportStore, StoreError},
-    report::{Report, ReportReason, Resolution},
+    report::{NewReport, Report, ReportReason, Reported, Resolution},
     time::Timestamp,
 };
 use sqlx::{Error, Row, postgres::PgRow};
@@ -15,22 +15,30 @@ use uuid::Uuid;
 use super::{Postgres, accounts::row_limit, administration, rows::malformed};
 
 const INSERT_REPORT: &str = "INSERT INTO reports
-    (id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-const REPORTS: &str = "SELECT id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at,
-    resolved_by, resolved_at, resolution FROM reports
-    WHERE (resolved_at IS NULL) = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    (id, reporter, reported, username, display_name, chat_id, message_id, reason, comment, kek, evidence, created_at)
+    SELECT $1, $2, id, username, display_name, $4, $5, $6, $7, $8, $9, $10 FROM accounts WHERE id = $3";
+// Programs of before leave the names out.
+const REPORTS: &str = "SELECT r.id, reporter, reported, coalesce(r.username, a.username, '') AS username,
+    coalesce(r.display_name, a.display_name, '') AS display_name, a.id IS NULL AS deleted, chat_id, message_id, reason,
+    comment, kek, evidence, r.created_at, resolved_by, resolved_at, resolution
+    FROM reports r LEFT JOIN accounts a ON a.id = reported
+    WHERE (resolved_at IS NULL) = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3";
+const REPORTS_BY: &str = "SELECT r.id, reporter, reported, coalesce(r.username, a.username, '') AS username,
+    coalesce(r.display_name, a.display_name, '') AS display_name, a.id IS NULL AS deleted, chat_id, message_id, reason,
+    comment, kek, evidence, r.created_at, resolved_by, resolved_at, resolution
+    FROM reports r LEFT JOIN accounts a ON a.id = reported
+    WHERE reporter = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3";
 const REPORT_OPEN: &str = "SELECT resolved_at IS NULL FROM reports WHERE id = $1 FOR UPDATE";
 const RESOLVE_REPORT: &str = "UPDATE reports SET resolved_by = $2, resolved_at = $3, resolution = $4 WHERE id = $1";
 
 #[async_trait]
 impl ReportStore for Postgres {
-    async fn create_report(&self, report: Report) -> Result<(), StoreError> {
+    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
         self.run(move |db| {
             Box::pin(async move {
                 let (chat, message) = report.message.unzip();
                 let (kek, evidence) = report.evidence.map(|sealed| (sealed.kek, sealed.bytes)).unzip();
-                sqlx::query(INSERT_REPORT)
+                let stored = sqlx::query(INSERT_REPORT)
                     .bind(report.id)
                     .bind(report.reporter.0)
                     .bind(report.reported.0)
@@ -43,7 +51,7 @@ impl ReportStore for Postgres {
                     .bind(report.created_at.0)
                     .execute(db)
                     .await?;
-                Ok(())
+                if stored.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound.into()) }
             })
         })
         .await
@@ -54,6 +62,22 @@ impl ReportStore for Postgres {
         self.run(move |db| {
             Box::pin(async move {
                 let select = sqlx::query(REPORTS).bind(open).bind(before).bind(limit);
+                Ok(select.try_map(report).fetch_all(db).await?)
+            })
+        })
+        .await
+    }
+
+    async fn reports_by(
+        &self,
+        reporter: UserId,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Report>, StoreError> {
+        let (before, limit) = (before.unwrap_or(Uuid::max()), row_limit(limit));
+        self.run(move |db| {
+            Box::pin(async move {
+                let select = sqlx::query(REPORTS_BY).bind(reporter.0).bind(before).bind(limit);
                 Ok(select.try_map(report).fetch_all(db).await?)
             })
         })
@@ -86,8 +110,13 @@ fn report(row: PgRow) -> Result<Report, Error> {
         .zip(row.try_get::<Option<String>, _>("resolution")?);
     Ok(Report {
         id: row.try_get("id")?,
-        reporter: UserId(row.try_get("reporter")?),
-        reported: UserId(row.try_get("reported")?),
+        reporter: id("reporter")?.map(UserId),
+        reported: Reported {
+            id: UserId(row.try_get("reported")?),
+            username: row.try_get("username")?,
+            display_name: row.try_get("display_name")?,
+            deleted: row.try_get("deleted")?,
+        },
         message: id("chat_id")?.map(ChatId).zip(id("message_id")?.map(MessageId)),
         reason: ReportReason::parse(row.try_get("reason")?).ok_or_else(|| malformed("reason"))?,
         comment: row.try_get("comment")?,

@@ -1,4 +1,4 @@
-//! What is removed when it is old: sessions that nobody used and the memory of ended ones. Every process tries, one at a
+//! What is removed when it is old: sessions that nobody used, the memory of ended ones, what was done and reported. Every process tries, one at a
 //! time does it, in pieces that each hold their locks for a moment only.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_domain::{clock, ports::StoreError, time::Timestamp};
+use sentinel_domain::{clock, ports::StoreError, report::REPORT_SECONDS, time::Timestamp};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ const FORGET_ENDED: &str = "DELETE FROM ended_sessions WHERE (ended_at, id) IN
     (SELECT ended_at, id FROM ended_sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
 const FORGET_AUDIT: &str = "DELETE FROM audit_log WHERE id IN
     (SELECT id FROM audit_log WHERE id < $1 ORDER BY id LIMIT $2)";
+const FORGET_REPORTS: &str = "DELETE FROM reports WHERE id IN
+    (SELECT id FROM reports WHERE id < $1 ORDER BY id LIMIT $2)";
 const END_STALE: &str = "WITH stale AS (DELETE FROM sessions WHERE id IN
         (SELECT id FROM sessions WHERE refreshed_at < $1 ORDER BY refreshed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
         RETURNING id)
@@ -57,6 +59,7 @@ impl SessionLifetime {
 enum Piece {
     Ended { before: Timestamp },
     Audit { before: Timestamp },
+    Reports { before: Timestamp },
     Stale { before: Timestamp },
 }
 
@@ -70,6 +73,7 @@ impl Postgres {
 pub(super) async fn sweep(link: &Link, now: Timestamp) -> Result<u64, Failure> {
     let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SECONDS) }).await?;
     total += all_pieces(link, Piece::Audit { before: now.plus_seconds(-AUDIT_SECONDS) }).await?;
+    total += all_pieces(link, Piece::Reports { before: now.plus_seconds(-REPORT_SECONDS) }).await?;
     if let Some(lifetime) = link.lifetime.get() {
         total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime) }).await?;
     }
@@ -98,6 +102,7 @@ async fn remove(db: &mut PgConnection, piece: Piece) -> Result<u64, Failure> {
     let statement = match piece {
         Piece::Ended { before } => sqlx::query(FORGET_ENDED).bind(before.0).bind(i64::from(PIECE)),
         Piece::Audit { before } => sqlx::query(FORGET_AUDIT).bind(first_id(before)).bind(i64::from(PIECE)),
+        Piece::Reports { before } => sqlx::query(FORGET_REPORTS).bind(first_id(before)).bind(i64::from(PIECE)),
         Piece::Stale { before } => sqlx::query(END_STALE).bind(before.0).bind(i64::from(PIECE)),
     };
     let removed = statement.execute(&mut *step).await?.rows_affected();

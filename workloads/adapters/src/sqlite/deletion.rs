@@ -17,12 +17,13 @@ use super::{
     sessions::{end, sessions_of},
     statements::{
         CHATS_OF, DELETE_ACCOUNT, DELETE_BLOCKS_BY, DELETE_BLOCKS_OF, DELETE_CHAT, DELETE_INBOX, DELETE_LAST_ACTIVE,
-        DELETE_LINKS_OF, DELETE_MAIL_OF, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_NOTIFICATIONS, DELETE_PREFERENCES,
-        DELETE_PUSH_DEVICES, DELETE_PUSHED, DELETE_REPORTS_BY, DELETE_REPORTS_OF,
+        DELETE_LINKS_OF, DELETE_MAIL_OF, DELETE_MEMBER, DELETE_MESSAGES_OF, DELETE_NOTIFICATIONS,
+        DELETE_NOTIFICATIONS_OF_CHAT, DELETE_PREFERENCES, DELETE_PUSH_DEVICES, DELETE_PUSHED, DELETE_PUSHED_OF_CHAT,
+        FORGET_REPORTER,
     },
 };
 
-/// Deletes an account, which is there, with everything that is about it.
+/// Deletes an account, which is there, with everything that is about it but reports.
 pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) -> Result<(), Failure> {
     let chats: Vec<ChatId> = {
         let mut select = batch.db.prepare_cached(CHATS_OF)?;
@@ -44,8 +45,8 @@ pub(super) fn delete_account(batch: &mut Batch<'_>, id: UserId, now: Timestamp) 
         DELETE_PREFERENCES,
         DELETE_PUSH_DEVICES,
         DELETE_PUSHED,
-        DELETE_REPORTS_BY,
-        DELETE_REPORTS_OF,
+        // What is said in reports stays: it is for others to judge.
+        FORGET_REPORTER,
         DELETE_LINKS_OF,
         DELETE_MAIL_OF,
         DELETE_ACCOUNT,
@@ -65,8 +66,11 @@ fn delete_chat(batch: &mut Batch<'_>, leaver: UserId, id: ChatId, now: Timestamp
     batch.destroyed.push(id);
     for member in row.chat.distinct_members() {
         execute(batch.db, DELETE_MEMBER, params![member.as_bytes(), id.as_bytes()])?;
-        // Older events of the chat in the peer's inbox say nothing without it: readers leave them out.
         if *member != leaver {
+            for sql in [DELETE_NOTIFICATIONS_OF_CHAT, DELETE_PUSHED_OF_CHAT] {
+                execute(batch.db, sql, params![member.as_bytes(), id.as_bytes()])?;
+            }
+            // Older events of the chat in the peer's inbox say nothing without it: readers leave them out.
             Event::new(event, EventKind::ChatDeleted, id).insert(batch.db, *member)?;
         }
     }

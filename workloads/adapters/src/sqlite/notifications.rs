@@ -6,7 +6,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notice::Notice,
     notification::{Notification, Preferences},
-    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
+    ports::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader, StoreError},
 };
 
 use super::{
@@ -45,7 +45,7 @@ impl PreferenceReader for Sqlite {
 }
 
 #[async_trait]
-impl NotificationStore for Sqlite {
+impl NotificationReader for Sqlite {
     async fn list(
         &self,
         user: UserId,
@@ -69,7 +69,10 @@ impl NotificationStore for Sqlite {
         })
         .await
     }
+}
 
+#[async_trait]
+impl NotificationStore for Sqlite {
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
         self.write(move |batch| {
             let values = params![user.as_bytes(), message.as_bytes()];

@@ -7,7 +7,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     keyring::WrappedKey,
     ports::{ReportStore, StoreError},
-    report::{Report, ReportReason, Resolution},
+    report::{NewReport, Report, ReportReason, Reported, Resolution},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -17,12 +17,12 @@ use super::{
     accounts::{require_account, row_limit},
     administration,
     rows::{execute, malformed},
-    statements::{INSERT_REPORT, REPORT_OPEN, REPORTS, RESOLVE_REPORT},
+    statements::{INSERT_REPORT, REPORT_OPEN, REPORTS, REPORTS_BY, RESOLVE_REPORT},
 };
 
 #[async_trait]
 impl ReportStore for Sqlite {
-    async fn create_report(&self, report: Report) -> Result<(), StoreError> {
+    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
         self.write(move |batch| {
             for account in [report.reporter, report.reported] {
                 require_account(batch, account)?;
@@ -56,6 +56,21 @@ impl ReportStore for Sqlite {
         .await
     }
 
+    async fn reports_by(
+        &self,
+        reporter: UserId,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Report>, StoreError> {
+        let before = *before.unwrap_or(Uuid::max()).as_bytes();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(REPORTS_BY)?;
+            let values = params![reporter.as_bytes(), before, row_limit(limit)];
+            Ok(select.query_map(values, report)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     async fn resolve_report(&self, id: Uuid, resolution: Resolution, entry: AuditEntry) -> Result<bool, StoreError> {
         self.write(move |batch| {
             let open = batch.db.prepare_cached(REPORT_OPEN)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
@@ -71,21 +86,26 @@ impl ReportStore for Sqlite {
     }
 }
 
-/// A row of `id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at, resolved_by,
-/// resolved_at, resolution`.
+/// A row of `id, reporter, reported, username, display_name`, whether that account is deleted, `chat_id, message_id, reason,
+/// comment, kek, evidence, created_at, resolved_by, resolved_at, resolution`.
 fn report(row: &Row<'_>) -> rusqlite::Result<Report> {
     let id = |column| row.get::<_, Option<[u8; 16]>>(column);
-    let sealed = row.get::<_, Option<String>>(7)?.zip(row.get::<_, Option<Vec<u8>>>(8)?);
-    let resolved = id(10)?.zip(row.get::<_, Option<i64>>(11)?).zip(row.get::<_, Option<String>>(12)?);
+    let sealed = row.get::<_, Option<String>>(10)?.zip(row.get::<_, Option<Vec<u8>>>(11)?);
+    let resolved = id(13)?.zip(row.get::<_, Option<i64>>(14)?).zip(row.get::<_, Option<String>>(15)?);
     Ok(Report {
         id: Uuid::from_bytes(row.get(0)?),
-        reporter: UserId::from_bytes(row.get(1)?),
-        reported: UserId::from_bytes(row.get(2)?),
-        message: id(3)?.map(ChatId::from_bytes).zip(id(4)?.map(MessageId::from_bytes)),
-        reason: ReportReason::parse(row.get_ref(5)?.as_str()?).ok_or_else(|| malformed(5, Type::Text))?,
-        comment: row.get(6)?,
+        reporter: id(1)?.map(UserId::from_bytes),
+        reported: Reported {
+            id: UserId::from_bytes(row.get(2)?),
+            username: row.get(3)?,
+            display_name: row.get(4)?,
+            deleted: row.get(5)?,
+        },
+        message: id(6)?.map(ChatId::from_bytes).zip(id(7)?.map(MessageId::from_bytes)),
+        reason: ReportReason::parse(row.get_ref(8)?.as_str()?).ok_or_else(|| malformed(8, Type::Text))?,
+        comment: row.get(9)?,
         evidence: sealed.map(|(kek, bytes)| WrappedKey { kek, bytes }),
-        created_at: Timestamp(row.get(9)?),
+        created_at: Timestamp(row.get(12)?),
         resolution: resolved.map(|((by, at), note)| Resolution { by: UserId::from_bytes(by), at: Timestamp(at), note }),
     })
 }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use sentinel_domain::{
     clock,
     ids::{ChatId, EventId, UserId},
+    report::REPORT_SECONDS,
     retention::{Horizon, MessageRetention},
     time::Timestamp,
 };
@@ -25,8 +26,8 @@ use super::{
     statements::{
         ACCOUNT_IDS_AFTER, CHAT_IDS_AFTER, CLOCK, DELETE_EARLIER, EARLIER_AFTER, EXPIRED_UP_TO, HORIZON,
         PRUNABLE_UP_TO, PRUNE_AUDIT, PRUNE_DEAD_LETTERS, PRUNE_ENDED, PRUNE_INBOX, PRUNE_MESSAGES, PRUNE_NOTIFICATIONS,
-        PRUNE_NOTIFICATIONS_OF_MESSAGES, PRUNE_SENT, RAISE_HORIZON, SET_INBOX_PRUNED, SET_NEWEST_REMOVED,
-        STALE_SESSIONS,
+        PRUNE_NOTIFICATIONS_OF_MESSAGES, PRUNE_REPORTS, PRUNE_SENT, RAISE_HORIZON, SET_INBOX_PRUNED,
+        SET_NEWEST_REMOVED, STALE_SESSIONS,
     },
 };
 
@@ -218,6 +219,7 @@ fn first_id(at: Timestamp) -> EventId {
 fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
     execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SECONDS).0])?;
     execute(step, PRUNE_AUDIT, [first_id(now.plus_seconds(-AUDIT_SECONDS)).as_bytes()])?;
+    execute(step, PRUNE_REPORTS, [first_id(now.plus_seconds(-REPORT_SECONDS)).as_bytes()])?;
     execute(step, PRUNE_DEAD_LETTERS, [now.plus_seconds(-DEAD_LETTER_SECONDS).0])?;
     let Some(lifetime) = lifetime else { return Ok(Stage::Inboxes { after: [0; 16] }) };
     let mut select = step.prepare_cached(STALE_SESSIONS)?;

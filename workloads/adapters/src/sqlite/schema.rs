@@ -20,6 +20,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0014_reindex_skipped.sql")),
     M::up(include_str!("schema/0015_retention.sql")),
     M::up(include_str!("schema/0016_rotations_and_mail.sql")),
+    M::up(include_str!("schema/0017_reports_outlive_accounts.sql")),
 ];
 
 /// Brings the database to this version's schema; does nothing when it has it.

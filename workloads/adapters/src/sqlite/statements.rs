@@ -51,15 +51,20 @@ statements! {
         WHERE subject = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2";
     PRUNE_AUDIT = "DELETE FROM audit_log WHERE id < ?1";
     INSERT_REPORT = "INSERT INTO reports
-        (id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    REPORTS = "SELECT id, reporter, reported, chat_id, message_id, reason, comment, kek, evidence, created_at,
-        resolved_by, resolved_at, resolution FROM reports
-        WHERE (resolved_at IS NULL) = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        (id, reporter, reported, username, display_name, chat_id, message_id, reason, comment, kek, evidence, created_at)
+        SELECT ?1, ?2, id, username, display_name, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM accounts WHERE id = ?3";
+    REPORTS = "SELECT r.id, reporter, reported, r.username, r.display_name, a.id IS NULL, chat_id, message_id, reason,
+        comment, kek, evidence, r.created_at, resolved_by, resolved_at, resolution
+        FROM reports r LEFT JOIN accounts a ON a.id = reported
+        WHERE (resolved_at IS NULL) = ?1 AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3";
+    REPORTS_BY = "SELECT r.id, reporter, reported, r.username, r.display_name, a.id IS NULL, chat_id, message_id, reason,
+        comment, kek, evidence, r.created_at, resolved_by, resolved_at, resolution
+        FROM reports r LEFT JOIN accounts a ON a.id = reported
+        WHERE reporter = ?1 AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3";
     REPORT_OPEN = "SELECT resolved_at IS NULL FROM reports WHERE id = ?1";
     RESOLVE_REPORT = "UPDATE reports SET resolved_by = ?2, resolved_at = ?3, resolution = ?4 WHERE id = ?1";
-    DELETE_REPORTS_BY = "DELETE FROM reports WHERE reporter = ?1";
-    DELETE_REPORTS_OF = "DELETE FROM reports WHERE reported = ?1";
+    FORGET_REPORTER = "UPDATE reports SET reporter = NULL WHERE reporter = ?1";
+    PRUNE_REPORTS = "DELETE FROM reports WHERE id < ?1";
 
     // Mail
     INSERT_LINK = "INSERT OR REPLACE INTO links (user_id, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)";
@@ -240,6 +245,7 @@ statements! {
         ON CONFLICT (user_id, chat_id) DO UPDATE SET message_id = max(message_id, excluded.message_id)";
     CLEAR_PUSHED = "DELETE FROM pushed WHERE user_id = ?1 AND chat_id = ?2 AND message_id <= ?3";
     DELETE_PUSHED = "DELETE FROM pushed WHERE user_id = ?1";
+    DELETE_PUSHED_OF_CHAT = "DELETE FROM pushed WHERE user_id = ?1 AND chat_id = ?2";
 
     // Events and their consumers
     INSERT_OUTBOX = "INSERT INTO outbox (event_id, event) VALUES (?1, ?2)";

@@ -5,7 +5,7 @@ use sentinel_domain::{
     clock::Instant,
     ids::{MessageId, UserId},
     notification::{Notification, Preferences},
-    ports::{NotificationSink, NotificationStore, PreferenceReader, StoreError},
+    ports::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;

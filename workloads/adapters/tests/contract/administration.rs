@@ -4,8 +4,8 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, SessionId, UserId},
     keyring::{Keyring, WrappedKey},
     mail::{LinkPurpose, MAIL},
-    ports::AccountFilter,
-    report::{EVIDENCE, Report, ReportReason, Resolution},
+    ports::{AccountFilter, ProfileChange},
+    report::{EVIDENCE, NewReport, Report, ReportReason, Reported, Resolution},
     session::Session,
     time::Timestamp,
 };
@@ -133,8 +133,8 @@ pub async fn the_audit_log_is_paged_and_outlives_accounts(stores: &Stores) {
     assert_eq!(stores.administration.audit_log(Some(ann), None, 10).await.unwrap(), entries);
 }
 
-fn report(reporter: UserId, reported: UserId) -> Report {
-    Report {
+pub fn report(reporter: UserId, reported: UserId) -> NewReport {
+    NewReport {
         id: Uuid::now_v7(),
         reporter,
         reported,
@@ -143,8 +143,21 @@ fn report(reporter: UserId, reported: UserId) -> Report {
         comment: Some("again".into()),
         evidence: Some(WrappedKey { kek: "kek-0001".into(), bytes: vec![1, 2, 3] }),
         created_at: NOW,
-        resolution: None,
     }
+}
+
+/// As it is listed while both accounts are there.
+async fn listed(stores: &Stores, new: &NewReport) -> Report {
+    let NewReport { id, reporter, reported, message, reason, comment, evidence, created_at } = new.clone();
+    let account = stores.accounts.account(reported).await.unwrap().unwrap();
+    let reported = Reported {
+        id: reported,
+        username: account.username.to_string(),
+        display_name: account.display_name,
+        deleted: false,
+    };
+    let reporter = Some(reporter);
+    Report { id, reporter, reported, message, reason, comment, evidence, created_at, resolution: None }
 }
 
 /// Keeps a report's evidence and a queued mail that are sealed with this ring.
@@ -153,7 +166,7 @@ pub async fn keep_sealed(stores: &Stores, keyring: &Keyring) {
     let (ann, eve) = (stores.user().await, stores.user().await);
     let new = report(ann, eve);
     let evidence = keyring.seal(EVIDENCE, new.id.as_bytes(), b"what was said").unwrap();
-    stores.reports.create_report(Report { evidence: Some(evidence), ..new }).await.unwrap();
+    stores.reports.create_report(NewReport { evidence: Some(evidence), ..new }).await.unwrap();
     let mut link = super::mail::link(ann, LinkPurpose::VerifyEmail);
     link.mail.sealed = keyring.seal(MAIL, link.mail.id.as_bytes(), b"a letter").unwrap();
     stores.mail.queue_link(link).await.unwrap();
@@ -173,17 +186,18 @@ pub async fn sealed_opens(stores: &Stores, keyring: &Keyring) {
 
 async fn about(stores: &Stores, open: bool, reported: UserId) -> Vec<Report> {
     let mut found = stores.reports.reports(open, None, 100).await.unwrap();
-    found.retain(|report| report.reported == reported);
+    found.retain(|report| report.reported.id == reported);
     found
 }
 
 pub async fn reports_are_kept_and_resolved_once(stores: &Stores) {
     let (ann, eve, root) = (stores.user().await, stores.user().await, stores.user().await);
     let first = report(ann, eve);
-    let bare = Report { message: None, comment: None, evidence: None, ..report(ann, eve) };
+    let bare = NewReport { message: None, comment: None, evidence: None, ..report(ann, eve) };
     for report in [&first, &bare] {
         stores.reports.create_report(report.clone()).await.unwrap();
     }
+    let (first, bare) = (listed(stores, &first).await, listed(stores, &bare).await);
     assert_eq!(about(stores, true, eve).await, [bare.clone(), first.clone()]);
     let older = stores.reports.reports(true, Some(bare.id), 100).await.unwrap();
     assert!(older.contains(&first) && !older.contains(&bare));
@@ -201,13 +215,53 @@ pub async fn reports_are_kept_and_resolved_once(stores: &Stores) {
     assert!(is_not_found(stores.reports.create_report(report(ann, nobody)).await));
 }
 
-pub async fn reports_go_with_either_account(stores: &Stores) {
+pub async fn reports_outlive_both_accounts(stores: &Stores) {
     let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
-    for report in [report(ann, eve), report(bob, eve), report(eve, bob)] {
-        stores.reports.create_report(report).await.unwrap();
+    let (by_ann, by_bob, by_eve) = (report(ann, eve), report(bob, eve), report(eve, bob));
+    for report in [&by_ann, &by_bob, &by_eve] {
+        stores.reports.create_report(report.clone()).await.unwrap();
     }
+    let renamed = ProfileChange { display_name: Some("Nobody in particular".into()), avatar_url: None };
+    let (first, second) = (listed(stores, &by_ann).await, listed(stores, &by_bob).await);
+    stores.accounts.change_profile(eve, renamed).await.unwrap();
+    assert_eq!(about(stores, true, eve).await, [second.clone(), first.clone()], "names are those of then");
+
     stores.accounts.delete_account(ann).await.unwrap();
-    assert_eq!(about(stores, true, eve).await.len(), 1);
+    let first = Report { reporter: None, ..first };
+    assert_eq!(about(stores, true, eve).await, [second.clone(), first.clone()]);
     stores.accounts.delete_account(eve).await.unwrap();
-    assert!(about(stores, true, eve).await.is_empty() && about(stores, true, bob).await.is_empty());
+    let gone = |report: Report| Report { reported: Reported { deleted: true, ..report.reported }, ..report };
+    let (first, second) = (gone(first), gone(second));
+    assert_eq!(about(stores, true, eve).await, [second.clone(), first.clone()]);
+    assert_eq!(about(stores, true, bob).await[0].reporter, None);
+
+    let resolution = Resolution { by: bob, at: Timestamp(NOW.0 + 1), note: "told the police".into() };
+    let done = entry(AuditAction::ReportResolved, eve);
+    assert!(stores.reports.resolve_report(first.id, resolution.clone(), done).await.unwrap());
+    assert_eq!(about(stores, true, eve).await, [second]);
+    assert_eq!(about(stores, false, eve).await, [Report { resolution: Some(resolution), ..first }]);
+}
+
+pub async fn who_made_reports_finds_them(stores: &Stores) {
+    let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    let mut expected = Vec::new();
+    for reported in [eve, bob, eve, bob, eve] {
+        let new = report(ann, reported);
+        stores.reports.create_report(new.clone()).await.unwrap();
+        stores.reports.create_report(report(bob, eve)).await.unwrap();
+        expected.insert(0, listed(stores, &new).await);
+    }
+    stores.accounts.delete_account(eve).await.unwrap();
+    for report in expected.iter_mut().filter(|report| report.reported.id == eve) {
+        report.reported.deleted = true;
+    }
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let page = stores.reports.reports_by(ann, before, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        found.extend(page);
+    }
+    assert_eq!(found, expected);
+    assert!(stores.reports.reports_by(eve, None, 10).await.unwrap().is_empty());
 }

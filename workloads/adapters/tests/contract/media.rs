@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Stores, all, draft_with_files, is_not_found};
 
-const SHOWN: Shown = Shown { size: 7, picture: Some(Picture { width: 4000, height: 3000 }) };
+pub const SHOWN: Shown = Shown { size: 7, picture: Some(Picture { width: 4000, height: 3000 }) };
 
 pub fn upload(owner: UserId, size: u64) -> Media {
     Media {

@@ -6,7 +6,7 @@ use crate::{
     account::{Account, Standing},
     audit::AuditEntry,
     ids::{SessionId, UserId},
-    report::{Report, Resolution},
+    report::{NewReport, Report, Resolution},
 };
 
 /// An account as admins see it.
@@ -89,13 +89,18 @@ pub trait AdministrationStore: Send + Sync {
     async fn statistics(&self) -> Result<Statistics, StoreError>;
 }
 
-/// Reports of abuse. They go with the account of either side.
+/// Reports of abuse. They outlive the accounts of both sides, and go by themselves after [`REPORT_SECONDS`].
+///
+/// [`REPORT_SECONDS`]: crate::report::REPORT_SECONDS
 #[async_trait]
 pub trait ReportStore: Send + Sync {
-    /// Stores a report; [`StoreError::NotFound`] when either account is gone.
-    async fn create_report(&self, report: Report) -> Result<(), StoreError>;
+    /// Stores a report with the names that the reported account has; [`StoreError::NotFound`] when either account is gone.
+    async fn create_report(&self, report: NewReport) -> Result<(), StoreError>;
     /// Reports that are open, or those that are not, newest first, from below `before` on.
     async fn reports(&self, open: bool, before: Option<Uuid>, limit: usize) -> Result<Vec<Report>, StoreError>;
+    /// Reports that somebody made, newest first, from below `before` on.
+    async fn reports_by(&self, reporter: UserId, before: Option<Uuid>, limit: usize)
+    -> Result<Vec<Report>, StoreError>;
     /// Closes a report and stores the entry; `false`, and nothing is stored, when it was closed before.
     /// [`StoreError::NotFound`] when there is no such report.
     async fn resolve_report(&self, id: Uuid, resolution: Resolution, entry: AuditEntry) -> Result<bool, StoreError>;

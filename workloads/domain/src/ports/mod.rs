@@ -26,7 +26,7 @@ pub use chats::{
 pub use events::{EventHandler, EventLog, HandlerError, Outbox, OutboxPage};
 pub use mail::MailStore;
 pub use media::{BlobFiles, BlobWriter, Blobs, MediaReader, MediaStore, Served, UploadLink};
-pub use notifications::{NotificationSink, NotificationStore, PreferenceReader};
+pub use notifications::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader};
 pub use presence::{PresenceListener, PresenceStore, RollCall};
 pub use push::{DeviceReader, PushDevices, PushSender, UnfitAddress};
 pub use reindex::ReindexStore;

@@ -20,10 +20,10 @@ pub trait PreferenceReader: Send + Sync {
     async fn preferences(&self, user: UserId) -> Result<Preferences, StoreError>;
 }
 
-/// Notifications and how users want them. Old ones go by themselves; those about a message are not listed any more when it
-/// is too old.
+/// What users were told of. Old notifications go by themselves; those about a message are not listed any more when it is
+/// too old.
 #[async_trait]
-pub trait NotificationStore: NotificationSink + PreferenceReader {
+pub trait NotificationReader: Send + Sync {
     /// A user's notifications before `before`, newest first.
     async fn list(
         &self,
@@ -31,6 +31,11 @@ pub trait NotificationStore: NotificationSink + PreferenceReader {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<Notification>, StoreError>;
+}
+
+/// Notifications and how users want them.
+#[async_trait]
+pub trait NotificationStore: NotificationSink + NotificationReader + PreferenceReader {
     /// Marks one as read; [`StoreError::NotFound`] when there is no such notification.
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
     /// Marks those of a chat as read, up to a message.

@@ -10,7 +10,9 @@ use sentinel_domain::{
     event::{Fanout, LiveEvent},
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences, Shown},
-    ports::{NotificationSink, NotificationStore, PreferenceReader, PushSender, StoreError, UnfitAddress},
+    ports::{
+        NotificationReader, NotificationSink, NotificationStore, PreferenceReader, PushSender, StoreError, UnfitAddress,
+    },
     push::{Push, PushAddress, Pushed},
 };
 
@@ -53,7 +55,7 @@ impl PreferenceReader for Memory {
 }
 
 #[async_trait]
-impl NotificationStore for Memory {
+impl NotificationReader for Memory {
     async fn list(
         &self,
         user: UserId,
@@ -67,7 +69,10 @@ impl NotificationStore for Memory {
         let mine = kept.values().rev().filter(|one| one.user_id == user);
         Ok(mine.filter(|one| before.is_none_or(|before| one.message_id < before)).take(limit).cloned().collect())
     }
+}
 
+#[async_trait]
+impl NotificationStore for Memory {
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
         self.kept.lock().unwrap().get_mut(&(user, message)).ok_or(StoreError::NotFound)?.read = true;
         Ok(())

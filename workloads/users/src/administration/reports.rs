@@ -43,12 +43,18 @@ pub(crate) struct ResolutionAnswer {
 pub(crate) struct AdminReport {
     /// Its id.
     id: Uuid,
-    /// Who reported.
-    #[schema(value_type = uuid::Uuid)]
-    reporter_id: UserId,
+    /// Who reported; `null` when that account is deleted.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    reporter_id: Option<UserId>,
     /// Who is reported.
     #[schema(value_type = uuid::Uuid)]
     user_id: UserId,
+    /// The reported account's name when it was reported.
+    username: String,
+    /// The name that the reported account showed when it was reported.
+    display_name: String,
+    /// Whether the reported account is deleted by now.
+    account_deleted: bool,
     /// The chat of the message that it is about.
     #[schema(value_type = Option<uuid::Uuid>)]
     chat_id: Option<ChatId>,
@@ -76,7 +82,10 @@ impl AdminReport {
         Self {
             id,
             reporter_id: reporter,
-            user_id: reported,
+            user_id: reported.id,
+            username: reported.username,
+            display_name: reported.display_name,
+            account_deleted: reported.deleted,
             chat_id: about.map(|(chat, _)| chat),
             message_id: about.map(|(_, message)| message),
             reason: ReportReason::as_str(reason),
@@ -123,6 +132,8 @@ pub(crate) struct List {
 }
 
 /// What people reported, newest first.
+///
+/// Reports are kept for 180 days from when they were made, also when an account is deleted.
 #[utoipa::path(
     get, path = "/admin/reports", operation_id = "admin_list_reports", tag = "admin", security(("bearer" = [])),
     params(List),
@@ -154,7 +165,7 @@ pub(crate) struct Resolving {
     resolution: String,
 }
 
-/// Close a report.
+/// Close a report, be the reported account there or deleted.
 #[utoipa::path(
     post, path = "/admin/reports/{id}/resolve", operation_id = "admin_resolve_report", tag = "admin",
     security(("bearer" = [])), request_body = Resolving,

@@ -5,14 +5,16 @@ use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, SessionId, UserId},
     media::{Media, MediaState},
     message::{Chat, ClientMessageId, Message, MessageKind},
-    notification::{MutedChat, Preferences},
+    notification::{MutedChat, Notification, Preferences, Shown},
     push::Device,
     quiet_hours::QuietHours,
+    report::{Report, ReportReason},
     session::Session,
     time::Timestamp,
     watermark::Watermarks,
 };
 use serde::Serialize;
+use uuid::Uuid;
 
 /// One line.
 #[derive(Serialize)]
@@ -42,6 +44,25 @@ pub(super) enum Record<'a> {
         show_content: bool,
         quiet_hours: Option<&'a QuietHours>,
         muted: Vec<Muted>,
+    },
+    Notification {
+        #[serde(flatten)]
+        notification: Shown,
+        read: bool,
+    },
+    Report {
+        report_id: Uuid,
+        user_id: UserId,
+        username: &'a str,
+        chat_id: Option<ChatId>,
+        message_id: Option<MessageId>,
+        reason: ReportReason,
+        comment: Option<&'a str>,
+        /// Whether the admins may read the message. What it said is no more the reporter's than any other message is, and not
+        /// here: its author may have deleted it since.
+        include_message: bool,
+        created_at: Timestamp,
+        resolved_at: Option<Timestamp>,
     },
     Media {
         media_id: MediaId,
@@ -82,6 +103,8 @@ pub(super) enum Record<'a> {
         client_message_id: Option<&'a str>,
     },
     End {
+        notifications: u64,
+        reports: u64,
         media: u64,
         chats: u64,
         messages: u64,
@@ -132,6 +155,26 @@ impl<'a> Record<'a> {
             show_content: preferences.show_content,
             quiet_hours: preferences.quiet_hours.as_ref(),
             muted: preferences.muted.iter().map(muted).collect(),
+        }
+    }
+
+    /// A notification; what a message says is with the message.
+    pub fn notification(notification: &Notification) -> Self {
+        Self::Notification { notification: notification.shown(None), read: notification.read }
+    }
+
+    pub fn report(report: &'a Report) -> Self {
+        Self::Report {
+            report_id: report.id,
+            user_id: report.reported.id,
+            username: &report.reported.username,
+            chat_id: report.message.map(|(chat, _)| chat),
+            message_id: report.message.map(|(_, message)| message),
+            reason: report.reason,
+            comment: report.comment.as_deref(),
+            include_message: report.evidence.is_some(),
+            created_at: report.created_at,
+            resolved_at: report.resolution.as_ref().map(|resolution| resolution.at),
         }
     }
 

@@ -6,7 +6,7 @@ use sentinel_domain::{
     ids::{SessionId, UserId},
     mail::LinkPurpose,
     ports::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics, StoreError},
-    report::{Report, Resolution},
+    report::{NewReport, Report, Reported, Resolution},
 };
 use uuid::Uuid;
 
@@ -19,6 +19,14 @@ impl Data {
         self.withdraw(id, LinkPurpose::ResetPassword);
         self.audit.push(entry);
         ended
+    }
+
+    /// What reports say of an account that is deleted.
+    pub(super) fn forget_in_reports(&mut self, id: UserId) {
+        for report in &mut self.reports {
+            report.reporter.take_if(|reporter| *reporter == id);
+            report.reported.deleted |= report.reported.id == id;
+        }
     }
 
     fn record(&self, id: UserId) -> Option<AccountRecord> {
@@ -128,11 +136,41 @@ impl AdministrationStore for Memory {
 
 #[async_trait]
 impl ReportStore for Memory {
-    async fn create_report(&self, report: Report) -> Result<(), StoreError> {
+    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
         let mut data = self.up()?;
-        data.accounts.get(&report.reported).ok_or(StoreError::NotFound)?;
-        data.reports.push(report);
+        let (account, _) = data.accounts.get(&report.reported).ok_or(StoreError::NotFound)?;
+        let reported = Reported {
+            id: account.id,
+            username: account.username.to_string(),
+            display_name: account.display_name.clone(),
+            deleted: false,
+        };
+        let NewReport { id, reporter, message, reason, comment, evidence, created_at, .. } = report;
+        let reporter = Some(reporter);
+        data.reports.push(Report {
+            id,
+            reporter,
+            reported,
+            message,
+            reason,
+            comment,
+            evidence,
+            created_at,
+            resolution: None,
+        });
         Ok(())
+    }
+
+    async fn reports_by(
+        &self,
+        reporter: UserId,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Report>, StoreError> {
+        let data = self.up()?;
+        let wanted =
+            |report: &&Report| report.reporter == Some(reporter) && before.is_none_or(|before| report.id < before);
+        Ok(data.reports.iter().rev().filter(wanted).take(limit).cloned().collect())
     }
 
     async fn reports(&self, open: bool, before: Option<Uuid>, limit: usize) -> Result<Vec<Report>, StoreError> {

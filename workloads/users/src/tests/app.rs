@@ -94,6 +94,7 @@ impl App {
                 media: memory.clone(),
                 devices: memory.clone(),
                 notifications: memory.clone(),
+                notification_lists: memory.clone(),
                 preferences: memory.clone(),
                 administration: memory.clone(),
                 reports: memory.clone(),

@@ -7,11 +7,14 @@ use futures::StreamExt;
 use sentinel_domain::{
     clock::Instant,
     ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
+    keyring::WrappedKey,
     media::{ContentType, Media, MediaState, Picture, Shown},
     message::{Chat, Message, MessageKind},
-    notification::{MutedChat, Preferences},
+    notice::Notice,
+    notification::{MutedChat, Notification, Preferences},
     push::{Device, DeviceId, PushAddress},
     quiet_hours::{QuietHours, ZoneName},
+    report::{Report, ReportReason, Reported, Resolution},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -43,6 +46,14 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The last line. Each account has at least the notification that it is welcome.
+fn end(notifications: u32, reports: u32, media: u32, chats: u32, messages: u32) -> Value {
+    json!({
+        "record": "end", "notifications": notifications, "reports": reports, "media": media, "chats": chats,
+        "messages": messages,
+    })
+}
+
 #[tokio::test]
 async fn everything_about_the_caller_and_nothing_else_is_exported() {
     let app = App::new();
@@ -67,7 +78,7 @@ async fn everything_about_the_caller_and_nothing_else_is_exported() {
     );
     assert_eq!(messages[0]["type"], "text");
     assert!(messages[0]["message"].as_str().unwrap().contains("second line"));
-    assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "media": 0, "chats": 2, "messages": 350 }));
+    assert_eq!(lines.last().unwrap(), &end(1, 0, 0, 2, 350));
     assert!(!answer.text.contains("argon2"));
 }
 
@@ -94,7 +105,7 @@ async fn a_chat_that_moves_up_while_the_export_runs_is_in_it_once() {
         let distinct: std::collections::HashSet<&String> = chats.iter().collect();
         assert_eq!((chats.len(), distinct.len()), (250, 250), "{kind}");
     }
-    assert_eq!(lines.last().unwrap(), &json!({ "record": "end", "media": 0, "chats": 250, "messages": 250 }));
+    assert_eq!(lines.last().unwrap(), &end(1, 0, 0, 250, 250));
 }
 
 #[tokio::test]
@@ -169,6 +180,71 @@ async fn files_devices_and_preferences_are_exported_without_secrets() {
     assert_eq!(of("notification_preferences"), [preferences]);
     assert_eq!(of("end")[0]["media"], 250);
     assert!(!answer.text.contains("secret-token"));
+}
+
+#[tokio::test]
+async fn notifications_and_reports_are_exported_with_nobody_elses() {
+    let app = App::new();
+    let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+    let id = |client: &super::app::Client| client.id.parse::<UserId>().unwrap();
+    let (chat_id, at) = (ChatId::of_pair(id(&ann), id(&bob)), 1_750_000_000_000);
+    let message = |n: u64| MessageId(Instant { millis: at + n, counter: 0 }.id(0));
+    let told = |user_id, n: u64| {
+        let (sender_id, read) = (id(&bob), n == 0);
+        Notification { user_id, chat_id, message_id: message(n), sender_id, read, notice: None }
+    };
+    {
+        let mut data = app.memory.data();
+        data.notifications.clear();
+        data.notifications.extend((0..250).map(|n| told(id(&ann), n)));
+        let notice = Notice::new("Maintenance", "Tonight,\nfrom ten.").unwrap();
+        data.notifications.push(Notification::of_notice(id(&ann), message(250), notice));
+        data.notifications.push(told(id(&bob), 251));
+        let report = |n: u64, reporter, reported: UserId| Report {
+            id: message(n).0,
+            reporter: Some(reporter),
+            reported: Reported { id: reported, username: "bob".into(), display_name: "Bob".into(), deleted: true },
+            message: Some((chat_id, message(n))),
+            reason: ReportReason::Spam,
+            comment: Some("again".into()),
+            evidence: None,
+            created_at: Timestamp(at.cast_signed()),
+            resolution: None,
+        };
+        data.reports = (0..249).map(|n| report(n, id(&ann), id(&bob))).collect();
+        let evidence = Some(WrappedKey { kek: "kek-0001".into(), bytes: vec![1] });
+        let resolution =
+            Some(Resolution { by: id(&bob), at: Timestamp(at.cast_signed() + 7), note: "for admins".into() });
+        data.reports.push(Report { evidence, resolution, ..report(249, id(&ann), id(&bob)) });
+        data.reports.push(report(250, id(&bob), id(&ann)));
+    }
+    let answer = app.get("/me/export", &ann).await;
+    let lines = lines(&answer.text);
+    let of = |kind: &str| lines.iter().filter(|line| line["record"] == kind).cloned().collect::<Vec<_>>();
+    let notifications = of("notification");
+    assert_eq!(notifications.len(), 251);
+    let notice = json!({
+        "record": "notification", "notification_id": message(250), "kind": "notice", "header": "Maintenance",
+        "body": "Tonight,\nfrom ten.", "created_at": "2025-06-15T15:06:40.250Z", "read": false,
+    });
+    let oldest = json!({
+        "record": "notification", "notification_id": message(0), "kind": "new_message", "header": "New message",
+        "body": "You have a new message", "chat_id": chat_id, "message_id": message(0),
+        "created_at": "2025-06-15T15:06:40.000Z", "read": true,
+    });
+    assert_eq!((&notifications[0], &notifications[250]), (&notice, &oldest));
+    let reports = of("report");
+    assert_eq!(reports.len(), 250);
+    let newest = json!({
+        "record": "report", "report_id": message(249), "user_id": bob.id, "username": "bob", "chat_id": chat_id,
+        "message_id": message(249), "reason": "spam", "comment": "again", "include_message": true,
+        "created_at": "2025-06-15T15:06:40.000Z", "resolved_at": "2025-06-15T15:06:40.007Z",
+    });
+    assert_eq!(reports[0], newest);
+    let oldest = &reports[249];
+    assert_eq!((&oldest["include_message"], &oldest["resolved_at"]), (&json!(false), &Value::Null));
+    assert_eq!(lines.last().unwrap(), &end(251, 250, 0, 0, 0));
+    assert!(!answer.text.contains("for admins"));
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! What else users have, in memory: files, devices and preferences.
+//! What else users have, in memory: files, devices, notifications and preferences.
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    ids::{ChatId, MediaId, UserId},
+    ids::{ChatId, MediaId, MessageId, UserId},
     media::Media,
     notification::{Notification, Preferences},
-    ports::{DeviceReader, MediaReader, NotificationSink, PreferenceReader, StoreError},
+    ports::{DeviceReader, MediaReader, NotificationReader, NotificationSink, PreferenceReader, StoreError},
     push::Device,
 };
 
@@ -38,9 +38,26 @@ impl DeviceReader for Memory {
 
 #[async_trait]
 impl NotificationSink for Memory {
-    /// New accounts find that they are welcome; nobody looks at it here.
-    async fn add(&self, _: Notification) -> Result<(), StoreError> {
+    async fn add(&self, notification: Notification) -> Result<(), StoreError> {
+        self.up()?.notifications.push(notification);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl NotificationReader for Memory {
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StoreError> {
+        let data = self.up()?;
+        let wanted = |one: &&Notification| one.user_id == user && before.is_none_or(|before| one.message_id < before);
+        let mut found: Vec<_> = data.notifications.iter().filter(wanted).cloned().collect();
+        found.sort_by_key(|one| std::cmp::Reverse(one.message_id));
+        found.truncate(limit);
+        Ok(found)
     }
 }
 

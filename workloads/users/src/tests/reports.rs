@@ -8,7 +8,7 @@ use sentinel_domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::app::{Answer, App, Client};
+use super::app::{Answer, App, Client, PASSWORD};
 
 const TEXT: &str = "buy my watches";
 
@@ -88,6 +88,43 @@ async fn a_report_is_resolved_once_and_the_log_tells() {
     let log = app.get("/admin/audit", &root).await.body;
     let newest = &log["entries"][0];
     assert_eq!((&newest["action"], &newest["note"]), (&json!("report_resolved"), &json!(id)));
+}
+
+#[tokio::test]
+async fn nobody_gets_out_of_a_report_by_deleting_the_account() {
+    let app = App::new();
+    let (root, ann, eve) = (app.admin("root").await, app.register("ann").await, app.register("eve").await);
+    let name = json!({ "display_name": "Sentinel Support" });
+    assert_eq!(app.call("PATCH", "/me", Some(&eve.access), Some(name)).await.status, 200);
+    let (chat, message) = message_to(&app, &ann, &eve);
+    let about = json!({ "chat_id": chat, "message_id": message, "reason": "spam", "include_message": true });
+    let made = report(&app, &ann, about).await;
+    let later = json!({ "display_name": "Eve" });
+    assert_eq!(app.call("PATCH", "/me", Some(&eve.access), Some(later)).await.status, 200);
+    let shown = async || app.get("/admin/reports", &root).await.body["reports"][0].clone();
+    let before = shown().await;
+    assert_eq!((&before["username"], &before["display_name"]), (&json!("eve"), &json!("Sentinel Support")));
+    assert_eq!((&before["account_deleted"], &before["reporter_id"]), (&json!(false), &json!(ann.id)));
+
+    let password = json!({ "password": PASSWORD });
+    let delete = async |client: &Client| app.call("DELETE", "/me", Some(&client.access), Some(password.clone())).await;
+    assert_eq!(delete(&eve).await.status, 204);
+    let mut expected = before;
+    expected["account_deleted"] = json!(true);
+    assert_eq!(shown().await, expected);
+    assert_eq!(expected["message"], TEXT);
+    // The reporter goes: what was reported stays, without who did.
+    assert_eq!(delete(&ann).await.status, 204);
+    expected["reporter_id"] = Value::Null;
+    assert_eq!(shown().await, expected);
+
+    let act = async |path: String, body: Value| app.call("POST", &path, Some(&root.access), Some(body)).await;
+    assert_eq!(act(format!("/admin/users/{}/disable", eve.id), json!({})).await.code(), (404, "not_found"));
+    let resolve = format!("/admin/reports/{}/resolve", made.body["report_id"].as_str().unwrap());
+    assert_eq!(act(resolve, json!({ "resolution": "told the police" })).await.status, 204);
+    let anew = app.register("bob").await;
+    let again = report(&app, &anew, json!({ "user_id": eve.id, "reason": "spam" })).await;
+    assert_eq!(again.code(), (404, "not_found"));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use sentinel_domain::{
     mail::{LinkPurpose, NewLink, QueuedMail},
     media::Media,
     message::{Chat, Message},
-    notification::Preferences,
+    notification::{Notification, Preferences},
     ports::{
         AccountReader, AccountStore, Beginning, ChatReader, ChatSummary, ConfirmedRemoval, Credentials, HistoryPage,
         HistoryQuery, NewAccount, PasswordChange, ProfileChange, SessionReader, SessionStore, StoreError, TakenField,
@@ -51,6 +51,7 @@ pub struct Data {
     /// Those that a message shows.
     pub shown_media: Vec<MediaId>,
     pub devices: Vec<Device>,
+    pub notifications: Vec<Notification>,
     pub preferences: BTreeMap<UserId, Preferences>,
     pub standings: BTreeMap<UserId, Standing>,
     pub audit: Vec<AuditEntry>,
@@ -217,6 +218,7 @@ impl AccountStore for Memory {
         }
         data.accounts.remove(&id);
         data.sessions.retain(|_, session| session.user_id != id);
+        data.forget_in_reports(id);
         data.audit.extend(confirmed.map(|confirmed| confirmed.entry));
         Ok(true)
     }

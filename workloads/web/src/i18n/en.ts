@@ -263,6 +263,6 @@ export const strings = {
   exportData: 'Download my data',
   dangerZone: 'Delete account',
   deleteAccount: 'Delete my account',
-  deleteAccountText: 'Your chats become unreadable for both members, and everything that you stored is removed. This can’t be undone.',
+  deleteAccountText: 'Your chats become unreadable for both members, and everything that you stored is removed. What others reported about you stays with those who run this server for half a year. This can’t be undone.',
   passwordToConfirm: 'Your password, to confirm',
 } as const;

@@ -6,9 +6,10 @@ use sentinel_domain::{
     message::{ClientMessageId, Draft},
     notification::Notification,
     ports::{
-        ChatReader, ChatStore, HistoryQuery, Inboxes, MediaReader, MediaStore, NotificationSink, NotificationStore,
-        SessionStore,
+        AccountStore, ChatReader, ChatStore, HistoryQuery, Inboxes, MediaReader, MediaStore, NotificationReader,
+        NotificationSink, ReportStore, SessionStore,
     },
+    report::{NewReport, ReportReason},
     session::Session,
 };
 use sentinel_testing::{draft, session};
@@ -233,4 +234,34 @@ async fn dead_letters_are_kept_for_thirty_days() {
         db.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0)).unwrap()
     };
     assert_eq!([29, 30, 31, 40, 41].map(&mut kept_after), [2, 2, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn reports_are_kept_for_half_a_year_and_deletions_change_nothing_about_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let sqlite = open(&path);
+    let (ann, eve) = (account(&sqlite, "ann").await, account(&sqlite, "eve").await);
+    for days in [0, 10] {
+        let at = START.plus_seconds(days * DAY_SECONDS);
+        let report = NewReport {
+            id: first_id(at).0,
+            reporter: ann,
+            reported: eve,
+            message: None,
+            reason: ReportReason::Spam,
+            comment: None,
+            evidence: None,
+            created_at: at,
+        };
+        sqlite.create_report(report).await.unwrap();
+    }
+    for user in [ann, eve] {
+        sqlite.delete_account(user).await.unwrap();
+    }
+    let mut db = Connection::open(&path).unwrap();
+    for (days, kept) in [(180, 2), (181, 1), (190, 1), (191, 0)] {
+        round(&mut db, None, MessageRetention::FOREVER, START.plus_seconds(days * DAY_SECONDS)).unwrap();
+        assert_eq!(sqlite.reports(true, None, 10).await.unwrap().len(), kept, "after {days} days");
+    }
 }
