@@ -70,6 +70,14 @@ impl InboxPlace {
         self.given.len()
     }
 
+    /// The time of the last event that is listed, if any is.
+    pub fn last_listed(&self) -> Option<Timestamp> {
+        let start = Instant::of(self.up_to.0).millis;
+        let later = |print: &u64| millis(*print).wrapping_sub(start) & ((1 << MILLIS_BITS) - 1);
+        let last = self.given.iter().map(later).max()?;
+        Some(Timestamp(start.saturating_add(last).cast_signed()))
+    }
+
     /// Whether an event was given. [`InboxPlace::given`] tells it of many.
     pub fn has(&self, event: EventId) -> bool {
         event <= self.up_to || self.given.contains(&fingerprint(event))
@@ -304,6 +312,16 @@ mod tests {
         assert!(place.has(early) && place.has(late));
         let place = place.after_page(&[early, late], None, Timestamp(200_000));
         assert_eq!(place, InboxPlace::exactly(event(200_000, 0, 0)));
+    }
+
+    #[test]
+    fn a_place_knows_when_the_last_event_was_that_it_lists() {
+        let start = 1_750_000_000_000;
+        let events = [0, 999, 61_000].map(|after| event(start + after, 3, 1));
+        let place = InboxPlace::exactly(event(start - 1, 0, 0)).after_page(&events, None, Timestamp(0));
+        let read = InboxPlace::from_bytes(&place.to_bytes()).unwrap();
+        assert_eq!(read.last_listed(), Some(events[2].timestamp()));
+        assert_eq!(InboxPlace::exactly(events[0]).last_listed(), None);
     }
 
     #[test]

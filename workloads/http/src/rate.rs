@@ -52,6 +52,8 @@ pub enum Action {
     Export,
     /// A message, edit or deletion, per sender.
     Message,
+    /// What a sync reads over again in a flood of events, per caller.
+    Sync,
     /// Starting a chat, per caller.
     StartChat,
     /// The beginning of an upload, per user.
@@ -95,6 +97,7 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Request, config.requests_per_second),
         sustained(Action::SocketRequest, config.requests_per_second.saturating_mul(20)),
         sustained(Action::Message, config.messages_per_second),
+        sustained(Action::Sync, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
         limit(Action::Login, config.logins_per_minute, minute),
@@ -168,10 +171,19 @@ impl RateLimits {
         self.take(action, key).map(|_| ())
     }
 
+    /// As [`RateLimits::check`], for one that counts as so many, or as all that there may be at once if that is less.
+    pub fn check_costly(&self, action: Action, key: &str, cost: u32) -> Result<(), Problem> {
+        self.take_many(action, key, cost).map(|_| ())
+    }
+
     /// As [`RateLimits::check`], telling what is left.
     pub fn take(&self, action: Action, key: &str) -> Result<Allowance, Problem> {
+        self.take_many(action, key, 1)
+    }
+
+    fn take_many(&self, action: Action, key: &str, count: u32) -> Result<Allowance, Problem> {
         let unlimited = Allowance { limit: u32::MAX, remaining: u32::MAX, reset_seconds: 0 };
-        let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key));
+        let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key, count));
         if taken.is_err() {
             metrics::counter!("sentinel_rate_limited_total", "action" => action.name()).increment(1);
         }
@@ -199,6 +211,7 @@ impl Action {
             Self::Lookup => "lookup",
             Self::Export => "export",
             Self::Message => "message",
+            Self::Sync => "sync",
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
             Self::CompleteUpload => "complete_upload",
@@ -226,14 +239,17 @@ impl Limiter {
         Self { keyed, burst: burst.get(), period: limit.period, checks: AtomicU32::new(0) }
     }
 
-    fn take(&self, key: &str) -> Result<Allowance, Problem> {
+    fn take(&self, key: &str, count: u32) -> Result<Allowance, Problem> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
             self.keyed.retain_recent();
             self.keyed.shrink_to_fit();
         }
-        match self.keyed.check_key(&key.to_owned()) {
-            Ok(state) => Ok(self.allowance(state.remaining_burst_capacity())),
-            Err(until) => Err(refusal(self.allowance(0), until.wait_time_from(DefaultClock::default().now()))),
+        let count = NonZeroU32::new(count.min(self.burst)).unwrap_or(NonZeroU32::MIN);
+        match self.keyed.check_key_n(&key.to_owned(), count) {
+            Ok(Ok(state)) => Ok(self.allowance(state.remaining_burst_capacity())),
+            Ok(Err(until)) => Err(refusal(self.allowance(0), until.wait_time_from(DefaultClock::default().now()))),
+            // It would take more than there may be at once.
+            Err(_) => Err(refusal(self.allowance(0), self.period)),
         }
     }
 
@@ -277,11 +293,23 @@ mod tests {
     }
 
     #[test]
+    fn what_costs_much_counts_as_many_and_is_never_out_of_reach() {
+        let limits = RateLimits::new(&LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+        limits.check_costly(Action::Sync, "ann", 8).unwrap();
+        let response = limits.check_costly(Action::Sync, "ann", 8).unwrap_err().into_response();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "6");
+        limits.check_costly(Action::Sync, "ann", 2).unwrap();
+        limits.check_costly(Action::Sync, "bob", 1_000).unwrap();
+        limits.check(Action::Sync, "bob").unwrap_err();
+    }
+
+    #[test]
     fn keys_that_are_not_limited_any_more_are_forgotten() {
         let limit = Limit { action: Action::Request, burst: 10, period: Duration::from_nanos(10) };
         let limiter = Limiter::new(&limit);
         for n in 0..=SWEEP_EVERY {
-            limiter.take(&n.to_string()).unwrap();
+            limiter.take(&n.to_string(), 1).unwrap();
         }
         assert!(limiter.keyed.len() < 100, "{}", limiter.keyed.len());
     }
@@ -290,7 +318,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 23);
+        assert_eq!(limits.limiters.len(), 24);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -12,7 +12,7 @@ use sentinel_domain::{
     place::InboxPlace,
     ports::StoreError,
 };
-use sentinel_http::{page, problem::Problem, views::MessageView};
+use sentinel_http::{page, problem::Problem, rate::Action, views::MessageView};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
@@ -25,6 +25,9 @@ use crate::{
 
 const QUERY: &str = "sync";
 const DEFAULT_EVENTS: usize = 100;
+/// Events that are read over again for one count of the limit on that. Whoever reads a whole flood once, page by page,
+/// stays below it.
+const READ_AGAIN: usize = 200;
 
 /// One thing that happened. `data` is what sockets got under the name `event` when it did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,6 +79,11 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
             Some(InboxPlace::from_bytes(&bytes).ok_or_else(forged)?)
         }
     };
+    let listed = since.as_ref().map_or(0, InboxPlace::listed);
+    if listed >= READ_AGAIN {
+        let cost = u32::try_from(listed / READ_AGAIN).unwrap_or(u32::MAX);
+        service.limits.check_costly(Action::Sync, &caller.to_string(), cost)?;
+    }
     let inbox = service.inboxes.inbox(caller, since, limit).await?;
     let mut chats = HashMap::new();
     let mut events = Vec::with_capacity(inbox.events.len());

@@ -1,18 +1,25 @@
-//! The HTTP routes over a real store.
+//! The HTTP routes over a real store: chats, histories, receipts and sync.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "http/messages.rs"]
+mod messages;
 mod platform;
 
-use std::task::Poll;
+use std::sync::Arc;
 
-use platform::{Platform, User, ids, inboxes::Failing, now, without};
+use platform::{Foundation, Platform, User, ids, inboxes::Failing, now, without};
 use sentinel_domain::{
+    clock::{self, HybridClock},
     config::LimitsConfig,
-    ids::MediaId,
+    cursor,
+    ids::EventId,
     notification::{MutedChat, Preferences},
-    ports::{AccountStore, MediaReader, MediaStore, NotificationStore},
+    place::InboxPlace,
+    ports::{AccountStore, NotificationStore},
+    time::Timestamp,
 };
+use sentinel_message::Hub;
 use serde_json::{Value, json};
 
 /// Two users with a chat, and one who is not in it.
@@ -221,157 +228,6 @@ async fn clients_of_the_seed_page_as_they_did() {
 }
 
 #[tokio::test]
-async fn a_message_is_sent_once_edited_and_deleted_by_its_author() {
-    let platform = Platform::new();
-    let (ann, bob, eve, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    let body = json!({"message": "helo", "client_message_id": "c1", "type": "text"});
-    let (status, message) = platform.post(&ann, &path, body.clone()).await;
-    assert_eq!((status, &message["status"], &message["seen_at"]), (201, &json!("sent"), &Value::Null));
-    let (status, repeat) = platform.post(&ann, &path, body).await;
-    assert_eq!((status, &repeat), (200, &message));
-    let one = format!("{path}/{}", message["message_id"].as_str().unwrap());
-    let answer = platform.post(&bob, &path, json!({"message": "?", "reply_to": message["message_id"]})).await.1;
-    assert_eq!(answer["reply_to"], message["message_id"]);
-
-    let edited = Some(json!({"message": "hello"}));
-    let (status, problem) = platform.call(&bob, "PATCH", &one, edited.clone()).await;
-    assert_eq!((status, &problem["code"]), (403, &json!("forbidden")));
-    let (status, message) = platform.call(&ann, "PATCH", &one, edited.clone()).await;
-    assert_eq!((status, &message["content"], message["edited_at"].is_string()), (200, &json!("hello"), true));
-    assert_eq!(platform.call(&bob, "DELETE", &one, None).await.0, 403);
-    assert_eq!(platform.call(&ann, "DELETE", &one, None).await, (204, Value::Null));
-    assert_eq!(platform.call(&ann, "DELETE", &one, None).await.0, 204);
-    assert_eq!(platform.call(&ann, "PATCH", &one, edited).await.0, 409);
-    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
-    let tombstone = &page["messages"][1];
-    assert_eq!((&tombstone["deleted"], &tombstone["message"]), (&json!(true), &json!("")));
-
-    for (user, body, status, code) in [
-        (&eve, json!({"message": "x"}), 404, "not_found"),
-        (&ann, json!({"message": "x", "sender_id": bob.id}), 403, "forbidden"),
-        (&ann, json!({"message": ""}), 422, "empty_message"),
-        (&ann, json!({}), 422, "empty_message"),
-        (&ann, json!({"message": "x".repeat(16 * 1024 + 1)}), 413, "message_too_large"),
-        (&ann, json!({"message": "x", "type": "video"}), 422, "invalid_request"),
-        (&ann, json!({"message": "x", "attachments": [bob.id]}), 422, "unknown_attachment"),
-        (&ann, json!({"message": "x", "reply_to": bob.id}), 422, "unknown_reply"),
-        (&ann, json!({"message": "x", "client_message_id": "a b"}), 422, "invalid_client_message_id"),
-    ] {
-        let (got, problem) = platform.post(user, &path, body).await;
-        assert_eq!((got, &problem["code"]), (status, &json!(code)));
-    }
-}
-
-#[tokio::test]
-async fn a_caption_can_be_taken_away_but_not_all_that_a_message_says() {
-    let platform = Platform::new();
-    let (ann, bob, eve, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    let file = platform.upload(&ann).await;
-    let (status, message) = platform.post(&ann, &path, json!({"message": "caption", "attachments": [file]})).await;
-    assert_eq!((status, &message["message"]), (201, &json!("caption")));
-    let picture = format!("{path}/{}", message["message_id"].as_str().unwrap());
-    let text = format!("{path}/{}", send(&platform, &ann, &chat, "text").await);
-    let empty = Some(json!({"message": ""}));
-    for (user, one) in [(&ann, &text), (&bob, &picture), (&eve, &picture)] {
-        let (status, problem) = platform.call(user, "PATCH", one, empty.clone()).await;
-        assert_eq!((status, &problem["code"]), (422, &json!("empty_message")));
-    }
-    let (status, edited) = platform.call(&ann, "PATCH", &picture, empty.clone()).await;
-    assert_eq!((status, &edited["message"], &edited["attachments"]), (200, &json!(""), &json!([file])));
-    assert!(edited["edited_at"].is_string());
-    let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
-    assert_eq!((&page["messages"][1], &page["messages"][0]["message"]), (&edited, &json!("text")));
-    assert_eq!(platform.call(&ann, "PATCH", &picture, Some(json!({"message": "again"}))).await.1["message"], "again");
-}
-
-#[tokio::test]
-async fn a_refused_message_leaves_no_file_in_the_chat() {
-    let platform = Platform::new();
-    let (ann, bob, _, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    let (shown, file) = (platform.upload(&ann).await, platform.upload(&ann).await);
-    assert_eq!(platform.post(&ann, &path, json!({"message": "", "attachments": [shown]})).await.0, 201);
-    let both = json!([shown, file]);
-    let refusals = [(json!({"attachments": both, "reply_to": bob.id}), 422), (json!({"attachments": both}), 403)];
-    for (body, status) in refusals {
-        if status == 403 {
-            platform.store.block(bob.id, ann.id, now()).await.unwrap();
-        }
-        assert_eq!(platform.post(&ann, &path, body).await.0, status);
-        assert!(platform.store.chats_of(file).await.unwrap().is_empty(), "{status}");
-        assert_eq!(platform.store.chats_of(shown).await.unwrap().len(), 1, "a message still shows it");
-    }
-}
-
-/// Polls a future so many times and drops it when it would go on; tells whether it came to its end before.
-async fn dropped_after(polls: usize, work: impl Future) -> bool {
-    let (mut work, mut left) = (std::pin::pin!(work), polls);
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        left -= 1;
-        work.as_mut().poll(context).map(|_| true)
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_send_that_ends_anywhere_attaches_its_file_only_to_a_message_that_exists() {
-    let platform = Platform::new();
-    let (ann, bob, _, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    for polls in 1..100 {
-        let file = platform.upload(&ann).await;
-        let body = json!({"attachments": [file], "client_message_id": format!("c{polls}")});
-        // As when the client goes away, or the process ends.
-        let ended = dropped_after(polls, platform.post(&ann, &path, body.clone())).await;
-        // What the store has taken it does; this comes after that.
-        platform.store.unblock(ann.id, bob.id).await.unwrap();
-        let (_, page) = platform.get(&bob, &format!("/users/chat/{chat}")).await;
-        let shown = page["messages"].as_array().unwrap().iter().any(|one| one["attachments"] == json!([file]));
-        assert_eq!(platform.store.chats_of(file).await.unwrap().len(), usize::from(shown), "after {polls} polls");
-        // The client sends again.
-        let (status, repeat) = platform.post(&ann, &path, body).await;
-        assert_eq!((status, &repeat["attachments"]), (if shown { 200 } else { 201 }, &json!([file])));
-        assert_eq!(platform.store.chats_of(file).await.unwrap().len(), 1);
-        if ended {
-            return;
-        }
-    }
-    panic!("it never came to its end");
-}
-
-#[tokio::test]
-async fn a_repeat_shows_what_the_first_message_did_and_attaches_nothing() {
-    let platform = Platform::new();
-    let (ann, _, _, chat) = people(&platform).await;
-    let path = format!("/users/chat/{chat}/messages");
-    let (file, other) = (platform.upload(&ann).await, platform.upload(&ann).await);
-    let body = |file: MediaId| json!({"message": "", "attachments": [file], "client_message_id": "c1"});
-    let (status, message) = platform.post(&ann, &path, body(file)).await;
-    assert_eq!((status, &message["attachments"]), (201, &json!([file])));
-    for repeated in [file, other] {
-        assert_eq!(platform.post(&ann, &path, body(repeated)).await, (200, message.clone()));
-    }
-    assert!(platform.store.chats_of(other).await.unwrap().is_empty());
-
-    let one = format!("{path}/{}", message["message_id"].as_str().unwrap());
-    assert_eq!(platform.call(&ann, "DELETE", &one, None).await.0, 204);
-    for collected in [false, true] {
-        if collected {
-            platform.store.condemn(file).await.unwrap();
-            platform.store.forget(file).await.unwrap();
-        }
-        let (status, repeat) = platform.post(&ann, &path, body(file)).await;
-        assert_eq!((status, &repeat["message_id"], &repeat["deleted"]), (200, &message["message_id"], &json!(true)));
-        assert!(platform.store.chats_of(file).await.unwrap().is_empty());
-    }
-}
-
-#[tokio::test]
 async fn reading_moves_a_watermark_that_never_goes_back() {
     let platform = Platform::new();
     let (ann, bob, eve, chat) = people(&platform).await;
@@ -433,6 +289,31 @@ async fn sync_tells_what_happened_in_order_and_as_it_is_now() {
     assert_eq!(platform.get(&eve, "/sync?limit=0").await.0, 422);
 }
 
+/// In a flood of events a token lists those of the last minute, all of which are read over again.
+#[tokio::test]
+async fn who_reads_a_flood_over_and_over_is_limited_and_nobody_else_is() {
+    let foundation = Foundation::new(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let hub = Arc::new(Hub::new());
+    let store = foundation.store(Arc::new(HybridClock::new()), hub.clone());
+    let platform = foundation.process(store.clone(), Arc::new(store.clone()), Arc::new(store), hub, None);
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let start = now().0.unsigned_abs();
+    let events: Vec<EventId> =
+        (0..2_000).map(|n| EventId(clock::Instant { millis: start + n * 10, counter: 0 }.id(7))).collect();
+    let place = InboxPlace::exactly(events[0]).after_page(&events, None, Timestamp(0));
+    let sync = async |user: &User| {
+        let since = cursor::encode(&foundation.keyring, "sync", user.id, &place.to_bytes());
+        platform.get(user, &format!("/sync?since={since}")).await
+    };
+    assert_eq!(sync(&ann).await.0, 200);
+    let (status, problem) = sync(&ann).await;
+    assert_eq!((status, &problem["code"]), (429, &json!("rate_limited")));
+    assert_eq!(sync(&bob).await.0, 200);
+    for _ in 0..20 {
+        assert_eq!(platform.get(&ann, "/sync").await.0, 200, "what reads nothing again is not limited by that");
+    }
+}
+
 #[tokio::test]
 async fn every_route_needs_a_token() {
     let platform = Platform::new();
@@ -452,17 +333,6 @@ async fn every_route_needs_a_token() {
     ] {
         assert_eq!(platform.call(&nobody, method, &path, Some(json!({}))).await.0, 401, "{method} {path}");
     }
-}
-
-#[tokio::test]
-async fn senders_are_limited() {
-    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
-    let (ann, _, _, chat) = people(&platform).await;
-    for _ in 0..10 {
-        send(&platform, &ann, &chat, "x").await;
-    }
-    let (status, problem) = platform.post(&ann, &format!("/users/chat/{chat}/messages"), json!({"message": "x"})).await;
-    assert_eq!((status, &problem["code"]), (429, &json!("rate_limited")));
 }
 
 #[test]

@@ -49,8 +49,8 @@ async fn watch(client: &mut Client, users: &[&platform::User]) -> Vec<Value> {
     answer["presence"].as_array().unwrap().clone()
 }
 
-/// Watches a user who is connected. The store hears of devices one after the other, and of each when what it wrote to disk
-/// of the one before is there: until then the watcher sees nobody, and is told afterwards.
+/// Watches a user who is connected. The store hears of a device somewhat later than it connects: until then the watcher sees
+/// nobody, and is told afterwards.
 async fn watch_online(client: &mut Client, user: &platform::User) {
     if watch(client, &[user]).await[0]["status"] != "online" {
         assert_eq!(statuses(client, 1).await, ["online"]);

@@ -6,7 +6,6 @@
 
 use scylla::DeserializeRow;
 use sentinel_domain::{
-    clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
     place::{Given, InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
@@ -223,7 +222,8 @@ impl Shared {
         Ok(self.inbox_buckets(user).await?.into_iter().map(|bucket| bucket.number).collect())
     }
 
-    /// Rows after a place: more than `limit` that it does not have, if there are, and those that it lists.
+    /// Rows after a place: more than `limit` that it does not have, if there are, and those that it lists. Nothing is read
+    /// beyond both.
     async fn entries_after(
         &self,
         user: UserId,
@@ -232,9 +232,7 @@ impl Shared {
         listed: &Given,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let lists = place.listed() > 0;
-        // What a place lists is not much later than what it is up to.
-        let window = Instant::of(place.up_to().0).millis + 2 * SETTLING_SECONDS.unsigned_abs() * MILLIS.unsigned_abs();
+        let last_listed = place.last_listed();
         let step = limit.saturating_add(1 + place.listed());
         let (mut entries, mut after, mut fresh) = (Vec::new(), place.up_to(), 0);
         for bucket in buckets {
@@ -249,7 +247,7 @@ impl Shared {
                     entries.push(entry);
                 }
                 self.order.clock().observe(after.0);
-                if fresh > limit && (!lists || Instant::of(after.0).millis > window) {
+                if fresh > limit && last_listed.is_none_or(|last| after.timestamp() > last) {
                     return Ok(entries);
                 }
                 if !full {

@@ -50,9 +50,7 @@ struct Beats {
 impl Beats {
     async fn heard(&mut self, presences: &Presences, roll: RollCall) -> Result<(), StoreError> {
         if !roll.was_known || self.owes_leases {
-            self.owes_leases = true;
-            let devices = presences.devices().renewed();
-            presences.store.renew(&devices).await?;
+            presences.devices().owe_leases();
             self.owes_leases = false;
         }
         let lost = self.detector.hear(&roll, Instant::now());

@@ -47,7 +47,7 @@ pub(crate) struct Presences {
     store: Arc<dyn PresenceStore>,
     accounts: Arc<Accounts>,
     hub: Weak<Hub>,
-    devices: Mutex<Devices>,
+    devices: Arc<Mutex<Devices>>,
     to_tell: Arc<Notify>,
     subscriptions: Mutex<Subscriptions<Arc<Session>>>,
     news: UnboundedSender<News>,
@@ -61,13 +61,14 @@ impl Presences {
             store,
             accounts,
             hub: Arc::downgrade(hub),
-            devices: Mutex::default(),
+            devices: Arc::default(),
             to_tell: Arc::default(),
             subscriptions: Mutex::default(),
             news,
         });
         hub.tell_presences(&presences);
-        tokio::spawn(vital("presence kept", keeper::run(Arc::downgrade(&presences), presences.to_tell.clone())));
+        let (devices, store) = (Arc::downgrade(&presences.devices), presences.store.clone());
+        tokio::spawn(vital("presence kept", keeper::run(devices, store, presences.to_tell.clone())));
         tokio::spawn(vital("presence shown", pushes::run(Arc::downgrade(&presences), to_show)));
         tokio::spawn(vital("heartbeats of presence", beats::run(Arc::downgrade(&presences))));
         let (store, listener) = (presences.store.clone(), Listener(Arc::downgrade(&presences)));

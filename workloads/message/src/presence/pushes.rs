@@ -22,6 +22,8 @@ const GATHERED_FOR: Duration = Duration::from_millis(100);
 const SETTLED_AFTER: Duration = BEAT.saturating_mul(2);
 /// Users that are looked at in one go.
 const BATCH: usize = 1000;
+/// Users of these who are shown at once: none waits for what is asked about another's watchers.
+const SHOWN_AT_ONCE: usize = 8;
 
 /// Why to look at users.
 #[derive(Clone, Copy, Debug)]
@@ -89,10 +91,11 @@ pub(super) async fn run(presences: Weak<Presences>, mut news: UnboundedReceiver<
         for users in users.chunks(BATCH) {
             match presences.store.presence(users).await {
                 Ok(found) => {
-                    for presence in found {
+                    let shown = stream::iter(found).for_each_concurrent(SHOWN_AT_ONCE, |presence| {
                         let blocks_too = gathered.users.get(&presence.user_id).is_some_and(|too| *too);
-                        show(&presences, presence, blocks_too).await;
-                    }
+                        show(&presences, presence, blocks_too)
+                    });
+                    shown.await;
                 }
                 // They are looked at again before long.
                 Err(error) => {
