@@ -9,7 +9,7 @@ use sentinel_domain::{
     ports::StoreError,
     time::Timestamp,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 
 use crate::service::MessageService;
 
@@ -25,7 +25,7 @@ pub(crate) async fn check(
     let each_once = attachments.iter().collect::<BTreeSet<_>>().len() == attachments.len();
     if attachments.len() > ATTACHMENTS_PER_MESSAGE || !each_once {
         let detail = InvalidMedia::Attachments.to_string();
-        return Err(Problem::invalid("attachments", "too_many_attachments", detail));
+        return Err(Problem::invalid("attachments", Code::TooManyAttachments, detail));
     }
     let mut types = Vec::with_capacity(attachments.len());
     if !attachments.is_empty() {
@@ -38,7 +38,7 @@ pub(crate) async fn check(
         let media = media.ok_or(StoreError::UnknownAttachment)?;
         types.push(media.content_type);
     }
-    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))
+    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", Code::WrongType, error.to_string()))
 }
 
 /// The files that a message of the caller shows.
