@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use sentinel_domain::code::Code;
 
 use super::{config::PORT as PLATFORM_PORT, metadata, nginx_files, nginx_routes};
 use crate::{cluster_dns::ClusterDns, names::Component, steps::validate::ValidChat};
@@ -104,8 +105,26 @@ fn render(chat: &ValidChat) -> String {
         .replace("@LOCATIONS@", locations)
         .replace("@STORED_FILES@", &nginx_files::locations(chat))
         .replace("@PASS@", pass)
+        .replace("@NOT_FOUND@", &problem(404, "Not Found", Code::NotFound, "not found"))
+        .replace(
+            "@NOT_ALLOWED@",
+            &problem(405, "Method Not Allowed", Code::MethodNotAllowed, "this path does not take this method"),
+        )
+        .replace(
+            "@BODY_TOO_LARGE@",
+            &problem(413, "Payload Too Large", Code::BodyTooLarge, "the body is too large; send a smaller one"),
+        )
+        .replace("@UNAVAILABLE@", &problem(503, "Service Unavailable", Code::Unavailable, "try again in a moment"))
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
+}
+
+/// Answers with a problem document, as the platform does.
+fn problem(status: u16, title: &str, code: Code, detail: &str) -> String {
+    let code = code.as_str();
+    format!(
+        r#"return {status} '{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}","error":"{detail}"}}';"#
+    )
 }
 
 /// How the gateway with this configuration looks names up: only an operator in a pod knows it, and plans are made outside.
@@ -263,7 +282,7 @@ const ROUTES: &str = r#"
     # Probes and metrics of the platform are not for clients.
     location ~ ^/(healthz|readyz|metrics)(/|$) {
       default_type application/problem+json;
-      return 404 '{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"not found","error":"not found"}';
+      @NOT_FOUND@
     }
 
     location /socket.io/ {
@@ -281,20 +300,20 @@ const ROUTES: &str = r#"
       default_type application/problem+json;
       add_header Allow "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" always;
       add_header X-Content-Type-Options nosniff always;
-      return 405 '{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed","detail":"this path does not take this method","error":"this path does not take this method"}';
+      @NOT_ALLOWED@
     }
 
     error_page 413 @too_large;
     location @too_large {
       internal;
       default_type application/problem+json;
-      return 413 '{"type":"about:blank","title":"Payload Too Large","status":413,"code":"payload_too_large","detail":"the body is too large","error":"the body is too large"}';
+      @BODY_TOO_LARGE@
     }
 
     error_page 502 504 =503 @unavailable;
     location @unavailable {
       internal;
       default_type application/problem+json;
-      return 503 '{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable","detail":"try again in a moment","error":"try again in a moment"}';
+      @UNAVAILABLE@
     }
 "#;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod clock;
+pub mod code;
 pub mod config;
 pub mod cursor;
 pub mod event;

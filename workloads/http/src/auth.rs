@@ -13,7 +13,7 @@ use sentinel_domain::{
 };
 
 use crate::{
-    problem::Problem,
+    problem::{Code, Problem},
     tokens::{Claims, TokenError, Tokens},
 };
 
@@ -106,7 +106,7 @@ fn missing_token() -> Problem {
     // RFC 6750: no error code when the request has no credentials at all.
     Problem::new(
         StatusCode::UNAUTHORIZED,
-        "missing_token",
+        Code::MissingToken,
         "this needs an access token; send it as Authorization: Bearer TOKEN",
     )
     .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")

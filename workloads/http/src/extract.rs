@@ -16,7 +16,7 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::objects::Objects;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// A JSON body. Unknown fields are ignored.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +32,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !has_json(request.headers()) {
             let detail = "send the body as content-type: application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail));
         }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
         parse_json(&body).map(Self)
@@ -70,7 +70,7 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
     } else {
-        Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off; send it again")
+        Problem::new(StatusCode::BAD_REQUEST, Code::UnreadableBody, "the body broke off; send it again")
     }
 }
 
@@ -116,9 +116,9 @@ fn wrong_path(rejection: PathRejection) -> Problem {
     match error.into_kind() {
         ErrorKind::InvalidUtf8InPathParam { key } => {
             let detail = "must be UTF-8";
-            Problem::new(StatusCode::BAD_REQUEST, "malformed_path", format!("{key} {detail}")).with_field(
+            Problem::new(StatusCode::BAD_REQUEST, Code::MalformedPath, format!("{key} {detail}")).with_field(
                 key,
-                "malformed_path",
+                Code::MalformedPath,
                 detail,
             )
         }

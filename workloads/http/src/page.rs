@@ -5,7 +5,7 @@ use sentinel_domain::{cursor, ids::UserId, keyring::Keyring, time::Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Entries of a page of [`Asked`] when nothing is said.
 pub const DEFAULT: usize = 100;
@@ -33,7 +33,7 @@ pub fn named_limit(field: &'static str, asked: Option<u32>, default: usize) -> R
     match asked {
         None => Ok(default),
         Some(limit @ 1..=LARGEST) => Ok(limit as usize),
-        Some(_) => Err(Problem::invalid(field, "out_of_range", format!("{field} must be between 1 and {LARGEST}"))),
+        Some(_) => Err(Problem::invalid(field, Code::OutOfRange, format!("{field} must be between 1 and {LARGEST}"))),
     }
 }
 
@@ -84,7 +84,7 @@ pub fn cut<T>(found: &mut Vec<T>, limit: usize) -> Option<&T> {
 /// A cursor that was not made for this query and caller.
 pub fn forged(field: &'static str) -> Problem {
     let detail = "not a cursor of this query: start again without it";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).with_field(field, "invalid_cursor", detail)
+    Problem::new(StatusCode::BAD_REQUEST, Code::InvalidCursor, detail).with_field(field, Code::InvalidCursor, detail)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+pub use sentinel_domain::code::Code;
 use sentinel_domain::ports::{StoreError, TakenField};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +23,7 @@ pub struct Problem(Box<Inner>);
 
 struct Inner {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -71,16 +72,17 @@ pub struct ProblemBody {
 }
 
 impl Problem {
-    /// A problem with a stable, `snake_case` code and a sentence for people.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem with a stable code and a sentence for people.
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        debug_assert!(code.comes_with(status.as_u16()), "list that {code:?} comes with {status}");
         let (errors, headers) = (Vec::new(), Vec::new());
         Self(Box::new(Inner { status, code, detail: detail.into(), errors, headers }))
     }
 
     /// Adds a field that is wrong.
     #[must_use]
-    pub fn with_field(mut self, field: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
-        self.0.errors.push(FieldError { field: field.into(), code, detail: detail.into() });
+    pub fn with_field(mut self, field: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
+        self.0.errors.push(FieldError { field: field.into(), code: code.as_str(), detail: detail.into() });
         self
     }
 
@@ -95,36 +97,36 @@ impl Problem {
 
     /// What does not exist, and what the caller may not know to exist.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or it is not yours to see")
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such thing, or it is not yours to see")
     }
 
     /// What the caller may not do.
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, detail)
     }
 
     /// A request without a good access token (RFC 6750).
-    pub fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unauthorized(code: Code, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::UNAUTHORIZED, code, detail);
         let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{}\"", problem.detail());
         problem.with_header(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// A request whose `field` is wrong.
-    pub fn invalid(field: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone()).with_field(field, code, detail)
     }
 
     /// A store or queue that can't take the request now.
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the service can't answer now; try again shortly")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the service can't answer now; try again shortly")
             .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// A handler that did not answer in time.
     pub fn timeout() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the service took too long; try again shortly")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Timeout, "the service took too long; try again shortly")
             .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
@@ -132,7 +134,7 @@ impl Problem {
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
+            Code::Internal,
             "something went wrong on our side; try again, and tell whoever runs this deployment if it stays so",
         )
     }
@@ -143,21 +145,21 @@ impl Problem {
             StatusCode::NOT_FOUND => Self::not_found(),
             StatusCode::METHOD_NOT_ALLOWED => Self::new(
                 status,
-                "method_not_allowed",
+                Code::MethodNotAllowed,
                 "this path does not take this method; the header Allow names those that it takes",
             ),
             StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(status, "body_too_large", "the body is too large; send a smaller one")
+                Self::new(status, Code::BodyTooLarge, "the body is too large; send a smaller one")
             }
             StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
             StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(),
-            _ => Self::new(status, "refused", "the request was refused"),
+            _ => Self::new(status, Code::Refused, "the request was refused"),
         }
     }
 
     /// What happened, for programs.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.0.code.as_str()
     }
 
     /// What happened, for people.
@@ -180,7 +182,7 @@ impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Problem")
             .field("status", &self.0.status.as_u16())
-            .field("code", &self.0.code)
+            .field("code", &self.code())
             .field("errors", &self.0.errors)
             .finish_non_exhaustive()
     }
@@ -189,6 +191,7 @@ impl fmt::Debug for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Inner { status, code, detail, errors, headers } = *self.0;
+        let code = code.as_str();
         let request_id = request::current_id().unwrap_or_default();
         let body = ProblemBody {
             kind: format!("urn:sentinel:problem:{code}"),
@@ -215,27 +218,29 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Self::not_found(),
             StoreError::Taken(field) => {
                 let (field, code) = match field {
-                    TakenField::Username => ("username", "username_taken"),
-                    TakenField::Email => ("email", "email_taken"),
+                    TakenField::Username => ("username", Code::UsernameTaken),
+                    TakenField::Email => ("email", Code::EmailTaken),
                 };
                 let detail = format!("another account has this {field}; choose another, or log in");
                 Self::new(StatusCode::CONFLICT, code, detail.clone()).with_field(field, code, detail)
             }
             StoreError::Blocked => Self::new(
                 StatusCode::FORBIDDEN,
-                "blocked",
+                Code::Blocked,
                 "one of you blocks the other; nothing can be sent until that block is taken back",
             ),
             StoreError::NotAuthor => Self::forbidden("only the author may do this; leave the message as it is"),
-            StoreError::Gone => {
-                Self::new(StatusCode::CONFLICT, "message_deleted", "the message was deleted; it can be changed no more")
-            }
+            StoreError::Gone => Self::new(
+                StatusCode::CONFLICT,
+                Code::MessageDeleted,
+                "the message was deleted; it can be changed no more",
+            ),
             StoreError::UnknownReply => {
-                Self::invalid("reply_to", "unknown_reply", "reply_to is not a message of this chat; leave it out")
+                Self::invalid("reply_to", Code::UnknownReply, "reply_to is not a message of this chat; leave it out")
             }
             StoreError::UnknownAttachment => Self::invalid(
                 "attachments",
-                "unknown_attachment",
+                Code::UnknownAttachment,
                 "there is no such completed upload of yours; upload it again",
             ),
             StoreError::Unreadable(source) => {
@@ -265,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_document_has_every_member_and_names_its_request() {
-        let body = body(Problem::invalid("email", "invalid_email", "not an address")).await;
+        let body = body(Problem::invalid("email", Code::InvalidEmail, "not an address")).await;
         let expected = serde_json::json!({
             "type": "urn:sentinel:problem:invalid_email", "title": "Unprocessable Entity", "status": 422,
             "detail": "not an address", "error": "not an address", "code": "invalid_email",

@@ -18,7 +18,7 @@ use governor::{
 };
 use sentinel_domain::config::LimitsConfig;
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Checks of one limiter between two sweeps of keys that are not limited any more.
 const SWEEP_EVERY: u32 = 4096;
@@ -261,7 +261,7 @@ impl Limiter {
 }
 
 fn refusal(allowance: Allowance, wait: Duration) -> Problem {
-    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests; wait a little")
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "too many requests; wait a little")
         .with_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string());
     allowance.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
 }

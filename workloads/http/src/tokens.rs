@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::{keys::KeySet, revoked::RevokedSessions};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 pub use self::keys::KeyFileError;
 
@@ -64,11 +64,11 @@ pub enum TokenError {
 
 impl TokenError {
     /// The stable code that clients see.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::Expired => "token_expired",
-            Self::SessionEnded => "session_ended",
-            _ => "invalid_token",
+            Self::Expired => Code::TokenExpired,
+            Self::SessionEnded => Code::SessionEnded,
+            _ => Code::InvalidToken,
         }
     }
 }

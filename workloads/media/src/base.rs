@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 
 /// Scheme and host as the client uses them: `https://chat.example.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BaseUrl {
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
         base(&parts.headers, authority.as_deref()).map(Self).ok_or_else(|| {
             let detail = "the Host header must name the host that you call, with its port if it is not the usual one";
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail)
+            Problem::new(StatusCode::BAD_REQUEST, Code::InvalidHost, detail)
         })
     }
 }

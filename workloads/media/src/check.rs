@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use axum::http::StatusCode;
 use sentinel_domain::media::{ContentType, Media, fits};
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 
 use crate::{
     budget::{Share, blocking},
@@ -51,15 +51,15 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
         match refused {
-            Refused::Size { .. } => Self::invalid("size", "wrong_size", detail),
-            Refused::Hash => Self::invalid("sha256", "wrong_hash", detail),
-            Refused::Kind(_) => Self::invalid("content_type", "wrong_content_type", detail),
+            Refused::Size { .. } => Self::invalid("size", Code::WrongSize, detail),
+            Refused::Hash => Self::invalid("sha256", Code::WrongHash, detail),
+            Refused::Kind(_) => Self::invalid("content_type", Code::WrongContentType, detail),
             Refused::Picture(PictureError::Broken(source)) => {
                 tracing::debug!(error = source.as_ref().map(|error| error as &dyn std::error::Error), "broken picture");
-                Self::invalid("content_type", "broken_picture", detail)
+                Self::invalid("content_type", Code::BrokenPicture, detail)
             }
             Refused::Picture(PictureError::TooLarge) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "picture_too_large", detail)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PictureTooLarge, detail)
             }
             Refused::Interrupted => {
                 tracing::error!("{detail}");

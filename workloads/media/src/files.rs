@@ -23,7 +23,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     extract::{Path, Query},
-    problem::Problem,
+    problem::{Code, Problem},
 };
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -82,7 +82,7 @@ impl Routes {
             return Ok(link);
         }
         let detail = "the link is wrong or its time is over; ask for a new one";
-        Err(Problem::new(StatusCode::FORBIDDEN, "invalid_link", detail))
+        Err(Problem::new(StatusCode::FORBIDDEN, Code::InvalidLink, detail))
     }
 
     /// A file whose bytes may still be put.
@@ -114,7 +114,7 @@ async fn receive(
         let next = timeout_at(until, body.next()).await.map_err(|_| too_slow())?;
         let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_| {
-            Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off; send all of it again")
+            Problem::new(StatusCode::BAD_REQUEST, Code::UnreadableBody, "the body broke off; send all of it again")
         })?;
         received += chunk.len() as u64;
         if received > size {
@@ -133,12 +133,12 @@ async fn receive(
 
 fn too_slow() -> Problem {
     let detail = "the bytes came too slowly, so others got the place; send them all again";
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_too_slow", detail)
+    Problem::new(StatusCode::REQUEST_TIMEOUT, Code::UploadTooSlow, detail)
 }
 
 fn wrong_size(size: u64) -> Problem {
     let detail = format!("the link takes exactly {size} bytes; send those, or begin anew with the right size");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "wrong_size", detail)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::WrongSize, detail)
 }
 
 async fn send(
@@ -167,7 +167,7 @@ async fn send(
         Part::Some { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Part::None => {
             let detail = format!("the file has {size} bytes; ask for a range of these");
-            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", detail);
+            let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::InvalidRange, detail);
             return Err(problem.with_header(header::CONTENT_RANGE, format!("bytes */{size}")));
         }
     };

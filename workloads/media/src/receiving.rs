@@ -12,7 +12,7 @@ use sentinel_domain::{
     ids::UserId,
     media::{ATTACHMENTS_PER_MESSAGE, BlobKey},
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 
 /// Uploads that are received at once.
 const MOST: usize = 64;
@@ -42,10 +42,10 @@ impl From<Busy> for Problem {
     fn from(busy: Busy) -> Self {
         let detail = busy.to_string();
         match busy {
-            Busy::Link => Self::new(StatusCode::CONFLICT, "upload_running", detail),
-            Busy::Owner => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail)
+            Busy::Link => Self::new(StatusCode::CONFLICT, Code::UploadRunning, detail),
+            Busy::Owner => Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUploads, detail)
                 .with_header(header::RETRY_AFTER, RETRY_AFTER),
-            Busy::All => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_uploads", detail)
+            Busy::All => Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyUploads, detail)
                 .with_header(header::RETRY_AFTER, RETRY_AFTER),
         }
     }

@@ -7,7 +7,10 @@ use sentinel_domain::{
     ports::{Served, StoreError},
     time::Timestamp,
 };
-use sentinel_http::{problem::Problem, rate::Action};
+use sentinel_http::{
+    problem::{Code, Problem},
+    rate::Action,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -104,7 +107,7 @@ impl MediaService {
             Put::Nothing => {
                 // Or since, as that takes away what was put.
                 let detail = "nothing has been uploaded yet; put the bytes where you were told, then complete";
-                let missing = || Problem::new(StatusCode::CONFLICT, "upload_missing", detail);
+                let missing = || Problem::new(StatusCode::CONFLICT, Code::UploadMissing, detail);
                 return self.completed(caller, id).await?.ok_or_else(missing);
             }
             Put::Other(found) => Err(Refused::Size { found, announced: media.size }),
@@ -160,7 +163,7 @@ impl MediaService {
             Err(StoreError::NotFound) => {
                 let detail = "a message shows the file; delete the message. If it could not be sent, leave the file: what no \
                               message shows is destroyed a day after it was begun";
-                let sent = Problem::new(StatusCode::CONFLICT, "upload_sent", detail);
+                let sent = Problem::new(StatusCode::CONFLICT, Code::UploadSent, detail);
                 return Err(self.completed(caller, id).await?.map_or_else(Problem::not_found, |_| sent));
             }
             Err(error) => return Err(error.into()),
@@ -223,13 +226,13 @@ impl MediaService {
 fn refused(error: &InvalidMedia) -> Problem {
     let detail = error.to_string();
     match error {
-        InvalidMedia::Filename => Problem::invalid("filename", "invalid_filename", detail),
-        InvalidMedia::ContentType => Problem::invalid("content_type", "invalid_content_type", detail),
-        InvalidMedia::Empty => Problem::invalid("size", "empty_file", detail),
-        InvalidMedia::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail.clone())
-            .with_field("size", "file_too_large", detail),
-        InvalidMedia::Quota(_) => Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail),
-        InvalidMedia::Sha256 => Problem::invalid("sha256", "invalid_sha256", detail),
-        InvalidMedia::Kind | InvalidMedia::Attachments => Problem::invalid("type", "wrong_type", detail),
+        InvalidMedia::Filename => Problem::invalid("filename", Code::InvalidFilename, detail),
+        InvalidMedia::ContentType => Problem::invalid("content_type", Code::InvalidContentType, detail),
+        InvalidMedia::Empty => Problem::invalid("size", Code::EmptyFile, detail),
+        InvalidMedia::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::FileTooLarge, detail.clone())
+            .with_field("size", Code::FileTooLarge, detail),
+        InvalidMedia::Quota(_) => Problem::new(StatusCode::FORBIDDEN, Code::QuotaExceeded, detail),
+        InvalidMedia::Sha256 => Problem::invalid("sha256", Code::InvalidSha256, detail),
+        InvalidMedia::Kind | InvalidMedia::Attachments => Problem::invalid("type", Code::WrongType, detail),
     }
 }

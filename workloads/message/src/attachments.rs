@@ -10,7 +10,7 @@ use sentinel_domain::{
     ports::StoreError,
     time::Timestamp,
 };
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 
 use crate::service::MessageService;
 
@@ -26,7 +26,7 @@ pub(crate) async fn check(
     let each_once = attachments.iter().collect::<BTreeSet<_>>().len() == attachments.len();
     if attachments.len() > ATTACHMENTS_PER_MESSAGE || !each_once {
         let detail = InvalidMedia::Attachments.to_string();
-        return Err(Problem::invalid("attachments", "too_many_attachments", detail));
+        return Err(Problem::invalid("attachments", Code::TooManyAttachments, detail));
     }
     if !attachments.is_empty() {
         service.chats.chat(caller, chat).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn check(
         let media = media.filter(|media| media.owner == caller && media.can_be_sent(!chats.is_empty(), now));
         types.push(media.ok_or(StoreError::UnknownAttachment)?.content_type);
     }
-    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))
+    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", Code::WrongType, error.to_string()))
 }
 
 /// The files that a message of the caller shows.

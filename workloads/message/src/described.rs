@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use sentinel_domain::{ids::MessageId, message::ClientMessageId, time::Timestamp};
-use sentinel_http::views::{MessageView, NotificationView};
+use sentinel_http::{
+    problem::Code,
+    views::{MessageView, NotificationView},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
@@ -41,7 +44,7 @@ pub(crate) struct Sends {
     payload: Value,
     acknowledgement: Value,
     /// Codes with which it may be refused, besides those of any event.
-    refusals: &'static [&'static str],
+    refusals: &'static [Code],
 }
 
 /// An event that clients get.
@@ -120,7 +123,7 @@ impl Description {
     fn clients_send(&mut self) {
         let nothing = || json!({ "type": "object" });
         let started = self.refer::<StartedChat>();
-        let refusals = &["forbidden", "not_found", "blocked"];
+        let refusals = &[Code::Forbidden, Code::NotFound, Code::Blocked];
         self.sends::<StartChat>("start_private_chat", "Start the chat with somebody, or find it.", started, refusals);
         let sent = self.refer::<Sent<'_>>();
         self.sends::<SendMessage>(
@@ -129,43 +132,50 @@ impl Description {
              `client_message_id`.",
             sent,
             &[
-                "forbidden",
-                "not_found",
-                "blocked",
-                "empty_message",
-                "message_too_large",
-                "invalid_client_message_id",
-                "too_many_attachments",
-                "unknown_attachment",
-                "wrong_type",
-                "unknown_reply",
+                Code::Forbidden,
+                Code::NotFound,
+                Code::Blocked,
+                Code::EmptyMessage,
+                Code::MessageTooLarge,
+                Code::InvalidClientMessageId,
+                Code::TooManyAttachments,
+                Code::UnknownAttachment,
+                Code::WrongType,
+                Code::UnknownReply,
             ],
         );
-        let refusals = &["forbidden", "not_found", "blocked", "message_deleted", "empty_message", "message_too_large"];
+        let refusals = &[
+            Code::Forbidden,
+            Code::NotFound,
+            Code::Blocked,
+            Code::MessageDeleted,
+            Code::EmptyMessage,
+            Code::MessageTooLarge,
+        ];
         self.sends::<EditMessage>("edit_message", "Change what a message of the caller says.", nothing(), refusals);
         let summary = "Delete a message of the caller; a tombstone stays.";
-        self.sends::<OneMessage>("delete_message", summary, nothing(), &["forbidden", "not_found"]);
+        self.sends::<OneMessage>("delete_message", summary, nothing(), &[Code::Forbidden, Code::NotFound]);
         let summary = "This message and all before it have arrived.";
-        self.sends::<OneMessage>("message_delivered", summary, nothing(), &["not_found"]);
+        self.sends::<OneMessage>("message_delivered", summary, nothing(), &[Code::NotFound]);
         let summary = "This message and all before it were read.";
-        self.sends::<OneMessage>("message_read", summary, nothing(), &["not_found"]);
+        self.sends::<OneMessage>("message_read", summary, nothing(), &[Code::NotFound]);
         let summary = "All messages of this chat have arrived; for clients of the seed.";
-        self.sends::<ReceivedAll>("receive_message", summary, nothing(), &["forbidden", "not_found"]);
+        self.sends::<ReceivedAll>("receive_message", summary, nothing(), &[Code::Forbidden, Code::NotFound]);
         let summary = "The caller types, or does not any more.";
-        self.sends::<Typing>("typing", summary, nothing(), &["forbidden", "not_found"]);
+        self.sends::<Typing>("typing", summary, nothing(), &[Code::Forbidden, Code::NotFound]);
         let page = self.refer::<SyncPage>();
         let summary = "What happened since a token; the same as `GET /sync`.";
-        self.sends::<SyncSince>("sync", summary, page, &["invalid_cursor", "out_of_range"]);
+        self.sends::<SyncSince>("sync", summary, page, &[Code::InvalidCursor, Code::OutOfRange]);
         self.sends::<Heartbeat>("heartbeat", "Whether somebody is at the device.", nothing(), &[]);
         let presences = self.refer::<PresencesView>();
         self.sends::<WatchedUsers>(
             "presence_subscribe",
             "Hear of changes of these users' presence.",
             presences.clone(),
-            &["too_many_subscriptions", "not_available"],
+            &[Code::TooManySubscriptions, Code::NotAvailable],
         );
         let summary = "Hear no more of these users' presence.";
-        self.sends::<WatchedUsers>("presence_unsubscribe", summary, presences, &["not_available"]);
+        self.sends::<WatchedUsers>("presence_unsubscribe", summary, presences, &[Code::NotAvailable]);
     }
 
     fn clients_get(&mut self) {
@@ -212,7 +222,7 @@ impl Description {
         let payload = self.refer::<Reauthenticate>();
         let summary = "Go on with a new access token of the same user.";
         let acknowledgement = self.refer::<Reauthenticated>();
-        let refusals = &["invalid_token", "token_expired", "session_ended", "forbidden"];
+        let refusals = &[Code::InvalidToken, Code::TokenExpired, Code::SessionEnded, Code::Forbidden];
         let (name, namespaces) = ("reauthenticate", EVERYWHERE);
         self.sends.push(Sends { name, summary, namespaces, payload, acknowledgement, refusals });
     }
@@ -222,7 +232,7 @@ impl Description {
         name: &'static str,
         summary: &'static str,
         acknowledgement: Value,
-        refusals: &'static [&'static str],
+        refusals: &'static [Code],
     ) {
         let payload = self.refer::<T>();
         self.sends.push(Sends { name, summary, namespaces: CHAT, payload, acknowledgement, refusals });
@@ -322,8 +332,8 @@ impl Description {
 }
 
 /// The codes of its own with which an event may be refused, in a sentence.
-fn refused_with(codes: &[&str]) -> String {
-    let named: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+fn refused_with(codes: &[Code]) -> String {
+    let named: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
     let own = if named.is_empty() { String::new() } else { format!("{}, or ", named.join(", ")) };
     format!("Refused with {own}a code that any event may get.")
 }

@@ -18,7 +18,7 @@ use sentinel_domain::{
     watermark::{Progress, Watermarks},
 };
 use sentinel_http::{
-    problem::Problem,
+    problem::{Code, Problem},
     rate::{Action, RateLimits},
     tokens::Tokens,
 };
@@ -248,9 +248,13 @@ pub(crate) fn speaks_for_itself(caller: UserId, sender: Option<UserId>) -> Resul
 fn refused(error: &InvalidMessage) -> Problem {
     let detail = error.to_string();
     match error {
-        InvalidMessage::Empty => Problem::invalid("message", "empty_message", detail),
-        InvalidMessage::ClientMessageId => Problem::invalid("client_message_id", "invalid_client_message_id", detail),
-        InvalidMessage::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail.clone())
-            .with_field("message", "message_too_large", detail),
+        InvalidMessage::Empty => Problem::invalid("message", Code::EmptyMessage, detail),
+        InvalidMessage::ClientMessageId => Problem::invalid("client_message_id", Code::InvalidClientMessageId, detail),
+        InvalidMessage::TooLarge(_) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Code::MessageTooLarge,
+            detail.clone(),
+        )
+        .with_field("message", Code::MessageTooLarge, detail),
     }
 }

@@ -12,7 +12,12 @@ use sentinel_domain::{
     place::InboxPlace,
     ports::StoreError,
 };
-use sentinel_http::{page, problem::Problem, rate::Action, views::MessageView};
+use sentinel_http::{
+    page,
+    problem::{Code, Problem},
+    rate::Action,
+    views::MessageView,
+};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
@@ -66,7 +71,7 @@ pub(crate) fn token(keyring: &Keyring, caller: UserId, place: &InboxPlace) -> St
 fn forged() -> Problem {
     let detail = "not a sync token of yours: load the chats anew, then go on from sync_token of a socket's ready, or from \
                   the last next of GET /sync read to its end without since";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail).with_field("since", "invalid_cursor", detail)
+    Problem::new(StatusCode::BAD_REQUEST, Code::InvalidCursor, detail).with_field("since", Code::InvalidCursor, detail)
 }
 
 /// What happened to the caller.

@@ -35,6 +35,11 @@ pub const PLATFORM: &[Section] = &[
                 &["action"],
                 "Refusals because a caller did too much of one action (429).",
             ),
+            counter(
+                "sentinel_connections_refused_total",
+                &[],
+                "New connections closed at once, because the process has as many as it has room for; the log says what to do.",
+            ),
         ],
     },
     Section {

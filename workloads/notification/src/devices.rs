@@ -10,7 +10,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path},
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
     tokens::TokenError,
 };
@@ -74,7 +74,7 @@ pub(crate) struct VapidView {
 
 impl DeviceView {
     fn address(self) -> Result<PushAddress, Problem> {
-        let missing = |field| Problem::invalid(field, "missing", format!("{field} is needed for this platform"));
+        let missing = |field| Problem::invalid(field, Code::Missing, format!("{field} is needed for this platform"));
         match self.platform {
             Platform::Fcm => Ok(PushAddress::Fcm { token: self.token.ok_or_else(|| missing("token"))? }),
             Platform::WebPush => {
@@ -86,19 +86,21 @@ impl DeviceView {
 }
 
 fn device_id(text: &str) -> Result<DeviceId, Problem> {
-    DeviceId::parse(text).map_err(|error| Problem::invalid("device_id", "malformed", format!("device_id {error}")))
+    DeviceId::parse(text).map_err(|error| Problem::invalid("device_id", Code::Malformed, format!("device_id {error}")))
 }
 
 fn unfit(error: UnfitAddress) -> Problem {
     match error {
-        UnfitAddress::NotOffered(_) => Problem::invalid("platform", "not_offered", error.to_string()),
-        UnfitAddress::Endpoint => Problem::invalid("subscription.endpoint", "endpoint_not_allowed", error.to_string()),
+        UnfitAddress::NotOffered(_) => Problem::invalid("platform", Code::NotOffered, error.to_string()),
+        UnfitAddress::Endpoint => {
+            Problem::invalid("subscription.endpoint", Code::EndpointNotAllowed, error.to_string())
+        }
         UnfitAddress::Malformed { field, .. } => {
             let path = match field {
                 "p256dh" | "auth" => format!("subscription.keys.{field}"),
                 field => field.to_owned(),
             };
-            Problem::invalid(path, "malformed", error.to_string())
+            Problem::invalid(path, Code::Malformed, error.to_string())
         }
     }
 }

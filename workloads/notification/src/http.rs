@@ -22,7 +22,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     tokens::Tokens,
 };
 use serde::Deserialize;
@@ -243,7 +243,7 @@ async fn set_preferences(
     if !named || !service.notifications.replace_preferences(caller, &known, &wanted).await? {
         let detail =
             "the preferences were changed meanwhile; get them, make the change anew, and put that with the new ETag";
-        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "preferences_changed", detail));
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, Code::PreferencesChanged, detail));
     }
     Ok(tagged(wanted))
 }

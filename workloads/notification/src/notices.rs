@@ -28,7 +28,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsAdmin, NeedsToken, TakesJson},
     extract::Json,
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -131,7 +131,7 @@ pub(crate) async fn send(
     let place = match (cursor, sent.user_id) {
         (None, _) => Place::first(),
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("cursor", "not_for_one", "leave out cursor to tell one user"));
+            return Err(Problem::invalid("cursor", Code::NotForOne, "leave out cursor to tell one user"));
         }
         (Some(cursor), None) => cursor::decode(&service.keyring, &about, admin.user_id, cursor)
             .ok()
@@ -152,7 +152,7 @@ pub(crate) async fn send(
 }
 
 fn invalid(error: InvalidNotice) -> Problem {
-    Problem::invalid(error.field, "malformed", error.to_string())
+    Problem::invalid(error.field, Code::Malformed, error.to_string())
 }
 
 /// Whom a request may tell: ids and names, in the order of names.

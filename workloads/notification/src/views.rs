@@ -6,7 +6,10 @@ use sentinel_domain::{
     quiet_hours::{OFFSET_MINUTES, QuietHours, ZoneName},
     time::Timestamp,
 };
-use sentinel_http::{problem::Problem, views::NotificationView};
+use sentinel_http::{
+    problem::{Code, Problem},
+    views::NotificationView,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -90,7 +93,7 @@ impl PreferencesView {
     /// Checks what a client sent.
     pub fn checked(self) -> Result<notification::Preferences, Problem> {
         if self.muted.len() > MUTED_CHATS {
-            return Err(Problem::invalid("muted", "too_many", format!("at most {MUTED_CHATS} chats can be muted")));
+            return Err(Problem::invalid("muted", Code::TooMany, format!("at most {MUTED_CHATS} chats can be muted")));
         }
         let quiet_hours = self.quiet_hours.map(QuietHoursView::checked).transpose()?;
         let muted = self.muted.into_iter().enumerate().map(|(place, chat)| chat.checked(place));
@@ -107,17 +110,17 @@ impl QuietHoursView {
         for (field, minute) in [("from_minute", self.from_minute), ("to_minute", self.to_minute)] {
             if minute >= MINUTES {
                 let detail = format!("{field} must be between 0 and {}", MINUTES - 1);
-                return Err(Problem::invalid(format!("quiet_hours.{field}"), "out_of_range", detail));
+                return Err(Problem::invalid(format!("quiet_hours.{field}"), Code::OutOfRange, detail));
             }
         }
         if !(-OFFSET_MINUTES..=OFFSET_MINUTES).contains(&self.utc_offset_minutes) {
             let detail = format!("utc_offset_minutes must be between -{OFFSET_MINUTES} and {OFFSET_MINUTES}");
-            return Err(Problem::invalid("quiet_hours.utc_offset_minutes", "out_of_range", detail));
+            return Err(Problem::invalid("quiet_hours.utc_offset_minutes", Code::OutOfRange, detail));
         }
         let zone = |name: String| {
             ZoneName::parse(&name).ok_or_else(|| {
                 let detail = "write the name of a time zone of the IANA database, such as Europe/Berlin";
-                Problem::invalid("quiet_hours.time_zone", "unknown_time_zone", detail)
+                Problem::invalid("quiet_hours.time_zone", Code::UnknownTimeZone, detail)
             })
         };
         let Self { from_minute, to_minute, utc_offset_minutes, time_zone } = self;
@@ -129,7 +132,7 @@ impl MutedChatView {
     fn checked(self, place: usize) -> Result<MutedChat, Problem> {
         let until = Timestamp::parse(&self.until).ok_or_else(|| {
             let detail = "write a time such as 2026-01-31T08:00:00Z";
-            Problem::invalid(format!("muted[{place}].until"), "invalid_time", detail)
+            Problem::invalid(format!("muted[{place}].until"), Code::InvalidTime, detail)
         })?;
         Ok(MutedChat { chat_id: self.chat_id, until: until.0 })
     }

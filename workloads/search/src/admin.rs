@@ -12,7 +12,7 @@ use sentinel_http::{
     client::ClientAddress,
     describe::{Any, NeedsAdmin, NeedsToken},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -163,7 +163,7 @@ pub(crate) async fn start(
     let entry = AuditEntry::now(AuditAction::ReindexStarted, Some(by), None).from_address(client.0.to_string());
     if !app.reindexer.start(by, entry).await? {
         let detail = "the search index is being made anew already; ask for GET /admin/reindex to see how far that is";
-        return Err(Problem::new(StatusCode::CONFLICT, "reindex_running", detail));
+        return Err(Problem::new(StatusCode::CONFLICT, Code::ReindexRunning, detail));
     }
     Ok((StatusCode::ACCEPTED, Json(status(&app.reindexer).await?)))
 }

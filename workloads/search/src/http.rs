@@ -19,7 +19,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     tokens::Tokens,
     views::MessageView,
 };
@@ -186,7 +186,7 @@ impl From<SearchError> for Problem {
             SearchError::Store(error) => error.into(),
             SearchError::Unreadable => {
                 let detail = "the search index has to be made anew; ask whoever runs this chat";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "search_outdated", detail)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::SearchOutdated, detail)
                     .with_header(header::RETRY_AFTER, OUTDATED_RETRY_SECONDS)
             }
         }
@@ -202,14 +202,14 @@ fn bound_to(parameters: &SearchParameters) -> Result<String, Problem> {
 
 fn words(text: &str) -> Result<Words, Problem> {
     if text.len() > QUERY_BYTES {
-        return Err(Problem::invalid("q", "query_too_long", format!("q has at most {QUERY_BYTES} bytes")));
+        return Err(Problem::invalid("q", Code::QueryTooLong, format!("q has at most {QUERY_BYTES} bytes")));
     }
     let words = Words::parse(text);
     if words.is_empty() {
-        return Err(Problem::invalid("q", "empty_query", "q needs a letter, a digit or a symbol"));
+        return Err(Problem::invalid("q", Code::EmptyQuery, "q needs a letter, a digit or a symbol"));
     }
     if words.parts() > QUERY_PARTS {
-        return Err(Problem::invalid("q", "query_too_long", format!("q has at most {QUERY_PARTS} words")));
+        return Err(Problem::invalid("q", Code::QueryTooLong, format!("q has at most {QUERY_PARTS} words")));
     }
     Ok(words)
 }
@@ -217,6 +217,6 @@ fn words(text: &str) -> Result<Words, Problem> {
 fn time(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let detail = "must be a time such as 2024-01-27T15:26:40.007Z";
-    let at = Timestamp::parse(text).ok_or_else(|| Problem::invalid(field, "invalid_timestamp", detail))?;
+    let at = Timestamp::parse(text).ok_or_else(|| Problem::invalid(field, Code::InvalidTimestamp, detail))?;
     Ok(Some(at))
 }

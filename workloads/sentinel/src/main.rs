@@ -3,6 +3,7 @@
 mod admin;
 mod administer;
 mod arguments;
+mod connections;
 mod describe;
 mod distributed;
 mod embedded;

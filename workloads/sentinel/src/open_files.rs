@@ -14,9 +14,26 @@ pub(crate) fn raise() {
     }
 }
 
+/// How many of them may be connections of clients. The rest is for stores, files that are read or written for clients, and
+/// what the process calls itself.
+pub(crate) fn for_clients() -> usize {
+    clients_of(getrlimit(Resource::Nofile).current)
+}
+
+fn clients_of(limit: Option<u64>) -> usize {
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit - limit / 4).unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_leave_a_quarter_for_the_stores() {
+        assert_eq!(clients_of(Some(1024)), 768);
+        assert_eq!(clients_of(Some(1)), 1);
+        assert_eq!(clients_of(None), usize::MAX);
+    }
 
     #[test]
     fn as_many_clients_fit_as_the_hard_limit_allows() {

@@ -4,6 +4,7 @@
 //! window so that clients do not all come back at once; requests in flight are answered; the store is closed last.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -14,23 +15,22 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use sentinel_domain::config::PlatformConfig;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 
 use crate::{
     admin::{self, Admin},
     arguments::Role,
+    connections::Connections,
+    open_files,
     platform::Platform,
     stop,
 };
 
 /// Time for requests in flight once all sockets are closed.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+/// Connections to the admin listener at a time: probes, scrapers and the operator need a few, of what clients leave.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Serves roles in one process. `ready` is called with the client-facing address once it accepts.
 pub async fn until_stopped(
@@ -57,24 +57,19 @@ pub async fn until_stopped(
     let admin_listener = bind(admin_listen).await?;
     let address = listener.local_addr()?;
     let accepting = Arc::new(AtomicBool::new(true));
-    let (serving, stopped) = watch::channel(());
+    let (serving, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
     let admin = admin::router(Admin { accepting: accepting.clone(), stores: Arc::downgrade(&stores), metrics });
-    let public = router.into_make_service_with_connect_info::<SocketAddr>();
-
-    // An acknowledgement must not wait for more bytes to share its packet.
-    let listener = listener.tap_io(|stream: &mut TcpStream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delays");
-        }
-    });
-    let mut server = tokio::spawn(axum::serve(listener, public).with_graceful_shutdown(gone(stopped)).into_future());
-    let admin = tokio::spawn(axum::serve(admin_listener, admin).into_future());
+    let admin = Connections::at_most(ADMIN_CONNECTIONS).serve(admin_listener, admin, pending());
+    let clients = Connections::at_most(open_files::for_clients()).serve(listener, router, stopped);
+    let mut server = tokio::spawn(clients);
+    let admin = tokio::spawn(admin);
     tracing::info!(%address, "ready");
     ready(address);
 
     tokio::select! {
         () = &mut told_to_stop => {}
-        ended = &mut server => ended.context("the listener's task")?.context("serving clients")?,
+        ended = &mut server => ended.context("the listener's task")?,
     }
     tracing::info!(seconds = drain.as_secs(), "draining");
     accepting.store(false, Ordering::Relaxed);
@@ -100,9 +95,4 @@ pub async fn until_stopped(
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listening on {address}: is another process using it?"))
-}
-
-/// Ends when the sender is dropped.
-async fn gone(mut stopped: watch::Receiver<()>) {
-    while stopped.changed().await.is_ok() {}
 }

@@ -7,7 +7,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 
 use crate::{
@@ -35,7 +35,11 @@ pub(crate) async fn block(
     Path(id): Path<UserId>,
 ) -> Result<StatusCode, Problem> {
     if id == user.user_id {
-        return Err(Problem::invalid("id", "cannot_block_self", "you can't block yourself; give another account's id"));
+        return Err(Problem::invalid(
+            "id",
+            Code::CannotBlockSelf,
+            "you can't block yourself; give another account's id",
+        ));
     }
     users.accounts.block(user.user_id, id, Timestamp::now()).await?;
     Ok(StatusCode::NO_CONTENT)

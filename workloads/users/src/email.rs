@@ -12,7 +12,7 @@ use sentinel_http::{
     client::ClientAddress,
     describe::{Any, NeedsMail, NeedsToken, TakesJson},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
 };
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub(crate) async fn send_verification(State(users): State<Users>, user: AuthUser
     if account.email_verified {
         return Err(Problem::new(
             StatusCode::CONFLICT,
-            "already_verified",
+            Code::AlreadyVerified,
             "the address is confirmed already; there is nothing left to do",
         ));
     }
@@ -165,5 +165,5 @@ pub(crate) async fn reset(
 
 fn invalid_link() -> Problem {
     let detail = "the link is not good: it was used, replaced by a newer one, or has expired; ask for another mail";
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_link", detail)
+    Problem::new(StatusCode::BAD_REQUEST, Code::InvalidLink, detail)
 }

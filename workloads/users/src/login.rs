@@ -14,7 +14,7 @@ use sentinel_http::{
     client::ClientAddress,
     describe::{Any, TakesJson},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::{Action, RateLimits},
 };
 use serde::Deserialize;
@@ -124,7 +124,7 @@ async fn disabled(users: &Users, id: UserId, client: &ClientAddress) -> Problem 
             .await;
     }
     let detail = "this account was disabled by an administrator; ask whoever runs this deployment";
-    Problem::new(StatusCode::FORBIDDEN, "account_disabled", detail)
+    Problem::new(StatusCode::FORBIDDEN, Code::AccountDisabled, detail)
 }
 
 /// Stores a better hash of the password that somebody just logged in with, unless it was changed meanwhile. The next log-in
@@ -169,7 +169,7 @@ fn throttle(limits: &RateLimits, login: &str, address: &str) -> Result<(), Probl
 }
 
 fn invalid_credentials() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "the name or the password is wrong; check both")
+    Problem::new(StatusCode::UNAUTHORIZED, Code::InvalidCredentials, "the name or the password is wrong; check both")
         .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
 }
 

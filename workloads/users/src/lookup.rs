@@ -7,7 +7,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
 };
 use serde::{Deserialize, Serialize};
@@ -155,7 +155,7 @@ async fn by_name(users: &Users, username: &str) -> Result<ProfileAnswer, Problem
 async fn directory(users: &Users, user: &AuthUser, query: &Show) -> Result<DirectoryAnswer, Problem> {
     if users.config.auth.directory == Access::Closed {
         let detail = "the directory is closed; look people up by name";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "directory_closed", detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, Code::DirectoryClosed, detail));
     }
     let limit = page_size(query.limit, DIRECTORY_LIMIT)?;
     let after = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
@@ -171,14 +171,14 @@ async fn directory(users: &Users, user: &AuthUser, query: &Show) -> Result<Direc
 fn page_size(limit: Option<usize>, default: usize) -> Result<usize, Problem> {
     match limit.unwrap_or(default) {
         limit @ 1..=100 => Ok(limit),
-        _ => Err(Problem::invalid("limit", "out_of_range", "limit must be between 1 and 100")),
+        _ => Err(Problem::invalid("limit", Code::OutOfRange, "limit must be between 1 and 100")),
     }
 }
 
 /// The prefix to look for; `None` when no name can begin with it.
 fn prefix(text: &str) -> Result<Option<String>, Problem> {
     if text.chars().count() < PREFIX_CHARACTERS {
-        return Err(Problem::invalid("prefix", "prefix_too_short", "prefix must have at least 2 characters"));
+        return Err(Problem::invalid("prefix", Code::PrefixTooShort, "prefix must have at least 2 characters"));
     }
     let folded = text.to_ascii_lowercase();
     Ok((folded.len() <= 32 && Username::is_prefix(&folded)).then_some(folded))

@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 use sentinel_domain::{account::display_name, ports::ProfileChange};
-use sentinel_http::problem::Problem;
+use sentinel_http::problem::{Code, Problem};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -53,7 +53,7 @@ pub(crate) fn change(patch: ProfilePatch) -> Result<ProfileChange, Problem> {
         AvatarChange::Set(url) if is_picture_address(&url) => Some(Some(url)),
         AvatarChange::Set(_) => {
             let detail = "must be an https address of at most 2048 bytes, or null";
-            return Err(Problem::invalid("avatar_url", "invalid_avatar_url", detail));
+            return Err(Problem::invalid("avatar_url", Code::InvalidAvatarUrl, detail));
         }
     };
     Ok(ProfileChange { display_name, avatar_url })

@@ -13,7 +13,7 @@ use sentinel_http::{
     client::ClientAddress,
     describe::{Any, TakesJson},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
 };
 use serde::Deserialize;
@@ -70,22 +70,22 @@ fn next_generation(rotated: Option<(Session, Rotation)>) -> Result<(Session, u32
     match rotated {
         Some((session, Rotation::Advance(generation) | Rotation::Repeat(generation))) => Ok((session, generation)),
         Some((_, Rotation::Expired)) => {
-            Err(refused("refresh_expired", "the session was not used for too long; log in again"))
+            Err(refused(Code::RefreshExpired, "the session was not used for too long; log in again"))
         }
         Some((session, Rotation::Reused)) => {
             tracing::warn!(user_id = %session.user_id, session_id = %session.id, "a refresh token was used again");
             metrics::counter!("sentinel_refresh_tokens_reused_total").increment(1);
-            Err(refused("refresh_reused", "the refresh token was used before; the session has ended, log in again"))
+            Err(refused(Code::RefreshReused, "the refresh token was used before; the session has ended, log in again"))
         }
         None => Err(invalid()),
     }
 }
 
 fn invalid() -> Problem {
-    refused("invalid_refresh_token", "not a refresh token of a running session; log in again")
+    refused(Code::InvalidRefreshToken, "not a refresh token of a running session; log in again")
 }
 
-fn refused(code: &'static str, detail: &'static str) -> Problem {
+fn refused(code: Code, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
         .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"sentinel\"")
 }

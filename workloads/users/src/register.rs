@@ -19,7 +19,7 @@ use sentinel_http::{
     client::ClientAddress,
     describe::{Any, TakesJson},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
 };
 use serde::Deserialize;
@@ -68,7 +68,7 @@ pub(crate) async fn register(
 ) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
     if users.config.auth.registration == Access::Closed {
         let detail = "accounts are made by the administrators here; ask them for one";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "registration_closed", detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, Code::RegistrationClosed, detail));
     }
     users.limits.check(Action::Register, &address.rate_key())?;
     let (username, email) = check(&registration)?;
@@ -114,7 +114,7 @@ fn check(registration: &Registration) -> Result<(Username, Email), Problem> {
             let wrong = [("username", username.err()), ("email", email.err()), ("password", password.err())];
             let wrong: Vec<_> = wrong.into_iter().filter_map(|(field, error)| Some((field, error?))).collect();
             let detail = wrong.iter().map(|(_, error)| error.to_string()).collect::<Vec<_>>().join("; ");
-            let code = if let [(_, error)] = &wrong[..] { code_of(error) } else { "invalid_request" };
+            let code = if let [(_, error)] = &wrong[..] { code_of(error) } else { Code::InvalidRequest };
             let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
             let named = |problem: Problem, (field, error): (&str, InvalidAccount)| {
                 problem.with_field(field, code_of(&error), error.to_string())
@@ -125,12 +125,12 @@ fn check(registration: &Registration) -> Result<(Username, Email), Problem> {
 }
 
 /// The stable code of a value that an account can't have.
-pub(crate) fn code_of(error: &InvalidAccount) -> &'static str {
+pub(crate) fn code_of(error: &InvalidAccount) -> Code {
     match error {
-        InvalidAccount::Username => "invalid_username",
-        InvalidAccount::Email => "invalid_email",
-        InvalidAccount::Password => "invalid_password",
-        InvalidAccount::DisplayName => "invalid_display_name",
+        InvalidAccount::Username => Code::InvalidUsername,
+        InvalidAccount::Email => Code::InvalidEmail,
+        InvalidAccount::Password => Code::InvalidPassword,
+        InvalidAccount::DisplayName => Code::InvalidDisplayName,
     }
 }
 

@@ -11,7 +11,7 @@ use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson},
     extract::Json,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     rate::Action,
 };
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub(crate) async fn report(
     let message = match (new.chat_id, new.message_id) {
         (Some(chat), Some(message)) => Some(users.chats.message(user.user_id, chat, message).await?),
         (None, None) => None,
-        _ => return Err(Problem::invalid("message_id", "incomplete", "give chat_id and message_id together")),
+        _ => return Err(Problem::invalid("message_id", Code::Incomplete, "give chat_id and message_id together")),
     };
     let reported = match (&message, new.user_id) {
         (Some(message), None) => message.sender_id,
@@ -107,17 +107,17 @@ pub(crate) async fn report(
         (Some(_), Some(_)) => {
             return Err(Problem::invalid(
                 "user_id",
-                "not_the_author",
+                Code::NotTheAuthor,
                 "the message is not of this account; leave out user_id",
             ));
         }
         (None, Some(user_id)) => user_id,
-        (None, None) => return Err(Problem::invalid("user_id", "missing", "say who or which message is reported")),
+        (None, None) => return Err(Problem::invalid("user_id", Code::Missing, "say who or which message is reported")),
     };
     if reported == user.user_id {
         return Err(Problem::invalid(
             "user_id",
-            "cannot_report_self",
+            Code::CannotReportSelf,
             "you can't report yourself; give another account or message",
         ));
     }

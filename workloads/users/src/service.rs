@@ -19,7 +19,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     auth::AuthUser,
-    problem::Problem,
+    problem::{Code, Problem},
     rate::{Action, RateLimits},
     tokens::{TokenError, Tokens},
 };
@@ -223,7 +223,7 @@ pub(crate) fn new_session(user_id: UserId, device: String, now: Timestamp) -> Se
 
 /// The caller's own password was asked for, and this was another.
 pub(crate) fn wrong_password(detail: &'static str) -> Problem {
-    Problem::new(axum::http::StatusCode::FORBIDDEN, "invalid_credentials", detail)
+    Problem::new(axum::http::StatusCode::FORBIDDEN, Code::InvalidCredentials, detail)
 }
 
 impl Deref for UsersService {

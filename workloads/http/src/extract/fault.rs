@@ -2,16 +2,13 @@
 
 use axum::http::StatusCode;
 
-use crate::problem::Problem;
-
-/// The code of a request with a wrong field.
-const INVALID_REQUEST: &str = "invalid_request";
+use crate::problem::{Code, Problem};
 
 const NO_OBJECT: &str = "must be an object";
 
 /// Text that is not JSON.
 pub(super) fn malformed_json() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body is not JSON; send one JSON object")
+    Problem::new(StatusCode::BAD_REQUEST, Code::MalformedJson, "the body is not JSON; send one JSON object")
 }
 
 /// How `serde_json` begins what it tells of a half of a surrogate pair. That is JSON, but no text.
@@ -24,7 +21,7 @@ pub(super) fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> 
         of_field(&path, error.inner())
     } else if LONE_SURROGATE.iter().any(|lone| told.starts_with(lone)) {
         let detail = "has half of a surrogate pair: \\ud800 to \\udbff and \\udc00 to \\udfff go together";
-        problem(or_body(&path), "invalid_field", detail)
+        problem(or_body(&path), Code::InvalidField, detail)
     } else {
         malformed_json()
     }
@@ -35,16 +32,16 @@ pub(super) fn of_field(path: &str, error: &impl ToString) -> Problem {
     let message = error.to_string();
     let path = or_body(path);
     if let Some(name) = quoted(&message, "missing field `") {
-        return problem(&join(path, name), "missing_field", "is missing");
+        return problem(&join(path, name), Code::MissingField, "is missing");
     }
     if let Some(name) = quoted(&message, "duplicate field `") {
-        return problem(&join(path, name), "duplicate_field", "is there twice");
+        return problem(&join(path, name), Code::DuplicateField, "is there twice");
     }
     let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
     match expected.map(without_position) {
         // serde names the Rust type, which is none of the client's business.
-        Some(expected) if expected.starts_with("struct ") => problem(path, "invalid_field", NO_OBJECT),
-        Some(expected) => problem(path, "invalid_field", &format!("must be {}", number(expected))),
+        Some(expected) if expected.starts_with("struct ") => problem(path, Code::InvalidField, NO_OBJECT),
+        Some(expected) => problem(path, Code::InvalidField, &format!("must be {}", number(expected))),
         None => malformed(path),
     }
 }
@@ -69,12 +66,12 @@ fn or_body(path: &str) -> &str {
 
 /// A field whose text can't be read as what it should be.
 pub(super) fn malformed(field: &str) -> Problem {
-    problem(field, "invalid_field", "is malformed")
+    problem(field, Code::InvalidField, "is malformed")
 }
 
-fn problem(field: &str, code: &'static str, detail: &str) -> Problem {
+fn problem(field: &str, code: Code, detail: &str) -> Problem {
     let subject = if field.is_empty() { "the body" } else { field };
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_REQUEST, format!("{subject} {detail}"))
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidRequest, format!("{subject} {detail}"))
         .with_field(field, code, detail)
 }
 

@@ -22,7 +22,7 @@ use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT};
 use crate::{
     auth::{Verified, bearer_token},
     client::TrustedProxies,
-    problem::Problem,
+    problem::{Code, Problem},
     rate::{Action, RateLimits},
     tokens::Tokens,
 };
@@ -87,7 +87,7 @@ async fn within(patience: Duration, request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) if waits.load(Ordering::Relaxed) => {
             let detail = "the body did not come in time; send the request again";
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail).into_response()
+            Problem::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout, detail).into_response()
         }
         Err(_) => Problem::timeout().into_response(),
     }

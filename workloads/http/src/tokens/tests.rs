@@ -112,7 +112,7 @@ fn a_token_ends_with_its_time_and_with_its_session() {
     assert_eq!(tokens.verify(&token, NOW.plus_seconds(-11)), Err(TokenError::Early));
     tokens.revoke_session(session(), NOW);
     assert_eq!(tokens.verify(&token, NOW), Err(TokenError::SessionEnded));
-    assert_eq!(TokenError::SessionEnded.code(), "session_ended");
+    assert_eq!(TokenError::SessionEnded.code().as_str(), "session_ended");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
     views::MessageView,
 };
 use serde::{Deserialize, Serialize};
@@ -202,7 +202,7 @@ fn part(query: &PageQuery, cursors: &Cursors<'_>) -> Result<HistoryQuery, Proble
     let given = [query.before.is_some(), query.after.is_some(), query.around.is_some(), cursor.is_some()];
     if given.into_iter().filter(|given| *given).count() > 1 {
         let detail = "give at most one of before, after, around and cursor";
-        return Err(Problem::invalid("cursor", "conflicting_parameters", detail));
+        return Err(Problem::invalid("cursor", Code::ConflictingParameters, detail));
     }
     if let Some(cursor) = cursor {
         return cursors.read("cursor", cursor);
@@ -246,7 +246,7 @@ impl Cursors<'_> {
 fn first_id_after(text: &str) -> Result<MessageId, Problem> {
     let wrong = || {
         let detail = "must be a time such as 2024-01-27T15:26:40.007Z or 2024-01-27 15:26:40.007";
-        Problem::invalid("starting_timestamp_str", "invalid_timestamp", detail)
+        Problem::invalid("starting_timestamp_str", Code::InvalidTimestamp, detail)
     };
     let at = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| PrimitiveDateTime::parse(text, SEED_TIME).map(PrimitiveDateTime::assume_utc))

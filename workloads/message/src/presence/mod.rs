@@ -24,7 +24,10 @@ use sentinel_domain::{
     ports::{PresenceListener, PresenceStore},
     presence::{Presence, PresenceStatus},
 };
-use sentinel_http::{background::vital, problem::Problem};
+use sentinel_http::{
+    background::vital,
+    problem::{Code, Problem},
+};
 use tokio::sync::{
     Notify,
     mpsc::{self, UnboundedSender},
@@ -123,7 +126,7 @@ impl Presences {
         let added = self.subscriptions().add(session.origin, session, &users, WATCHED_USERS).ok_or_else(|| {
             let detail =
                 format!("a socket can watch at most {WATCHED_USERS} users: unsubscribe from those that are not shown");
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_subscriptions", detail)
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::TooManySubscriptions, detail)
         })?;
         let found = match self.store.presence(&users).await {
             Ok(found) => found,

@@ -3,7 +3,7 @@
 use std::{fmt::Display, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
-use sentinel_http::extract::parse_json;
+use sentinel_http::{extract::parse_json, problem::Code};
 use serde::Deserialize;
 use socketioxide::{
     adapter::LocalAdapter,
@@ -44,7 +44,7 @@ impl ConnectHandler<LocalAdapter, Gate> for Gate {
     fn call_middleware<'a>(&'a self, socket: Arc<Socket<LocalAdapter>>, auth: &'a Option<Value>) -> Admission<'a> {
         let admitted = self.admit(&socket, auth.as_ref());
         Box::pin(std::future::ready(admitted.map_err(|refusal| {
-            metrics::counter!("sentinel_sockets_refused_total", "code" => refusal.code).increment(1);
+            metrics::counter!("sentinel_sockets_refused_total", "code" => refusal.code.as_str()).increment(1);
             Box::new(refusal) as Box<dyn Display + Send>
         })))
     }
@@ -72,7 +72,7 @@ impl Gate {
             .and_then(|auth| parse_json::<Credentials>(auth.as_bytes()).ok())
             .and_then(|credentials| credentials.token)
             .ok_or_else(|| Refusal {
-                code: "missing_token",
+                code: Code::MissingToken,
                 message: "connect with auth {token}, an access token".into(),
             })?;
         let claims = self
@@ -82,7 +82,7 @@ impl Gate {
             .map_err(|error| Refusal { code: error.code(), message: error.to_string() })?;
         let most = self.service.config.limits.sockets_per_user;
         let seat = self.service.hub.take_seat(claims.user_id, most).ok_or_else(|| Refusal {
-            code: "too_many_sockets",
+            code: Code::TooManySockets,
             message: format!("{most} sockets of this user are open: close one, or connect again in a minute"),
         })?;
         let session = Session::new(NewSession {

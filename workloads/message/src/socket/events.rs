@@ -8,7 +8,10 @@ use axum::{
 };
 use futures::{FutureExt, StreamExt, future::Either, stream::FuturesOrdered};
 use sentinel_domain::{event::LiveEvent, ids::UserId, time::Timestamp, watermark::Progress};
-use sentinel_http::{problem::Problem, rate::Action};
+use sentinel_http::{
+    problem::{Code, Problem},
+    rate::Action,
+};
 use serde::Serialize;
 use serde_json::{
     json,
@@ -54,7 +57,7 @@ impl MessageHandler<LocalAdapter, Inlet> for Inlet {
             Accepted::First => drop(tokio::spawn(work(self.service.clone(), self.session.clone()))),
             Accepted::Full(inbound) => {
                 let detail = "too many events wait already; send the rest when these are acknowledged";
-                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_events", detail);
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyEvents, detail);
                 metrics::counter!("sentinel_socket_events_total", "event" => "any", "outcome" => problem.code())
                     .increment(1);
                 if !self.session.acknowledge(inbound.ack, &refusal(problem)) {
@@ -228,7 +231,7 @@ async fn handle(
     if !is_here {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
-            "unknown_event",
+            Code::UnknownEvent,
             "there is no such event here; /asyncapi.json has those that there are",
         ));
     }
@@ -326,7 +329,7 @@ fn counted<T>(service: &MessageService, caller: UserId, read: Result<T, Problem>
 fn presences(service: &MessageService) -> Result<&Presences, Problem> {
     service.presences.as_deref().ok_or_else(|| {
         let detail = "presence is not available on this instance; do without it";
-        Problem::new(StatusCode::NOT_IMPLEMENTED, "not_available", detail)
+        Problem::new(StatusCode::NOT_IMPLEMENTED, Code::NotAvailable, detail)
     })
 }
 

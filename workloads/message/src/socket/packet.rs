@@ -3,7 +3,10 @@
 use std::{borrow::Cow, fmt};
 
 use axum::http::StatusCode;
-use sentinel_http::{extract::parse_json, problem::Problem};
+use sentinel_http::{
+    extract::parse_json,
+    problem::{Code, Problem},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
@@ -71,7 +74,7 @@ pub(super) fn shows_files(value: &Value) -> bool {
 
 /// An event that is not one JSON object of the right form.
 pub(super) fn malformed(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Malformed, detail)
 }
 
 impl<'de> Deserialize<'de> for Packet<'de> {

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use sentinel_http::problem::Code;
+
 /// Stands for a quote: DEL, which JSON does not escape and no text of ours has.
 const QUOTE: u8 = 0x7f;
 const BEGINNINGS: [&[u8]; 3] = [b"44/chat,{\"message\":\"", b"44/notifications,{\"message\":\"", b"44{\"message\":\""];
@@ -16,14 +18,14 @@ const END: &[u8] = b"\x7f\"}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// For programs.
-    pub code: &'static str,
+    pub code: Code,
     /// For people.
     pub message: String,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, message } = self;
+        let (code, message) = (self.code.as_str(), &self.message);
         write!(f, "{message}\x7f,\x7fdata\x7f:{{\x7fcode\x7f:\x7f{code}\x7f}}\x7f")
     }
 }
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_refusal_leaves_as_an_object_of_the_same_length() {
-        let refusal = Refusal { code: "token_expired", message: "the access token has expired".into() };
+        let refusal = Refusal { code: Code::TokenExpired, message: "the access token has expired".into() };
         for namespace in ["", "/chat,", "/notifications,"] {
             let sent = packet(namespace, &refusal);
             let restored = restored(&sent).unwrap();
@@ -83,16 +85,16 @@ mod tests {
 
     #[test]
     fn packets_around_a_refusal_stay_as_they_are() {
-        let refusal = Refusal { code: "x", message: "no".into() };
+        let refusal = Refusal { code: Code::Blocked, message: "no".into() };
         let sent = [b"\x81\x20".as_slice(), &packet("/chat,", &refusal), b"\x1e42[\"\x7f\"]"].concat();
         let restored = restored(&sent).unwrap();
         assert!(restored.ends_with(b"\x1e42[\"\x7f\"]"));
-        assert!(restored.starts_with(b"\x81\x2044/chat,{\"message\":\"no\",\"data\":{\"code\":\"x\"}  }"));
+        assert!(restored.starts_with(b"\x81\x2044/chat,{\"message\":\"no\",\"data\":{\"code\":\"blocked\"}  }"));
     }
 
     #[test]
     fn text_that_imitates_a_refusal_is_not_touched() {
-        let refusal = Refusal { code: "x", message: "no".into() };
+        let refusal = Refusal { code: Code::Blocked, message: "no".into() };
         let imitation = String::from_utf8(packet("/chat,", &refusal)).unwrap();
         let sent = format!("42/chat,{}", json!(["receive_message", {"message": imitation}]));
         assert_eq!(restored(sent.as_bytes()), None);

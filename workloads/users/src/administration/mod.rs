@@ -12,7 +12,7 @@ use sentinel_http::{
     describe::{Any, NeedsAdmin, NeedsToken},
     extract::Json,
     page,
-    problem::Problem,
+    problem::{Code, Problem},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,6 +73,6 @@ pub(crate) fn note(field: &'static str, text: Option<String>) -> Result<Option<S
     } else {
         let detail =
             format!("must have at most {REPORT_TEXT_CHARACTERS} characters, and no control or invisible characters");
-        Err(Problem::invalid(field, "invalid_note", detail))
+        Err(Problem::invalid(field, Code::InvalidNote, detail))
     }
 }

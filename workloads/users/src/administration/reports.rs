@@ -14,7 +14,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsAdmin, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -187,7 +187,7 @@ pub(crate) async fn resolve(
     Json(resolving): Json<Resolving>,
 ) -> Result<StatusCode, Problem> {
     let Some(note) = note("resolution", Some(resolving.resolution))? else {
-        return Err(Problem::invalid("resolution", "missing_resolution", "say what was done"));
+        return Err(Problem::invalid("resolution", Code::MissingResolution, "say what was done"));
     };
     let entry = AuditEntry::now(AuditAction::ReportResolved, None, None).with_note(Some(id.to_string()));
     let entry = by(&admin, &client, entry);
@@ -197,7 +197,7 @@ pub(crate) async fn resolve(
     } else {
         Err(Problem::new(
             StatusCode::CONFLICT,
-            "already_resolved",
+            Code::AlreadyResolved,
             "another admin has resolved this report; load the list anew",
         ))
     }

@@ -15,7 +15,7 @@ use sentinel_http::{
     describe::{Any, MayBeMissing, NeedsAdmin, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
-    problem::{Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -210,7 +210,7 @@ pub(crate) async fn disable(
     let ended = users.administration.set_disabled(id, true, by(&admin, &client, entry)).await?;
     let ended = ended.ok_or_else(|| {
         let detail = "an admin's account can't be disabled; run `sentinel admin revoke` first";
-        Problem::new(StatusCode::CONFLICT, "is_admin", detail)
+        Problem::new(StatusCode::CONFLICT, Code::IsAdmin, detail)
     })?;
     users.revoke(id, ended);
     Ok(StatusCode::NO_CONTENT)

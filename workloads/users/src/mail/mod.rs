@@ -17,7 +17,11 @@ use sentinel_domain::{
     mail::{LinkPurpose, LinkToken, MAIL, NewLink, QueuedMail},
     time::Timestamp,
 };
-use sentinel_http::{client::ClientAddress, problem::Problem, rate::Action};
+use sentinel_http::{
+    client::ClientAddress,
+    problem::{Code, Problem},
+    rate::Action,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -98,7 +102,7 @@ impl UsersService {
             return Ok(());
         }
         let detail = "this deployment sends no mail; ask its administrators";
-        Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "mail_disabled", detail))
+        Err(Problem::new(axum::http::StatusCode::FORBIDDEN, Code::MailDisabled, detail))
     }
 
     /// Counts a mail to an address: one budget for each, whoever has it sent and for whatever.
