@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future;
 use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
     media::{ATTACHMENTS_PER_MESSAGE, InvalidMedia, kind_of_message},
@@ -27,16 +28,14 @@ pub(crate) async fn check(
         let detail = InvalidMedia::Attachments.to_string();
         return Err(Problem::invalid("attachments", "too_many_attachments", detail));
     }
-    let mut types = Vec::with_capacity(attachments.len());
     if !attachments.is_empty() {
         service.chats.chat(caller, chat).await?;
     }
-    for id in attachments {
-        let media = service.media.media(*id).await?.filter(|media| media.owner == caller);
-        let chats = service.media.chats_of(*id).await?;
-        let media = media.filter(|media| media.can_be_sent(!chats.is_empty(), now));
-        let media = media.ok_or(StoreError::UnknownAttachment)?;
-        types.push(media.content_type);
+    let looks = attachments.iter().map(|id| future::try_join(service.media.media(*id), service.media.chats_of(*id)));
+    let mut types = Vec::with_capacity(attachments.len());
+    for (media, chats) in future::try_join_all(looks).await? {
+        let media = media.filter(|media| media.owner == caller && media.can_be_sent(!chats.is_empty(), now));
+        types.push(media.ok_or(StoreError::UnknownAttachment)?.content_type);
     }
     kind_of_message(said, &types).map_err(|error| Problem::invalid("type", "wrong_type", error.to_string()))
 }

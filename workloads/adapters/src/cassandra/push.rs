@@ -90,14 +90,11 @@ impl Owner {
 #[async_trait]
 impl DeviceReader for Cassandra {
     async fn devices(&self, user: UserId) -> Result<Vec<Device>, StoreError> {
-        let mut devices = Vec::new();
-        for device in devices_of(user, &self.shared.push_rows(user).await?) {
-            if self.shared.address_owner(&device).await?.is_some_and(|owner| owner.is(user, device.device_id.as_str()))
-            {
-                devices.push(device);
-            }
-        }
-        Ok(devices)
+        let looks = devices_of(user, &self.shared.push_rows(user).await?).into_iter().map(|device| async move {
+            let owner = self.shared.address_owner(&device).await?;
+            Ok::<_, StoreError>(owner.is_some_and(|owner| owner.is(user, device.device_id.as_str())).then_some(device))
+        });
+        stream::iter(looks).buffered(AT_ONCE).try_filter_map(|device| async move { Ok(device) }).try_collect().await
     }
 }
 

@@ -49,23 +49,10 @@ impl Shared {
         }
         let place = self.order.take(chat_id, now);
         let event = place.id();
-        let statements = &self.statements;
         let mut writes = Writes::new();
-        let mut marks = vec![
-            (&statements.set_delivered, watermarks.delivered_up_to),
-            (&statements.set_read, watermarks.read_up_to),
-        ];
-        // What a blocked peer has heard stays; later progress is none of its business.
-        if !blocked {
-            marks.push((&statements.set_shown_delivered, watermarks.delivered_up_to));
-            marks.push((&statements.set_shown_read, watermarks.read_up_to));
-        }
-        for (statement, mark) in marks {
-            if let Some(mark) = mark {
-                writes.add(statement, (write_time(mark.0), mark.0, chat_id.0, caller.0));
-            }
-        }
+        self.add_marks(&mut writes, chat_id, caller, watermarks, blocked);
         let peer = chat.peer_of(caller);
+        let statements = &self.statements;
         let own = (caller, &statements.set_receipt, [&statements.set_own_delivered, &statements.set_own_read]);
         let shown = (peer, &statements.set_peer_receipt, [&statements.set_peer_delivered, &statements.set_peer_read]);
         let told = [Some(own), Some(shown).filter(|_| !blocked && peer != caller)];
@@ -95,6 +82,20 @@ impl Shared {
             Ok(watermarks)
         })
         .await
+    }
+
+    /// How far a member got, in the chat.
+    fn add_marks(&self, writes: &mut Writes, chat: ChatId, member: UserId, marks: Watermarks, blocked: bool) {
+        let statements = &self.statements;
+        let own = [(&statements.set_delivered, marks.delivered_up_to), (&statements.set_read, marks.read_up_to)];
+        let shown =
+            [(&statements.set_shown_delivered, marks.delivered_up_to), (&statements.set_shown_read, marks.read_up_to)];
+        // What a blocked peer has heard stays; later progress is none of its business.
+        for (statement, mark) in own.into_iter().chain(shown.into_iter().filter(|_| !blocked)) {
+            if let Some(mark) = mark {
+                writes.add(statement, (write_time(mark.0), mark.0, chat.0, member.0));
+            }
+        }
     }
 
     /// The event of a member's newest receipt. The one that the peer was told of is no later.

@@ -1,7 +1,7 @@
 //! Redis: who is where and who is present. Nothing durable; everything here is a lease or a message that may get lost.
 //!
-//! Every call ends within about a second, whether or not Redis answers. While it is away, calls fail fast, and the next
-//! one after a moment tries to connect again.
+//! Every call ends within about a second, and within some more where it has to connect first, whether or not Redis answers.
+//! While it is away, calls fail fast, and the next one after a moment tries to connect again.
 
 mod bus;
 mod connection;

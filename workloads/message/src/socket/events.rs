@@ -235,18 +235,14 @@ async fn handle(
     if let Some(presences) = service.presences.as_ref().filter(|_| event.shows_use()) {
         presences.used(session);
     }
+    carry_out(service, session, event, packet).await
+}
+
+async fn carry_out(service: &Arc<MessageService>, session: &Arc<Session>, event: Event, packet: &Packet<'_>) -> Answer {
+    let caller = session.user_id;
     match event {
         Event::SendMessage => {
-            let (chat, new) = counted(service, caller, packet.payload::<SendMessage>())?.split();
-            let appended = service.send(caller, chat, new, Some(session.origin)).await?;
-            let message = &appended.message;
-            return json(&Sent {
-                status: "ok",
-                message_id: message.id,
-                timestamp: message.id.timestamp(),
-                client_message_id: message.client_message_id.as_ref(),
-                duplicate: appended.duplicate,
-            });
+            return send(service, session, counted(service, caller, packet.payload())?).await;
         }
         Event::StartPrivateChat => {
             let asked = packet.payload::<StartChat>()?;
@@ -270,15 +266,7 @@ async fn handle(
             let progress = if event == Event::MessageRead { Progress::Read } else { Progress::Delivered };
             service.advance(caller, one.chat_id, progress, one.message_id).await?;
         }
-        Event::ReceiveMessage => {
-            let received = packet.payload::<ReceivedAll>()?;
-            let peer = match (received.sender_id, received.receiver_id) {
-                (peer, receiver) if receiver == caller => peer,
-                (sender, peer) if sender == caller => peer,
-                _ => return Err(Problem::forbidden("receiver_id is not the caller; give your own id")),
-            };
-            service.received_all(caller, peer).await?;
-        }
+        Event::ReceiveMessage => received_all(service, caller, &packet.payload()?).await?,
         Event::Typing => typing(service, session, packet.payload()?).await?,
         Event::Sync => return ok(&sync::since(service, caller, packet.payload::<SyncSince>()?).await?),
         Event::Reauthenticate => return reauthenticate(service, session, &packet.payload::<Reauthenticate>()?),
@@ -302,6 +290,29 @@ async fn handle(
         Event::Unknown => {}
     }
     ok(&json!({}))
+}
+
+async fn send(service: &MessageService, session: &Session, message: SendMessage) -> Answer {
+    let (chat, new) = message.split();
+    let appended = service.send(session.user_id, chat, new, Some(session.origin)).await?;
+    let message = &appended.message;
+    json(&Sent {
+        status: "ok",
+        message_id: message.id,
+        timestamp: message.id.timestamp(),
+        client_message_id: message.client_message_id.as_ref(),
+        duplicate: appended.duplicate,
+    })
+}
+
+/// Clients of the seed name both users, in either order.
+async fn received_all(service: &MessageService, caller: UserId, received: &ReceivedAll) -> Result<(), Problem> {
+    let peer = match (received.sender_id, received.receiver_id) {
+        (peer, receiver) if receiver == caller => peer,
+        (sender, peer) if sender == caller => peer,
+        _ => return Err(Problem::forbidden("receiver_id is not the caller; give your own id")),
+    };
+    service.received_all(caller, peer).await
 }
 
 /// Counts what is refused before it is a message, an edit or a deletion: nothing else limits it.
