@@ -1,6 +1,6 @@
 //! What is left of a deleted account.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sentinel_adapters::{cassandra::Cassandra, linked::ChatLinks};
 use sentinel_domain::{
@@ -42,7 +42,7 @@ async fn tables_that_name(keyspace: &Keyspace, user: UserId) -> [BTreeSet<String
 /// [`erasure`], and then found here if a deletion forgets it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_deleted_account_is_named_nowhere_but_where_it_is_said() {
-    let keyspace = std::sync::Arc::new(keyspace::named("erased"));
+    let keyspace = Arc::new(keyspace::named("erased"));
     Cassandra::migrate(keyspace.config()).await.unwrap();
     let node = World::fresh().node_keeping(keyspace.clone(), MessageRetention::FOREVER).await;
     let stores = &node.stores;
