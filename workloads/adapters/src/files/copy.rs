@@ -2,7 +2,7 @@
 //! link is a copy that takes no room.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ pub fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Removes what is of no file in `known`, and says how many of them are there.
-pub fn keep_only(root: &Path, known: &HashSet<MediaId>) -> io::Result<usize> {
+pub fn keep_only(root: &Path, known: &BTreeSet<MediaId>) -> io::Result<usize> {
     let mut kept = 0;
     for shard in folders(root)? {
         for media in folders(&shard)? {
@@ -104,7 +104,7 @@ mod tests {
         put(&from, before, "thumbnail");
         put(&from, meanwhile, "file");
         copy_missing(&from, &to).unwrap();
-        assert_eq!(keep_only(&to, &HashSet::from([before, meanwhile])).unwrap(), 2);
+        assert_eq!(keep_only(&to, &BTreeSet::from([before, meanwhile])).unwrap(), 2);
         fs::remove_dir_all(&from).unwrap();
         assert_eq!((parts(&to), entries(&to).unwrap().len() - folders(&to).unwrap().len()), (3, 0));
     }

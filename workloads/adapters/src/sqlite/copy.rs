@@ -1,7 +1,7 @@
 //! A copy of the database as it is at one moment, while another process serves from it.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     fs::OpenOptions,
     io,
     os::unix::fs::OpenOptionsExt as _,
@@ -36,7 +36,7 @@ pub enum CopyError {
 
 /// Copies the database `from` into the new file `to`, and gives the uploaded files that the copy knows. What was committed
 /// before is in it. Nobody waits for it; the write-ahead log grows by what is written meanwhile.
-pub fn copy(from: &Path, to: &Path) -> Result<HashSet<MediaId>, CopyError> {
+pub fn copy(from: &Path, to: &Path) -> Result<BTreeSet<MediaId>, CopyError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         |source| CopyError::Database { path, source }
@@ -62,7 +62,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn media(path: &Path) -> rusqlite::Result<HashSet<MediaId>> {
+fn media(path: &Path) -> rusqlite::Result<BTreeSet<MediaId>> {
     let db = open(path)?;
     let mut select = db.prepare("SELECT id FROM media")?;
     let ids = select.query_map([], |row| super::rows::key(row, 0).map(MediaId::from_bytes))?;
