@@ -18,6 +18,7 @@ mod lease;
 mod lifecycle;
 mod migration;
 mod nginx;
+mod operations;
 mod policies;
 mod refused_pods;
 mod samples;

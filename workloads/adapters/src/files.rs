@@ -1,5 +1,7 @@
 //! The bytes of uploaded files as files of one folder, with links that the platform itself serves.
 
+mod copy;
+
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -14,6 +16,8 @@ use sentinel_domain::{
     ports::{BlobFiles, BlobWriter, Blobs, Served, StoreError, UploadLink},
     time::Timestamp,
 };
+
+pub use self::copy::{copy_missing, keep_only};
 
 /// Bytes of names in front of which folders are made, so that no folder gets too many.
 const SHARD: usize = 2;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig};
 
-use crate::web::Site;
+use crate::{backup::Target, web::Site};
 
 /// Private one-to-one chat for Kubernetes.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ pub enum Command {
     /// Build the search index anew, while the server runs or when it is stopped; exits with 3 when it had to leave out messages
     /// that can't be read
     Reindex(Installation),
+    /// Copy what a server of profile Embedded stores, but not its keys, while it runs or when it is stopped
+    Backup(Backup),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -181,6 +183,28 @@ fn check_origin(origin: &str) -> anyhow::Result<()> {
         bail!("{origin:?} is not an origin: write scheme and host alone, such as https://chat.example.com");
     }
     Ok(())
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub place: Installation,
+    /// Folder to make for the copy; `-` writes a tar archive to the standard output
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    /// Put the copy in the place of an earlier one, once it is complete
+    #[arg(long)]
+    replace: bool,
+}
+
+impl Backup {
+    /// Where the copy goes.
+    pub fn target(&self) -> Target {
+        if self.to == Path::new("-") {
+            return Target::Archive;
+        }
+        Target::Folder { path: self.to.clone(), replace: self.replace }
+    }
 }
 
 #[derive(Debug, Subcommand)]

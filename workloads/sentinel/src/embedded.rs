@@ -35,15 +35,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
-    expired, mail,
+    backup, expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
     routes,
 };
 
-const DATABASE: &str = "sentinel.db";
+/// The database, in the folder of all data.
+pub const DATABASE: &str = "sentinel.db";
 const SEARCH_DATABASE: &str = "search.db";
 /// Folder of uploaded files.
-const MEDIA: &str = "media";
+pub const MEDIA: &str = "media";
 const LOCK: &str = "sentinel.lock";
 /// A server that was told to stop is gone before that.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +107,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let base = Foundation::load(&config)?;
     let hub = Arc::new(Hub::new());
     let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
+    backup::tidy_up(&config.data_dir)?;
     let store = open_store(&config, base.keyring.clone(), hub.clone())?;
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());

@@ -3,6 +3,7 @@
 mod admin;
 mod administer;
 mod arguments;
+mod backup;
 mod connections;
 mod describe;
 mod distributed;
@@ -81,6 +82,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let config = command.config.read()?;
             let stores = shared_stores(&config)?;
             run_command(inspect::before(stores, command.report.as_deref(), async || Ok(())))
+        }
+        Command::Backup(command) => {
+            eprintln!("{}", backup::make(&command.place.config()?, &command.target())?);
+            Ok(())
         }
         Command::Reindex(installation) => return reindex(&installation),
         Command::Keys(KeysCommand::Rotate(installation)) => return rotate_keys(&installation),

@@ -11,6 +11,7 @@ mod chat_cache;
 mod chats;
 mod checkpointer;
 mod consumer;
+mod copy;
 mod deletion;
 mod failure;
 mod feed;
@@ -65,6 +66,7 @@ use uuid::Uuid;
 
 pub use self::{
     consumer::{Begin, Consumer},
+    copy::{CopyError, copy},
     presence::LocalPresence,
     search::{SearchDatabase, SearchRebuild},
 };
