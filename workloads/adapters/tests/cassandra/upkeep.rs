@@ -95,11 +95,11 @@ async fn services_read_and_write_rows_and_nothing_else() {
 
 /// As where files are looked after and nobody reads a message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_keys_members_of_chats_are_known_and_no_message_is_read() {
+async fn members_of_chats_are_known_without_keys_and_no_message_is_read() {
+    let run = keyspace::of_this_run().await;
     let stores = World::fresh().node().await.stores;
     let (ann, bob, chat) = stores.pair().await;
     let message = stores.send(chat.id, ann, "hello").await;
-    let run = keyspace::of_this_run().await;
     let blind = connect(run.config(), None::<Arc<Keyring>>).await.unwrap();
     blind.check().await.unwrap();
     assert_eq!(blind.chat(bob, chat.id).await.unwrap().members, chat.members);
