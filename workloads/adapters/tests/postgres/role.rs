@@ -6,6 +6,7 @@ use sentinel_adapters::{
     credentials::Credentials,
     postgres::{Postgres, PostgresError},
 };
+use sentinel_domain::ports::AccountStore as _;
 
 use crate::{account, contract::Recorder, fresh_database::Database, open, refused, whole};
 
