@@ -164,6 +164,11 @@ impl Names {
         format!("{}-credentials", self.component(store.component()))
     }
 
+    /// Generated Secret with the credentials as which services use a store that has others of its own.
+    pub fn service_credentials(&self, store: Store) -> String {
+        format!("{}-service-credentials", self.component(store.component()))
+    }
+
     /// Service and NetworkPolicy of the platform.
     pub fn sentinel(&self) -> String {
         self.with("sentinel")
@@ -235,5 +240,6 @@ mod tests {
         assert_eq!(names.component(Component::Gateway), names.gateway());
         assert_eq!(names.pods(Component::Cassandra), "chat-cassandra-pods");
         assert_eq!(names.credentials(Store::S3), "chat-s3-credentials");
+        assert_eq!(names.service_credentials(Store::Postgres), "chat-postgres-service-credentials");
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     api::{SentinelChat, Store},
-    build::{self, Facts, Kind, StoreFacts, push::VAPID},
+    build::{self, Facts, Kind, ServiceCredentials, StoreFacts, push::VAPID},
     providers,
     settings::Settings,
     steps::{
@@ -70,7 +70,10 @@ pub fn render(chat: &SentinelChat, settings: &Settings) -> Result<Vec<Value>, Er
     }
     for store in Store::ALL.into_iter().filter(|store| valid.managed(*store).is_some()) {
         if providers::has_credentials(store) {
-            objects.push(redacted_credentials(&valid, store)?);
+            objects.push(redacted_credentials(&valid, store, valid.names.credentials(store))?);
+        }
+        if providers::has_service_user(&valid, store) {
+            objects.push(redacted_credentials(&valid, store, valid.names.service_credentials(store))?);
         }
     }
     objects.extend(build::build(&valid, &facts)?.into_iter().map(|child| child.value));
@@ -100,11 +103,18 @@ fn names_push_secrets(chat: &ValidChat) -> bool {
 fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
     let external = chat.external(store);
     let tls = external.and_then(|external| external.tls.as_ref());
+    let secret = external.and_then(|external| external.secret.as_ref()).map(|secret| secret.name.clone());
+    let migration = chat.migration_secret(store).map(|secret| secret.name.clone());
+    let service = match &migration {
+        Some(_) => secret.clone(),
+        None => providers::has_service_user(chat, store).then(|| chat.names.service_credentials(store)),
+    };
     StoreFacts {
         secret: match external {
-            Some(external) => external.secret.as_ref().map(|secret| secret.name.clone()),
+            Some(_) => migration.or(secret.clone()),
             None => providers::has_credentials(store).then(|| chat.names.credentials(store)),
         },
+        service: service.map(|secret| ServiceCredentials { secret, digest: "known in the cluster only".into() }),
         ca_secret: tls.and_then(|tls| tls.ca_secret.as_ref()).map(|secret| secret.name.clone()),
         digest: "known in the cluster only".into(),
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
@@ -124,8 +134,8 @@ fn redacted_keys(chat: &ValidChat) -> Result<Value, build::Error> {
     Ok(value)
 }
 
-fn redacted_credentials(chat: &ValidChat, store: Store) -> Result<Value, build::Error> {
-    let metadata = build::credentials_metadata(chat, store);
+fn redacted_credentials(chat: &ValidChat, store: Store, name: String) -> Result<Value, build::Error> {
+    let metadata = build::credentials_metadata(chat, store, name);
     let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
     value["stringData"] = json!({ "username": "(generated)", "password": "(generated)" });
     Ok(value)

@@ -88,6 +88,15 @@ impl Dependencies {
             Store::S3 => self.s3.external.as_ref().map(|e| &e.access),
         }
     }
+
+    /// As whom the migration connects to a store of somebody else, if not as services do.
+    pub fn migration_secret(&self, store: Store) -> Option<&SecretRef> {
+        match store {
+            Store::Postgres => self.postgres.external.as_ref()?.migration_secret.as_ref(),
+            Store::Cassandra => self.cassandra.external.as_ref()?.migration_secret.as_ref(),
+            Store::Redis | Store::Kafka | Store::Elasticsearch | Store::S3 => None,
+        }
+    }
 }
 
 /// One store: exactly one of its providers.
@@ -171,6 +180,10 @@ pub struct ExternalPostgres {
     /// How it is reached.
     #[serde(flatten)]
     pub access: External,
+    /// Secret with username and password as which the migration connects, and nothing else: services then connect by `secret`, as
+    /// a user that need not own the tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_secret: Option<SecretRef>,
     /// Database; it must exist.
     #[serde(default = "sentinel")]
     #[schemars(length(min = 1, max = 63))]
@@ -189,6 +202,10 @@ pub struct ExternalCassandra {
     /// How it is reached.
     #[serde(flatten)]
     pub access: External,
+    /// Secret with username and password as which the migration connects, and nothing else: services then connect by `secret`, as
+    /// a user that need not make tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_secret: Option<SecretRef>,
     /// Keyspace; it is made if need be.
     #[serde(default = "sentinel")]
     #[schemars(length(min = 1, max = 48))]

@@ -295,6 +295,16 @@ pub const RULES: &[Rule] = &[
         "dependencies.postgres.external.database: write letters, digits, '_' and '-', for example sentinel",
     ),
     rule(
+        "spec.dependencies.postgres.external",
+        "!has(self.migrationSecret) || has(self.secret)",
+        "dependencies.postgres.external.secret: name the Secret of services beside migrationSecret",
+    ),
+    rule(
+        "spec.dependencies.cassandra.external",
+        "!has(self.migrationSecret) || has(self.secret)",
+        "dependencies.cassandra.external.secret: name the Secret of services beside migrationSecret",
+    ),
+    rule(
         "spec.dependencies.cassandra.external",
         "self.keyspace.matches('^[a-z][a-z0-9_]*$')",
         "dependencies.cassandra.external.keyspace: write a-z, 0-9 and '_', for example sentinel",

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    Child, Error, Facts, Kind,
+    Child, Error, Facts, Kind, StoreFacts,
     config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
     digest, keys, mail, metadata, pod,
     ports::{self, container_port, service_port},
@@ -75,8 +75,10 @@ fn stateful_set(chat: &ValidChat, service: Service, replicas: Option<i32>, templ
 fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) -> PodTemplateSpec {
     let overrides = service.overrides(chat);
     let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
-    parts.extend(service.stores.iter().filter_map(|store| facts.stores.get(store)).map(|f| f.digest.as_bytes()));
-    let (mut volumes, mut mounts) = mounted(facts, service.stores, chat.names.config());
+    let known = service.stores.iter().filter_map(|store| facts.stores.get(store));
+    parts.extend(known.map(|known| known.digest_of_services().as_bytes()));
+    let (mut volumes, mut mounts) =
+        mounted(facts, service.stores, |_, known| known.secret_of_services(), chat.names.config());
     if service.given.contains(&Given::Push) {
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         let (secrets, folders) = push::mounted(chat);
@@ -126,15 +128,20 @@ fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Co
     }
 }
 
-/// The ConfigMap `config`, `/tmp`, and credentials and authorities of `stores`.
-pub(super) fn mounted(facts: &Facts, stores: &[Store], config: String) -> (Vec<Volume>, Vec<VolumeMount>) {
+/// The ConfigMap `config`, `/tmp`, and authorities of `stores` with those credentials of them.
+pub(super) fn mounted(
+    facts: &Facts,
+    stores: &[Store],
+    credentials: impl Fn(Store, &StoreFacts) -> Option<&str>,
+    config: String,
+) -> (Vec<Volume>, Vec<VolumeMount>) {
     let (tmp, tmp_mount) = volumes::tmp();
     let mut volumes = vec![volumes::config_map("config", config), tmp];
     let mut mounts = vec![read_only("config", FOLDER), tmp_mount];
     for store in stores.iter().collect::<BTreeSet<_>>() {
         let Some(known) = facts.stores.get(store) else { continue };
         let name = store.as_str();
-        if let Some(secret) = &known.secret {
+        if let Some(secret) = credentials(*store, known) {
             volumes.push(volumes::secret(&format!("{name}-credentials"), secret, None));
             mounts.push(read_only(&format!("{name}-credentials"), &format!("{CREDENTIALS}/{name}")));
         }

@@ -34,12 +34,12 @@ pub fn metadata(chat: &ValidChat) -> ObjectMeta {
     }
 }
 
-/// Metadata of the generated credentials of a store.
+/// Metadata of the generated credentials of a store, in the Secret of that name.
 ///
 /// They have no owner either: without them, data that was kept cannot be opened any more.
-pub fn credentials_metadata(chat: &ValidChat, store: Store) -> ObjectMeta {
+pub fn credentials_metadata(chat: &ValidChat, store: Store, name: String) -> ObjectMeta {
     ObjectMeta {
-        name: Some(chat.names.credentials(store)),
+        name: Some(name),
         namespace: Some(chat.namespace.clone()),
         labels: Some(chat.names.component_labels(store.component())),
         annotations: Some(unpruned()),
@@ -82,19 +82,23 @@ pub(super) fn volume(chat: &ValidChat, facts: &Facts, service: Service) -> Volum
     if chat.template_revision < 2 {
         return volumes::secret("keys", &facts.key_secret, None);
     }
-    let is_given = |entry: &&str| service.given.iter().any(|given| given.is_key(entry));
+    // Images of before read them in every service, whether they use them or not.
+    let all: &[Given] = if chat.template_revision < 3 { &[Given::EncryptionKeys] } else { &[] };
+    let is_given = |entry: &&str| service.given.iter().chain(all).any(|given| given.is_key(entry));
     let entries = facts.key_entries.iter().map(String::as_str);
     // Whoever is started again while a prepared key gets its name must find it by both, or is without it.
     let entries: BTreeSet<&str> =
         entries.flat_map(|entry| [Some(entry), entry.strip_suffix(PREPARED)]).flatten().filter(is_given).collect();
-    let secret = SecretProjection {
+    // No entries would be all of them.
+    let secret = (!entries.is_empty()).then(|| SecretProjection {
         name: facts.key_secret.clone(),
         items: Some(entries.into_iter().map(volumes::item).collect()),
         // A pod of before can still be started when an entry has gone or has another name.
         optional: Some(true),
-    };
+    });
     let public = ConfigMapProjection { name: chat.names.public_keys(), ..ConfigMapProjection::default() };
-    let mut sources = vec![VolumeProjection { secret: Some(secret), ..VolumeProjection::default() }];
+    let secret = secret.map(|secret| VolumeProjection { secret: Some(secret), ..VolumeProjection::default() });
+    let mut sources: Vec<VolumeProjection> = secret.into_iter().collect();
     if !service.given.contains(&Given::SigningKeys) {
         sources.push(VolumeProjection { config_map: Some(public), ..VolumeProjection::default() });
     }

@@ -1,6 +1,10 @@
 //! The Job that brings the stores to the schema of an image, and the one that looks at stores of somebody else now and
 //! then. Both are named by what they do, so that another image, other stores, other credentials or other volumes make another
 //! Job, and nothing else does: where and with how much their pods run changes nothing about what comes out.
+//!
+//! They use stores as whoever owns what is in them. The migration also has the credentials of services, as which it lets
+//! these in before any of them starts with them. An image that does not know how ends at the argument that says so, and
+//! services stay as they were.
 
 use k8s_openapi::{
     api::{
@@ -25,6 +29,9 @@ use crate::{
 
 /// Where Kubernetes reads the last words of a container.
 const LAST_WORDS: &str = "/dev/termination-log";
+
+/// Folder below which the credentials of services are mounted: one folder a store.
+const SERVICE_CREDENTIALS: &str = "/etc/sentinel/service-credentials";
 
 /// What a Job does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,15 +73,33 @@ fn reached(stores: &Value) -> Value {
 
 /// `stores` is what the configuration says of them.
 pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -> Result<Job, Error> {
-    let (volumes, mounts) = distributed::mounted(facts, &Store::ALL, chat.names.component(Component::Migration));
+    // Somebody else's store is looked at as services see it.
+    let is_service = |store| task == Task::Check && chat.external(store).is_some();
+    let (mut volumes, mut mounts) = distributed::mounted(
+        facts,
+        &Store::ALL,
+        |store, known| if is_service(store) { known.secret_of_services() } else { known.secret.as_deref() },
+        chat.names.component(Component::Migration),
+    );
+    let roles = facts.stores.iter().filter(|(store, _)| task == Task::Migrate && chat.managed(**store).is_some());
+    let roles: Vec<_> = roles.filter_map(|(store, known)| Some((store.as_str(), known.service.as_ref()?))).collect();
+    for (store, service) in &roles {
+        let name = format!("{store}-service-credentials");
+        volumes.push(distributed::secret_volume(&name, &service.secret, None));
+        mounts.push(distributed::read_only(&name, &format!("{SERVICE_CREDENTIALS}/{store}")));
+    }
     let config = format!("{FOLDER}/{FILE}");
+    let mut args = vec![task.command(), "--config", &config, "--report", LAST_WORDS];
+    if !roles.is_empty() {
+        args.extend(["--service-credentials", SERVICE_CREDENTIALS]);
+    }
     // A Job runs where the first service that waits for it may run, with what is set aside for that.
     let users = chat.spec.services.users.as_ref();
     let container = Container {
         name: Component::Migration.as_str().into(),
         image: Some(chat.sentinel_image.to_string()),
         image_pull_policy: Some(chat.spec.image.pull_policy.as_str().into()),
-        args: Some([task.command(), "--config", &config, "--report", LAST_WORDS].map(String::from).to_vec()),
+        args: Some(args.into_iter().map(String::from).collect()),
         resources: Some(pod::at_least(users.and_then(|users| users.resources.as_ref()), "50m", "64Mi", "256Mi")),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),
@@ -93,6 +118,7 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
     let (stores, image) = (serde_json::to_vec(&reached(stores))?, chat.sentinel_image.to_string());
     let mut parts: Vec<&[u8]> = vec![task.command().as_bytes(), image.as_bytes(), &stores];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
+    parts.extend(facts.stores.values().filter_map(|facts| Some(facts.service.as_ref()?.digest.as_bytes())));
     if task == Task::Migrate {
         // A store that came back empty is migrated again.
         parts.extend(facts.stores.values().filter_map(|facts| Some(facts.first_claim.as_ref()?.as_bytes())));

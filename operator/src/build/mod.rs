@@ -84,11 +84,13 @@ pub struct Facts {
 /// What the cluster knows of one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreFacts {
-    /// Secret with the credentials; none when the store asks for none.
+    /// Secret with the credentials, of whoever changes the tables; none when the store asks for none.
     pub secret: Option<String>,
+    /// The credentials of services, where they may do less than whoever changes the tables.
+    pub service: Option<ServiceCredentials>,
     /// Secret with `ca.crt`, the authorities to trust.
     pub ca_secret: Option<String>,
-    /// Hash of both; pods roll when it changes.
+    /// Hash of `secret` and `ca_secret`; pods that use them roll when it changes.
     pub digest: String,
     /// Nodes that a managed store is to have now: what the resource says, or fewer or more while that is not safe.
     pub replicas: i32,
@@ -103,6 +105,27 @@ pub struct StoreFacts {
     /// Which volume the first node of a managed store has: with another one, a store of one node has lost what it was
     /// migrated to.
     pub first_claim: Option<String>,
+}
+
+/// Credentials as which services use a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceCredentials {
+    /// Secret with them.
+    pub secret: String,
+    /// Hash of what services connect with; they roll when it changes.
+    pub digest: String,
+}
+
+impl StoreFacts {
+    /// Secret with the credentials that services use.
+    pub fn secret_of_services(&self) -> Option<&str> {
+        self.service.as_ref().map(|service| service.secret.as_str()).or(self.secret.as_deref())
+    }
+
+    /// Hash of what services connect with.
+    pub fn digest_of_services(&self) -> &str {
+        self.service.as_ref().map_or(&self.digest, |service| &service.digest)
+    }
 }
 
 /// An object that should exist.

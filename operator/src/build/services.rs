@@ -26,7 +26,8 @@ pub enum Path {
 pub enum Given {
     /// The private keys that sign tokens. Others verify tokens by the public ones.
     SigningKeys,
-    /// The keys that encrypt the keys of chats, and by which cursors are made: whoever opens the chats needs them.
+    /// The keys that encrypt the keys of chats, and by which cursors are made: of those who write or show messages, or lists in
+    /// pages.
     EncryptionKeys,
     /// What pushes are sent with: the key of Web Push, the service account of FCM.
     Push,
@@ -73,8 +74,8 @@ use Given::{EncryptionKeys, Mail, Push, SigningKeys};
 use Path::{Below, Exact};
 use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
 
-/// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra), and rate limits and
-/// revocations (Redis).
+/// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra; there, `presence` and `media`
+/// see what they cannot decrypt), and rate limits and revocations (Redis).
 pub const SERVICES: &[Service] = &[
     Service {
         component: Component::Users,
@@ -103,7 +104,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Presence,
         role: "presence",
         stores: &[Postgres, Cassandra, Redis],
-        given: &[EncryptionKeys],
+        given: &[],
         paths: &[
             Below("/users/user_activity"),
             Below("/users/update-last-active"),
@@ -142,7 +143,7 @@ pub const SERVICES: &[Service] = &[
         component: Component::Media,
         role: "media",
         stores: &[Postgres, Cassandra, Redis, S3],
-        given: &[EncryptionKeys],
+        given: &[],
         paths: &[Below("/media")],
         replicas: 1,
         cpu: "50m",

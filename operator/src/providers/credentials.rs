@@ -9,8 +9,10 @@ use sentinel_domain::keyring::{KeyError, random_bytes};
 use super::kafka;
 use crate::api::{Managed, Store};
 
-/// Name of the one user.
+/// Name of the user that owns what is in the store.
 const USER: &str = "sentinel";
+/// Name of the user that services are, where it is another one.
+const SERVICE: &str = "sentinel_service";
 
 /// Entries of the Secret of `store`.
 pub(super) fn fresh(managed: &Managed, store: Store) -> Result<BTreeMap<String, ByteString>, KeyError> {
@@ -21,7 +23,16 @@ pub(super) fn fresh(managed: &Managed, store: Store) -> Result<BTreeMap<String, 
         entries.insert("cluster-id".into(), random::<16>()?);
         entries.insert("controllers".into(), kafka::controllers(managed.replicas).to_string());
     }
-    Ok(entries.into_iter().map(|(name, value)| (name, ByteString(value.into_bytes()))).collect())
+    Ok(bytes(entries))
+}
+
+/// Entries of the Secret as which services use a store.
+pub(super) fn of_services() -> Result<BTreeMap<String, ByteString>, KeyError> {
+    Ok(bytes(BTreeMap::from([("username".into(), SERVICE.into()), ("password".into(), random::<24>()?)])))
+}
+
+fn bytes(entries: BTreeMap<String, String>) -> BTreeMap<String, ByteString> {
+    entries.into_iter().map(|(name, value)| (name, ByteString(value.into_bytes()))).collect()
 }
 
 /// `N` random bytes as letters, digits, `-` and `_`, so that no configuration has to quote them.

@@ -117,6 +117,17 @@ pub fn credentials(chat: &ValidChat, store: Store) -> Result<Option<BTreeMap<Str
     }
 }
 
+/// Whether services use a managed store as a user of their own, who can do less than the one that it was made with: read and
+/// write rows. The migration makes that user, which an image of before does not know how to.
+pub fn has_service_user(chat: &ValidChat, store: Store) -> bool {
+    chat.template_revision >= 3 && chat.managed(store).is_some() && matches!(store, Store::Postgres | Store::Cassandra)
+}
+
+/// Fresh content of the Secret as which services use a managed store: `username` and `password`.
+pub fn service_credentials() -> Result<BTreeMap<String, ByteString>, KeyError> {
+    credentials::of_services()
+}
+
 /// How services reach a managed store.
 pub fn connection(chat: &ValidChat, store: Store) -> Connection {
     let address = format!("{}.{}.svc:{}", chat.names.component(store.component()), chat.namespace, client_port(store));

@@ -16,7 +16,8 @@ const BASE: u32 = 128;
 const CONNECTIONS: u32 = 400;
 /// Pods of Jobs that run beside the services.
 const JOBS: u32 = 2;
-/// Connections that are of no pod: commands, and those that Postgres keeps for a superuser.
+/// Connections that are of no pod: commands, and the three that Postgres keeps for a superuser, which services are not. The
+/// migration is one, so it gets in however many services there are.
 const SPARE: u32 = 10;
 const FILE: &str = "postgresql.conf";
 const SETTING: &str = "max_connections = ";

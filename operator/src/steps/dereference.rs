@@ -3,7 +3,9 @@
 //! Only "not found" counts as absent. Any other failure is an error, because taking it for absence
 //! would make new keys and with them unreadable data.
 
-use k8s_openapi::api::core::v1::Secret;
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
 use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
@@ -11,9 +13,9 @@ use thiserror::Error;
 use super::{contents::Content, observe::Observed, traces, validate::ValidChat};
 use crate::{
     answer,
-    api::Store,
+    api::{SecretRef, Store},
     build::{
-        self, Facts, StoreFacts, digest,
+        self, Facts, ServiceCredentials, StoreFacts, digest,
         push::{SERVICE_ACCOUNT, VAPID},
         services::{self, Given},
         stores::CA,
@@ -254,6 +256,16 @@ impl Secrets<'_> {
             namespace: self.namespace.to_owned(),
         })
     }
+
+    /// The hash of credentials that the resource names for a store of somebody else.
+    async fn credentials(&self, store: Store, field: &str, named: &SecretRef) -> Result<String, Error> {
+        let field = format!("dependencies.{}.external.{field}", store.as_str());
+        let secret = self.named(&field, &named.name).await?;
+        for entry in ["username", "password"] {
+            require(&secret, &field, entry, |found| found == entry)?;
+        }
+        Ok(secret_digest(&secret, is_credential))
+    }
 }
 
 /// The hash of the Secrets that the resource names for pushes; `None` when it names none.
@@ -300,12 +312,7 @@ async fn external_store(chat: &ValidChat, store: Store, secrets: &Secrets<'_>) -
     let mut facts = StoreFacts::default();
     let mut digests = Vec::new();
     if let Some(named) = &external.secret {
-        let field = format!("dependencies.{}.external.secret", store.as_str());
-        let secret = secrets.named(&field, &named.name).await?;
-        for entry in ["username", "password"] {
-            require(&secret, &field, entry, |found| found == entry)?;
-        }
-        digests.push(secret_digest(&secret, is_credential));
+        digests.push(secrets.credentials(store, "secret", named).await?);
         facts.secret = Some(named.name.clone());
     }
     if let Some(named) = external.tls.as_ref().filter(|tls| tls.enabled).and_then(|tls| tls.ca_secret.as_ref()) {
@@ -315,7 +322,14 @@ async fn external_store(chat: &ValidChat, store: Store, secrets: &Secrets<'_>) -
         digests.push(secret_digest(&secret, |entry| entry == CA));
         facts.ca_secret = Some(named.name.clone());
     }
-    facts.digest = digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
+    let hash = |digests: &[String]| digest(&digests.iter().map(String::as_bytes).collect::<Vec<_>>());
+    facts.digest = hash(&digests);
+    if let (Some(named), Some(secret)) = (chat.migration_secret(store), facts.secret.clone()) {
+        facts.service = Some(ServiceCredentials { secret, digest: facts.digest });
+        digests[0] = secrets.credentials(store, "migrationSecret", named).await?;
+        facts.digest = hash(&digests);
+        facts.secret = Some(named.name.clone());
+    }
     Ok(facts)
 }
 
@@ -352,19 +366,47 @@ async fn managed_store(
                 return Err(lost);
             }
             let Some(data) = providers::credentials(chat, store)? else { return Ok(facts) };
-            let fresh = Secret {
-                metadata: build::credentials_metadata(chat, store),
-                type_: Some("Opaque".into()),
-                data: Some(data),
-                ..Secret::default()
-            };
+            let fresh = fresh_credentials(chat, store, name.clone(), data);
             new_secrets.push(fresh.clone());
             fresh
         }
     };
     facts.digest = digest(&[secret_digest(&secret, |_| true).as_bytes()]);
     facts.secret = Some(name);
+    if providers::has_service_user(chat, store) {
+        facts.service = Some(service_credentials(chat, store, secrets, new_secrets).await?);
+    }
     Ok(facts)
+}
+
+/// Credentials of services, which are made once. When they are lost there are others: the migration sets them anew, and they
+/// open nothing that it does not.
+async fn service_credentials(
+    chat: &ValidChat,
+    store: Store,
+    secrets: &Secrets<'_>,
+    new_secrets: &mut Vec<Secret>,
+) -> Result<ServiceCredentials, Error> {
+    let name = chat.names.service_credentials(store);
+    let secret = match secrets.read(&name).await? {
+        Some(found) if is_ours(&found) => found,
+        Some(_) => return Err(Error::CredentialsNotOurs(name)),
+        None => {
+            let fresh = fresh_credentials(chat, store, name.clone(), providers::service_credentials()?);
+            new_secrets.push(fresh.clone());
+            fresh
+        }
+    };
+    Ok(ServiceCredentials { digest: secret_digest(&secret, is_credential), secret: name })
+}
+
+fn fresh_credentials(chat: &ValidChat, store: Store, name: String, data: BTreeMap<String, ByteString>) -> Secret {
+    Secret {
+        metadata: build::credentials_metadata(chat, store, name),
+        type_: Some("Opaque".into()),
+        data: Some(data),
+        ..Secret::default()
+    }
 }
 
 /// What an entry of the Secret with the keys has to hold.

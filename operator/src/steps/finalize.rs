@@ -163,7 +163,9 @@ async fn delete_data(client: &Client, chat: &ObjectMeta) -> Vec<Failure> {
         }
         Err(error) => failures.push(Failure::new(Stage::Extra, "list", "PersistentVolumeClaim", "", &error)),
     }
-    for secret in Store::ALL.map(|store| names.credentials(store)).into_iter().chain([names.keys()]) {
+    let credentials =
+        Store::ALL.into_iter().flat_map(|store| [names.credentials(store), names.service_credentials(store)]);
+    for secret in credentials.chain([names.keys()]) {
         failures.extend(delete::<Secret>(client, namespace, "Secret", &secret, Some(&names)).await);
     }
     failures

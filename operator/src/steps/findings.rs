@@ -69,6 +69,11 @@ pub fn advise(chat: &ValidChat, store: Store, trouble: &Trouble) -> String {
         };
     };
     match (trouble.kind, &external.secret) {
+        (TroubleKind::Refused, Some(secret)) if let Some(migration) = chat.migration_secret(store) => format!(
+            "it refuses the credentials: correct username and password in Secrets {} and {}, or name others in \
+             {field}.external.secret and migrationSecret ({detail})",
+            secret.name, migration.name
+        ),
         (TroubleKind::Refused, Some(secret)) => format!(
             "it refuses the credentials: correct username and password in Secret {}, or name another one in \
              {field}.external.secret ({detail})",

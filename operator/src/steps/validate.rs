@@ -11,7 +11,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::{
-    api::{External, Image, Managed, Profile, SentinelChat, SentinelChatSpec, Store, Upgrades, rules},
+    api::{External, Image, Managed, Profile, SecretRef, SentinelChat, SentinelChatSpec, Store, Upgrades, rules},
     build::digest,
     cluster_dns::ClusterDns,
     image::{self, ImageRef},
@@ -26,7 +26,10 @@ use crate::{
 /// - 1: every service is given the whole Secret with the keys, and `resources` that are written replace the defaults.
 /// - 2: each has its own entries, and those that sign no tokens verify them by the public keys, which images of before
 ///   do not know; `resources` keep the defaults of what they leave out.
-pub const TEMPLATE_REVISION: i32 = 2;
+/// - 3: services use the managed Postgres and Cassandra as users that only read and write rows. Pods need to know nothing for
+///   that, but the migration makes these users, and that of an image of before does not know how: it ends at an argument that
+///   it does not know. Key-encryption keys are given to those who use them; images of before do not start without.
+pub const TEMPLATE_REVISION: i32 = 3;
 
 /// Why a resource cannot be built.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -100,6 +103,11 @@ impl ValidChat {
     /// How the operator runs `store`, if it does.
     pub fn managed(&self, store: Store) -> Option<&Managed> {
         self.spec.dependencies.as_ref()?.managed(store)
+    }
+
+    /// As whom the migration connects to a `store` of somebody else, if not as services do.
+    pub fn migration_secret(&self, store: Store) -> Option<&SecretRef> {
+        self.spec.dependencies.as_ref()?.migration_secret(store)
     }
 
     /// How `store` is reached, if somebody else runs it.

@@ -8,6 +8,7 @@ mod bad_input;
 mod command_line;
 mod conditions;
 mod controller;
+mod credentials;
 mod deletion;
 mod distributed;
 mod faults;

@@ -16,17 +16,18 @@ pub(crate) type OpenKey = Arc<ChatKey>;
 
 /// Opened chat keys. A chat's key never changes, only its wrapping does, so an entry is good as long as the chat.
 pub(crate) struct KeyCache {
-    keyring: Arc<Keyring>,
+    keyring: Option<Arc<Keyring>>,
     opened: Mutex<LruCache<ChatId, OpenKey>>,
 }
 
 impl KeyCache {
-    pub(crate) fn new(keyring: Arc<Keyring>) -> Self {
-        Self { keyring, opened: Mutex::new(LruCache::new(KEYS)) }
+    /// Without a keyring no chat is opened: a process that shows no messages has none.
+    pub(crate) fn new(keyring: impl Into<Option<Arc<Keyring>>>) -> Self {
+        Self { keyring: keyring.into(), opened: Mutex::new(LruCache::new(KEYS)) }
     }
 
-    pub(crate) fn keyring(&self) -> &Keyring {
-        &self.keyring
+    pub(crate) fn keyring(&self) -> Result<&Keyring, KeyError> {
+        self.keyring.as_deref().ok_or(KeyError::Empty)
     }
 
     /// The key of a chat whose row was just read.
@@ -34,7 +35,7 @@ impl KeyCache {
         if let Some(key) = self.lock().get(&chat) {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(self.keyring.unwrap_key(chat, wrapped)?);
+        let key = Arc::new(self.keyring()?.unwrap_key(chat, wrapped)?);
         self.lock().insert(chat, Arc::clone(&key));
         Ok(key)
     }

@@ -133,6 +133,10 @@ impl BlobWriter for Writer {
 
 #[async_trait]
 impl BlobFiles for LocalFiles {
+    fn is_good(&self, link: &FileLink, code: &str, now: Timestamp) -> bool {
+        link.is_good(&self.keyring, code, now)
+    }
+
     async fn open(&self, key: BlobKey) -> Result<File, StoreError> {
         let path = self.path(key);
         blocking(move || File::open(path)).await

@@ -5,6 +5,8 @@
 
 mod contract;
 mod fresh_database;
+#[path = "postgres/role.rs"]
+mod role;
 
 #[path = "postgres/erasure.rs"]
 mod erasure;
@@ -46,7 +48,7 @@ use uuid::Uuid;
 
 async fn open(database: &Database) -> (Postgres, Arc<Recorder>) {
     let fanout = Arc::new(Recorder::default());
-    Postgres::migrate(&database.config()).await.unwrap();
+    database.migrate().await;
     (Postgres::connect(&database.config(), fanout.clone()).await.unwrap(), fanout)
 }
 
@@ -122,7 +124,7 @@ fn account() -> sentinel_domain::ports::NewAccount {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_migrate_at_once_do_it_once() {
     let database = Database::make().await;
-    let config = database.config();
+    let config = database.owner();
     let done = contract::all((0..4).map(|_| {
         let config = config.clone();
         async move { Postgres::migrate(&config).await }
@@ -131,23 +133,24 @@ async fn processes_that_migrate_at_once_do_it_once() {
     for result in done {
         result.unwrap();
     }
-    Postgres::connect(&config, Arc::new(Recorder::default())).await.unwrap().check().await.unwrap();
+    futures::future::join_all((0..4).map(|_| database.admit())).await;
+    Postgres::connect(&database.config(), Arc::new(Recorder::default())).await.unwrap().check().await.unwrap();
 }
 
 #[tokio::test]
 async fn tables_that_cannot_be_used_are_refused() {
     let database = Database::make().await;
-    let error = refused(&database).await;
+    let error = Postgres::connect(&database.owner(), Arc::new(Recorder::default())).await.err().unwrap();
     assert!(matches!(error, PostgresError::Schema(TableVersions { found: None, needed: 1.., .. })), "{error:?}");
     assert!(error.to_string().contains("sentinel migrate"), "{error}");
-    Postgres::migrate(&database.config()).await.unwrap();
+    database.migrate().await;
     database
         .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, '', 0)")
         .await;
     // A newer version that only added something: a pod of before may start, and its migration leaves the tables alone.
     let connect = async || Postgres::connect(&database.config(), Arc::new(Recorder::default())).await;
     connect().await.unwrap().check().await.unwrap();
-    Postgres::migrate(&database.config()).await.unwrap();
+    database.migrate().await;
     connect().await.unwrap();
 
     database.execute("INSERT INTO schema_compatible_from (version) VALUES (99)").await;
@@ -156,7 +159,7 @@ async fn tables_that_cannot_be_used_are_refused() {
     let error = refused(&database).await;
     assert!(is_newer(&error), "{error:?}");
     assert!(error.to_string().contains("from version 99 on") && error.to_string().contains("newer version"), "{error}");
-    let error = Postgres::migrate(&database.config()).await.unwrap_err();
+    let error = Postgres::migrate(&database.owner()).await.unwrap_err();
     assert!(is_newer(&error), "{error:?}");
 
     // From before tables said so.
@@ -169,6 +172,7 @@ async fn tables_that_cannot_be_used_are_refused() {
 #[tokio::test]
 async fn errors_name_what_to_change_and_no_secret() {
     let database = Database::make().await;
+    database.migrate().await;
     let right = database.password();
     database.set_password("not-the-password");
     let error = refused(&database).await;
@@ -200,7 +204,10 @@ async fn an_unreachable_server_is_named_after_a_bounded_wait() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     // The next endpoint is tried in its place.
     config.connection.endpoints.push(database.endpoint());
-    Postgres::migrate(&config).await.unwrap();
+    let mut owner = database.owner();
+    owner.connection.endpoints.clone_from(&config.connection.endpoints);
+    Postgres::migrate(&owner).await.unwrap();
+    database.admit().await;
     Postgres::connect(&config, Arc::new(Recorder::default())).await.unwrap().check().await.unwrap();
 }
 
@@ -237,8 +244,7 @@ async fn a_server_that_takes_no_writes_is_not_used_until_it_does() {
 async fn a_changed_password_is_read_again() {
     let database = Database::make().await;
     let user = format!("user_{}", Uuid::new_v4().simple());
-    let superuser = database.config();
-    Postgres::migrate(&superuser).await.unwrap();
+    database.migrate().await;
     database.execute(&format!("CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'first'")).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("username"), &user).unwrap();

@@ -78,7 +78,7 @@ impl Routes {
     fn good(&self, (id, part): (MediaId, String), terms: &Terms) -> Result<FileLink, Problem> {
         let part = part.parse::<BlobPart>().map_err(|()| Problem::not_found())?;
         let link = FileLink { key: BlobKey::new(id, part), size: terms.size, expires: terms.expires };
-        if link.is_good(&self.service.keyring, &terms.signature, Timestamp::now()) {
+        if self.files.is_good(&link, &terms.signature, Timestamp::now()) {
             return Ok(link);
         }
         let detail = "the link is wrong or its time is over; ask for a new one";

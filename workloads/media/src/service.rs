@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     config::PlatformConfig,
-    keyring::Keyring,
     ports::{BlobFiles, Blobs, ChatReader, MediaStore},
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
@@ -24,7 +23,6 @@ pub struct MediaService {
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) files: Option<Arc<dyn BlobFiles>>,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Arc<RateLimits>,
     pub(crate) config: Arc<PlatformConfig>,
     /// For the bytes of uploads that are checked.
@@ -35,14 +33,12 @@ pub struct MediaService {
 
 impl MediaService {
     /// Builds the service. `files` are the blobs when they are files of this process; [`crate::files_router`] serves them.
-    #[expect(clippy::too_many_arguments, reason = "each is a port or a part of the configuration")]
     pub fn new(
         chats: Arc<dyn ChatReader>,
         media: Arc<dyn MediaStore>,
         blobs: Arc<dyn Blobs>,
         files: Option<Arc<dyn BlobFiles>>,
         tokens: Arc<Tokens>,
-        keyring: Arc<Keyring>,
         limits: Arc<RateLimits>,
         config: Arc<PlatformConfig>,
     ) -> Self {
@@ -54,7 +50,6 @@ impl MediaService {
             blobs,
             files,
             tokens,
-            keyring,
             limits,
             config,
             memory: Budget::new(memory),

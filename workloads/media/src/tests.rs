@@ -65,7 +65,7 @@ impl World {
         let clock = Arc::new(HybridClock::new());
         let store =
             Arc::new(Sqlite::open(&folder.path().join("db"), keyring.clone(), clock, Arc::new(Nobody)).unwrap());
-        let files = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring.clone()).unwrap());
+        let files = Arc::new(LocalFiles::open(&folder.path().join("media"), keyring).unwrap());
         let owner = store.create_account(account("ann")).await.unwrap().id;
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth).unwrap());
         let limits = Arc::new(RateLimits::new(&config.limits));
@@ -75,7 +75,6 @@ impl World {
             files.clone(),
             Some(files),
             tokens,
-            keyring,
             limits,
             Arc::new(config),
         ));

@@ -27,7 +27,7 @@ pub enum Command {
     /// Serve everything in this process, with embedded stores and no cluster
     Standalone(Standalone),
     /// Make or change the tables, topics and indices of profile Distributed to what this version needs; safe to repeat
-    Migrate(StoresCommand),
+    Migrate(Migrate),
     /// Look whether the stores of profile Distributed can be used, and tell their versions
     CheckStores(StoresCommand),
     /// Build the search index anew, while the server runs or when it is stopped; exits with 3 when it had to leave out messages
@@ -64,6 +64,17 @@ pub enum Role {
     Media,
 }
 
+impl Role {
+    /// Whether its services encrypt or decrypt anything, or show pages whose cursors are made with a key: these alone read
+    /// the key-encryption keys.
+    pub fn has_keys(self) -> bool {
+        match self {
+            Self::Users | Self::Message | Self::Notification | Self::Search => true,
+            Self::Presence | Self::Media => false,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Serve {
     /// What to serve; embedded stores allow one process only, so it serves all that they have
@@ -87,6 +98,16 @@ pub struct StoresCommand {
     /// Where to write what was found of the stores, in JSON; the operator reads it
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub of: StoresCommand,
+    /// Folder with folders `postgres` and `cassandra`, each with files `username` and `password`: of these stores services are
+    /// let in as that role, which is made or given that password and can read and write rows only
+    #[arg(long, value_name = "FOLDER")]
+    pub service_credentials: Option<PathBuf>,
 }
 
 impl ConfigFile {

@@ -3,13 +3,14 @@
 //! A process waits at start for the stores that its requests can't do without (Postgres and Cassandra), and for no other:
 //! events, routing and search come back by themselves when their stores do.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
 use clap::ValueEnum as _;
 use sentinel_adapters::{
     cassandra::Cassandra,
+    credentials::Credentials,
     elasticsearch::Elasticsearch,
     kafka::{KafkaConsumer, KafkaLog},
     keys,
@@ -21,7 +22,7 @@ use sentinel_adapters::{
 };
 use sentinel_domain::{
     clock::HybridClock,
-    config::{PlatformConfig, StoresConfig},
+    config::{Connection, PlatformConfig, StoresConfig},
     event::{Fanout, Nobody},
     findings::Findings,
     keyring::{Keyring, Rewrapped},
@@ -96,6 +97,8 @@ impl DistributedStores {
 
 /// Connects to the stores and builds the services of these roles.
 pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[Role]) -> anyhow::Result<Platform> {
+    let keyring = roles.iter().any(|role| role.has_keys()).then(|| keys::load_keyring(&config.keys_dir)).transpose()?;
+    let keyring = keyring.map(Arc::new);
     let base = Foundation::load(&config)?;
     let serves = |role| roles.contains(&role);
     let clock = Arc::new(HybridClock::new());
@@ -111,8 +114,9 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     };
     let postgres = Postgres::connect(&stores.postgres, fanout.clone()).await?;
     let known: Arc<dyn AccountReader> = Arc::new(postgres.clone());
-    let (cluster, keyring, keep) = (&stores.cassandra, base.keyring.clone(), config.retention.messages());
-    let cassandra = Cassandra::connect_keeping(cluster, keyring, clock.clone(), fanout.clone(), known, keep).await?;
+    let (cluster, keep) = (&stores.cassandra, config.retention.messages());
+    let cassandra =
+        Cassandra::connect_keeping(cluster, keyring.clone(), clock.clone(), fanout.clone(), known, keep).await?;
     let linked = LinkedAccounts::new(postgres.clone(), Arc::new(cassandra.clone()))
         .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
@@ -127,6 +131,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
         base,
+        keyring,
         stop: CancellationToken::new(),
         work: tokio::task::JoinSet::new(),
     };
@@ -182,6 +187,8 @@ struct Process<'a> {
     postgres: Arc<Postgres>,
     cassandra: Cassandra,
     base: Foundation,
+    /// Of those who open messages.
+    keyring: Option<Arc<Keyring>>,
     stop: CancellationToken,
     work: tokio::task::JoinSet<()>,
 }
@@ -190,6 +197,10 @@ impl Process<'_> {
     /// Runs something that ends by itself when the process stops.
     fn work(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.work.spawn(vital(name, work));
+    }
+
+    fn keyring(&self) -> anyhow::Result<Arc<Keyring>> {
+        self.keyring.clone().context("this role reads no key-encryption keys")
     }
 
     /// Runs something until the process stops.
@@ -211,7 +222,8 @@ impl Process<'_> {
     }
 
     fn users(&mut self) -> anyhow::Result<Router> {
-        let Foundation { keyring, tokens, limits } = &self.base;
+        let keyring = self.keyring()?;
+        let Foundation { tokens, limits } = &self.base;
         let folder = self.config.keys_dir.display();
         anyhow::ensure!(
             tokens.can_sign(),
@@ -233,7 +245,7 @@ impl Process<'_> {
                 presence: self.presence.clone(),
             },
             tokens.clone(),
-            keyring.clone(),
+            keyring,
             limits.clone(),
             self.config.clone(),
         )?;
@@ -250,7 +262,8 @@ impl Process<'_> {
         pod: Option<&str>,
     ) -> anyhow::Result<(Router, Arc<MessageService>)> {
         let replica = Replica::of(&self.config, pod)?;
-        let Foundation { keyring, tokens, limits } = &self.base;
+        let keyring = self.keyring()?;
+        let Foundation { tokens, limits } = &self.base;
         let service = MessageService::new(
             MessageStores {
                 accounts: self.accounts.clone(),
@@ -262,7 +275,7 @@ impl Process<'_> {
                 presence: Some(self.presence.clone()),
             },
             tokens.clone(),
-            keyring.clone(),
+            keyring,
             limits.clone(),
             self.config.clone(),
             hub,
@@ -300,7 +313,7 @@ impl Process<'_> {
             badges: Badges::default(),
             limits: self.base.limits.clone(),
             tokens: self.base.tokens.clone(),
-            keyring: self.base.keyring.clone(),
+            keyring: self.keyring()?,
             config: self.config.clone(),
         });
         self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())))?;
@@ -309,11 +322,11 @@ impl Process<'_> {
     }
 
     async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>, Room)> {
-        let Foundation { keyring, tokens, .. } = &self.base;
+        let keyring = self.keyring()?;
+        let tokens = &self.base.tokens;
         let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
-        let keys = Arc::new(SearchKeys::of(self.config.search.mode, keyring));
-        let service =
-            SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring.clone());
+        let keys = Arc::new(SearchKeys::of(self.config.search.mode, &keyring));
+        let service = SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring);
         let cassandra = self.cassandra.clone();
         self.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
         let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);
@@ -334,14 +347,13 @@ impl Process<'_> {
             "media that nobody uses",
             sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }),
         );
-        let Foundation { keyring, tokens, limits } = &self.base;
+        let Foundation { tokens, limits } = &self.base;
         let service = MediaService::new(
             self.chats.clone(),
             media,
             blobs,
             None,
             tokens.clone(),
-            keyring.clone(),
             limits.clone(),
             self.config.clone(),
         );
@@ -365,12 +377,21 @@ async fn resume(accounts: LinkedAccounts) {
     }
 }
 
-/// Makes or changes the tables, topics and indices of all stores to what this program needs. Safe to repeat.
-pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
+/// Makes or changes the tables, topics and indices of all stores to what this program needs, and lets services in as roles of
+/// their own where `services` has a folder with credentials for them. Safe to repeat.
+pub async fn migrate(stores: &StoresConfig, services: Option<&Path>) -> anyhow::Result<()> {
     Postgres::migrate(&stores.postgres).await?;
     tracing::info!("postgres has its tables");
+    if let Some(role) = role_of_services(services, "postgres", &stores.postgres.connection)? {
+        Postgres::admit(&stores.postgres, &role).await?;
+        tracing::info!(role = role.username, "postgres lets services in");
+    }
     Cassandra::migrate(&stores.cassandra).await?;
     tracing::info!("cassandra has its tables");
+    if let Some(role) = role_of_services(services, "cassandra", &stores.cassandra.connection)? {
+        Cassandra::admit(&stores.cassandra, &role).await?;
+        tracing::info!(role = role.username, "cassandra lets services in");
+    }
     KafkaLog::migrate(&stores.kafka).await?;
     tracing::info!("kafka has its topics");
     Elasticsearch::migrate(&stores.elasticsearch).await?;
@@ -378,6 +399,25 @@ pub async fn migrate(stores: &StoresConfig) -> anyhow::Result<()> {
     S3::migrate(&stores.s3).await?;
     tracing::info!("s3 has its bucket");
     Ok(())
+}
+
+/// The role as which services use a store, if it is not the one of the connection.
+fn role_of_services(
+    folder: Option<&Path>,
+    store: &str,
+    connection: &Connection,
+) -> anyhow::Result<Option<Credentials>> {
+    let Some(folder) = folder.map(|folder| folder.join(store)).filter(|folder| folder.is_dir()) else {
+        return Ok(None);
+    };
+    let role = Credentials::of_folder(&folder)?;
+    // It would be deprived of its rights.
+    anyhow::ensure!(
+        Credentials::read(connection)?.is_some_and(|own| own.username != role.username),
+        "services need a role of {store} of their own: write another name into {}/username",
+        folder.display()
+    );
+    Ok(Some(role))
 }
 
 /// Puts chat keys, evidence and queued mail under the newest key-encryption key.
@@ -416,4 +456,33 @@ async fn chats(config: &PlatformConfig, stores: &StoresConfig) -> anyhow::Result
     let (cluster, keep) = (&stores.cassandra, config.retention.messages());
     let cassandra = Cassandra::connect_keeping(cluster, keyring.clone(), clock, nobody, known, keep).await?;
     Ok((postgres, cassandra, keyring))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn services_get_a_role_of_their_own_where_one_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |place: &str, name: &str| {
+            let place = folder.path().join(place);
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join("username"), name).unwrap();
+            fs::write(place.join("password"), "p").unwrap();
+            place
+        };
+        let connection = Connection { endpoints: Vec::new(), credentials: Some(write("owner", "sentinel")), tls: None };
+        let services = folder.path().join("services");
+        let role = || role_of_services(Some(&services), "postgres", &connection);
+        assert!(role_of_services(None, "postgres", &connection).unwrap().is_none());
+        assert!(role().unwrap().is_none(), "none of this store");
+        write("services/postgres", "sentinel_service");
+        assert_eq!(role().unwrap().unwrap().username, "sentinel_service");
+        write("services/postgres", "sentinel");
+        let told = role().unwrap_err().to_string();
+        assert!(told.contains("another name into") && told.contains("services/postgres/username"), "{told}");
+    }
 }

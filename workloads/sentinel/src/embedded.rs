@@ -104,11 +104,12 @@ impl EmbeddedStores {
 
 /// Opens the databases and builds the services.
 pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
+    let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
     let base = Foundation::load(&config)?;
     let hub = Arc::new(Hub::new());
     let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
     backup::tidy_up(&config.data_dir)?;
-    let store = open_store(&config, base.keyring.clone(), hub.clone())?;
+    let store = open_store(&config, keyring.clone(), hub.clone())?;
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
@@ -120,7 +121,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     // Commands such as `sentinel admin revoke` end sessions from another process.
     let watch = ended.watch(Some(hub.clone()));
 
-    let Foundation { keyring, tokens, limits } = base;
+    let Foundation { tokens, limits } = base;
     let (stop, mut work) = (CancellationToken::new(), JoinSet::new());
     let notifications = Arc::new(NotificationService {
         accounts: accounts.clone(),
@@ -202,7 +203,6 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         files.clone(),
         Some(files),
         tokens.clone(),
-        keyring.clone(),
         limits.clone(),
         config.clone(),
     ));

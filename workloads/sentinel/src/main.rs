@@ -72,10 +72,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate(command) => {
             logging::start_json();
-            let config = command.config.read()?;
+            let config = command.of.config.read()?;
             let stores = shared_stores(&config)?;
-            let migrate = async || distributed::migrate(stores).await;
-            run_command(inspect::before(stores, command.report.as_deref(), migrate))
+            let migrate = async || distributed::migrate(stores, command.service_credentials.as_deref()).await;
+            run_command(inspect::before(stores, command.of.report.as_deref(), migrate))
         }
         Command::CheckStores(command) => {
             logging::start_json();

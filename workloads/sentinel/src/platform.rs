@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use sentinel_adapters::keys;
-use sentinel_domain::{config::PlatformConfig, findings::Findings, keyring::Keyring, ports::StoreError};
+use sentinel_domain::{config::PlatformConfig, findings::Findings, ports::StoreError};
 use sentinel_http::{background::vital, rate::RateLimits, tokens::Tokens};
 use sentinel_message::MessageService;
 
@@ -103,10 +102,8 @@ pub fn waits_for_another() {
     tracing::info!("another process makes the search index anew; waiting until it is through");
 }
 
-/// What every service needs: keys, tokens and limits.
+/// What every service needs: tokens and limits.
 pub struct Foundation {
-    /// Key-encryption keys.
-    pub keyring: Arc<Keyring>,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Rate limits.
@@ -116,10 +113,9 @@ pub struct Foundation {
 impl Foundation {
     /// Reads the key files; new signing keys are found without a restart.
     pub fn load(config: &PlatformConfig) -> anyhow::Result<Self> {
-        let keyring = Arc::new(keys::load_keyring(&config.keys_dir)?);
         let tokens = Arc::new(Tokens::load(&config.keys_dir, &config.auth)?);
         tokio::spawn(vital("signing keys", reload_keys(tokens.clone())));
-        Ok(Self { keyring, tokens, limits: Arc::new(RateLimits::new(&config.limits)) })
+        Ok(Self { tokens, limits: Arc::new(RateLimits::new(&config.limits)) })
     }
 }
 

@@ -89,6 +89,17 @@ pub enum CassandraError {
         #[source]
         source: Box<ExecutionError>,
     },
+    /// Services can't be let in as a role of their own.
+    #[error(
+        "can't make the role `{role}` of services or give it its rights; the user of the migration must be a superuser"
+    )]
+    ServiceRole {
+        /// The role.
+        role: String,
+        /// Why.
+        #[source]
+        source: Box<ExecutionError>,
+    },
     /// Another process has been changing the tables for long.
     #[error("another process is changing the tables in keyspace `{0}`; try again when it is done")]
     Busy(String),

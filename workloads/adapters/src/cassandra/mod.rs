@@ -66,7 +66,7 @@ use self::{
     statements::Statements,
 };
 pub use self::{error::CassandraError, retention::Dropped};
-use crate::chat_keys::KeyCache;
+use crate::{chat_keys::KeyCache, credentials::Credentials};
 
 /// The store of chats. Clones share one session.
 #[derive(Clone)]
@@ -107,12 +107,19 @@ impl Cassandra {
         schema::migrate(&session, config).await
     }
 
-    /// Connects and refuses tables of another version than this program's, and chats whose keys are not in `keyring`.
-    /// Waits up to twenty seconds for a cluster that is just starting. `accounts` is asked whether the members of a new
+    /// Lets services in as a role of their own, which reads and writes the rows of the keyspace and changes nothing else: makes
+    /// it, or gives it this password. Safe to repeat.
+    pub async fn admit(config: &CassandraConfig, service: &Credentials) -> Result<(), CassandraError> {
+        let session = connection::open(config, Purpose::Migrate).await?;
+        role::admit(&session, config, service).await
+    }
+
+    /// Connects and refuses tables of another version than this program's, and chats whose keys are not in `keyring`. A process
+    /// that neither reads messages nor starts chats needs none. Waits up to twenty seconds for a cluster that is just starting. `accounts` is asked whether the members of a new
     /// chat exist. Messages are kept for ever.
     pub async fn connect(
         config: &CassandraConfig,
-        keyring: Arc<Keyring>,
+        keyring: impl Into<Option<Arc<Keyring>>>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
         accounts: Arc<dyn AccountReader>,
@@ -124,7 +131,7 @@ impl Cassandra {
     /// too old for one of them stays so for all.
     pub async fn connect_keeping(
         config: &CassandraConfig,
-        keyring: Arc<Keyring>,
+        keyring: impl Into<Option<Arc<Keyring>>>,
         clock: Arc<HybridClock>,
         fanout: Arc<dyn Fanout>,
         accounts: Arc<dyn AccountReader>,
@@ -133,7 +140,10 @@ impl Cassandra {
         let session = connection::open(config, Purpose::Use).await?;
         schema::check(&session, config).await?;
         let statements = Box::pin(Statements::prepare(&session)).await.map_err(Box::new)?;
-        rewrap::check_keys(&session, &statements, &keyring, config).await?;
+        let keyring = keyring.into();
+        if let Some(keyring) = &keyring {
+            rewrap::check_keys(&session, &statements, keyring, config).await?;
+        }
         let shared = Shared {
             session,
             statements,

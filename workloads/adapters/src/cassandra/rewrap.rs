@@ -43,12 +43,13 @@ pub(super) async fn check_keys(
 impl Shared {
     /// Wraps all chat keys under the newest key-encryption key.
     pub(super) async fn rewrap_keys(&self) -> Result<Rewrapped, StoreError> {
+        let keyring = self.keys.keyring()?;
         let mut total = Rewrapped::default();
         // A chat may have been started under an older key behind the back of a pass.
-        while self.rewrap_pass(&mut total).await? > 0 {}
+        while self.rewrap_pass(keyring, &mut total).await? > 0 {}
         let keks: Vec<(String, Vec<u8>)> = self.rows(&self.statements.keks, ()).await?;
         for (kek, _) in keks {
-            if kek != self.keys.keyring().newest() {
+            if kek != keyring.newest() {
                 self.write(&self.statements.delete_kek, (kek,)).await?;
             }
         }
@@ -56,7 +57,7 @@ impl Shared {
     }
 
     /// Gives how many keys it wrapped.
-    async fn rewrap_pass(&self, total: &mut Rewrapped) -> Result<usize, StoreError> {
+    async fn rewrap_pass(&self, keyring: &Keyring, total: &mut Rewrapped) -> Result<usize, StoreError> {
         self.check_open()?;
         let pager = self.session.execute_iter(self.statements.all_keys.clone(), ()).await;
         let rows = pager.map_err(StoreError::unavailable)?.rows_stream::<(Uuid, Option<String>, Option<Vec<u8>>)>();
@@ -65,7 +66,7 @@ impl Shared {
         while let Some(row) = rows.next().await {
             let (chat, Some(kek), Some(bytes)) = row.map_err(StoreError::unavailable)? else { continue };
             let old = WrappedKey { kek, bytes };
-            let new = match self.keys.keyring().rewrap(ChatId(chat), &old) {
+            let new = match keyring.rewrap(ChatId(chat), &old) {
                 Ok(Some(new)) => new,
                 Ok(None) => continue,
                 Err(error @ KeyError::Random) => return Err(error.into()),

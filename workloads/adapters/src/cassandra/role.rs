@@ -1,7 +1,8 @@
-//! The first role of a fresh cluster: a new Cassandra lets anybody in as `cassandra`, until that is changed.
+//! Roles. A new Cassandra lets anybody in as `cassandra`, until that is changed.
 //!
 //! Where the configuration says that the cluster is this platform's own, the migration makes the configured role and
-//! shuts the default one. Each step may be repeated, so an interrupted run is finished by the next.
+//! shuts the default one. Services get a role of their own, which can do less. Each step may be repeated, so an interrupted
+//! run is finished by the next.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use sentinel_domain::config::CassandraConfig;
 use super::{
     CassandraError,
     connection::{self, Purpose},
+    schema,
 };
 use crate::credentials::Credentials;
 
@@ -73,6 +75,26 @@ async fn shut_default(session: &Session, own: &Credentials) -> Result<(), Cassan
         tracing::info!("the role that every new cassandra has is shut");
     }
     Ok(())
+}
+
+/// Makes the role of services, or gives it its password anew, and lets it read and write rows of the keyspace.
+pub(super) async fn admit(
+    session: &Session,
+    config: &CassandraConfig,
+    service: &Credentials,
+) -> Result<(), CassandraError> {
+    let (role, password, keyspace) = (quoted(&service.username), quoted(&service.password), &config.keyspace);
+    let run = async |statement: String| {
+        let done = schema::make(session, &statement).await;
+        done.map_err(|source| CassandraError::ServiceRole { role: service.username.clone(), source: Box::new(source) })
+    };
+    run(format!("CREATE ROLE IF NOT EXISTS {role} WITH PASSWORD = {password} AND LOGIN = true")).await?;
+    // Not without need: Cassandra 5 refuses to change a password that it changed seconds ago.
+    let is_let_in = connection::attempt(config, Purpose::Use, Some(service)).await.is_ok();
+    let password = if is_let_in { String::new() } else { format!("PASSWORD = {password} AND ") };
+    run(format!("ALTER ROLE {role} WITH {password}SUPERUSER = false AND LOGIN = true")).await?;
+    run(format!("GRANT SELECT ON KEYSPACE \"{keyspace}\" TO {role}")).await?;
+    run(format!("GRANT MODIFY ON KEYSPACE \"{keyspace}\" TO {role}")).await
 }
 
 /// A text as CQL writes it.

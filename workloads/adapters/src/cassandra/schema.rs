@@ -175,7 +175,7 @@ async fn has_column(session: &Session, keyspace: &str, table: &str, column: &str
 }
 
 /// Runs a statement that may run elsewhere too.
-async fn make(session: &Session, statement: &str) -> Result<(), ExecutionError> {
+pub(super) async fn make(session: &Session, statement: &str) -> Result<(), ExecutionError> {
     let mut statement = Statement::new(statement);
     statement.set_is_idempotent(true);
     let mut tries = 1;

@@ -50,7 +50,7 @@ impl Shared {
         if known.blocked {
             return Err(StoreError::Blocked);
         }
-        let (_, key) = self.keys.keyring().new_chat_key(id)?;
+        let (_, key) = self.keys.keyring()?.new_chat_key(id)?;
         let place = self.order.take(id, now);
         let chat = Chat {
             id,

@@ -82,6 +82,17 @@ pub enum PostgresError {
     /// The tables can't be brought to this version.
     #[error("can't bring the database's tables to this version; the user needs the right to create tables")]
     Migration(#[source] sqlx::migrate::MigrateError),
+    /// Services can't be let in as a role of their own.
+    #[error(
+        "can't make the role `{role}` of services or give it its rights; the user of the migration must be a superuser"
+    )]
+    ServiceRole {
+        /// The role.
+        role: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
 }
 
 impl PostgresError {

@@ -16,6 +16,7 @@ mod reindex;
 mod reports;
 mod retention;
 mod rewrap;
+mod role;
 mod rows;
 mod schema;
 mod sessions;
@@ -29,11 +30,12 @@ use sentinel_domain::{
     ports::StoreError,
     room::Room,
 };
-use sqlx::{Connection, PgConnection, pool::PoolConnection, postgres::PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, pool::PoolConnection, postgres::PgPoolOptions};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::error::PostgresError;
 use self::{endpoints::Endpoints, failure::Failure, keeper::Link};
+use crate::credentials::Credentials;
 
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(2);
@@ -78,6 +80,21 @@ impl Postgres {
         let pool = pool.map_err(|source| endpoints.classify(place, source))?;
         schema::migrate(&pool).await?;
         pool.close().await;
+        Ok(())
+    }
+
+    /// Lets services in as a role of their own, which reads and writes rows and changes nothing else: makes it, or gives it this
+    /// password. To be called once the tables are there. Safe to repeat and to run at the same time elsewhere.
+    pub async fn admit(config: &PostgresConfig, service: &Credentials) -> Result<(), PostgresError> {
+        let endpoints = Endpoints::new(config.clone())?;
+        let (place, options) = endpoints.wait_for_writable().await?;
+        // One of the statements has the password in it.
+        let connection = PgConnection::connect_with(&options.disable_statement_logging()).await;
+        let mut connection = connection.map_err(|source| endpoints.classify(place, source))?;
+        role::admit(&mut connection, service)
+            .await
+            .map_err(|source| PostgresError::ServiceRole { role: service.username.clone(), source })?;
+        connection.close().await.ok();
         Ok(())
     }
 

@@ -14,7 +14,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("src/postgres/schema");
 const COMPATIBLE_FROM: i64 = 5;
 const NO_TABLE: &str = "42P01";
 /// Two that make a table at once disturb each other, also where it may be there.
-const LOCK: i64 = 0x5e47_1e21_7ab1_e500;
+pub(super) const LOCK: i64 = 0x5e47_1e21_7ab1_e500;
 
 const READ_VERSION: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 const READ_COMPATIBLE: &str = "SELECT max(version) FROM schema_compatible_from";

@@ -146,7 +146,7 @@ fn start(batch: &mut Batch<'_>, caller: UserId, peer: UserId, now: Timestamp) ->
         return Err(StoreError::Blocked.into());
     }
     let members = if caller <= peer { [caller, peer] } else { [peer, caller] };
-    let (_, key) = batch.keys.keyring().new_chat_key(id)?;
+    let (_, key) = batch.keys.keyring()?.new_chat_key(id)?;
     let event = batch.event_id(now);
     let [low, high] = &members;
     let values = params![id.as_bytes(), low.as_bytes(), high.as_bytes(), now.0, key.kek, key.bytes];

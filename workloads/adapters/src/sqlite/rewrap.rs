@@ -50,7 +50,7 @@ fn check_key(db: &Connection, keyring: &Keyring, kek: &str) -> Result<(), OpenEr
 
 /// Wraps some of the chat keys anew that are under an older key-encryption key.
 pub(super) fn rewrap_some(batch: &mut Batch<'_>) -> Result<Rewrapped, Failure> {
-    let keyring = batch.keys.keyring();
+    let keyring = batch.keys.keyring()?;
     let (mut anew, mut damaged, mut done) = (Vec::new(), Vec::new(), Rewrapped::default());
     {
         let mut select = batch.db.prepare_cached(KEYS_BEFORE)?;
@@ -102,7 +102,7 @@ pub(super) fn reseal_some(
     kind: Sealed,
     after: [u8; 16],
 ) -> Result<(usize, Option<[u8; 16]>), Failure> {
-    let keyring = batch.keys.keyring();
+    let keyring = batch.keys.keyring()?;
     let found: Vec<([u8; 16], WrappedKey)> = batch
         .db
         .prepare_cached(kind.select)?

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentinel_adapters::cassandra::{Cassandra, Dropped};
+use sentinel_adapters::cassandra::Dropped;
 use sentinel_domain::{
     clock::Instant,
     ids::MediaId,
@@ -35,7 +35,7 @@ async fn count(keyspace: &Keyspace, table: &str) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
     let keyspace = Arc::new(keyspace::named("retention"));
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let world = World::fresh();
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
@@ -90,7 +90,7 @@ async fn partitions_that_are_too_old_are_dropped_whole_and_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_too_old_stays_so_when_messages_are_kept_longer() {
     let keyspace = Arc::new(keyspace::named("longer"));
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let world = World::fresh();
     let node = world.node_keeping(keyspace.clone(), kept()).await;
     let (ann, bob, chat) = node.stores.pair().await;
@@ -137,14 +137,14 @@ async fn files_that_are_due_are_given_page_by_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_of_before_are_kept_as_if_they_were_sent_at_the_upgrade() {
     let keyspace = keyspace::named("attached");
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let session = keyspace.session().await;
     session.query_unpaged("DROP TABLE media_attached", ()).await.unwrap();
     session.query_unpaged("DELETE FROM schema_version WHERE only = 0 AND version >= 6", ()).await.unwrap();
     let (media, chat) = (Uuid::now_v7(), Uuid::new_v4());
     session.query_unpaged("INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?)", (media, chat)).await.unwrap();
     let before = Timestamp::now();
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let found = session.query_unpaged("SELECT chat_id, media_id, attached_at FROM media_attached", ()).await.unwrap();
     let found = found.into_rows_result().unwrap().single_row::<(Uuid, Uuid, i64)>().unwrap();
     assert_eq!((found.0, found.1), (chat, media));

@@ -1,6 +1,5 @@
 //! Files of chats: when they are looked at, and how those that were sent before there was a list of them get into it.
 
-use sentinel_adapters::cassandra::Cassandra;
 use sentinel_domain::{
     media::{Due, Media, MediaState, Shown, Usage},
     ports::{ChatStore, MediaReader, MediaStore, StoreError},
@@ -76,7 +75,7 @@ async fn a_file_of_a_send_that_came_to_nothing_leaves_its_chat_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_that_were_sent_before_there_was_a_list_get_into_it() {
     let keyspace = keyspace::named("chat_media");
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let session = keyspace.session().await;
     session.query_unpaged("DROP TABLE chat_media", ()).await.unwrap();
     session.query_unpaged("DELETE FROM schema_version WHERE only = 0 AND version >= 5", ()).await.unwrap();
@@ -87,7 +86,7 @@ async fn files_that_were_sent_before_there_was_a_list_get_into_it() {
         session.query_unpaged(insert, (media, chat)).await.unwrap();
         sent.push(media);
     }
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let listed = session.query_unpaged("SELECT media_id FROM chat_media WHERE chat_id = ?", (chat,)).await.unwrap();
     let listed = listed.into_rows_result().unwrap();
     let mut listed: Vec<Uuid> = listed.rows::<(Uuid,)>().unwrap().map(|row| row.unwrap().0).collect();

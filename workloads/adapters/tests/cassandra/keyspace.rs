@@ -8,7 +8,7 @@ use std::{
 };
 
 use scylla::client::{session::Session, session_builder::SessionBuilder};
-use sentinel_adapters::cassandra::Cassandra;
+use sentinel_adapters::{cassandra::Cassandra, credentials::Credentials};
 use sentinel_domain::config::{CassandraConfig, Connection};
 use tokio::sync::OnceCell;
 
@@ -19,12 +19,33 @@ const LEFT_OVER: Duration = Duration::from_hours(1);
 /// A keyspace of tests.
 pub struct Keyspace {
     config: CassandraConfig,
-    _credentials: Option<tempfile::TempDir>,
+    owner: CassandraConfig,
+    /// Of the owner and of services, where the cluster asks for some.
+    credentials: Option<(tempfile::TempDir, tempfile::TempDir)>,
 }
 
 impl Keyspace {
+    /// How services use it, once it was migrated: as a role that reads and writes rows only.
     pub fn config(&self) -> &CassandraConfig {
         &self.config
+    }
+
+    /// How the migration uses it.
+    pub fn owner(&self) -> &CassandraConfig {
+        &self.owner
+    }
+
+    /// Brings the tables to their newest version and lets services in, as `sentinel migrate` does.
+    pub async fn migrate(&self) {
+        Cassandra::migrate(&self.owner).await.unwrap();
+        self.admit().await;
+    }
+
+    /// Lets services in.
+    pub async fn admit(&self) {
+        if let Some((_, service)) = &self.credentials {
+            Cassandra::admit(&self.owner, &Credentials::of_folder(service.path()).unwrap()).await.unwrap();
+        }
     }
 
     /// A session of the test's own, in the keyspace.
@@ -32,6 +53,22 @@ impl Keyspace {
         let session = self.plain_session().await;
         session.use_keyspace(&self.config.keyspace, true).await.unwrap();
         session
+    }
+
+    /// A session as services have it.
+    pub async fn session_of_service(&self) -> Session {
+        let (_, service) = self.credentials.as_ref().expect("SENTINEL_TEST_CASSANDRA_USER and _PASSWORD");
+        let Credentials { username, password } = Credentials::of_folder(service.path()).unwrap();
+        let builder = SessionBuilder::new().known_nodes(&self.config.connection.endpoints);
+        let session = builder.user(username, password).build().await.unwrap();
+        session.use_keyspace(&self.config.keyspace, true).await.unwrap();
+        session
+    }
+
+    /// Writes another password for services, which the cluster does not know yet.
+    pub fn set_password(&self, password: &str) {
+        let (_, service) = self.credentials.as_ref().expect("SENTINEL_TEST_CASSANDRA_USER and _PASSWORD");
+        std::fs::write(service.path().join("password"), password).unwrap();
     }
 
     async fn plain_session(&self) -> Session {
@@ -44,7 +81,15 @@ impl Keyspace {
 
     pub async fn drop_it(&self) {
         let session = self.plain_session().await;
-        session.query_unpaged(format!("DROP KEYSPACE IF EXISTS \"{}\"", self.config.keyspace), ()).await.unwrap();
+        remove(&session, &self.config.keyspace, self.credentials.is_some()).await;
+    }
+}
+
+/// Drops a keyspace and the role of its services, which is called like it.
+async fn remove(session: &Session, keyspace: &str, has_roles: bool) {
+    session.query_unpaged(format!("DROP KEYSPACE IF EXISTS \"{keyspace}\""), ()).await.unwrap();
+    if has_roles {
+        session.query_unpaged(format!("DROP ROLE IF EXISTS '{keyspace}'"), ()).await.unwrap();
     }
 }
 
@@ -59,29 +104,32 @@ fn now() -> u64 {
 /// A keyspace that is not made yet.
 pub fn named(name: &str) -> Keyspace {
     let endpoint = variable("").expect("SENTINEL_TEST_CASSANDRA must be host:port of a Cassandra for tests");
+    let keyspace = format!("{PREFIX}{}_{}_{name}", now(), std::process::id());
     let credentials = match (variable("_USER"), variable("_PASSWORD")) {
-        (Ok(user), Ok(password)) => {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("username"), user).unwrap();
-            std::fs::write(folder.path().join("password"), password).unwrap();
-            Some(folder)
-        }
+        // What needs quotes is quoted.
+        (Ok(user), Ok(password)) => Some((folder(&user, &password), folder(&keyspace, "pass'word"))),
         _ => None,
     };
-    Keyspace {
-        config: CassandraConfig {
-            connection: Connection {
-                endpoints: vec![endpoint],
-                credentials: credentials.as_ref().map(|folder| PathBuf::from(folder.path())),
-                tls: None,
-            },
-            keyspace: format!("{PREFIX}{}_{}_{name}", now(), std::process::id()),
-            datacenter: variable("_DATACENTER").unwrap_or_else(|_| "datacenter1".into()),
-            replication_factor: 1,
-            own_cluster: false,
+    let config = |credentials: Option<&tempfile::TempDir>| CassandraConfig {
+        connection: Connection {
+            endpoints: vec![endpoint.clone()],
+            credentials: credentials.map(|folder| PathBuf::from(folder.path())),
+            tls: None,
         },
-        _credentials: credentials,
-    }
+        keyspace: keyspace.clone(),
+        datacenter: variable("_DATACENTER").unwrap_or_else(|_| "datacenter1".into()),
+        replication_factor: 1,
+        own_cluster: false,
+    };
+    let (owner, service) = credentials.as_ref().map(|(owner, service)| (owner, service)).unzip();
+    Keyspace { config: config(service), owner: config(owner), credentials }
+}
+
+fn folder(user: &str, password: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("username"), user).unwrap();
+    std::fs::write(folder.path().join("password"), password).unwrap();
+    folder
 }
 
 type Made = OnceCell<Mutex<Option<Arc<Keyspace>>>>;
@@ -103,7 +151,7 @@ async fn made(made: &'static Made, name: &str) -> Arc<Keyspace> {
         .get_or_init(|| async {
             let keyspace = named(name);
             remove_left_overs(&keyspace).await;
-            Cassandra::migrate(keyspace.config()).await.unwrap();
+            keyspace.migrate().await;
             Mutex::new(Some(Arc::new(keyspace)))
         })
         .await;
@@ -117,7 +165,7 @@ async fn remove_left_overs(keyspace: &Keyspace) {
         let name = name.unwrap().0;
         let made = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()?.parse::<u64>().ok());
         if made.is_some_and(|made| made + LEFT_OVER.as_secs() < now()) {
-            session.query_unpaged(format!("DROP KEYSPACE IF EXISTS \"{name}\""), ()).await.unwrap();
+            remove(&session, &name, keyspace.credentials.is_some()).await;
         }
     }
 }

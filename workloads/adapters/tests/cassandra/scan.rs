@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sentinel_adapters::cassandra::Cassandra;
 use sentinel_domain::{
     ports::{ChatStore, MessageScan, Scanned},
     time::Timestamp,
@@ -15,7 +14,7 @@ const DAY: i64 = 24 * 3600;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_scan_gives_each_message_once_whatever_the_page() {
     let keyspace = Arc::new(keyspace::named("scan"));
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let node = World::fresh().node_keeping(keyspace.clone(), kept()).await;
     let cassandra = &node.cassandra;
     assert_eq!(cassandra.scan(None, 10).await.unwrap(), []);

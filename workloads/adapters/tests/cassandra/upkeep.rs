@@ -17,7 +17,10 @@ use crate::{
     linked::Accounts,
 };
 
-async fn connect(config: &CassandraConfig, keyring: Arc<Keyring>) -> Result<Cassandra, CassandraError> {
+async fn connect(
+    config: &CassandraConfig,
+    keyring: impl Into<Option<Arc<Keyring>>>,
+) -> Result<Cassandra, CassandraError> {
     let sqlite = Arc::new(World::fresh().sqlite);
     Cassandra::connect(config, keyring, Arc::new(HybridClock::new()), Arc::new(Recorder::default()), sqlite).await
 }
@@ -25,32 +28,87 @@ async fn connect(config: &CassandraConfig, keyring: Arc<Keyring>) -> Result<Cass
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tables_are_made_by_many_at_once_and_those_that_cannot_be_used_are_refused() {
     let keyspace = keyspace::named("migrate");
-    let config = keyspace.config();
-    let missing = connect(config, keyring(&["kek-0001"])).await.err().unwrap();
+    let (owner, config) = (keyspace.owner(), keyspace.config());
+    let missing = connect(owner, keyring(&["kek-0001"])).await.err().unwrap();
     let is_missing = matches!(&missing, CassandraError::Schema { versions, .. } if versions.found.is_none());
     assert!(is_missing, "{missing:?}");
     assert!(missing.to_string().contains("sentinel migrate"), "{missing}");
     let runs = all((0..3).map(|_| {
-        let config = config.clone();
-        async move { Cassandra::migrate(&config).await }
+        let owner = owner.clone();
+        async move { Cassandra::migrate(&owner).await }
     }))
     .await;
     assert!(runs.iter().all(Result::is_ok), "{runs:?}");
-    Cassandra::migrate(config).await.unwrap();
+    keyspace.migrate().await;
     connect(config, keyring(&["kek-0001"])).await.unwrap().check().await.unwrap();
     let session = keyspace.session().await;
     let run = async |statement: &str| session.query_unpaged(statement, ()).await.unwrap();
     run("INSERT INTO schema_version (only, version) VALUES (0, 99)").await;
     // A newer version that only added something: a pod of before may start, and its migration leaves the tables alone.
     connect(config, keyring(&["kek-0001"])).await.unwrap().check().await.unwrap();
-    Cassandra::migrate(config).await.unwrap();
+    keyspace.migrate().await;
     connect(config, keyring(&["kek-0001"])).await.unwrap();
     run("INSERT INTO schema_compatible_from (only, version) VALUES (0, 99)").await;
     let newer = connect(config, keyring(&["kek-0001"])).await.err().unwrap();
     assert!(newer.to_string().contains("from version 99 on"), "{newer}");
     assert!(newer.to_string().contains("newer version"), "{newer}");
-    assert!(Cassandra::migrate(config).await.is_err());
+    assert!(Cassandra::migrate(owner).await.is_err());
     keyspace.drop_it().await;
+}
+
+/// Needs a cluster that asks for credentials.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn services_read_and_write_rows_and_nothing_else() {
+    let keyspace = keyspace::named("role");
+    keyspace.migrate().await;
+    let service = keyspace.session_of_service().await;
+    for allowed in [
+        "SELECT * FROM chats",
+        "INSERT INTO schema_lock (only, holder) VALUES (1, now())",
+        "UPDATE schema_lock SET holder = now() WHERE only = 1 IF holder != null",
+        "DELETE FROM schema_lock WHERE only = 1",
+    ] {
+        service.query_unpaged(allowed, ()).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
+    }
+    for refused in [
+        "CREATE TABLE mine (id int PRIMARY KEY)",
+        "ALTER TABLE chats ADD mine int",
+        "DROP TABLE chats",
+        "CREATE ROLE mine",
+        "SELECT * FROM system_auth.roles",
+        "CREATE KEYSPACE mine WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "LIST ROLES OF cassandra",
+    ] {
+        let error = service.query_unpaged(refused, ()).await.err().unwrap_or_else(|| panic!("{refused}"));
+        assert!(error.to_string().contains("doesn't have the right"), "{refused}: {error}");
+    }
+    let error = Cassandra::migrate(keyspace.config()).await.unwrap_err();
+    assert!(matches!(error, CassandraError::Migration { .. }), "{error:?}");
+
+    // Another password, as when the Secret was replaced; and once more, as after an interruption.
+    keyspace.set_password("another");
+    keyspace.admit().await;
+    keyspace.admit().await;
+    connect(keyspace.config(), keyring(&["kek-0001"])).await.unwrap().check().await.unwrap();
+    keyspace.drop_it().await;
+}
+
+/// As where files are looked after and nobody reads a message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_of_chats_are_known_without_keys_and_no_message_is_read() {
+    let run = keyspace::of_this_run().await;
+    let stores = World::fresh().node().await.stores;
+    let (ann, bob, chat) = stores.pair().await;
+    let message = stores.send(chat.id, ann, "hello").await;
+    let blind = connect(run.config(), None::<Arc<Keyring>>).await.unwrap();
+    blind.check().await.unwrap();
+    assert_eq!(blind.chat(bob, chat.id).await.unwrap().members, chat.members);
+    for error in [
+        blind.message(bob, chat.id, message.id).await.map(|_| ()).unwrap_err(),
+        blind.history(bob, chat.id, HistoryQuery::Around(message.id), 1).await.map(|_| ()).unwrap_err(),
+    ] {
+        assert!(format!("{error:?}").contains("Empty"), "{error:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -64,7 +122,7 @@ async fn a_data_centre_that_is_none_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_rotate_while_another_process_serves() {
     let keyspace = keyspace::named("rotate");
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let world = World::fresh();
     let node = async |names: &[&str]| {
         let (clock, sqlite) = (Arc::new(HybridClock::new()), Arc::new(world.sqlite.clone()));

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     ids::{ChatId, MediaId, UserId},
-    media::{BlobKey, ContentType, Due, Media, Shown, Usage},
+    media::{BlobKey, ContentType, Due, FileLink, Media, Shown, Usage},
     time::Timestamp,
 };
 
@@ -99,6 +99,8 @@ pub trait Blobs: Send + Sync {
 /// Objects that are files of this process, whose links the platform itself serves.
 #[async_trait]
 pub trait BlobFiles: Send + Sync {
+    /// Whether the code was made for this link, and its time is not over.
+    fn is_good(&self, link: &FileLink, code: &str, now: Timestamp) -> bool;
     /// Opens an object for reading.
     async fn open(&self, key: BlobKey) -> Result<std::fs::File, StoreError>;
     /// Begins to write an object.
