@@ -38,7 +38,11 @@ impl Shared {
         let mut chat = known.chat;
         let before = chat.watermarks_of(caller);
         let watermarks = before.advanced(progress, up_to);
-        if watermarks == before {
+        // What a blocked peer has heard stays, and what was said behind the block is not told later either: only what is said
+        // again.
+        let shown_before = chat.shown_of(caller);
+        let shown = if blocked { shown_before } else { shown_before.advanced(progress, up_to) };
+        if (watermarks, shown) == (before, shown_before) {
             return Ok(before);
         }
         let clock = self.order.clock();
@@ -55,10 +59,9 @@ impl Shared {
             (&statements.set_delivered, watermarks.delivered_up_to),
             (&statements.set_read, watermarks.read_up_to),
         ];
-        // What a blocked peer has heard stays; later progress is none of its business.
         if !blocked {
-            marks.push((&statements.set_shown_delivered, watermarks.delivered_up_to));
-            marks.push((&statements.set_shown_read, watermarks.read_up_to));
+            marks.push((&statements.set_shown_delivered, shown.delivered_up_to));
+            marks.push((&statements.set_shown_read, shown.read_up_to));
         }
         for (statement, mark) in marks {
             if let Some(mark) = mark {
@@ -66,13 +69,15 @@ impl Shared {
             }
         }
         let peer = chat.peer_of(caller);
-        let own = (caller, &statements.set_receipt, [&statements.set_own_delivered, &statements.set_own_read]);
-        let shown = (peer, &statements.set_peer_receipt, [&statements.set_peer_delivered, &statements.set_peer_read]);
-        let told = [Some(own), Some(shown).filter(|_| !blocked && peer != caller)];
-        for (user, newest, [delivered, read]) in told.into_iter().flatten() {
+        let own = [&statements.set_own_delivered, &statements.set_own_read];
+        let peers = [&statements.set_peer_delivered, &statements.set_peer_read];
+        let own = (caller, &statements.set_receipt, own, watermarks);
+        let peers = (peer, &statements.set_peer_receipt, peers, shown);
+        let told = [Some(own), Some(peers).filter(|_| !blocked && peer != caller)];
+        for (user, newest, [delivered, read], marks) in told.into_iter().flatten() {
             writes.add(newest, (write_time(event.0), event.0, user.0, chat_id.0));
             // Both, also when one is as it was: then this event takes the place of the one before.
-            for (statement, mark) in [(delivered, watermarks.delivered_up_to), (read, watermarks.read_up_to)] {
+            for (statement, mark) in [(delivered, marks.delivered_up_to), (read, marks.read_up_to)] {
                 if let Some(mark) = mark {
                     writes.add(statement, (write_time(mark.0), (mark.0, event.0), user.0, chat_id.0));
                 }
@@ -84,9 +89,7 @@ impl Shared {
         for (place, member) in chat.members.into_iter().enumerate() {
             if member == caller {
                 chat.watermarks[place] = watermarks;
-                if !blocked {
-                    chat.shown[place] = watermarks;
-                }
+                chat.shown[place] = shown;
             }
         }
         let shared = Arc::clone(self);
