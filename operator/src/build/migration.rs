@@ -20,6 +20,7 @@ use super::{
     config::{FILE, FOLDER},
     digest, distributed, metadata, pod,
     sentinel::USER,
+    volumes,
 };
 use crate::{
     api::Store,
@@ -85,8 +86,8 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
     let roles: Vec<_> = roles.filter_map(|(store, known)| Some((store.as_str(), known.service.as_ref()?))).collect();
     for (store, service) in &roles {
         let name = format!("{store}-service-credentials");
-        volumes.push(distributed::secret_volume(&name, &service.secret, None));
-        mounts.push(distributed::read_only(&name, &format!("{SERVICE_CREDENTIALS}/{store}")));
+        volumes.push(volumes::secret(&name, &service.secret, None));
+        mounts.push(volumes::read_only(&name, &format!("{SERVICE_CREDENTIALS}/{store}")));
     }
     let config = format!("{FOLDER}/{FILE}");
     let mut args = vec![task.command(), "--config", &config, "--report", LAST_WORDS];

@@ -34,6 +34,7 @@ codes! {
     BrokenPicture "broken_picture", "422", "save the picture anew, or put it into an archive";
     CannotBlockSelf "cannot_block_self", "422", "give another account";
     CannotReportSelf "cannot_report_self", "422", "give another account or message";
+    ClientMessageIdTaken "client_message_id_taken", "409", "a message of another chat has this `client_message_id`: give each an id of its own";
     ConflictingParameters "conflicting_parameters", "422", "give one of `before`, `after`, `around` and `cursor`";
     DirectoryClosed "directory_closed", "403", "look people up by name or prefix";
     DuplicateField "duplicate_field", "`errors`", "send the field once";

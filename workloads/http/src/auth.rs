@@ -13,11 +13,13 @@ use sentinel_domain::{
 };
 
 use crate::{
+    extract::{Caller, query_is_of},
     problem::{Code, Problem},
     tokens::{Claims, TokenError, Tokens},
 };
 
-/// The authenticated caller.
+/// The authenticated caller. A request that names another as `user_id` or `sender_id`, in its query or its JSON, is refused
+/// with 403 `forbidden`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthUser {
     /// Who calls.
@@ -32,22 +34,15 @@ pub struct AuthUser {
     pub admin: bool,
 }
 
+/// The authenticated caller of what may name other people: its `user_id` and `sender_id` say whom it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker(pub AuthUser);
+
 /// The authenticated caller, who is an admin: the token says so. Everybody else is refused with 403 `forbidden`.
 ///
 /// Whoever stops being an admin loses all sessions, so such a token is refused within two seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminCaller(pub AuthUser);
-
-impl AuthUser {
-    /// Refuses a request that speaks for somebody else.
-    pub fn must_be(&self, id: UserId) -> Result<(), Problem> {
-        if self.user_id == id {
-            Ok(())
-        } else {
-            Err(Problem::forbidden("this can only be done for oneself; give your own id or none"))
-        }
-    }
-}
 
 impl From<Claims> for AuthUser {
     fn from(claims: Claims) -> Self {
@@ -79,13 +74,22 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if let Some(Verified(claims)) = parts.extensions.get::<Verified>() {
-            return Ok(claims.clone()?.into());
-        }
-        let Some(token) = bearer_token(&parts.headers) else {
-            return Err(missing_token());
-        };
-        Ok(Arc::<Tokens>::from_ref(state).verify(token, Timestamp::now())?.into())
+        let user = verified(parts, state)?;
+        query_is_of(user.user_id, parts.uri.query())?;
+        parts.extensions.insert(Caller(user.user_id));
+        Ok(user)
+    }
+}
+
+impl<S> FromRequestParts<S> for Asker
+where
+    S: Send + Sync,
+    Arc<Tokens>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        verified(parts, state).map(Self)
     }
 }
 
@@ -97,9 +101,21 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let user = AuthUser::from_request_parts(parts, state).await?;
+        let user = verified(parts, state)?;
         if user.admin { Ok(Self(user)) } else { Err(Problem::forbidden("this is for admins; log in as one")) }
     }
+}
+
+/// Whom the token names.
+fn verified<S>(parts: &Parts, state: &S) -> Result<AuthUser, Problem>
+where
+    Arc<Tokens>: FromRef<S>,
+{
+    if let Some(Verified(claims)) = parts.extensions.get::<Verified>() {
+        return Ok(claims.clone()?.into());
+    }
+    let token = bearer_token(&parts.headers).ok_or_else(missing_token)?;
+    Ok(Arc::<Tokens>::from_ref(state).verify(token, Timestamp::now())?.into())
 }
 
 fn missing_token() -> Problem {

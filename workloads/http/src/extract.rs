@@ -2,11 +2,12 @@
 
 mod fault;
 mod objects;
+mod speaker;
 
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody as _},
     extract::{
-        FromRequest, FromRequestParts, Request,
+        FromRequest, FromRequestParts, OptionalFromRequest, Request,
         path::ErrorKind,
         rejection::{BytesRejection, PathRejection},
     },
@@ -16,9 +17,12 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::objects::Objects;
+pub use self::speaker::json_is_of;
+pub(crate) use self::speaker::{Caller, query_is_of};
 use crate::problem::{Code, Problem};
 
-/// A JSON body. Unknown fields are ignored.
+/// A JSON body. Unknown fields are ignored; after an [`AuthUser`](crate::auth::AuthUser), a `user_id` or `sender_id` that is
+/// not the caller is refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
 
@@ -34,8 +38,29 @@ where
             let detail = "send the body as content-type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail));
         }
+        let caller = request.extensions().get::<Caller>().copied();
         let body = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-        parse_json(&body).map(Self)
+        let value = parse_json(&body)?;
+        if let Some(Caller(caller)) = caller {
+            json_is_of(caller, &body)?;
+        }
+        Ok(Self(value))
+    }
+}
+
+/// A request without a body is none, whatever type it is said to have.
+impl<S, T> OptionalFromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 
@@ -86,12 +111,14 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        let value = serde_path_to_error::deserialize(deserializer)
-            .map_err(|error| fault::of_field(&error.path().to_string(), error.inner()))?;
-        Ok(Self(value))
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
     }
+}
+
+fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(deserializer)
+        .map_err(|error| fault::of_field(&error.path().to_string(), error.inner()))
 }
 
 /// The parameters in a request's path.

@@ -82,8 +82,8 @@ pub(crate) struct Refused<'a> {
     /// Always `error`.
     pub status: &'static str,
     /// What happened, for programs; stable. Besides the codes of its own that its acknowledgement names, any event may get
-    /// `malformed` (it is not one JSON object), `invalid_request` (a field is missing or wrong), `unknown_event`,
-    /// `rate_limited`, `too_many_events`, `unavailable` or `internal`.
+    /// `malformed` (it is not one JSON object), `invalid_request` (a field is missing or wrong), `forbidden` (its `user_id` or
+    /// `sender_id` is not the caller), `unknown_event`, `rate_limited`, `too_many_events`, `unavailable` or `internal`.
     #[schema(example = "not_found")]
     pub code: &'static str,
     /// What happened and what to do, for people.
@@ -138,6 +138,7 @@ impl Description {
                 Code::EmptyMessage,
                 Code::MessageTooLarge,
                 Code::InvalidClientMessageId,
+                Code::ClientMessageIdTaken,
                 Code::TooManyAttachments,
                 Code::UnknownAttachment,
                 Code::WrongType,
@@ -179,7 +180,7 @@ impl Description {
     }
 
     fn clients_get(&mut self) {
-        self.gets::<ReadyView>("ready", "The socket has joined; sync from `sync_token`.");
+        self.gets::<ReadyView>("ready", "The socket has joined; `sync` now. Other events may come before it.");
         self.gets::<MessageView<'_>>("receive_message", "A message, on every device of both but the one that sent it.");
         self.gets::<MessageView<'_>>("message_edited", "A message as it is now.");
         self.gets::<DeletedMessage>("message_deleted", "A message was deleted.");

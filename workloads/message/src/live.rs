@@ -188,10 +188,10 @@ fn deliver_message(to: &mut Audience<'_>, chat: &Chat, message: &Message, origin
 
 /// The member's own devices hear of it too, so that they show the same.
 fn deliver_receipt(to: &mut Audience<'_>, chat: &Chat, user_id: UserId, blocked: bool) {
-    let (marks, peer) = (chat.watermarks_of(user_id), chat.peer_of(user_id));
-    to.tell_receipt(user_id, chat.id, user_id, marks);
+    let peer = chat.peer_of(user_id);
+    to.tell_receipt(user_id, chat.id, user_id, chat.watermarks_of(user_id));
     if !blocked && peer != user_id {
-        to.tell_receipt(peer, chat.id, user_id, marks);
+        to.tell_receipt(peer, chat.id, user_id, chat.shown_of(user_id));
     }
 }
 

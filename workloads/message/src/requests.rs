@@ -1,4 +1,5 @@
-//! What clients send, over HTTP and over sockets.
+//! What clients send, over HTTP and over sockets. That `user_id` and `sender_id`, where they are given, must be the caller is
+//! seen to where requests are read.
 
 use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
@@ -18,10 +19,6 @@ pub struct NewMessage {
     #[serde(default, rename = "type")]
     #[schema(value_type = Option<String>, example = "text")]
     pub kind: Option<MessageKind>,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
     /// The sender's own id of it, at most 128 printable ASCII characters: a repeat returns the first message.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 128)]
@@ -42,18 +39,35 @@ pub struct StartChat {
     /// The account to talk to.
     #[schema(value_type = uuid::Uuid)]
     pub receiver_id: UserId,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
 }
 
 /// The body of `PATCH …/messages/{message_id}`.
 #[derive(Deserialize, ToSchema)]
+#[serde(try_from = "GivenText")]
 pub struct EditedText {
-    /// What it says from now on.
-    #[serde(alias = "content")]
+    /// What it says from now on; `content` if left out.
     pub message: String,
+}
+
+/// The text of an edit, which has the name of today or that of the seed. A message that was got, changed and sent back has both;
+/// then it is as in `send_message`, which reads no `content`.
+fn text(message: Option<String>, content: Option<String>) -> Result<String, &'static str> {
+    // Said as serde does, so that the field is named to clients as others are.
+    message.or(content).ok_or("missing field `message`")
+}
+
+#[derive(Deserialize)]
+struct GivenText {
+    message: Option<String>,
+    content: Option<String>,
+}
+
+impl TryFrom<GivenText> for EditedText {
+    type Error = &'static str;
+
+    fn try_from(given: GivenText) -> Result<Self, &'static str> {
+        Ok(Self { message: text(given.message, given.content)? })
+    }
 }
 
 /// The body of `POST …/read`.
@@ -78,10 +92,6 @@ pub(crate) struct SendMessage {
     #[serde(default, rename = "type")]
     #[schema(value_type = Option<String>, example = "text")]
     pub kind: Option<MessageKind>,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
     /// The sender's own id of it, at most 128 printable ASCII characters: a repeat returns the first message.
     #[serde(default)]
     pub client_message_id: Option<String>,
@@ -97,13 +107,14 @@ pub(crate) struct SendMessage {
 
 impl SendMessage {
     pub fn split(self) -> (ChatId, NewMessage) {
-        let Self { chat_id, message, kind, sender_id, client_message_id, attachments, reply_to } = self;
-        (chat_id, NewMessage { message, kind, sender_id, client_message_id, attachments, reply_to })
+        let Self { chat_id, message, kind, client_message_id, attachments, reply_to } = self;
+        (chat_id, NewMessage { message, kind, client_message_id, attachments, reply_to })
     }
 }
 
 /// `edit_message`.
 #[derive(Deserialize, ToSchema)]
+#[serde(try_from = "GivenEdit")]
 pub(crate) struct EditMessage {
     /// The chat.
     #[schema(value_type = uuid::Uuid)]
@@ -111,18 +122,29 @@ pub(crate) struct EditMessage {
     /// The message.
     #[schema(value_type = uuid::Uuid)]
     pub message_id: MessageId,
-    /// What it says from now on.
-    #[serde(alias = "content")]
+    /// What it says from now on; `content` if left out.
     pub message: String,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
+}
+
+#[derive(Deserialize)]
+struct GivenEdit {
+    chat_id: ChatId,
+    message_id: MessageId,
+    message: Option<String>,
+    content: Option<String>,
+}
+
+impl TryFrom<GivenEdit> for EditMessage {
+    type Error = &'static str;
+
+    fn try_from(given: GivenEdit) -> Result<Self, &'static str> {
+        let GivenEdit { chat_id, message_id, message, content } = given;
+        Ok(Self { chat_id, message_id, message: text(message, content)? })
+    }
 }
 
 /// `delete_message`, `message_delivered` and `message_read`.
 #[derive(Deserialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub(crate) struct OneMessage {
     /// The chat.
     #[schema(value_type = uuid::Uuid)]
@@ -130,10 +152,6 @@ pub(crate) struct OneMessage {
     /// The message.
     #[schema(value_type = uuid::Uuid)]
     pub message_id: MessageId,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
 }
 
 /// The seed's `receive_message`: everything of this chat has been delivered.
@@ -149,17 +167,12 @@ pub(crate) struct ReceivedAll {
 
 /// `typing`.
 #[derive(Deserialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub(crate) struct Typing {
     /// The chat.
     #[schema(value_type = uuid::Uuid)]
     pub chat_id: ChatId,
     /// Whether the caller types.
     pub typing: bool,
-    /// If given, it must be the caller.
-    #[serde(default)]
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub sender_id: Option<UserId>,
 }
 
 /// `sync`, and the query of `GET /sync`.

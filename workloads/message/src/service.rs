@@ -138,7 +138,6 @@ impl MessageService {
         origin: Option<Origin>,
     ) -> Result<Appended, Problem> {
         self.limits.check(Action::Message, &caller.to_string())?;
-        speaks_for_itself(caller, new.sender_id)?;
         let attachments = new.attachments.unwrap_or_default();
         self.check_text(&new.message, attachments.len())?;
         let client_message_id = match new.client_message_id {
@@ -150,7 +149,7 @@ impl MessageService {
             && let Some(id) = &client_message_id
             && let Some(message) = self.chats.sent(caller, chat_id, id.clone()).await?
         {
-            return Ok(Appended { message, duplicate: true });
+            return repeat_in(chat_id, message);
         }
         let now = Timestamp::now();
         let kind = attachments::check(self, caller, chat_id, new.kind, &attachments, now).await?;
@@ -164,9 +163,10 @@ impl MessageService {
             client_message_id,
         };
         let appended = self.chats.append(draft, origin, now).await?;
-        if !appended.duplicate {
-            metrics::counter!("sentinel_messages_appended_total").increment(1);
+        if appended.duplicate {
+            return repeat_in(chat_id, appended.message);
         }
+        metrics::counter!("sentinel_messages_appended_total").increment(1);
         Ok(appended)
     }
 
@@ -237,12 +237,14 @@ impl MessageService {
     }
 }
 
-/// Refuses what speaks for somebody else.
-pub(crate) fn speaks_for_itself(caller: UserId, sender: Option<UserId>) -> Result<(), Problem> {
-    match sender {
-        Some(sender) if sender != caller => Err(Problem::forbidden("sender_id is not the caller; leave it out")),
-        _ => Ok(()),
+/// The first message for its repeat. What was meant for another chat is none: answered as one, it would be lost.
+fn repeat_in(chat: ChatId, message: Message) -> Result<Appended, Problem> {
+    if message.chat_id == chat {
+        return Ok(Appended { message, duplicate: true });
     }
+    let detail = "you gave this client_message_id to a message of another chat; give each message an id of its own";
+    let problem = Problem::new(StatusCode::CONFLICT, Code::ClientMessageIdTaken, detail);
+    Err(problem.with_field("client_message_id", Code::ClientMessageIdTaken, detail))
 }
 
 fn refused(error: &InvalidMessage) -> Problem {

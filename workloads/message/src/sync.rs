@@ -33,6 +33,9 @@ const DEFAULT_EVENTS: usize = 100;
 /// Events that are read over again for one count of the limit on that. Whoever reads a whole flood once, page by page,
 /// stays below it.
 const READ_AGAIN: usize = 200;
+/// Most bytes of events in a page that has more than one: some of what may wait for a socket, so that live events find room
+/// beside it.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// One thing that happened. `data` is what sockets got under the name `event` when it did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +58,7 @@ pub struct SyncPage {
     pub events: Vec<SyncEvent>,
     /// The token to go on from.
     pub next: String,
-    /// Whether there is more already.
+    /// Whether there is more already: a page ends at `limit`, or at 1 MiB, or even earlier.
     pub more: bool,
     /// Whether the token was too old: load the chats anew, then go on from `next`.
     pub reset: bool,
@@ -76,7 +79,7 @@ fn forged() -> Problem {
 
 /// What happened to the caller.
 pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncSince) -> Result<SyncPage, Problem> {
-    let limit = page::limit(query.limit, DEFAULT_EVENTS)?;
+    let mut limit = page::limit(query.limit, DEFAULT_EVENTS)?;
     let since = match query.since.filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => {
@@ -89,6 +92,30 @@ pub(crate) async fn since(service: &MessageService, caller: UserId, query: SyncS
         let cost = u32::try_from(listed / READ_AGAIN).unwrap_or(u32::MAX);
         service.limits.check_costly(Action::Sync, &caller.to_string(), cost)?;
     }
+    loop {
+        let page = page_of(service, caller, since.clone(), limit).await?;
+        let fits = fitting(page.events.iter().map(|event| event.data.get().len()));
+        if fits >= page.events.len() {
+            return Ok(page);
+        }
+        // Only the store knows the place after so many.
+        limit = fits;
+    }
+}
+
+/// How many events have room in a page, given the bytes of each: one at least.
+fn fitting(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut left = PAGE_BYTES;
+    let fit = sizes.take_while(|size| left.checked_sub(*size).inspect(|rest| left = *rest).is_some());
+    fit.count().max(1)
+}
+
+async fn page_of(
+    service: &MessageService,
+    caller: UserId,
+    since: Option<InboxPlace>,
+    limit: usize,
+) -> Result<SyncPage, Problem> {
     let inbox = service.inboxes.inbox(caller, since, limit).await?;
     let mut chats = HashMap::new();
     let mut events = Vec::with_capacity(inbox.events.len());
@@ -164,4 +191,17 @@ async fn chat_of<'a>(
 
 fn json(value: &impl Serialize) -> Result<Option<Box<RawValue>>, Problem> {
     to_raw_value(value).map(Some).map_err(|_| Problem::internal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_before_it_is_too_large_and_has_one_event_at_least() {
+        let fits = |sizes: &[usize]| fitting(sizes.iter().copied());
+        assert_eq!(fits(&[PAGE_BYTES / 2, PAGE_BYTES / 2, 1]), 2);
+        assert_eq!(fits(&[1; 100]), 100);
+        assert_eq!((fits(&[PAGE_BYTES + 1, 1]), fits(&[])), (1, 1));
+    }
 }

@@ -227,7 +227,8 @@ pub(crate) struct ReadyView {
     /// In which session.
     #[schema(value_type = uuid::Uuid)]
     pub session_id: SessionId,
-    /// From where to sync; `null` while the store is away: then from the token that the client has.
+    /// From where to sync when the client keeps no token: what happened before it, while a client was away, only the token that
+    /// the client keeps leads to. `null` while the store is away.
     pub sync_token: Option<String>,
     /// What to keep to.
     pub limits: LimitsView,

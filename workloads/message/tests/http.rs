@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "http/leniency.rs"]
+mod leniency;
 #[path = "http/messages.rs"]
 mod messages;
 mod platform;

@@ -141,7 +141,7 @@ async fn receipts_never_go_back_whichever_comes_first() {
     let mut chat = store.chat(pair.ann.id, ChatId::of_pair(pair.ann.id, pair.bob.id)).await.unwrap();
     let member = chat.members.iter().position(|member| *member == pair.bob.id).unwrap();
     let mut publish = |node: usize, read: MessageId| {
-        chat.watermarks[member] = Watermarks { delivered_up_to: Some(second), read_up_to: Some(read) };
+        chat.shown[member] = Watermarks { delivered_up_to: Some(second), read_up_to: Some(read) };
         let receipt = LiveEvent::Receipt { chat: chat.clone(), user_id: pair.bob.id, blocked: false };
         pair.fleet.routed[node].publish(vec![receipt]);
     };
@@ -152,7 +152,7 @@ async fn receipts_never_go_back_whichever_comes_first() {
     assert!(ann.no_event("receipt").await, "it says less than what she was told");
     // Both say something new: she is told all of it, not one instead of the other.
     let third = id_of(&pair.send(&mut ann, "three").await);
-    chat.watermarks[member] = Watermarks { delivered_up_to: Some(third), read_up_to: Some(first) };
+    chat.shown[member] = Watermarks { delivered_up_to: Some(third), read_up_to: Some(first) };
     let receipt = LiveEvent::Receipt { chat: chat.clone(), user_id: pair.bob.id, blocked: false };
     pair.fleet.routed[0].publish(vec![receipt]);
     let told = ann.event("receipt").await;

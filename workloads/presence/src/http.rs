@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, State};
 use sentinel_domain::ids::UserId;
 use sentinel_http::{
-    auth::AuthUser,
+    auth::{Asker, AuthUser},
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Query},
     problem::{Problem, ProblemBody},
@@ -61,7 +61,7 @@ fn described() -> OpenApiRouter<App> {
 )]
 async fn activity(
     State(App(service)): State<App>,
-    user: AuthUser,
+    Asker(user): Asker,
     Query(asked): Query<ByName>,
 ) -> Result<Json<ActivityView>, Problem> {
     let (profile, presence) = service.by_name(user.user_id, &asked.username).await?;
@@ -77,7 +77,7 @@ async fn activity(
         MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]
-async fn activity_alias(app: State<App>, user: AuthUser, query: Query<ByName>) -> Result<Json<ActivityView>, Problem> {
+async fn activity_alias(app: State<App>, user: Asker, query: Query<ByName>) -> Result<Json<ActivityView>, Problem> {
     activity(app, user, query).await
 }
 
@@ -94,7 +94,7 @@ async fn activity_alias(app: State<App>, user: AuthUser, query: Query<ByName>) -
 )]
 async fn last_active(
     State(App(service)): State<App>,
-    user: AuthUser,
+    Asker(user): Asker,
     Query(asked): Query<ById>,
 ) -> Result<Json<LastActiveView>, Problem> {
     let presence = service.by_id(user.user_id, asked.user_id).await?;
@@ -110,11 +110,7 @@ async fn last_active(
         MayBeMissing, TakesParameters, NeedsToken, Any,
     )
 )]
-async fn last_active_alias(
-    app: State<App>,
-    user: AuthUser,
-    query: Query<ById>,
-) -> Result<Json<LastActiveView>, Problem> {
+async fn last_active_alias(app: State<App>, user: Asker, query: Query<ById>) -> Result<Json<LastActiveView>, Problem> {
     last_active(app, user, query).await
 }
 

@@ -121,6 +121,8 @@ async fn one_tells_of_oneself_only() {
         ("GET", by_query(ann), None),
         ("POST", by_query(ann), None),
         ("POST", "/update-last-active".to_owned(), body(ann)),
+        ("POST", "/update-last-active".to_owned(), Some(json!({"user_id": ann}))),
+        ("POST", "/update-last-active".to_owned(), Some(json!({"userId": ann, "user_id": ann}))),
     ] {
         let (status, answer) = world.call(ann, method, &path, body).await;
         assert_eq!((status, &answer["user_id"]), (200, &json!(ann)), "{answer}");
@@ -138,6 +140,8 @@ async fn one_tells_of_oneself_only() {
         ("GET", by_query(bob), None),
         ("POST", by_query(bob), None),
         ("POST", "/update-last-active".to_owned(), body(bob)),
+        ("POST", "/update-last-active".to_owned(), Some(json!({"userId": ann, "user_id": bob}))),
+        ("POST", "/update-last-active".to_owned(), Some(json!({"userId": bob, "user_id": ann}))),
     ] {
         let (status, problem) = world.call(ann, method, &path, body).await;
         assert_eq!((status, &problem["code"]), (403, &json!("forbidden")), "{problem}");

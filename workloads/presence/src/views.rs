@@ -74,9 +74,26 @@ pub(crate) struct ById {
 
 /// The body of `POST /update-last-active`.
 #[derive(Deserialize, ToSchema)]
+#[serde(try_from = "GivenUser")]
 pub(crate) struct ActiveUser {
-    /// The caller's id.
-    #[serde(rename = "userId", alias = "user_id")]
-    #[schema(value_type = uuid::Uuid)]
+    /// The caller's id; `user_id` if left out.
+    #[schema(rename = "userId", value_type = uuid::Uuid)]
     pub user_id: UserId,
+}
+
+/// Under either name, or both.
+#[derive(Deserialize)]
+struct GivenUser {
+    #[serde(rename = "userId")]
+    seeds: Option<UserId>,
+    user_id: Option<UserId>,
+}
+
+impl TryFrom<GivenUser> for ActiveUser {
+    type Error = &'static str;
+
+    fn try_from(given: GivenUser) -> Result<Self, &'static str> {
+        // Said as serde does, so that the field is named to clients as others are.
+        given.seeds.or(given.user_id).map(|user_id| Self { user_id }).ok_or("missing field `userId`")
+    }
 }

@@ -15,7 +15,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{
-    auth::AuthUser,
+    auth::Asker,
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Query},
     page,
@@ -152,7 +152,7 @@ struct SearchResults<'a> {
 )]
 async fn search(
     State(App { service, .. }): State<App>,
-    user: AuthUser,
+    Asker(user): Asker,
     Query(parameters): Query<SearchParameters>,
 ) -> Result<Response, Problem> {
     let caller = user.user_id;

@@ -26,7 +26,8 @@ pub fn openapi(roles: &[Role]) -> OpenApi {
         .description(Some(
             "Private one-to-one chat. Get a token from `POST /register` or `POST /login`, send it as \
              `Authorization: Bearer …`, and connect Socket.IO (path `/socket.io/`, namespace `/chat`) with \
-             `auth: {token}`.",
+             `auth: {token}`. The token says who calls: where any request names another as `user_id` or `sender_id`, it is \
+             refused (403 `forbidden`), unless it is about other people.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
@@ -38,7 +39,8 @@ pub fn asyncapi() -> Value {
     sentinel_message::asyncapi(&json!({
         "title": "Sentinel",
         "version": env!("CARGO_PKG_VERSION"),
-        "description": "Events of Socket.IO (protocol 5, Engine.IO 4, path `/socket.io/`, polling and WebSocket).",
+        "description": "Events of Socket.IO (protocol 5, Engine.IO 4, path `/socket.io/`, polling and WebSocket). \
+                        The token says who sends: an event that names another as `user_id` or `sender_id` is refused.",
         "license": { "name": "Apache-2.0" },
     }))
 }

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use sentinel_domain::{account::Username, config::Access, cursor, ids::UserId};
 use sentinel_http::{
-    auth::AuthUser,
+    auth::{Asker, AuthUser},
     describe::{Any, MayBeMissing, NeedsToken, TakesParameters},
     extract::{Json, Path, Query},
     page,
@@ -59,7 +59,7 @@ pub(crate) enum ShowAnswer {
 )]
 pub(crate) async fn show(
     State(users): State<Users>,
-    user: AuthUser,
+    Asker(user): Asker,
     Query(query): Query<Show>,
 ) -> Result<Json<ShowAnswer>, Problem> {
     count(&users, &user)?;
@@ -80,7 +80,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn show_by_name(
     State(users): State<Users>,
-    user: AuthUser,
+    Asker(user): Asker,
     Path(username): Path<String>,
 ) -> Result<Json<ProfileAnswer>, Problem> {
     count(&users, &user)?;
@@ -98,7 +98,7 @@ pub(crate) async fn show_by_name(
 )]
 pub(crate) async fn show_by_id(
     State(users): State<Users>,
-    user: AuthUser,
+    Asker(user): Asker,
     Path(id): Path<UserId>,
 ) -> Result<Json<ProfileAnswer>, Problem> {
     count(&users, &user)?;
@@ -129,7 +129,7 @@ pub(crate) struct Search {
 )]
 pub(crate) async fn search(
     State(users): State<Users>,
-    user: AuthUser,
+    Asker(user): Asker,
     Query(query): Query<Search>,
 ) -> Result<Json<UsersAnswer>, Problem> {
     count(&users, &user)?;

@@ -8,7 +8,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{
-    auth::AuthUser,
+    auth::Asker,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson},
     extract::Json,
     problem::{Code, Problem, ProblemBody},
@@ -90,7 +90,7 @@ pub(crate) struct ReportAnswer {
 )]
 pub(crate) async fn report(
     State(users): State<Users>,
-    user: AuthUser,
+    Asker(user): Asker,
     Json(new): Json<NewReport>,
 ) -> Result<(StatusCode, Json<ReportAnswer>), Problem> {
     users.limits.check(Action::Report, &user.user_id.to_string())?;

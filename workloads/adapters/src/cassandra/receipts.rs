@@ -38,7 +38,11 @@ impl Shared {
         let mut chat = known.chat;
         let before = chat.watermarks_of(caller);
         let watermarks = before.advanced(progress, up_to);
-        if watermarks == before {
+        // What a blocked peer has heard stays, and what was said behind the block is not told later either: only what is said
+        // again.
+        let shown_before = chat.shown_of(caller);
+        let shown = if blocked { shown_before } else { shown_before.advanced(progress, up_to) };
+        if (watermarks, shown) == (before, shown_before) {
             return Ok(before);
         }
         let clock = self.order.clock();
@@ -50,16 +54,18 @@ impl Shared {
         let place = self.order.take(chat_id, now);
         let event = place.id();
         let mut writes = Writes::new();
-        self.add_marks(&mut writes, chat_id, caller, watermarks, blocked);
+        self.add_marks(&mut writes, chat_id, caller, watermarks, Some(shown).filter(|_| !blocked));
         let peer = chat.peer_of(caller);
         let statements = &self.statements;
-        let own = (caller, &statements.set_receipt, [&statements.set_own_delivered, &statements.set_own_read]);
-        let shown = (peer, &statements.set_peer_receipt, [&statements.set_peer_delivered, &statements.set_peer_read]);
-        let told = [Some(own), Some(shown).filter(|_| !blocked && peer != caller)];
-        for (user, newest, [delivered, read]) in told.into_iter().flatten() {
+        let own = [&statements.set_own_delivered, &statements.set_own_read];
+        let peers = [&statements.set_peer_delivered, &statements.set_peer_read];
+        let own = (caller, &statements.set_receipt, own, watermarks);
+        let peers = (peer, &statements.set_peer_receipt, peers, shown);
+        let told = [Some(own), Some(peers).filter(|_| !blocked && peer != caller)];
+        for (user, newest, [delivered, read], marks) in told.into_iter().flatten() {
             writes.add(newest, (write_time(event.0), event.0, user.0, chat_id.0));
             // Both, also when one is as it was: then this event takes the place of the one before.
-            for (statement, mark) in [(delivered, watermarks.delivered_up_to), (read, watermarks.read_up_to)] {
+            for (statement, mark) in [(delivered, marks.delivered_up_to), (read, marks.read_up_to)] {
                 if let Some(mark) = mark {
                     writes.add(statement, (write_time(mark.0), (mark.0, event.0), user.0, chat_id.0));
                 }
@@ -71,9 +77,7 @@ impl Shared {
         for (place, member) in chat.members.into_iter().enumerate() {
             if member == caller {
                 chat.watermarks[place] = watermarks;
-                if !blocked {
-                    chat.shown[place] = watermarks;
-                }
+                chat.shown[place] = shown;
             }
         }
         let shared = Arc::clone(self);
@@ -84,14 +88,21 @@ impl Shared {
         .await
     }
 
-    /// How far a member got, in the chat.
-    fn add_marks(&self, writes: &mut Writes, chat: ChatId, member: UserId, marks: Watermarks, blocked: bool) {
+    /// How far a member got, in the chat, and what the peer is told of it if anything.
+    fn add_marks(
+        &self,
+        writes: &mut Writes,
+        chat: ChatId,
+        member: UserId,
+        marks: Watermarks,
+        shown: Option<Watermarks>,
+    ) {
         let statements = &self.statements;
         let own = [(&statements.set_delivered, marks.delivered_up_to), (&statements.set_read, marks.read_up_to)];
-        let shown =
-            [(&statements.set_shown_delivered, marks.delivered_up_to), (&statements.set_shown_read, marks.read_up_to)];
-        // What a blocked peer has heard stays; later progress is none of its business.
-        for (statement, mark) in own.into_iter().chain(shown.into_iter().filter(|_| !blocked)) {
+        let shown = shown.map(|marks| {
+            [(&statements.set_shown_delivered, marks.delivered_up_to), (&statements.set_shown_read, marks.read_up_to)]
+        });
+        for (statement, mark) in own.into_iter().chain(shown.into_iter().flatten()) {
             if let Some(mark) = mark {
                 writes.add(statement, (write_time(mark.0), mark.0, chat.0, member.0));
             }

@@ -27,12 +27,16 @@ pub(super) fn advance(
     now: Timestamp,
 ) -> Result<Watermarks, Failure> {
     let (db, keys) = (batch.db, batch.keys);
-    let before = batch.chats.of_caller(db, keys, caller, chat_id)?.chat.watermarks_of(caller);
+    let state = batch.chats.of_caller(db, keys, caller, chat_id)?;
+    let (before, shown_before) = (state.chat.watermarks_of(caller), state.chat.shown_of(caller));
+    let blocked = state.blocked;
     if !batch.horizon.keeps(up_to) || !exists(db, MESSAGE_EXISTS, params![chat_id.as_bytes(), up_to.as_bytes()])? {
         return Err(StoreError::NotFound.into());
     }
     let watermarks = before.advanced(progress, up_to);
-    if watermarks == before {
+    // What a blocked peer has heard stays, and what was said behind the block is not told later either: only what is said again.
+    let shown = if blocked { shown_before } else { shown_before.advanced(progress, up_to) };
+    if (watermarks, shown) == (before, shown_before) {
         return Ok(before);
     }
     let event = batch.event_id(now);
@@ -41,23 +45,21 @@ pub(super) fn advance(
     let receipts = &mut state.receipts[usize::from(high)];
     receipts.own = Some(event);
     state.chat.watermarks[usize::from(high)] = watermarks;
-    // What a blocked peer has heard stays; later progress is none of its business.
-    if !state.blocked {
+    if !blocked {
         receipts.shown = Some(event);
-        state.chat.shown[usize::from(high)] = watermarks;
+        state.chat.shown[usize::from(high)] = shown;
     }
     if peer == caller {
         state.chat.watermarks[1] = watermarks;
-        state.chat.shown[1] = watermarks;
+        state.chat.shown[1] = shown;
     }
     let sql = if high { SET_HIGH_PROGRESS } else { SET_LOW_PROGRESS };
     let (delivered, read) = bytes(&watermarks);
-    let shown_watermarks = state.chat.shown_of(caller);
-    let (shown_delivered, shown_read) = bytes(&shown_watermarks);
-    let shown = state.receipts[usize::from(high)].shown.as_ref().map(EventId::as_bytes);
+    let (shown_delivered, shown_read) = bytes(&shown);
+    let told = state.receipts[usize::from(high)].shown.as_ref().map(EventId::as_bytes);
     let id = chat_id.as_bytes();
-    execute(db, sql, params![id, delivered, read, event.as_bytes(), shown_delivered, shown_read, shown])?;
-    let live = LiveEvent::Receipt { chat: state.chat.clone(), user_id: caller, blocked: state.blocked };
+    execute(db, sql, params![id, delivered, read, event.as_bytes(), shown_delivered, shown_read, told])?;
+    let live = LiveEvent::Receipt { chat: state.chat.clone(), user_id: caller, blocked };
     batch.events.push(live);
     if let Some(message_id) = watermarks.read_up_to.filter(|read| before.read_up_to < Some(*read)) {
         let members = state.chat.members;

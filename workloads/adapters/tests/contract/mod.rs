@@ -221,7 +221,8 @@ macro_rules! contract_tests {
     };
     (@module receipts $factory:path) => {
         $crate::contract_tests! { @tests $factory; receipts: watermarks_only_rise, receipts_replace_each_other,
-            a_blocked_peer_gets_no_receipt, a_receipt_needs_a_message_of_the_chat }
+            a_blocked_peer_gets_no_receipt,
+            what_was_read_behind_a_block_is_told_when_it_is_read_again, a_receipt_needs_a_message_of_the_chat }
     };
     (@module inbox $factory:path) => {
         $crate::contract_tests! { @tests $factory; inbox: every_message_is_in_both_inboxes_in_order,

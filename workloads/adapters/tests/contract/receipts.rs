@@ -76,6 +76,39 @@ pub async fn a_blocked_peer_gets_no_receipt(stores: &Stores) {
     assert_eq!(stores.chats.chat(ann, chat.id).await.unwrap().shown_of(bob), after);
 }
 
+pub async fn what_was_read_behind_a_block_is_told_when_it_is_read_again(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let sent = stores.send_many(chat.id, ann, 3).await;
+    let advance = async |progress, id| stores.chats.advance(bob, chat.id, progress, id, NOW).await.unwrap();
+    let shown = async || {
+        let told = receipts(&stores.sync(ann, None, 10).await).into_iter().map(|(_, marks)| marks).collect::<Vec<_>>();
+        let marks = stores.chats.chat(ann, chat.id).await.unwrap().shown_of(bob);
+        assert_eq!(told, [marks], "the chat says what the inbox does");
+        (marks.delivered_up_to, marks.read_up_to)
+    };
+    advance(Progress::Read, sent[0]).await;
+    stores.accounts.block(ann, bob, NOW).await.unwrap();
+    let real = advance(Progress::Read, sent[1]).await;
+    stores.accounts.unblock(ann, bob).await.unwrap();
+    assert_eq!(shown().await, (Some(sent[0]), Some(sent[0])), "nothing is told because the block ends");
+
+    let received = advance(Progress::Delivered, sent[2]).await;
+    assert_eq!(received, Watermarks { delivered_up_to: Some(sent[2]), ..real });
+    assert_eq!(shown().await, (Some(sent[2]), Some(sent[0])), "what arrives later does not tell what was read");
+
+    stores.fanout.take();
+    assert_eq!(advance(Progress::Read, sent[1]).await, received, "the reader had got so far");
+    assert_eq!(shown().await, (Some(sent[2]), Some(sent[1])));
+    let live = stores.fanout.take();
+    let told = |event: &LiveEvent| match event {
+        LiveEvent::Receipt { chat, user_id, blocked: false } => Some(chat.shown_of(*user_id).read_up_to),
+        _ => None,
+    };
+    assert_eq!(live.iter().map(told).collect::<Vec<_>>(), [Some(Some(sent[1]))]);
+    advance(Progress::Read, sent[1]).await;
+    assert!(stores.fanout.take().is_empty(), "that is told once");
+}
+
 pub async fn a_receipt_needs_a_message_of_the_chat(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
     let message = stores.send(chat.id, ann, "hi").await.id;

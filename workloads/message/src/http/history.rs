@@ -108,7 +108,7 @@ pub(super) async fn page(
 }
 
 /// The body of the seed's paging.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(super) struct SeedPageQuery {
     /// At most this many (1 to 100); 5 by default.
     #[serde(default)]
@@ -117,7 +117,7 @@ pub(super) struct SeedPageQuery {
     /// `next_paging_state_id` of the page before.
     #[serde(default)]
     paging_state_id: Option<String>,
-    /// Messages of this time and older: RFC 3339, or `2024-01-27 15:26:40.007` in UTC.
+    /// Messages of this time and older: RFC 3339, or without an offset, `2024-01-27 15:26:40.007`, in UTC.
     #[serde(default)]
     starting_timestamp_str: Option<String>,
 }
@@ -150,7 +150,7 @@ pub(super) struct SeedPage<'a> {
 #[utoipa::path(
     post, path = "/users/chat/{chat_id}", tag = "messages", operation_id = "seed_history", security(("bearer" = [])),
     params(("chat_id" = uuid::Uuid, Path, description = "The chat")),
-    request_body = SeedPageQuery,
+    request_body = Option<SeedPageQuery>,
     responses(
         (status = 200, description = "Some of the messages", body = SeedPage),
         (
@@ -166,8 +166,9 @@ pub(super) async fn seed_page(
     State(App(service)): State<App>,
     user: AuthUser,
     Path(chat_id): Path<ChatId>,
-    Json(query): Json<SeedPageQuery>,
+    query: Option<Json<SeedPageQuery>>,
 ) -> Result<Response, Problem> {
+    let query = query.map_or_else(SeedPageQuery::default, |Json(query)| query);
     let cursors = Cursors { keyring: &service.keyring, caller: user.user_id, chat: chat_id };
     let limit = page::named_limit("fetch_size", query.fetch_size, SEED_MESSAGES)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -249,7 +250,9 @@ fn first_id_after(text: &str) -> Result<MessageId, Problem> {
         Problem::invalid("starting_timestamp_str", Code::InvalidTimestamp, detail)
     };
     let at = OffsetDateTime::parse(text, &Rfc3339)
-        .or_else(|_| PrimitiveDateTime::parse(text, SEED_TIME).map(PrimitiveDateTime::assume_utc))
+        .or_else(|_| {
+            PrimitiveDateTime::parse(&text.replacen('T', " ", 1), SEED_TIME).map(PrimitiveDateTime::assume_utc)
+        })
         .map_err(|_| wrong())?;
     let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).map_err(|_| wrong())?;
     Ok(MessageId(Instant { millis: millis + 1, counter: 0 }.id(0)))
@@ -261,7 +264,12 @@ mod tests {
 
     #[test]
     fn a_starting_time_includes_its_whole_millisecond() {
-        for text in ["2024-01-27T15:26:40.007Z", "2024-01-27 15:26:40.007000", "2024-01-27T16:26:40.007+01:00"] {
+        for text in [
+            "2024-01-27T15:26:40.007Z",
+            "2024-01-27 15:26:40.007000",
+            "2024-01-27T15:26:40.007000",
+            "2024-01-27T16:26:40.007+01:00",
+        ] {
             let id = first_id_after(text).unwrap();
             assert_eq!(id.timestamp(), Timestamp(1_706_369_200_008), "{text}");
         }

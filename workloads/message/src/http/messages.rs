@@ -37,6 +37,10 @@ use crate::requests::{EditedText, NewMessage, ReadUpTo};
             content_type = "application/problem+json", body = ProblemBody,
         ),
         (
+            status = 409, description = "`client_message_id` is that of a message of another chat (`client_message_id_taken`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        (
             status = 413, description = "The text is too long (`message_too_large`)",
             content_type = "application/problem+json", body = ProblemBody,
         ),

@@ -35,7 +35,7 @@ use crate::{
         EditMessage, Heartbeat, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing,
         WatchedUsers,
     },
-    service::{MessageService, speaks_for_itself},
+    service::MessageService,
     sync,
     views::{PresenceView, PresencesView},
 };
@@ -224,7 +224,8 @@ async fn handle(
     let caller = session.user_id;
     let is_here = event.is_of(session.namespace());
     // Messages, edits and deletions have a limit of their own, as soon as it is known what they say.
-    if !is_here || !matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage) {
+    let has_own_limit = is_here && matches!(event, Event::SendMessage | Event::EditMessage | Event::DeleteMessage);
+    if !has_own_limit {
         service.limits.check(Action::SocketEvent, &caller.to_string())?;
     }
     let packet = packet.ok_or_else(|| packet::malformed("an event carries one JSON object"))?;
@@ -234,6 +235,11 @@ async fn handle(
             Code::UnknownEvent,
             "there is no such event here; /asyncapi.json has those that there are",
         ));
+    }
+    // The seed's event names the peer.
+    if event != Event::ReceiveMessage {
+        let is_of_caller = packet.is_of(caller);
+        (if has_own_limit { counted(service, caller, is_of_caller) } else { is_of_caller })?;
     }
     if let Some(presences) = service.presences.as_ref().filter(|_| event.shows_use()) {
         presences.used(session);
@@ -249,19 +255,16 @@ async fn carry_out(service: &Arc<MessageService>, session: &Arc<Session>, event:
         }
         Event::StartPrivateChat => {
             let asked = packet.payload::<StartChat>()?;
-            speaks_for_itself(caller, asked.sender_id)?;
             let chat = service.start_chat(caller, asked.receiver_id).await?;
             session.emit(&service.hub, "private_chat_room_created", &json(&chat.chat_id)?);
             return ok(&chat);
         }
         Event::EditMessage => {
             let edit = counted(service, caller, packet.payload::<EditMessage>())?;
-            counted(service, caller, speaks_for_itself(caller, edit.sender_id))?;
             service.edit(caller, edit.chat_id, edit.message_id, edit.message).await?;
         }
         Event::DeleteMessage => {
             let one = counted(service, caller, packet.payload::<OneMessage>())?;
-            counted(service, caller, speaks_for_itself(caller, one.sender_id))?;
             service.delete(caller, one.chat_id, one.message_id).await?;
         }
         Event::MessageDelivered | Event::MessageRead => {
@@ -337,7 +340,6 @@ fn presences(service: &MessageService) -> Result<&Presences, Problem> {
 /// knows of blocks at once, and none at the accounts.
 async fn typing(service: &MessageService, session: &Session, typing: Typing) -> Result<(), Problem> {
     let caller = session.user_id;
-    speaks_for_itself(caller, typing.sender_id)?;
     let (chat, blocked) = service.chats.chat_and_block(caller, typing.chat_id).await?;
     let peer = chat.peer_of(caller);
     let heard = service.routed.is_some() || service.hub.has_sockets_of(peer);

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, fmt};
 
 use axum::http::StatusCode;
+use sentinel_domain::ids::UserId;
 use sentinel_http::{
-    extract::parse_json,
+    extract::{json_is_of, parse_json},
     problem::{Code, Problem},
 };
 use serde::{
@@ -42,6 +43,19 @@ impl<'a> Packet<'a> {
 
     /// The payload as what the event needs.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        parse_json(self.object()?).map_err(|problem| malformed(problem.detail()))
+    }
+
+    /// Refuses a payload that names another than the one who sent it.
+    pub fn is_of(&self, caller: UserId) -> Result<(), Problem> {
+        json_is_of(caller, self.object()?).map_err(|problem| match problem.status() {
+            StatusCode::FORBIDDEN => problem,
+            _ => malformed(problem.detail()),
+        })
+    }
+
+    /// The payload, which looks like an object.
+    fn object(&self) -> Result<&[u8], Problem> {
         let text = match &self.payload {
             Payload::None => "{}",
             Payload::One(payload) => payload.get(),
@@ -51,7 +65,7 @@ impl<'a> Packet<'a> {
         if !text.starts_with('{') {
             return Err(malformed("an event carries one JSON object"));
         }
-        parse_json(text.as_bytes()).map_err(|problem| malformed(problem.detail()))
+        Ok(text.as_bytes())
     }
 }
 

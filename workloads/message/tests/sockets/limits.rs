@@ -94,3 +94,37 @@ async fn a_user_has_so_many_sockets_and_no_more() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     Client::of(address, &ann).await;
 }
+
+/// Escapes make a text larger, and it is there twice.
+#[tokio::test]
+async fn a_page_of_large_messages_leaves_room_for_live_events() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let path = format!("/users/chat/{chat}/messages");
+    for _ in 0..80 {
+        assert_eq!(platform.post(&ann, &path, json!({"message": "\u{1}".repeat(16 * 1024)})).await.0, 201);
+    }
+    let mut client = Client::of(address, &bob).await;
+    let (mut since, mut got, mut pages) = (Value::Null, 0, 0);
+    loop {
+        let id = client.emit(json!(["sync", {"since": since}])).await;
+        platform.post(&ann, &path, json!({"message": "live"})).await;
+        let page = client.ack(id).await;
+        assert_eq!(page["status"], "ok");
+        let events = page["events"].as_array().unwrap();
+        let bytes: usize = events.iter().map(|event| event["data"].to_string().len()).sum();
+        assert!(!events.is_empty() && bytes <= 1024 * 1024, "{} events of {bytes} bytes", events.len());
+        let (_, same) = platform.get(&bob, &format!("/sync?since={}", since.as_str().unwrap_or_default())).await;
+        assert_eq!(same["events"][0], page["events"][0]);
+        assert!(same["events"].to_string().len() <= 1024 * 1024 + 100 * events.len());
+        got += events.iter().filter(|event| event["data"]["message"] != "live").count();
+        (since, pages) = (page["next"].clone(), pages + 1);
+        if page["more"] == false {
+            break;
+        }
+    }
+    // The chat's start, too.
+    assert_eq!((got, pages > 10), (81, true), "{pages} pages");
+}
