@@ -18,6 +18,7 @@ use crate::{
     api::{DeletionPolicy, SentinelChat, Store},
     backoff::{self, Backoff, jitter},
     build,
+    chats::Chats,
     events::{event, transitions},
     installation::{Installation, Keeper},
     names::MANAGER,
@@ -64,6 +65,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Waiting times after errors.
     pub backoff: Backoff,
+    /// The chats that are watched, for a scrape.
+    pub chats: Chats,
     /// Growths that were refused.
     pub refusals: repair::Refusals,
     /// Deletions that failed.
@@ -88,6 +91,7 @@ impl Context {
             installation: None,
             recorder,
             backoff: Backoff::default(),
+            chats: Chats::default(),
             refusals: repair::Refusals::default(),
             tries: finalize::Tries::default(),
             deletion: finalize::DEADLINE,
