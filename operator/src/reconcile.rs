@@ -301,6 +301,7 @@ async fn carry_out(
     failures.extend(apply::apply(client, namespace, &plan, &mut observed).await);
     failures.extend(prune::prune(client, namespace, &plan.prune, &mut observed).await);
     failures.extend(repair::replace_stuck(client, namespace, &observed).await);
+    failures.extend(found.certificate.and_then(|found| found.trouble(&valid.spec.gateway, Timestamp::now())));
 
     let carried =
         Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked, sequence: &sequence };

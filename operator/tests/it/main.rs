@@ -6,6 +6,7 @@
 mod alerts;
 mod api_server;
 mod bad_input;
+mod certificate;
 mod command_line;
 mod conditions;
 mod controller;
