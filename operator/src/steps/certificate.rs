@@ -68,7 +68,7 @@ pub fn read(chain: &[u8], key: &[u8]) -> Result<Certificate, Fault> {
     }
     let (names, validity) = (names(&parsed), parsed.validity());
     let (begins, ends) = (time(validity.not_before)?, time(validity.not_after)?);
-    Ok(Certificate { names, begins, ends, der })
+    Ok(Certificate { der, names, begins, ends })
 }
 
 impl Certificate {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::world::{DEPLOYMENTS, NS, SECRETS, World};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Data of a Secret with a certificate for 90 days, that many of which are left.
 fn secret(name: &str, left: u32) -> Value {
