@@ -8,17 +8,20 @@ use std::sync::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use sentinel_metrics::PrometheusHandle;
 
+use crate::{answer::describe, chats::Chats};
+
 /// What the probes report.
 #[derive(Clone)]
 pub struct Admin {
     ready: Arc<AtomicBool>,
     metrics: PrometheusHandle,
+    chats: Chats,
 }
 
 impl Admin {
     /// Not ready yet.
-    pub fn new(metrics: PrometheusHandle) -> Self {
-        Self { ready: Arc::default(), metrics }
+    pub fn new(metrics: PrometheusHandle, chats: Chats) -> Self {
+        Self { ready: Arc::default(), metrics, chats }
     }
 
     /// Changes what `/readyz` answers.
@@ -31,9 +34,14 @@ impl Admin {
         Router::new()
             .route("/healthz", get(|| async { "ok" }))
             .route("/readyz", get(readyz))
-            .route("/metrics", get(|State(admin): State<Self>| async move { admin.metrics.render() }))
+            .route("/metrics", get(scrape))
             .with_state(self)
     }
+}
+
+async fn scrape(State(admin): State<Admin>) -> Result<String, (StatusCode, String)> {
+    let chats = admin.chats.scrape().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, describe(&error)))?;
+    Ok(admin.metrics.render() + &chats)
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {

@@ -114,6 +114,7 @@ where
     let namespace = namespace.map(String::as_str);
     let controller = Controller::new(api::<Guarded>(&client, namespace), watcher::Config::default())
         .with_config(controller::Config::default().concurrency(CONCURRENCY));
+    context.chats.watch(controller.store());
     let controller = watch::<StatefulSet>(controller, &client, namespace, MANAGED);
     let controller = watch::<Deployment>(controller, &client, namespace, MANAGED);
     let controller = watch::<Job>(controller, &client, namespace, MANAGED);

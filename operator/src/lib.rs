@@ -9,6 +9,7 @@ pub mod answer;
 pub mod api;
 pub mod backoff;
 pub mod build;
+pub mod chats;
 pub mod cluster_dns;
 pub mod controller;
 pub mod crd;

@@ -19,6 +19,7 @@ use crate::{
     api::{DeletionPolicy, SentinelChat, Store},
     backoff::{self, Backoff, jitter},
     build,
+    chats::Chats,
     events::{event, transitions},
     installation::{Installation, Keeper},
     names::MANAGER,
@@ -68,6 +69,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Waiting times after errors.
     pub backoff: Backoff,
+    /// The chats that are watched, for a scrape.
+    pub chats: Chats,
     /// Growths that were refused.
     pub refusals: repair::Refusals,
     /// Deletions that failed.
@@ -92,6 +95,7 @@ impl Context {
             installation: None,
             recorder,
             backoff: Backoff::default(),
+            chats: Chats::default(),
             refusals: repair::Refusals::default(),
             tries: finalize::Tries::default(),
             deletion: finalize::DEADLINE,
@@ -286,6 +290,7 @@ async fn carry_out(
     failures.extend(grown);
     failures.extend(growth::failures(valid, &observed));
     failures.extend(write(client, namespace, &found.new_secrets, &mut plan, &mut observed).await);
+    failures.extend(found.certificate.and_then(|found| found.trouble(&valid.spec.gateway, Timestamp::now())));
 
     let carried =
         Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked, sequence: &sequence };

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use kube::Client;
 use sentinel_operator::{
     admin::Admin,
+    chats::Chats,
     cluster_dns::ClusterDns,
     controller,
     installation::Installation,
@@ -74,7 +75,8 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let metrics =
         sentinel_metrics::install(sentinel_metrics::OPERATOR).context("cannot install the metrics recorder")?;
-    let admin = Admin::new(metrics);
+    let chats = Chats::default();
+    let admin = Admin::new(metrics, chats.clone());
     let listener = tokio::net::TcpListener::bind(args.admin_listen)
         .await
         .with_context(|| format!("cannot listen at {}", args.admin_listen))?;
@@ -103,7 +105,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         operator_namespace: args.lease_namespace.clone(),
     };
     let installation = Some(Installation::new(&args.lease_namespace, &args.lease_name));
-    let context = Arc::new(Context { installation, ..Context::new(client.clone(), settings) });
+    let context = Arc::new(Context { installation, chats, ..Context::new(client.clone(), settings) });
     let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
     let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);
     if !args.leader_election {

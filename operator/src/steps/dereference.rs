@@ -10,7 +10,13 @@ use kube::{Api, Client};
 use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
 
-use super::{contents::Content, observe::Observed, traces, validate::ValidChat};
+use super::{
+    certificate::{self, CHAIN, Certificate, Fault, KEY},
+    contents::Content,
+    observe::Observed,
+    traces,
+    validate::ValidChat,
+};
 use crate::{
     answer,
     api::{SecretRef, Store},
@@ -158,6 +164,8 @@ pub struct Dereferenced {
     pub facts: Facts,
     /// Fresh keys and credentials, not yet in the cluster.
     pub new_secrets: Vec<Secret>,
+    /// The certificate of a gateway that ends TLS itself.
+    pub certificate: Option<Certificate>,
 }
 
 /// Follows the references of `chat`.
@@ -198,13 +206,13 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
     }
 
     let gateway = &chat.spec.gateway;
+    let mut certificate = None;
     let tls_digest = match &gateway.tls {
         // The Ingress controller reads the certificate itself.
         Some(tls) if gateway.ingress.is_none() => {
             let secret = secrets.named("gateway.tls.secret", &tls.secret.name).await?;
-            require(&secret, "gateway.tls.secret", "tls.crt", |entry| entry == "tls.crt")?;
-            require(&secret, "gateway.tls.secret", "tls.key", |entry| entry == "tls.key")?;
-            Some(secret_digest(&secret, |entry| matches!(entry, "tls.crt" | "tls.key")))
+            certificate = Some(read_certificate(&secret)?);
+            Some(secret_digest(&secret, |entry| matches!(entry, CHAIN | KEY)))
         }
         _ => None,
     };
@@ -235,7 +243,7 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         };
         facts.stores.insert(store, found);
     }
-    Ok(Dereferenced { facts, new_secrets })
+    Ok(Dereferenced { facts, new_secrets, certificate })
 }
 
 struct Secrets<'a> {
@@ -443,6 +451,21 @@ fn require_content(secret: &Secret, field: &str, name: &str, content: Content) -
         name: secret.metadata.name.clone().unwrap_or_default(),
         entry: name.to_owned(),
         why,
+    })
+}
+
+/// A certificate that the gateway can start with.
+fn read_certificate(secret: &Secret) -> Result<Certificate, Error> {
+    let field = "gateway.tls.secret";
+    for name in [CHAIN, KEY] {
+        require(secret, field, name, |entry| entry == name)?;
+    }
+    let of = |name| entry(secret, name).unwrap_or_default();
+    certificate::read(of(CHAIN), of(KEY)).map_err(|Fault { entry, why }| Error::Wrong {
+        field: field.to_owned(),
+        name: secret.metadata.name.clone().unwrap_or_default(),
+        entry: entry.to_owned(),
+        why: why.to_owned(),
     })
 }
 

@@ -3,8 +3,10 @@
 // Helpers of tests are no test functions, which is all that the configuration of clippy exempts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value, clippy::doc_markdown)]
 
+mod alerts;
 mod api_server;
 mod bad_input;
+mod certificate;
 mod command_line;
 mod conditions;
 mod controller;

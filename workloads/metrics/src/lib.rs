@@ -10,8 +10,8 @@ pub use metrics_exporter_prometheus::PrometheusHandle;
 
 pub use self::{
     page::page,
-    recorder::{Error, install},
-    table::{OPERATOR, PLATFORM},
+    recorder::{Error, install, scrape},
+    table::{CHATS, OPERATOR, PLATFORM},
 };
 
 /// Metrics about one thing.

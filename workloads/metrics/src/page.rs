@@ -1,6 +1,6 @@
 //! The reference page.
 
-use crate::{Kind, Metric, OPERATOR, PLATFORM, Section, Unit};
+use crate::{CHATS, Kind, Metric, OPERATOR, PLATFORM, Section, Unit};
 
 /// The page as Markdown.
 pub fn page() -> String {
@@ -12,7 +12,7 @@ pub fn page() -> String {
          of the platform's services. Each pod tells of itself: add up over pods. A counter without labels begins at 0, a \
          series with labels when there is something to tell (`sentinel_events_total` at 0, for each group that the pod reads as). The buckets of histograms of seconds end at 60.\n",
     );
-    for section in PLATFORM.iter().chain(OPERATOR) {
+    for section in PLATFORM.iter().chain(OPERATOR).chain(CHATS) {
         table(section, &mut page);
     }
     page

@@ -28,6 +28,17 @@ pub fn install(sections: &[Section]) -> Result<PrometheusHandle, Error> {
     Ok(handle)
 }
 
+/// What `tell` emits of `sections`, as a scrape shows it. What it emitted another time is not there: so come and go series
+/// of things that come and go, which a recorder would keep for good.
+pub fn scrape(sections: &[Section], tell: impl FnOnce()) -> Result<String, Error> {
+    let recorder = builder(sections)?.build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        describe(sections);
+        tell();
+    });
+    Ok(recorder.handle().render())
+}
+
 /// Every histogram has buckets: quantiles that each pod works out by itself can't be added up.
 pub(crate) fn builder(sections: &[Section]) -> Result<PrometheusBuilder, Error> {
     let histograms = all(sections).filter(|metric| metric.kind == Kind::Histogram);

@@ -311,3 +311,14 @@ pub const OPERATOR: &[Section] = &[Section {
         gauge("sentinel_operator_leader", Unit::Flag, &[], "1 while this replica has the lease and works."),
     ],
 }];
+
+/// What the operator tells of the chats that there are when it is scraped.
+pub const CHATS: &[Section] = &[Section {
+    title: "Chats: the operator",
+    metrics: &[gauge(
+        "sentinel_operator_chat_condition",
+        Unit::Flag,
+        &["namespace", "name", "type", "status", "reason"],
+        "1 for each condition of each chat, as its status has it; gone with the chat. From the replica that works. Scrape it with honor_labels, or namespace is called exported_namespace.",
+    )],
+}];

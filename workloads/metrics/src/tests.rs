@@ -68,7 +68,7 @@ fn arguments(text: &str) -> &str {
 }
 
 fn table() -> BTreeMap<&'static str, &'static Metric> {
-    recorder::all(PLATFORM).chain(recorder::all(OPERATOR)).map(|metric| (metric.name, metric)).collect()
+    all().map(|metric| (metric.name, metric)).collect()
 }
 
 #[test]
@@ -88,12 +88,19 @@ fn the_table_has_what_the_code_emits_and_nothing_else() {
     assert!(unused.is_empty(), "nothing emits {:?}", unused.keys());
 }
 
+fn all() -> impl Iterator<Item = &'static Metric> {
+    [PLATFORM, OPERATOR, CHATS].into_iter().flat_map(recorder::all)
+}
+
 /// Metrics of an expression with the labels that it asks for.
 fn asked(expression: &str) -> Vec<(&str, Vec<&str>)> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let by = expression.match_indices("by (").map(|(at, by)| expression[at + by.len()..].split(')').next().unwrap());
-    let grouped: Vec<_> =
-        by.flat_map(|labels| labels.split(',').map(str::trim)).filter(|label| *label != "le").collect();
+    // Prometheus gives each series the namespace of the pod that it is from.
+    let grouped: Vec<_> = by
+        .flat_map(|labels| labels.split(',').map(str::trim))
+        .filter(|label| !matches!(*label, "le" | "namespace"))
+        .collect();
     let names = expression.match_indices("sentinel_").map(|(at, _)| {
         let name = expression[at..].split(|character| !is_name(character)).next().unwrap();
         let selected = expression[at + name.len()..].strip_prefix('{').and_then(|rest| rest.split('}').next());
@@ -105,11 +112,10 @@ fn asked(expression: &str) -> Vec<(&str, Vec<&str>)> {
 }
 
 #[test]
-fn alerts_of_the_guide_ask_for_metrics_and_labels_that_there_are() {
-    let guide = fs::read_to_string(Path::new(ROOT).join("docs/operations.md")).unwrap();
-    let blocks = guide.split("```promql\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let expressions: Vec<_> = blocks.flat_map(str::lines).filter(|line| !line.starts_with('#')).collect();
-    assert!(expressions.len() > 10, "{expressions:?}");
+fn alerts_ask_for_metrics_and_labels_that_there_are() {
+    let rules = fs::read_to_string(Path::new(ROOT).join("charts/sentinel-operator/files/alerts.yaml")).unwrap();
+    let expressions: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert!(expressions.len() > 15, "{expressions:?}");
     let table = table();
     for expression in expressions {
         let asked = asked(expression);
@@ -127,7 +133,7 @@ fn alerts_of_the_guide_ask_for_metrics_and_labels_that_there_are() {
 
 #[test]
 fn names_tell_whose_they_are_and_what_they_hold() {
-    let all: Vec<_> = recorder::all(PLATFORM).chain(recorder::all(OPERATOR)).collect();
+    let all: Vec<_> = all().collect();
     assert_eq!(all.len(), table().len(), "a name is there twice");
     for Metric { name, kind, unit, help, .. } in all {
         assert!(name.starts_with("sentinel_"), "{name}");
@@ -158,4 +164,21 @@ fn a_scrape_explains_metrics_and_has_buckets_that_can_be_added_up() {
     }
     assert!(scraped.contains("# HELP sentinel_delivery_seconds "), "{scraped}");
     assert!(!scraped.contains(" summary"), "{scraped}");
+}
+
+#[test]
+fn what_is_told_at_a_scrape_is_gone_at_the_next_when_it_is_told_no_more() {
+    let scraped = |chats: &[&'static str]| {
+        let tell = || {
+            for chat in chats {
+                metrics::gauge!("sentinel_operator_chat_condition", "name" => *chat).set(1);
+            }
+        };
+        scrape(CHATS, tell).unwrap()
+    };
+    let both = scraped(&["a", "b"]);
+    assert!(both.contains("# TYPE sentinel_operator_chat_condition gauge"), "{both}");
+    assert!(both.contains("{name=\"a\"} 1") && both.contains("{name=\"b\"} 1"), "{both}");
+    let one = scraped(&["b"]);
+    assert!(!one.contains("\"a\"") && one.contains("{name=\"b\"} 1"), "{one}");
 }
