@@ -33,9 +33,9 @@ pub struct Notifier(pub Arc<NotificationService>);
 impl EventHandler for Notifier {
     async fn handle(&self, events: &[PlatformEvent]) -> Result<(), HandlerError> {
         delay::ripen(events, self.0.config.push.notify_delay_millis).await;
-        let mut chats: HashMap<ChatId, Vec<&PlatformEvent>> = HashMap::new();
+        let mut chats: HashMap<ChatId, Vec<PlatformEvent>> = HashMap::new();
         for event in events {
-            chats.entry(event.chat_id).or_default().push(event);
+            chats.entry(event.chat_id).or_default().push(event.clone());
         }
         let done = stream::iter(chats.into_values())
             .map(|events| self.apply_in_order(events))
@@ -46,8 +46,8 @@ impl EventHandler for Notifier {
 }
 
 impl Notifier {
-    async fn apply_in_order(&self, events: Vec<&PlatformEvent>) -> Result<(), StoreError> {
-        for event in events {
+    async fn apply_in_order(&self, events: Vec<PlatformEvent>) -> Result<(), StoreError> {
+        for event in &events {
             let mut tries = 1;
             while let Err(error) = self.apply(event).await {
                 if tries == TRIES || matches!(error, StoreError::Unreadable(_)) {
