@@ -75,6 +75,19 @@ test('what is kept is shown at once, and what happened since is added, page by p
   expect(kept!.messages).toHaveLength(4);
 });
 
+test('who is told to wait in the middle of a flood waits, and goes on from where it was', async () => {
+  await database.put('meta', 'sync_token', 't1');
+  syncs(
+    { events: [], next: 't2', more: true, reset: false },
+    new ApiError(400, 'rate_limited', '', {}, 0.1),
+    { events: [event('receive_message', message(3))], next: 't3', more: false, reset: false },
+  );
+  await start();
+  await connect('t9');
+  expect(asked()).toEqual(['t1', 't2', 't2']);
+  expect(await database.get('meta', 'sync_token')).toBe('t3');
+});
+
 test('a token that is too old drops what was kept', async () => {
   await keep();
   await database.put('meta', 'sync_token', 'old');

@@ -160,6 +160,12 @@ async function pages(): Promise<void> {
     try {
       page = await socket.ask<SyncPage>('sync', { since, limit: PAGE });
     } catch (error) {
+      if (error instanceof ApiError && error.code === 'rate_limited' && error.retryAfter !== null) {
+        const seconds = error.retryAfter;
+        await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+        if (mine !== turn) return;
+        continue;
+      }
       // A token that this server does not know: its data are not those of the last time.
       if (!(error instanceof ApiError) || error.code !== 'invalid_cursor' || since === newest) throw error;
       await anew();

@@ -127,13 +127,13 @@ export function ask<T = object>(event: string, payload: object): Promise<T> {
 
 async function request<T = object>(socket: Socket | null, event: string, payload: object): Promise<T> {
   if (!socket?.connected) throw new ApiError(0, 'not_connected', '');
-  let answer: { status: string; code?: string; detail?: string };
+  let answer: { status: string; code?: string; detail?: string; retry_after?: number };
   try {
     answer = await socket.timeout(ANSWER_MS).emitWithAck(event, payload);
   } catch {
     throw new ApiError(0, 'timeout', '');
   }
-  if (answer.status !== 'ok') throw new ApiError(400, answer.code ?? 'error', answer.detail ?? '');
+  if (answer.status !== 'ok') throw new ApiError(400, answer.code ?? 'error', answer.detail ?? '', {}, answer.retry_after ?? null);
   return answer as T;
 }
 
