@@ -30,8 +30,8 @@ use crate::{
 
 const QUERY: &str = "sync";
 const DEFAULT_EVENTS: usize = 100;
-/// Events that are read over again for one count of the limit on that. Whoever reads a whole flood once, page by page,
-/// stays below it.
+/// Events that are read over again for one count of the limit on that. Whoever reads a flood of short messages once, page by
+/// page, stays below it; one of long messages has more pages, and a client that waits when it is told to gets through.
 const READ_AGAIN: usize = 200;
 /// Most bytes of events in a page that has more than one: some of what may wait for a socket, so that live events find room
 /// beside it.

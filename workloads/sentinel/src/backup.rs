@@ -93,6 +93,10 @@ fn into_folder(data: &Path, path: &Path, replace: bool) -> anyhow::Result<String
     };
     let (draft, old) = (beside(".draft"), beside(".old"));
     let copied = in_draft(data, &draft)?;
+    if earlier {
+        // Of one that was cut short when its copy was in place.
+        remove(&old)?;
+    }
     let moved = || -> io::Result<()> {
         if earlier {
             fs::rename(path, &old)?;

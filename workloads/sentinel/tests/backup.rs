@@ -298,6 +298,21 @@ async fn what_is_no_copy_is_not_replaced_and_what_is_no_folder_of_a_server_is_no
     assert!(!root.path().join("copy").exists() && !other.join("sentinel.db").exists());
 }
 
+/// What was replaced is removed last.
+#[tokio::test]
+async fn a_copy_is_replaced_though_what_an_earlier_one_replaced_was_left() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, copy) = (root.path().join("data"), root.path().join("copy"));
+    let _server = Server::start(&data).await;
+    let made = backup(&data, &copy, &[]).await;
+    assert!(made.status.success(), "{}", words(&made));
+    fs::create_dir_all(root.path().join("copy.old/media")).unwrap();
+    let made = backup(&data, &copy, &["--replace"]).await;
+    assert!(made.status.success(), "{}", words(&made));
+    assert_eq!(names(root.path()), ["copy", "data"]);
+    assert_eq!(names(&copy), ["media", "sentinel.db"]);
+}
+
 /// A pod may be ended at any time.
 #[tokio::test]
 async fn the_next_start_removes_what_an_archive_that_was_cut_short_has_left() {

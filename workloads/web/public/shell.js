@@ -13,7 +13,8 @@
   /** For so long a network that answers nothing is waited for, when there is something to show without it. */
   const PATIENCE_MS = 4_000;
 
-  const kept = async (url) => (await caches.open(NAME)).match(url, { ignoreVary: true });
+  /** What is kept under an address. A store that is damaged has nothing: the page must open from the server then. */
+  const kept = (url) => caches.open(NAME).then((cache) => cache.match(url, { ignoreVary: true })).catch(() => undefined);
 
   /** Keeps a page with all its files, or leaves what is kept as it is: while a server is updated, not all may be there. */
   async function keep(page) {
@@ -63,10 +64,9 @@
     const path = url.pathname.slice(scope.pathname.length);
     if (request.mode === 'navigate') {
       if (path === '' || path === 'index.html') event.respondWith(page(event));
-    } else if (path.startsWith('assets/')) {
+    } else if (path.startsWith('assets/') || FILES.includes(path)) {
+      // They are renewed with the page.
       event.respondWith(kept(request.url).then((copy) => copy ?? fetch(request)));
-    } else if (FILES.includes(path)) {
-      event.respondWith(newest(fetch(request), request.url));
     }
   });
 })();

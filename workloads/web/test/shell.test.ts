@@ -87,6 +87,14 @@ test('the page and its files are there without a network, from the first visit o
   expect(await later.get('reload.js')).toBe('reload.js one');
 });
 
+test('a damaged store of the browser is no reason not to open', async () => {
+  const open = vi.spyOn(caches, 'open').mockRejectedValue(new DOMException('Internal error.', 'UnknownError'));
+  const broken = worker();
+  expect(await broken.opened()).toBe(pageOf('one'));
+  expect(await broken.get('assets/index-one.js')).toBe('script one');
+  open.mockRestore();
+});
+
 test('with a network the page is the server’s, and what is kept is that of its build alone', async () => {
   const one = worker();
   await one.fire('install');

@@ -88,6 +88,20 @@ test('one that nobody was asked to send yet is taken back or discarded, and neve
   await vi.waitFor(async () => expect(await database.all('outbox')).toEqual([]));
 });
 
+test('one that another tab is sending is neither', async () => {
+  ask.mockReset();
+  link.value = 'offline';
+  send({ chat_id: OTHER, message: 'sent by another tab' });
+  const id = outbox.value[0]!.client_message_id;
+  const tab = new BroadcastChannel('sentinel-discarded');
+  tab.postMessage({ tried: id });
+  await vi.waitFor(() => expect(outbox.value[0]!.tried).toBe(true));
+  expect(takeBack(id)).toBeNull();
+  withdraw(id);
+  expect(outbox.value).toHaveLength(1);
+  tab.close();
+});
+
 test('one that the server may have, though it did not answer, is neither: it is known once there is a network', async () => {
   ask.mockReset();
   ask.mockRejectedValueOnce(new ApiError(0, 'timeout', ''));

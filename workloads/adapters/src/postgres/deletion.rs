@@ -11,6 +11,9 @@ const DELETE_BLOCKS: &str =
     "WITH gone AS (DELETE FROM blocks WHERE blocker = $1 OR blocked = $1 RETURNING blocker, blocked)
     INSERT INTO pending_blocks (blocker, blocked) SELECT blocker, blocked FROM gone
         ON CONFLICT (blocker, blocked) DO UPDATE SET change = excluded.change";
+/// Programs of before make reports without the names.
+const NAME_REPORTED: &str = "UPDATE reports SET username = a.username, display_name = a.display_name
+    FROM accounts a WHERE a.id = $1 AND reported = a.id AND reports.username IS NULL";
 const DELETE_ACCOUNT: &str = "DELETE FROM accounts WHERE id = $1";
 const INSERT_PENDING: &str = "INSERT INTO pending_deletions (user_id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const PENDING: &str = "SELECT user_id, at FROM pending_deletions ORDER BY at LIMIT $1";
@@ -49,7 +52,7 @@ pub(super) async fn delete_account(
     now: Timestamp,
 ) -> Result<Vec<LiveEvent>, Failure> {
     let ended = sessions::end_all(db, id, None).await?;
-    for statement in [DELETE_BLOCKS, DELETE_ACCOUNT] {
+    for statement in [DELETE_BLOCKS, NAME_REPORTED, DELETE_ACCOUNT] {
         sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
     }
     sqlx::query(INSERT_PENDING).bind(id.0).bind(now.0).execute(&mut *db).await?;

@@ -142,6 +142,13 @@ impl Devices {
         }
     }
 
+    /// The store may have lost the lease of a device.
+    pub fn owe_lease(&mut self, device: Origin) {
+        if let Some(known) = self.known.get_mut(&device) {
+            known.leased = None;
+        }
+    }
+
     /// Up to so many devices whose leases were last taken or renewed so long ago, with what the store was told. They count
     /// as renewed, and as under way until [`Devices::done`].
     pub fn take_leases(&mut self, now: Instant, age: Duration, most: usize) -> Vec<Lease> {

@@ -15,7 +15,10 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::devices::{Change, Devices, Lease};
+use super::{
+    devices::{Change, Devices, Lease},
+    failure_detector::BEAT,
+};
 
 /// How often is looked for what came due by time.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,6 +50,7 @@ pub(super) async fn run(devices: Weak<Mutex<Devices>>, store: Arc<dyn PresenceSt
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut calls = FuturesUnordered::new();
     let mut renewing = false;
+    let mut failed: Option<Instant> = None;
     loop {
         let wake = tokio::select! {
             () = to_tell.notified() => Wake::Due,
@@ -60,7 +64,7 @@ pub(super) async fn run(devices: Weak<Mutex<Devices>>, store: Arc<dyn PresenceSt
             Wake::Due => false,
             Wake::Tick => {
                 devices.look(now);
-                !renewing
+                !renewing && failed.is_none_or(|at| now.duration_since(at) >= BEAT)
             }
             Wake::Done(Call::Change(change), heard) => {
                 devices.done(change.device(), heard);
@@ -68,9 +72,12 @@ pub(super) async fn run(devices: Weak<Mutex<Devices>>, store: Arc<dyn PresenceSt
             }
             Wake::Done(Call::Renew(leases), heard) => {
                 renewing = false;
+                failed = (!heard).then_some(now);
                 for (_, device, _) in leases {
-                    // After a failure the next round comes early enough.
                     devices.done(device, true);
+                    if !heard {
+                        devices.owe_lease(device);
+                    }
                 }
                 heard
             }

@@ -46,8 +46,16 @@ export function forgetSent(client_message_id: string): void {
 }
 
 /** Other tabs may have it, too, and would send it. */
-const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel-discarded') : null;
-channel?.addEventListener('message', ({ data }: MessageEvent<string>) => drop(data));
+const channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel('sentinel-discarded') : null;
+channel?.addEventListener('message', ({ data }: MessageEvent<string | { tried: string }>) => {
+  if (typeof data === 'string') drop(data);
+  else outbox.value = out.tried(outbox.value, data.tried);
+});
+
+/** Tells other tabs that the server may have a message: they must not change it any more. */
+export function tellTried(client_message_id: string): void {
+  channel?.postMessage({ tried: client_message_id });
+}
 
 /** Gives a message up. */
 export function discard(client_message_id: string): void {

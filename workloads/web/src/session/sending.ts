@@ -5,7 +5,7 @@ import { newId } from '../store/ids';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
 import { apply } from './events';
-import { forgetSent, keep } from './outbox';
+import { forgetSent, keep, tellTried } from './outbox';
 import { link, me, outbox, timelines } from './state';
 import { tellStopped } from './typing';
 
@@ -66,6 +66,7 @@ async function deliver(one: out.Outgoing): Promise<void> {
   if (!one.tried) {
     outbox.value = out.tried(outbox.value, client_message_id);
     keep({ ...one, tried: true });
+    tellTried(client_message_id);
   }
   try {
     const payload = {

@@ -1,5 +1,7 @@
 -- Reports stay when either account is deleted: `reporter` becomes NULL then, and of the reported account there are the names
 -- that it had when it was reported. A program of before leaves the names out, and can't list a report whose reporter is gone.
+-- The constraints are locks on accounts, too: behind a long read, as a copy is, they would hold up everybody who logs in.
+SET LOCAL lock_timeout = '3s';
 ALTER TABLE reports
     DROP CONSTRAINT reports_reported_fkey,
     DROP CONSTRAINT reports_reporter_fkey,
