@@ -21,6 +21,8 @@ const DEFAULT: &str = "cassandra";
 /// A fresh cluster makes its default role some seconds after its start.
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a change of a password is asked for.
+const CHANGED_AGAIN: Duration = Duration::from_secs(15);
 /// Copies of roles; one for each node up to this many.
 const COPIES: usize = 3;
 
@@ -89,10 +91,17 @@ pub(super) async fn admit(
         done.map_err(|source| CassandraError::ServiceRole { role: service.username.clone(), source: Box::new(source) })
     };
     run(format!("CREATE ROLE IF NOT EXISTS {role} WITH PASSWORD = {password} AND LOGIN = true")).await?;
-    // Not without need: Cassandra 5 refuses to change a password that it changed seconds ago.
+    // Not without need: Cassandra 5 refuses to change a password that it changed less than five seconds ago. It may have done
+    // so, and remember the one before: then it is asked until it can.
     let is_let_in = connection::attempt(config, Purpose::Use, Some(service)).await.is_ok();
     let password = if is_let_in { String::new() } else { format!("PASSWORD = {password} AND ") };
-    run(format!("ALTER ROLE {role} WITH {password}SUPERUSER = false AND LOGIN = true")).await?;
+    let started = Instant::now();
+    while let Err(refused) = run(format!("ALTER ROLE {role} WITH {password}SUPERUSER = false AND LOGIN = true")).await {
+        if started.elapsed() >= CHANGED_AGAIN {
+            return Err(refused);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
     run(format!("GRANT SELECT ON KEYSPACE \"{keyspace}\" TO {role}")).await?;
     run(format!("GRANT MODIFY ON KEYSPACE \"{keyspace}\" TO {role}")).await
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sentinel_adapters::{cassandra::Cassandra, linked::ChatLinks};
+use sentinel_adapters::linked::ChatLinks;
 use sentinel_domain::{
     ids::{ChatId, UserId},
     ports::{MediaStore, NotificationStore},
@@ -43,7 +43,7 @@ async fn tables_that_name(keyspace: &Keyspace, user: UserId) -> [BTreeSet<String
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_deleted_account_is_named_nowhere_but_where_it_is_said() {
     let keyspace = Arc::new(keyspace::named("erased"));
-    Cassandra::migrate(keyspace.config()).await.unwrap();
+    keyspace.migrate().await;
     let node = World::fresh().node_keeping(keyspace.clone(), MessageRetention::FOREVER).await;
     let stores = &node.stores;
     let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);

@@ -117,7 +117,7 @@ async fn reports_of_before_get_the_names_of_whom_they_are_about() {
             DELETE FROM _sqlx_migrations WHERE version >= 7",
         )
         .await;
-    Postgres::migrate(&database.config()).await.unwrap();
+    Postgres::migrate(&database.owner()).await.unwrap();
     assert_eq!(postgres.reports(true, None, 10).await.unwrap(), expected);
     postgres.delete_account(eve.id).await.unwrap();
     let [report] = postgres.reports(true, None, 10).await.unwrap().try_into().unwrap();
