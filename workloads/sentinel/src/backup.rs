@@ -41,10 +41,7 @@ pub enum Target {
 
 /// Makes a copy, and says what is in it.
 pub fn make(config: &PlatformConfig, target: &Target) -> anyhow::Result<String> {
-    ensure!(
-        config.stores.is_none(),
-        "profile Distributed has its data in its stores: see \"Back up and restore\" in docs/operations.md"
-    );
+    ensure!(config.stores.is_none(), "profile Distributed has its data in its stores: see docs/backup.md");
     let data = &config.data_dir;
     let database = data.join(DATABASE);
     let is_there = database.try_exists().with_context(|| format!("looking for {}", database.display()))?;
