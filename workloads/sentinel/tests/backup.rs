@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod process;
+
 use std::{
     collections::HashMap,
     fs,
@@ -14,15 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use process::{PATIENCE, ready};
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "copied and restored";
 const WRITERS: usize = 4;
 
@@ -42,8 +43,7 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
-        let ready = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap().expect("the server ended at start");
+        let ready = ready(&mut process).await;
         let url = ready.split_whitespace().find(|word| word.starts_with("http://")).unwrap().parse().unwrap();
         Self { url, _process: process }
     }

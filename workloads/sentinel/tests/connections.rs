@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod process;
+
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
+use process::{PATIENCE, ready, terminate};
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
     process::Command,
     time::{sleep, timeout},
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
 const OPEN_FILES: usize = 256;
 
 #[tokio::test]
@@ -30,8 +30,7 @@ async fn whoever_takes_all_connections_stops_neither_those_that_are_there_nor_th
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(server.stdout.take().unwrap()).lines();
-    let ready = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap().expect("the server ended at start");
+    let ready = ready(&mut server).await;
     let address = ready.split("http://").nth(1).unwrap().split(' ').next().unwrap();
     let client = reqwest::Client::new();
     let keys = || client.get(format!("http://{address}/.well-known/jwks.json")).send();
@@ -58,7 +57,7 @@ async fn whoever_takes_all_connections_stops_neither_those_that_are_there_nor_th
     };
     timeout(PATIENCE, somebody_new).await.expect("room comes back");
 
-    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    terminate(&server);
     let ended = timeout(PATIENCE, server.wait_with_output()).await.unwrap().unwrap();
     let log = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.success() && log.matches("closed new connections").count() == 1, "{log}");

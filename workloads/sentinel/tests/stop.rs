@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{fs::File, net::TcpListener, process::Stdio, time::Duration};
+mod process;
 
-use rustix::process::{Pid, Signal, kill_process};
+use std::{fs::File, net::TcpListener, process::Stdio};
+
+use process::{PATIENCE, ready, terminate};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::Command,
     time::timeout,
 };
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Scrapers keep their connection. Stores that it kept open would keep their leases and lose what they were about to send.
 #[tokio::test]
@@ -27,16 +27,14 @@ async fn the_stores_are_closed_although_a_scraper_keeps_its_connection() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(server.stdout.take().unwrap()).lines();
-    let ready = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap();
-    assert!(ready.is_some_and(|line| line.contains("ready")), "the server ended at start");
+    assert!(ready(&mut server).await.contains("ready"));
 
     let scraper = reqwest::Client::new();
     let metrics = scraper.get(format!("http://{admin}/metrics")).send().await.unwrap();
     assert_eq!(metrics.status(), 200);
     // Once it is read, the connection waits for the next scrape.
     metrics.text().await.unwrap();
-    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    terminate(&server);
     let ended = timeout(PATIENCE, server.wait_with_output()).await.unwrap().unwrap();
     let log = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.success() && log.contains("the stores are closed"), "{log}");
@@ -63,7 +61,7 @@ async fn a_server_that_waits_for_another_ends_in_good_order() {
             break;
         }
     }
-    kill_process(Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    terminate(&server);
     let ended = timeout(PATIENCE, server.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(0), "{ended}");
 }

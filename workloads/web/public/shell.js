@@ -32,9 +32,9 @@
     await Promise.all(known.filter((url) => !wanted.includes(url)).map((url) => cache.delete(url)));
   }
 
-  /** The server's answer; what is kept where there is none, or none in time, or the server is in trouble. */
-  async function newest(asked, url) {
-    const copy = await kept(url);
+  /** The server's page; what is kept where there is none, or none in time, or the server is in trouble. */
+  async function newest(asked) {
+    const copy = await kept(PAGE);
     if (!copy) return asked;
     const late = new Promise((resolve) => { setTimeout(resolve, PATIENCE_MS); });
     const answer = await Promise.race([asked.catch(() => undefined), late]);
@@ -44,7 +44,7 @@
   function page(event) {
     const asked = fetch(event.request);
     event.waitUntil(asked.then((answer) => keep(answer.clone())).catch(() => undefined));
-    return newest(asked, PAGE);
+    return newest(asked);
   }
 
   self.addEventListener('install', (event) => {

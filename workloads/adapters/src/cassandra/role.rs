@@ -12,7 +12,7 @@ use sentinel_domain::config::CassandraConfig;
 use super::{
     CassandraError,
     connection::{self, Purpose},
-    schema,
+    schema::{self, TRIES},
 };
 use crate::credentials::Credentials;
 
@@ -21,8 +21,8 @@ const DEFAULT: &str = "cassandra";
 /// A fresh cluster makes its default role some seconds after its start.
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a change of a password is asked for.
-const CHANGED_AGAIN: Duration = Duration::from_secs(15);
+/// How often a change of a password is asked for: that of a role is changed every five seconds at most.
+const PASSWORD_TRIES: u32 = 16;
 /// Copies of roles; one for each node up to this many.
 const COPIES: usize = 3;
 
@@ -86,24 +86,18 @@ pub(super) async fn admit(
     service: &Credentials,
 ) -> Result<(), CassandraError> {
     let (role, password, keyspace) = (quoted(&service.username), quoted(&service.password), &config.keyspace);
-    let run = async |statement: String| {
-        let done = schema::make(session, &statement).await;
+    let run = async |statement: String, tries: u32| {
+        let done = schema::make(session, &statement, tries).await;
         done.map_err(|source| CassandraError::ServiceRole { role: service.username.clone(), source: Box::new(source) })
     };
-    run(format!("CREATE ROLE IF NOT EXISTS {role} WITH PASSWORD = {password} AND LOGIN = true")).await?;
+    run(format!("CREATE ROLE IF NOT EXISTS {role} WITH PASSWORD = {password} AND LOGIN = true"), TRIES).await?;
     // Not without need: Cassandra 5 refuses to change a password that it changed less than five seconds ago. It may have done
     // so, and remember the one before: then it is asked until it can.
     let is_let_in = connection::attempt(config, Purpose::Use, Some(service)).await.is_ok();
     let password = if is_let_in { String::new() } else { format!("PASSWORD = {password} AND ") };
-    let started = Instant::now();
-    while let Err(refused) = run(format!("ALTER ROLE {role} WITH {password}SUPERUSER = false AND LOGIN = true")).await {
-        if started.elapsed() >= CHANGED_AGAIN {
-            return Err(refused);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    run(format!("GRANT SELECT ON KEYSPACE \"{keyspace}\" TO {role}")).await?;
-    run(format!("GRANT MODIFY ON KEYSPACE \"{keyspace}\" TO {role}")).await
+    run(format!("ALTER ROLE {role} WITH {password}SUPERUSER = false AND LOGIN = true"), PASSWORD_TRIES).await?;
+    run(format!("GRANT SELECT ON KEYSPACE \"{keyspace}\" TO {role}"), TRIES).await?;
+    run(format!("GRANT MODIFY ON KEYSPACE \"{keyspace}\" TO {role}"), TRIES).await
 }
 
 /// A text as CQL writes it.

@@ -36,7 +36,7 @@ const COMPATIBLE_FROM: i32 = 9;
 const LOCK_SECONDS: i32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often something is tried that others may be doing at the same time.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// How often the lock is asked for, with a pause between.
 const LOCK_TRIES: u32 = 120;
 
@@ -73,7 +73,7 @@ pub(super) async fn migrate(session: &Session, config: &CassandraConfig) -> Resu
     );
     // The lock needs its table, so two first runs may make it at once: one of them may have to look again.
     for statement in [make_keyspace.as_str(), MAKE_VERSIONS, MAKE_COMPATIBLE, MAKE_LOCK] {
-        make(session, statement).await.map_err(failed)?;
+        make(session, statement, TRIES).await.map_err(failed)?;
         if statement == make_keyspace {
             use_keyspace(session, config).await?;
         }
@@ -112,7 +112,7 @@ async fn run_steps(session: &Session, config: &CassandraConfig, holder: Uuid) ->
             {
                 continue;
             }
-            make(session, &statement).await.map_err(failed)?;
+            make(session, &statement, TRIES).await.map_err(failed)?;
         }
         session.await_schema_agreement().await.map_err(|error| CassandraError::Answer(Box::new(error)))?;
         if version == 1 {
@@ -174,15 +174,15 @@ async fn has_column(session: &Session, keyspace: &str, table: &str, column: &str
     Ok(names.any(|name| name.is_ok_and(|(name,)| name == column)))
 }
 
-/// Runs a statement that may run elsewhere too.
-pub(super) async fn make(session: &Session, statement: &str) -> Result<(), ExecutionError> {
+/// Runs a statement that may run elsewhere too; it is tried `most` times, with a pause between.
+pub(super) async fn make(session: &Session, statement: &str, most: u32) -> Result<(), ExecutionError> {
     let mut statement = Statement::new(statement);
     statement.set_is_idempotent(true);
     let mut tries = 1;
     loop {
         match session.query_unpaged(statement.clone(), ()).await {
             Ok(_) => return Ok(()),
-            Err(error) if tries == TRIES => return Err(error),
+            Err(error) if tries == most => return Err(error),
             Err(error) => tracing::debug!(%error, "a change of the tables is tried again"),
         }
         tries += 1;
