@@ -50,6 +50,10 @@ field() { sed -nE "s/.*\"$2\":([0-9.]+|null).*/\1/p" "$work/$1.json"; }
 half() { awk -v rate="$(field "$1" acked_per_second)" 'BEGIN { printf "%d", rate / 2 }'; }
 
 each=1 load warm --clients 2000 --idle
+# Before there is anything to read into caches at a start, which would be counted as the connections'.
+# Two sizes: what the process needs anyway, and what it frees to make room, is in both and cancels out.
+load idle-1000 --clients 1000 --idle
+load idle-2000 --clients 2000 --idle
 for clients in 200 2000; do
   window=$([ "$clients" = 200 ] && echo "${WINDOW_200:-8}" || echo "${WINDOW_2000:-2}")
   load "full-$clients" --clients "$clients" --window "$window"
@@ -58,9 +62,6 @@ done
 load search --clients 200 --search "${SEARCH_MESSAGES:-100000}"
 load presence --clients 1000 --presence 50
 load thumbnails --clients 2 --thumbnails "${PHOTOS:-100}"
-# Two sizes: what the process needs anyway, and what it frees to make room, is in both and cancels out.
-load idle-1000 --clients 1000 --idle
-load idle-2000 --clients 2000 --idle
 
 # The web client in Chromium, on the core that the load has otherwise.
 echo "· web client" >&2
