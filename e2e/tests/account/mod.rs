@@ -1,5 +1,7 @@
 //! An account and what it sees over HTTP.
 
+#![allow(dead_code)] // each test file uses a part of this
+
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,7 +19,6 @@ pub struct Account {
 }
 
 /// What a route answered.
-#[allow(dead_code)] // each test file uses a part of this
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -41,6 +42,11 @@ impl Account {
         account
     }
 
+    /// The same log-in at another base URL.
+    pub fn at(self, url: String) -> Self {
+        Self { url, ..self }
+    }
+
     /// Calls a route, which must succeed.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
@@ -58,7 +64,6 @@ impl Account {
     }
 
     /// Calls a route with a body; gives the answer, whatever it is. None at all in time fails.
-    #[allow(dead_code)] // each test file uses a part of this
     pub async fn ask(&self, method: Method, path: &str, body: &Value) -> Answer {
         let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
         let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentinel_domain::config::{AuthConfig, LimitsConfig, PlatformConfig, PushConfig, RetentionConfig, SearchConfig};
 
-use crate::{backup::Target, web::Site};
+use crate::{backup::Target, restore::Source, web::Site};
 
 /// Private one-to-one chat for Kubernetes.
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ pub enum Command {
     Reindex(Installation),
     /// Copy what a server of profile Embedded stores, but not its keys, while it runs or when it is stopped
     Backup(Backup),
+    /// Make a new server's folder of an archive that `backup` wrote
+    Restore(Restore),
     /// Manage keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -225,6 +227,23 @@ impl Backup {
             return Target::Archive;
         }
         Target::Folder { path: self.to.clone(), replace: self.replace }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The folder of the server's data, in which no server has begun
+    #[arg(long, value_name = "FOLDER")]
+    pub data: PathBuf,
+    /// The archive; `-` reads it from the standard input
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+}
+
+impl Restore {
+    /// Where the archive is.
+    pub fn source(&self) -> Source {
+        if self.from == Path::new("-") { Source::Input } else { Source::File(self.from.clone()) }
     }
 }
 

@@ -123,8 +123,10 @@ fn into_archive(data: &Path) -> anyhow::Result<String> {
     let written = in_draft(data, &draft).and_then(|copied| {
         let mut archive = tar::Builder::new(io::BufWriter::new(io::stdout().lock()));
         archive.follow_symlinks(false);
+        // The database last: an archive that has it is whole.
         archive
-            .append_dir_all("", &draft)
+            .append_dir_all(MEDIA, draft.join(MEDIA))
+            .and_then(|()| archive.append_path_with_name(draft.join(DATABASE), DATABASE))
             .and_then(|()| archive.into_inner()?.flush())
             .context("writing the archive to the standard output")?;
         Ok(format!("{copied} are in the archive"))

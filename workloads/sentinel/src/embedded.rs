@@ -42,7 +42,8 @@ use crate::{
 
 /// The database, in the folder of all data.
 pub const DATABASE: &str = "sentinel.db";
-const SEARCH_DATABASE: &str = "search.db";
+/// The search index, in the same folder.
+pub const SEARCH_DATABASE: &str = "search.db";
 /// Folder of uploaded files.
 pub const MEDIA: &str = "media";
 const LOCK: &str = "sentinel.lock";
@@ -240,7 +241,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
 
 /// Keeps other servers away from the folder as long as the file is open: each has parts of the data in memory, and would
 /// not hear of a block or a repeated message that the other has taken. One that is about to stop is waited for.
-async fn lock(data_dir: &Path, patience: Duration) -> anyhow::Result<File> {
+pub async fn lock(data_dir: &Path, patience: Duration) -> anyhow::Result<File> {
     make_folder(data_dir)?;
     let path = data_dir.join(LOCK);
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);

@@ -14,6 +14,7 @@ mod logging;
 mod mail;
 mod open_files;
 mod platform;
+mod restore;
 mod routes;
 mod serve;
 mod stop;
@@ -85,6 +86,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Backup(command) => {
             eprintln!("{}", backup::make(&command.place.config()?, &command.target())?);
+            Ok(())
+        }
+        Command::Restore(command) => {
+            eprintln!("{}", run_command(restore::fill(&command.data, &command.source()))?);
             Ok(())
         }
         Command::Reindex(installation) => return reindex(&installation),

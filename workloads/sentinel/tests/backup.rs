@@ -194,6 +194,10 @@ async fn backup(data: &Path, to: &Path, more: &[&str]) -> Output {
     sentinel().args(["backup", "--data"]).arg(data).arg("--to").arg(to).args(more).output().await.unwrap()
 }
 
+async fn restore(data: &Path, from: &Path) -> Output {
+    sentinel().args(["restore", "--data"]).arg(data).arg("--from").arg(from).output().await.unwrap()
+}
+
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -271,9 +275,11 @@ async fn a_copy_that_is_made_while_people_write_has_all_that_was_acknowledged_be
     load.until(again.len() + 10).await;
     load.end().await;
 
-    fs::create_dir(at("unpacked")).unwrap();
-    tar::Archive::new(archive.stdout.as_slice()).unpack(at("unpacked")).unwrap();
-    for (copy, before) in [("copy", &into_folder), ("unpacked", &into_archive), ("again", &again)] {
+    fs::write(at("archive"), &archive.stdout).unwrap();
+    let restored = restore(&at("restored"), &at("archive")).await;
+    assert!(restored.status.success(), "{}", words(&restored));
+    fs::remove_file(at("restored/sentinel.lock")).unwrap();
+    for (copy, before) in [("copy", &into_folder), ("restored", &into_archive), ("again", &again)] {
         assert_eq!(names(&at(copy)), ["media", "sentinel.db"], "{copy}");
         give_keys(&data, &at(copy));
         check(&at(copy), chat, before, &bob.token).await;
@@ -320,4 +326,50 @@ async fn the_next_start_removes_what_an_archive_that_was_cut_short_has_left() {
     fs::create_dir_all(root.path().join("backup.draft/media")).unwrap();
     let _server = Server::start(root.path()).await;
     assert!(!root.path().join("backup.draft").exists());
+}
+
+/// Whatever the place at which an archive ends: no server begins with a part, and the whole one is taken afterwards.
+#[tokio::test]
+async fn an_archive_that_is_cut_short_is_refused_and_leaves_room_for_the_whole_one() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { root.path().join(name) };
+    let server = Server::start(&at("data")).await;
+    let (ann, bob) = (server.register("ann").await, server.register("bob").await);
+    let chat = ann.call(Method::POST, "/users/chat", json!({"receiver_id": bob.id})).await;
+    let chat = chat["chat_id"].as_str().unwrap();
+    let id = ann.send(chat, "kept", true).await;
+    let archive = backup(&at("data"), Path::new("-"), &[]).await.stdout;
+
+    // The ends of whole entries among them: a tar archive is made of blocks of 512 bytes.
+    let database = archive.windows(11).position(|name| name == b"sentinel.db").unwrap();
+    for end in [0, 512, database, database + 512, database + 5000] {
+        fs::write(at("part"), &archive[..end]).unwrap();
+        let refused = restore(&at("new"), &at("part")).await;
+        assert!(!refused.status.success() && words(&refused).contains("cut short"), "{end}: {}", words(&refused));
+        assert!(!at("new/sentinel.db").exists());
+    }
+    fs::write(at("whole"), &archive).unwrap();
+    // As one that was ended between its two moves leaves it.
+    fs::create_dir_all(at("new/media/00")).unwrap();
+    let restored = restore(&at("new"), &at("whole")).await;
+    assert!(restored.status.success(), "{}", words(&restored));
+    let again = restore(&at("new"), &at("whole")).await;
+    assert!(!again.status.success() && words(&again).contains("already"), "{}", words(&again));
+    give_keys(&at("data"), &at("new"));
+    let history = Server::start(&at("new")).await.log_in("ann").await.history(chat).await;
+    assert_eq!(history.iter().map(|message| &message["message_id"]).collect::<Vec<_>>(), [&json!(id)]);
+}
+
+#[tokio::test]
+async fn what_is_no_archive_of_a_backup_is_not_unpacked() {
+    let root = tempfile::tempdir().unwrap();
+    let mut other = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(4);
+    header.set_mode(0o644);
+    other.append_data(&mut header, "keys/key.pem", b"mine".as_slice()).unwrap();
+    fs::write(root.path().join("other"), other.into_inner().unwrap()).unwrap();
+    let refused = restore(&root.path().join("new"), &root.path().join("other")).await;
+    assert!(!refused.status.success() && words(&refused).contains("keys/key.pem"), "{}", words(&refused));
+    assert!(!root.path().join("new/keys").exists());
 }
