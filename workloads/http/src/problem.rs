@@ -26,6 +26,7 @@ struct Inner {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    limit: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -69,6 +70,10 @@ pub struct ProblemBody {
     /// The fields that are wrong; there when there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Of what there was too much; there with `rate_limited`. The guide lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "login")]
+    limit: Option<&'static str>,
 }
 
 impl Problem {
@@ -76,13 +81,20 @@ impl Problem {
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         debug_assert!(code.comes_with(status.as_u16()), "list that {code:?} comes with {status}");
         let (errors, headers) = (Vec::new(), Vec::new());
-        Self(Box::new(Inner { status, code, detail: detail.into(), errors, headers }))
+        Self(Box::new(Inner { status, code, detail: detail.into(), errors, limit: None, headers }))
     }
 
     /// Adds a field that is wrong.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>, code: Code, detail: impl Into<String>) -> Self {
         self.0.errors.push(FieldError { field: field.into(), code: code.as_str(), detail: detail.into() });
+        self
+    }
+
+    /// Says which limit was met.
+    #[must_use]
+    pub fn with_limit(mut self, limit: &'static str) -> Self {
+        self.0.limit = Some(limit);
         self
     }
 
@@ -172,6 +184,11 @@ impl Problem {
         self.0.status
     }
 
+    /// Which limit was met, if one was.
+    pub fn limit(&self) -> Option<&'static str> {
+        self.0.limit
+    }
+
     /// The fields that are wrong.
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
@@ -190,7 +207,7 @@ impl fmt::Debug for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Inner { status, code, detail, errors, headers } = *self.0;
+        let Inner { status, code, detail, errors, limit, headers } = *self.0;
         let code = code.as_str();
         let request_id = request::current_id().unwrap_or_default();
         let body = ProblemBody {
@@ -203,6 +220,7 @@ impl IntoResponse for Problem {
             detail,
             request_id,
             errors,
+            limit,
         };
         let mut response = (status, axum::Json(body)).into_response();
         let content_type = HeaderValue::from_static("application/problem+json");

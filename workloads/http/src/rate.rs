@@ -48,6 +48,8 @@ pub enum Action {
     Password,
     /// A look-up of other people, per caller.
     Lookup,
+    /// Somebody whose presence a socket is told, per user.
+    Presence,
     /// An export of one's own data, per caller.
     Export,
     /// A message, edit or deletion, per sender.
@@ -100,6 +102,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Sync, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
+        // Each tab of a browser watches as many as a socket may, and begins anew whenever it connects again.
+        limit(Action::Presence, config.requests_per_second.saturating_mul(40), 40 * second),
         limit(Action::Login, config.logins_per_minute, minute),
         limit(Action::LoginAccount, config.logins_per_minute.saturating_mul(5), minute),
         // Many people may share an office's address.
@@ -184,10 +188,10 @@ impl RateLimits {
     fn take_many(&self, action: Action, key: &str, count: u32) -> Result<Allowance, Problem> {
         let unlimited = Allowance { limit: u32::MAX, remaining: u32::MAX, reset_seconds: 0 };
         let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key, count));
-        if taken.is_err() {
+        taken.map_err(|refused| {
             metrics::counter!("sentinel_rate_limited_total", "action" => action.name()).increment(1);
-        }
-        taken
+            refused.problem(action)
+        })
     }
 }
 
@@ -209,6 +213,7 @@ impl Action {
             Self::Refresh => "refresh",
             Self::Password => "password",
             Self::Lookup => "lookup",
+            Self::Presence => "presence",
             Self::Export => "export",
             Self::Message => "message",
             Self::Sync => "sync",
@@ -226,6 +231,37 @@ impl Action {
             Self::AuditedLogin => "audited_login",
         }
     }
+
+    /// What there was too much of, for people.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Request => "requests",
+            Self::SocketRequest => "requests of sockets from this address",
+            Self::Login => "log-ins under this name from this address",
+            Self::LoginAccount => "log-ins under this name",
+            Self::LoginAddress => "log-ins from this address",
+            Self::Register => "registrations from this address",
+            Self::Refresh => "refreshes",
+            Self::Password => "uses of the password",
+            Self::Lookup => "look-ups of people",
+            Self::Presence => "users whose presence was asked for",
+            Self::Export => "exports",
+            Self::Message => "messages, edits and deletions",
+            Self::Sync => "events that syncs read over again",
+            Self::StartChat => "new chats",
+            Self::Upload => "uploads",
+            Self::CompleteUpload => "completions of uploads",
+            Self::GiveUpUpload => "uploads given up",
+            Self::CountFiles => "counts of files",
+            Self::Device => "changes of push devices",
+            Self::SocketEvent => "events of sockets",
+            Self::Report => "reports",
+            Self::Mail => "mails to this address",
+            Self::MailAddress => "mails asked for from this network address",
+            Self::UseLink => "uses of mailed links from this address",
+            Self::AuditedLogin => "entries of the audit log",
+        }
+    }
 }
 
 impl Limiter {
@@ -239,7 +275,7 @@ impl Limiter {
         Self { keyed, burst: burst.get(), period: limit.period, checks: AtomicU32::new(0) }
     }
 
-    fn take(&self, key: &str, count: u32) -> Result<Allowance, Problem> {
+    fn take(&self, key: &str, count: u32) -> Result<Allowance, Exceeded> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
             self.keyed.retain_recent();
             self.keyed.shrink_to_fit();
@@ -247,10 +283,14 @@ impl Limiter {
         let count = NonZeroU32::new(count.min(self.burst)).unwrap_or(NonZeroU32::MIN);
         match self.keyed.check_key_n(&key.to_owned(), count) {
             Ok(Ok(state)) => Ok(self.allowance(state.remaining_burst_capacity())),
-            Ok(Err(until)) => Err(refusal(self.allowance(0), until.wait_time_from(DefaultClock::default().now()))),
+            Ok(Err(until)) => Err(self.exceeded(until.wait_time_from(DefaultClock::default().now()))),
             // It would take more than there may be at once.
-            Err(_) => Err(refusal(self.allowance(0), self.period)),
+            Err(_) => Err(self.exceeded(self.period)),
         }
+    }
+
+    fn exceeded(&self, wait: Duration) -> Exceeded {
+        Exceeded { allowance: self.allowance(0), wait }
     }
 
     fn allowance(&self, remaining: u32) -> Allowance {
@@ -260,10 +300,21 @@ impl Limiter {
     }
 }
 
-fn refusal(allowance: Allowance, wait: Duration) -> Problem {
-    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, "too many requests; wait a little")
-        .with_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string());
-    allowance.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
+/// A limit that leaves nothing for now.
+#[derive(Debug)]
+struct Exceeded {
+    allowance: Allowance,
+    wait: Duration,
+}
+
+impl Exceeded {
+    fn problem(&self, action: Action) -> Problem {
+        let detail = format!("too many {}; wait a little", action.what());
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail)
+            .with_limit(action.name())
+            .with_header(header::RETRY_AFTER, whole_seconds(self.wait).max(1).to_string());
+        self.allowance.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
+    }
 }
 
 fn whole_seconds(duration: Duration) -> u64 {
@@ -315,10 +366,40 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_which_limit_was_met_and_the_guide_lists_it() {
+        let guide = include_str!("../../../docs/clients.md");
+        // What these limit is done without, and nobody is refused.
+        let unseen = [Action::CountFiles, Action::AuditedLogin];
+        for Limit { action, .. } in
+            limits(&LimitsConfig::default()).into_iter().filter(|it| !unseen.contains(&it.action))
+        {
+            let limits = RateLimits::new(&LimitsConfig::default());
+            let (mut refused, mut count) = (None, 0);
+            while refused.is_none() && count < 20_000 {
+                (refused, count) = (limits.check(action, "ann").err(), count + 1);
+            }
+            let refused = refused.unwrap();
+            assert_eq!(refused.limit(), Some(action.name()));
+            assert_eq!(refused.detail(), format!("too many {}; wait a little", action.what()));
+            assert!(guide.contains(&format!("| `{}` |", action.name())), "{action:?} is not in docs/clients.md");
+        }
+    }
+
+    #[test]
+    fn three_tabs_of_a_user_with_many_chats_may_come_back_again_and_again() {
+        let limits = RateLimits::new(&LimitsConfig::default());
+        for _ in 0..3 * 3 {
+            limits.check_costly(Action::Presence, "ann", 200).unwrap();
+        }
+        let refused = (0..10).filter(|_| limits.check_costly(Action::Presence, "ann", 200).is_err()).count();
+        assert!(refused >= 8, "{refused}");
+    }
+
+    #[test]
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 24);
+        assert_eq!(limits.limiters.len(), 25);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

@@ -91,6 +91,10 @@ pub(crate) struct Refused<'a> {
     /// Seconds after which to try again, where that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// Of what there was too much; there with `rate_limited`. The guide lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "message")]
+    pub limit: Option<&'static str>,
 }
 
 /// The acknowledgement of `reauthenticate`.

@@ -90,7 +90,7 @@ impl MessageService {
         let accounts = Arc::new(Accounts::new(accounts));
         live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
         clock::start(&hub, &connections);
-        let presences = presence.map(|store| Presences::start(store, accounts.clone(), &hub));
+        let presences = presence.map(|store| Presences::start(store, accounts.clone(), limits.clone(), &hub));
         let service = Arc::new(Self {
             accounts,
             sessions,

@@ -206,6 +206,30 @@ async fn a_socket_watches_two_hundred_users_and_is_told_when_that_is_too_few() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_one_presence_after_the_other_is_told_to_wait() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let mut client = Client::of(address, &platform.user("ann").await).await;
+    let (mut told, mut refused) = (0, Value::Null);
+    for _ in 0..15 {
+        let ids: Vec<String> = (0..200).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+        let answer = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
+        match answer["presence"].as_array() {
+            Some(presence) => told += presence.len(),
+            None => refused = answer,
+        }
+        client.ask("presence_unsubscribe", json!({"user_ids": ids})).await;
+    }
+    assert_eq!((&refused["code"], &refused["limit"]), (&json!("rate_limited"), &json!("presence")));
+    assert!(refused["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{refused}");
+    assert!((2000..2600).contains(&told), "{told}");
+    // What was refused is not watched: nothing of it takes room.
+    let one = uuid::Uuid::new_v4().to_string();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(client.ask("presence_subscribe", json!({"user_ids": [one]})).await["status"], "ok");
+}
+
+#[tokio::test]
 async fn devices_on_another_node_count_and_a_block_made_there_hides_here() {
     let fleet = Fleet::new().await;
     let (ann, bob) = (fleet.nodes[0].user("ann").await, fleet.nodes[0].user("bob").await);

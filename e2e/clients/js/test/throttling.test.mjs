@@ -25,6 +25,7 @@ test('guessing a password is stopped for that account only', { skip: raised }, a
     problem(answer, 401, 'invalid_credentials');
   }
   problem(answer, 429, 'rate_limited');
+  assert.equal(answer.json.limit, 'login');
   assert.match(answer.headers.get('retry-after'), /^[1-9]\d*$/);
   assert.equal(answer.headers.get('ratelimit-remaining'), '0');
   const right = await call('POST', '/login', {

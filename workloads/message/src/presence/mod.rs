@@ -27,6 +27,7 @@ use sentinel_domain::{
 use sentinel_http::{
     background::vital,
     problem::{Code, Problem},
+    rate::{Action, RateLimits},
 };
 use tokio::sync::{
     Notify,
@@ -49,6 +50,7 @@ const LOOKUPS_AT_ONCE: usize = 16;
 pub(crate) struct Presences {
     store: Arc<dyn PresenceStore>,
     accounts: Arc<Accounts>,
+    limits: Arc<RateLimits>,
     hub: Weak<Hub>,
     devices: Arc<Mutex<Devices>>,
     to_tell: Arc<Notify>,
@@ -58,11 +60,17 @@ pub(crate) struct Presences {
 
 impl Presences {
     /// Starts the tasks, which end when this is gone, and tells the hub.
-    pub fn start(store: Arc<dyn PresenceStore>, accounts: Arc<Accounts>, hub: &Arc<Hub>) -> Arc<Self> {
+    pub fn start(
+        store: Arc<dyn PresenceStore>,
+        accounts: Arc<Accounts>,
+        limits: Arc<RateLimits>,
+        hub: &Arc<Hub>,
+    ) -> Arc<Self> {
         let (news, to_show) = mpsc::unbounded_channel();
         let presences = Arc::new(Self {
             store,
             accounts,
+            limits,
             hub: Arc::downgrade(hub),
             devices: Arc::default(),
             to_tell: Arc::default(),
@@ -128,11 +136,11 @@ impl Presences {
                 format!("a socket can watch at most {WATCHED_USERS} users: unsubscribe from those that are not shown");
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::TooManySubscriptions, detail)
         })?;
-        let found = match self.store.presence(&users).await {
+        let found = match self.look_up(session.user_id, &users).await {
             Ok(found) => found,
-            Err(error) => {
+            Err(problem) => {
                 self.subscriptions().remove(session.origin, &added);
-                return Err(error.into());
+                return Err(problem);
             }
         };
         let seen: Vec<Presence> = stream::iter(found)
@@ -152,6 +160,14 @@ impl Presences {
         }
         drop(subscriptions);
         Ok(seen)
+    }
+
+    /// Each of them counts, also those who are watched already: reading them is what costs.
+    async fn look_up(&self, watcher: UserId, users: &[UserId]) -> Result<Vec<Presence>, Problem> {
+        if let Some(count) = u32::try_from(users.len()).ok().filter(|count| *count > 0) {
+            self.limits.check_costly(Action::Presence, &watcher.to_string(), count)?;
+        }
+        Ok(self.store.presence(users).await?)
     }
 
     /// The socket hears no more of these users.

@@ -384,12 +384,12 @@ fn json(value: &impl Serialize) -> Answer {
 
 /// The acknowledgement of what was refused.
 fn refusal(problem: Problem) -> Box<RawValue> {
-    let (code, detail) = (problem.code(), problem.detail().to_owned());
+    let (code, detail, limit) = (problem.code(), problem.detail().to_owned(), problem.limit());
     let retry_after = match problem.status() {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(problem),
         _ => None,
     };
-    json(&Refused { status: "error", code, detail: &detail, retry_after }).unwrap_or_default()
+    json(&Refused { status: "error", code, detail: &detail, retry_after, limit }).unwrap_or_default()
 }
 
 /// Seconds after which to try again, as over HTTP.

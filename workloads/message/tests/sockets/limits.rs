@@ -39,7 +39,8 @@ async fn senders_are_limited_and_told_when_to_go_on() {
     for _ in 0..11 {
         last = client.ask("send_message", json!({"chat_id": chat, "message": "x"})).await;
     }
-    assert_eq!(last["code"], "rate_limited");
+    assert_eq!((&last["code"], &last["limit"]), (&json!("rate_limited"), &json!("message")));
+    assert!(last["detail"].as_str().unwrap().starts_with("too many messages"), "{last}");
     assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
 }
 

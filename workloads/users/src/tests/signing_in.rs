@@ -105,6 +105,8 @@ async fn log_ins_are_throttled_per_account_and_address_before_hashing() {
     assert_eq!(attempt("192.0.2.1:2", " Ann").await.status, 401);
     let refused = attempt("192.0.2.1:3", "ann").await;
     assert_eq!(refused.code(), (429, "rate_limited"));
+    assert_eq!(refused.body["limit"], "login");
+    assert!(refused.body["detail"].as_str().unwrap().starts_with("too many log-ins"), "{}", refused.body);
     for header in ["retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"] {
         assert!(refused.headers.contains_key(header), "{header}");
     }
