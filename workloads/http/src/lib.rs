@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod background;
 pub mod client;
+pub mod conditional;
 pub mod describe;
 pub mod ended_sessions;
 pub mod extract;

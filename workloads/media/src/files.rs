@@ -22,6 +22,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{
+    conditional,
     extract::{Path, Query},
     problem::{Code, Problem},
 };
@@ -155,13 +156,20 @@ async fn send(
     if media.shown().is_none() {
         return Err(Problem::not_found());
     }
+    // An object never changes.
+    let tag = format!("\"{}\"", link.key);
+    if conditional::is_known(&headers, &tag) {
+        let known = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, CACHE)];
+        return Ok((StatusCode::NOT_MODIFIED, known).into_response());
+    }
     let mut file = files.files.open(link.key).await?;
     let (kind, disposition) = match link.key.part {
         BlobPart::Thumbnail => (thumbnail_type(&mut file)?, "inline".to_owned()),
         _ => (media.content_type.served().to_owned(), disposition(&media)),
     };
     let size = file.metadata().map_err(StoreError::unavailable)?.len();
-    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let asked = headers.get(header::RANGE).filter(|_| conditional::takes_part_of(&headers, &tag));
+    let asked = asked.and_then(|value| value.to_str().ok());
     let (status, first, length) = match part(asked, size) {
         Part::Whole => (StatusCode::OK, 0, size),
         Part::Some { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
@@ -174,7 +182,8 @@ async fn send(
     file.seek(SeekFrom::Start(first)).map_err(StoreError::unavailable)?;
     let mut response = (status, Body::from_stream(contents(file, length))).into_response();
     let answer = response.headers_mut();
-    for (name, value) in [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)] {
+    let told = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition), (header::ETAG, tag)];
+    for (name, value) in told {
         answer.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::internal())?);
     }
     answer.insert(header::CONTENT_LENGTH, length.into());

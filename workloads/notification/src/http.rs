@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{ETAG, IF_MATCH},
-    },
+    http::{HeaderMap, StatusCode, header::ETAG},
     response::{IntoResponse, Response},
 };
 use sentinel_domain::{
@@ -19,6 +16,7 @@ use sentinel_domain::{
 };
 use sentinel_http::{
     auth::AuthUser,
+    conditional,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
     extract::{Json, Path, Query},
     page,
@@ -174,31 +172,33 @@ fn tagged(preferences: Preferences) -> Response {
     ([(ETAG, tag(&preferences))], Json(PreferencesView::from(preferences))).into_response()
 }
 
-/// The versions that `If-Match` names; `None` when any will do.
-fn wanted_versions(headers: &HeaderMap) -> Option<Vec<&str>> {
-    let lists = headers.get_all(IF_MATCH).iter().map(|list| list.to_str().unwrap_or_default());
-    // A proxy that compresses answers makes their tags weak.
-    let named: Vec<&str> =
-        lists.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/")).collect();
-    (!named.is_empty() && !named.contains(&"*")).then_some(named)
-}
-
 /// How the caller wants to be notified
 ///
-/// `ETag` names this version of the preferences: give it as `If-Match` when changing them.
+/// `ETag` names this version of the preferences: give it as `If-Match` when changing them, and as `If-None-Match` when asking
+/// whether they were changed.
 #[utoipa::path(
     get, path = "/notifications/preferences", tag = "notifications", operation_id = "notification_preferences",
     security(("bearer" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the preferences that the caller has.")),
     responses(
         (
             status = 200, description = "The preferences", body = PreferencesView,
             headers(("ETag" = String, description = "Their version")),
         ),
+        (
+            status = 304, description = "They are still those of `If-None-Match`",
+            headers(("ETag" = String, description = "Their version")),
+        ),
         NeedsToken, Any,
     )
 )]
-async fn preferences(State(App(service)): State<App>, user: AuthUser) -> Result<Response, Problem> {
-    Ok(tagged(service.notifications.preferences(user.user_id).await?))
+async fn preferences(State(App(service)): State<App>, user: AuthUser, headers: HeaderMap) -> Result<Response, Problem> {
+    let preferences = service.notifications.preferences(user.user_id).await?;
+    let tag = tag(&preferences);
+    if conditional::is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+    }
+    Ok(tagged(preferences))
 }
 
 /// Say how to be notified
@@ -234,7 +234,7 @@ async fn set_preferences(
     Json(wanted): Json<PreferencesView>,
 ) -> Result<Response, Problem> {
     let (caller, wanted) = (user.user_id, wanted.checked()?);
-    let Some(versions) = wanted_versions(&headers) else {
+    let Some(versions) = conditional::replaceable(&headers) else {
         service.notifications.set_preferences(caller, &wanted).await?;
         return Ok(tagged(wanted));
     };

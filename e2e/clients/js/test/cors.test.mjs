@@ -54,11 +54,14 @@ test('the configured origin may call', { skip: ALLOWED ? false : 'SENTINEL_CORS_
     assert.equal(answer.headers.get('access-control-allow-origin'), ALLOWED, path);
     const allowed = (answer.headers.get('access-control-allow-headers') ?? '').toLowerCase();
     assert.ok(allowed.includes('authorization') && allowed.includes('content-type'), allowed);
+    for (const name of ['range', 'if-range', 'if-match', 'if-none-match']) assert.ok(allowed.includes(name), `${name}: ${allowed}`);
     assert.match(answer.headers.get('vary') ?? '', /origin/i);
   }
   const error = await fetch(`${base}/me`, { headers: { origin: ALLOWED }, signal: AbortSignal.timeout(5000) });
   assert.equal(error.status, 401);
   assert.equal(error.headers.get('access-control-allow-origin'), ALLOWED, 'an error that the page cannot read');
+  const readable = error.headers.get('access-control-expose-headers').toLowerCase();
+  for (const name of ['etag', 'content-range', 'content-disposition', 'accept-ranges']) assert.ok(readable.includes(name), readable);
   const polling = await fetch(`${base}/socket.io/?EIO=4&transport=polling`, {
     headers: { origin: ALLOWED },
     signal: AbortSignal.timeout(5000),

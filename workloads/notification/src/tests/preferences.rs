@@ -46,6 +46,21 @@ async fn who_says_what_is_changed_does_not_undo_the_change_of_another_device() {
 }
 
 #[tokio::test]
+async fn who_has_them_already_is_not_sent_them_again() {
+    let world = World::new().await;
+    let (_, first, _) = world.preferences(None, None).await;
+    let get = async |known: &str| {
+        let headers = [("if-none-match", known)];
+        let (status, headers, body) = world.request_with(&world.token(world.bob), "GET", PATH, &headers, None).await;
+        (status, headers["etag"].to_str().unwrap().to_owned(), body)
+    };
+    assert_eq!(get(&first).await, (304, first.clone(), Value::Null));
+    let (_, second, _) = world.preferences(None, Some(json!({"show_content": true}))).await;
+    let (status, version, stored) = get(&first).await;
+    assert_eq!((status, version, &stored["show_content"]), (200, second, &json!(true)));
+}
+
+#[tokio::test]
 async fn quiet_hours_are_given_back_as_they_were_set() {
     let world = World::new().await;
     let hours = |clock: Value| {
