@@ -101,7 +101,7 @@ codes! {
     SessionEnded "session_ended", "401, connect, event", "log in";
     Timeout "timeout", "408, 503", "try again";
     TokenExpired "token_expired", "401, connect, event", "refresh";
-    TooMany "too_many", "422", "mute fewer chats";
+    TooMany "too_many", "422", "fewer at once, as `detail` says";
     TooManyAttachments "too_many_attachments", "422", "at most ten, each once";
     TooManyEvents "too_many_events", "event", "send the rest when those before are acknowledged";
     TooManySockets "too_many_sockets", "connect", "close one, or connect again in a minute";

@@ -1,8 +1,11 @@
 //! Who may see a file: the members of the chats where a message shows it, and its owner, as long as it is about to be sent or
 //! shown somewhere.
 
+use std::{collections::BTreeSet, future::ready};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sentinel_domain::{
-    ids::{MediaId, UserId},
+    ids::{ChatId, MediaId, UserId},
     media::{Media, MediaState, Shown},
     ports::StoreError,
     time::Timestamp,
@@ -10,28 +13,45 @@ use sentinel_domain::{
 
 use crate::service::MediaService;
 
+/// Chats that are looked at together.
+const CHATS_AT_ONCE: usize = 16;
+
 impl MediaService {
     /// A file that can be shown, if the caller may see it; otherwise [`StoreError::NotFound`], whatever the reason.
     pub(crate) async fn visible(&self, caller: UserId, id: MediaId) -> Result<(Media, Shown), StoreError> {
-        let media = self.media.media(id).await?.ok_or(StoreError::NotFound)?;
-        let shown = *media.shown().ok_or(StoreError::NotFound)?;
-        let visible = if media.owner == caller {
-            media.is_kept(!self.media.chats_of(id).await?.is_empty(), Timestamp::now())
-        } else {
-            self.is_shown_to(caller, id).await?
-        };
-        if visible { Ok((media, shown)) } else { Err(StoreError::NotFound) }
+        self.all_visible(caller, &[id]).await?.pop().ok_or(StoreError::NotFound)
     }
 
-    async fn is_shown_to(&self, caller: UserId, id: MediaId) -> Result<bool, StoreError> {
-        for chat in self.media.chats_of(id).await? {
+    /// Those of some files that can be shown and the caller may see, in that order.
+    pub(crate) async fn all_visible(&self, caller: UserId, ids: &[MediaId]) -> Result<Vec<(Media, Shown)>, StoreError> {
+        let found = self.media.media_with_chats(ids).await?;
+        let of_others = found.iter().filter(|(media, _)| media.owner != caller && media.shown().is_some());
+        // Files that are asked for together are mostly of one chat, which is looked at once.
+        let chats: BTreeSet<ChatId> = of_others.flat_map(|(_, chats)| chats).copied().collect();
+        let joined = self.joined(caller, chats).await?;
+        let now = Timestamp::now();
+        let visible = found.into_iter().filter_map(|(media, chats)| {
+            let shown = *media.shown()?;
+            let visible = if media.owner == caller {
+                media.is_kept(!chats.is_empty(), now)
+            } else {
+                chats.iter().any(|chat| joined.contains(chat))
+            };
+            visible.then_some((media, shown))
+        });
+        Ok(visible.collect())
+    }
+
+    /// The chats that the caller is a member of.
+    async fn joined(&self, caller: UserId, chats: BTreeSet<ChatId>) -> Result<BTreeSet<ChatId>, StoreError> {
+        let joined = stream::iter(chats).map(|chat| async move {
             match self.chats.chat(caller, chat).await {
-                Ok(_) => return Ok(true),
-                Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
+                Ok(_) => Ok(Some(chat)),
+                Err(StoreError::NotFound) => Ok(None),
+                Err(error) => Err(error),
             }
-        }
-        Ok(false)
+        });
+        joined.buffered(CHATS_AT_ONCE).try_filter_map(|chat| ready(Ok(chat))).try_collect().await
     }
 
     /// A file of the caller's, finished or not.

@@ -11,18 +11,25 @@ use sentinel_domain::{ids::MediaId, media::BlobPart, time::Timestamp};
 use sentinel_http::{
     auth::AuthUser,
     describe::{Any, MayBeMissing, NeedsToken, TakesJson, TakesParameters},
-    extract::{Json, Path},
-    problem::{Problem, ProblemBody},
+    extract::{Json, Path, Query},
+    problem::{Code, Problem, ProblemBody},
+    rate::Action,
     tokens::Tokens,
 };
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use crate::{
     base::BaseUrl,
     service::MediaService,
-    views::{AnnouncedUpload, BegunUpload, CompletedView, DetailsView},
+    views::{AnnouncedUpload, BegunUpload, CompletedView, DetailsView, FilesView, WantedFiles},
 };
+
+/// Files that may be asked for at once.
+const FILES: usize = 100;
+/// So many of them count as a request.
+const FILES_OF_REQUEST: usize = 10;
 
 #[derive(Clone)]
 struct App(Arc<MediaService>);
@@ -49,6 +56,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(complete))
         .routes(routes!(give_up))
         .routes(routes!(details))
+        .routes(routes!(all_details))
         .routes(routes!(file))
         .routes(routes!(thumbnail))
 }
@@ -176,6 +184,57 @@ async fn details(
 ) -> Result<Json<DetailsView>, Problem> {
     let (media, shown) = service.visible(user.user_id, id).await?;
     Ok(Json(service.links(&base, Timestamp::now()).details(&media, &shown)?))
+}
+
+/// Details of several files
+///
+/// As those of one. What the caller may not see, or is not there, is left out. Each ten count as a request.
+#[utoipa::path(
+    get, path = "/media/details", tag = "media", operation_id = "all_media_details",
+    security(("bearer" = [])), params(WantedFiles),
+    responses(
+        (status = 200, description = "The files with links to them", body = FilesView),
+        (
+            status = 422, description = "`ids` are no ids (`malformed`), or too many at once (`too_many`)",
+            content_type = "application/problem+json", body = ProblemBody,
+        ),
+        TakesParameters, NeedsToken, Any,
+    )
+)]
+async fn all_details(
+    State(App(service)): State<App>,
+    user: AuthUser,
+    base: BaseUrl,
+    Query(wanted): Query<WantedFiles>,
+) -> Result<Json<FilesView>, Problem> {
+    let ids = ids(&wanted.ids)?;
+    // The first of them were counted as the request that this is.
+    if let Ok(more @ 1..) = u32::try_from(ids.len().div_ceil(FILES_OF_REQUEST).saturating_sub(1)) {
+        service.limits.check_costly(Action::Request, &user.user_id.to_string(), more)?;
+    }
+    let links = service.links(&base, Timestamp::now());
+    let found = service.all_visible(user.user_id, &ids).await?;
+    let media = found.iter().map(|(media, shown)| links.details(media, shown)).collect::<Result<_, _>>()?;
+    Ok(Json(FilesView { media }))
+}
+
+/// Each id of a list once.
+fn ids(list: &str) -> Result<Vec<MediaId>, Problem> {
+    let mut ids = Vec::new();
+    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        let id = id
+            .parse::<Uuid>()
+            .map(MediaId)
+            .map_err(|_| Problem::invalid("ids", Code::Malformed, "give the ids of files with commas between them"))?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    if ids.len() > FILES {
+        let detail = format!("at most {FILES} files can be asked for at once; ask for the others next");
+        return Err(Problem::invalid("ids", Code::TooMany, detail));
+    }
+    Ok(ids)
 }
 
 /// Get a file

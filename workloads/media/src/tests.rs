@@ -33,6 +33,8 @@ use crate::{
     views::{AnnouncedUpload, BegunUpload},
 };
 
+mod links;
+
 /// Bytes of one account.
 const QUOTA: u64 = 30 * 1024 * 1024;
 const BASE: &str = "http://127.0.0.1:1";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sentinel_domain::{ids::MediaId, time::Timestamp};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A file that is about to be uploaded.
 #[derive(Deserialize, ToSchema)]
@@ -83,4 +83,20 @@ pub(crate) struct DetailsView {
     /// When the links end.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+}
+
+/// Which files to tell of.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WantedFiles {
+    /// Up to 100 ids, with commas between them.
+    #[param(value_type = Vec<uuid::Uuid>, style = Form, explode = false, max_items = 100)]
+    pub ids: String,
+}
+
+/// Those files that the caller may see.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FilesView {
+    /// In the order of `ids`, each once; the others are left out.
+    pub media: Vec<DetailsView>,
 }

@@ -179,6 +179,41 @@ test('a part of a file is served, as players ask for it', async () => {
   assert.equal((await get(url, { range: `bytes=${bytes.length}-` })).status, 416);
 });
 
+test('who has a file, or a part of it, is not sent it again', async () => {
+  const bytes = randomBytes(1000);
+  const { url } = await upload(ann, 'noise.bin', 'application/octet-stream', bytes);
+  const tag = (await get(url)).headers.get('etag');
+  assert.match(tag, /^"[^"]+"$/);
+  const again = await get(url, { 'if-none-match': tag });
+  assert.deepEqual([again.status, again.bytes.length], [304, 0]);
+  const rest = await get(url, { range: 'bytes=900-', 'if-range': tag });
+  assert.equal(rest.status, 206);
+  assert.ok(rest.bytes.equals(bytes.subarray(900)));
+  const other = await get(url, { range: 'bytes=900-', 'if-range': '"another"' });
+  assert.equal(other.status, 200);
+  assert.ok(other.bytes.equals(bytes));
+});
+
+test('details of several files come at once, of those that the caller may see', async () => {
+  const [sent, unsent] = [await upload(ann, 'a.txt', 'text/plain', Buffer.from('a')), await upload(ann, 'b.txt', 'text/plain', Buffer.from('b'))];
+  await post(ann, chat, '', { attachments: [sent.media_id] });
+  const details = (user, ids) => call('GET', `/media/details?ids=${ids.join(',')}`, { token: user.token });
+  const asked = [sent.media_id, NOBODY, unsent.media_id, sent.media_id];
+  const { media } = ok(await details(ann, asked));
+  assert.deepEqual(media.map((one) => one.media_id), [sent.media_id, unsent.media_id]);
+  const one = ok(await call('GET', `/media/${sent.media_id}/details`, { token: ann.token }));
+  assert.deepEqual(Object.keys(media[0]), Object.keys(one));
+  assert.equal(media[0].filename, 'a.txt');
+  assert.deepEqual(ok(await details(bob, asked)).media.map((one) => one.media_id), [sent.media_id]);
+  assert.deepEqual(ok(await details(eve, asked)), { media: [] });
+  assert.deepEqual(ok(await details(ann, [])), { media: [] });
+  invalid(await details(ann, ['x']), 'ids');
+  problem(await call('GET', '/media/details', { token: ann.token }), 422, 'invalid_request');
+  const many = Array.from({ length: 101 }, () => crypto.randomUUID());
+  problem(await details(ann, many), 422, 'too_many');
+  assert.deepEqual(ok(await details(ann, many.slice(1))), { media: [] });
+});
+
 test('what a browser could run is handed over and never shown', async () => {
   const bytes = Buffer.from('<!doctype html><script>alert(document.domain)</script>');
   const { media_id, content_type, url } = await upload(ann, 'page é.html', 'text/html; charset=utf-8', bytes);

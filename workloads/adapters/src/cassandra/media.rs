@@ -9,10 +9,13 @@
 //! message and not the files; and in the batch that writes it, for as long as it is kept. What is left of a send that came to
 //! nothing ends, and the file is looked at after that.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    future::ready,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use async_trait::async_trait;
-use futures::{future::try_join_all, try_join};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream, try_join};
 use scylla::{DeserializeRow, value::MaybeUnset};
 use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
@@ -42,6 +45,8 @@ const LEAVING_SECONDS: i32 = 2 * 24 * 3600;
 const LEAVING: i8 = 0;
 const STAYS: i8 = 1;
 const LEFT: i8 = 2;
+/// Files that are read at the same time for one caller.
+const FILES_AT_ONCE: usize = 16;
 /// Files of an owner that are looked at at the same time.
 const COUNTED_AT_ONCE: i32 = 64;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
@@ -133,6 +138,15 @@ impl MediaReader for Cassandra {
         chats.sort_unstable();
         chats.dedup();
         Ok(chats)
+    }
+
+    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+        // Each has a partition of its own.
+        let found = stream::iter(ids.to_vec()).map(|id| async move {
+            let (media, chats) = try_join!(self.media(id), self.chats_of(id))?;
+            Ok::<_, StoreError>(media.map(|media| (media, chats)))
+        });
+        found.buffered(FILES_AT_ONCE).try_filter_map(|found| ready(Ok(found))).try_collect().await
     }
 
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError> {

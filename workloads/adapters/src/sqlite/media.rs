@@ -69,6 +69,17 @@ fn media(row: &Row<'_>) -> rusqlite::Result<Media> {
     })
 }
 
+fn by_id(db: &Connection, id: MediaId) -> rusqlite::Result<Option<Media>> {
+    db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()
+}
+
+/// The chats that show a file in a message of `from` or later.
+fn chats_of(db: &Connection, id: MediaId, from: Timestamp) -> rusqlite::Result<Vec<ChatId>> {
+    let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
+    let chats = select.query_map(params![id.as_bytes(), from.0], |row| row.get(0).map(ChatId::from_bytes))?;
+    chats.collect()
+}
+
 /// Whether a file was given up, or its owner is gone.
 pub(super) fn is_condemned(db: &Connection, id: MediaId) -> rusqlite::Result<bool> {
     exists(db, MEDIA_IS_CONDEMNED, params![id.as_bytes(), code(MediaState::Condemned)])
@@ -99,16 +110,24 @@ pub(super) fn leave_expired(db: &Connection, chat: ChatId, horizon: Horizon, now
 #[async_trait]
 impl MediaReader for Sqlite {
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError> {
-        self.read(move |db| Ok(db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()?)).await
+        self.read(move |db| Ok(by_id(db, id)?)).await
     }
 
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let horizon = self.horizon();
+        let from = self.horizon().time();
+        self.read(move |db| Ok(chats_of(db, id, from)?)).await
+    }
+
+    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+        let (ids, from) = (ids.to_vec(), self.horizon().time());
         self.read(move |db| {
-            let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
-            let chats =
-                select.query_map(params![id.as_bytes(), horizon.time().0], |row| row.get(0).map(ChatId::from_bytes))?;
-            Ok(chats.collect::<Result<_, _>>()?)
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                if let Some(media) = by_id(db, id)? {
+                    found.push((media, chats_of(db, id, from)?));
+                }
+            }
+            Ok(found)
         })
         .await
     }

@@ -229,6 +229,10 @@ pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
     let mut both = [chat.id, notes.id];
     both.sort();
     assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both);
+    // Several at once, in the order that they are asked for; what is not there is left out.
+    let unsent = stores.upload(ann, 1).await;
+    let found = stores.media.media_with_chats(&[unsent.id, MediaId(Uuid::now_v7()), media.id]).await.unwrap();
+    assert_eq!(found, [(unsent, vec![]), (stores.found(media.id).await, both.to_vec())]);
     let now = Timestamp::now();
     assert!(stores.due_of(&[media.id], now.plus_seconds(SOON)).await.is_empty());
     for _ in 0..2 {

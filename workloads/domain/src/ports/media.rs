@@ -15,6 +15,8 @@ pub trait MediaReader: Send + Sync {
     /// The chats whose members may see a file: those of which some message that shows it is not too old. For up to a day
     /// also one where such a message was about to be written, whatever came of that.
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
+    /// Those of some files that there are, in whatever state, each with what [`MediaReader::chats_of`] gives.
+    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError>;
     /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
 }

@@ -23,6 +23,16 @@ impl MediaReader for Memory {
         Ok(self.up()?.media.iter().find(|media| media.id == id).cloned())
     }
 
+    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids {
+            if let Some(media) = self.media(*id).await? {
+                found.push((media, self.chats_of(*id).await?));
+            }
+        }
+        Ok(found)
+    }
+
     async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
         let shown = self.up()?.shown_media.contains(&id);
         Ok(shown.then(|| ChatId::from_bytes([0; 16])).into_iter().collect())
