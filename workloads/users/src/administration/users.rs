@@ -187,7 +187,7 @@ pub(crate) struct Disabling {
 /// Admins can't be disabled (409 `is_admin`): take the right away first, with `sentinel admin revoke`.
 #[utoipa::path(
     post, path = "/admin/users/{id}/disable", operation_id = "admin_disable_user", tag = "admin",
-    security(("bearer" = [])), request_body = Disabling,
+    security(("bearer" = [])), request_body = Option<Disabling>,
     params(("id" = uuid::Uuid, Path, description = "Who.")),
     responses(
         (status = 204, description = "Disabled. A repeat changes only the time."),
@@ -203,9 +203,9 @@ pub(crate) async fn disable(
     AdminCaller(admin): AdminCaller,
     client: ClientAddress,
     Path(id): Path<UserId>,
-    Json(disabling): Json<Disabling>,
+    disabling: Option<Json<Disabling>>,
 ) -> Result<StatusCode, Problem> {
-    let reason = note("reason", disabling.reason)?;
+    let reason = note("reason", disabling.and_then(|Json(disabling)| disabling.reason))?;
     let entry = AuditEntry::now(AuditAction::UserDisabled, None, Some(id)).with_note(reason);
     let ended = users.administration.set_disabled(id, true, by(&admin, &client, entry)).await?;
     let ended = ended.ok_or_else(|| {

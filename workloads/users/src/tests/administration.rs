@@ -96,6 +96,16 @@ async fn an_admin_cannot_be_disabled_and_what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
+async fn disabling_needs_no_reason() {
+    let app = App::new();
+    let (root, ann) = (app.admin("root").await, app.register("ann").await);
+    let disable = format!("/admin/users/{}/disable", ann.id);
+    assert_eq!(app.call("POST", &disable, Some(&root.access), None).await.status, 204);
+    let login = app.post("/login", json!({ "username": "ann", "password": PASSWORD })).await;
+    assert_eq!(login.code(), (403, "account_disabled"));
+}
+
+#[tokio::test]
 async fn an_admin_ends_somebodys_sessions() {
     let app = App::new();
     let (root, ann) = (app.admin("root").await, app.register("ann").await);
