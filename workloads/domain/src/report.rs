@@ -122,6 +122,16 @@ pub struct Report {
     pub resolution: Option<Resolution>,
 }
 
+impl Report {
+    /// Whether it is open and has all that another one of its reporter would tell.
+    pub fn says(&self, new: &NewReport) -> bool {
+        let Self { reporter, reported, message, reason, comment, evidence, resolution, .. } = self;
+        let about = (*reporter, reported.id, *message) == (Some(new.reporter), new.reported, new.message);
+        let why = (*reason, comment) == (new.reason, &new.comment);
+        about && why && resolution.is_none() && (evidence.is_some() || new.evidence.is_none())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,9 +75,14 @@ pub(crate) struct NewReport {
 pub(crate) struct ReportAnswer {
     /// Its id.
     report_id: Uuid,
+    /// The same as `report_id`.
+    id: Uuid,
 }
 
 /// Report an account or one of its messages to the administrators.
+///
+/// The same again is the same report, until somebody resolves it. What says something else, or has the message's text where the
+/// one before did not, is another one.
 #[utoipa::path(
     post, path = "/reports", tag = "reports", security(("bearer" = [])), request_body = NewReport,
     responses(
@@ -141,9 +146,11 @@ pub(crate) async fn report(
         evidence,
         created_at: Timestamp::now(),
     };
-    users.stores.reports.create_report(report).await?;
-    metrics::counter!("sentinel_reports_total").increment(1);
-    Ok((StatusCode::CREATED, Json(ReportAnswer { report_id: id })))
+    let report_id = users.stores.reports.create_report(report).await?;
+    if report_id == id {
+        metrics::counter!("sentinel_reports_total").increment(1);
+    }
+    Ok((StatusCode::CREATED, Json(ReportAnswer { report_id, id: report_id })))
 }
 
 /// What the reported message said; nothing when the reporter kept it or its key is gone.

@@ -17,6 +17,13 @@ use super::{Postgres, accounts::row_limit, administration, rows::malformed};
 const INSERT_REPORT: &str = "INSERT INTO reports
     (id, reporter, reported, username, display_name, chat_id, message_id, reason, comment, kek, evidence, created_at)
     SELECT $1, $2, id, username, display_name, $4, $5, $6, $7, $8, $9, $10 FROM accounts WHERE id = $3";
+// Reports of one account wait for each other: of two alike at once, the second finds the first.
+const LOCK_REPORTER: &str = "SELECT true FROM accounts WHERE id = $1 FOR NO KEY UPDATE";
+// As `Report::says`.
+const SAME_REPORT: &str = "SELECT id FROM reports WHERE reporter = $1 AND reported = $2
+    AND chat_id IS NOT DISTINCT FROM $3 AND message_id IS NOT DISTINCT FROM $4 AND reason = $5
+    AND comment IS NOT DISTINCT FROM $6 AND (evidence IS NOT NULL OR NOT $7) AND resolved_at IS NULL
+    ORDER BY id LIMIT 1";
 // Programs of before leave the names out.
 const REPORTS: &str = "SELECT r.id, reporter, reported, coalesce(r.username, a.username, '') AS username,
     coalesce(r.display_name, a.display_name, '') AS display_name, a.id IS NULL AS deleted, chat_id, message_id, reason,
@@ -33,10 +40,23 @@ const RESOLVE_REPORT: &str = "UPDATE reports SET resolved_by = $2, resolved_at =
 
 #[async_trait]
 impl ReportStore for Postgres {
-    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
-        self.run(move |db| {
+    async fn create_report(&self, report: NewReport) -> Result<Uuid, StoreError> {
+        self.transact(move |db| {
             Box::pin(async move {
                 let (chat, message) = report.message.unzip();
+                let reporter = sqlx::query_scalar::<_, bool>(LOCK_REPORTER).bind(report.reporter.0);
+                reporter.fetch_optional(&mut *db).await?.ok_or(StoreError::NotFound)?;
+                let same = sqlx::query_scalar(SAME_REPORT)
+                    .bind(report.reporter.0)
+                    .bind(report.reported.0)
+                    .bind(chat.map(|id| id.0))
+                    .bind(message.map(|id| id.0))
+                    .bind(report.reason.as_str())
+                    .bind(&report.comment)
+                    .bind(report.evidence.is_some());
+                if let Some(known) = same.fetch_optional(&mut *db).await? {
+                    return Ok((known, Vec::new()));
+                }
                 let (kek, evidence) = report.evidence.map(|sealed| (sealed.kek, sealed.bytes)).unzip();
                 let stored = sqlx::query(INSERT_REPORT)
                     .bind(report.id)
@@ -51,7 +71,7 @@ impl ReportStore for Postgres {
                     .bind(report.created_at.0)
                     .execute(db)
                     .await?;
-                if stored.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound.into()) }
+                if stored.rows_affected() == 1 { Ok((report.id, Vec::new())) } else { Err(StoreError::NotFound.into()) }
             })
         })
         .await

@@ -17,18 +17,31 @@ use super::{
     accounts::{require_account, row_limit},
     administration,
     rows::{execute, malformed},
-    statements::{INSERT_REPORT, REPORT_OPEN, REPORTS, REPORTS_BY, RESOLVE_REPORT},
+    statements::{INSERT_REPORT, REPORT_OPEN, REPORTS, REPORTS_BY, RESOLVE_REPORT, SAME_REPORT},
 };
 
 #[async_trait]
 impl ReportStore for Sqlite {
-    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
+    async fn create_report(&self, report: NewReport) -> Result<Uuid, StoreError> {
         self.write(move |batch| {
             for account in [report.reporter, report.reported] {
                 require_account(batch, account)?;
             }
             let (chat, message) = report.message.unzip();
             let (kek, evidence) = report.evidence.as_ref().map(|sealed| (&sealed.kek, &sealed.bytes)).unzip();
+            let same = params![
+                report.reporter.as_bytes(),
+                report.reported.as_bytes(),
+                chat.as_ref().map(ChatId::as_bytes),
+                message.as_ref().map(MessageId::as_bytes),
+                report.reason.as_str(),
+                report.comment,
+                evidence.is_some(),
+            ];
+            let known = batch.db.prepare_cached(SAME_REPORT)?.query_row(same, |row| row.get(0)).optional()?;
+            if let Some(known) = known {
+                return Ok(Uuid::from_bytes(known));
+            }
             let values = params![
                 report.id.as_bytes(),
                 report.reporter.as_bytes(),
@@ -42,7 +55,7 @@ impl ReportStore for Sqlite {
                 report.created_at.0,
             ];
             execute(batch.db, INSERT_REPORT, values)?;
-            Ok(())
+            Ok(report.id)
         })
         .await
     }

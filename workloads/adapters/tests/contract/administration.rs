@@ -11,7 +11,7 @@ use sentinel_domain::{
 };
 use uuid::Uuid;
 
-use super::{NOW, Stores, is_not_found, mail, new_account};
+use super::{NOW, Stores, all, is_not_found, mail, new_account};
 
 fn entry(action: AuditAction, subject: UserId) -> AuditEntry {
     AuditEntry::now(action, None, Some(subject)).from_address("192.0.2.1").with_note(Some("why".into()))
@@ -240,6 +240,37 @@ pub async fn reports_outlive_both_accounts(stores: &Stores) {
     assert!(stores.reports.resolve_report(first.id, resolution.clone(), done).await.unwrap());
     assert_eq!(about(stores, true, eve).await, [second]);
     assert_eq!(about(stores, false, eve).await, [Report { resolution: Some(resolution), ..first }]);
+}
+
+pub async fn the_same_report_is_kept_once_also_under_a_race(stores: &Stores) {
+    let (ann, bob, eve) = (stores.user().await, stores.user().await, stores.user().await);
+    let first = report(ann, eve);
+    let racing = all((0..8).map(|_| {
+        let (stores, again) = (stores.clone(), NewReport { id: Uuid::now_v7(), ..first.clone() });
+        async move { stores.reports.create_report(again).await.unwrap() }
+    }));
+    let ids = racing.await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let create =
+        async |new: NewReport| stores.reports.create_report(NewReport { id: Uuid::now_v7(), ..new }).await.unwrap();
+    assert_eq!(create(NewReport { evidence: None, ..first.clone() }).await, ids[0], "it says less");
+    assert_eq!(about(stores, true, eve).await.len(), 1);
+    let others = [
+        NewReport { reporter: bob, ..first.clone() },
+        NewReport { message: None, evidence: None, ..first.clone() },
+        NewReport { reason: ReportReason::Spam, ..first.clone() },
+        NewReport { comment: None, ..first.clone() },
+    ];
+    for (before, other) in others.into_iter().enumerate() {
+        let made = create(other.clone()).await;
+        assert_eq!(about(stores, true, eve).await.len(), before + 2, "{other:?}");
+        assert_eq!(create(other).await, made);
+    }
+    let bare = NewReport { evidence: None, ..report(ann, bob) };
+    assert_ne!(create(bare.clone()).await, create(NewReport { evidence: first.evidence.clone(), ..bare }).await);
+    let resolution = Resolution { by: bob, at: Timestamp(NOW.0 + 1), note: "warned".into() };
+    stores.reports.resolve_report(ids[0], resolution, entry(AuditAction::ReportResolved, eve)).await.unwrap();
+    assert_ne!(create(first).await, ids[0], "what was resolved may happen again");
 }
 
 pub async fn who_made_reports_finds_them(stores: &Stores) {

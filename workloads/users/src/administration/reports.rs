@@ -42,6 +42,8 @@ pub(crate) struct ResolutionAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdminReport {
     /// Its id.
+    report_id: Uuid,
+    /// The same as `report_id`.
     id: Uuid,
     /// Who reported; `null` when that account is deleted.
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -80,6 +82,7 @@ impl AdminReport {
         let message = open_evidence(&users.keyring, &report);
         let Report { id, reporter, reported, message: about, reason, comment, created_at, resolution, .. } = report;
         Self {
+            report_id: id,
             id,
             reporter_id: reporter,
             user_id: reported.id,

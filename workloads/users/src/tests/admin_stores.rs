@@ -136,8 +136,11 @@ impl AdministrationStore for Memory {
 
 #[async_trait]
 impl ReportStore for Memory {
-    async fn create_report(&self, report: NewReport) -> Result<(), StoreError> {
+    async fn create_report(&self, report: NewReport) -> Result<Uuid, StoreError> {
         let mut data = self.up()?;
+        if let Some(known) = data.reports.iter().find(|known| known.says(&report)) {
+            return Ok(known.id);
+        }
         let (account, _) = data.accounts.get(&report.reported).ok_or(StoreError::NotFound)?;
         let reported = Reported {
             id: account.id,
@@ -158,7 +161,7 @@ impl ReportStore for Memory {
             created_at,
             resolution: None,
         });
-        Ok(())
+        Ok(id)
     }
 
     async fn reports_by(

@@ -71,6 +71,31 @@ async fn the_text_of_a_message_is_shown_only_if_the_reporter_says_so() {
 }
 
 #[tokio::test]
+async fn the_same_again_is_the_same_report_until_it_is_resolved() {
+    let app = App::new();
+    let (root, ann, eve) = (app.admin("root").await, app.register("ann").await, app.register("eve").await);
+    let (chat, message) = message_to(&app, &ann, &eve);
+    let spam = json!({ "chat_id": chat, "message_id": message, "reason": "spam", "include_message": true });
+    let first = report(&app, &ann, spam.clone()).await;
+    assert_eq!(first.body["id"], first.body["report_id"]);
+    let without_text = json!({ "chat_id": chat, "message_id": message, "reason": "spam" });
+    for again in [spam.clone(), without_text] {
+        let again = report(&app, &ann, again).await;
+        assert_eq!((again.status, again.body), (first.status, first.body.clone()));
+    }
+    let listed = async || app.get("/admin/reports", &root).await.body["reports"].as_array().unwrap().clone();
+    assert_eq!(listed().await.len(), 1);
+    assert_eq!(listed().await[0]["report_id"], first.body["report_id"]);
+    // What says more is not lost.
+    let more = json!({ "chat_id": chat, "message_id": message, "reason": "spam", "comment": "and a threat" });
+    assert_ne!(report(&app, &ann, more).await.body, first.body);
+    let resolve = format!("/admin/reports/{}/resolve", first.body["id"].as_str().unwrap());
+    let resolved = app.call("POST", &resolve, Some(&root.access), Some(json!({ "resolution": "warned" }))).await;
+    assert_eq!(resolved.status, 204);
+    assert_ne!(report(&app, &ann, spam).await.body, first.body);
+}
+
+#[tokio::test]
 async fn a_report_is_resolved_once_and_the_log_tells() {
     let app = App::new();
     let (root, ann, eve) = (app.admin("root").await, app.register("ann").await, app.register("eve").await);

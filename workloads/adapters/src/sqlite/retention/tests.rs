@@ -250,7 +250,7 @@ async fn reports_are_kept_for_half_a_year_and_deletions_change_nothing_about_tha
             reported: eve,
             message: None,
             reason: ReportReason::Spam,
-            comment: None,
+            comment: Some(format!("on day {days}")),
             evidence: None,
             created_at: at,
         };
