@@ -18,7 +18,7 @@ pub const ZONE_NAME_BYTES: usize = 64;
 pub struct QuietHours {
     /// First minute of the day (0 to 1439).
     pub from_minute: u16,
-    /// The minute after the last (0 to 1439).
+    /// The minute after the last (0 to 1440). The same as the first: there are none.
     pub to_minute: u16,
     /// Minutes by which the user's clock is ahead of UTC, at most [`OFFSET_MINUTES`] either way. They count where there is
     /// no time zone, or one that is not known here.
@@ -96,6 +96,9 @@ mod tests {
         let night = quiet(22 * 60, 7 * 60);
         assert!(night.include(at(23 * 60)) && night.include(at(24 * 60)) && night.include(at(24 * 60 + 419)));
         assert!(!night.include(at(7 * 60)) && !night.include(at(21 * 60 + 59)));
+        let evening = quiet(22 * 60, 24 * 60);
+        assert!(evening.include(at(24 * 60 - 1)) && !evening.include(at(24 * 60)));
+        assert!((0..24 * 60).all(|minute| quiet(0, 24 * 60).include(at(minute)) && !quiet(60, 60).include(at(minute))));
         let noon = quiet(720, 780);
         assert!(noon.include(at(720)) && !noon.include(at(780)));
         // 22:00 in Kolkata is 16:30 in UTC.

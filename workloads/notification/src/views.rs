@@ -63,8 +63,8 @@ pub struct QuietHoursView {
     /// First minute of the day.
     #[schema(maximum = 1439)]
     pub from_minute: u16,
-    /// The minute after the last.
-    #[schema(maximum = 1439)]
+    /// The minute after the last; 1440 is midnight at the end of the day. The same as `from_minute`: no quiet hours.
+    #[schema(maximum = 1440)]
     pub to_minute: u16,
     /// Minutes by which the user's clock is ahead of UTC (in a browser `-new Date().getTimezoneOffset()`); 0 by default.
     /// With `time_zone` it is only kept, for clients that know nothing else.
@@ -107,9 +107,10 @@ impl PreferencesView {
 
 impl QuietHoursView {
     fn checked(self) -> Result<QuietHours, Problem> {
-        for (field, minute) in [("from_minute", self.from_minute), ("to_minute", self.to_minute)] {
-            if minute >= MINUTES {
-                let detail = format!("{field} must be between 0 and {}", MINUTES - 1);
+        let minutes = [("from_minute", self.from_minute, MINUTES - 1), ("to_minute", self.to_minute, MINUTES)];
+        for (field, minute, most) in minutes {
+            if minute > most {
+                let detail = format!("{field} must be between 0 and {most}");
                 return Err(Problem::invalid(format!("quiet_hours.{field}"), Code::OutOfRange, detail));
             }
         }

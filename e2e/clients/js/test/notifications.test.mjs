@@ -169,7 +169,7 @@ test('preferences are kept whole, and wrong ones are refused by field', async ()
   assert.deepEqual(await get(), stored);
   const wrong = [
     [{ quiet_hours: { from_minute: 1440, to_minute: 1 } }, 'quiet_hours.from_minute'],
-    [{ quiet_hours: { from_minute: 1, to_minute: 1440 } }, 'quiet_hours.to_minute'],
+    [{ quiet_hours: { from_minute: 1, to_minute: 1441 } }, 'quiet_hours.to_minute'],
     [{ quiet_hours: { from_minute: 1, to_minute: 2, utc_offset_minutes: 841 } }, 'quiet_hours.utc_offset_minutes'],
     [{ quiet_hours: { ...night, time_zone: 'Europe/Atlantis' } }, 'quiet_hours.time_zone'],
     [{ quiet_hours: { ...night, time_zone: 'x'.repeat(10_000) } }, 'quiet_hours.time_zone'],

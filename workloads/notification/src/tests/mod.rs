@@ -366,6 +366,7 @@ async fn wrong_preferences_are_refused_by_field_and_change_nothing() {
     let chat = world.chat.id;
     let wrong = [
         (json!({"quiet_hours": {"from_minute": 1440, "to_minute": 1}}), "quiet_hours.from_minute"),
+        (json!({"quiet_hours": {"from_minute": 0, "to_minute": 1441}}), "quiet_hours.to_minute"),
         (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": "Atlantis"}}), "quiet_hours.time_zone"),
         (json!({"quiet_hours": {"from_minute": 1, "to_minute": 2, "time_zone": 60}}), "quiet_hours.time_zone"),
         (json!({"muted": [{"chat_id": chat, "until": "tomorrow"}]}), "muted[0].until"),
