@@ -55,7 +55,7 @@ pub(crate) async fn change_me(
     user: AuthUser,
     Json(patch): Json<ProfilePatch>,
 ) -> Result<Json<AccountAnswer>, Problem> {
-    let account = users.accounts.change_profile(user.user_id, change(patch)?).await.map_err(own)?;
+    let account = users.accounts.change_profile(user.user_id, change(&user.username, patch)?).await.map_err(own)?;
     Ok(Json(AccountAnswer::new(account, users.mail.is_some())))
 }
 

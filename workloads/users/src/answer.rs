@@ -119,6 +119,9 @@ impl AccountAnswer {
 pub(crate) struct SessionAnswer {
     /// Its id.
     #[schema(value_type = uuid::Uuid)]
+    pub session_id: SessionId,
+    /// The same as `session_id`.
+    #[schema(value_type = uuid::Uuid)]
     pub id: SessionId,
     /// What the client called itself.
     pub device: String,
@@ -136,6 +139,7 @@ impl SessionAnswer {
     /// A session as seen from the one that asks.
     pub fn new(session: Session, asking: SessionId) -> Self {
         Self {
+            session_id: session.id,
             id: session.id,
             device: session.device,
             created_at: session.created_at,

@@ -1,7 +1,10 @@
 //! What a profile change may say.
 
 use axum::http::Uri;
-use sentinel_domain::{account::display_name, ports::ProfileChange};
+use sentinel_domain::{
+    account::{Username, display_name},
+    ports::ProfileChange,
+};
 use sentinel_http::problem::{Code, Problem};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,44 +17,50 @@ const AVATAR_URL_BYTES: usize = 2048;
 /// A change to the caller's profile; what is left out stays as it is.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct ProfilePatch {
-    /// The name to show: 1 to 64 visible characters, at most 256 bytes.
-    #[schema(min_length = 1, max_length = 256)]
-    pub display_name: Option<String>,
+    /// The name to show: 1 to 64 visible characters, at most 256 bytes; `null` makes it the username again.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
+    pub display_name: FieldChange,
     /// An `https` address of at most 2048 bytes; `null` removes the picture.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
-    pub avatar_url: AvatarChange,
+    pub avatar_url: FieldChange,
 }
 
-/// What happens to the picture: `null` and a field that is not there are not the same.
+/// What happens to a field: `null` and one that is not there are not the same.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Option<String>")]
-pub(crate) enum AvatarChange {
+pub(crate) enum FieldChange {
     /// It stays.
     #[default]
     Keep,
-    /// It goes.
-    Remove,
-    /// It is elsewhere now.
+    /// It is as it was at first.
+    Reset,
+    /// It is this now.
     Set(String),
 }
 
-impl From<Option<String>> for AvatarChange {
-    fn from(url: Option<String>) -> Self {
-        url.map_or(Self::Remove, Self::Set)
+impl From<Option<String>> for FieldChange {
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Reset, Self::Set)
     }
 }
 
-/// The change to store.
-pub(crate) fn change(patch: ProfilePatch) -> Result<ProfileChange, Problem> {
-    let display_name = patch.display_name.as_deref().map(display_name).transpose();
-    let display_name =
-        display_name.map_err(|error| Problem::invalid("display_name", code_of(&error), error.to_string()))?;
+/// The change to store of the account with this name.
+pub(crate) fn change(username: &Username, patch: ProfilePatch) -> Result<ProfileChange, Problem> {
+    let display_name = match patch.display_name {
+        FieldChange::Keep => None,
+        FieldChange::Reset => Some(username.to_string()),
+        FieldChange::Set(name) => Some(
+            display_name(&name)
+                .map_err(|error| Problem::invalid("display_name", code_of(&error), error.to_string()))?,
+        ),
+    };
     let avatar_url = match patch.avatar_url {
-        AvatarChange::Keep => None,
-        AvatarChange::Remove => Some(None),
-        AvatarChange::Set(url) if is_picture_address(&url) => Some(Some(url)),
-        AvatarChange::Set(_) => {
+        FieldChange::Keep => None,
+        FieldChange::Reset => Some(None),
+        FieldChange::Set(url) if is_picture_address(&url) => Some(Some(url)),
+        FieldChange::Set(_) => {
             let detail = "must be an https address of at most 2048 bytes, or null";
             return Err(Problem::invalid("avatar_url", Code::InvalidAvatarUrl, detail));
         }
@@ -99,10 +108,16 @@ mod tests {
         }
     }
 
+    fn ann() -> Username {
+        Username::parse("ann").unwrap()
+    }
+
     #[test]
     fn null_removes_and_absence_keeps() {
-        let read = |json: &str| change(serde_json::from_str(json).unwrap()).unwrap();
-        assert_eq!(read("{}").avatar_url, None);
+        let read = |json: &str| change(&ann(), serde_json::from_str(json).unwrap()).unwrap();
+        let kept = read("{}");
+        assert_eq!((kept.display_name, kept.avatar_url), (None, None));
+        assert_eq!(read(r#"{"display_name":null}"#).display_name.as_deref(), Some("ann"), "as at registration");
         assert_eq!(read(r#"{"avatar_url":null}"#).avatar_url, Some(None));
         let set = read(r#"{"avatar_url":"https://example.com/a","display_name":" Ann "}"#);
         assert_eq!(set.avatar_url, Some(Some("https://example.com/a".into())));
@@ -111,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_deceiving_display_name_is_refused() {
-        let patch = ProfilePatch { display_name: Some("a\u{202e}b".into()), avatar_url: AvatarChange::Keep };
-        assert_eq!(change(patch).unwrap_err().code(), "invalid_display_name");
+        let name = FieldChange::Set("a\u{202e}b".into());
+        let patch = ProfilePatch { display_name: name, avatar_url: FieldChange::Keep };
+        assert_eq!(change(&ann(), patch).unwrap_err().code(), "invalid_display_name");
     }
 }

@@ -29,6 +29,8 @@ async fn a_profile_is_changed_field_by_field() {
     let answer = patch(json!({ "avatar_url": null })).await;
     assert_eq!((&answer.body["avatar_url"], &answer.body["display_name"]), (&Value::Null, &json!("Ann É")));
     assert_eq!(patch(json!({ "avatar_url": "javascript:alert(1)" })).await.code(), (422, "invalid_avatar_url"));
+    let answer = patch(json!({ "display_name": null })).await;
+    assert_eq!((answer.status, &answer.body["display_name"]), (200, &answer.body["username"]), "as at registration");
     assert_eq!(patch(json!({ "display_name": "a\u{202e}b" })).await.code(), (422, "invalid_display_name"));
     assert_eq!(patch(json!({ "display_name": 7 })).await.code(), (422, "invalid_request"));
     assert_eq!(patch(json!({ "avatar_url": 7 })).await.body["errors"][0]["field"], "avatar_url");

@@ -20,6 +20,7 @@ async fn sessions_are_listed_and_the_asking_one_is_marked() {
     assert_eq!(list[0]["device"], "tests/1");
     assert!(list[0]["created_at"].as_str().unwrap().ends_with('Z'));
     assert!(list[0]["refreshed_at"].is_string());
+    assert!(list.iter().all(|session| session["session_id"] == session["id"]), "it has both names");
     let current = |list: &[Value]| list.iter().find(|it| it["current"] == true).unwrap()["id"].clone();
     assert_ne!(current(&list), current(&sessions(&app, &second).await));
 }
