@@ -323,3 +323,27 @@ test('who is blocked is unblocked where one would write', async ({ windows }) =>
   await hers.getByRole('button', { name: 'Unblock', exact: true }).click();
   await expect(field(hers)).toBeFocused();
 });
+
+test('a block of another device is there when a message is refused, and is gone with the next connection', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windows.open();
+  const sockets = [];
+  await hers.routeWebSocket(/socket\.io/, (socket) => {
+    socket.connectToServer();
+    sockets.push(socket);
+  });
+  await logIn(hers, ann);
+  await openChat(hers, bob);
+  await call('PUT', `/users/${bob.user_id}/block`, { token: ann.token });
+  await say(hers, 'one more thing');
+  const unblock = hers.getByRole('button', { name: 'Unblock', exact: true });
+  await expect(unblock).toBeFocused();
+  await expect(message(hers, 'one more thing')).toHaveAttribute('data-status', 'failed');
+  await picture(hers, 'blocked-elsewhere');
+  await call('DELETE', `/users/${bob.user_id}/block`, { token: ann.token });
+  const people = hers.getByLabel('Find people');
+  await people.fill('so');
+  for (const socket of sockets) await socket.close();
+  await expect(field(hers)).toBeVisible();
+  await expect(people, 'nobody is torn away').toBeFocused();
+});

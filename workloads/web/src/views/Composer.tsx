@@ -41,7 +41,6 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
   const obstacle = !waiting || editing ? null : files.some((file) => file.state === 'failed') ? strings.uploadInTheWay : strings.waitsForUpload;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
 
-  useEffect(toField, []);
   useEffect(() => { if (!waiting) setTried(false); }, [waiting]);
   useEffect(() => tellStopped, [chat_id]);
   useLayoutEffect(() => {
