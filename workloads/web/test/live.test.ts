@@ -191,7 +191,7 @@ test('how long a message may be the server says', async () => {
   expect(messageBytes.value).toBe(1000);
 });
 
-test('who does not see the page hears that the connection is lost, once each time', async () => {
+test('who does not see the page hears that the connection is lost, and that it is back, once each time', async () => {
   syncs();
   await start();
   await connect('t0');
@@ -200,6 +200,9 @@ test('who does not see the page hears that the connection is lost, once each tim
   server.connected = false;
   for (let tries = 0; tries < 3; tries += 1) (server.listeners as Listeners).lost();
   expect(heard()).toEqual([strings.offline]);
+  server.connected = true;
+  for (let times = 0; times < 2; times += 1) await connect('t0');
+  expect(heard()).toEqual([strings.offline, strings.online]);
 });
 
 test('what another device has changed is here with the next connection: names, mutes, blocks, how one is told', async () => {

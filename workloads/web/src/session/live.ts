@@ -90,7 +90,7 @@ function happened(name: string, data: unknown): void {
 /** The browser has a network again. The link may have outlived the time without one. */
 function back(): void {
   if (!socket.connected()) return socket.hurry();
-  link.value = 'online';
+  online();
   void catchUp().then(resume);
   void subscribe();
 }
@@ -99,6 +99,12 @@ function onVisible(): void {
   if (document.visibilityState !== 'visible') return;
   if (socket.connected()) void catchUp();
   else socket.hurry();
+}
+
+/** Who has heard that the connection was lost hears that it is back, too. */
+function online(): void {
+  if (link.value === 'offline') announce(strings.online);
+  link.value = 'online';
 }
 
 function lost(): void {
@@ -115,7 +121,7 @@ function lost(): void {
 async function ready(hello: socket.Ready): Promise<void> {
   turn += 1;
   const mine = turn;
-  link.value = 'online';
+  online();
   heartbeat();
   newest = hello.sync_token;
   since ??= newest;
