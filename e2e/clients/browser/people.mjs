@@ -136,3 +136,22 @@ export async function opensOffline(page) {
   only(await page.evaluate(() => isSecureContext), 'a page opens without a network only over HTTPS, or from this machine');
   await page.waitForFunction(async () => navigator.serviceWorker.controller !== null && (await caches.match(`${location.origin}/`)) !== undefined);
 }
+
+/** What the service worker of a page does with pushes, as the browser has it. */
+export async function pushes(page) {
+  const session = await page.context().newCDPSession(page);
+  const registered = new Promise((resolve) => {
+    session.on('ServiceWorker.workerRegistrationUpdated', ({ registrations: [one] }) => { if (one) resolve(one.registrationId); });
+  });
+  await session.send('ServiceWorker.enable');
+  const registrationId = await registered;
+  const origin = new URL(page.url()).origin;
+  return {
+    push: (data) => session.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data: JSON.stringify(data) }),
+    /** What stands among the notifications of the system. */
+    shown: () => page.evaluate(async () => {
+      const worker = await navigator.serviceWorker.ready;
+      return (await worker.getNotifications()).map(({ tag, silent }) => ({ tag, silent }));
+    }),
+  };
+}

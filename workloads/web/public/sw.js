@@ -1,42 +1,49 @@
-// The service worker: shows what is pushed while no page is open, and opens the chat when it is clicked. `shell.js` has the
-// page open without a network; the chats are in IndexedDB.
+// The service worker: shows what is pushed, and opens the chat when it is clicked. `shell.js` has the page open without a
+// network; the chats are in IndexedDB.
 importScripts('shell.js');
 
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+
+const pages = () => self.clients.matchAll({ type: 'window' });
+const tell = async (news) => (await pages()).forEach((page) => page.postMessage(news));
 
 self.addEventListener('push', (event) => {
   let pushed = {};
   try {
     pushed = event.data?.json() ?? {};
   } catch {
-    // A browser demands that something is shown for each push.
+    // Something is shown for each push: a browser takes the permission away from who does not.
   }
   const { header = 'Sentinel', body = '', chat_id = null, notification_id = null } = pushed;
-  event.waitUntil(
-    self.clients.matchAll({ type: 'window' }).then((pages) => {
+  async function show() {
+    await self.registration.showNotification(header, {
+      body,
+      // The next of a chat takes the place of the last.
+      tag: chat_id ?? notification_id ?? 'sentinel',
+      icon: 'icon.svg',
+      data: { chat_id },
       // Whoever looks at the page is told there.
-      if (pages.some((page) => page.focused)) return undefined;
-      return self.registration.showNotification(header, {
-        body,
-        tag: chat_id ?? notification_id ?? 'sentinel',
-        icon: 'icon.svg',
-        data: { chat_id },
-      });
-    }),
-  );
+      silent: (await pages()).some((page) => page.focused),
+    });
+    await tell({ shown: chat_id });
+  }
+  event.waitUntil(show());
 });
+
+// Only a page has what the server asks for: one that is open, or the next that is opened (`session/push.ts`).
+self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(tell({ subscription: 'changed' })));
 
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
   const chat_id = event.notification.data?.chat_id;
   const url = new URL(chat_id ? `./#/chats/${encodeURIComponent(chat_id)}` : './#/notifications', self.registration.scope).href;
-  event.waitUntil(
-    self.clients.matchAll({ type: 'window' }).then(async (pages) => {
-      const page = pages[0];
-      if (!page) return self.clients.openWindow(url);
-      await page.focus();
-      return page.navigate(url);
-    }),
-  );
+  async function open() {
+    // The one that was looked at last is the first.
+    const [page] = await pages();
+    if (!page) return self.clients.openWindow(url);
+    await page.focus();
+    return page.navigate(url);
+  }
+  event.waitUntil(open());
 });

@@ -32,7 +32,7 @@ const over = () => new Response(JSON.stringify({ code: 'invalid_refresh_token', 
 /** What was asked, and what was given up. */
 const asked: string[] = [];
 const aborted: string[] = [];
-/** The answer to the details of a file. */
+/** The answer to the details of files. */
 let details: Promise<Response>;
 /** What the server says of the account of whoever asks. */
 let mine: object = {};
@@ -44,7 +44,7 @@ vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
   asked.push(path);
   if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
   if (path === '/token/refresh') return refresh();
-  if (path === '/media/late/details') return details;
+  if (path === '/media/details') return details;
   if (path === '/me') return new Response(JSON.stringify(mine));
   if (path === '/media/uploads') {
     return new Promise<Response>((_, reject) => {
@@ -149,12 +149,12 @@ test('the next user of the tab finds nothing of the last one', async () => {
   apply('receive_message', message(1), true);
   messageToast('Bob', 'for Ann only', CHAT, idAt(2));
   showFound({ message_id: idAt(1), text: 'for Ann only', ranges: [] });
-  await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(['/media/uploads', '/media/late/details'])));
+  await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(['/media/uploads', '/media/details'])));
   const left = () => [drafts, uploads, media, preferences, toasts, announcements, found].map(({ value }) => (value instanceof Map ? value.size : Array.isArray(value) ? value.length : value || null));
   expect(left()).toEqual([1, 1, 1, {}, 1, 1, expect.anything()]);
   await logout();
   await login('bob', 'secret');
-  const late = new Response(JSON.stringify({ ...file, media_id: 'late' }));
+  const late = new Response(JSON.stringify({ media: [{ ...file, media_id: 'late' }] }));
   answer(late);
   await vi.waitFor(() => expect(late.bodyUsed).toBe(true));
   await new Promise((resolve) => setTimeout(resolve));

@@ -2,17 +2,18 @@ import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import * as database from '../src/idb/database';
-import { announcements, current, reset, identity, link, outbox, chats, timelines } from '../src/session/state';
+import { announcements, blocked, current, reset, identity, link, outbox, chats, timelines } from '../src/session/state';
 import { discard, restoreOutbox } from '../src/session/outbox';
-import { resume, retry, send } from '../src/session/sending';
+import { edit, resume, retry, send } from '../src/session/sending';
 import { apply } from '../src/session/events';
 import { strings } from '../src/i18n/en';
 import { loaded } from '../src/store/chats';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
-const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
+const { ask, blocks } = vi.hoisted(() => ({ ask: vi.fn(), blocks: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
 vi.mock('../src/api/messages', () => ({ chats: async () => ({ entries: [], next: null }), history: vi.fn(), startChat: vi.fn(), search: vi.fn() }));
+vi.mock('../src/api/accounts', () => ({ blocks }));
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 /** The sends that were asked of the server, by their texts. */
@@ -24,6 +25,7 @@ beforeEach(async () => {
   await database.clearAll();
   vi.useFakeTimers({ now: Date.UTC(2026, 0, 5, 12) });
   ask.mockReset();
+  blocks.mockReset().mockResolvedValue([]);
   reset();
   identity.value = { user_id: ANN, username: 'ann' };
   link.value = 'online';
@@ -88,6 +90,17 @@ describe('sending', () => {
     send({ chat_id: CHAT, message: 'given up' });
     discard(outbox.value[0]!.client_message_id);
     expect(outbox.value).toEqual([]);
+  });
+
+  test('or changing that is refused for a block shows the block, which another device may have set', async () => {
+    ask.mockRejectedValue(new ApiError(400, 'blocked', 'blocked'));
+    blocks.mockResolvedValueOnce([{ user_id: BOB }]).mockResolvedValueOnce([]);
+    send({ chat_id: CHAT, message: 'refused' });
+    await settle();
+    expect([...blocked.value]).toEqual([BOB]);
+    await expect(edit(CHAT, idAt(1), 'changed')).rejects.toMatchObject({ code: 'blocked' });
+    await settle();
+    expect([...blocked.value]).toEqual([]);
   });
 
   test('asks first when a message waited for so long that it might be sent twice', async () => {

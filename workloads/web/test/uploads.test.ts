@@ -7,7 +7,7 @@ import { addFiles, removeUpload, retryUpload, uploads } from '../src/session/upl
 import { CHAT, idAt } from './sample';
 
 const { server, report } = vi.hoisted(() => ({ server: { begin: vi.fn(), transfer: vi.fn(), complete: vi.fn(), giveUp: vi.fn() }, report: vi.fn() }));
-vi.mock('../src/api/media', () => ({ ...server, details: vi.fn() }));
+vi.mock('../src/api/media', () => ({ ...server, details: vi.fn(), DETAILS_MAX: 100 }));
 vi.mock('../src/api/accounts', () => ({ report }));
 
 const ALL = features.value;

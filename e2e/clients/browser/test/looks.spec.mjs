@@ -11,7 +11,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 async function accessibilityFaults(page) {
   await page.evaluate(axe);
   const found = await page.evaluate(() =>
-    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }));
+    globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
   return found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' ').slice(0, 400)}`);
 }
 
@@ -37,6 +37,15 @@ for (const colorScheme of ['light', 'dark']) {
     await expect(message(hers, 'the boat')).toBeVisible();
     expect(await accessibilityFaults(hers)).toEqual([]);
     await picture(hers, `chat-${colorScheme}`);
+    await hers.getByTestId('file').setInputFiles({ name: 'list.txt', mimeType: 'text/plain', buffer: Buffer.from('milk, bread') });
+    await expect(hers.getByTestId('upload')).toHaveAttribute('data-state', 'done');
+    await say(hers, 'and a list');
+    await expect(hers.getByTestId('file-link')).toContainText('list.txt');
+    expect(await accessibilityFaults(hers)).toEqual([]);
+    await call('PUT', `/users/${bob.user_id}/block`, { token: ann.token });
+    await hers.getByRole('link', { name: 'Settings' }).click();
+    await expect(hers.getByRole('button', { name: `Unblock ${apart(bob.username)}`, exact: true })).toBeVisible();
+    expect(await accessibilityFaults(hers)).toEqual([]);
   });
 }
 
@@ -89,6 +98,7 @@ test('the keyboard is enough', async ({ windows }) => {
   await hers.keyboard.type(ann.password);
   await press('Enter');
   await expect(chatWith(hers, bob)).toBeVisible();
+  await expect(hers.getByRole('heading', { name: 'Sentinel', exact: true }), 'the form takes the focus with it').toBeFocused();
   await tabTo(chatWith(hers, bob));
   await picture(hers, 'keyboard-focus');
   await press('Enter');
@@ -322,4 +332,28 @@ test('who is blocked is unblocked where one would write', async ({ windows }) =>
   await expect(hers.getByText('You have blocked this person.')).toBeVisible();
   await hers.getByRole('button', { name: 'Unblock', exact: true }).click();
   await expect(field(hers)).toBeFocused();
+});
+
+test('a block of another device is there when a message is refused, and is gone with the next connection', async ({ windows }) => {
+  const { ann, bob } = await talkativePair();
+  const hers = await windows.open();
+  const sockets = [];
+  await hers.routeWebSocket(/socket\.io/, (socket) => {
+    socket.connectToServer();
+    sockets.push(socket);
+  });
+  await logIn(hers, ann);
+  await openChat(hers, bob);
+  await call('PUT', `/users/${bob.user_id}/block`, { token: ann.token });
+  await say(hers, 'one more thing');
+  const unblock = hers.getByRole('button', { name: 'Unblock', exact: true });
+  await expect(unblock).toBeFocused();
+  await expect(message(hers, 'one more thing')).toHaveAttribute('data-status', 'failed');
+  await picture(hers, 'blocked-elsewhere');
+  await call('DELETE', `/users/${bob.user_id}/block`, { token: ann.token });
+  const people = hers.getByLabel('Find people');
+  await people.fill('so');
+  for (const socket of sockets) await socket.close();
+  await expect(field(hers)).toBeVisible();
+  await expect(people, 'nobody is torn away').toBeFocused();
 });

@@ -1,5 +1,5 @@
 // Being told of what one is not looking at.
-import { call, chatOf, expect, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+import { call, chatOf, expect, message, needs, openChat, opensOffline, person, picture, pushes, test, windowOf, write } from '../people.mjs';
 
 test('who looks elsewhere is told, and led to the message', async ({ windows }) => {
   const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
@@ -130,4 +130,21 @@ test('quiet hours are saved when they have been typed, not with each key', async
   await to.blur();
   await expect.poll(() => saved.length).toBe(4);
   expect([saved[3].from_minute, saved[3].to_minute]).toEqual([20 * 60 + 15, 6 * 60 + 45]);
+});
+
+test('a push is shown also to who looks at the page, without a sound, and taken away where its chat is looked at', async ({ windows }) => {
+  const [ann, bob, cat] = [await person('ann'), await person('bob'), await person('cat')];
+  const [bobs, cats] = [await chatOf(ann, bob), await chatOf(ann, cat)];
+  const hers = await windowOf(windows, ann, { permissions: ['notifications'] });
+  await opensOffline(hers);
+  await openChat(hers, bob);
+  const { push, shown } = await pushes(hers);
+  await push({ header: 'cat', chat_id: cats });
+  await expect.poll(shown).toEqual([{ tag: cats, silent: true }]);
+  await push({ header: 'cat again', chat_id: cats });
+  await push({ header: 'bob', chat_id: bobs });
+  await expect.poll(shown).toEqual([{ tag: cats, silent: true }]);
+  await openChat(hers, cat);
+  await write(cat, cats, 'here');
+  await expect.poll(shown, 'what is read is no news').toEqual([]);
 });

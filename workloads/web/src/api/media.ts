@@ -16,7 +16,12 @@ const GIVE_UP_MS = 10_000;
 /** Gives up an upload that no message shows, also when the page is about to go. */
 export const giveUp = (media_id: string) => call<void>('DELETE', `/media/uploads/${media_id}`, { keepalive: true, timeout: GIVE_UP_MS });
 
-export const details = (media_id: string) => call<Media>('GET', `/media/${media_id}/details`);
+/** How many files can be asked for in one call. */
+export const DETAILS_MAX = 100;
+
+/** The files that there are, or that one may see, among those. */
+export const details = async (media_ids: readonly string[]): Promise<readonly Media[]> =>
+  (await call<{ media: Media[] }>('GET', `/media/details?ids=${media_ids.join(',')}`)).media;
 
 /** An address of the server's as the browser can use it. */
 export const reachable = (url: string): string => (url.startsWith('/') ? urlOf(url) : url);

@@ -64,6 +64,7 @@ export const strings = {
 
   // Shell
   skip: 'Skip to the conversation',
+  online: 'Connected again.',
   offline: 'No connection. Messages are sent when it is back.',
   noConnection: 'No connection',
   waitsForConnection: 'This is shown when the connection is back.',
@@ -163,8 +164,10 @@ export const strings = {
   searchHere: 'Search in this chat',
   mute: 'Mute',
   unmute: 'Unmute',
+  unmuteChat: (name: string) => `Unmute ${apart(name)}`,
   block: 'Block',
   unblock: 'Unblock',
+  unblockPerson: (name: string) => `Unblock ${apart(name)}`,
   blockTitle: (name: string) => `Block ${apart(name)}?`,
   blockText: 'Neither of you can write to the other, and you don’t see each other’s presence. They are not told.',
   report: 'Report',
@@ -214,8 +217,10 @@ export const strings = {
   noNotifications: 'Nothing new',
   noNotificationsHint: 'Messages that you have not read yet are listed here.',
   markRead: 'Mark as read',
+  markReadOf: (name: string) => `Mark as read: ${apart(name)}`,
   markAllRead: 'Mark all as read',
   openChat: 'Open the chat',
+  openChatWith: (name: string) => `Open the chat with ${apart(name)}`,
   notificationsAbsent: 'This server keeps no notifications.',
 
   // Settings

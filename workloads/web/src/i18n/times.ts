@@ -47,6 +47,6 @@ export function sizeOf(bytes: number): string {
     unit += 1;
   }
   return new Intl.NumberFormat(undefined, {
-    style: 'unit', unit: units[unit] ?? 'byte', unitDisplay: 'short', maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0,
+    style: 'unit', unit: units[unit] ?? 'byte', unitDisplay: unit === 0 ? 'long' : 'short', maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0,
   }).format(value);
 }

@@ -13,11 +13,12 @@ import { loadNewest } from './history';
 import { reload, reloadSoon } from './listing';
 import { loadPreferences, renewQuietHours } from './preferences';
 import { renewPush } from './push';
+import { loadAccount } from './profile';
 import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox } from './outbox';
 import { resume } from './sending';
-import { announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
+import { account, announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
 import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { messageToast, notified, readByItself, serverTells } from './toasts';
@@ -30,8 +31,6 @@ let since: string | null = null;
 /** The token of the last connect. */
 let newest: string | null = null;
 let first = true;
-/** Whether it could be asked who is blocked. */
-let blocksKnown = false;
 /** Counts connections, so that what an old one still does is recognised. */
 let turn = 0;
 let syncing: Promise<void> | null = null;
@@ -54,7 +53,6 @@ export async function start(): Promise<void> {
   });
   since = kept?.token ?? null;
   first = true;
-  blocksKnown = false;
   socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
   repair = setInterval(() => void catchUp(), REPAIR_MS);
   window.addEventListener('online', back);
@@ -92,7 +90,7 @@ function happened(name: string, data: unknown): void {
 /** The browser has a network again. The link may have outlived the time without one. */
 function back(): void {
   if (!socket.connected()) return socket.hurry();
-  link.value = 'online';
+  online();
   void catchUp().then(resume);
   void subscribe();
 }
@@ -101,6 +99,12 @@ function onVisible(): void {
   if (document.visibilityState !== 'visible') return;
   if (socket.connected()) void catchUp();
   else socket.hurry();
+}
+
+/** Who has heard that the connection was lost hears that it is back, too. */
+function online(): void {
+  if (link.value === 'offline') announce(strings.online);
+  link.value = 'online';
 }
 
 function lost(): void {
@@ -117,7 +121,7 @@ function lost(): void {
 async function ready(hello: socket.Ready): Promise<void> {
   turn += 1;
   const mine = turn;
-  link.value = 'online';
+  online();
   heartbeat();
   newest = hello.sync_token;
   since ??= newest;
@@ -125,12 +129,9 @@ async function ready(hello: socket.Ready): Promise<void> {
   expiry.keepFor(hello.limits.message_retention_seconds ?? null);
   await catchUp();
   if (mine !== turn) return;
-  if (first) {
-    first = false;
-    reload().catch(() => reloadSoon(3_000));
-    detect();
-  }
-  if (!blocksKnown) loadBlocks().then(() => { blocksKnown = true; }, () => undefined);
+  renew();
+  if (first) detect();
+  first = false;
   void subscribe();
   confirmSoon();
   // Another tab may have left something that it could not send.
@@ -138,9 +139,17 @@ async function ready(hello: socket.Ready): Promise<void> {
   if (mine === turn) resume();
 }
 
+/** Loads what other devices may have changed and no event tells of: names, mutes, blocks, how one wants to be told. */
+function renew(): void {
+  reload().catch(() => reloadSoon(3_000));
+  loadBlocks().catch(() => undefined);
+  loadPreferences().then(renewQuietHours).catch(() => undefined);
+  // A page has asked for it when it was opened.
+  if (!first || !account.value) loadAccount().catch(() => undefined);
+}
+
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {
-  loadPreferences().then(renewQuietHours).catch(() => undefined);
   renewPush().catch(() => undefined);
   search({ q: 'aa', limit: 1 }).catch((error: unknown) => {
     if (error instanceof ApiError && error.absent) lacks('search');

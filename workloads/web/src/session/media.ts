@@ -1,6 +1,6 @@
 // What is known of the files that messages show. Addresses are signed, and asked for again when they have expired.
 import { signal } from '@preact/signals';
-import { details } from '../api/media';
+import { details, DETAILS_MAX } from '../api/media';
 import { ApiError } from '../api/problem';
 import type { Media } from '../api/types';
 import { strings } from '../i18n/en';
@@ -50,7 +50,7 @@ function ask(media_id: string): Promise<Media> {
   if (running) return running;
   missed.delete(media_id);
   const owner = me.value;
-  const asking = details(media_id)
+  const asking = oneOf(media_id)
     .then((one) => {
       if (me.value === owner) learn(one);
       return one;
@@ -61,6 +61,26 @@ function ask(media_id: string): Promise<Media> {
     .finally(() => { if (asked.get(media_id) === asking) asked.delete(media_id); });
   asked.set(media_id, asking);
   return asking;
+}
+
+/** What the page asks for while it is drawn is asked of the server in one call. */
+let together: { readonly ids: string[]; readonly answer: Promise<readonly Media[]> } | null = null;
+
+async function oneOf(media_id: string): Promise<Media> {
+  if (!together || together.ids.length === DETAILS_MAX) {
+    const ids: string[] = [];
+    together = {
+      ids,
+      answer: new Promise<void>((resolve) => { setTimeout(resolve); }).then(() => {
+        if (together?.ids === ids) together = null;
+        return details(ids);
+      }),
+    };
+  }
+  together.ids.push(media_id);
+  const one = (await together.answer).find((known) => known.media_id === media_id);
+  if (!one) throw new ApiError(404, 'not_found', '');
+  return one;
 }
 
 /** A click on a link to a file. An address that is good is left to the browser; else one is fetched, and given to

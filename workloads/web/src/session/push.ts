@@ -1,9 +1,9 @@
-// Web Push: has the browser wake a small worker when a notification comes while no page is open.
+// Web Push: has the browser wake a small worker when a notification comes, also while no page is open.
 import * as api from '../api/notifications';
 import { base } from '../api/http';
 import * as database from '../idb/database';
 import { newId } from '../store/ids';
-import { features } from './state';
+import { current, features, watching } from './state';
 import { register, workable } from './worker';
 
 const possible = (): boolean => workable() && 'PushManager' in window;
@@ -27,21 +27,41 @@ export async function subscribed(): Promise<boolean> {
   return !!(await worker?.pushManager.getSubscription()) && !!(await database.get('meta', 'device_id'));
 }
 
-/** A subscription may have changed since the last time: the server gets it again. */
+/** A subscription may have changed since the last time, or be over: the server gets the one that there is now. */
 export async function renewPush(): Promise<void> {
   const device_id = possible() ? await database.get<string>('meta', 'device_id') : undefined;
   if (!device_id) return;
   const worker = await navigator.serviceWorker.getRegistration(base.href);
-  const subscription = await worker?.pushManager.getSubscription();
+  if (!worker) return;
+  let subscription = await worker.pushManager.getSubscription();
+  if (!subscription && Notification.permission === 'granted') {
+    key ??= (await api.pushKey()).public_key ?? null;
+    if (key) subscription = await subscriptionOf(worker, key);
+  }
   if (subscription) await api.addDevice(device_id, subscription.toJSON());
+}
+
+const subscriptionOf = (worker: ServiceWorkerRegistration, applicationServerKey: string): Promise<PushSubscription> =>
+  worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+
+/** What the service worker tells (`public/sw.js`). */
+type News = { shown: string | null } | { subscription: 'changed' };
+
+/** Listens to it from now on. */
+export function startPush(): void {
+  if (!possible()) return;
+  navigator.serviceWorker.addEventListener('message', ({ data: news }: MessageEvent<News>) => {
+    if ('subscription' in news) return void renewPush().catch(() => undefined);
+    // It has to be shown, also to those who see the chat itself.
+    if (news.shown && news.shown === current.value && watching.value) unshow(news.shown).catch(() => undefined);
+  });
 }
 
 /** Gives whether the user allows it. */
 export async function subscribe(): Promise<boolean> {
   if (!key || (await Notification.requestPermission()) !== 'granted') return false;
   await register();
-  const worker = await navigator.serviceWorker.ready;
-  const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  const subscription = await subscriptionOf(await navigator.serviceWorker.ready, key);
   const device_id = (await database.get<string>('meta', 'device_id')) ?? newId();
   await api.addDevice(device_id, subscription.toJSON());
   await database.put('meta', 'device_id', device_id);

@@ -4,6 +4,7 @@ import { ask } from '../socket/connection';
 import { newId } from '../store/ids';
 import * as out from '../store/outbox';
 import { strings } from '../i18n/en';
+import { loadBlocks } from './blocks';
 import { apply } from './events';
 import { forgetSent, keep, tellTried } from './outbox';
 import { link, me, outbox, timelines } from './state';
@@ -89,6 +90,7 @@ async function deliver(one: out.Outgoing): Promise<void> {
       }, out.backOff(attempts));
       return;
     }
+    refused(error);
     const reason = strings.sendErrors[code] ?? (error instanceof ApiError && error.message ? error.message : strings.sendFailed);
     outbox.value = out.failed(outbox.value, client_message_id, reason);
     const kept = outbox.value.find((known) => known.client_message_id === client_message_id);
@@ -99,11 +101,19 @@ async function deliver(one: out.Outgoing): Promise<void> {
   }
 }
 
+/** Perhaps another device has set the block that is in the way: then there is no field to write in. */
+function refused(error: unknown): void {
+  if (error instanceof ApiError && error.code === 'blocked') loadBlocks().catch(() => undefined);
+}
+
 /** Changes a message of one's own. */
 export async function edit(chat_id: string, message_id: string, message: string): Promise<void> {
   const find = () => timelines.value.get(chat_id)?.messages.find((one) => one.message_id === message_id);
   const before = find();
-  await ask('edit_message', { chat_id, message_id, message });
+  await ask('edit_message', { chat_id, message_id, message }).catch((error: unknown) => {
+    refused(error);
+    throw error;
+  });
   const known = find();
   // When it was edited only the server knows, which tells it, like every edit, to this device too; perhaps it has already.
   if (known && known.edited_at === before?.edited_at) apply('message_edited', { ...known, message, content: message }, false);

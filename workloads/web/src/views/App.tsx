@@ -1,5 +1,6 @@
 // The whole page: log-in, or the chats of who is logged in.
 import { useSignalEffect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { announcements, identity } from '../session/state';
 import { route } from '../session/route';
@@ -14,6 +15,12 @@ export function App() {
   const at = route.value.view;
   // A link in a mail is for whoever opened it, logged in or not.
   const mailed = at === 'reset-password' || at === 'verify-email';
+  const before = useRef(who);
+  useEffect(() => {
+    // The form is gone, and the focus with it.
+    if (before.current === null && who && document.activeElement === document.body) document.querySelector('h1')?.focus();
+    before.current = who;
+  }, [who]);
   useSignalEffect(() => { document.title = title.value; });
   return (
     <>

@@ -80,7 +80,7 @@ function Picture({ one }: { one: Media }) {
 function FileCard({ one }: { one: Media }) {
   const name = one.filename || strings.aFile;
   return (
-    <a class="file" {...linkTo(one)} aria-label={strings.download(name)} data-testid="file-link">
+    <a class="file" {...linkTo(one)} title={strings.download(name)} data-testid="file-link">
       <FileIcon />
       <span class="file-text"><strong dir="auto">{name}</strong><span><bdi>{sizeOf(one.size)}</bdi></span></span>
     </a>

@@ -25,7 +25,7 @@ export function BlocksCard() {
           <li key={one.user_id}>
             <Avatar person={one} small />
             <span class="entry-text"><strong dir="auto">{nameOf(one)}</strong><span class="hint"><bdi>@{one.username}</bdi></span></span>
-            <button type="button" class="button" onClick={() => void action.also(() => block(one.user_id, false))}>{strings.unblock}</button>
+            <button type="button" class="button" aria-label={strings.unblockPerson(nameOf(one))} onClick={() => void action.also(() => block(one.user_id, false))}>{strings.unblock}</button>
           </li>
         ))}
       </ul>

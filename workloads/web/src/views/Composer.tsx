@@ -14,7 +14,7 @@ import { bytesOf } from '../store/text';
 import { coarse } from './coarse';
 import { composes } from './composing';
 import { EmojiPicker } from './EmojiPicker';
-import { AttachIcon, CloseIcon, SendIcon } from './icons';
+import { AttachIcon, CheckIcon, CloseIcon, SendIcon } from './icons';
 import { nameOf } from './people';
 import { PendingUploads } from './PendingUploads';
 
@@ -41,7 +41,6 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
   const obstacle = !waiting || editing ? null : files.some((file) => file.state === 'failed') ? strings.uploadInTheWay : strings.waitsForUpload;
   const ready = !empty && excess <= 0 && (editing !== null ? saving !== editing : !waiting);
 
-  useEffect(toField, []);
   useEffect(() => { if (!waiting) setTried(false); }, [waiting]);
   useEffect(() => tellStopped, [chat_id]);
   useLayoutEffect(() => {
@@ -152,7 +151,7 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
           }}
         />
         <EmojiPicker onPick={insert} />
-        <button type="submit" class="send-button" aria-label={editing ? strings.save : strings.send} title={editing ? strings.save : strings.send} aria-disabled={!ready} aria-describedby={tried && obstacle ? 'obstacle' : undefined}><SendIcon /></button>
+        <button type="submit" class="send-button" aria-label={editing ? strings.save : strings.send} title={editing ? strings.save : strings.send} aria-disabled={!ready} aria-describedby={tried && obstacle ? 'obstacle' : undefined}>{editing ? <CheckIcon /> : <SendIcon />}</button>
       </div>
     </form>
   );

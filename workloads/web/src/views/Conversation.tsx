@@ -126,6 +126,14 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   count.current = chat.unread;
   const name = nameOf(chat.peer);
   const isBlocked = blocked.value.has(chat.peer.user_id);
+  // The field comes and goes with a block, which may be another device's doing: who is elsewhere stays there.
+  const opened = useRef(false);
+  const unblocking = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!opened.current) toField();
+    else if (document.activeElement === document.body) (unblocking.current ?? field.current)?.focus();
+    opened.current = true;
+  }, [isBlocked]);
   // There is no field to write in.
   const turnTo = (to: Answering) => {
     if (isBlocked) return toast({ header: strings.blockedByYou });
@@ -180,7 +188,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         </p>
       </div>
       {isBlocked
-        ? <p class="composer-blocked">{strings.blockedByYou} <button type="button" class="link-button" onClick={unblock}>{strings.unblock}</button></p>
+        ? <p class="composer-blocked"><span id="blocked">{strings.blockedByYou}</span> <button ref={unblocking} type="button" class="link-button" aria-describedby="blocked" onClick={unblock}>{strings.unblock}</button></p>
         : <Composer chat={chat} field={field} toField={toField} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
       {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}

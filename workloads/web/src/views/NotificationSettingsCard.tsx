@@ -53,10 +53,11 @@ export function NotificationSettingsCard() {
       <ul ref={mutes} class="entries" role="list" aria-label={strings.mutedChats}>
         {(now.muted ?? []).map(({ chat_id }) => {
           const chat = chats.value.get(chat_id);
+          const name = chat ? nameOf(chat.peer) : chat_id;
           return (
             <li key={chat_id}>
-              <span class="entry-text"><strong dir="auto">{chat ? nameOf(chat.peer) : chat_id}</strong></span>
-              <button type="button" class="button" onClick={() => void action.also(() => muteChat(chat_id, false))}>{strings.unmute}</button>
+              <span class="entry-text"><strong dir="auto">{name}</strong></span>
+              <button type="button" class="button" aria-label={strings.unmuteChat(name)} onClick={() => void action.also(() => muteChat(chat_id, false))}>{strings.unmute}</button>
             </li>
           );
         })}

@@ -70,16 +70,17 @@ export function NotificationsView() {
 
 function Note({ one, read, onRead }: { one: NotificationEntry; read: boolean; onRead(): void }) {
   const chat = one.chat_id ? chats.value.get(one.chat_id) : undefined;
+  const of = chat ? nameOf(chat.peer) : one.header;
   return (
     <li class={read ? 'note note-read' : 'note'} data-testid="notification">
       {chat ? <Avatar person={chat.peer} /> : <span class="note-icon"><BellIcon /></span>}
       <div class="note-text">
-        <strong dir="auto">{chat ? nameOf(chat.peer) : one.header}</strong>
+        <strong dir="auto">{of}</strong>
         {(one.body || chat) && <span dir="auto">{one.body || one.header}</span>}
         <time dateTime={one.created_at} title={wholeOf(one.created_at)}>{mediumOf(one.created_at)}</time>
       </div>
-      {one.chat_id && <a class="button" href={`#/chats/${one.chat_id}${one.message_id ? `/at/${one.message_id}` : ''}`}>{strings.openChat}</a>}
-      {!read && <button type="button" class="button" onClick={onRead}>{strings.markRead}</button>}
+      {one.chat_id && <a class="button" aria-label={strings.openChatWith(of)} href={`#/chats/${one.chat_id}${one.message_id ? `/at/${one.message_id}` : ''}`}>{strings.openChat}</a>}
+      {!read && <button type="button" class="button" aria-label={strings.markReadOf(of)} onClick={onRead}>{strings.markRead}</button>}
     </li>
   );
 }

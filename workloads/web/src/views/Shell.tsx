@@ -40,8 +40,8 @@ export function Shell() {
   }, []);
   return (
     <div class={`shell ${at.view === 'chats' || at.view === 'register' ? 'shows-list' : 'shows-detail'}`}>
+      <h1 class="visually-hidden" tabIndex={-1}>{strings.brand}</h1>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>{strings.skip}</a>
-      <h1 class="visually-hidden">{strings.brand}</h1>
       <Sidebar />
       <main id="main" class="detail" tabIndex={-1}>
         {link.value === 'offline' && <p class="banner" data-testid="offline">{strings.offline}</p>}

@@ -40,8 +40,9 @@ function ToastCard({ toast }: { toast: Toast }) {
   };
   // Under the pointer or with the focus it is being read, or about to be pressed.
   const by = useRef({ pointer: false, focus: false });
-  // One that comes from another layer has lost the pointer that held it there.
-  useEffect(() => release(toast.id), []);
+  // One that comes from another layer has lost the pointer that held it there. It may be held by now: this comes a moment
+  // after the card is there.
+  useEffect(() => { if (!by.current.pointer && !by.current.focus) release(toast.id); }, []);
   const held = (how: 'pointer' | 'focus', on: boolean) => () => {
     by.current[how] = on;
     if (by.current.pointer || by.current.focus) hold(toast.id);

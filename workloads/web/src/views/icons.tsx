@@ -19,6 +19,7 @@ export const Logo = () => (
 
 export const BackIcon = () => <Icon class="flips"><path d="M15 5l-7 7 7 7" /></Icon>;
 export const SendIcon = () => <Icon class="flips"><path d="M4.5 12h8M4.5 12L3 4.5c0-.6.6-1 1.2-.7L21 12 4.2 20.2c-.6.3-1.2-.1-1.2-.7z" /></Icon>;
+export const CheckIcon = () => <Icon><path d="M4.5 12.5l5 5L19.5 7" /></Icon>;
 export const AttachIcon = () => <Icon><path d="M20 11.5l-8.3 8.3a5.2 5.2 0 0 1-7.4-7.4l8.7-8.6a3.5 3.5 0 0 1 5 5l-8.6 8.5a1.7 1.7 0 0 1-2.5-2.4l7.7-7.6" /></Icon>;
 export const SearchIcon = () => <Icon><circle cx="11" cy="11" r="6.5" /><path d="M16 16l4.5 4.5" /></Icon>;
 export const PersonIcon = () => <Icon><circle cx="10" cy="8" r="4" /><path d="M3 20c.6-3.9 3.3-6 7-6s6.4 2.1 7 6M19 8v6M16 11h6" /></Icon>;
