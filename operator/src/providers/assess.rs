@@ -10,8 +10,8 @@ use crate::{
         observe::Observed,
         status::{
             dependencies::{BY_IMAGE, MANAGED},
-            pods,
-            workload::{self, Workload},
+            part::Part,
+            pods, workload,
         },
         validate::ValidChat,
     },
@@ -60,7 +60,7 @@ impl Nodes {
 
 /// The nodes of `store` as one workload. Of a store that a node leaves, all others have to serve: that one stops at some
 /// time, and is counted until its pod is gone.
-pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Workload {
+pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Part {
     let judged = workload::assess(observed, &chat.names, Kind::StatefulSet, store.component(), scale.replicas);
     if scale.leaving.is_none() || judged.is_ready() {
         return judged;
@@ -69,7 +69,7 @@ pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scal
     if nodes.ready_others < others || nodes.updated < nodes.pods || !nodes.are_usable(store, scale) {
         return judged;
     }
-    Workload { desired: others, ready: nodes.ready_others.min(others), settled: true, ..judged }
+    Part { desired: others, ready: nodes.ready_others.min(others), settled: true, ..judged }
 }
 
 /// How `store` is doing; `scale` is how many nodes it may have.
@@ -95,7 +95,7 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
 }
 
 /// What is wrong now comes before what was refused.
-fn message(workload: &Workload, scale: &Scale) -> Option<String> {
+fn message(workload: &Part, scale: &Scale) -> Option<String> {
     let told = [&workload.trouble, &scale.trouble, &scale.refusal, &scale.progress];
     told.into_iter()
         .find_map(Clone::clone)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sentinel_domain::findings::Finding;
 
-use super::workload::Workload;
+use super::part::Part;
 use crate::{
     api::{DependencyStatus, Store},
     providers,
@@ -155,28 +155,17 @@ pub fn is_ready(dependency: &DependencyStatus) -> bool {
 }
 
 /// A store as a part of the platform, for the conditions.
-pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Workload {
-    if dependency.provider == MANAGED && dependency.problem.is_none() {
-        return Workload {
-            note: Some(format!("{} of {} nodes are ready", dependency.ready, dependency.desired)),
-            exists: true,
-            ..providers::workload(chat, store, observed)
-        };
+pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Part {
+    let (ready, desired, is_managed) = (dependency.ready, dependency.desired, dependency.provider == MANAGED);
+    let counted = if is_managed { "nodes are ready" } else { "endpoints answer" };
+    let note = format!("{ready} of {desired} {counted}");
+    if is_managed && dependency.problem.is_none() {
+        return Part { exists: true, ..providers::workload(chat, store, observed) }.with_note(note);
     }
     let is_ready = is_ready(dependency);
-    Workload {
-        name: store.as_str(),
-        desired: 1,
-        ready: i32::from(is_ready),
-        settled: is_ready,
-        exists: true,
-        note: Some(format!(
-            "{} of {} {}",
-            dependency.ready,
-            dependency.desired,
-            if dependency.provider == MANAGED { "nodes are ready" } else { "endpoints answer" }
-        )),
-        trouble: dependency.message.clone().filter(|_| !is_ready),
-        trouble_reason: findings::reason(dependency.problem.as_deref()),
+    let part = Part::whole(store.as_str(), is_ready).with_note(note);
+    match &dependency.message {
+        Some(message) if !is_ready => part.with_trouble(findings::reason(dependency.problem.as_deref()), message),
+        _ => part,
     }
 }
