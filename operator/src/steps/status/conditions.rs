@@ -8,11 +8,11 @@ use k8s_openapi::{
 
 use super::{is_essential, part::Part};
 use crate::{
-    names::Component,
+    names::{Component, component_of},
     steps::{
         apply::Failure,
         fields,
-        observe::{CLAIM, Observed, SILENCE, is_bound},
+        observe::{CLAIM, Observed, SILENCE, is_bound, is_lost},
         plan::Blocked,
         sequence::{Check, Migration, Sequence},
     },
@@ -35,6 +35,9 @@ pub const UPGRADE: &str = "UpgradeAvailable";
 pub const DEPENDENCIES: &str = "DependenciesReady";
 /// The stores have the schema of the image in use.
 pub const MIGRATED: &str = "SchemaMigrated";
+
+/// Reason of Degraded when a volume is there no more.
+const VOLUME_LOST: &str = "VolumeLost";
 
 /// Reason of Progressing while a node of a store leaves.
 pub const SCALING_IN: &str = "ScalingIn";
@@ -221,7 +224,8 @@ fn troubles(
         failures.iter().map(|failure| (failure.reason, failure.message.clone())).collect();
     troubles.extend(blocked.iter().map(|change| ("ImmutableField", refusal(change))));
     // Before the pod that waits for its volume: the scheduler's words do not tell why there is none.
-    for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
+    troubles.extend(observed.claims.iter().filter(|claim| is_lost(claim)).map(|claim| (VOLUME_LOST, lost(claim))));
+    for claim in observed.claims.iter().filter(|claim| !is_bound(claim) && !is_lost(claim)) {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
         let asked = format!(
@@ -246,6 +250,29 @@ fn troubles(
             .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
     );
     troubles
+}
+
+/// What to do about a volume that is there no more. A ring of Cassandra keeps the place of a node until it is told not to.
+fn lost(claim: &PersistentVolumeClaim) -> String {
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).map(|volume| format!(" {volume}"));
+    let volume = volume.unwrap_or_default();
+    let pod = name.strip_prefix("data-").unwrap_or_default();
+    let remove = format!("kubectl delete pvc {name} --wait=false && kubectl delete pod {pod}");
+    let gone = if component_of(&claim.metadata) == Some(Component::Cassandra.as_str()) {
+        format!(
+            "with three nodes or more, first nodetool removenode on another node, and then {remove}; with fewer, its data \
+             comes from a copy"
+        )
+    } else {
+        format!(
+            "{remove}; what was on it comes from other nodes of a store that has copies there, or from a copy of yours"
+        )
+    };
+    format!(
+        "the volume of claim {name} is lost: there is no PersistentVolume{volume} any more; put it back, or if it is gone \
+         for good: {gone}"
+    )
 }
 
 /// Who is to make the volume of a claim and has said nothing for long. Who wrote to an object, and when, is noted on it.
