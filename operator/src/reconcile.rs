@@ -308,7 +308,7 @@ async fn carry_out(
 
 /// Adds what the API server does not know: what stores and pods tell themselves.
 async fn ask(valid: &validate::ValidChat, reach: probe::Reach, elasticsearch: &Elasticsearch, observed: &mut Observed) {
-    (observed.probes, observed.full) = tokio::join!(probe::probe(valid, reach), volumes::ask(&observed.pods));
+    (observed.probes, observed.full) = tokio::join!(probe::probe(valid, reach), volumes::ask(&valid.names, observed));
     if providers::asks_elasticsearch(valid, observed) {
         observed.search_nodes = Some(search_nodes::ask(elasticsearch).await);
     }
