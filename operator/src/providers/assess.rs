@@ -1,5 +1,8 @@
 //! How a managed store is doing, from its StatefulSet and pods.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::{Scale, scale};
@@ -76,7 +79,7 @@ pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scal
 pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> DependencyStatus {
     let workload = workload(chat, store, observed, scale);
     let image = chat.store_images.get(&store);
-    let message = message(&workload, scale);
+    let message = message(&workload, scale).or_else(|| shared_machine(chat, store, observed));
     // While nodes of two images run there is no one version.
     let version = image.filter(|_| workload.settled).map(|image| image.version().to_owned());
     DependencyStatus {
@@ -100,6 +103,29 @@ fn message(workload: &Part, scale: &Scale) -> Option<String> {
     told.into_iter()
         .find_map(Clone::clone)
         .or_else(|| workload.is_moving().then(|| format!("{} of {} nodes are ready", workload.ready, workload.desired)))
+}
+
+/// Which nodes of `store` go down with one machine while there are others. Kubernetes spreads them where it can, and no
+/// further: on one machine, or where volumes are bound to theirs, they have to start all the same.
+fn shared_machine(chat: &ValidChat, store: Store, observed: &Observed) -> Option<String> {
+    let set = chat.names.workload(store.component());
+    let machine = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let is_there = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none() && !pods::has_ended(pod);
+    let known: BTreeSet<String> = observed.pods.iter().filter(is_there).filter_map(machine).collect();
+    let nodes = || observed.pods.iter().filter(is_there).filter(|pod| pods::is_of_set(pod, &set));
+    let mut on: BTreeMap<String, usize> = BTreeMap::new();
+    for machine in nodes().filter_map(machine) {
+        *on.entry(machine).or_default() += 1;
+    }
+    // Of several, the first by name, or the status would change with each look.
+    let (machine, shared) = on.into_iter().rev().max_by_key(|(_, nodes)| *nodes)?;
+    let (all, store) = (nodes().count(), store.as_str());
+    (shared > 1 && known.len() > 1).then(|| {
+        format!(
+            "{shared} of {all} nodes run on machine {machine} and go down with it, though there are others; to part them, write \
+             dependencies.{store}.managed.pod.topologySpreadConstraints, or delete one of these pods once another machine has room"
+        )
+    })
 }
 
 /// Whether reads and writes succeed: of three copies one may be missing. Also while nodes are changed one by one.
