@@ -79,6 +79,8 @@ pub struct Context {
     pub deletion: Duration,
     /// Where Elasticsearch is, if not where the resource has it. For tests.
     pub elasticsearch: Option<String>,
+    /// Which addresses of external stores are connected to.
+    pub reach: probe::Reach,
     /// How long one reconcile may take.
     pub longest: Duration,
     /// How long reconciles may go on after the operator was told to stop.
@@ -100,6 +102,7 @@ impl Context {
             tries: finalize::Tries::default(),
             deletion: finalize::DEADLINE,
             elasticsearch: None,
+            reach: probe::Reach::default(),
             longest: LONGEST,
             drain: DRAIN,
         }
@@ -259,7 +262,7 @@ async fn carry_out(
     };
     let grown = repair::grow(client, namespace, &plan::growths(valid, &observed), &context.refusals).await;
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
-    ask(valid, &elasticsearch, &mut observed).await;
+    ask(valid, context.reach, &elasticsearch, &mut observed).await;
     let found = match dereference::dereference(client, valid, &observed).await {
         Ok(found) => found,
         Err(error) => match error.reason() {
@@ -304,8 +307,8 @@ async fn carry_out(
 }
 
 /// Adds what the API server does not know: what stores and pods tell themselves.
-async fn ask(valid: &validate::ValidChat, elasticsearch: &Elasticsearch, observed: &mut Observed) {
-    (observed.probes, observed.full) = tokio::join!(probe::probe(valid), volumes::ask(&observed.pods));
+async fn ask(valid: &validate::ValidChat, reach: probe::Reach, elasticsearch: &Elasticsearch, observed: &mut Observed) {
+    (observed.probes, observed.full) = tokio::join!(probe::probe(valid, reach), volumes::ask(&valid.names, observed));
     if providers::asks_elasticsearch(valid, observed) {
         observed.search_nodes = Some(search_nodes::ask(elasticsearch).await);
     }

@@ -1,5 +1,8 @@
 //! How a managed store is doing, from its StatefulSet and pods.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::{Scale, scale};
@@ -10,8 +13,8 @@ use crate::{
         observe::Observed,
         status::{
             dependencies::{BY_IMAGE, MANAGED},
-            pods,
-            workload::{self, Workload},
+            part::Part,
+            pods, workload,
         },
         validate::ValidChat,
     },
@@ -60,7 +63,7 @@ impl Nodes {
 
 /// The nodes of `store` as one workload. Of a store that a node leaves, all others have to serve: that one stops at some
 /// time, and is counted until its pod is gone.
-pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Workload {
+pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Part {
     let judged = workload::assess(observed, &chat.names, Kind::StatefulSet, store.component(), scale.replicas);
     if scale.leaving.is_none() || judged.is_ready() {
         return judged;
@@ -69,14 +72,14 @@ pub(super) fn workload(chat: &ValidChat, store: Store, observed: &Observed, scal
     if nodes.ready_others < others || nodes.updated < nodes.pods || !nodes.are_usable(store, scale) {
         return judged;
     }
-    Workload { desired: others, ready: nodes.ready_others.min(others), settled: true, ..judged }
+    Part { desired: others, ready: nodes.ready_others.min(others), settled: true, ..judged }
 }
 
 /// How `store` is doing; `scale` is how many nodes it may have.
 pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> DependencyStatus {
     let workload = workload(chat, store, observed, scale);
     let image = chat.store_images.get(&store);
-    let message = message(&workload, scale);
+    let message = message(&workload, scale).or_else(|| shared_machine(chat, store, observed));
     // While nodes of two images run there is no one version.
     let version = image.filter(|_| workload.settled).map(|image| image.version().to_owned());
     DependencyStatus {
@@ -95,11 +98,34 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
 }
 
 /// What is wrong now comes before what was refused.
-fn message(workload: &Workload, scale: &Scale) -> Option<String> {
+fn message(workload: &Part, scale: &Scale) -> Option<String> {
     let told = [&workload.trouble, &scale.trouble, &scale.refusal, &scale.progress];
     told.into_iter()
         .find_map(Clone::clone)
         .or_else(|| workload.is_moving().then(|| format!("{} of {} nodes are ready", workload.ready, workload.desired)))
+}
+
+/// Which nodes of `store` go down with one machine while there are others. Kubernetes spreads them where it can, and no
+/// further: on one machine, or where volumes are bound to theirs, they have to start all the same.
+fn shared_machine(chat: &ValidChat, store: Store, observed: &Observed) -> Option<String> {
+    let set = chat.names.workload(store.component());
+    let machine = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let is_there = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none() && !pods::has_ended(pod);
+    let known: BTreeSet<String> = observed.pods.iter().filter(is_there).filter_map(machine).collect();
+    let nodes = || observed.pods.iter().filter(is_there).filter(|pod| pods::is_of_set(pod, &set));
+    let mut on: BTreeMap<String, usize> = BTreeMap::new();
+    for machine in nodes().filter_map(machine) {
+        *on.entry(machine).or_default() += 1;
+    }
+    // Of several, the first by name, or the status would change with each look.
+    let (machine, shared) = on.into_iter().rev().max_by_key(|(_, nodes)| *nodes)?;
+    let (all, store) = (nodes().count(), store.as_str());
+    (shared > 1 && known.len() > 1).then(|| {
+        format!(
+            "{shared} of {all} nodes run on machine {machine} and go down with it, though there are others; to part them, write \
+             dependencies.{store}.managed.pod.topologySpreadConstraints, or delete one of these pods once another machine has room"
+        )
+    })
 }
 
 /// Whether reads and writes succeed: of three copies one may be missing. Also while nodes are changed one by one.

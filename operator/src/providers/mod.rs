@@ -27,7 +27,7 @@ use crate::{
     steps::{
         observe::Observed,
         plan::{is_claim_of, ordinal_of},
-        status::workload::Workload,
+        status::part::Part,
         validate::ValidChat,
     },
 };
@@ -249,7 +249,7 @@ pub fn build(chat: &ValidChat, store: Store, facts: &StoreFacts) -> Result<Vec<C
 }
 
 /// The nodes of a managed store as one workload. One that leaves is not waited for.
-pub fn workload(chat: &ValidChat, store: Store, observed: &Observed) -> Workload {
+pub fn workload(chat: &ValidChat, store: Store, observed: &Observed) -> Part {
     assess::workload(chat, store, observed, &scale(chat, store, observed))
 }
 

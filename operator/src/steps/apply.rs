@@ -1,5 +1,7 @@
 //! Server-side apply of what the plan found, in order, without letting one failure stop the rest.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client,
@@ -91,12 +93,23 @@ pub async fn create_secret(client: &Client, namespace: &str, secret: &Secret) ->
 /// Applies the plan; what the API server answers replaces what was observed.
 pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut Observed) -> Vec<Failure> {
     let mut failures: Vec<Failure> = Vec::new();
+    // By component: the failure of its NetworkPolicy.
+    let mut unguarded: BTreeMap<&str, usize> = BTreeMap::new();
     for child in &plan.apply {
+        let is_workload = child.kind.stage() == Stage::Workload;
         // Pods that start without their configuration would only fail.
-        if child.kind.stage() == Stage::Workload && failures.iter().any(|f| f.stage == Stage::Content) {
+        if is_workload && failures.iter().any(|f| f.stage == Stage::Content) {
             continue;
         }
         let is_known = observed.get(child.kind, &child.name).is_some();
+        // A store may have no password, or one that everybody knows until the migration has run: then nothing but its
+        // policy keeps others away. What runs already is no safer if it is left as it is.
+        let guard = child.component().and_then(|component| unguarded.get(component));
+        if let Some(guard) = guard.filter(|_| is_workload && !is_known) {
+            let held = format!("; {} {} is not made before that", child.kind.as_str(), child.name);
+            failures[*guard].message.push_str(&held);
+            continue;
+        }
         // What does not carry our labels may be somebody else's.
         let foreign = if is_known { Ok(false) } else { is_foreign(client, namespace, child).await };
         let failed = |error| Failure::of_apply(child, &error);
@@ -107,7 +120,12 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         };
         match applied {
             Ok(value) => observed.put(child.kind, &child.name, value),
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                if let Some(component) = child.component().filter(|_| child.kind == Kind::NetworkPolicy) {
+                    unguarded.insert(component, failures.len());
+                }
+                failures.push(failure);
+            }
         }
     }
     failures

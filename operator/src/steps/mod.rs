@@ -4,6 +4,7 @@
 //! and the assessment in status are pure, as is [`crate::build`].
 
 pub mod apply;
+pub mod asking;
 pub mod certificate;
 mod contents;
 pub mod dereference;

@@ -151,5 +151,20 @@ pub const SILENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether a claim has its volume.
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
-    claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+    phase(claim) == Some("Bound")
+}
+
+/// Whether a claim had a volume that is there no more.
+pub fn is_lost(claim: &PersistentVolumeClaim) -> bool {
+    phase(claim) == Some("Lost")
+}
+
+/// Whether there may be something on the volume of a claim: also when that is promised to it and not yet bound, or lost.
+pub fn may_hold_data(claim: &PersistentVolumeClaim) -> bool {
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    is_bound(claim) || is_lost(claim) || volume.is_some_and(|volume| !volume.is_empty())
+}
+
+fn phase(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.status.as_ref()?.phase.as_deref()
 }

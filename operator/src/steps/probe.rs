@@ -1,10 +1,16 @@
-//! Whether stores of somebody else can be reached: by a connection, without a word of their protocols. Whether the
-//! credentials are right, the migration tells.
+//! Whether stores of somebody else can be reached: by a connection, without a word of their protocols. It is a first hint:
+//! services may reach what the operator cannot, and whether a store can be used, the Jobs of the platform tell.
+//!
+//! Who writes a resource chooses the addresses, so they tell no more than that something answers, and nothing of what only
+//! the operator's own machine can reach.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 use futures::future::join_all;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
 use super::validate::ValidChat;
 use crate::{api::Store, endpoint::Endpoint};
@@ -12,36 +18,157 @@ use crate::{api::Store, endpoint::Endpoint};
 /// How long an endpoint has for its answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Why an endpoint was not reached. Not why a connection failed: that would tell what listens where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is not written as an endpoint.
+    Malformed,
+    /// There is no such name, or nobody who knows it.
+    Unknown,
+    /// It is an address that means another machine for each who uses it.
+    Own,
+    /// No connection.
+    Silent,
+}
+
+impl Trouble {
+    /// Whether it is of no use to try it from elsewhere.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Malformed | Self::Unknown)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Malformed => "is not host:port",
+            Self::Unknown => "has a name that cannot be looked up",
+            Self::Own => {
+                "is an address of the machine that connects to it (loopback, link-local), which for the operator is its own: \
+                 it is not tried"
+            }
+            Self::Silent => "does not answer",
+        })
+    }
+}
+
 /// An endpoint of an external store, and why it could not be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probed {
     /// As the resource has it.
     pub endpoint: String,
     /// None when it answered.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
 }
 
 /// What was found of each external store.
 pub type Probes = BTreeMap<Store, Vec<Probed>>;
 
+/// Which addresses are connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// All but those of the operator's own machine.
+    #[default]
+    Others,
+    /// Those of its own machine, too. For tests.
+    Own,
+}
+
 /// Connects to every endpoint of every external store, all at once.
-pub async fn probe(chat: &ValidChat) -> Probes {
+pub async fn probe(chat: &ValidChat, reach: Reach) -> Probes {
     let external = Store::ALL.into_iter().filter_map(|store| Some((store, chat.external(store)?)));
     let stores = external.map(async |(store, external)| {
         let endpoints = external
             .endpoints
             .iter()
-            .map(async |endpoint| Probed { endpoint: endpoint.clone(), trouble: reach(endpoint).await.err() });
+            .map(async |endpoint| Probed { endpoint: endpoint.clone(), trouble: connect(endpoint, reach).await.err() });
         (store, join_all(endpoints).await)
     });
     join_all(stores).await.into_iter().collect()
 }
 
-async fn reach(text: &str) -> Result<(), String> {
-    let endpoint = Endpoint::parse(text).ok_or("it is not host:port")?;
-    match timeout(PATIENCE, TcpStream::connect((endpoint.host.as_str(), endpoint.port))).await {
+async fn connect(text: &str, reach: Reach) -> Result<(), Trouble> {
+    let endpoint = Endpoint::parse(text).ok_or(Trouble::Malformed)?;
+    let found = timeout(PATIENCE, lookup_host((endpoint.host.as_str(), endpoint.port))).await;
+    // Looked up once: between two answers a name could come to mean another machine.
+    let addresses: Vec<_> = found.ok().and_then(Result::ok).ok_or(Trouble::Unknown)?.collect();
+    if reach == Reach::Others && addresses.iter().any(|address| is_own(address.ip())) {
+        return Err(Trouble::Own);
+    }
+    match timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(_)) | Err(_) => Err(Trouble::Silent),
+    }
+}
+
+/// Whether an address means another machine for each who uses it, as that of the machine itself does, or no machine at all.
+/// On link-local ones clouds tell machines their credentials.
+pub fn is_own(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            // All of 0.0.0.0/8 is "this host on this network".
+            ip.is_loopback() || ip.is_link_local() || ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast()
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_operators_own_machine_are_told_from_others() {
+        for own in [
+            "127.0.0.1",
+            "127.8.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "febf::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+        ] {
+            assert!(is_own(own.parse().unwrap()), "{own}");
+        }
+        for other in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "8.8.8.8", "fd00::1", "2001:db8::1", "::ffff:10.0.0.1"] {
+            assert!(!is_own(other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_of_what_listens_on_the_operators_own_machine() {
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (open_port, closed_port) = (open.local_addr().unwrap().port(), closed.local_addr().unwrap().port());
+        drop(closed);
+        for port in [open_port, closed_port] {
+            for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "http://127.0.0.1"] {
+                let endpoint = format!("{host}:{port}");
+                assert_eq!(connect(&endpoint, Reach::Others).await, Err(Trouble::Own), "{endpoint}");
+            }
+        }
+        let accepted = timeout(Duration::from_millis(200), open.accept()).await;
+        assert!(accepted.is_err(), "nobody connected");
+        assert_eq!(connect(&format!("127.0.0.1:{open_port}"), Reach::Own).await, Ok(()));
+        assert_eq!(connect(&format!("127.0.0.1:{closed_port}"), Reach::Own).await, Err(Trouble::Silent));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_by_anybody_is_told_from_what_the_operator_does_not_reach() {
+        for (endpoint, is_final) in
+            [("nowhere.invalid:5432", true), ("db.example.com:99999", true), ("127.0.0.1:1", false)]
+        {
+            let trouble = connect(endpoint, Reach::Others).await.unwrap_err();
+            assert_eq!(trouble.is_final(), is_final, "{endpoint}: {trouble}");
+        }
     }
 }

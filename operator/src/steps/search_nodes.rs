@@ -8,11 +8,13 @@ use std::{
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::validate::ValidChat;
+use super::{asking, validate::ValidChat};
 use crate::{answer::describe, api::Store, providers};
 
 /// How long one answer may take. Votes are moved within it.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// Longest answer: some ten thousand shards.
+const LONGEST: usize = 1 << 20;
 /// The setting with names of nodes that hold no shards, separated by commas.
 const EXCLUDE: &str = "cluster.routing.allocation.exclude._name";
 /// State of a shard that is where it belongs, with all its data.
@@ -23,14 +25,14 @@ const VOTELESS: &str = "metadata.cluster_coordination.voting_config_exclusions";
 /// Why Elasticsearch could not be asked or told.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// No connection, no answer, or no JSON.
+    /// No connection, or no answer that could be read.
     #[error("{path}")]
     Http {
         /// What was asked.
         path: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: asking::Error,
     },
     /// It answered that it will not.
     #[error("{path}: {status}: {reason}")]
@@ -166,16 +168,13 @@ impl Elasticsearch {
 
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, Error> {
         let failed = |source| Error::Http { path: path.to_owned(), source };
-        // Seldom needed, so it is not kept. A store of the operator has no TLS, and an image may have no authorities.
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
+        let client = asking::client(PATIENCE).map_err(|source| failed(source.into()))?;
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default();
-        let mut request = client.map_err(failed)?.request(method, format!("{}{path}", self.base));
+        let mut request = client.request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(failed)?;
+        let (status, text) = asking::ask(request, LONGEST).await.map_err(failed)?;
         if status.is_success() {
             // Some of them answer without a word.
             return Ok(serde_json::from_str(&text).unwrap_or_default());

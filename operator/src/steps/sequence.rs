@@ -16,7 +16,7 @@ use super::{
     warnings,
 };
 use crate::{
-    api::{MigrationStatus, SentinelChatStatus, Store},
+    api::{DependencyStatus, MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
     names::{APPLIED, COMPONENT, Component},
     subset::is_subset,
@@ -179,7 +179,9 @@ fn look(
         since.is_none_or(|since| now.duration_since(since) >= SignedDuration::try_from(wait).unwrap_or_default())
     };
     let has_problem = previous.is_some_and(|status| {
-        status.dependencies.iter().any(|d| d.provider == dependencies::EXTERNAL && d.problem.is_some())
+        // Of S3 the Job tells nothing.
+        let is_lost = |d: &DependencyStatus| !d.reachable && d.name != Store::S3.as_str();
+        status.dependencies.iter().any(|d| d.provider == dependencies::EXTERNAL && (d.problem.is_some() || is_lost(d)))
     });
     let Some(live) = observed.get(Kind::Job, &check.name) else {
         let is_due = has_problem || is_past(migrated, LOOKED_EVERY);
@@ -269,13 +271,13 @@ fn shorten(words: &str) -> String {
     text.chars().skip(surplus).collect()
 }
 
-/// Whether all stores are ready as the resource wants them.
+/// Whether all stores are ready as the resource wants them, as far as the operator can tell.
 fn are_stores_ready(chat: &ValidChat, children: &[Child], observed: &Observed) -> bool {
     let is_store = |child: &Child| Store::ALL.iter().any(|store| child.component() == Some(store.as_str()));
     let mut workloads = children.iter().filter(|child| child.kind.stage() == Stage::Workload && is_store(child));
     // What is observed may be about what the stores were before a change that is not applied yet.
     workloads.all(|child| plan::is_applied(child, observed))
-        && dependencies::seen(chat, observed).iter().all(dependencies::is_ready)
+        && dependencies::seen(chat, observed).iter().all(|seen| dependencies::can_be_looked_at(observed, seen))
 }
 
 fn is_of_service(child: &Child) -> bool {

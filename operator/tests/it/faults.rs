@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     api_server::Answer,
-    distributed::{self, external},
+    distributed::{self, external, managed},
     world::{CLAIMS, DEPLOYMENTS, NS, SECRETS, SETS, World},
 };
 
@@ -130,6 +130,57 @@ async fn without_its_configuration_no_workload_is_started() {
     assert!(world.server.get(SETS, NS, "chat").is_none());
     world.settle().await;
     assert!(world.server.get(SETS, NS, "chat").is_some());
+}
+
+/// A new Cassandra has a superuser that everybody knows, and Elasticsearch no password at all.
+#[tokio::test]
+async fn a_store_is_not_made_before_what_keeps_others_away_from_it() {
+    let world = World::with(&managed());
+    let refused = |name: &str| {
+        let path = format!("/networkpolicies/{name}");
+        world.server.fault("PATCH", &path, Answer::Status(403, "exceeded quota: policies"), 99);
+    };
+    refused("chat-cassandra");
+    refused("chat-elasticsearch");
+    assert!(world.reconcile().await.is_err());
+    let others = ["chat-kafka", "chat-postgres", "chat-redis", "chat-s3"];
+    assert_eq!(world.server.names(SETS, NS), others, "each has its own policy");
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/QuotaExceeded: cannot apply NetworkPolicy chat-cassandra: "), "{told}");
+    assert!(told.ends_with("; StatefulSet chat-cassandra is not made before that"), "{told}");
+    assert!(world.condition("Ready").starts_with("False/QuotaExceeded"), "{}", world.condition("Ready"));
+    assert!(world.reconcile().await.is_err());
+    assert_eq!(world.server.names(SETS, NS), others, "nor later on");
+
+    world.server.heal();
+    world.settle().await;
+    assert_eq!(world.server.names(SETS, NS).len(), 6);
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_changed_holds_nothing_back_that_runs() {
+    let world = distributed::running(&managed()).await;
+    let mut spec = managed();
+    spec["networkPolicy"] = json!({ "monitoringNamespaces": ["monitoring"] });
+    spec["services"] = json!({ "users": { "replicas": 3 } });
+    world.server.fault("PATCH", "/networkpolicies/chat-users", Answer::Status(500, "not now"), 99);
+    world.apply("chat", &spec);
+    assert!(world.reconcile().await.is_err());
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap()["spec"]["replicas"], 3);
+    let told = world.condition("Degraded");
+    assert!(told.contains("cannot apply NetworkPolicy chat-users") && !told.contains("is not made"), "{told}");
+}
+
+/// Who switches policies off keeps others away in another way, and the operator may have no rights on them then.
+#[tokio::test]
+async fn without_policies_nothing_waits_for_them() {
+    let mut spec = managed();
+    spec["networkPolicy"] = json!({ "enabled": false });
+    let world = World::with(&spec);
+    world.server.fault("PATCH", "/networkpolicies/", Answer::Status(403, "no rights"), 99);
+    world.settle().await;
+    assert_eq!(world.server.names(SETS, NS).len(), 6);
 }
 
 #[tokio::test]

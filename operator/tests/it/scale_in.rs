@@ -215,6 +215,31 @@ async fn a_node_that_cannot_leave_says_why_and_one_that_is_wanted_again_stays() 
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
 }
 
+/// The disk of its machine is broken, and somebody deleted the PersistentVolume.
+#[tokio::test]
+async fn a_node_whose_volume_is_lost_is_not_taken_for_one_that_never_ran() {
+    let world = running(&with_nodes("cassandra", 3)).await;
+    world.server.edit(CLAIMS, NS, "data-chat-cassandra-2", |claim| {
+        claim["spec"]["volumeName"] = json!("pv-7");
+        claim["status"]["phase"] = json!("Lost");
+    });
+    count(&world, "cassandra", 3, 2);
+    world.settle().await;
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/VolumeLost: the volume of claim data-chat-cassandra-2 is lost: "), "{told}");
+    assert!(told.contains("PersistentVolume pv-7") && told.contains("nodetool removenode"), "{told}");
+    let commands = "kubectl delete pvc data-chat-cassandra-2 --wait=false && kubectl delete pod chat-cassandra-2";
+    assert!(told.contains(commands), "{told}");
+    assert!(!told.contains("storage class"), "a class would not bring it back: {told}");
+
+    world.apply("chat", &with_nodes("cassandra", 1));
+    world.settle().await;
+    assert_eq!(nodes(&world, "cassandra"), 3, "the ring counts on it, and its data may be nowhere else");
+    assert!(world.server.get(CLAIMS, NS, "data-chat-cassandra-2").is_some());
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/ScaleRefused: dependencies.cassandra.managed.replicas: 3 nodes stay"), "{told}");
+}
+
 #[tokio::test]
 async fn nobody_leaves_while_a_node_is_not_ready() {
     let world = running(&with_nodes("cassandra", 4)).await;

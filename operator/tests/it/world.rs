@@ -9,6 +9,7 @@ use sentinel_operator::{
     api::SentinelChat,
     reconcile::{Context, Error, reconcile},
     settings::Settings,
+    steps::probe::Reach,
 };
 use serde_json::{Value, json};
 
@@ -54,14 +55,12 @@ impl World {
     /// A cluster without resources.
     pub fn empty(settings: Settings) -> Self {
         let server = ApiServer::default();
-        let context = Arc::new(Context::new(server.client(), settings));
-        Self { server, context }
+        Self { context: context(&server, settings), server }
     }
 
     /// The same cluster after the operator was upgraded.
     pub fn upgraded(self, settings: Settings) -> Self {
-        let context = Arc::new(Context::new(self.server.client(), settings));
-        Self { context, ..self }
+        Self { context: context(&self.server, settings), ..self }
     }
 
     /// Writes a resource as a user would.
@@ -213,6 +212,11 @@ impl World {
             }),
         );
     }
+}
+
+/// What reconciles share, where external stores are listeners of the test.
+fn context(server: &ApiServer, settings: Settings) -> Arc<Context> {
+    Arc::new(Context { reach: Reach::Own, ..Context::new(server.client(), settings) })
 }
 
 /// A moment for pure tests.

@@ -9,7 +9,7 @@ use crate::{
     names::Names,
     providers::{LEAVING, LEFT},
     steps::{
-        observe::{Observed, is_bound},
+        observe::{Observed, may_hold_data},
         plan,
         search_nodes::SearchNodes,
         status::pods,
@@ -27,9 +27,9 @@ pub enum Claim {
     /// There is none.
     #[default]
     None,
-    /// It has no volume yet.
+    /// It never had a volume.
     Empty,
-    /// It has a volume, to stay.
+    /// It has a volume, to stay; or had one that is lost, whose data may be nowhere else either.
     Kept,
     /// It goes as soon as its pod has gone.
     Going,
@@ -118,7 +118,7 @@ fn ordinal(pod: &str, set: &str) -> Option<i32> {
 fn state(claim: &PersistentVolumeClaim) -> Claim {
     if claim.metadata.deletion_timestamp.is_some() {
         Claim::Going
-    } else if is_bound(claim) {
+    } else if may_hold_data(claim) {
         Claim::Kept
     } else {
         Claim::Empty
@@ -196,6 +196,29 @@ mod tests {
         assert_eq!((of(&observed).running, of(&observed).settled), (Some(5), false));
         observed.put(Kind::StatefulSet, "chat-cassandra", set(3));
         assert_eq!(of(&observed).running, Some(3), "what runs is what counts");
+    }
+
+    #[test]
+    fn a_node_whose_volume_is_lost_did_run() {
+        let claim = |spec: Value, phase: &str| -> PersistentVolumeClaim {
+            serde_json::from_value(json!({ "metadata": { "name": "data-chat-cassandra-1" }, "spec": spec,
+                "status": { "phase": phase } }))
+            .unwrap()
+        };
+        let mut observed = Observed::default();
+        let set = json!({ "spec": { "replicas": 2 }, "status": { "replicas": 2, "readyReplicas": 1 } });
+        observed.put(Kind::StatefulSet, "chat-cassandra", set);
+        for (claimed, never_ran) in [
+            (claim(json!({}), "Pending"), true),
+            (claim(json!({ "volumeName": "" }), "Pending"), true),
+            (claim(json!({ "volumeName": "pv-1" }), "Pending"), false),
+            (claim(json!({ "volumeName": "pv-1" }), "Lost"), false),
+            (claim(json!({}), "Lost"), false),
+        ] {
+            observed.claims = vec![claimed];
+            let nodes = Nodes::of(Store::Cassandra, &Names::new("chat"), &observed);
+            assert_eq!(nodes.never_ran(), never_ran, "{:?}", observed.claims);
+        }
     }
 
     #[test]

@@ -6,13 +6,13 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 
-use super::{is_essential, workload::Workload};
+use super::{is_essential, part::Part};
 use crate::{
-    names::Component,
+    names::{Component, component_of},
     steps::{
         apply::Failure,
         fields,
-        observe::{CLAIM, Observed, SILENCE, is_bound},
+        observe::{CLAIM, Observed, SILENCE, is_bound, is_lost},
         plan::Blocked,
         sequence::{Check, Migration, Sequence},
     },
@@ -35,6 +35,9 @@ pub const UPGRADE: &str = "UpgradeAvailable";
 pub const DEPENDENCIES: &str = "DependenciesReady";
 /// The stores have the schema of the image in use.
 pub const MIGRATED: &str = "SchemaMigrated";
+
+/// Reason of Degraded when a volume is there no more.
+const VOLUME_LOST: &str = "VolumeLost";
 
 /// Reason of Progressing while a node of a store leaves.
 pub const SCALING_IN: &str = "ScalingIn";
@@ -98,14 +101,14 @@ impl Set {
     /// Sets Ready, Progressing and Degraded from what was seen.
     pub fn judge(
         &mut self,
-        workloads: &[Workload],
+        workloads: &[Part],
         failures: &[Failure],
         blocked: &[Blocked],
         observed: &Observed,
         waits: &Waits,
     ) {
         let troubles = troubles(workloads, failures, blocked, observed);
-        let unready: Vec<&Workload> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
+        let unready: Vec<&Part> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
         let essential = failures.iter().find(|failure| is_essential(failure));
 
         if let Some(failure) = essential {
@@ -127,7 +130,7 @@ impl Set {
         }
 
         let moving: Vec<String> =
-            workloads.iter().filter(|workload| workload.is_moving()).map(Workload::progress).collect();
+            workloads.iter().filter(|workload| workload.is_moving()).map(Part::progress).collect();
         if !waits.leaving.is_empty() {
             self.set(PROGRESSING, true, SCALING_IN, &waits.leaving.join("; "));
         } else if !moving.is_empty() {
@@ -142,8 +145,8 @@ impl Set {
     }
 
     /// Sets DependenciesReady and SchemaMigrated; `parts` are the stores and the migration.
-    pub fn set_stores(&mut self, parts: &[Workload], sequence: &Sequence) {
-        let waiting: Vec<&Workload> =
+    pub fn set_stores(&mut self, parts: &[Part], sequence: &Sequence) {
+        let waiting: Vec<&Part> =
             parts.iter().filter(|part| part.name != Component::Migration.as_str() && !part.is_ready()).collect();
         match waiting.iter().find(|part| part.trouble.is_some()).or(waiting.first()) {
             None => self.set(DEPENDENCIES, true, "AllReady", ""),
@@ -175,47 +178,27 @@ impl Set {
 }
 
 /// The migration as a part of the platform: none in profile Embedded.
-pub fn migration_part(sequence: &Sequence) -> Option<Workload> {
-    let (note, trouble, trouble_reason) = match &sequence.migration {
+pub fn migration_part(sequence: &Sequence) -> Option<Part> {
+    let part = Part::whole(Component::Migration.as_str(), sequence.migration == Migration::Done);
+    Some(match &sequence.migration {
         Migration::None => return None,
-        Migration::Done => (None, None, ""),
-        Migration::Waits => (Some("it waits for the stores".to_owned()), None, ""),
-        Migration::Outdated => (Some("it is made anew".to_owned()), None, ""),
-        Migration::Runs { trouble } => {
-            let (reason, trouble) = trouble.clone().unzip();
-            (Some("it runs".to_owned()), trouble, reason.unwrap_or_default())
-        }
-        Migration::Failed { .. } | Migration::Again => (None, Some(failure(sequence)), "MigrationFailed"),
-    };
-    let is_done = sequence.migration == Migration::Done;
-    Some(Workload {
-        name: Component::Migration.as_str(),
-        desired: 1,
-        ready: i32::from(is_done),
-        settled: is_done,
-        exists: true,
-        note,
-        trouble,
-        trouble_reason,
+        Migration::Done => part,
+        Migration::Waits => part.with_note("it waits for the stores"),
+        Migration::Outdated => part.with_note("it is made anew"),
+        Migration::Runs { trouble: None } => part.with_note("it runs"),
+        Migration::Runs { trouble: Some((reason, trouble)) } => part.with_trouble(reason, trouble),
+        Migration::Failed { .. } | Migration::Again => part.with_trouble("MigrationFailed", failure(sequence)),
     })
 }
 
 /// The look at stores of somebody else as a part of the platform, while it does not begin: the stores may serve all the same.
-pub fn check_part(sequence: &Sequence) -> Option<Workload> {
+pub fn check_part(sequence: &Sequence) -> Option<Part> {
     let Check::Runs { trouble: Some((reason, trouble)) } = &sequence.check else { return None };
     let job = sequence.check_job.as_deref().unwrap_or_default();
-    Some(Workload {
-        name: "check",
-        desired: 1,
-        ready: 1,
-        settled: true,
-        exists: true,
-        note: None,
-        trouble: Some(format!(
-            "external stores are not looked at any more: {trouble} (Job {job} runs where and with what services.users says)"
-        )),
-        trouble_reason: reason,
-    })
+    let told = format!(
+        "external stores are not looked at any more: {trouble} (Job {job} runs where and with what services.users says)"
+    );
+    Some(Part::whole("check", true).with_trouble(reason, told))
 }
 
 /// One wording for all pauses, or the status would change with each of them.
@@ -232,7 +215,7 @@ fn failure(sequence: &Sequence) -> String {
 
 /// Everything that will not go away by waiting, the most telling first.
 fn troubles(
-    workloads: &[Workload],
+    workloads: &[Part],
     failures: &[Failure],
     blocked: &[Blocked],
     observed: &Observed,
@@ -241,7 +224,8 @@ fn troubles(
         failures.iter().map(|failure| (failure.reason, failure.message.clone())).collect();
     troubles.extend(blocked.iter().map(|change| ("ImmutableField", refusal(change))));
     // Before the pod that waits for its volume: the scheduler's words do not tell why there is none.
-    for claim in observed.claims.iter().filter(|claim| !is_bound(claim)) {
+    troubles.extend(observed.claims.iter().filter(|claim| is_lost(claim)).map(|claim| (VOLUME_LOST, lost(claim))));
+    for claim in observed.claims.iter().filter(|claim| !is_bound(claim) && !is_lost(claim)) {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
         let asked = format!(
@@ -266,6 +250,29 @@ fn troubles(
             .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
     );
     troubles
+}
+
+/// What to do about a volume that is there no more. A ring of Cassandra keeps the place of a node until it is told not to.
+fn lost(claim: &PersistentVolumeClaim) -> String {
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).map(|volume| format!(" {volume}"));
+    let volume = volume.unwrap_or_default();
+    let pod = name.strip_prefix("data-").unwrap_or_default();
+    let remove = format!("kubectl delete pvc {name} --wait=false && kubectl delete pod {pod}");
+    let gone = if component_of(&claim.metadata) == Some(Component::Cassandra.as_str()) {
+        format!(
+            "with three nodes or more, first nodetool removenode on another node, and then {remove}; with fewer, its data \
+             comes from a copy"
+        )
+    } else {
+        format!(
+            "{remove}; what was on it comes from other nodes of a store that has copies there, or from a copy of yours"
+        )
+    };
+    format!(
+        "the volume of claim {name} is lost: there is no PersistentVolume{volume} any more; put it back, or if it is gone \
+         for good: {gone}"
+    )
 }
 
 /// Who is to make the volume of a claim and has said nothing for long. Who wrote to an object, and when, is noted on it.

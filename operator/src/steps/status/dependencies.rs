@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sentinel_domain::findings::Finding;
 
-use super::workload::Workload;
+use super::part::Part;
 use crate::{
     api::{DependencyStatus, Store},
     providers,
@@ -44,7 +44,13 @@ pub fn assess(
             known.is_none_or(|known| *time >= known)
         };
         let newer = found.as_ref().filter(|(time, _)| is_newer(time));
-        match newer.and_then(|(time, found)| Some((time, found.stores.get(&status.name)?))) {
+        let newer = newer.and_then(|(time, found)| Some((time, found.stores.get(&status.name)?)));
+        if status.provider == EXTERNAL && !status.reachable && do_services_reach(before, newer) {
+            let lost = lost(store, observed).join("; ");
+            status.reachable = true;
+            status.message = Some(short(&format!("services reach it, and the operator does not: {lost}")));
+        }
+        match newer {
             Some((time, finding)) => {
                 add(chat, store, status, finding, sequence);
                 status.looked_at = Some(time.to_string());
@@ -54,26 +60,39 @@ pub fn assess(
         if let Some(trouble) = observed.full.get(&status.name) {
             status.problem = Some(findings::problem(trouble.kind).into());
             status.reachable = false;
-            status.message = Some(findings::advise(chat, store, trouble).chars().take(512).collect());
+            status.message = Some(short(&findings::advise(chat, store, trouble)));
         }
     }
     all
 }
 
+/// Whether the platform's own look, from where services run, found that a store can be used which the operator does not
+/// reach. One from before the operator lost it tells nothing, until there is another one.
+fn do_services_reach(before: Option<&DependencyStatus>, found: Option<(&Timestamp, &Finding)>) -> bool {
+    let was_so = before.is_some_and(|before| before.reachable && before.ready == 0);
+    let looked_at = before.and_then(|before| before.looked_at.as_deref()?.parse::<Timestamp>().ok());
+    match found {
+        None => was_so,
+        Some((time, finding)) => {
+            finding.trouble.is_none() && (was_so || looked_at.is_none_or(|looked_at| *time > looked_at))
+        }
+    }
+}
+
 /// Adds what was found of a store to what is seen of it.
 fn add(chat: &ValidChat, store: Store, status: &mut DependencyStatus, finding: &Finding, sequence: &Sequence) {
     // Of a store of the operator, its pods tell what comes later; nobody looks at it again.
-    let counts =
-        status.provider == EXTERNAL || matches!(sequence.migration, Migration::Failed { .. } | Migration::Again);
+    let is_failed = matches!(sequence.migration, Migration::Failed { .. } | Migration::Again);
+    let counts = status.provider == EXTERNAL || (is_failed && status.reachable);
     if let Some(version) = finding.version.as_ref().filter(|_| status.provider == EXTERNAL || status.version.is_some())
     {
         status.version = Some(version.clone());
         status.version_source = Some(BY_STORE.into());
     }
-    if let Some(trouble) = finding.trouble.as_ref().filter(|_| counts && status.reachable) {
+    if let Some(trouble) = finding.trouble.as_ref().filter(|_| counts) {
         status.problem = Some(findings::problem(trouble.kind).into());
         status.reachable = false;
-        status.message = Some(findings::advise(chat, store, trouble).chars().take(512).collect());
+        status.message = Some(short(&findings::advise(chat, store, trouble)));
     }
     if status.message.is_none() {
         status.message.clone_from(&finding.note);
@@ -89,7 +108,7 @@ fn carry(status: &mut DependencyStatus, before: Option<&DependencyStatus>) {
     }
     // A full volume is told anew each time.
     let problem = before.problem.as_deref().filter(|problem| *problem != findings::FULL);
-    if status.provider == EXTERNAL && status.reachable && problem.is_some() {
+    if status.provider == EXTERNAL && problem.is_some() {
         status.problem.clone_from(&before.problem);
         status.message.clone_from(&before.message);
         status.reachable = false;
@@ -123,10 +142,7 @@ pub fn seen(chat: &ValidChat, observed: &Observed) -> Vec<DependencyStatus> {
 fn external(store: Store, observed: &Observed) -> DependencyStatus {
     let probed = observed.probes.get(&store).map(Vec::as_slice).unwrap_or_default();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    let lost: Vec<String> = probed
-        .iter()
-        .filter_map(|probe| Some(format!("{} does not answer: {}", probe.endpoint, probe.trouble.as_deref()?)))
-        .collect();
+    let lost = lost(store, observed);
     let ready = probed.len() - lost.len();
     let message = match (ready, lost.is_empty()) {
         (_, true) => None,
@@ -143,9 +159,28 @@ fn external(store: Store, observed: &Observed) -> DependencyStatus {
         desired: count(probed.len()),
         ready: count(ready),
         reachable: ready > 0,
-        message: message.map(|message| message.chars().take(512).collect()),
+        message: message.as_deref().map(short),
         ..DependencyStatus::default()
     }
+}
+
+/// Endpoints of an external store that were not reached, and why.
+fn lost(store: Store, observed: &Observed) -> Vec<String> {
+    let probed = observed.probes.get(&store).into_iter().flatten();
+    probed.filter_map(|probe| Some(format!("{} {}", probe.endpoint, probe.trouble?))).collect()
+}
+
+fn short(message: &str) -> String {
+    message.chars().take(512).collect()
+}
+
+/// Whether a migration can tell more of a store than what is seen of it: the operator may have no way to a store of somebody
+/// else that services reach.
+pub fn can_be_looked_at(observed: &Observed, dependency: &DependencyStatus) -> bool {
+    let of = |store: &&Store| store.as_str() == dependency.name;
+    let probed = Store::ALL.iter().find(of).and_then(|store| observed.probes.get(store));
+    let mut troubles = probed.into_iter().flatten().map(|probe| probe.trouble);
+    is_ready(dependency) || troubles.any(|trouble| trouble.is_some_and(|trouble| !trouble.is_final()))
 }
 
 /// Whether a store is as the resource wants it. Of a store of somebody else one endpoint is enough: how many it needs,
@@ -155,28 +190,17 @@ pub fn is_ready(dependency: &DependencyStatus) -> bool {
 }
 
 /// A store as a part of the platform, for the conditions.
-pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Workload {
-    if dependency.provider == MANAGED && dependency.problem.is_none() {
-        return Workload {
-            note: Some(format!("{} of {} nodes are ready", dependency.ready, dependency.desired)),
-            exists: true,
-            ..providers::workload(chat, store, observed)
-        };
+pub fn part(chat: &ValidChat, observed: &Observed, store: Store, dependency: &DependencyStatus) -> Part {
+    let (ready, desired, is_managed) = (dependency.ready, dependency.desired, dependency.provider == MANAGED);
+    let counted = if is_managed { "nodes are ready" } else { "endpoints answer" };
+    let note = format!("{ready} of {desired} {counted}");
+    if is_managed && dependency.problem.is_none() {
+        return Part { exists: true, ..providers::workload(chat, store, observed) }.with_note(note);
     }
     let is_ready = is_ready(dependency);
-    Workload {
-        name: store.as_str(),
-        desired: 1,
-        ready: i32::from(is_ready),
-        settled: is_ready,
-        exists: true,
-        note: Some(format!(
-            "{} of {} {}",
-            dependency.ready,
-            dependency.desired,
-            if dependency.provider == MANAGED { "nodes are ready" } else { "endpoints answer" }
-        )),
-        trouble: dependency.message.clone().filter(|_| !is_ready),
-        trouble_reason: findings::reason(dependency.problem.as_deref()),
+    let part = Part::whole(store.as_str(), is_ready).with_note(note);
+    match &dependency.message {
+        Some(message) if !is_ready => part.with_trouble(findings::reason(dependency.problem.as_deref()), message),
+        _ => part,
     }
 }

@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod dependencies;
 pub mod endpoints;
+pub mod part;
 pub mod pods;
 pub mod workload;
 
@@ -13,7 +14,10 @@ use kube::{
 };
 use serde_json::json;
 
-use self::conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE, Waits};
+use self::{
+    conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE, Waits},
+    part::Part,
+};
 use super::{
     apply::Failure,
     findings, growth,
@@ -108,13 +112,13 @@ fn carried_out(
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
     // First, because Degraded alone tells it: what stores and services lack, Ready tells, too.
-    let mut parts: Vec<workload::Workload> = conditions::check_part(sequence).into_iter().collect();
+    let mut parts: Vec<Part> = conditions::check_part(sequence).into_iter().collect();
     parts.extend(stores(valid, observed, &dependencies));
     parts.extend(conditions::migration_part(sequence));
     if valid.is_distributed() {
         conditions.set_stores(&parts, sequence);
     }
-    let are_stores_ready = parts.iter().all(workload::Workload::is_ready);
+    let are_stores_ready = parts.iter().all(Part::is_ready);
     // Services that wait for their stores have nothing of their own to tell.
     parts.extend(workloads.iter().filter(|part| are_stores_ready || part.exists).cloned());
     parts.extend(own_volume(valid, observed));
@@ -131,8 +135,7 @@ fn carried_out(
     let url = endpoints::base_url(valid, observed);
     // What runs of a workload that could not be changed is what ran before.
     let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);
-    let is_served =
-        workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(workload::Workload::is_ready);
+    let is_served = workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
     SentinelChatStatus {
         observed_generation: chat.metadata.generation,
         spec_hash: Some(validate::spec_hash(&chat.spec)),
@@ -145,7 +148,7 @@ fn carried_out(
         } else {
             previous.version
         },
-        services: workloads.iter().map(workload::Workload::report).collect(),
+        services: workloads.iter().map(Part::report).collect(),
         dependencies,
         migration: sequence.status.clone(),
         selector: workload::current_selector(observed, &valid.names),
@@ -156,9 +159,9 @@ fn carried_out(
 }
 
 /// The workloads of the platform itself.
-fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> {
+fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<Part> {
     let assess = |kind, component, desired| workload::assess(observed, &valid.names, kind, component, desired);
-    let mut workloads: Vec<workload::Workload> = services::of(valid)
+    let mut workloads: Vec<Part> = services::of(valid)
         .iter()
         .map(|service| assess(service.kind(), service.component, service.replicas(valid, observed)))
         .collect();
@@ -170,24 +173,15 @@ fn workloads(valid: &ValidChat, observed: &Observed) -> Vec<workload::Workload> 
 }
 
 /// The stores as parts of the platform.
-fn stores(valid: &ValidChat, observed: &Observed, dependencies: &[DependencyStatus]) -> Vec<workload::Workload> {
+fn stores(valid: &ValidChat, observed: &Observed, dependencies: &[DependencyStatus]) -> Vec<Part> {
     let of = |store: Store| dependencies.iter().find(|dependency| dependency.name == store.as_str());
     Store::ALL.into_iter().filter_map(|store| Some(dependencies::part(valid, observed, store, of(store)?))).collect()
 }
 
 /// The volume of profile Embedded as a part of the platform, when it is full: the pod serves, but takes nothing.
-fn own_volume(valid: &ValidChat, observed: &Observed) -> Option<workload::Workload> {
+fn own_volume(valid: &ValidChat, observed: &Observed) -> Option<Part> {
     let trouble = findings::own_volume(valid, &observed.full)?;
-    Some(workload::Workload {
-        name: "storage",
-        desired: 1,
-        ready: 0,
-        settled: true,
-        exists: true,
-        note: None,
-        trouble: Some(trouble),
-        trouble_reason: "VolumeFull",
-    })
+    Some(Part::whole("storage", false).with_trouble("VolumeFull", trouble))
 }
 
 /// How far nodes are that leave their stores.

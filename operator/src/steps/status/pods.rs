@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
+use serde_json::Value;
+
 use crate::{
+    build::Kind,
     names::{Component, component_of},
     providers::LEFT,
     steps::fields,
@@ -64,6 +67,19 @@ fn words(state: Option<&ContainerState>) -> Option<&str> {
 pub fn is_of_set(pod: &Pod, set: &str) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     owners.any(|owner| owner.kind == "StatefulSet" && owner.name == set)
+}
+
+/// Whether the controller of `workload`, of that kind and name, made the pod. Those of a Deployment are of its ReplicaSet,
+/// which is called after it and the hash of the template, and whose uid nobody tells here.
+pub fn is_made_by(pod: &Pod, kind: Kind, name: &str, workload: &Value) -> bool {
+    let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    let mut owners = pod.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
+    owners.any(|owner| match kind {
+        Kind::Deployment => {
+            owner.kind == "ReplicaSet" && hash.is_some_and(|hash| owner.name == format!("{name}-{hash}"))
+        }
+        _ => owner.kind == kind.as_str() && owner.name == name && workload["metadata"]["uid"] == owner.uid,
+    })
 }
 
 /// Whether the pod has come to its end, and not to a good one.

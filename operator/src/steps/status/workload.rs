@@ -3,9 +3,8 @@
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::pods;
+use super::{part::Part, pods};
 use crate::{
-    api::ServiceStatus,
     build::Kind,
     names::{Component, Names, component_of},
     steps::{fields, observe::Observed, warnings},
@@ -14,71 +13,10 @@ use crate::{
 /// Reason for the condition that tells of a workload that gets no further.
 const NO_PROGRESS: &str = "ProgressDeadlineExceeded";
 
-/// Readiness of one workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// Its name in the status.
-    pub name: &'static str,
-    /// Pods that are wanted.
-    pub desired: i32,
-    /// Pods of the current revision that are ready.
-    pub ready: i32,
-    /// Whether its controller has seen the current generation, and no pod of an old revision is left.
-    pub settled: bool,
-    /// Whether there is an object yet.
-    pub exists: bool,
-    /// How far it is, where that is not told in pods.
-    pub note: Option<String>,
-    /// What will not go away by waiting.
-    pub trouble: Option<String>,
-    /// Reason for the condition that tells the trouble.
-    pub trouble_reason: &'static str,
-}
-
-impl Workload {
-    /// Whether all pods of the current generation serve.
-    pub fn is_ready(&self) -> bool {
-        self.settled && self.ready >= self.desired
-    }
-
-    /// Whether waiting will help.
-    pub fn is_moving(&self) -> bool {
-        !self.is_ready() && self.trouble.is_none()
-    }
-
-    /// How far it is.
-    pub fn progress(&self) -> String {
-        match self.trouble.as_ref().or(self.note.as_ref()) {
-            Some(text) => format!("{}: {text}", self.name),
-            None if self.ready >= self.desired => format!("{}: pods of the old revision are ending", self.name),
-            None => format!("{}: {} of {} pods are ready", self.name, self.ready, self.desired),
-        }
-    }
-
-    /// Its entry in the status.
-    pub fn report(&self) -> ServiceStatus {
-        ServiceStatus {
-            name: self.name.into(),
-            desired: self.desired,
-            ready: self.ready,
-            message: self.trouble.as_ref().map(|trouble| trouble.chars().take(512).collect()),
-        }
-    }
-}
-
 /// Judges the workload of `component`.
-pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Component, desired: i32) -> Workload {
+pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Component, desired: i32) -> Part {
     let name = names.workload(component);
-    let mut workload = Workload {
-        name: component.as_str(),
-        desired,
-        ready: 0,
-        settled: false,
-        exists: false,
-        note: None,
-        trouble: None,
-        trouble_reason: "PodFailing",
-    };
+    let mut workload = Part::of_pods(component.as_str(), desired);
     let Some(object) = observed.get(kind, &name) else { return workload };
     workload.exists = true;
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
@@ -99,31 +37,29 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
         pods_of(observed, component).filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_replaced(kind, pod))
     };
     if let Some(message) = failed_condition(object, "ReplicaFailure", "True") {
-        workload.trouble = Some(fields::with_field(component.as_str(), warnings::without_ids(&message)));
-        workload.trouble_reason = "ReplicaFailure";
+        let told = fields::with_field(component.as_str(), warnings::without_ids(&message));
+        workload.with_trouble("ReplicaFailure", told)
     } else if let Some(warning) = observed.warning(kind.as_str(), &name).filter(|_| warnings::lacks_pods(object)) {
-        workload.trouble = Some(fields::with_field(component.as_str(), warning.to_owned()));
-        workload.trouble_reason = warnings::FAILED_CREATE;
+        workload.with_trouble(warnings::FAILED_CREATE, fields::with_field(component.as_str(), warning.to_owned()))
     } else if let Some(message) = hung(observed, kind, component) {
         // Before what others say that miss it.
-        workload.trouble = Some(message);
-        workload.trouble_reason = pods::HANGS;
+        workload.with_trouble(pods::HANGS, message)
     } else if let Some(message) = live()
         .find_map(|pod| pods::trouble(pod, observed.read_at))
         .or_else(|| live().find_map(|pod| does_not_begin(observed, pod)))
     {
-        workload.trouble = Some(message);
+        workload.with_trouble("PodFailing", message)
     } else if let Some(message) = live().find_map(|pod| gets_no_further(observed, kind, pod)) {
-        workload.trouble = Some(message);
-        workload.trouble_reason = NO_PROGRESS;
+        workload.with_trouble(NO_PROGRESS, message)
     } else if failed_condition(object, "Progressing", "False").is_some() {
-        workload.trouble = Some(format!(
+        let told = format!(
             "its rollout made no progress for too long, {} of {desired} pods are ready: look at their logs",
             workload.ready
-        ));
-        workload.trouble_reason = NO_PROGRESS;
+        );
+        workload.with_trouble(NO_PROGRESS, told)
+    } else {
+        workload
     }
-    workload
 }
 
 /// Why a pod that has its node does not begin: its volumes, its network, what it mounts. Only Events tell that.
