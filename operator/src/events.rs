@@ -3,16 +3,21 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, PROGRESSING, READY, SCALING_IN};
+use crate::steps::status::conditions::{ACCEPTED, DEGRADED, PAUSED, PROGRESSING, READY, SCALING_IN, Trouble};
 
 /// Bytes of a note that the API server takes.
 const NOTE_MAX: usize = 1024;
 /// Bytes of an action that it takes.
 const ACTION_MAX: usize = 128;
 
-/// Events for the step from `previous` to `next` conditions.
-pub fn transitions(previous: &[Condition], next: &[Condition]) -> Vec<Event> {
-    next.iter().filter_map(|condition| transition(find(previous, &condition.type_), condition)).collect()
+/// Events for the step from `previous` to `next` conditions, and for each of `troubles` that was not told before.
+pub fn transitions(previous: &[Condition], next: &[Condition], troubles: &[Trouble]) -> Vec<Event> {
+    let degraded = find(previous, DEGRADED).filter(|condition| condition.status == "True");
+    let is_new = |trouble: &&Trouble| degraded.is_none_or(|degraded| !trouble.is_told(degraded));
+    let news = troubles.iter().filter(is_new);
+    let news = news.map(|trouble| event(EventType::Warning, &trouble.reason, &trouble.message));
+    let steps = next.iter().filter_map(|condition| transition(find(previous, &condition.type_), condition));
+    news.chain(steps).collect()
 }
 
 fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
@@ -21,13 +26,9 @@ fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
 
 fn transition(previous: Option<&Condition>, next: &Condition) -> Option<Event> {
     let was = previous.map(|condition| condition.status.as_str());
-    let same_reason = previous.is_some_and(|condition| condition.reason == next.reason);
     let (type_, reason, note) = match (next.type_.as_str(), next.status.as_str()) {
         (READY, "True") if was != Some("True") => (EventType::Normal, "Ready", next.message.clone()),
         (READY, "False") if was == Some("True") => (EventType::Normal, "NotReady", next.message.clone()),
-        (DEGRADED, "True") if was != Some("True") || !same_reason => {
-            (EventType::Warning, next.reason.as_str(), next.message.clone())
-        }
         (DEGRADED, "False") if was == Some("True") => {
             (EventType::Normal, "Recovered", "what was wrong is over".to_owned())
         }

@@ -15,7 +15,7 @@ use kube::{
 use thiserror::Error;
 
 use crate::{
-    answer::describe,
+    answer::{self, describe},
     api::{DeletionPolicy, SentinelChat, Store},
     backoff::{self, Backoff, jitter},
     build,
@@ -33,7 +33,7 @@ use crate::{
         probe, prune, repair,
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
-        status::{self, Carried, Verdict},
+        status::{self, Carried, Verdict, conditions},
         unreadable, validate, volumes,
     },
 };
@@ -345,8 +345,8 @@ fn scales(valid: &validate::ValidChat, observed: &Observed) -> Vec<providers::Sc
 /// What the resource asks of its stores and would not be safe, or does not come about.
 fn told(scales: &[providers::Scale]) -> Vec<Failure> {
     let failure = |reason| move |message| Failure { stage: build::Stage::Extra, reason, message, transient: false };
-    let refused = scales.iter().filter_map(|scale| scale.refusal.clone()).map(failure("ScaleRefused"));
-    let failing = scales.iter().filter_map(|scale| scale.trouble.clone()).map(failure("ScaleInFailing"));
+    let refused = scales.iter().filter_map(|scale| scale.refusal.clone()).map(failure(conditions::SCALE_REFUSED));
+    let failing = scales.iter().filter_map(|scale| scale.trouble.clone()).map(failure(conditions::SCALE_IN_FAILING));
     refused.chain(failing).collect()
 }
 
@@ -399,9 +399,9 @@ async fn tell(object: &Guarded, context: &Context, reason: &str, note: Option<St
 /// Writes the status and, if it changed, the Events that tell so.
 async fn report(object: &Guarded, chat: &SentinelChat, context: &Context, verdict: Verdict<'_>) -> Result<(), Error> {
     let next = status::assess(chat, verdict, Timestamp::now());
-    if status::write(&context.client, chat, &next).await.map_err(Error::Status)? {
+    if status::write(&context.client, chat, &next.status).await.map_err(Error::Status)? {
         let previous = chat.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        for event in transitions(previous, &next.conditions) {
+        for event in transitions(previous, &next.status.conditions, &next.troubles) {
             publish(context, object, event).await;
         }
     }
@@ -410,7 +410,14 @@ async fn report(object: &Guarded, chat: &SentinelChat, context: &Context, verdic
 
 /// An Event that cannot be written is no reason to stop.
 async fn publish(context: &Context, object: &Guarded, event: kube::runtime::events::Event) {
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+    let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await else { return };
+    if matches!(&error, kube::Error::Api(status) if answer::is_of_ending_namespace(status)) {
+        tracing::debug!(
+            object = key(object),
+            reason = event.reason,
+            "no event can be written where all is being deleted"
+        );
+    } else {
         tracing::warn!(object = key(object), reason = event.reason, error = describe(&error), "cannot write an event");
     }
 }

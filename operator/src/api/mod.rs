@@ -36,7 +36,7 @@ pub use self::{
     push::{Fcm, Push, WebPush},
     search::{Search, SearchMode},
     services::{PodOverrides, Quantities, Resources, ServiceOverrides, Services},
-    status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus},
+    status::{DependencyStatus, Endpoint, MigrationStatus, SentinelChatStatus, ServiceStatus, StorageStatus},
 };
 
 /// Group of the API.

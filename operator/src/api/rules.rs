@@ -96,6 +96,22 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec",
+        "self.profile != 'Embedded' || !isQuantity(oldSelf.storage.size) || !isQuantity(self.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
+        GROWS_MESSAGE,
+    ),
+    rule(
+        "spec",
+        "self.profile != 'Embedded' || (has(self.storage.className) == has(oldSelf.storage.className) && (!has(self.storage.className) || self.storage.className == oldSelf.storage.className))",
+        CLASS_MESSAGE,
+    ),
+    // The size is the default that the API server fills in. What an earlier definition let through stays.
+    rule(
+        "spec",
+        "self.profile != 'Distributed' || (self.storage.size == '8Gi' && !has(self.storage.className)) || (oldSelf.hasValue() && oldSelf.value().storage == self.storage)",
+        "storage: leave it out; profile Distributed keeps its data in its stores, so write dependencies.cassandra.managed.storage and so on",
+    ),
+    rule(
+        "spec",
         "!has(self.monitoring.serviceMonitor) || !self.networkPolicy.enabled || (has(self.networkPolicy.monitoringNamespaces) && self.networkPolicy.monitoringNamespaces.size() > 0)",
         "networkPolicy.monitoringNamespaces: write the namespace that Prometheus runs in, or it cannot read metrics",
     ),
@@ -176,8 +192,6 @@ pub const RULES: &[Rule] = &[
         "gateway.service.nodePort: leave it out or write gateway.service.type NodePort",
     ),
     rule("spec.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.storage", CLASS, CLASS_MESSAGE),
     rule(
         "spec.auth",
         "self.accessTokenLifetime.matches('^([0-9]+(s|m|h))+$') && duration(self.accessTokenLifetime) >= duration('1m') && duration(self.accessTokenLifetime) <= duration('24h')",
@@ -365,7 +379,12 @@ pub fn inject(schema: &mut Value) -> Result<(), Error> {
             .and_then(Value::as_object_mut)
             .ok_or_else(lost)?;
         let rules = node.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
-        rules.as_array_mut().ok_or_else(lost)?.push(json!({ "rule": rule, "message": message }));
+        let mut written = json!({ "rule": rule, "message": message });
+        // Otherwise a rule that asks for what was before is for changes only.
+        if rule.contains("oldSelf.hasValue()") {
+            written["optionalOldSelf"] = json!(true);
+        }
+        rules.as_array_mut().ok_or_else(lost)?.push(written);
     }
     Ok(())
 }

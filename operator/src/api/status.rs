@@ -44,6 +44,9 @@ pub struct SentinelChatStatus {
     /// How the migration of the stores stands, in profile Distributed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationStatus>,
+    /// The volume that profile Embedded keeps its data on: Degraded tells DataLost when another one has taken its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageStatus>,
     /// Selector of the current pods of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -153,4 +156,20 @@ pub struct MigrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+}
+
+/// The volume that profile Embedded keeps its data on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageStatus {
+    /// Its claim.
+    #[schemars(length(max = 63))]
+    pub claim: String,
+    /// Uid of the claim: another claim of the same name has another one.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Volume of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub volume: Option<String>,
 }

@@ -37,23 +37,30 @@ pub(super) fn decide(store: Store, name: &str, nodes: &Nodes, wanted: i32) -> Sc
 fn refusal(store: Store, name: &str, running: i32, wanted: i32) -> String {
     let field = format!("dependencies.{}.managed.replicas", store.as_str());
     let copies = copies(store, running);
-    let is_clustered = matches!(store, Store::Cassandra | Store::Kafka | Store::Elasticsearch);
-    if is_clustered && wanted < copies {
-        return format!(
-            "{field}: {running} nodes stay, because {wanted} cannot hold {copies} copies of everything, as there are \
-             unless it began with fewer nodes; write {copies} or more"
-        );
-    }
     let emptying = match store {
         Store::Kafka => "move its partitions away with kafka-reassign-partitions.sh",
         _ => "move its data",
     };
-    format!(
-        "{field}: {running} nodes stay, because the ones to go hold data; write {running}, or for each from {name}-{} \
-         down to {name}-{wanted} {emptying}; then kubectl scale statefulset {name} --replicas={wanted}, and delete the \
-         volume claims of these nodes",
+    let by_hand = format!(
+        "for each from {name}-{} down to {name}-{wanted} {emptying}; then kubectl scale statefulset {name} \
+         --replicas={wanted}, and delete the volume claims of these nodes",
         running - 1,
-    )
+    );
+    // What Kafka began with stays: of two nodes, the first is the only controller in any case, and the other can be emptied.
+    let is_emptied = store == Store::Kafka && running == 2;
+    let is_clustered = matches!(store, Store::Cassandra | Store::Kafka | Store::Elasticsearch);
+    if is_clustered && wanted < copies && !is_emptied {
+        let otherwise = if store == Store::Kafka {
+            format!(" (then entry controllers of Secret {name}-credentials is 1, and there is a way: {by_hand})")
+        } else {
+            String::new()
+        };
+        return format!(
+            "{field}: {running} nodes stay, because {wanted} cannot hold {copies} copies of everything, as there are \
+             unless it began with fewer nodes{otherwise}; write {copies} or more"
+        );
+    }
+    format!("{field}: {running} nodes stay, because the ones to go hold data; write {running}, or {by_hand}")
 }
 
 #[cfg(test)]
@@ -88,6 +95,22 @@ mod tests {
         assert!(refusal.contains("kubectl scale statefulset chat-x --replicas=3"), "{refusal}");
         assert!(refusal.ends_with("and delete the volume claims of these nodes"), "{refusal}");
         assert_eq!(decide(Store::Kafka, "chat-x", &running(3), 3).refusal, None, "once it was done by hand");
+    }
+
+    #[test]
+    fn a_kafka_that_grew_is_told_the_way_back() {
+        let refusal = |now, wanted| decide(Store::Kafka, "chat-kafka", &running(now), wanted).refusal.unwrap();
+        let of_two = refusal(2, 1);
+        assert!(of_two.contains("from chat-kafka-1 down to chat-kafka-1 move its partitions away with"), "{of_two}");
+        assert!(of_two.ends_with("and delete the volume claims of these nodes"), "{of_two}");
+        assert!(!of_two.contains("copies"), "it may have begun with one: {of_two}");
+        // One that began with three cannot have fewer; one that began with one can.
+        let of_three = refusal(3, 1);
+        assert!(of_three.contains("entry controllers of Secret chat-kafka-credentials is 1"), "{of_three}");
+        assert!(
+            of_three.contains("from chat-kafka-2 down to chat-kafka-1 move its partitions away with"),
+            "{of_three}"
+        );
     }
 
     #[test]

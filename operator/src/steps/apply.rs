@@ -38,7 +38,19 @@ pub struct Failure {
 impl Failure {
     /// Describes a failed call.
     pub fn new(stage: Stage, verb: &str, kind: &str, name: &str, error: &kube::Error) -> Self {
+        if let kube::Error::Api(status) = error
+            && answer::is_of_ending_namespace(status)
+        {
+            // The same for all objects, and nothing to try again soon.
+            let message = "the namespace is being deleted, so nothing can be made in it".into();
+            return Self { stage, reason: "NamespaceTerminating", message, transient: false };
+        }
+        let denied = if let kube::Error::Api(status) = error { answer::denied_by(status) } else { None };
         let (reason, detail) = match error {
+            kube::Error::Api(status) if denied.is_some() => {
+                let whose = denied.unwrap_or_default();
+                ("AdmissionDenied", format!("{whose} of this cluster denies it: {}", status.message))
+            }
             kube::Error::Api(status) if answer::is_forbidden(status) && status.message.contains("exceeded quota") => {
                 ("QuotaExceeded", status.message.clone())
             }

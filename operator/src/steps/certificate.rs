@@ -23,6 +23,12 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// The part of its life that it is for one that lives for some days only.
 const SHORT_LIVED: i32 = 5;
 
+const EXPIRED: &str = "CertificateExpired";
+const NOT_YET_VALID: &str = "CertificateNotYetValid";
+const NAME_MISMATCH: &str = "CertificateNameMismatch";
+const EXPIRES: &str = "CertificateExpires";
+const REASONS: [&str; 4] = [EXPIRED, NOT_YET_VALID, NAME_MISMATCH, EXPIRES];
+
 /// A certificate that goes with its key.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -71,19 +77,24 @@ pub fn read(chain: &[u8], key: &[u8]) -> Result<Certificate, Fault> {
     Ok(Certificate { der, names, begins, ends })
 }
 
+/// Whether a failure is about a certificate.
+pub fn is_about(failure: &Failure) -> bool {
+    REASONS.contains(&failure.reason)
+}
+
 impl Certificate {
     /// What turns clients of `gateway` away, or soon will.
     pub fn trouble(&self, gateway: &Gateway, now: Timestamp) -> Option<Failure> {
         let (reason, what) = if now > self.ends {
-            ("CertificateExpired", format!("ended at {}: clients refuse it; renew it", self.ends))
+            (EXPIRED, format!("ended at {}: clients refuse it; renew it", self.ends))
         } else if now < self.begins {
-            ("CertificateNotYetValid", format!("begins at {}: clients refuse it until then", self.begins))
+            (NOT_YET_VALID, format!("begins at {}: clients refuse it until then", self.begins))
         } else if let Some(host) = gateway.host.as_deref().filter(|host| !self.covers(host)) {
             let names = if self.names.is_empty() { "no name".into() } else { self.names.join(", ") };
-            ("CertificateNameMismatch", format!("is for {names} and not for gateway.host {host}: clients refuse it"))
+            (NAME_MISMATCH, format!("is for {names} and not for gateway.host {host}: clients refuse it"))
         } else if now > self.ends - self.ahead() {
             let renew = "renew it, or see why whatever renews it did not";
-            ("CertificateExpires", format!("ends at {}: {renew}", self.ends))
+            (EXPIRES, format!("ends at {}: {renew}", self.ends))
         } else {
             return None;
         };

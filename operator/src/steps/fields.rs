@@ -5,7 +5,7 @@ use kube::core::Status;
 
 use crate::{
     api::Store,
-    build::Child,
+    build::{Child, Kind},
     names::{Component, component_of},
 };
 
@@ -24,7 +24,8 @@ const POD: [&str; 7] = [
 pub fn refused(child: &Child, status: &Status) -> Vec<String> {
     let Some(part) = child.component().map(settings) else { return Vec::new() };
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    let mut fields: Vec<String> = causes.filter_map(|cause| field(&part, &cause.field)).collect();
+    let of_cause = |path: &str| of_gateway(child.kind, &part, path).or_else(|| field(&part, path));
+    let mut fields: Vec<String> = causes.filter_map(|cause| of_cause(&cause.field)).collect();
     fields.sort();
     fields.dedup();
     fields
@@ -70,6 +71,24 @@ pub fn storage(claim: &PersistentVolumeClaim, setting: &str) -> String {
     }
 }
 
+/// The field that `path` of the way in comes from.
+fn of_gateway(kind: Kind, part: &str, path: &str) -> Option<String> {
+    let object = match kind {
+        Kind::Service => "service",
+        Kind::Ingress => "ingress",
+        _ => return None,
+    };
+    let is_port = kind == Kind::Service && path.starts_with("spec.ports[") && path.ends_with("].nodePort");
+    let field = match path {
+        _ if part != "gateway" => return None,
+        _ if is_port => "nodePort",
+        "metadata.annotations" => "annotations",
+        "spec.ingressClassName" => "className",
+        _ => return None,
+    };
+    Some(format!("{part}.{object}.{field}"))
+}
+
 /// The field that `path` of a workload comes from.
 fn field(part: &str, path: &str) -> Option<String> {
     let path = path.strip_prefix("spec.template.")?;
@@ -106,6 +125,17 @@ mod tests {
         ] {
             assert_eq!(field(&settings(component), path).as_deref(), expected, "{path}");
         }
+        for (kind, path, expected) in [
+            (Kind::Service, "spec.ports[0].nodePort", Some("gateway.service.nodePort")),
+            (Kind::Service, "metadata.annotations", Some("gateway.service.annotations")),
+            (Kind::Ingress, "metadata.annotations", Some("gateway.ingress.annotations")),
+            (Kind::Ingress, "spec.ingressClassName", Some("gateway.ingress.className")),
+            (Kind::Deployment, "metadata.annotations", None),
+            (Kind::Service, "spec.ports[0].name", None),
+        ] {
+            assert_eq!(of_gateway(kind, "gateway", path).as_deref(), expected, "{path}");
+        }
+        assert_eq!(of_gateway(Kind::Service, "services.users", "metadata.annotations"), None);
         let told = with_field("gateway", "pods \"x\" is forbidden: no PriorityClass with name urgent was found".into());
         assert!(told.ends_with("was found; correct gateway.pod.priorityClassName"), "{told}");
         assert_eq!(with_field("gateway", "exceeded quota".into()), "exceeded quota");

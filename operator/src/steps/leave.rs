@@ -8,6 +8,7 @@ use super::{
     observe::{CLAIM, Observed},
     prune,
     search_nodes::{self, Elasticsearch},
+    status::conditions::SCALE_IN_FAILING,
 };
 use crate::{answer::describe, build::Stage, providers::Act};
 
@@ -46,7 +47,7 @@ async fn delete_claim(client: &Client, namespace: &str, observed: &Observed, nam
 fn told(answer: Result<(), search_nodes::Error>, verb: &str, node: &str) -> Result<(), Failure> {
     answer.map_err(|error| Failure {
         stage: Stage::Extra,
-        reason: "ScaleInFailing",
+        reason: SCALE_IN_FAILING,
         message: format!("cannot {verb} {node} in Elasticsearch, it is tried again: {}", describe(&error)),
         transient: true,
     })

@@ -111,8 +111,10 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
         };
         for mut object in list {
             let name = object.metadata.name.clone().unwrap_or_default();
-            // Who wrote which field is often half of an object.
-            object.metadata.managed_fields = None;
+            // Who wrote which field is often half of an object, and asked for of NetworkPolicies only.
+            if kind != Kind::NetworkPolicy {
+                object.metadata.managed_fields = None;
+            }
             let mut value = serde_json::to_value(&object).unwrap_or_else(|_| json!({}));
             // Items of a list carry no type.
             value["apiVersion"] = json!(resource.api_version);

@@ -167,7 +167,15 @@ pub fn growths(chat: &ValidChat, observed: &Observed) -> Vec<Growth> {
     let own = (!chat.is_distributed()).then_some((Component::Sentinel, &chat.spec.storage));
     let stores = Store::ALL.into_iter().filter_map(|store| Some((store.component(), &chat.managed(store)?.storage)));
     let sizes = own.into_iter().chain(stores).map(|(component, storage)| (component, storage.size.as_str()));
-    sizes.flat_map(|(component, size)| growths_of(&chat.names.workload(component), size, observed)).collect()
+    let is_used = |set: &str, growth: &Growth| chat.is_distributed() || ordinal_of(&growth.claim, set) == Some(0);
+    let grown = sizes.flat_map(|(component, size)| {
+        let set = chat.names.workload(component);
+        let mut growths = growths_of(&set, size, observed);
+        // Profile Embedded is one pod, whatever somebody has scaled its StatefulSet to.
+        growths.retain(|growth| is_used(&set, growth));
+        growths
+    });
+    grown.collect()
 }
 
 /// Kubernetes refuses to grow a claim that has no volume yet.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{DependencyStatus, MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
-    names::{APPLIED, COMPONENT, Component},
+    names::{APPLIED, COMPONENT, Component, MANAGER},
     subset::is_subset,
 };
 
@@ -289,6 +289,19 @@ fn is_rule(live: &Value, rule: &Value) -> bool {
     is_subset(rule, live) && ["from", "to"].iter().all(|end| live[*end].is_null() == rule[*end].is_null())
 }
 
+/// Whether the operator wrote these rules of a live NetworkPolicy: it is noted who did, and whoever changes one of them takes
+/// over all.
+fn is_own(policy: &Value, rules: &str) -> bool {
+    let writers = policy["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let wrote = |writer: &Value| writer["fieldsV1"]["f:spec"].get(format!("f:{rules}")).is_some();
+    writers.filter(|writer| writer["manager"] == MANAGER).any(wrote)
+}
+
+/// Whether a rule names peers or ports. One without is for everybody and everything, as the operator writes none.
+fn names_something(rule: &Value) -> bool {
+    ["from", "to", "ports"].iter().any(|part| rule[*part].as_array().is_some_and(|named| !named.is_empty()))
+}
+
 impl Sequence {
     /// Whether services may be changed.
     pub fn serves(&self) -> bool {
@@ -348,14 +361,15 @@ impl Sequence {
             })
     }
 
-    /// Pods of before may still connect to what they use: rules of NetworkPolicies that there are stay with the new ones.
+    /// Pods of before may still connect to what they use: rules of NetworkPolicies that the operator wrote stay with the
+    /// new ones. Those of somebody else go, as they do at any other time.
     pub fn keep_flows(wanted: &mut [Child], observed: &Observed) {
         for child in wanted.iter_mut().filter(|child| child.kind == Kind::NetworkPolicy) {
             let Some(live) = observed.get(child.kind, &child.name) else { continue };
-            for rules in ["ingress", "egress"] {
+            for rules in ["ingress", "egress"].into_iter().filter(|rules| is_own(live, rules)) {
                 let mut kept = live["spec"][rules].as_array().cloned().unwrap_or_default();
                 let Some(wanted) = child.value["spec"][rules].as_array_mut() else { continue };
-                kept.retain(|live| !wanted.iter().any(|rule| is_rule(live, rule)));
+                kept.retain(|live| names_something(live) && !wanted.iter().any(|rule| is_rule(live, rule)));
                 wanted.splice(0..0, kept);
             }
         }

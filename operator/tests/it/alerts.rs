@@ -11,7 +11,10 @@ use futures::FutureExt;
 use sentinel_operator::{
     controller,
     settings::Settings,
-    steps::status::conditions::{DEGRADED, PAUSED, READY},
+    steps::status::{
+        conditions::{CERTIFICATE, DEGRADED, PAUSED, READY},
+        storage::DATA_LOST,
+    },
 };
 use serde_json::{Value, json};
 
@@ -107,7 +110,7 @@ fn alerts_ask_for_conditions_that_there_are() {
     for expression in asked {
         for rest in expression.split("type=\"").skip(1) {
             let type_ = rest.split('"').next().unwrap();
-            assert!([READY, DEGRADED, PAUSED].contains(&type_), "{expression}");
+            assert!([READY, DEGRADED, PAUSED, CERTIFICATE].contains(&type_), "{expression}");
             count += 1;
         }
     }
@@ -124,5 +127,18 @@ fn the_guide_names_alerts_that_there_are() {
     assert!(told.len() >= 5, "{told:?}");
     for name in told {
         assert!(names.contains(name), "{name}");
+    }
+}
+
+/// Degraded has the reason of the gravest trouble only.
+#[test]
+fn no_alert_needs_its_trouble_to_be_the_gravest() {
+    for alert in alerts() {
+        let expression = alert["expr"].as_str().unwrap();
+        let by_reason = expression.split("sentinel_operator_chat_condition{").any(|asked| {
+            let asked = asked.split('}').next().unwrap_or_default();
+            asked.contains("type=\"Degraded\"") && asked.contains("reason") && !asked.contains(DATA_LOST)
+        });
+        assert!(!by_reason, "{expression}");
     }
 }

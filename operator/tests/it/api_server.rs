@@ -150,7 +150,7 @@ impl ApiServer {
     pub fn put(&self, path: &str, namespace: &str, mut object: Value) -> Value {
         object["metadata"]["namespace"] = json!(namespace);
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        self.0.lock().unwrap().objects.store((collection(path, namespace), name), object)
+        self.0.lock().unwrap().objects.overwrite((collection(path, namespace), name), object)
     }
 
     /// Changes an object in place.

@@ -1,5 +1,6 @@
 //! Conditions as a pure function of what is observed.
 
+use kube::runtime::events::EventType;
 use sentinel_domain::findings::{Trouble, TroubleKind};
 use sentinel_operator::{
     api::SentinelChat,
@@ -11,7 +12,7 @@ use sentinel_operator::{
         observe::Observed,
         plan::Blocked,
         sequence::Sequence,
-        status::{Carried, Verdict, assess},
+        status::{Carried, Report, Verdict, assess},
         validate::validate,
         volumes::FullVolumes,
     },
@@ -55,7 +56,8 @@ fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [St
         &chat,
         Verdict::Carried(Carried { valid: &valid, observed, failures, blocked, sequence: &Sequence::default() }),
         now(),
-    );
+    )
+    .status;
     ["Ready", "Progressing", "Degraded"].map(|type_| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
         assert_eq!(condition.observed_generation, Some(3));
@@ -243,26 +245,121 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let ready = observed(Some(ready_set()), Some(ready_set()));
     let sequence = Sequence::default();
     let carried = Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence };
-    let first = assess(&chat, Verdict::Carried(carried), now());
+    let first = assess(&chat, Verdict::Carried(carried), now()).status;
     let reasons = |events: Vec<kube::runtime::events::Event>| events.into_iter().map(|e| e.reason).collect::<Vec<_>>();
-    assert_eq!(reasons(transitions(&[], &first.conditions)), ["Ready"]);
+    assert_eq!(reasons(transitions(&[], &first.conditions, &[])), ["Ready"]);
 
     chat.status = Some(first.clone());
     let later = now() + jiff::SignedDuration::from_hours(1);
-    assert_eq!(assess(&chat, Verdict::Carried(carried), later), first);
+    assert_eq!(assess(&chat, Verdict::Carried(carried), later).status, first);
 
     let gone = observed(Some(ready_set()), None);
     let carried = Carried { observed: &gone, ..carried };
-    let second = assess(&chat, Verdict::Carried(carried), later);
-    assert_eq!(reasons(transitions(&first.conditions, &second.conditions)), ["NotReady"]);
+    let second = assess(&chat, Verdict::Carried(carried), later).status;
+    assert_eq!(reasons(transitions(&first.conditions, &second.conditions, &[])), ["NotReady"]);
     let since = |status: &sentinel_operator::api::SentinelChatStatus, type_: &str| {
         status.conditions.iter().find(|c| c.type_ == type_).unwrap().last_transition_time.0
     };
     assert_eq!(since(&second, "Ready"), later);
     assert_eq!(since(&second, "Degraded"), now());
 
-    let refused = assess(&chat, Verdict::Refused { reason: "InvalidSpec", message: "no" }, later);
+    let refused = assess(&chat, Verdict::Refused { reason: "InvalidSpec", message: "no" }, later).status;
     assert_eq!(refused.url, first.url, "what runs can still be reached");
+}
+
+fn extra(reason: &'static str, message: &str) -> Failure {
+    Failure { stage: Stage::Extra, reason, message: message.into(), transient: false }
+}
+
+#[test]
+fn what_the_platform_goes_on_with_hides_nothing_graver() {
+    let mut chat = chat();
+    chat.spec = serde_json::from_value(json!({ "gateway": { "tls": { "secret": { "name": "web" } } } })).unwrap();
+    let valid = validate(&chat, &Settings::default()).unwrap();
+    let sequence = Sequence::default();
+    let ready = observed(Some(ready_set()), Some(ready_set()));
+    let quota = json!({ "observedGeneration": 2, "replicas": 0,
+        "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small" }] });
+    let denied = observed(Some(ready_set()), Some(set(quota)));
+    let stuck = extra("StorageNotResized", "volume claim data-chat-0 grows from 8Gi to 20Gi: its class cannot");
+    let other = extra("CertificateNameMismatch", "gateway.tls.secret: the certificate is for a.example.com");
+    let judge = |chat: &SentinelChat, observed: &Observed, failures: &[Failure]| {
+        let carried = Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence };
+        assess(chat, Verdict::Carried(carried), now())
+    };
+    let told = |report: &Report, type_: &str| {
+        let condition = report.status.conditions.iter().find(|c| c.type_ == type_);
+        condition.map(|c| format!("{}/{}: {}", c.status, c.reason, c.message)).unwrap_or_default()
+    };
+    let warnings = |before: &Report, next: &Report| -> Vec<String> {
+        let events = transitions(&before.status.conditions, &next.status.conditions, &next.troubles);
+        let warnings = events.into_iter().filter(|event| matches!(event.type_, EventType::Warning));
+        warnings.map(|event| event.reason).collect()
+    };
+
+    let well = judge(&chat, &ready, &[]);
+    assert_eq!(told(&well, "CertificateHealthy"), "True/Valid: ");
+    let standing = judge(&chat, &ready, std::slice::from_ref(&stuck));
+    assert_eq!(told(&standing, "Degraded"), format!("True/StorageNotResized: {}", stuck.message));
+    assert_eq!(warnings(&well, &standing), ["StorageNotResized"]);
+
+    chat.status = Some(standing.status.clone());
+    let failures = [stuck.clone(), other.clone()];
+    let turned_away = judge(&chat, &ready, &failures);
+    let expected = format!("True/CertificateNameMismatch: {}; StorageNotResized: {}", other.message, stuck.message);
+    assert_eq!(told(&turned_away, "Degraded"), expected);
+    assert_eq!(warnings(&standing, &turned_away), ["CertificateNameMismatch"], "the other one was told");
+
+    chat.status = Some(turned_away.status.clone());
+    let all = judge(&chat, &denied, &failures);
+    let degraded = told(&all, "Degraded");
+    assert!(
+        degraded.starts_with("True/ReplicaFailure: exceeded quota: small; CertificateNameMismatch: "),
+        "{degraded}"
+    );
+    assert!(degraded.ends_with(&format!("; StorageNotResized: {}", stuck.message)), "{degraded}");
+    assert_eq!(
+        told(&all, "CertificateHealthy"),
+        format!("False/CertificateNameMismatch: {}", other.message),
+        "an alert need not find it among the others"
+    );
+    assert_eq!(warnings(&turned_away, &all), ["ReplicaFailure"]);
+    assert_eq!(warnings(&all, &all), Vec::<String>::new());
+    assert_eq!(warnings(&all, &turned_away), Vec::<String>::new(), "what is left was told");
+}
+
+#[test]
+fn everything_that_is_wrong_fits_into_one_condition() {
+    let long = "x".repeat(3000);
+    let failures: Vec<Failure> = (0..20).map(|n| extra("ApiError", &format!("{n}: {long}"))).collect();
+    let ready = observed(Some(ready_set()), Some(ready_set()));
+    let (chat, sequence) = (chat(), Sequence::default());
+    let valid = validate(&chat, &Settings::default()).unwrap();
+    let carried = Carried { valid: &valid, observed: &ready, failures: &failures, blocked: &[], sequence: &sequence };
+    let status = assess(&chat, Verdict::Carried(carried), now()).status;
+    let message = &status.conditions.iter().find(|c| c.type_ == "Degraded").unwrap().message;
+    assert!(message.len() <= 4096, "{}", message.len());
+    assert!(
+        message.contains("; ApiError: 1: x") && message.contains("; ApiError: 2: x"),
+        "one long one hides no others"
+    );
+}
+
+#[test]
+fn nothing_moves_of_what_could_not_be_applied() {
+    let refused = Failure { stage: Stage::Workload, reason: "Invalid", message: "no".into(), transient: true };
+    let progressing = |observed: &Observed| judged(observed, std::slice::from_ref(&refused), &[])[1].clone();
+    let labelled = |part: &str, mut object: Value| {
+        object["metadata"]["labels"] = json!({ "app.kubernetes.io/component": part });
+        object
+    };
+    let there = || Some(labelled("sentinel", ready_set()));
+    assert_eq!(progressing(&observed(there(), None)), "False/Settled", "it was never made");
+    let mut old = labelled("gateway", ready_set());
+    old["spec"] = json!({ "replicas": 1 });
+    assert_eq!(progressing(&observed(there(), Some(old.clone()))), "False/Settled");
+    old["status"]["updatedReplicas"] = json!(0);
+    assert_eq!(progressing(&observed(there(), Some(old))), "True/RollingOut", "what was applied before still rolls");
 }
 
 #[test]
@@ -275,7 +372,7 @@ fn addresses_are_those_that_clients_use() {
         observed.put(Kind::Service, "chat-gateway", service);
         let sequence = Sequence::default();
         let carried = Carried { valid: &valid, observed: &observed, failures: &[], blocked: &[], sequence: &sequence };
-        assess(&chat, Verdict::Carried(carried), now()).url.unwrap_or_default()
+        assess(&chat, Verdict::Carried(carried), now()).status.url.unwrap_or_default()
     };
     let balanced = |entry: Value| json!({ "status": { "loadBalancer": { "ingress": [entry] } } });
     let load_balancer = json!({ "gateway": { "service": { "type": "LoadBalancer" } } });
@@ -311,7 +408,7 @@ fn told(chat: &SentinelChat, observed: &Observed, type_: &str) -> String {
     let valid = validate(chat, &Settings::default()).unwrap();
     let sequence = Sequence::default();
     let carried = Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence };
-    let status = assess(chat, Verdict::Carried(carried), now());
+    let status = assess(chat, Verdict::Carried(carried), now()).status;
     let condition = status.conditions.into_iter().find(|condition| condition.type_ == type_).unwrap();
     format!("{}/{}: {}", condition.status, condition.reason, condition.message)
 }

@@ -36,6 +36,36 @@ async fn a_forbidden_create_becomes_a_condition_and_stops_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_object_that_admission_denies_is_told_with_who_denies_it() {
+    let world = World::with(&json!({}));
+    let denied = "admission webhook \"quotas.example.com\" denied the request: too many pods";
+    world.server.fault("PATCH", "/deployments/chat-gateway", Answer::Status(403, denied), 9);
+    world.reconcile().await.unwrap_err();
+    let condition = world.condition("Degraded");
+    let expected = "True/AdmissionDenied: cannot apply Deployment chat-gateway: admission webhook quotas.example.com of this \
+                    cluster denies it: ";
+    assert!(condition.starts_with(expected), "{condition}");
+    assert!(condition.ends_with("too many pods"), "{condition}");
+    world.run_everything();
+    world.reconcile().await.unwrap_err();
+    assert!(world.condition("Progressing").starts_with("False/"), "nothing moves: {}", world.condition("Progressing"));
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_is_being_deleted_nothing_is_tried_again_and_again() {
+    let world = World::with(&json!({}));
+    let ends = "x is forbidden: unable to create new content in namespace team because it is being terminated";
+    for method in ["POST", "PATCH"] {
+        world.server.fault(method, "/v1/namespaces/team/", Answer::Status(403, ends), 99);
+        world.server.fault(method, "/policy/", Answer::Status(403, ends), 99);
+    }
+    world.reconcile().await.unwrap();
+    let condition = world.condition("Degraded");
+    let expected = "True/NamespaceTerminating: the namespace is being deleted, so nothing can be made in it";
+    assert_eq!(condition, expected, "once for all objects");
+}
+
+#[tokio::test]
 async fn what_the_api_server_refuses_of_a_pod_is_told_by_the_field_of_the_resource() {
     let world = World::with(&json!({}));
     let path = "spec.template.spec.tolerations[0].operator";

@@ -20,6 +20,7 @@ mod installations;
 mod keys;
 mod lease;
 mod lifecycle;
+mod lost_volume;
 mod migration;
 mod nginx;
 mod operations;

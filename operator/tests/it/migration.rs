@@ -135,6 +135,26 @@ async fn what_runs_keeps_its_configuration_and_its_stores_until_others_are_prove
 }
 
 #[tokio::test]
+async fn what_somebody_else_lets_in_goes_also_while_a_change_is_carried_out() {
+    const POLICIES: &str = "networking.k8s.io/v1/networkpolicies";
+    let world = running(&managed()).await;
+    let mut spec = managed();
+    spec["image"] = json!({ "tag": "2" });
+    world.apply("chat", &spec);
+    world.settle().await;
+    let before = world.server.get(POLICIES, NS, "chat-users").unwrap()["spec"].clone();
+    let theirs = json!({ "from": [{ "namespaceSelector": {} }], "ports": [{ "port": 8080 }] });
+    for rule in [json!({}), theirs] {
+        world.server.edit(POLICIES, NS, "chat-users", |policy| {
+            policy["spec"]["ingress"].as_array_mut().unwrap().push(rule.clone());
+        });
+        world.settle().await;
+        assert_eq!(world.server.get(POLICIES, NS, "chat-users").unwrap()["spec"], before, "{rule}");
+    }
+    assert_eq!(image(&world), "sentinel:1", "nothing of it is settled");
+}
+
+#[tokio::test]
 async fn files_in_a_managed_s3_can_be_got_until_nobody_signs_links_to_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let world = running(&managed()).await;

@@ -34,6 +34,18 @@ async fn a_larger_size_grows_the_claim_and_leaves_the_template() {
 }
 
 #[tokio::test]
+async fn a_claim_that_somebody_scaled_the_platform_to_is_left_alone() {
+    let world = running().await;
+    let mut left = world.server.get(CLAIMS, NS, "data-chat-0").unwrap();
+    left["metadata"]["name"] = json!("data-chat-1");
+    world.server.put(CLAIMS, NS, left);
+    world.apply("chat", &json!({ "storage": { "size": "20Gi" } }));
+    world.settle().await;
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE), Some(&json!("20Gi")));
+    assert_eq!(world.server.get(CLAIMS, NS, "data-chat-1").unwrap().pointer(SIZE), Some(&json!("8Gi")));
+}
+
+#[tokio::test]
 async fn a_claim_grows_also_while_the_resource_cannot_be_carried_out() {
     let world = running().await;
     let spec =

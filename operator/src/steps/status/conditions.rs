@@ -6,12 +6,13 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 
-use super::{is_essential, part::Part};
+use super::{is_essential, part::Part, storage::DATA_LOST};
 use crate::{
     names::{Component, component_of},
     steps::{
         apply::Failure,
-        fields,
+        certificate, fields,
+        growth::NOT_RESIZED,
         observe::{CLAIM, Observed, SILENCE, is_bound, is_lost},
         plan::Blocked,
         sequence::{Check, Migration, Sequence},
@@ -38,12 +39,24 @@ pub const MIGRATED: &str = "SchemaMigrated";
 
 /// Reason of Degraded when a volume is there no more.
 const VOLUME_LOST: &str = "VolumeLost";
+/// The certificate of a gateway that ends TLS itself suits clients, and will for a while. There is none without such a
+/// certificate.
+pub const CERTIFICATE: &str = "CertificateHealthy";
 
 /// Reason of Progressing while a node of a store leaves.
 pub const SCALING_IN: &str = "ScalingIn";
 
-/// Longest message; the schema allows 4096 bytes.
+/// Reason for a store that keeps its nodes.
+pub const SCALE_REFUSED: &str = "ScaleRefused";
+/// Reason for a node that cannot leave its store yet.
+pub const SCALE_IN_FAILING: &str = "ScaleInFailing";
+
+/// Longest message about one thing.
 const MESSAGE_MAX: usize = 1024;
+/// Longest message about everything that is wrong; the schema allows 4096 bytes.
+const ALL_MAX: usize = 4000;
+/// What stands between two troubles in such a message.
+const BETWEEN: &str = "; ";
 
 /// Annotation of a claim with who is asked to make its volume.
 const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
@@ -60,6 +73,68 @@ pub struct Waits {
     pub growing: Vec<String>,
     /// A load balancer without address: nobody finds the platform.
     pub address: Option<String>,
+    /// Parts of which nothing moves, because the API server did not take what they are to be.
+    pub refused: Vec<&'static str>,
+}
+
+/// Something that will not go away by waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Reason for the condition.
+    pub reason: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// How grave a trouble is: the gravest one gives Degraded its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// What people wrote is gone.
+    LosesData,
+    /// The platform does not serve, or not as the resource says.
+    Stops,
+    /// It serves, and turns clients away.
+    TurnsAway,
+    /// It lacks something that it runs without.
+    Lacks,
+    /// It goes on as it is, for as long as anybody likes.
+    GoesOn,
+}
+
+impl Weight {
+    fn of(failure: &Failure) -> Self {
+        if failure.reason == DATA_LOST {
+            Self::LosesData
+        } else if is_essential(failure) {
+            Self::Stops
+        } else if certificate::is_about(failure) {
+            Self::TurnsAway
+        } else if [NOT_RESIZED, SCALE_REFUSED, SCALE_IN_FAILING].contains(&failure.reason) {
+            Self::GoesOn
+        } else {
+            Self::Lacks
+        }
+    }
+}
+
+impl Trouble {
+    /// A trouble with its reason.
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// What it is about. The rest of the message may change while the trouble lasts: counts, or what is said last.
+    fn subject(&self) -> &str {
+        let ends = [": ", "; ", ", ", " failed "].into_iter().filter_map(|end| self.message.find(end));
+        &self.message[..ends.min().unwrap_or(self.message.len())]
+    }
+
+    /// Whether the condition `degraded` has told it already.
+    pub fn is_told(&self, degraded: &Condition) -> bool {
+        let (reason, subject) = (&self.reason, self.subject());
+        let is_first = degraded.reason == *reason && degraded.message.starts_with(subject);
+        is_first || degraded.message.contains(&format!("{BETWEEN}{reason}: {subject}"))
+    }
 }
 
 /// Conditions of one resource, by type.
@@ -78,6 +153,15 @@ impl Set {
 
     /// Sets one condition; its time changes only with its status.
     pub fn set(&mut self, type_: &str, status: bool, reason: &str, message: &str) {
+        self.put(type_, status, reason, shorten(message, MESSAGE_MAX));
+    }
+
+    /// Takes one away that does not apply any more.
+    pub fn remove(&mut self, type_: &str) {
+        self.conditions.retain(|condition| condition.type_ != type_);
+    }
+
+    fn put(&mut self, type_: &str, status: bool, reason: &str, message: String) {
         let status = if status { "True" } else { "False" };
         let previous = self.conditions.iter().position(|condition| condition.type_ == type_);
         let since = previous
@@ -88,7 +172,7 @@ impl Set {
             type_: type_.into(),
             status: status.into(),
             reason: reason.into(),
-            message: shorten(message),
+            message,
             observed_generation: self.generation,
             last_transition_time: since,
         };
@@ -98,7 +182,7 @@ impl Set {
         }
     }
 
-    /// Sets Ready, Progressing and Degraded from what was seen.
+    /// Sets Ready, Progressing and Degraded from what was seen, and gives what is wrong, the gravest first.
     pub fn judge(
         &mut self,
         workloads: &[Part],
@@ -106,7 +190,7 @@ impl Set {
         blocked: &[Blocked],
         observed: &Observed,
         waits: &Waits,
-    ) {
+    ) -> Vec<Trouble> {
         let troubles = troubles(workloads, failures, blocked, observed);
         let unready: Vec<&Part> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
         let essential = failures.iter().find(|failure| is_essential(failure));
@@ -125,12 +209,12 @@ impl Set {
         }
 
         match troubles.first() {
-            Some((reason, message)) => self.set(DEGRADED, true, reason, message),
+            Some(first) => self.put(DEGRADED, true, &first.reason, tell(&troubles)),
             None => self.set(DEGRADED, false, "AsExpected", ""),
         }
 
-        let moving: Vec<String> =
-            workloads.iter().filter(|workload| workload.is_moving()).map(Part::progress).collect();
+        let is_moving = |workload: &&Part| workload.is_moving() && !waits.refused.contains(&workload.name);
+        let moving: Vec<String> = workloads.iter().filter(is_moving).map(Part::progress).collect();
         if !waits.leaving.is_empty() {
             self.set(PROGRESSING, true, SCALING_IN, &waits.leaving.join("; "));
         } else if !moving.is_empty() {
@@ -142,6 +226,7 @@ impl Set {
         } else {
             self.set(PROGRESSING, false, "Settled", "");
         }
+        troubles
     }
 
     /// Sets DependenciesReady and SchemaMigrated; `parts` are the stores and the migration.
@@ -213,18 +298,28 @@ fn failure(sequence: &Sequence) -> String {
     )
 }
 
-/// Everything that will not go away by waiting, the most telling first.
-fn troubles(
-    workloads: &[Part],
-    failures: &[Failure],
-    blocked: &[Blocked],
-    observed: &Observed,
-) -> Vec<(&'static str, String)> {
-    let mut troubles: Vec<(&'static str, String)> =
-        failures.iter().map(|failure| (failure.reason, failure.message.clone())).collect();
-    troubles.extend(blocked.iter().map(|change| ("ImmutableField", refusal(change))));
+/// All troubles in one message: the first one's reason is that of the condition.
+fn tell(troubles: &[Trouble]) -> String {
+    let mut troubles = troubles.iter();
+    let first = troubles.next().map(|first| shorten(&first.message, MESSAGE_MAX));
+    let others = troubles.map(|trouble| format!("{}: {}", trouble.reason, shorten(&trouble.message, MESSAGE_MAX)));
+    shorten(&first.into_iter().chain(others).collect::<Vec<_>>().join(BETWEEN), ALL_MAX)
+}
+
+/// Everything that will not go away by waiting, the gravest first, and of what is as grave the most telling.
+fn troubles(workloads: &[Part], failures: &[Failure], blocked: &[Blocked], observed: &Observed) -> Vec<Trouble> {
+    let mut troubles: Vec<(Weight, Trouble)> = failures
+        .iter()
+        .map(|failure| (Weight::of(failure), Trouble::new(failure.reason, failure.message.as_str())))
+        .collect();
+    let mut stops = |reason: &str, message: String| troubles.push((Weight::Stops, Trouble::new(reason, message)));
+    for change in blocked {
+        stops("ImmutableField", refusal(change));
+    }
     // Before the pod that waits for its volume: the scheduler's words do not tell why there is none.
-    troubles.extend(observed.claims.iter().filter(|claim| is_lost(claim)).map(|claim| (VOLUME_LOST, lost(claim))));
+    for claim in observed.claims.iter().filter(|claim| is_lost(claim)) {
+        stops(VOLUME_LOST, lost(claim));
+    }
     for claim in observed.claims.iter().filter(|claim| !is_bound(claim) && !is_lost(claim)) {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
@@ -234,22 +329,29 @@ fn troubles(
             fields::storage(claim, "className")
         );
         if let Some(warning) = observed.warning(CLAIM, name) {
-            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}")));
+            stops("VolumePending", format!("volume claim {name} has no volume: {warning}; {asked}"));
         } else if let Some(provisioner) = silent_provisioner(claim, observed.read_at) {
             let why = format!("{provisioner}, which is to make it, has not answered for ten minutes; see that it runs");
-            troubles.push(("VolumePending", format!("volume claim {name} has no volume: {why}; {asked}")));
+            stops("VolumePending", format!("volume claim {name} has no volume: {why}; {asked}"));
         } else if workloads.iter().any(|workload| workload.trouble.as_ref().is_some_and(|t| t.contains(CLAIM))) {
             // Kubernetes does not warn where there is no default class, and about a wrong one only after a while.
-            troubles.push(("VolumePending", format!("volume claim {name} has no volume; {asked}")));
+            stops("VolumePending", format!("volume claim {name} has no volume; {asked}"));
         }
         // Otherwise the claim is only waiting for its pod or its provisioner.
     }
-    troubles.extend(
-        workloads
-            .iter()
-            .filter_map(|workload| workload.trouble.clone().map(|message| (workload.trouble_reason, message))),
-    );
-    troubles
+    troubles.extend(workloads.iter().filter_map(|workload| {
+        let weight = if workload.is_ready() { Weight::Lacks } else { Weight::Stops };
+        Some((weight, Trouble::new(workload.trouble_reason, workload.trouble.as_deref()?)))
+    }));
+    troubles.sort_by_key(|(weight, _)| *weight);
+    let mut told: Vec<Trouble> = Vec::new();
+    for (_, trouble) in troubles {
+        // What keeps one object from being made may keep all others.
+        if !told.contains(&trouble) {
+            told.push(trouble);
+        }
+    }
+    told
 }
 
 /// What to do about a volume that is there no more. A ring of Cassandra keeps the place of a node until it is told not to.
@@ -298,9 +400,9 @@ fn seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
-fn shorten(message: &str) -> String {
-    if message.len() <= MESSAGE_MAX {
+fn shorten(message: &str, longest: usize) -> String {
+    if message.len() <= longest {
         return message.to_owned();
     }
-    format!("{}…", &message[..message.floor_char_boundary(MESSAGE_MAX)])
+    format!("{}…", &message[..message.floor_char_boundary(longest)])
 }

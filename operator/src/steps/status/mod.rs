@@ -5,6 +5,7 @@ pub mod dependencies;
 pub mod endpoints;
 pub mod part;
 pub mod pods;
+pub mod storage;
 pub mod workload;
 
 use jiff::Timestamp;
@@ -12,15 +13,15 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
-    conditions::{DEGRADED, PAUSED, PROGRESSING, READY, Set, UPGRADE, Waits},
+    conditions::{CERTIFICATE, DEGRADED, PAUSED, PROGRESSING, READY, Set, Trouble, UPGRADE, Waits},
     part::Part,
 };
 use super::{
     apply::Failure,
-    findings, growth,
+    certificate, findings, growth,
     observe::Observed,
     plan::Blocked,
     sequence::Sequence,
@@ -30,7 +31,7 @@ use crate::{
     answer,
     api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
     build::{Kind, Stage, services},
-    names::{Component, MANAGER},
+    names::{COMPONENT, Component, MANAGER},
     providers,
 };
 
@@ -71,15 +72,25 @@ pub struct Carried<'a> {
     pub sequence: &'a Sequence,
 }
 
-/// The status of `chat`. Pure: the same input gives the same status.
-pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> SentinelChatStatus {
+/// What is reported of a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Its status.
+    pub status: SentinelChatStatus,
+    /// What is wrong, the gravest first.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What is reported of `chat`. Pure: the same input gives the same status.
+pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Report {
     let previous = chat.status.clone().unwrap_or_default();
     let mut conditions = Set::new(previous.conditions.clone(), chat.metadata.generation, now);
     match verdict {
         Verdict::Paused => {
             conditions.set(PAUSED, true, "Paused", PAUSED_NOTE);
             // What is about an earlier generation stays: nothing was done about this one.
-            SentinelChatStatus { conditions: conditions.into_sorted(), ..previous }
+            let status = SentinelChatStatus { conditions: conditions.into_sorted(), ..previous };
+            Report { status, troubles: Vec::new() }
         }
         Verdict::Refused { reason, message } => {
             conditions.set(PAUSED, false, "Running", "");
@@ -91,27 +102,24 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Sent
             // with the images it asks for and not with those that were pinned before it. These still run.
             let hash =
                 if validate::is_changed(chat) { validate::WAITS.into() } else { validate::spec_hash(&chat.spec) };
-            SentinelChatStatus {
+            let status = SentinelChatStatus {
                 observed_generation: chat.metadata.generation,
                 spec_hash: Some(hash),
                 conditions: conditions.into_sorted(),
                 ..previous
-            }
+            };
+            Report { status, troubles: vec![Trouble::new(reason, message)] }
         }
         Verdict::Carried(carried) => carried_out(chat, carried, conditions, previous),
     }
 }
 
-fn carried_out(
-    chat: &SentinelChat,
-    carried: Carried<'_>,
-    mut conditions: Set,
-    previous: SentinelChatStatus,
-) -> SentinelChatStatus {
+fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, previous: SentinelChatStatus) -> Report {
     let Carried { valid, observed, failures, blocked, sequence } = carried;
+    let (storage, lost) = storage::remember(chat, valid, observed, &previous);
+    let failures: Vec<Failure> = failures.iter().cloned().chain(lost).collect();
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
-    // First, because Degraded alone tells it: what stores and services lack, Ready tells, too.
     let mut parts: Vec<Part> = conditions::check_part(sequence).into_iter().collect();
     parts.extend(stores(valid, observed, &dependencies));
     parts.extend(conditions::migration_part(sequence));
@@ -128,15 +136,18 @@ fn carried_out(
         leaving: moves(valid, observed),
         growing: growth::waits(valid, observed),
         address: endpoints::pending_address(valid, observed),
+        refused: refused(&parts, &failures, observed, sequence),
     };
-    conditions.judge(&parts, failures, blocked, observed, &waits);
+    let troubles = conditions.judge(&parts, &failures, blocked, observed, &waits);
+    judge_certificate(&mut conditions, &failures, valid);
     let (reason, message) = if valid.upgrade_waits { ("NewDefaults", NEW_DEFAULTS) } else { ("UpToDate", "") };
     conditions.set(UPGRADE, valid.upgrade_waits, reason, message);
     let url = endpoints::base_url(valid, observed);
     // What runs of a workload that could not be changed is what ran before.
     let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);
-    let is_served = workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
-    SentinelChatStatus {
+    let is_served =
+        workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
+    let status = SentinelChatStatus {
         observed_generation: chat.metadata.generation,
         spec_hash: Some(validate::spec_hash(&chat.spec)),
         conditions: conditions.into_sorted(),
@@ -151,11 +162,47 @@ fn carried_out(
         services: workloads.iter().map(Part::report).collect(),
         dependencies,
         migration: sequence.status.clone(),
+        storage,
         selector: workload::current_selector(observed, &valid.names),
         template_revision: Some(valid.template_revision),
         sentinel_image: Some(valid.sentinel_image.to_string()),
         gateway_image: Some(valid.gateway_image.to_string()),
+    };
+    Report { status, troubles }
+}
+
+/// Tells of a certificate by a condition of its own, which other troubles leave as it is.
+fn judge_certificate(conditions: &mut Set, failures: &[Failure], valid: &ValidChat) {
+    let gateway = &valid.spec.gateway;
+    match failures.iter().find(|failure| certificate::is_about(failure)) {
+        Some(failure) => conditions.set(CERTIFICATE, false, failure.reason, &failure.message),
+        // The Ingress controller reads the certificate itself.
+        None if gateway.tls.is_some() && gateway.ingress.is_none() => conditions.set(CERTIFICATE, true, "Valid", ""),
+        None => conditions.remove(CERTIFICATE),
     }
+}
+
+/// Parts of which nothing moves while something could not be applied: what runs of them has come to its end as it was before.
+fn refused(
+    parts: &[Part],
+    failures: &[Failure],
+    observed: &Observed,
+    sequence: &Sequence,
+) -> Vec<&'static str> {
+    if !failures.iter().any(is_essential) {
+        return Vec::new();
+    }
+    let job = sequence.status.as_ref().map(|status| status.job.as_str()).unwrap_or_default();
+    let moves = |part: &&Part| {
+        if part.name == Component::Migration.as_str() {
+            return observed.get(Kind::Job, job).is_some();
+        }
+        let of_part = |object: &&Value| object["metadata"]["labels"][COMPONENT] == part.name;
+        let kinds = [Kind::StatefulSet, Kind::Deployment];
+        let objects = observed.children.iter().filter(|((kind, _), _)| kinds.contains(kind)).map(|(_, object)| object);
+        objects.filter(of_part).any(workload::rolls)
+    };
+    parts.iter().filter(|part| !moves(part)).map(|part| part.name).collect()
 }
 
 /// The workloads of the platform itself.

@@ -230,11 +230,24 @@ fn ending(container: &ContainerStatus) -> String {
     )
 }
 
-/// The line of what was said that tells most: the last one that is no step of a Java stack trace.
+/// Words that a line has which tells why something ended.
+const GRAVE: [&str; 6] = ["ERROR", "FATAL", "Error", "Exception", "PANIC", "panic"];
+/// Levels of lines that tell what went as it should.
+const CALM: [&str; 3] = ["INFO", "DEBUG", "TRACE"];
+
+/// The line of what was said that tells most: the last one that tells of an error, or else the last one that tells no more than
+/// what went on, and neither is a step of a Java stack trace. What ends in an orderly way because of an error says more after it.
 fn telling(message: &str) -> Option<&str> {
     let is_step = |line: &str| line.starts_with("at ") || line.starts_with("...");
+    let is_calm = |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| CALM.contains(&word));
+    let is_grave = |line: &str| GRAVE.iter().any(|word| line.contains(word));
     let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.clone().rfind(|line| !is_step(line)).or_else(|| lines.next_back())
+    let said = || lines.clone().filter(|line| !is_step(line));
+    said()
+        .rfind(|line| is_grave(line) && !is_calm(line))
+        .or_else(|| said().rfind(|line| !is_calm(line)))
+        .or_else(|| said().next_back())
+        .or_else(|| lines.next_back())
 }
 
 fn shorten(text: &str) -> String {
@@ -250,6 +263,21 @@ mod tests {
         let trace = "INFO starting\nException in thread main: no space left\n\tat a.B.c(B.java:1)\n\t... 3 more\n";
         assert_eq!(telling(trace), Some("Exception in thread main: no space left"));
         assert_eq!(telling("the volume is full"), Some("the volume is full"));
+        let orderly = "ERROR [main] CassandraDaemon.java:911 - cannot start, directory is not writable\n\
+                       INFO  [StorageServiceShutdownHook] HintsService.java:235 - Paused hints dispatch\n\
+                       INFO  [StorageServiceShutdownHook] Server.java:206 - shutdown complete\n";
+        assert_eq!(
+            telling(orderly),
+            Some("ERROR [main] CassandraDaemon.java:911 - cannot start, directory is not writable")
+        );
+        let unmarked = "INFO  begins\nno such file: cassandra.yaml\n[2026-01-01] INFO shutdown complete";
+        assert_eq!(telling(unmarked), Some("no such file: cassandra.yaml"));
+        let postgres = "FATAL:  could not write lock file: No space left on device\nLOG:  database system is shut down";
+        assert_eq!(telling(postgres), Some("FATAL:  could not write lock file: No space left on device"));
+        let ours =
+            "{\"level\":\"ERROR\",\"message\":\"no keys\"}\n{\"level\":\"INFO\",\"message\":\"an Error is over\"}";
+        assert_eq!(telling(ours), Some("{\"level\":\"ERROR\",\"message\":\"no keys\"}"));
+        assert_eq!(telling("INFO one\nINFO two"), Some("INFO two"), "when nothing else is there");
         assert_eq!(telling(" \n"), None);
     }
 }

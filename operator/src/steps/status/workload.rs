@@ -62,6 +62,15 @@ pub fn assess(observed: &Observed, names: &Names, kind: Kind, component: Compone
     }
 }
 
+/// Whether pods of a workload are on their way, told by what its controller says of it.
+pub fn rolls(object: &Value) -> bool {
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let counts = ["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"];
+    number("/status/observedGeneration") < number("/metadata/generation")
+        || counts.into_iter().any(|count| number(count) != wanted)
+}
+
 /// Why a pod that has its node does not begin: its volumes, its network, what it mounts. Only Events tell that.
 pub fn does_not_begin(observed: &Observed, pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();

@@ -156,7 +156,29 @@ impl Objects {
             forget(&mut merged, &previous, body, &others);
         }
         merge(&mut merged, body, false);
+        if key.0.2 == "networkpolicies" {
+            let fields: Map<String, Value> = body["spec"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(field, _)| (format!("f:{field}"), json!({})))
+                .collect();
+            merged["metadata"]["managedFields"] =
+                json!([{ "manager": manager, "operation": "Apply", "fieldsV1": { "f:spec": fields } }]);
+        }
         merged
+    }
+
+    /// Stores an object that somebody else wrote, who takes over the fields that were changed.
+    pub fn overwrite(&mut self, key: Key, mut object: Value) -> Value {
+        let live = self.kept.get(&key).cloned().unwrap_or_default();
+        let spec = object["spec"].clone();
+        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            if let Some(fields) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+                fields.retain(|field, _| live["spec"][&field[2..]] == spec[&field[2..]]);
+            }
+        }
+        self.store(key, object)
     }
 
     /// Stores an object as the API server would, creating or replacing it.
