@@ -177,7 +177,8 @@ async fn a_store_is_not_made_before_what_keeps_others_away_from_it() {
     assert_eq!(world.server.names(SETS, NS), others, "each has its own policy");
     let told = world.condition("Degraded");
     assert!(told.starts_with("True/QuotaExceeded: cannot apply NetworkPolicy chat-cassandra: "), "{told}");
-    assert!(told.ends_with("; StatefulSet chat-cassandra is not made before that"), "{told}");
+    assert!(told.contains("; StatefulSet chat-cassandra is not made before that; QuotaExceeded: "), "{told}");
+    assert!(told.ends_with("; StatefulSet chat-elasticsearch is not made before that"), "{told}");
     assert!(world.condition("Ready").starts_with("False/QuotaExceeded"), "{}", world.condition("Ready"));
     assert!(world.reconcile().await.is_err());
     assert_eq!(world.server.names(SETS, NS), others, "nor later on");

@@ -237,7 +237,8 @@ async fn a_node_whose_volume_is_lost_is_not_taken_for_one_that_never_ran() {
     assert_eq!(nodes(&world, "cassandra"), 3, "the ring counts on it, and its data may be nowhere else");
     assert!(world.server.get(CLAIMS, NS, "data-chat-cassandra-2").is_some());
     let told = world.condition("Degraded");
-    assert!(told.starts_with("True/ScaleRefused: dependencies.cassandra.managed.replicas: 3 nodes stay"), "{told}");
+    assert!(told.starts_with("True/VolumeLost: "), "it still is the gravest: {told}");
+    assert!(told.contains("; ScaleRefused: dependencies.cassandra.managed.replicas: 3 nodes stay"), "{told}");
 }
 
 #[tokio::test]

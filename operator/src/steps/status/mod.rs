@@ -145,8 +145,7 @@ fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, p
     let url = endpoints::base_url(valid, observed);
     // What runs of a workload that could not be changed is what ran before.
     let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);
-    let is_served =
-        workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
+    let is_served = workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
     let status = SentinelChatStatus {
         observed_generation: chat.metadata.generation,
         spec_hash: Some(validate::spec_hash(&chat.spec)),
@@ -183,12 +182,7 @@ fn judge_certificate(conditions: &mut Set, failures: &[Failure], valid: &ValidCh
 }
 
 /// Parts of which nothing moves while something could not be applied: what runs of them has come to its end as it was before.
-fn refused(
-    parts: &[Part],
-    failures: &[Failure],
-    observed: &Observed,
-    sequence: &Sequence,
-) -> Vec<&'static str> {
+fn refused(parts: &[Part], failures: &[Failure], observed: &Observed, sequence: &Sequence) -> Vec<&'static str> {
     if !failures.iter().any(is_essential) {
         return Vec::new();
     }
