@@ -77,7 +77,9 @@ const BUCKET: &str = r#"
       add_header Strict-Transport-Security $strict_transport always;
       add_header Access-Control-Allow-Origin $files_origin always;
       add_header Access-Control-Allow-Methods "GET, PUT" always;
-      add_header Access-Control-Allow-Headers "content-type, range" always;
+      add_header Access-Control-Allow-Headers "content-type, if-none-match, if-range, range" always;
+      add_header Access-Control-Expose-Headers "accept-ranges, content-disposition, content-range, etag" always;
+      add_header Access-Control-Max-Age 600 always;
       add_header Vary Origin always;
       if ($request_method = OPTIONS) {
         return 204;

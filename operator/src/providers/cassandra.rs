@@ -147,6 +147,7 @@ mod tests {
         let yaml: Value = serde_yaml_ng::from_str(&text).unwrap();
         assert_eq!(yaml["authenticator"], "PasswordAuthenticator");
         assert_eq!(yaml["memtable_heap_space"], "64MiB");
+        assert_eq!(yaml["batch_size_fail_threshold"], "2MiB", "a message of 1 MiB would be refused");
         assert_eq!(yaml["seed_provider"][0]["parameters"][0]["seeds"], "@SEEDS@");
         assert_eq!(text.matches('@').count(), 2 * 3, "only the seeds and two addresses are left: {text}");
     }

@@ -186,6 +186,8 @@ fn files_go_to_where_they_are_kept_by_the_name_that_the_client_used() {
         "proxy_request_buffering off;",
         "client_max_body_size 26214400;",
         "set $files files;",
+        "Access-Control-Allow-Headers \"content-type, if-none-match, if-range, range\" always;",
+        "Access-Control-Expose-Headers \"accept-ranges, content-disposition, content-range, etag\" always;",
     ] {
         assert!(bucket.contains(line), "{line} is not in {bucket}");
     }

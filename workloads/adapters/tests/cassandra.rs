@@ -35,6 +35,8 @@ mod progress;
 mod repeats;
 #[path = "cassandra/scan.rs"]
 mod scan;
+#[path = "cassandra/sizes.rs"]
+mod sizes;
 #[path = "cassandra/starts.rs"]
 mod starts;
 #[path = "cassandra/unanswered.rs"]

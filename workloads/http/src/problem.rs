@@ -261,6 +261,15 @@ impl From<StoreError> for Problem {
                 Code::UnknownAttachment,
                 "there is no such completed upload of yours; upload it again",
             ),
+            StoreError::TooLarge(source) => {
+                tracing::error!(error = &*source as &dyn std::error::Error, "a store does not take so much at once");
+                let detail = "the store does not take so much at once; write a shorter text";
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::MessageTooLarge, detail).with_field(
+                    "message",
+                    Code::MessageTooLarge,
+                    detail,
+                )
+            }
             StoreError::Unreadable(source) => {
                 tracing::error!(error = &*source as &dyn std::error::Error, "what is stored can't be read");
                 Self::internal()
@@ -316,6 +325,7 @@ mod tests {
             (StoreError::Gone, 409, "message_deleted"),
             (StoreError::UnknownReply, 422, "unknown_reply"),
             (StoreError::UnknownAttachment, 422, "unknown_attachment"),
+            (StoreError::TooLarge("100 KiB".into()), 413, "message_too_large"),
             (StoreError::unreadable("damaged"), 500, "internal"),
         ];
         for (error, status, code) in cases {

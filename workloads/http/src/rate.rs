@@ -48,6 +48,8 @@ pub enum Action {
     Password,
     /// A look-up of other people, per caller.
     Lookup,
+    /// A search in messages, per caller.
+    Search,
     /// Somebody whose presence a socket is told, per user.
     Presence,
     /// An export of one's own data, per caller.
@@ -102,6 +104,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Sync, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
+        // People type, and page through what was found; a search may ask the index many times.
+        limit(Action::Search, config.requests_per_second.saturating_mul(2), 20 * second),
         // Each tab of a browser watches as many as a socket may, and begins anew whenever it connects again.
         limit(Action::Presence, config.requests_per_second.saturating_mul(40), 40 * second),
         limit(Action::Login, config.logins_per_minute, minute),
@@ -213,6 +217,7 @@ impl Action {
             Self::Refresh => "refresh",
             Self::Password => "password",
             Self::Lookup => "lookup",
+            Self::Search => "search",
             Self::Presence => "presence",
             Self::Export => "export",
             Self::Message => "message",
@@ -244,6 +249,7 @@ impl Action {
             Self::Refresh => "refreshes",
             Self::Password => "uses of the password",
             Self::Lookup => "look-ups of people",
+            Self::Search => "searches",
             Self::Presence => "users whose presence was asked for",
             Self::Export => "exports",
             Self::Message => "messages, edits and deletions",
@@ -399,7 +405,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 25);
+        assert_eq!(limits.limiters.len(), 26);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }

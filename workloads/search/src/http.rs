@@ -20,6 +20,7 @@ use sentinel_http::{
     extract::{Json, Query},
     page,
     problem::{Code, Problem, ProblemBody},
+    rate::Action,
     tokens::Tokens,
     views::MessageView,
 };
@@ -168,6 +169,7 @@ async fn search(
         before: before.map(MessageId::from_bytes),
         limit: page::limit(parameters.limit, DEFAULT_HITS)?,
     };
+    service.limits.check(Action::Search, &caller.to_string())?;
     if let Some(chat) = asked.chat {
         // The same answer for a chat of others as for one that does not exist.
         service.chats.chat(caller, chat).await?;

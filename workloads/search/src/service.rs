@@ -14,7 +14,7 @@ use sentinel_domain::{
     search::{Highlight, Query, SearchKeys},
     time::Timestamp,
 };
-use sentinel_http::tokens::Tokens;
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
 
 use crate::terms::{Freshness, IndexTerms};
 
@@ -32,6 +32,7 @@ pub struct SearchService {
     terms: IndexTerms,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) limits: Arc<RateLimits>,
 }
 
 /// Why a search has no answer.
@@ -82,9 +83,10 @@ impl SearchService {
         keys: Arc<SearchKeys>,
         tokens: Arc<Tokens>,
         keyring: Arc<Keyring>,
+        limits: Arc<RateLimits>,
     ) -> Self {
         let terms = IndexTerms::new(index.clone(), keys);
-        Self { chats, index, terms, tokens, keyring }
+        Self { chats, index, terms, tokens, keyring, limits }
     }
 
     /// Finds messages of the caller's chats.

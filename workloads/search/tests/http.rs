@@ -210,6 +210,23 @@ async fn bad_requests_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn one_person_s_searches_are_limited_and_other_requests_are_not() {
+    // 2 searches at once, 10 requests.
+    let platform = Platform::limited(1);
+    let (ann, bob, _, chat) = people(&platform).await;
+    platform.say(chat, &ann, "word").await;
+    for _ in 0..2 {
+        assert_eq!(platform.get(&ann, "/search/messages?q=word").await.0, 200);
+        // What never gets to the index costs nothing.
+        assert_eq!(platform.get(&ann, "/search/messages?q=").await.0, 422);
+    }
+    let (status, problem) = platform.get(&ann, "/search/messages?q=word").await;
+    assert_eq!((status, &problem["code"], &problem["limit"]), (429, &json!("rate_limited"), &json!("search")));
+    assert_eq!(platform.get(&ann, "/search/messages?q=").await.0, 422, "other requests go on");
+    assert_eq!(platform.texts(&bob, "q=word").await, ["word"]);
+}
+
+#[tokio::test]
 async fn an_index_that_is_away_is_told() {
     let platform = Platform::new();
     let (ann, ..) = people(&platform).await;

@@ -326,7 +326,9 @@ impl Process<'_> {
         let tokens = &self.base.tokens;
         let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
         let keys = Arc::new(SearchKeys::of(self.config.search.mode, &keyring));
-        let service = SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring);
+        let limits = self.base.limits.clone();
+        let service =
+            SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring, limits);
         let cassandra = self.cassandra.clone();
         self.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
         let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);

@@ -162,7 +162,8 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     };
     work.spawn(vital("search indexes made anew", until(stop.clone(), rebuilds)));
     work.spawn(vital("ended sessions", until(stop.clone(), watch)));
-    let searches = SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone());
+    let searches =
+        SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone(), limits.clone());
     let mut users = UsersService::new(
         UserStores {
             accounts: accounts.clone(),

@@ -11,7 +11,7 @@ use scylla::{
 use sentinel_domain::ports::StoreError;
 use uuid::Uuid;
 
-use super::partitions::Partition;
+use super::{error, partitions::Partition};
 
 /// Statements to be written together. Each names its write time, so a batch whose fate is unknown may be written again.
 pub(super) struct Writes {
@@ -33,7 +33,7 @@ impl Writes {
         self.values.push(Box::new(values));
     }
 
-    /// Writes all of it; an error leaves open whether it was.
+    /// Writes all of it; an error leaves open whether it was, unless it is too large.
     pub(super) async fn send(&self, session: &Session) -> Result<(), StoreError> {
         if self.values.is_empty() {
             return Ok(());
@@ -42,7 +42,7 @@ impl Writes {
         let result = session.batch(&self.batch, &self.values).await;
         let outcome = if result.is_ok() { "ok" } else { "error" };
         metrics::histogram!("sentinel_cassandra_batch_seconds", "outcome" => outcome).record(started.elapsed());
-        result.map(|_| ()).map_err(StoreError::unavailable)
+        result.map(|_| ()).map_err(error::of_batch)
     }
 }
 

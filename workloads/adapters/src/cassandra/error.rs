@@ -15,6 +15,26 @@ pub(super) fn is_read_failure(error: &(dyn std::error::Error + 'static)) -> bool
     })
 }
 
+/// Cassandra refused a batch before it did anything of it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cassandra takes no batch of this size; let its `batch_size_fail_threshold` be 16 KiB more than `limits.messageBytes`"
+)]
+struct BatchTooLarge(#[source] ExecutionError);
+
+/// What came of a batch that was not carried out.
+pub(super) fn of_batch(error: ExecutionError) -> StoreError {
+    match &error {
+        // There is no code of its own for it.
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, told))
+            if told.to_ascii_lowercase().contains("batch too large") =>
+        {
+            StoreError::TooLarge(BatchTooLarge(error).into())
+        }
+        _ => StoreError::unavailable(error),
+    }
+}
+
 /// Why Cassandra can't be used, and what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum CassandraError {
@@ -131,6 +151,16 @@ mod tests {
     use scylla::statement::Consistency;
 
     use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_large_is_told_from_one_that_may_be_carried_out_later() {
+        let of = |error, told: &str| {
+            of_batch(ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, told.into())))
+        };
+        assert!(matches!(of(DbError::Invalid, "Batch too large"), StoreError::TooLarge(_)));
+        assert!(matches!(of(DbError::Invalid, "Unknown table"), StoreError::Unavailable(_)));
+        assert!(matches!(of(DbError::Overloaded, "Batch too large"), StoreError::Unavailable(_)));
+    }
 
     #[test]
     fn a_partition_that_replicas_fail_to_read_is_told_from_replicas_that_are_away() {

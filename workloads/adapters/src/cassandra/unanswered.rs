@@ -29,6 +29,7 @@ impl Shared {
         let written = self.put(writes).await;
         match written {
             Ok(()) => place.publish(event),
+            Err(StoreError::TooLarge(_)) => {}
             Err(_) => self.follow(place.id(), event),
         }
         written

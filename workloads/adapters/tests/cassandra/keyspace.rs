@@ -1,8 +1,8 @@
 //! The keyspace of a run: made by the first test, dropped by the last (whose name sorts after all
-//! others), or by a later run if this one was cut short.
+//! others), or by the next run if that one was not among those that were asked for, or one was cut short.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -163,11 +163,35 @@ async fn remove_left_overs(keyspace: &Keyspace) {
     let names = session.query_unpaged("SELECT keyspace_name FROM system_schema.keyspaces", ()).await.unwrap();
     for name in names.into_rows_result().unwrap().rows::<(String,)>().unwrap() {
         let name = name.unwrap().0;
-        let made = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()?.parse::<u64>().ok());
-        if made.is_some_and(|made| made + LEFT_OVER.as_secs() < now()) {
+        if is_left_over(&name, &keyspace.config.connection.endpoints[0]) {
             remove(&session, &name, keyspace.credentials.is_some()).await;
         }
     }
+}
+
+/// Whether a keyspace was made by a run that is over: by its age, or because its process is not there any more. Others can
+/// only use a Cassandra of this machine if they run here.
+fn is_left_over(name: &str, endpoint: &str) -> bool {
+    let Some((made, process)) = name.strip_prefix(PREFIX).and_then(|rest| {
+        let (made, rest) = rest.split_once('_')?;
+        Some((made.parse::<u64>().ok()?, rest.split_once('_')?.0.parse::<u32>().ok()?))
+    }) else {
+        return false;
+    };
+    let is_here = endpoint.starts_with("127.") || endpoint.starts_with("localhost:");
+    let is_over = Path::new("/proc/self").exists() && !Path::new("/proc").join(process.to_string()).exists();
+    made + LEFT_OVER.as_secs() < now() || is_here && is_over
+}
+
+#[test]
+fn keyspaces_of_runs_that_are_over_are_left_over() {
+    let named = |made: u64, process: u32| format!("{PREFIX}{made}_{process}_run");
+    let (here, there, nobody) = ("127.0.0.1:9042", "cassandra.example.com:9042", u32::MAX);
+    assert!(!is_left_over(&named(now(), std::process::id()), here));
+    assert!(is_left_over(&named(now(), nobody), here));
+    assert!(!is_left_over(&named(now(), nobody), there), "its process may run elsewhere");
+    assert!(is_left_over(&named(now() - 2 * LEFT_OVER.as_secs(), nobody), there));
+    assert!(!is_left_over("sentinel", here) && !is_left_over("sentinel_test_data", here));
 }
 
 /// Not a test of behaviour: tests run in the order of their names, so this is the last to begin.

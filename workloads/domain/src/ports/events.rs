@@ -61,10 +61,10 @@ impl From<StoreError> for HandlerError {
     fn from(error: StoreError) -> Self {
         match error {
             // Only this event is concerned: the others must not wait for what never gets better.
-            StoreError::Unreadable(source) => {
-                let causes = std::iter::successors(Some(&*source as &dyn std::error::Error), |error| error.source());
+            StoreError::Unreadable(_) | StoreError::TooLarge(_) => {
+                let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
                 let causes: Vec<String> = causes.map(ToString::to_string).collect();
-                Self::Rejected(format!("what is stored can't be read: {}", causes.join(": ")))
+                Self::Rejected(causes.join(": "))
             }
             error => Self::Unavailable(error.into()),
         }
@@ -84,9 +84,11 @@ mod tests {
     use crate::keyring::KeyError;
 
     #[test]
-    fn only_what_can_never_be_read_is_rejected() {
+    fn only_what_can_never_be_handled_is_rejected() {
         let rejected = HandlerError::from(StoreError::from(KeyError::Corrupt));
         assert!(matches!(&rejected, HandlerError::Rejected(why) if why.contains("was changed")), "{rejected:?}");
+        let rejected = HandlerError::from(StoreError::TooLarge("of 100 KiB".into()));
+        assert!(matches!(&rejected, HandlerError::Rejected(why) if why.contains("of 100 KiB")), "{rejected:?}");
         for passing in [
             StoreError::from(KeyError::Missing("kek-0002".into())),
             StoreError::unavailable("away"),

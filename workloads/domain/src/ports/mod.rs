@@ -63,6 +63,9 @@ pub enum StoreError {
     /// A file that the message is to show is none any more: its owner gave it up.
     #[error("an attachment was given up")]
     UnknownAttachment,
+    /// The store does not take so much at once. Nothing was written, and trying again does not help.
+    #[error("the store does not take so much at once")]
+    TooLarge(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What is stored can't be read: it is damaged, or of another version. Trying again does not help.
     #[error("what is stored can't be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -59,11 +59,20 @@ impl Platform {
     }
 
     pub fn in_mode(mode: SearchMode) -> Self {
+        Self::with(mode, 10_000)
+    }
+
+    /// With a limit of requests that a test may meet.
+    pub fn limited(requests_per_second: u32) -> Self {
+        Self::with(SearchMode::Blind, requests_per_second)
+    }
+
+    fn with(mode: SearchMode, requests_per_second: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
         let config = PlatformConfig {
-            limits: LimitsConfig { requests_per_second: 10_000, ..LimitsConfig::default() },
+            limits: LimitsConfig { requests_per_second, ..LimitsConfig::default() },
             ..config(&keys_dir)
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
@@ -78,8 +87,9 @@ impl Platform {
         let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
         let reindexer = Reindexer::new(Arc::new(store.clone()), index.clone(), indexer.clone(), false);
         let reindexer = Arc::new(reindexer);
-        let service = SearchService::new(chats, index.clone(), search_keys, tokens.clone(), keyring.clone());
         let limits = Arc::new(RateLimits::new(&config.limits));
+        let service =
+            SearchService::new(chats, index.clone(), search_keys, tokens.clone(), keyring.clone(), limits.clone());
         let routes = Router::from(router(Arc::new(service), reindexer.clone()));
         let router = layers::apply(routes, &Arc::new(config), tokens.clone(), limits);
         Self { store, chats: flawed, index, indexer, reindexer, keyring, clock, tokens, router, folder }
