@@ -37,9 +37,10 @@ fn commands(mark: &str) -> String {
 
 /// Runs `script` in `folder`, with a configuration of kubectl whose namespace is `namespace`.
 async fn run(script: &str, folder: &Path, namespace: &str) {
+    // Read aloud as written: what the commands put into variables has keys.
     let script = format!("kubectl config set-context --current --namespace {namespace} >/dev/null\n{script}");
     let mut bash = Command::new("bash");
-    bash.args(["-euxo", "pipefail", "-c", &script]).current_dir(folder).env("KUBECONFIG", folder.join("kubeconfig"));
+    bash.args(["-euvo", "pipefail", "-c", &script]).current_dir(folder).env("KUBECONFIG", folder.join("kubeconfig"));
     let ended = bash.status().await.expect("bash");
     assert!(ended.success(), "the commands failed: {ended}");
 }
@@ -119,4 +120,10 @@ async fn a_copy_is_restored_by_the_commands_of_the_guide() {
         "what was there when the copy was begun, and the same log-in"
     );
     namespaces.delete(ELSEWHERE, &DeleteParams::default()).await.expect("the namespace can be deleted");
+    // Tests that come after it look for the one chat of this name.
+    eventually("the namespace is gone", READY, async || {
+        let namespace = namespaces.get_opt(ELSEWHERE).await.expect("namespaces can be read");
+        namespace.map_or(Ok(()), |namespace| Err(namespace.status))
+    })
+    .await;
 }
