@@ -15,6 +15,10 @@ pub const REPORT_TEXT_CHARACTERS: usize = 1000;
 /// How long a report is kept from when it was made, open or not and whatever becomes of the accounts, in seconds: 180 days.
 pub const REPORT_SECONDS: i64 = 180 * 24 * 3600;
 
+/// How long the same again is the same report, in seconds: an hour. Only who lost the answer sends it again so soon; later, it
+/// tells that it goes on, and is kept as long as any other.
+pub const SAME_REPORT_SECONDS: i64 = 3600;
+
 /// What a report's evidence is sealed for.
 pub const EVIDENCE: &str = "report-evidence";
 
@@ -76,6 +80,8 @@ pub struct NewReport {
     pub reported: UserId,
     /// The chat and message that it is about.
     pub message: Option<(ChatId, MessageId)>,
+    /// When that message was edited last, if it was.
+    pub edited_at: Option<Timestamp>,
     /// Why.
     pub reason: ReportReason,
     /// What the reporter wrote.
@@ -84,6 +90,14 @@ pub struct NewReport {
     pub evidence: Option<WrappedKey>,
     /// When.
     pub created_at: Timestamp,
+}
+
+impl NewReport {
+    /// Only one that was made after this can be the same: an older one is of another time, or of another text.
+    pub fn same_after(&self) -> Timestamp {
+        let window = self.created_at.plus_seconds(-SAME_REPORT_SECONDS);
+        self.edited_at.map_or(window, |edited| edited.max(window))
+    }
 }
 
 /// An account that was reported, as a report keeps it: nobody gets out of a report by deleting the account.
@@ -123,12 +137,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it is open and has all that another one of its reporter would tell.
+    /// Whether it is open, was made a short while before, and has all that another one of its reporter would tell.
     pub fn says(&self, new: &NewReport) -> bool {
-        let Self { reporter, reported, message, reason, comment, evidence, resolution, .. } = self;
+        let Self { reporter, reported, message, reason, comment, evidence, created_at, resolution, .. } = self;
         let about = (*reporter, reported.id, *message) == (Some(new.reporter), new.reported, new.message);
         let why = (*reason, comment) == (new.reason, &new.comment);
-        about && why && resolution.is_none() && (evidence.is_some() || new.evidence.is_none())
+        let still = resolution.is_none() && *created_at > new.same_after();
+        about && why && still && (evidence.is_some() || new.evidence.is_none())
     }
 }
 

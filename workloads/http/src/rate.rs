@@ -181,17 +181,18 @@ impl RateLimits {
 
     /// As [`RateLimits::check`], for one that counts as so many, or as all that there may be at once if that is less.
     pub fn check_costly(&self, action: Action, key: &str, cost: u32) -> Result<(), Problem> {
-        self.take_many(action, key, cost).map(|_| ())
+        self.take_costly(action, key, cost).map(|_| ())
     }
 
     /// As [`RateLimits::check`], telling what is left.
     pub fn take(&self, action: Action, key: &str) -> Result<Allowance, Problem> {
-        self.take_many(action, key, 1)
+        self.take_costly(action, key, 1)
     }
 
-    fn take_many(&self, action: Action, key: &str, count: u32) -> Result<Allowance, Problem> {
+    /// As [`RateLimits::check_costly`], telling what is left.
+    pub fn take_costly(&self, action: Action, key: &str, cost: u32) -> Result<Allowance, Problem> {
         let unlimited = Allowance { limit: u32::MAX, remaining: u32::MAX, reset_seconds: 0 };
-        let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key, count));
+        let taken = self.limiters.get(&action).map_or(Ok(unlimited), |limiter| limiter.take(key, cost));
         taken.map_err(|refused| {
             metrics::counter!("sentinel_rate_limited_total", "action" => action.name()).increment(1);
             refused.problem(action)

@@ -206,16 +206,17 @@ async fn all_details(
     user: AuthUser,
     base: BaseUrl,
     Query(wanted): Query<WantedFiles>,
-) -> Result<Json<FilesView>, Problem> {
+) -> Result<Response, Problem> {
     let ids = ids(&wanted.ids)?;
     // The first of them were counted as the request that this is.
-    if let Ok(more @ 1..) = u32::try_from(ids.len().div_ceil(FILES_OF_REQUEST).saturating_sub(1)) {
-        service.limits.check_costly(Action::Request, &user.user_id.to_string(), more)?;
-    }
+    let left = match u32::try_from(ids.len().div_ceil(FILES_OF_REQUEST).saturating_sub(1)) {
+        Ok(more @ 1..) => Some(service.limits.take_costly(Action::Request, &user.user_id.to_string(), more)?),
+        _ => None,
+    };
     let links = service.links(&base, Timestamp::now());
     let found = service.all_visible(user.user_id, &ids).await?;
     let media = found.iter().map(|(media, shown)| links.details(media, shown)).collect::<Result<_, _>>()?;
-    Ok(Json(FilesView { media }))
+    Ok((left.map(|left| left.headers()), Json(FilesView { media })).into_response())
 }
 
 /// Each id of a list once.

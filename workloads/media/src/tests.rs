@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod links;
+mod many;
 
 /// Bytes of one account.
 const QUOTA: u64 = 30 * 1024 * 1024;

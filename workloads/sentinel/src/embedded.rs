@@ -37,7 +37,7 @@ use crate::{
     arguments::Role,
     backup, expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
-    routes,
+    restore, routes,
 };
 
 /// The database, in the folder of all data.
@@ -111,6 +111,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let lock = lock(&config.data_dir, LOCK_PATIENCE).await?;
     backup::tidy_up(&config.data_dir)?;
     let store = open_store(&config, keyring.clone(), hub.clone())?;
+    restore::tidy_up(&config.data_dir)?;
     let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
     let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
     let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
@@ -274,6 +275,7 @@ fn make_folder(path: &Path) -> anyhow::Result<()> {
 
 fn open_store(config: &PlatformConfig, keyring: Arc<Keyring>, fanout: Arc<dyn Fanout>) -> anyhow::Result<Sqlite> {
     make_folder(&config.data_dir)?;
+    restore::check_whole(&config.data_dir)?;
     let path = config.data_dir.join(DATABASE);
     Sqlite::open_keeping(&path, keyring, Arc::new(HybridClock::new()), fanout, config.retention.messages())
         .with_context(|| format!("opening {}", path.display()))

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use crate::embedded::{DATABASE, MEDIA, SEARCH_DATABASE, lock};
 
@@ -30,23 +30,22 @@ pub enum Source {
 pub async fn fill(data: &Path, source: &Source) -> anyhow::Result<String> {
     let _lock = lock(data, Duration::ZERO).await?;
     let draft = data.join(DRAFT);
-    // One that was cut short has moved files before the database.
-    let goes_on = draft.try_exists().with_context(|| format!("looking for {}", draft.display()))?;
-    let own: &[&str] = if goes_on { &[DATABASE] } else { &[DATABASE, MEDIA, SEARCH_DATABASE] };
-    for name in own {
-        let is_there = data.join(name).try_exists().with_context(|| format!("looking in {}", data.display()))?;
-        ensure!(!is_there, "{} has {name} already: name a folder in which no server has begun", data.display());
-    }
-    remove(&draft)?;
+    check_is_new(data, &draft)?;
+    // The draft last: it tells that the files are of an archive.
     remove(&data.join(MEDIA))?;
+    remove(&draft)?;
     DirBuilder::new().mode(0o700).create(&draft).with_context(|| format!("making {}", draft.display()))?;
-    match source {
-        Source::File(path) => unpack(open(path)?, &draft)?,
-        Source::Input => {
-            ensure!(!io::stdin().is_terminal(), "the archive is no text: write `< FILE` after the command");
-            unpack(io::stdin().lock(), &draft)?;
+    let unpacked = match source {
+        Source::File(path) => open(path).and_then(|archive| unpack(archive, &draft)),
+        Source::Input if io::stdin().is_terminal() => {
+            Err(anyhow!("the archive is no text: write `< FILE` after the command"))
         }
+        Source::Input => unpack(io::stdin().lock(), &draft),
+    };
+    if unpacked.is_err() {
+        remove(&draft)?;
     }
+    unpacked?;
     let put = || -> io::Result<()> {
         rustix::fs::syncfs(File::open(&draft)?)?;
         fs::rename(draft.join(MEDIA), data.join(MEDIA))?;
@@ -59,6 +58,46 @@ pub async fn fill(data: &Path, source: &Source) -> anyhow::Result<String> {
         "{} has what was in the archive. Give the server the keys of that time before it starts",
         data.display()
     ))
+}
+
+/// Refuses a folder that has anything of a server. SQLite would add to a database what it finds beside it, of whichever
+/// database that is.
+fn check_is_new(data: &Path, draft: &Path) -> anyhow::Result<()> {
+    let mut names: Vec<String> = Vec::new();
+    for database in [DATABASE, SEARCH_DATABASE] {
+        names.extend(["", "-wal", "-shm", "-journal"].map(|part| format!("{database}{part}")));
+    }
+    // A restore that was ended between its two moves has left the files of its archive, and the database in the draft.
+    if !is_there(&draft.join(DATABASE))? || is_there(&draft.join(MEDIA))? {
+        names.push(MEDIA.into());
+    }
+    for name in names {
+        let is_there = is_there(&data.join(&name))?;
+        ensure!(!is_there, "{} has {name} already: name a folder in which no server has begun", data.display());
+    }
+    Ok(())
+}
+
+/// Refuses a folder that a restore has left without a database: a server would begin anew beside the files of the archive.
+pub fn check_whole(data: &Path) -> anyhow::Result<()> {
+    let draft = data.join(DRAFT);
+    ensure!(
+        is_there(&data.join(DATABASE))? || !is_there(&draft)?,
+        "a restore into {} is not done, or was cut short: run `sentinel restore` again, or remove {} and {} to begin without it",
+        data.display(),
+        draft.display(),
+        data.join(MEDIA).display()
+    );
+    Ok(())
+}
+
+/// Removes what a restore that was ended after its last move has left.
+pub fn tidy_up(data: &Path) -> anyhow::Result<()> {
+    remove(&data.join(DRAFT))
+}
+
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists().with_context(|| format!("looking for {}", path.display()))
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {

@@ -21,7 +21,7 @@ use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 const PASSWORD: &str = "copied and restored";
@@ -198,6 +198,13 @@ async fn restore(data: &Path, from: &Path) -> Output {
     sentinel().args(["restore", "--data"]).arg(data).arg("--from").arg(from).output().await.unwrap()
 }
 
+/// A server that does not begin.
+async fn no_start(data: &Path) -> Output {
+    let mut server = sentinel();
+    server.args(["standalone", "--listen", "127.0.0.1:0", "--data"]).arg(data).kill_on_drop(true);
+    timeout(PATIENCE, server.output()).await.expect("the server is refused").unwrap()
+}
+
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -346,11 +353,15 @@ async fn an_archive_that_is_cut_short_is_refused_and_leaves_room_for_the_whole_o
         fs::write(at("part"), &archive[..end]).unwrap();
         let refused = restore(&at("new"), &at("part")).await;
         assert!(!refused.status.success() && words(&refused).contains("cut short"), "{end}: {}", words(&refused));
-        assert!(!at("new/sentinel.db").exists());
+        assert_eq!(names(&at("new")), ["sentinel.lock"], "{end}");
     }
     fs::write(at("whole"), &archive).unwrap();
-    // As one that was ended between its two moves leaves it.
     fs::create_dir_all(at("new/media/00")).unwrap();
+    let refused = restore(&at("new"), &at("whole")).await;
+    assert!(!refused.status.success() && words(&refused).contains("has media already"), "{}", words(&refused));
+    // As one that was ended between its two moves leaves it.
+    fs::create_dir(at("new/restore.draft")).unwrap();
+    fs::write(at("new/restore.draft/sentinel.db"), "").unwrap();
     let restored = restore(&at("new"), &at("whole")).await;
     assert!(restored.status.success(), "{}", words(&restored));
     let again = restore(&at("new"), &at("whole")).await;
@@ -358,6 +369,61 @@ async fn an_archive_that_is_cut_short_is_refused_and_leaves_room_for_the_whole_o
     give_keys(&at("data"), &at("new"));
     let history = Server::start(&at("new")).await.log_in("ann").await.history(chat).await;
     assert_eq!(history.iter().map(|message| &message["message_id"]).collect::<Vec<_>>(), [&json!(id)]);
+}
+
+/// A pod may be ended at any time.
+#[tokio::test]
+async fn no_server_begins_beside_what_a_restore_that_was_cut_short_has_left() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path();
+    fs::create_dir_all(data.join("restore.draft")).unwrap();
+    fs::create_dir(data.join("media")).unwrap();
+    let refused = no_start(data).await;
+    assert!(!refused.status.success() && words(&refused).contains("sentinel restore"), "{}", words(&refused));
+    assert!(!data.join("sentinel.db").exists() && !data.join("search.db").exists());
+    for part in ["media", "restore.draft"] {
+        fs::remove_dir_all(data.join(part)).unwrap();
+    }
+    drop(Server::start(data).await);
+
+    // All had been moved: then it is only tidied up.
+    fs::create_dir(data.join("restore.draft")).unwrap();
+    drop(Server::start(data).await);
+    assert!(!data.join("restore.draft").exists());
+}
+
+/// SQLite would add the log of another database to the one of the archive, and a draft is no leave to remove files.
+#[tokio::test]
+async fn a_folder_that_has_anything_of_a_server_is_not_restored_into() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { root.path().join(name) };
+    let server = Server::start(&at("data")).await;
+    fs::write(at("whole"), backup(&at("data"), Path::new("-"), &[]).await.stdout).unwrap();
+    drop(server);
+    let own = ["sentinel.db", "search.db"]
+        .into_iter()
+        .flat_map(|database| ["", "-wal", "-shm", "-journal"].map(|part| format!("{database}{part}")));
+    for name in own.chain(["media".to_owned()]) {
+        for draft in [None, Some("restore.draft"), Some("restore.draft/media")] {
+            let new = at("new");
+            fs::create_dir(&new).unwrap();
+            fs::write(new.join(&name), "old").unwrap();
+            if let Some(draft) = draft {
+                fs::create_dir_all(new.join(draft)).unwrap();
+            }
+            let refused = restore(&new, &at("whole")).await;
+            let said = format!("has {name} already");
+            assert!(!refused.status.success() && words(&refused).contains(&said), "{draft:?}: {}", words(&refused));
+            assert_eq!(fs::read_to_string(new.join(&name)).unwrap(), "old");
+            fs::remove_dir_all(&new).unwrap();
+        }
+    }
+    // With a database in it, a draft tells that the files were moved; no more.
+    fs::create_dir_all(at("new/restore.draft")).unwrap();
+    fs::write(at("new/restore.draft/sentinel.db"), "").unwrap();
+    fs::write(at("new/sentinel.db-wal"), "old").unwrap();
+    let refused = restore(&at("new"), &at("whole")).await;
+    assert!(!refused.status.success() && words(&refused).contains("has sentinel.db-wal"), "{}", words(&refused));
 }
 
 #[tokio::test]
@@ -371,5 +437,5 @@ async fn what_is_no_archive_of_a_backup_is_not_unpacked() {
     fs::write(root.path().join("other"), other.into_inner().unwrap()).unwrap();
     let refused = restore(&root.path().join("new"), &root.path().join("other")).await;
     assert!(!refused.status.success() && words(&refused).contains("keys/key.pem"), "{}", words(&refused));
-    assert!(!root.path().join("new/keys").exists());
+    assert_eq!(names(&root.path().join("new")), ["sentinel.lock"]);
 }

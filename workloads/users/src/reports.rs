@@ -81,8 +81,8 @@ pub(crate) struct ReportAnswer {
 
 /// Report an account or one of its messages to the administrators.
 ///
-/// The same again is the same report, until somebody resolves it. What says something else, or has the message's text where the
-/// one before did not, is another one.
+/// The same again within an hour is the same report, until somebody resolves it or the message is edited. What says something
+/// else, or has the message's text where the one before did not, is another one.
 #[utoipa::path(
     post, path = "/reports", tag = "reports", security(("bearer" = [])), request_body = NewReport,
     responses(
@@ -140,6 +140,7 @@ pub(crate) async fn report(
         id,
         reporter: user.user_id,
         reported,
+        edited_at: message.as_ref().and_then(|message| message.edited_at),
         message: message.map(|message| (message.chat_id, message.id)),
         reason: new.reason.into(),
         comment,

@@ -22,7 +22,7 @@ const LOCK_REPORTER: &str = "SELECT true FROM accounts WHERE id = $1 FOR NO KEY 
 // As `Report::says`.
 const SAME_REPORT: &str = "SELECT id FROM reports WHERE reporter = $1 AND reported = $2
     AND chat_id IS NOT DISTINCT FROM $3 AND message_id IS NOT DISTINCT FROM $4 AND reason = $5
-    AND comment IS NOT DISTINCT FROM $6 AND (evidence IS NOT NULL OR NOT $7) AND resolved_at IS NULL
+    AND comment IS NOT DISTINCT FROM $6 AND (evidence IS NOT NULL OR NOT $7) AND resolved_at IS NULL AND created_at > $8
     ORDER BY id LIMIT 1";
 // Programs of before leave the names out.
 const REPORTS: &str = "SELECT r.id, reporter, reported, coalesce(r.username, a.username, '') AS username,
@@ -53,7 +53,8 @@ impl ReportStore for Postgres {
                     .bind(message.map(|id| id.0))
                     .bind(report.reason.as_str())
                     .bind(&report.comment)
-                    .bind(report.evidence.is_some());
+                    .bind(report.evidence.is_some())
+                    .bind(report.same_after().0);
                 if let Some(known) = same.fetch_optional(&mut *db).await? {
                     return Ok((known, Vec::new()));
                 }

@@ -24,9 +24,7 @@ use super::{
 impl ReportStore for Sqlite {
     async fn create_report(&self, report: NewReport) -> Result<Uuid, StoreError> {
         self.write(move |batch| {
-            for account in [report.reporter, report.reported] {
-                require_account(batch, account)?;
-            }
+            require_account(batch, report.reporter)?;
             let (chat, message) = report.message.unzip();
             let (kek, evidence) = report.evidence.as_ref().map(|sealed| (&sealed.kek, &sealed.bytes)).unzip();
             let same = params![
@@ -37,11 +35,13 @@ impl ReportStore for Sqlite {
                 report.reason.as_str(),
                 report.comment,
                 evidence.is_some(),
+                report.same_after().0,
             ];
             let known = batch.db.prepare_cached(SAME_REPORT)?.query_row(same, |row| row.get(0)).optional()?;
             if let Some(known) = known {
                 return Ok(Uuid::from_bytes(known));
             }
+            require_account(batch, report.reported)?;
             let values = params![
                 report.id.as_bytes(),
                 report.reporter.as_bytes(),

@@ -64,7 +64,7 @@ statements! {
     // As `Report::says`.
     SAME_REPORT = "SELECT id FROM reports WHERE reporter = ?1 AND reported = ?2 AND chat_id IS ?3 AND message_id IS ?4
         AND reason = ?5 AND comment IS ?6 AND (evidence IS NOT NULL OR NOT ?7) AND resolved_at IS NULL
-        ORDER BY id LIMIT 1";
+        AND created_at > ?8 ORDER BY id LIMIT 1";
     REPORT_OPEN = "SELECT resolved_at IS NULL FROM reports WHERE id = ?1";
     RESOLVE_REPORT = "UPDATE reports SET resolved_by = ?2, resolved_at = ?3, resolution = ?4 WHERE id = ?1";
     FORGET_REPORTER = "UPDATE reports SET reporter = NULL WHERE reporter = ?1";

@@ -5,7 +5,7 @@ use sentinel_domain::{
     keyring::{Keyring, WrappedKey},
     mail::{LinkPurpose, MAIL},
     ports::{AccountFilter, ProfileChange},
-    report::{EVIDENCE, NewReport, Report, ReportReason, Reported, Resolution},
+    report::{EVIDENCE, NewReport, Report, ReportReason, Reported, Resolution, SAME_REPORT_SECONDS},
     session::Session,
     time::Timestamp,
 };
@@ -139,6 +139,7 @@ pub fn report(reporter: UserId, reported: UserId) -> NewReport {
         reporter,
         reported,
         message: Some((ChatId::of_pair(reporter, reported), MessageId(Uuid::now_v7()))),
+        edited_at: None,
         reason: ReportReason::Harassment,
         comment: Some("again".into()),
         evidence: Some(WrappedKey { kek: "kek-0001".into(), bytes: vec![1, 2, 3] }),
@@ -148,7 +149,7 @@ pub fn report(reporter: UserId, reported: UserId) -> NewReport {
 
 /// As it is listed while both accounts are there.
 async fn listed(stores: &Stores, new: &NewReport) -> Report {
-    let NewReport { id, reporter, reported, message, reason, comment, evidence, created_at } = new.clone();
+    let NewReport { id, reporter, reported, message, reason, comment, evidence, created_at, .. } = new.clone();
     let account = stores.accounts.account(reported).await.unwrap().unwrap();
     let reported = Reported {
         id: reported,
@@ -271,6 +272,37 @@ pub async fn the_same_report_is_kept_once_also_under_a_race(stores: &Stores) {
     let resolution = Resolution { by: bob, at: Timestamp(NOW.0 + 1), note: "warned".into() };
     stores.reports.resolve_report(ids[0], resolution, entry(AuditAction::ReportResolved, eve)).await.unwrap();
     assert_ne!(create(first).await, ids[0], "what was resolved may happen again");
+}
+
+/// It is the same only for somebody who lost the answer.
+pub async fn the_same_report_is_another_one_an_hour_later_or_after_an_edit(stores: &Stores) {
+    let (ann, eve) = (stores.user().await, stores.user().await);
+    let create =
+        async |new: NewReport| stores.reports.create_report(NewReport { id: Uuid::now_v7(), ..new }).await.unwrap();
+    let first = report(ann, eve);
+    let at = |seconds: i64| NewReport { created_at: NOW.plus_seconds(seconds), ..first.clone() };
+    let made = create(first.clone()).await;
+    assert_eq!(create(at(SAME_REPORT_SECONDS - 1)).await, made);
+    let edited = |seconds: i64| NewReport { edited_at: Some(NOW.plus_seconds(seconds)), ..at(60) };
+    assert_eq!(create(edited(-30)).await, made, "it was edited before");
+    let anew = create(edited(30)).await;
+    assert_ne!(anew, made);
+    assert_eq!(create(edited(30)).await, anew);
+    let later = create(at(SAME_REPORT_SECONDS + 60)).await;
+    assert!(![made, anew].contains(&later));
+    assert_eq!(about(stores, true, eve).await.len(), 3);
+}
+
+pub async fn the_same_report_is_answered_though_the_reported_account_is_gone(stores: &Stores) {
+    let (ann, eve) = (stores.user().await, stores.user().await);
+    let first = report(ann, eve);
+    let made = stores.reports.create_report(first.clone()).await.unwrap();
+    stores.accounts.delete_account(eve).await.unwrap();
+    let again = NewReport { id: Uuid::now_v7(), ..first };
+    assert_eq!(stores.reports.create_report(again.clone()).await.unwrap(), made);
+    assert!(is_not_found(stores.reports.create_report(NewReport { comment: None, ..again.clone() }).await));
+    stores.accounts.delete_account(ann).await.unwrap();
+    assert!(is_not_found(stores.reports.create_report(again).await));
 }
 
 pub async fn who_made_reports_finds_them(stores: &Stores) {

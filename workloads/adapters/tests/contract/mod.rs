@@ -192,7 +192,9 @@ macro_rules! contract_tests {
         $crate::contract_tests! { @tests $factory; administration: a_disabled_account_has_no_sessions,
             an_admin_is_made_and_unmade, accounts_are_listed_for_admins, the_audit_log_is_paged_and_outlives_accounts,
             reports_are_kept_and_resolved_once, reports_outlive_both_accounts, who_made_reports_finds_them,
-            the_same_report_is_kept_once_also_under_a_race }
+            the_same_report_is_kept_once_also_under_a_race,
+            the_same_report_is_another_one_an_hour_later_or_after_an_edit,
+            the_same_report_is_answered_though_the_reported_account_is_gone }
     };
     (@module mail $factory:path) => {
         $crate::contract_tests! { @tests $factory; mail: a_link_is_good_once_and_for_its_purpose,

@@ -95,8 +95,8 @@ pub trait AdministrationStore: Send + Sync {
 #[async_trait]
 pub trait ReportStore: Send + Sync {
     /// Stores a report with the names that the reported account has, and gives its id: that of the open one of the same
-    /// reporter that says the same already ([`Report::says`]), if there is one, and then nothing is stored.
-    /// [`StoreError::NotFound`] when either account is gone.
+    /// reporter that says the same already ([`Report::says`]), if there is one, and then nothing is stored, whether or not
+    /// the reported account is there. [`StoreError::NotFound`] when the reporter is gone, or who would be reported anew.
     async fn create_report(&self, report: NewReport) -> Result<Uuid, StoreError>;
     /// Reports that are open, or those that are not, newest first, from below `before` on.
     async fn reports(&self, open: bool, before: Option<Uuid>, limit: usize) -> Result<Vec<Report>, StoreError>;

@@ -58,7 +58,7 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request,
     };
     let mut response = next.run(request).await;
     for (name, value) in allowance.headers() {
-        // A handler's own, narrower limit comes first.
+        // A handler's own comes first: a narrower limit, or what is left once it has taken more.
         if let (false, Ok(value)) = (response.headers().contains_key(&name), HeaderValue::from_str(&value)) {
             response.headers_mut().insert(name, value);
         }

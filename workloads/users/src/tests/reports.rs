@@ -96,6 +96,24 @@ async fn the_same_again_is_the_same_report_until_it_is_resolved() {
 }
 
 #[tokio::test]
+async fn what_the_author_makes_of_a_message_after_a_report_is_reported_anew() {
+    let app = App::new();
+    let (root, ann, eve) = (app.admin("root").await, app.register("ann").await, app.register("eve").await);
+    let (chat, message) = message_to(&app, &ann, &eve);
+    let spam = json!({ "chat_id": chat, "message_id": message, "reason": "spam", "include_message": true });
+    let first = report(&app, &ann, spam.clone()).await;
+    let threat = "buy them, or else";
+    {
+        let mut data = app.memory.data();
+        let message = &mut data.chats.last_mut().unwrap().1[0];
+        (message.text, message.edited_at) = (threat.into(), Some(Timestamp::now()));
+    }
+    assert_ne!(report(&app, &ann, spam).await.body, first.body);
+    let reports = app.get("/admin/reports", &root).await.body["reports"].clone();
+    assert_eq!((&reports[0]["message"], &reports[1]["message"]), (&json!(threat), &json!(TEXT)));
+}
+
+#[tokio::test]
 async fn a_report_is_resolved_once_and_the_log_tells() {
     let app = App::new();
     let (root, ann, eve) = (app.admin("root").await, app.register("ann").await, app.register("eve").await);

@@ -249,6 +249,7 @@ async fn reports_are_kept_for_half_a_year_and_deletions_change_nothing_about_tha
             reporter: ann,
             reported: eve,
             message: None,
+            edited_at: None,
             reason: ReportReason::Spam,
             comment: Some(format!("on day {days}")),
             evidence: None,
