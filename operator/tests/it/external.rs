@@ -79,6 +79,34 @@ async fn stores_that_only_services_reach_are_judged_by_what_services_find() {
     }
 }
 
+/// What was found is about what the resource named then.
+#[tokio::test]
+async fn other_endpoints_are_not_told_as_reached_before_somebody_has_looked() {
+    let world = reached_by_services("127.0.0.1:1").await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    let mut spec = external("127.0.0.1:1");
+    spec["dependencies"]["redis"]["external"]["endpoints"] = json!(["127.0.0.1:2", "127.0.0.1:1"]);
+    world.apply("chat", &spec);
+    world.settle().await;
+    let redis = dependency(&world, "redis");
+    assert_eq!((&redis["reachable"], &redis["lookedAt"]), (&json!(false), &Value::Null), "{redis}");
+    assert_eq!(dependency(&world, "kafka")["reachable"], json!(true), "its endpoints are those of before");
+    let told = world.condition("DependenciesReady");
+    assert!(
+        told.starts_with("False/StoreUnreachable: redis: 127.0.0.1:2 does not answer; 127.0.0.1:1 does "),
+        "{told}"
+    );
+
+    world.end_job_with(&looked_at(None), LONG_AGO);
+    world.settle().await;
+    assert_eq!(dependency(&world, "redis")["reachable"], json!(true), "services found it");
+    // The same ones in another order are no others.
+    spec["dependencies"]["redis"]["external"]["endpoints"] = json!(["127.0.0.1:1", "127.0.0.1:2"]);
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert_eq!(dependency(&world, "redis")["reachable"], json!(true));
+}
+
 /// They look at all stores but S3.
 #[tokio::test]
 async fn with_an_earlier_image_a_lost_s3_is_no_cause_to_look_all_the_time() {
