@@ -133,6 +133,10 @@ pub struct DependencyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub looked_at: Option<String>,
+    /// Endpoints that this tells of; for an external store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 280)))]
+    pub endpoints: Vec<String>,
 }
 
 /// How the migration of the stores stands.

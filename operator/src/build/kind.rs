@@ -36,6 +36,8 @@ pub enum Stage {
     Network,
     /// Pods.
     Workload,
+    /// What clients come in by.
+    Entrance,
     /// What the platform runs without.
     Extra,
 }
@@ -94,7 +96,8 @@ impl Kind {
             Self::ServiceAccount | Self::ConfigMap => Stage::Content,
             Self::Service | Self::NetworkPolicy | Self::PodDisruptionBudget => Stage::Network,
             Self::StatefulSet | Self::Deployment | Self::Job => Stage::Workload,
-            Self::Ingress | Self::ServiceMonitor => Stage::Extra,
+            Self::Ingress => Stage::Entrance,
+            Self::ServiceMonitor => Stage::Extra,
         }
     }
 

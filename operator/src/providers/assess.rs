@@ -93,6 +93,7 @@ pub(super) fn assess(chat: &ValidChat, store: Store, observed: &Observed, scale:
         image: image.map(ToString::to_string),
         problem: None,
         looked_at: None,
+        endpoints: Vec::new(),
         message: message.map(|text| text.chars().take(MESSAGE_MAX).collect()),
     }
 }

@@ -178,12 +178,15 @@ fn look(
         let since: Option<Timestamp> = ended.and_then(|time| time.parse().ok());
         since.is_none_or(|since| now.duration_since(since) >= SignedDuration::try_from(wait).unwrap_or_default())
     };
+    let live = observed.get(Kind::Job, &check.name);
+    let found = live.and_then(|live| pods_of(observed, live).find_map(findings::of_pod));
+    // To look again helps only where something is found: earlier images do not look at S3.
+    let is_told = |d: &DependencyStatus| found.as_ref().is_none_or(|(_, found)| found.stores.contains_key(&d.name));
     let has_problem = previous.is_some_and(|status| {
-        // Of S3 the Job tells nothing.
-        let is_lost = |d: &DependencyStatus| !d.reachable && d.name != Store::S3.as_str();
+        let is_lost = |d: &DependencyStatus| !d.reachable && is_told(d);
         status.dependencies.iter().any(|d| d.provider == dependencies::EXTERNAL && (d.problem.is_some() || is_lost(d)))
     });
-    let Some(live) = observed.get(Kind::Job, &check.name) else {
+    let Some(live) = live else {
         let is_due = has_problem || is_past(migrated, LOOKED_EVERY);
         return if is_due { Check::Runs { trouble: None } } else { Check::Rests };
     };

@@ -136,9 +136,16 @@ fn table() {
         (
             "an extra object cannot be applied",
             ready(),
-            vec![failure(Stage::Extra)],
+            vec![failure(Kind::ServiceMonitor.stage())],
             vec![],
             ["True/AllAvailable", "False/Settled", "True/Forbidden"],
+        ),
+        (
+            "what clients come in by cannot be applied",
+            ready(),
+            vec![failure(Kind::Ingress.stage())],
+            vec![],
+            ["False/Forbidden", "False/Settled", "True/Forbidden"],
         ),
         (
             "an immutable field",

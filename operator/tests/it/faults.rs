@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     api_server::Answer,
     distributed::{self, external, managed},
-    world::{CLAIMS, DEPLOYMENTS, NS, SECRETS, SETS, World},
+    world::{CHATS, CLAIMS, DEPLOYMENTS, NS, SECRETS, SETS, World},
 };
 
 #[tokio::test]
@@ -49,6 +49,39 @@ async fn an_object_that_admission_denies_is_told_with_who_denies_it() {
     world.run_everything();
     world.reconcile().await.unwrap_err();
     assert!(world.condition("Progressing").starts_with("False/"), "nothing moves: {}", world.condition("Progressing"));
+}
+
+/// The pods serve all the same, and nobody finds them.
+#[tokio::test]
+async fn without_the_ingress_that_was_asked_for_the_platform_is_not_ready() {
+    let spec = |tag: &str| {
+        let gateway = json!({ "host": "chat.example.com", "ingress": {} });
+        json!({ "gateway": gateway, "image": { "tag": tag } })
+    };
+    let world = World::with(&spec("1"));
+    let denied = "admission webhook \"hosts.example.com\" denied the request: the host is taken";
+    world.server.fault("PATCH", "/ingresses/chat-gateway", Answer::Status(403, denied), 99);
+    world.reconcile().await.unwrap_err();
+    let told = world.condition("Progressing");
+    assert!(told.starts_with("True/"), "pods start meanwhile: {told}");
+    world.run_everything();
+    world.reconcile().await.unwrap_err();
+    for (type_, status) in [("Ready", "False"), ("Degraded", "True")] {
+        let told = world.condition(type_);
+        assert!(told.starts_with(&format!("{status}/AdmissionDenied: cannot apply Ingress chat-gateway: ")), "{told}");
+    }
+    assert!(world.condition("Progressing").starts_with("False/"), "{}", world.condition("Progressing"));
+    world.apply("chat", &spec("2"));
+    world.reconcile().await.unwrap_err();
+    world.run_everything();
+    world.reconcile().await.unwrap_err();
+    let version = world.server.get(CHATS, NS, "chat").unwrap()["status"]["version"].clone();
+    assert_eq!(version, "2", "that one serves");
+
+    world.server.heal();
+    world.settle().await;
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
 }
 
 #[tokio::test]

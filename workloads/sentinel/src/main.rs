@@ -82,7 +82,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             logging::start_json();
             let config = command.config.read()?;
             let stores = shared_stores(&config)?;
-            run_command(inspect::before(stores, command.report.as_deref(), async || Ok(())))
+            run_command(inspect::only(stores, command.report.as_deref()))
         }
         Command::Backup(command) => {
             eprintln!("{}", backup::make(&command.place.config()?, &command.target())?);

@@ -1,11 +1,13 @@
 //! How the stores of profile Distributed are doing.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sentinel_domain::findings::Finding;
 
 use super::part::Part;
 use crate::{
-    api::{DependencyStatus, Store},
+    api::{DependencyStatus, External, Store},
     providers,
     steps::{
         findings,
@@ -37,7 +39,7 @@ pub fn assess(
     let mut all = seen(chat, observed);
     for status in &mut all {
         let Some(store) = Store::ALL.into_iter().find(|store| store.as_str() == status.name) else { continue };
-        let before = previous.iter().find(|before| before.name == status.name && before.provider == status.provider);
+        let before = previous.iter().find(|before| is_same(before, status));
         // The pod of a later look may be gone while that of an earlier one is there, as of the migration.
         let is_newer = |time: &Timestamp| {
             let known = before.and_then(|before| before.looked_at.as_deref()?.parse::<Timestamp>().ok());
@@ -64,6 +66,14 @@ pub fn assess(
         }
     }
     all
+}
+
+/// Whether `before` tells of the very store that `now` does: behind other endpoints is another one, of which nothing is known.
+fn is_same(before: &DependencyStatus, now: &DependencyStatus) -> bool {
+    let endpoints = |status: &DependencyStatus| status.endpoints.iter().cloned().collect::<BTreeSet<_>>();
+    // Earlier operators did not tell them.
+    let is_known = before.provider == EXTERNAL && !before.endpoints.is_empty();
+    before.name == now.name && before.provider == now.provider && (!is_known || endpoints(before) == endpoints(now))
 }
 
 /// Whether the platform's own look, from where services run, found that a store can be used which the operator does not
@@ -133,13 +143,13 @@ pub fn seen(chat: &ValidChat, observed: &Observed) -> Vec<DependencyStatus> {
             let image = chat.store_images.get(&store).map(ToString::to_string);
             Some(DependencyStatus { image, ..providers::assess(chat, store, observed) })
         } else {
-            chat.external(store).map(|_| external(store, observed))
+            chat.external(store).map(|external| self::external(store, external, observed))
         }
     };
     Store::ALL.into_iter().filter_map(one).collect()
 }
 
-fn external(store: Store, observed: &Observed) -> DependencyStatus {
+fn external(store: Store, external: &External, observed: &Observed) -> DependencyStatus {
     let probed = observed.probes.get(&store).map(Vec::as_slice).unwrap_or_default();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let lost = lost(store, observed);
@@ -160,6 +170,7 @@ fn external(store: Store, observed: &Observed) -> DependencyStatus {
         ready: count(ready),
         reachable: ready > 0,
         message: message.as_deref().map(short),
+        endpoints: external.endpoints.clone(),
         ..DependencyStatus::default()
     }
 }

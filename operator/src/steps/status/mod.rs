@@ -144,7 +144,7 @@ fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, p
     conditions.set(UPGRADE, valid.upgrade_waits, reason, message);
     let url = endpoints::base_url(valid, observed);
     // What runs of a workload that could not be changed is what ran before.
-    let is_applied = blocked.is_empty() && !failures.iter().any(is_essential);
+    let is_applied = blocked.is_empty() && !failures.iter().any(is_of_pods);
     let is_served = workloads.iter().filter(|part| part.name != Component::Gateway.as_str()).all(Part::is_ready);
     let status = SentinelChatStatus {
         observed_generation: chat.metadata.generation,
@@ -183,7 +183,7 @@ fn judge_certificate(conditions: &mut Set, failures: &[Failure], valid: &ValidCh
 
 /// Parts of which nothing moves while something could not be applied: what runs of them has come to its end as it was before.
 fn refused(parts: &[Part], failures: &[Failure], observed: &Observed, sequence: &Sequence) -> Vec<&'static str> {
-    if !failures.iter().any(is_essential) {
+    if !failures.iter().any(is_of_pods) {
         return Vec::new();
     }
     let job = sequence.status.as_ref().map(|status| status.job.as_str()).unwrap_or_default();
@@ -236,6 +236,11 @@ fn moves(valid: &ValidChat, observed: &Observed) -> Vec<String> {
 /// Whether failures keep the platform from being what the resource says.
 fn is_essential(failure: &Failure) -> bool {
     failure.stage < Stage::Extra
+}
+
+/// Whether failures keep pods from being what the resource says.
+fn is_of_pods(failure: &Failure) -> bool {
+    failure.stage <= Stage::Workload
 }
 
 /// Writes `status` if it differs from what `chat` has.

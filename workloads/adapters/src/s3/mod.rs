@@ -1,6 +1,7 @@
 //! The bytes of uploaded files in S3, or in a store that speaks its protocol. Clients put and get them by signed links, so
 //! the bytes do not pass through the platform.
 
+mod bucket;
 mod sign;
 
 use std::{path::PathBuf, time::Duration};
@@ -28,10 +29,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 const RETRIED_FOR: Duration = Duration::from_secs(10);
 /// What was once given a link never changes.
 const CACHE: &str = "private, max-age=3600, immutable";
-/// For links that this program itself uses at once.
-const MOMENT: i64 = 60;
-/// The region for which buckets are made without naming it.
-const FIRST_REGION: &str = "us-east-1";
 
 /// Why S3 can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +68,14 @@ pub enum S3Error {
         /// Why.
         #[source]
         source: reqwest::Error,
+    },
+    /// There is no such bucket.
+    #[error("S3 at {endpoint} has no bucket {bucket}")]
+    NoBucket {
+        /// Where.
+        endpoint: String,
+        /// Which bucket.
+        bucket: String,
     },
     /// It refuses.
     #[error(
@@ -139,12 +144,6 @@ impl Places {
         self.public.as_deref().unwrap_or(base)
     }
 
-    fn bucket_link(&self, method: &str) -> String {
-        let (base, path) = self.of(&self.endpoint, None);
-        let from = Timestamp::now();
-        self.signer.link(&Request { method, base: &base, path: &path, headers: &[], from, seconds: MOMENT })
-    }
-
     fn put_link(&self, base: &str, upload: &Media, now: Timestamp) -> UploadLink {
         let (base, path) = self.of(self.public(base), Some(BlobKey::new(upload.id, BlobPart::Upload)));
         let kind = upload.content_type.as_str().to_owned();
@@ -199,45 +198,6 @@ impl S3 {
             .build()
             .map_err(|error| S3Error::Client(Box::new(error)))?;
         Ok(Self { store, places })
-    }
-
-    /// Makes the bucket if it is not there.
-    pub async fn migrate(config: &S3Config) -> Result<(), S3Error> {
-        let places = Places::new(config)?;
-        // Proxies of the environment are for the outside.
-        let mut builder =
-            reqwest::Client::builder().connect_timeout(CONNECTED_WITHIN).timeout(ANSWERED_WITHIN).no_proxy();
-        if let Some(pem) = authorities(config)? {
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| S3Error::Client(error.into()))?;
-            builder = builder.tls_certs_only(certificates);
-        }
-        let http = builder.build().map_err(|error| S3Error::Client(error.into()))?;
-        let unreachable = |source| S3Error::Unreachable { endpoint: places.endpoint.clone(), source };
-        let head = || http.head(places.bucket_link("HEAD")).send();
-        let found = head().await.map_err(unreachable)?.status();
-        let mut status = found;
-        if found == 404 {
-            let body = if places.region == FIRST_REGION {
-                String::new()
-            } else {
-                format!(
-                    "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-                     <LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
-                    places.region
-                )
-            };
-            status = http.put(places.bucket_link("PUT")).body(body).send().await.map_err(unreachable)?.status();
-            if status == 409 {
-                // Somebody else made it a moment ago; it may even be theirs.
-                status = head().await.map_err(unreachable)?.status();
-            }
-        }
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(S3Error::Refused { bucket: places.bucket.clone(), status: status.as_u16() })
-        }
     }
 }
 
