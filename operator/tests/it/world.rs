@@ -78,7 +78,12 @@ impl World {
 
     /// One reconcile of `chat`, with the object as the API server has it.
     pub async fn reconcile(&self) -> Result<(), Error> {
-        let object = self.server.get(CHATS, NS, "chat").expect("the resource is gone");
+        self.reconcile_of("chat").await
+    }
+
+    /// The same of the resource called `name`.
+    pub async fn reconcile_of(&self, name: &str) -> Result<(), Error> {
+        let object = self.server.get(CHATS, NS, name).expect("the resource is gone");
         let guarded: DeserializeGuard<SentinelChat> = serde_json::from_value(object).unwrap();
         reconcile(Arc::new(guarded), self.context.clone()).await.map(|_| ())
     }
