@@ -226,7 +226,7 @@ fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Optio
 }
 
 /// A label alone does not make an object ours: users copy labels.
-fn is_owned(value: &Value, uid: &str) -> bool {
+pub(super) fn is_owned(value: &Value, uid: &str) -> bool {
     value
         .pointer("/metadata/ownerReferences")
         .and_then(Value::as_array)

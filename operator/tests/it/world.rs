@@ -197,7 +197,10 @@ impl World {
 
     /// A pod of the StatefulSet.
     pub fn put_pod(&self, revision: &str, ready: bool, waiting: Option<&str>) {
-        let mut labels = self.server.get(SETS, NS, "chat").unwrap()["spec"]["template"]["metadata"]["labels"].clone();
+        let set = self.server.get(SETS, NS, "chat").unwrap();
+        let owner = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat", "controller": true,
+            "uid": set["metadata"]["uid"] });
+        let mut labels = set["spec"]["template"]["metadata"]["labels"].clone();
         labels["controller-revision-hash"] = json!(revision);
         let state =
             waiting.map_or_else(|| json!({ "running": {} }), |reason| json!({ "waiting": { "reason": reason } }));
@@ -206,8 +209,7 @@ impl World {
             NS,
             json!({
                 "apiVersion": "v1", "kind": "Pod",
-                "metadata": { "name": "chat-0", "labels": labels,
-                    "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat", "uid": "x" }] },
+                "metadata": { "name": "chat-0", "labels": labels, "ownerReferences": [owner] },
                 "spec": { "containers": [] },
                 "status": {
                     "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
