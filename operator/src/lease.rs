@@ -31,12 +31,17 @@ pub struct Candidate {
     name: String,
     identity: String,
     seen: Option<(Option<String>, Instant)>,
+    /// When this process began to write what it wrote to the Lease last: the others count from when that arrived, which is
+    /// never before. An answer may arrive much later.
+    renewed: Option<Instant>,
 }
 
 impl Candidate {
-    /// A candidate for the Lease `name`.
-    pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, seen: None }
+    /// A candidate for the Lease `name`. `replica` is what people know it by. Two processes may be called the same, so that each
+    /// makes a name of its own from it: a Lease in the name of another one is never taken for this one's.
+    pub fn new(client: Client, namespace: &str, name: &str, replica: &str) -> Self {
+        let identity = format!("{replica}_{}", uuid::Uuid::new_v4());
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, seen: None, renewed: None }
     }
 
     /// Waits until this process leads.
@@ -57,33 +62,33 @@ impl Candidate {
 
     /// Keeps leading; returns when leadership is lost.
     pub async fn keep(&mut self) {
-        let mut renewed = Instant::now();
+        let deadline = |candidate: &Self| candidate.renewed.map_or_else(Instant::now, |renewed| renewed + DEADLINE);
         loop {
-            tokio::time::sleep(RENEW).await;
-            let mut held = self.hold_until(renewed + DEADLINE).await;
+            let end = deadline(self);
+            tokio::time::sleep_until((Instant::now() + RENEW).min(end).into()).await;
+            let mut held = self.hold_until(end).await;
             if matches!(held, Ok(Ok(false))) {
                 // Somebody changed the Lease in between; the second look tells whether it was taken.
-                held = self.hold_until(renewed + DEADLINE).await;
+                held = self.hold_until(end).await;
             }
             match held {
-                Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => {
                     tracing::error!(lease = self.name, "another replica leads");
                     return;
                 }
                 Ok(Err(error)) => tracing::warn!(lease = self.name, error = describe(&error), "cannot renew the lease"),
-                Err(_) => {}
+                Ok(Ok(true)) | Err(_) => {}
             }
-            if renewed.elapsed() >= DEADLINE {
+            if Instant::now() >= deadline(self) {
                 tracing::error!(lease = self.name, "the lease could not be renewed in time");
                 return;
             }
         }
     }
 
-    /// Lets another replica take over at once.
+    /// Lets another replica take over at once, if this one leads or is about to.
     pub async fn release(&self) {
-        let result = async {
+        let released = async {
             let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
             let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
             if spec.holder_identity.as_deref() != Some(&self.identity) {
@@ -93,8 +98,11 @@ impl Candidate {
             spec.lease_duration_seconds = Some(1);
             self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
         };
-        if let Err(error) = result.await {
-            tracing::warn!(lease = self.name, error = describe(&error), "cannot release the lease");
+        // Without an answer, the others take over in their time.
+        match tokio::time::timeout(RENEW, released).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(lease = self.name, error = describe(&error), "cannot release the lease"),
+            Err(_) => tracing::warn!(lease = self.name, "cannot release the lease: the API server does not answer"),
         }
     }
 
@@ -105,6 +113,15 @@ impl Candidate {
 
     /// Takes or renews the Lease; false when somebody else holds it.
     async fn try_hold(&mut self) -> Result<bool, kube::Error> {
+        let begun = Instant::now();
+        let is_held = self.write().await?;
+        if is_held {
+            self.renewed = Some(begun);
+        }
+        Ok(is_held)
+    }
+
+    async fn write(&mut self) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },

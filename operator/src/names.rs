@@ -107,9 +107,10 @@ impl Names {
         format!("{}-{suffix}", self.instance)
     }
 
-    /// ServiceAccount of all pods.
+    /// ServiceAccount of all pods. Kubernetes has one called `default` in each namespace, whose name a resource may have;
+    /// what it is called then has a dot, which no resource has.
     pub fn service_account(&self) -> String {
-        self.instance.clone()
+        if self.instance == "default" { "default.pods".into() } else { self.instance.clone() }
     }
 
     /// StatefulSet of profile Embedded.
@@ -234,6 +235,7 @@ mod tests {
     #[test]
     fn names_of_profile_embedded_stay_as_they_are() {
         let names = Names::new("chat");
+        assert_eq!(names.service_account(), "chat");
         assert_eq!(names.workload(Component::Sentinel), "chat");
         assert_eq!(names.pods(Component::Sentinel), "chat-pods");
         assert_eq!(names.component(Component::Sentinel), names.sentinel());

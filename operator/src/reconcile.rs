@@ -292,7 +292,7 @@ async fn carry_out(
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(grown);
     failures.extend(growth::failures(valid, &observed));
-    failures.extend(write(client, namespace, &found.new_secrets, &mut plan, &mut observed).await);
+    failures.extend(write(client, valid, &found.new_secrets, &mut plan, &mut observed).await);
     failures.extend(found.certificate.and_then(|found| found.trouble(&valid.spec.gateway, Timestamp::now())));
 
     let carried =
@@ -317,11 +317,13 @@ async fn ask(valid: &validate::ValidChat, reach: probe::Reach, elasticsearch: &E
 /// Makes the changes of a plan, new Secrets first.
 async fn write(
     client: &Client,
-    namespace: &str,
+    valid: &validate::ValidChat,
     new_secrets: &[Secret],
     plan: &mut Plan,
     observed: &mut Observed,
 ) -> Vec<Failure> {
+    let namespace = valid.namespace.as_str();
+    let owner = valid.owner.as_ref().map(|owner| owner.uid.as_str());
     let mut failures = Vec::new();
     for secret in new_secrets {
         if let Err(failure) = apply::create_secret(client, namespace, secret).await {
@@ -332,7 +334,7 @@ async fn write(
     }
     failures.extend(apply::apply(client, namespace, plan, observed).await);
     failures.extend(prune::prune(client, namespace, &plan.prune, observed).await);
-    failures.extend(repair::replace_stuck(client, namespace, observed).await);
+    failures.extend(repair::replace_stuck(client, namespace, observed, owner).await);
     failures
 }
 

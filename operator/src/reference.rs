@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::rules::RULES;
+use crate::api::rules;
 
 /// The page as Markdown.
 pub fn page(definition: &Value) -> String {
@@ -16,7 +16,7 @@ pub fn page(definition: &Value) -> String {
         rows(&schema["properties"][part], part, &mut page);
     }
     page += "\n## Rules\n\nThe API server refuses a resource that breaks one, with this message.\n\n";
-    for rule in RULES {
+    for (_, rule) in rules::all() {
         let line = format!("- {}\n", rule.message);
         if !page.contains(&line) {
             page += &line;

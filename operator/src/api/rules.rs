@@ -1,4 +1,4 @@
-//! Rules across fields, as one table that [`inject`] writes into the schema.
+//! Rules across fields, as tables that [`inject`] writes into the schema.
 //!
 //! A message says what to write, because it is all that a user of `kubectl apply` gets to see.
 //! Every rule has a resource in `tests/fixtures/invalid` that breaks it.
@@ -6,9 +6,11 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use super::Store;
+
 /// One CEL rule.
 pub struct Rule {
-    /// Where it applies, from the root of the resource; `[]` enters a list.
+    /// Where it applies, from the root of the resource.
     pub path: &'static str,
     /// What must hold.
     pub rule: &'static str,
@@ -24,41 +26,101 @@ const fn rule(path: &'static str, rule: &'static str, message: &'static str) -> 
     Rule { path, rule, message }
 }
 
-const PROVIDER: &str = "has(self.managed) != has(self.external)";
-const PROVIDER_MESSAGE: &str = "write exactly one of managed and external";
-const GROWS: &str =
-    "!isQuantity(oldSelf.size) || !isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0";
+/// A port that something can listen at.
+macro_rules! port {
+    () => {
+        "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+    };
+}
+
 const GROWS_MESSAGE: &str = "storage.size can only grow: write the old size or a larger one";
 const SIZE: &str = "isQuantity(self.size) && quantity(self.size).compareTo(quantity('64Mi')) >= 0";
 const SIZE_MESSAGE: &str = "storage.size: write an amount of at least 64Mi, for example 8Gi";
-const CLASS: &str =
-    "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)";
 const CLASS_MESSAGE: &str = "storage.className cannot change: restore the old value; to move the data, create a second SentinelChat with the new class";
-const REPOSITORY: &str =
-    "!has(self.repository) || self.repository.matches('^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$')";
+const REPOSITORY: &str = concat!(
+    "!has(self.repository) || self.repository.matches('^([a-z0-9.-]+(:",
+    port!(),
+    ")?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$')"
+);
 const REPOSITORY_MESSAGE: &str =
     "image.repository: write registry and name without tag, for example registry.example.com/sentinel";
 const TAG: &str = "!has(self.tag) || self.tag.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')";
 const TAG_MESSAGE: &str = "image.tag: write letters, digits, '.', '_' and '-', for example 1.2.3";
 const DIGEST: &str = "!has(self.digest) || self.digest.matches('^sha256:[a-f0-9]{64}$')";
 const DIGEST_MESSAGE: &str = "image.digest: write sha256: and 64 hexadecimal digits";
-const HOSTS: &str = "self.endpoints.all(e, e.matches('^([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]]):[0-9]{1,5}$'))";
-const HOSTS_MESSAGE: &str = "endpoints: write host:port without scheme, for example db.example.com:5432";
-const URLS: &str = "self.endpoints.all(e, e.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?$'))";
-const URLS_MESSAGE: &str =
-    "endpoints: write scheme, host and port without path, for example https://search.example.com:9200";
-const SCHEME: &str = "self.endpoints.all(e, e.startsWith('https://') == (has(self.tls) && self.tls.enabled)) || !self.endpoints.all(e, e.startsWith('http'))";
-const SCHEME_MESSAGE: &str =
-    "endpoints: write https:// with tls (tls: {} trusts the authorities of the system), and http:// without";
-const CA: &str = "!has(self.tls) || self.tls.enabled || !has(self.tls.caSecret)";
-const CA_MESSAGE: &str = "tls.caSecret: leave it out or write tls.enabled: true";
+
+/// Stores whose endpoints are `host:port`.
+const BY_HOST: &[Store] = &[Store::Postgres, Store::Cassandra, Store::Kafka, Store::Redis];
+/// Stores whose endpoints are URLs.
+const BY_URL: &[Store] = &[Store::Elasticsearch, Store::S3];
+
+/// Rules that several stores have, with those that do; the path begins at the field of the store.
+const OF_STORES: &[(&[Store], Rule)] = &[
+    (&Store::ALL, rule("", "has(self.managed) != has(self.external)", "write exactly one of managed and external")),
+    (&Store::ALL, rule("managed.storage", SIZE, SIZE_MESSAGE)),
+    (
+        &Store::ALL,
+        rule(
+            "managed.storage",
+            "!isQuantity(oldSelf.size) || !isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
+            GROWS_MESSAGE,
+        ),
+    ),
+    (
+        &Store::ALL,
+        rule(
+            "managed.storage",
+            "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)",
+            CLASS_MESSAGE,
+        ),
+    ),
+    (&Store::ALL, rule("managed.image", REPOSITORY, REPOSITORY_MESSAGE)),
+    (&Store::ALL, rule("managed.image", TAG, TAG_MESSAGE)),
+    (&Store::ALL, rule("managed.image", DIGEST, DIGEST_MESSAGE)),
+    (
+        BY_HOST,
+        rule(
+            "external",
+            concat!("self.endpoints.all(e, e.matches('^([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]]):", port!(), "$'))"),
+            "endpoints: write host:port without scheme and with a port from 1 to 65535, for example db.example.com:5432",
+        ),
+    ),
+    (
+        BY_URL,
+        rule(
+            "external",
+            concat!(
+                "self.endpoints.all(e, e.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:",
+                port!(),
+                ")?$'))"
+            ),
+            "endpoints: write scheme, host and port without path, the port from 1 to 65535, for example https://search.example.com:9200",
+        ),
+    ),
+    (
+        BY_URL,
+        rule(
+            "external",
+            "self.endpoints.all(e, e.startsWith('https://') == (has(self.tls) && self.tls.enabled)) || !self.endpoints.all(e, e.startsWith('http'))",
+            "endpoints: write https:// with tls (tls: {} trusts the authorities of the system), and http:// without",
+        ),
+    ),
+    (
+        &Store::ALL,
+        rule(
+            "external",
+            "!has(self.tls) || self.tls.enabled || !has(self.tls.caSecret)",
+            "tls.caSecret: leave it out or write tls.enabled: true",
+        ),
+    ),
+];
 
 /// No more than what the platform's reader of senders takes: it ends when it cannot read this one. Words of a name are
 /// letters, digits and some signs, or anything in double quotes.
 const SENDER: &str = r#"self.from.matches(r'^ *((([A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]|"[^"\\[:cntrl:]]*")([A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]. -]|"[^"\\[:cntrl:]]*")*)?<[A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+([.][A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+)*@[A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?([.][A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?)*>|[A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+([.][A-Za-z0-9!#$%&\x27*+/=?^_`{|}~[:^ascii:]-]+)*@[A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?([.][A-Za-z0-9[:^ascii:]]([A-Za-z0-9[:^ascii:]-]*[A-Za-z0-9[:^ascii:]])?)*) *$')"#;
 
-/// All rules.
-pub const RULES: &[Rule] = &[
+/// Rules of one place each.
+const RULES: &[Rule] = &[
     rule(
         "",
         "self.metadata.name.size() <= 38",
@@ -127,8 +189,12 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.media",
-        "!has(self.cdnBaseUrl) || self.cdnBaseUrl.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')",
-        "media.cdnBaseUrl: write scheme, host and, if need be, a path, for example https://cdn.example.com",
+        concat!(
+            "!has(self.cdnBaseUrl) || self.cdnBaseUrl.matches('^https?://[A-Za-z0-9.-]+(:",
+            port!(),
+            ")?(/[A-Za-z0-9._~/-]*)?$')"
+        ),
+        "media.cdnBaseUrl: write scheme, host and, if need be, a port from 1 to 65535 and a path, for example https://cdn.example.com",
     ),
     rule(
         "spec.mail",
@@ -137,8 +203,8 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.mail",
-        "self.baseUrl.matches('^https?://[^/?# ]+(/[^?# ]*)?$')",
-        "mail.baseUrl: write where the web client is, for example https://chat.example.com",
+        concat!("self.baseUrl.matches('^https?://([^/?# :]+|[[][0-9a-fA-F:]+[]])(:", port!(), ")?(/[^?# ]*)?$')"),
+        "mail.baseUrl: write where the web client is, with a port from 1 to 65535 if need be, for example https://chat.example.com",
     ),
     rule(
         "spec.mail",
@@ -163,8 +229,12 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.push.fcm",
-        "!has(self.baseUrl) || self.baseUrl.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?$')",
-        "push.fcm.baseUrl: write scheme, host and port without path, for example https://fcm.googleapis.com",
+        concat!(
+            "!has(self.baseUrl) || self.baseUrl.matches('^https?://([A-Za-z0-9._-]+|[[][0-9a-fA-F:]+[]])(:",
+            port!(),
+            ")?$')"
+        ),
+        "push.fcm.baseUrl: write scheme, host and port without path, the port from 1 to 65535, for example https://fcm.googleapis.com",
     ),
     rule(
         "spec.gateway",
@@ -209,8 +279,12 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.auth",
-        "!has(self.corsOrigins) || self.corsOrigins.all(o, o.matches('^https://[a-z0-9.-]+(:[0-9]{1,5})?$') || o.matches('^http://(localhost|127[.]0[.]0[.]1)(:[0-9]{1,5})?$'))",
-        "auth.corsOrigins: write exact https origins without path and wildcard, for example https://chat.example.com (http only for localhost)",
+        concat!(
+            "!has(self.corsOrigins) || self.corsOrigins.all(o, o.matches('^(https://[a-z0-9.-]+|http://(localhost|127[.]0[.]0[.]1))(:",
+            port!(),
+            ")?$'))"
+        ),
+        "auth.corsOrigins: write exact https origins without path and wildcard, for example https://chat.example.com (http only for localhost); a port is from 1 to 65535",
     ),
     rule(
         "spec.limits",
@@ -232,12 +306,6 @@ pub const RULES: &[Rule] = &[
         "!has(self.monitoringNamespaces) || self.monitoringNamespaces.all(n, n.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'))",
         "networkPolicy.monitoringNamespaces: write names of namespaces, for example monitoring",
     ),
-    rule("spec.dependencies.postgres", PROVIDER, PROVIDER_MESSAGE),
-    rule("spec.dependencies.cassandra", PROVIDER, PROVIDER_MESSAGE),
-    rule("spec.dependencies.kafka", PROVIDER, PROVIDER_MESSAGE),
-    rule("spec.dependencies.redis", PROVIDER, PROVIDER_MESSAGE),
-    rule("spec.dependencies.elasticsearch", PROVIDER, PROVIDER_MESSAGE),
-    rule("spec.dependencies.s3", PROVIDER, PROVIDER_MESSAGE),
     rule(
         "spec.dependencies.postgres",
         "!has(self.managed) || self.managed.replicas == 1",
@@ -253,56 +321,6 @@ pub const RULES: &[Rule] = &[
         "!has(self.managed) || self.managed.replicas == 1",
         "dependencies.s3.managed.replicas: write 1; for more, use an S3 service and write dependencies.s3.external",
     ),
-    rule("spec.dependencies.postgres.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.postgres.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.postgres.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.kafka.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.kafka.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.kafka.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.redis.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.redis.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.redis.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.s3.managed.storage", SIZE, SIZE_MESSAGE),
-    rule("spec.dependencies.s3.managed.storage", GROWS, GROWS_MESSAGE),
-    rule("spec.dependencies.s3.managed.storage", CLASS, CLASS_MESSAGE),
-    rule("spec.dependencies.postgres.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.postgres.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.postgres.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.cassandra.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.kafka.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.kafka.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.kafka.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.redis.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.redis.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.redis.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.elasticsearch.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.s3.managed.image", REPOSITORY, REPOSITORY_MESSAGE),
-    rule("spec.dependencies.s3.managed.image", TAG, TAG_MESSAGE),
-    rule("spec.dependencies.s3.managed.image", DIGEST, DIGEST_MESSAGE),
-    rule("spec.dependencies.postgres.external", HOSTS, HOSTS_MESSAGE),
-    rule("spec.dependencies.cassandra.external", HOSTS, HOSTS_MESSAGE),
-    rule("spec.dependencies.kafka.external", HOSTS, HOSTS_MESSAGE),
-    rule("spec.dependencies.redis.external", HOSTS, HOSTS_MESSAGE),
-    rule("spec.dependencies.elasticsearch.external", URLS, URLS_MESSAGE),
-    rule("spec.dependencies.elasticsearch.external", SCHEME, SCHEME_MESSAGE),
-    rule("spec.dependencies.s3.external", URLS, URLS_MESSAGE),
-    rule("spec.dependencies.s3.external", SCHEME, SCHEME_MESSAGE),
-    rule("spec.dependencies.postgres.external", CA, CA_MESSAGE),
-    rule("spec.dependencies.cassandra.external", CA, CA_MESSAGE),
-    rule("spec.dependencies.kafka.external", CA, CA_MESSAGE),
-    rule("spec.dependencies.redis.external", CA, CA_MESSAGE),
-    rule("spec.dependencies.elasticsearch.external", CA, CA_MESSAGE),
-    rule("spec.dependencies.s3.external", CA, CA_MESSAGE),
     rule(
         "spec.dependencies.postgres.external",
         "self.database.matches('^[A-Za-z_][A-Za-z0-9_-]*$')",
@@ -350,8 +368,12 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "spec.dependencies.s3.external",
-        "!has(self.publicEndpoint) || self.publicEndpoint.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$')",
-        "dependencies.s3.external.publicEndpoint: write scheme and host, for example https://media.example.com",
+        concat!(
+            "!has(self.publicEndpoint) || self.publicEndpoint.matches('^https?://[A-Za-z0-9.-]+(:",
+            port!(),
+            ")?$')"
+        ),
+        "dependencies.s3.external.publicEndpoint: write scheme and host, a port from 1 to 65535 if need be, for example https://media.example.com",
     ),
 ];
 
@@ -362,16 +384,25 @@ pub enum Error {
     #[error("the schema has no {path}: {rule}")]
     NoSuchPath {
         /// The path.
-        path: &'static str,
+        path: String,
         /// The rule.
         rule: &'static str,
     },
 }
 
+/// All rules, each with where it applies from the root of the resource.
+pub fn all() -> impl Iterator<Item = (String, &'static Rule)> {
+    let of_store = |store: &Store, path: &str| ["spec.dependencies", store.as_str(), path].join(".");
+    let of_stores = OF_STORES
+        .iter()
+        .flat_map(move |(stores, rule)| stores.iter().map(move |store| (of_store(store, rule.path), rule)));
+    RULES.iter().map(|rule| (rule.path.to_owned(), rule)).chain(of_stores)
+}
+
 /// Writes every rule into the schema of the resource.
 pub fn inject(schema: &mut Value) -> Result<(), Error> {
-    for Rule { path, rule, message } in RULES {
-        let lost = || Error::NoSuchPath { path, rule };
+    for (path, &Rule { rule, message, .. }) in all() {
+        let lost = || Error::NoSuchPath { path: path.clone(), rule };
         let node = path
             .split('.')
             .filter(|step| !step.is_empty())

@@ -250,6 +250,10 @@ fn write_plan(plan: &Plan, growths: &[Growth], observed: &Observed, out: &mut im
             None => writeln!(out, "+ {title}")?,
             Some(live) => {
                 writeln!(out, "~ {title}")?;
+                if let Some(remake) = plan.remake_of(child) {
+                    let pods = if remake.keeps_pods { ", and its pods run on" } else { "" };
+                    writeln!(out, "    made anew{pods}: {} cannot change", remake.field)?;
+                }
                 for path in differences(&child.value, live).iter().filter(|path| !path.starts_with("metadata")) {
                     writeln!(out, "    {path}")?;
                 }

@@ -106,8 +106,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let installation = Some(Installation::new(&args.lease_namespace, &args.lease_name));
     let context = Arc::new(Context { installation, chats, ..Context::new(client.clone(), settings) });
-    let identity = args.identity.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4()));
-    let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, identity);
+    let replica = args.identity.as_deref().unwrap_or("operator");
+    let mut candidate = Candidate::new(client, &args.lease_namespace, &args.lease_name, replica);
     if !args.leader_election {
         metrics::gauge!("sentinel_operator_leader").set(1);
         controller::run(context, &namespaces, stop).await;
@@ -116,7 +116,11 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     metrics::gauge!("sentinel_operator_leader").set(0);
     tokio::select! {
         () = candidate.acquire() => {}
-        () = stop.clone() => return Ok(ExitCode::SUCCESS),
+        () = stop.clone() => {
+            // What it has asked for may have been granted.
+            candidate.release().await;
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     metrics::gauge!("sentinel_operator_leader").set(1);
     tokio::select! {

@@ -1,16 +1,22 @@
 //! Server-side apply of what the plan found, in order, without letting one failure stop the rest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
-use super::{fields, observe::Observed, plan::Plan};
+use super::{
+    fields,
+    observe::Observed,
+    plan::{Plan, Remake},
+    prune,
+};
 use crate::{
     answer,
     build::{Child, Kind, Stage},
@@ -21,6 +27,10 @@ use crate::{
 const CHAT: &str = "SentinelChat";
 /// How often a conflict is tried again at once before the resource has to wait for its turn.
 const CONFLICT_RETRIES: usize = 3;
+/// How long it is waited for an object to go that is made anew: for the next reconcile, how many pods it had would be unknown.
+const GOES: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has gone.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Something that could not be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +85,17 @@ impl Failure {
         failure
     }
 
+    /// What has the name of a child cannot become it, and is not gone yet.
+    fn still_there(child: &Child, remake: &Remake) -> Self {
+        let (kind, name, field) = (child.kind.as_str(), &child.name, remake.field);
+        Self {
+            stage: child.kind.stage(),
+            reason: "NotGoneYet",
+            message: format!("{kind} {name} is made anew, because its {field} cannot change, and is not gone yet"),
+            transient: true,
+        }
+    }
+
     /// An object of somebody else has the name of a child.
     fn not_ours(child: &Child) -> Self {
         let (kind, name) = (child.kind.as_str(), &child.name);
@@ -127,7 +148,10 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         let failed = |error| Failure::of_apply(child, &error);
         let applied = match foreign {
             Ok(true) => Err(Failure::not_ours(child)),
-            Ok(false) => apply_one(client, namespace, child, observed).await.map_err(failed),
+            Ok(false) => match plan.remake_of(child) {
+                Some(remake) => make_anew(client, namespace, child, remake, observed).await,
+                None => apply_one(client, namespace, child, observed).await.map_err(failed),
+            },
             Err(error) => Err(failed(error)),
         };
         match applied {
@@ -203,6 +227,45 @@ async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &O
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Deletes what cannot become `child`, and makes that in its place, with as many pods.
+async fn make_anew(
+    client: &Client,
+    namespace: &str,
+    child: &Child,
+    remake: &Remake,
+    observed: &mut Observed,
+) -> Result<Value, Failure> {
+    let (kind, name) = (child.kind.as_str(), child.name.as_str());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.kind.api_resource());
+    let failed = |error| Failure::new(child.kind.stage(), "delete", kind, name, &error);
+    if !delete_and_wait(&api, remake).await.map_err(failed)? {
+        return Err(Failure::still_there(child, remake));
+    }
+    tracing::info!(kind, name, namespace, field = remake.field, "deleted, to be made anew");
+    let mut wanted = child.clone();
+    if let Some(live) = observed.children.remove(&(child.kind, child.name.clone()))
+        && leaves_replicas(child)
+    {
+        wanted.value["spec"]["replicas"] = live["spec"]["replicas"].clone();
+    }
+    apply_one(client, namespace, &wanted, observed).await.map_err(|error| Failure::of_apply(child, &error))
+}
+
+/// Whether the object is gone. Pods that its successor adopts run on.
+async fn delete_and_wait(api: &Api<DynamicObject>, remake: &Remake) -> Result<bool, kube::Error> {
+    let object = &remake.object;
+    let params = if remake.keeps_pods { DeleteParams::orphan() } else { DeleteParams::background() };
+    prune::delete(api, &object.name, object.uid.clone(), params).await?;
+    let end = Instant::now() + GOES;
+    while api.get_metadata_opt(&object.name).await?.is_some() {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        sleep(LOOK).await;
+    }
+    Ok(true)
 }
 
 /// Whether the number of pods is not the resource's.

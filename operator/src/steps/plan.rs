@@ -10,7 +10,7 @@ use crate::{
     api::{SentinelChatStatus, Store},
     build::{Child, Kind, digest, is_check},
     names::{APPLIED, Component},
-    subset::is_subset,
+    subset::{is_held, is_subset},
 };
 
 /// Changes for one resource.
@@ -20,10 +20,19 @@ pub struct Plan {
     pub apply: Vec<Child>,
     /// How many objects are as they should be.
     pub unchanged: usize,
+    /// Objects to delete just before the one of that kind and name is applied: Kubernetes does not let them become it.
+    pub remake: Vec<Remake>,
     /// Changes that Kubernetes does not allow.
     pub blocked: Vec<Blocked>,
     /// Objects that are ours and no longer wanted.
     pub prune: Vec<Unwanted>,
+}
+
+impl Plan {
+    /// What has to go before `child` is applied.
+    pub fn remake_of(&self, child: &Child) -> Option<&Remake> {
+        self.remake.iter().find(|remake| remake.object.kind == child.kind && remake.object.name == child.name)
+    }
 }
 
 /// A change that Kubernetes does not allow on an object that exists.
@@ -55,6 +64,17 @@ impl Unwanted {
     }
 }
 
+/// An object that is ours and has to be made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remake {
+    /// The object.
+    pub object: Unwanted,
+    /// The field that cannot change.
+    pub field: &'static str,
+    /// Whether its pods are such as its successor adopts, so that they run on.
+    pub keeps_pods: bool,
+}
+
 /// A claim that should grow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Growth {
@@ -65,12 +85,11 @@ pub struct Growth {
 }
 
 /// Fields of a StatefulSet that cannot change once it exists.
-const IMMUTABLE: [(&str, &str); 4] = [
-    ("/spec/serviceName", "spec.serviceName"),
-    ("/spec/podManagementPolicy", "spec.podManagementPolicy"),
-    ("/spec/selector", "spec.selector"),
-    ("/spec/volumeClaimTemplates", "spec.volumeClaimTemplates"),
-];
+const OF_SETS: &[&str] =
+    &["spec.serviceName", "spec.podManagementPolicy", "spec.selector", "spec.volumeClaimTemplates"];
+
+/// Those of a Deployment.
+const OF_DEPLOYMENTS: &[&str] = &["spec.selector"];
 
 /// Compares what should be with what is; what is held stays as it is. `owner` is the uid of the resource.
 pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Option<&str>) -> Plan {
@@ -79,24 +98,32 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
         let live = observed.get(child.kind, &child.name);
         if let (Kind::StatefulSet, Some(live)) = (child.kind, live) {
             keep_claim_size(&mut child.value, live);
-            if let Some(field) = blocked_field(&child.value, live) {
+        }
+        stamp(&mut child.value);
+        let is_stamped =
+            |live: &Value| live["metadata"]["annotations"][APPLIED] == child.value["metadata"]["annotations"][APPLIED];
+        if let Some((live, field)) = live.and_then(|live| Some((live, fixed_field(child.kind, &child.value, live)?))) {
+            // A user wrote the class, and claims that are there keep theirs also when their StatefulSet is made anew. What
+            // was made from this very template was rewritten on its way, and would be again.
+            if field == CLASS || is_stamped(live) || !owner.is_some_and(|uid| is_owned(live, uid)) {
                 plan.blocked.push(Blocked { kind: child.kind, name: child.name, field });
                 continue;
             }
+            let object = Unwanted::of(child.kind, &child.name, live);
+            plan.remake.push(Remake { object, field, keeps_pods: has_pods_for(&child.value, live) });
         }
         // Its template cannot change, and what it does is in its name. Where its pod has to run otherwise, it is made anew.
         let is_made = child.kind == Kind::Job && live.is_some_and(|live| owner.is_none_or(|uid| is_owned(live, uid)));
-        stamp(&mut child.value);
         // One that a resource of the same name left behind has its template, so that a change would be refused for ever.
         if let (Kind::Job, false, Some(live)) = (child.kind, is_made, live)
-            && live["metadata"]["annotations"][APPLIED] != child.value["metadata"]["annotations"][APPLIED]
+            && !is_stamped(live)
         {
             if !is_being_deleted(live) {
                 plan.prune.push(Unwanted::of(child.kind, &child.name, live));
             }
             continue;
         }
-        if is_made || live.is_some_and(|live| is_subset(&child.value, live)) {
+        if is_made || plan.remake_of(&child).is_none() && live.is_some_and(|live| is_subset(&child.value, live)) {
             plan.unchanged += 1;
         } else {
             plan.apply.push(child);
@@ -112,7 +139,7 @@ pub fn is_applied(child: &Child, observed: &Observed) -> bool {
     let mut wanted = child.value.clone();
     if child.kind == Kind::StatefulSet {
         keep_claim_size(&mut wanted, live);
-        if blocked_field(&wanted, live).is_some() {
+        if is_of_other_class(&wanted, live) {
             return true;
         }
     }
@@ -205,11 +232,48 @@ pub fn ordinal_of(claim: &str, set: &str) -> Option<i32> {
     ordinal.bytes().all(|byte| byte.is_ascii_digit()).then(|| ordinal.parse().ok()).flatten()
 }
 
-fn blocked_field(desired: &Value, live: &Value) -> Option<&'static str> {
-    IMMUTABLE.into_iter().find_map(|(pointer, field)| {
-        let wanted = desired.pointer(pointer)?;
-        (!is_subset(wanted, live.pointer(pointer).unwrap_or(&Value::Null))).then_some(field)
+/// The storage class of claims, which is the only one of these fields that a user writes.
+const CLASS: &str = "spec.volumeClaimTemplates[0].spec.storageClassName";
+
+/// Whether a StatefulSet makes its claims of another storage class than it is to.
+fn is_of_other_class(desired: &Value, live: &Value) -> bool {
+    let class = |set: &Value| set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"].clone();
+    !class(desired).is_null() && class(desired) != class(live)
+}
+
+/// The field that would have to change and cannot.
+fn fixed_field(kind: Kind, desired: &Value, live: &Value) -> Option<&'static str> {
+    let fields = match kind {
+        Kind::StatefulSet if is_of_other_class(desired, live) => return Some(CLASS),
+        Kind::StatefulSet => OF_SETS,
+        Kind::Deployment => OF_DEPLOYMENTS,
+        Kind::Service => {
+            let is_headless = |service: &Value| service["spec"]["clusterIP"] == "None";
+            let has_address = live["spec"]["clusterIP"].as_str().is_some_and(|address| !address.is_empty());
+            return (has_address && is_headless(desired) != is_headless(live)).then_some("spec.clusterIP");
+        }
+        _ => return None,
+    };
+    fields.iter().copied().find(|field| {
+        let name = field.trim_start_matches("spec.");
+        !is_held(name, &or_default(name, &desired["spec"][name]), &or_default(name, &live["spec"][name]))
     })
+}
+
+/// What the API server takes a field for that is not there.
+fn or_default(field: &str, value: &Value) -> Value {
+    match (field, value) {
+        ("podManagementPolicy", Value::Null) => json!("OrderedReady"),
+        ("volumeClaimTemplates", Value::Null) => json!([]),
+        _ => value.clone(),
+    }
+}
+
+/// Whether the pods that `live` makes are such as `desired` selects. Others would be left to nobody.
+fn has_pods_for(desired: &Value, live: &Value) -> bool {
+    let labels = &live["spec"]["template"]["metadata"]["labels"];
+    let selected = &desired["spec"]["selector"]["matchLabels"];
+    selected.is_object() && labels.is_object() && is_subset(selected, labels)
 }
 
 fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Option<&str>) -> Vec<Unwanted> {
@@ -226,7 +290,7 @@ fn unwanted(desired: &[Child], held: &[Child], observed: &Observed, owner: Optio
 }
 
 /// A label alone does not make an object ours: users copy labels.
-fn is_owned(value: &Value, uid: &str) -> bool {
+pub(super) fn is_owned(value: &Value, uid: &str) -> bool {
     value
         .pointer("/metadata/ownerReferences")
         .and_then(Value::as_array)

@@ -19,9 +19,9 @@ use super::{
     apply::Failure,
     growth::NOT_RESIZED,
     observe::{CLAIM, Observed},
-    plan::Growth,
+    plan::{Growth, is_owned},
     prune,
-    status::pods::{has_not_started, is_of_set, is_ready, may_join, trouble},
+    status::pods::{has_not_started, is_made_by, is_ready, may_join, trouble},
 };
 use crate::{
     answer,
@@ -81,9 +81,11 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
     failures
 }
 
-/// Pods of StatefulSets that are stuck on a revision that was replaced.
-pub fn stuck(observed: &Observed, now: Timestamp) -> Vec<&Pod> {
-    let sets = observed.children.iter().filter(|((kind, _), _)| *kind == Kind::StatefulSet);
+/// Pods of StatefulSets that are stuck on a revision that was replaced. `owner` is the uid of the resource: whoever may make
+/// pods and StatefulSets may give them our labels, and what the resource does not own is not the operator's to delete.
+pub fn stuck<'a>(observed: &'a Observed, owner: Option<&str>, now: Timestamp) -> Vec<&'a Pod> {
+    let is_own = |set: &Value| owner.is_some_and(|uid| is_owned(set, uid));
+    let sets = observed.children.iter().filter(|((kind, _), set)| *kind == Kind::StatefulSet && is_own(set));
     sets.flat_map(|((_, name), set)| stuck_of(observed, name, set, now)).collect()
 }
 
@@ -99,7 +101,7 @@ fn stuck_of<'a>(observed: &'a Observed, name: &str, set: &Value, now: Timestamp)
         .iter()
         .filter(|pod| {
             let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
-            is_of_set(pod, name)
+            is_made_by(pod, Kind::StatefulSet, name, set)
                 && pod.metadata.deletion_timestamp.is_none()
                 && revision.is_some_and(|revision| revision != update)
                 && !is_ready(pod)
@@ -127,10 +129,10 @@ fn starts_for_long(pod: &Pod, now: Timestamp) -> bool {
 }
 
 /// Deletes stuck pods, so that the StatefulSet makes them anew from its current template.
-pub async fn replace_stuck(client: &Client, namespace: &str, observed: &Observed) -> Vec<Failure> {
+pub async fn replace_stuck(client: &Client, namespace: &str, observed: &Observed, owner: Option<&str>) -> Vec<Failure> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut failures = Vec::new();
-    for pod in stuck(observed, Timestamp::now()) {
+    for pod in stuck(observed, owner, Timestamp::now()) {
         let name = pod.metadata.name.clone().unwrap_or_default();
         match prune::delete(&api, &name, pod.metadata.uid.clone(), DeleteParams::default()).await {
             Ok(true) => tracing::info!(pod = name, namespace, "replaced a pod that was stuck on an old revision"),

@@ -19,7 +19,7 @@ use crate::{
     api::{DependencyStatus, MigrationStatus, SentinelChatStatus, Store},
     build::{Child, Kind, Stage, is_check, services},
     names::{APPLIED, COMPONENT, Component, MANAGER},
-    subset::is_subset,
+    subset::is_same,
 };
 
 /// Pause after the first failure; it doubles with each one.
@@ -287,11 +287,6 @@ fn is_of_service(child: &Child) -> bool {
     services::SERVICES.iter().any(|service| child.component() == Some(service.component.as_str()))
 }
 
-/// Whether a live rule of a NetworkPolicy is `rule`. One that names nobody is for everybody.
-fn is_rule(live: &Value, rule: &Value) -> bool {
-    is_subset(rule, live) && ["from", "to"].iter().all(|end| live[*end].is_null() == rule[*end].is_null())
-}
-
 /// Whether the operator wrote these rules of a live NetworkPolicy: it is noted who did, and whoever changes one of them takes
 /// over all.
 fn is_own(policy: &Value, rules: &str) -> bool {
@@ -372,7 +367,7 @@ impl Sequence {
             for rules in ["ingress", "egress"].into_iter().filter(|rules| is_own(live, rules)) {
                 let mut kept = live["spec"][rules].as_array().cloned().unwrap_or_default();
                 let Some(wanted) = child.value["spec"][rules].as_array_mut() else { continue };
-                kept.retain(|live| names_something(live) && !wanted.iter().any(|rule| is_rule(live, rule)));
+                kept.retain(|live| names_something(live) && !wanted.iter().any(|rule| is_same(rule, live)));
                 wanted.splice(0..0, kept);
             }
         }

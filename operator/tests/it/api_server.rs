@@ -28,6 +28,8 @@ pub enum Answer {
     Text(u16, &'static str),
     /// Nothing, ever.
     Hang,
+    /// What is true, after a time.
+    Late(Duration),
 }
 
 struct Fault {
@@ -185,6 +187,7 @@ impl ApiServer {
                 fault.answer.clone()
             })
         };
+        let late = if let Some(Answer::Late(time)) = fault { time } else { Duration::ZERO };
         match fault {
             Some(Answer::Status(code, message)) => return failure(code, message),
             Some(Answer::Invalid(field, message)) => return invalid(field, message),
@@ -192,7 +195,7 @@ impl ApiServer {
                 return Response::builder().status(code).body(Body::from(text)).unwrap();
             }
             Some(Answer::Hang) => std::future::pending().await,
-            None => {}
+            Some(Answer::Late(_)) | None => {}
         }
         let interruption = {
             let mut state = self.0.lock().unwrap();
@@ -208,7 +211,9 @@ impl ApiServer {
         }
         let bytes = request.into_body().collect_bytes().await.unwrap();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        self.0.lock().unwrap().objects.handle(&method, target, &query, &content_type, body)
+        let answer = self.0.lock().unwrap().objects.handle(&method, target, &query, &content_type, body);
+        tokio::time::sleep(late).await;
+        answer
     }
 
     fn watch(&self, target: &Target, query: &BTreeMap<String, String>) -> Response<Body> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use sentinel_operator::{api::rules::RULES, crd, generate, settings::StoreImages};
+use sentinel_operator::{api::rules, crd, generate, settings::StoreImages};
 use serde_json::Value;
 
 #[test]
@@ -88,6 +88,30 @@ fn schema_is_bounded_and_has_no_unsigned_format() {
 }
 
 #[test]
+fn every_port_is_one_that_something_can_listen_at() {
+    let definition = crd::definition().unwrap();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let mut ports = 0;
+    walk(schema, "", &mut |path, node| {
+        let name = path.trim_end_matches("/items").rsplit('/').next().unwrap().to_lowercase();
+        if (name.ends_with("port") || name.ends_with("ports")) && node.get("type").is_some_and(|t| t == "integer") {
+            let bounds = (node["minimum"].as_f64(), node["maximum"].as_f64());
+            assert_eq!(bounds, (Some(1.0), Some(65_535.0)), "{path}");
+            ports += 1;
+        }
+        for rule in node.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+            let rule = rule["rule"].as_str().unwrap();
+            assert!(!rule.contains(":[0-9]"), "{path} has a port of any digits: {rule}");
+        }
+    });
+    assert_eq!(
+        ports,
+        1 + 1 + 1 + 6,
+        "of the gateway, of the mail relay, of Redis servers, and further ones of each store"
+    );
+}
+
+#[test]
 fn the_chart_may_hold_the_definition() {
     let text = serde_yaml_ng::to_string(&crd::definition().unwrap()).unwrap();
     assert!(!text.contains("{{"), "Helm would take this for a template");
@@ -96,7 +120,7 @@ fn the_chart_may_hold_the_definition() {
 #[test]
 fn charts_ask_for_an_api_server_that_knows_the_rules() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../charts"));
-    assert!(RULES.iter().any(|rule| rule.rule.contains("isCIDR(")), "Kubernetes 1.30 would do");
+    assert!(rules::all().any(|(_, rule)| rule.rule.contains("isCIDR(")), "Kubernetes 1.30 would do");
     for chart in ["sentinel-crds", "sentinel-operator"] {
         let text = fs::read_to_string(root.join(chart).join("Chart.yaml")).unwrap();
         let chart: Value = serde_yaml_ng::from_str(&text).unwrap();
@@ -118,7 +142,7 @@ fn every_rule_has_a_resource_that_breaks_it() {
         }
     }
     assert!(count >= 30, "only {count}");
-    for rule in RULES {
+    for (_, rule) in rules::all() {
         assert!(expected.iter().any(|text| rule.message.contains(text.as_str())), "nothing breaks: {}", rule.message);
     }
 }

@@ -27,6 +27,21 @@ async fn the_first_reconcile_makes_everything_and_the_second_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_chat_may_be_called_default_where_kubernetes_has_a_service_account_of_that_name() {
+    let world = World::empty(Settings::default());
+    let accounts = "v1/serviceaccounts";
+    let theirs = world.server.put(accounts, NS, json!({ "metadata": { "name": "default" } }));
+    world.apply("default", &json!({}));
+    for _ in 0..3 {
+        world.reconcile_of("default").await.unwrap();
+    }
+    let set = world.server.get(SETS, NS, "default").expect("its pods are made");
+    assert_eq!(set["spec"]["template"]["spec"]["serviceAccountName"], "default.pods");
+    assert_eq!(world.server.names(accounts, NS), ["default", "default.pods"]);
+    assert_eq!(world.server.get(accounts, NS, "default").unwrap(), theirs, "it is not taken over");
+}
+
+#[tokio::test]
 async fn ready_follows_what_is_observed() {
     let world = World::with(&json!({ "gateway": { "replicas": 2 } }));
     world.settle().await;
@@ -75,9 +90,7 @@ async fn the_version_is_that_of_before_until_the_new_one_runs() {
     world.settle().await;
     assert_eq!(version(), "2");
 
-    world.server.edit(SETS, NS, "chat", |set| set["spec"]["serviceName"] = json!("other"));
-    world.run_everything();
-    world.apply("chat", &json!({ "image": { "tag": "3" } }));
+    world.apply("chat", &json!({ "image": { "tag": "3" }, "storage": { "className": "other" } }));
     world.settle().await;
     assert!(world.condition("Ready").starts_with("False/ImmutableField"), "{}", world.condition("Ready"));
     assert_eq!(version(), "2", "what Kubernetes does not let change runs on");

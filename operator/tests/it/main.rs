@@ -13,6 +13,7 @@ mod controller;
 mod credentials;
 mod deletion;
 mod distributed;
+mod drift;
 mod external;
 mod faults;
 mod generated;

@@ -134,6 +134,38 @@ async fn a_pod_that_is_stuck_on_an_old_revision_is_replaced_once() {
     assert!(world.condition("Degraded").contains("PodFailing: pod chat-0: cannot pull image sentinel:1"));
 }
 
+/// Users copy labels, and whoever may make pods may give them ours.
+#[tokio::test]
+async fn a_stuck_pod_that_no_workload_of_ours_made_is_not_touched() {
+    let world = running().await;
+    let is_left = async |why: &str| {
+        world.reconcile().await.unwrap();
+        assert!(world.server.get(PODS, NS, "chat-0").is_some(), "{why}");
+    };
+    world.put_pod("chat-0-old", false, Some("ImagePullBackOff"));
+    let owner = |change: fn(&mut Value)| {
+        world.put_pod("chat-0-old", false, Some("ImagePullBackOff"));
+        world.server.edit(PODS, NS, "chat-0", |pod| change(&mut pod["metadata"]["ownerReferences"]));
+    };
+    owner(|owners| *owners = json!([]));
+    is_left("it is alone").await;
+    owner(|owners| owners[0]["uid"] = json!("that of another one"));
+    is_left("a StatefulSet of the same name in another time made it").await;
+    owner(|owners| owners[0]["controller"] = json!(false));
+    is_left("that StatefulSet does not look after it").await;
+
+    // Theirs, with all of our labels.
+    let mut theirs = world.server.get(SETS, NS, "chat").unwrap();
+    theirs["metadata"] = json!({ "name": "theirs", "labels": theirs["metadata"]["labels"] });
+    let theirs = world.server.put(SETS, NS, theirs);
+    world.put_pod("chat-0-old", false, Some("ImagePullBackOff"));
+    world.server.edit(PODS, NS, "chat-0", |pod| {
+        pod["metadata"]["ownerReferences"][0]["name"] = json!("theirs");
+        pod["metadata"]["ownerReferences"][0]["uid"] = theirs["metadata"]["uid"].clone();
+    });
+    is_left("the resource does not own its StatefulSet").await;
+}
+
 #[tokio::test]
 async fn a_pod_of_an_old_revision_that_serves_is_left_alone() {
     let world = running().await;
@@ -227,14 +259,15 @@ async fn an_evicted_pod_of_a_deployment_does_not_make_the_next_rollout_look_brok
 /// Names of pods that are replaced at 12:00, of a StatefulSet for `component`.
 fn stuck(component: &str, pods: &[(&str, &str, &str, &str)]) -> Vec<String> {
     let mut observed = Observed::default();
-    let set =
-        json!({ "metadata": { "generation": 2 }, "status": { "observedGeneration": 2, "updateRevision": "new" } });
+    let set = json!({ "metadata": { "generation": 2, "uid": "set", "ownerReferences": [{ "uid": "chat" }] },
+        "status": { "observedGeneration": 2, "updateRevision": "new" } });
     observed.put(Kind::StatefulSet, "chat-x", set);
     let pod = |(name, revision, made, ran): &(&str, &str, &str, &str)| {
         serde_json::from_value(json!({
             "metadata": { "name": name, "creationTimestamp": made,
                 "labels": { "app.kubernetes.io/component": component, "controller-revision-hash": revision },
-                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat-x", "uid": "x" }] },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat-x", "uid": "set",
+                    "controller": true }] },
             "status": { "phase": "Running", "containerStatuses": [{ "name": "store", "image": "store:1", "imageID": "",
                 "ready": false, "started": false, "restartCount": 0, "state": { "running": { "startedAt": ran } } }] },
         }))
@@ -242,7 +275,7 @@ fn stuck(component: &str, pods: &[(&str, &str, &str, &str)]) -> Vec<String> {
     };
     observed.pods = pods.iter().map(pod).collect();
     let now = "2026-01-02T12:00:00Z".parse().unwrap();
-    repair::stuck(&observed, now).into_iter().filter_map(|pod| pod.metadata.name.clone()).collect()
+    repair::stuck(&observed, Some("chat"), now).into_iter().filter_map(|pod| pod.metadata.name.clone()).collect()
 }
 
 #[test]

@@ -78,7 +78,12 @@ impl World {
 
     /// One reconcile of `chat`, with the object as the API server has it.
     pub async fn reconcile(&self) -> Result<(), Error> {
-        let object = self.server.get(CHATS, NS, "chat").expect("the resource is gone");
+        self.reconcile_of("chat").await
+    }
+
+    /// The same of the resource called `name`.
+    pub async fn reconcile_of(&self, name: &str) -> Result<(), Error> {
+        let object = self.server.get(CHATS, NS, name).expect("the resource is gone");
         let guarded: DeserializeGuard<SentinelChat> = serde_json::from_value(object).unwrap();
         reconcile(Arc::new(guarded), self.context.clone()).await.map(|_| ())
     }
@@ -192,7 +197,10 @@ impl World {
 
     /// A pod of the StatefulSet.
     pub fn put_pod(&self, revision: &str, ready: bool, waiting: Option<&str>) {
-        let mut labels = self.server.get(SETS, NS, "chat").unwrap()["spec"]["template"]["metadata"]["labels"].clone();
+        let set = self.server.get(SETS, NS, "chat").unwrap();
+        let owner = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat", "controller": true,
+            "uid": set["metadata"]["uid"] });
+        let mut labels = set["spec"]["template"]["metadata"]["labels"].clone();
         labels["controller-revision-hash"] = json!(revision);
         let state =
             waiting.map_or_else(|| json!({ "running": {} }), |reason| json!({ "waiting": { "reason": reason } }));
@@ -201,8 +209,7 @@ impl World {
             NS,
             json!({
                 "apiVersion": "v1", "kind": "Pod",
-                "metadata": { "name": "chat-0", "labels": labels,
-                    "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "chat", "uid": "x" }] },
+                "metadata": { "name": "chat-0", "labels": labels, "ownerReferences": [owner] },
                 "spec": { "containers": [] },
                 "status": {
                     "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],

@@ -6,6 +6,12 @@ use axum::body::Body;
 use hyper::{Method, Response};
 use serde_json::{Map, Value, json};
 
+/// What is replaced as a whole where it is applied, though it is no list.
+const ATOMIC: [&str; 3] = ["nodeSelector", "podSelector", "selector"];
+
+/// What cannot change of a StatefulSet.
+const OF_SETS: [&str; 4] = ["podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates"];
+
 /// Group and version, namespace, plural.
 pub type Collection = (String, String, String);
 
@@ -91,6 +97,7 @@ impl Objects {
                 {
                     return managed_by_another(".spec.replicas");
                 }
+                let old = live.clone().unwrap_or_default();
                 let before = live.as_ref().and_then(|live| live.pointer("/spec/template").cloned());
                 let mut merged =
                     self.merged((&key, &query["fieldManager"]), live, &body, target.subresource.as_deref());
@@ -100,6 +107,13 @@ impl Objects {
                 }
                 if key.0.2 == "jobs" && before.is_some() && before.as_ref() != merged.pointer("/spec/template") {
                     return failure(422, "spec.template: field is immutable");
+                }
+                let is_changed = |field: &&str| old["spec"][*field] != merged["spec"][*field];
+                if key.0.2 == "statefulsets" && !is_new && OF_SETS.iter().any(is_changed) {
+                    return failure(422, "updates to statefulset spec for fields other than these are forbidden");
+                }
+                if key.0.2 == "services" && !is_new && is_changed(&"clusterIP") {
+                    return failure(422, "spec.clusterIPs[0]: may not change once set");
                 }
                 reply(200, &self.store(key, merged))
             }
@@ -121,6 +135,9 @@ impl Objects {
                 let uid = &body["preconditions"]["uid"];
                 if uid.is_string() && *uid != live["metadata"]["uid"] {
                     return failure(409, "the uid differs");
+                }
+                if body["propagationPolicy"] == "Orphan" {
+                    self.orphan(&live["metadata"]["uid"]);
                 }
                 self.remove(&key);
                 reply(200, &live)
@@ -218,6 +235,15 @@ impl Objects {
         object
     }
 
+    /// Whatever the object with that uid owns is owned by nobody any more.
+    fn orphan(&mut self, uid: &Value) {
+        for object in self.kept.values_mut() {
+            if let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
+                owners.retain(|owner| owner["uid"] != *uid);
+            }
+        }
+    }
+
     /// Deletes an object, or marks it when it has finalizers.
     pub fn remove(&mut self, key: &Key) {
         let Some(mut object) = self.kept.get(key).cloned() else { return };
@@ -295,10 +321,22 @@ fn default(object: &mut Value) {
         template.entry("restartPolicy").or_insert_with(|| json!("Always"));
         for container in template.get_mut("containers").and_then(Value::as_array_mut).into_iter().flatten() {
             container["terminationMessagePath"] = json!("/dev/termination-log");
+            for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+                    field["apiVersion"] = json!("v1");
+                }
+            }
             if container.pointer("/resources/requests/cpu") == Some(&json!("1000m")) {
                 container["resources"]["requests"]["cpu"] = json!("1");
             }
         }
+    }
+    if object["kind"] == "StatefulSet" && object["spec"]["podManagementPolicy"].is_null() {
+        object["spec"]["podManagementPolicy"] = json!("OrderedReady");
+    }
+    for claim in object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+        claim["spec"]["volumeMode"] = json!("Filesystem");
+        claim["status"] = json!({ "phase": "Pending" });
     }
     if object["kind"] == "Service" && object["spec"]["clusterIP"].is_null() {
         object["spec"]["clusterIP"] = json!("10.0.0.1");
@@ -314,6 +352,8 @@ fn merge(target: &mut Value, patch: &Value, null_deletes: bool) {
     for (key, value) in patch {
         if value.is_null() && null_deletes {
             target.remove(key);
+        } else if !null_deletes && ATOMIC.contains(&key.as_str()) {
+            target.insert(key.clone(), value.clone());
         } else {
             merge(target.entry(key.clone()).or_insert_with(|| json!({})), value, null_deletes);
         }
