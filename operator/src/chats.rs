@@ -51,7 +51,7 @@ fn tell(chat: &Guarded) {
 fn conditions(chat: &Guarded) -> Vec<(String, String, String)> {
     let owned = |type_: &str, status: &str, reason: &str| (type_.to_owned(), status.to_owned(), reason.to_owned());
     let Ok(chat) = &chat.0 else {
-        // Its status is not read with it, and is this one.
+        // Its status is not read with it, and is this one, but for data that was lost before.
         return [(READY, "False"), (DEGRADED, "True")]
             .map(|(type_, status)| owned(type_, status, unreadable::REASON))
             .into();

@@ -27,14 +27,15 @@ use crate::{
     settings::Settings,
     steps::{
         apply::{self, Failure},
+        certificate::Health,
         dereference, finalize, growth, leave,
         observe::{self, Observed},
         plan::{self, Plan},
         probe, prune, repair,
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
-        status::{self, Carried, Verdict, conditions},
-        unreadable, validate, volumes,
+        status::{self, Carried, Refused, Seen, Verdict, conditions},
+        tls, unreadable, validate, volumes,
     },
 };
 
@@ -213,8 +214,8 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
         Ok(valid) => valid,
         Err(error) => {
             let message = error.to_string();
-            report(object, chat, context, Verdict::Refused { reason: validate::Error::REASON, message: &message })
-                .await?;
+            let refused = Refused { reason: validate::Error::REASON, message: &message, seen: None };
+            report(object, chat, context, Verdict::Refused(refused)).await?;
             return Ok(Action::await_change());
         }
     };
@@ -248,31 +249,32 @@ async fn carry_out(
 ) -> Result<Action, Error> {
     let client = &context.client;
     let namespace = valid.namespace.as_str();
-    let refused = async |reason: &str, message: &str, failures: &[Failure]| {
-        let messages: Vec<&str> =
-            std::iter::once(message).chain(failures.iter().map(|failure| failure.message.as_str())).collect();
-        report(object, chat, context, Verdict::Refused { reason, message: &messages.join("; ") }).await?;
+    let refuse = async |reason, message: &str, seen| {
+        report(object, chat, context, Verdict::Refused(Refused { reason, message, seen })).await?;
         Ok(Action::requeue(jitter(WAITING)))
     };
     let mut observed = match observe::observe(client, namespace, &valid.names).await {
         Ok(observed) => observed,
         // What the status said before may be true no more.
-        Err(error) if error.is_forbidden() => return refused("Forbidden", &describe(&error), &[]).await,
+        Err(error) if error.is_forbidden() => return refuse("Forbidden", &describe(&error), None).await,
         Err(error) => return Err(error.into()),
     };
     let grown = repair::grow(client, namespace, &plan::growths(valid, &observed), &context.refusals).await;
     let elasticsearch = Elasticsearch::of(valid, context.elasticsearch.as_deref());
     ask(valid, context.reach, &elasticsearch, &mut observed).await;
-    let found = match dereference::dereference(client, valid, &observed).await {
+    let certificate = tls::read(client, valid).await;
+    let health = tls::health(&certificate, &valid.spec.gateway, Timestamp::now());
+    let seen = Seen { valid, observed: &observed, failures: &grown, certificate: &health };
+    let found = match dereference::dereference(client, valid, &observed, certificate).await {
         Ok(found) => found,
         Err(error) => match error.reason() {
-            Some(reason) => return refused(reason, &describe(&error), &grown).await,
+            Some(reason) => return refuse(reason, &describe(&error), Some(seen)).await,
             None => return Err(error.into()),
         },
     };
     let children = match build::build(valid, &found.facts) {
         Ok(children) => children,
-        Err(error) => return refused("InvalidSpec", &describe(&error), &grown).await,
+        Err(error) => return refuse("InvalidSpec", &describe(&error), Some(seen)).await,
     };
     let sequence = sequence::judge(valid, &children, &observed, chat.status.as_ref(), Timestamp::now());
     let (mut wanted, mut held) = sequence.part(children);
@@ -293,10 +295,18 @@ async fn carry_out(
     failures.extend(grown);
     failures.extend(growth::failures(valid, &observed));
     failures.extend(write(client, valid, &found.new_secrets, &mut plan, &mut observed).await);
-    failures.extend(found.certificate.and_then(|found| found.trouble(&valid.spec.gateway, Timestamp::now())));
+    if let Health::Troubled(trouble) = health {
+        failures.push(trouble);
+    }
 
-    let carried =
-        Carried { valid, observed: &observed, failures: &failures, blocked: &plan.blocked, sequence: &sequence };
+    let carried = Carried {
+        valid,
+        observed: &observed,
+        failures: &failures,
+        blocked: &plan.blocked,
+        sequence: &sequence,
+        new_keys: found.new_secrets.iter().any(|secret| secret.metadata.name == Some(valid.names.keys())),
+    };
     report(object, chat, context, Verdict::Carried(carried)).await?;
     match failures.iter().find(|failure| failure.transient) {
         Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),

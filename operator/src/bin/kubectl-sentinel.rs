@@ -27,7 +27,7 @@ use sentinel_operator::{
         dereference,
         observe::{self, Observed},
         plan::{self, Growth, Plan},
-        unreadable, validate,
+        tls, unreadable, validate,
     },
     story,
     subset::differences,
@@ -234,7 +234,7 @@ async fn print_plan(client: &Client, mut chat: SentinelChat, args: &Args, out: &
         }
     }
     let valid = validate::validate(&chat, &settings(args, defaults))?;
-    let found = dereference::dereference(client, &valid, &observed).await?;
+    let found = dereference::dereference(client, &valid, &observed, tls::read(client, &valid).await).await?;
     for secret in &found.new_secrets {
         writeln!(out, "+ Secret {}", secret.metadata.name.as_deref().unwrap_or_default())?;
     }

@@ -38,7 +38,7 @@ pub use self::{
     kind::{Kind, Stage},
     migration::is_check,
     network::{Flow, Peer, flows, operator_namespace_of},
-    nginx::cluster_dns_of,
+    nginx::{cluster_dns_of, own_certificate},
 };
 use crate::{
     api::Store,

@@ -36,7 +36,7 @@ const PRIVATE_RANGES: [&str; 6] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7"];
 
 /// The certificate that the gateway itself serves: none when an Ingress does.
-pub(super) fn own_certificate(chat: &ValidChat) -> Option<&str> {
+pub fn own_certificate(chat: &ValidChat) -> Option<&str> {
     let gateway = &chat.spec.gateway;
     gateway.tls.as_ref().filter(|_| gateway.ingress.is_none()).map(|tls| tls.secret.name.as_str())
 }

@@ -38,6 +38,17 @@ pub struct Certificate {
     ends: Timestamp,
 }
 
+/// What is known of the certificate of a gateway that ends TLS itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody could look at it.
+    Unseen,
+    /// It suits clients, and will for a while.
+    Sound,
+    /// It does not, or cannot be used.
+    Troubled(Failure),
+}
+
 /// What is wrong with an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

@@ -10,13 +10,7 @@ use kube::{Api, Client};
 use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
 
-use super::{
-    certificate::{self, CHAIN, Certificate, Fault, KEY},
-    contents::Content,
-    observe::Observed,
-    traces,
-    validate::ValidChat,
-};
+use super::{contents::Content, observe::Observed, tls::Tls, traces, validate::ValidChat};
 use crate::{
     answer,
     api::{SecretRef, Store},
@@ -29,6 +23,9 @@ use crate::{
     names::{INSTANCE, MANAGED_BY, MANAGER},
     providers,
 };
+
+/// Reason when the operator may not read a Secret.
+pub const FORBIDDEN: &str = "SecretForbidden";
 
 /// Why the references could not be followed.
 #[derive(Debug, Error)]
@@ -143,9 +140,7 @@ impl Error {
     /// Reason for the condition; none when it is the cluster that failed.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => {
-                Some("SecretForbidden")
-            }
+            Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => Some(FORBIDDEN),
             Self::Read { .. } | Self::Keys(_) => None,
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
@@ -164,13 +159,16 @@ pub struct Dereferenced {
     pub facts: Facts,
     /// Fresh keys and credentials, not yet in the cluster.
     pub new_secrets: Vec<Secret>,
-    /// The certificate of a gateway that ends TLS itself.
-    pub certificate: Option<Certificate>,
 }
 
-/// Follows the references of `chat`.
-pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed) -> Result<Dereferenced, Error> {
-    let secrets = Secrets { api: Api::namespaced(client.clone(), &chat.namespace), namespace: &chat.namespace };
+/// Follows the references of `chat`; `tls` is what became of that to the gateway's certificate.
+pub async fn dereference(
+    client: &Client,
+    chat: &ValidChat,
+    observed: &Observed,
+    tls: Result<Option<Tls>, Error>,
+) -> Result<Dereferenced, Error> {
+    let secrets = Secrets::of(client, chat);
     let mut new_secrets = Vec::new();
     let keys = match &chat.spec.encryption.key_secret {
         Some(named) => secrets.named("encryption.keySecret", &named.name).await?,
@@ -205,17 +203,7 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         require_content(&keys, "encryption.keySecret", VAPID, Content::VapidKey)?;
     }
 
-    let gateway = &chat.spec.gateway;
-    let mut certificate = None;
-    let tls_digest = match &gateway.tls {
-        // The Ingress controller reads the certificate itself.
-        Some(tls) if gateway.ingress.is_none() => {
-            let secret = secrets.named("gateway.tls.secret", &tls.secret.name).await?;
-            certificate = Some(read_certificate(&secret)?);
-            Some(secret_digest(&secret, |entry| matches!(entry, CHAIN | KEY)))
-        }
-        _ => None,
-    };
+    let tls_digest = tls?.map(|tls| tls.digest);
     let push_digest = push(chat, &secrets).await?;
     let mail_digest = mail_digest(chat, &secrets).await?;
     let is_key = |entry: &str| {
@@ -243,21 +231,27 @@ pub async fn dereference(client: &Client, chat: &ValidChat, observed: &Observed)
         };
         facts.stores.insert(store, found);
     }
-    Ok(Dereferenced { facts, new_secrets, certificate })
+    Ok(Dereferenced { facts, new_secrets })
 }
 
-struct Secrets<'a> {
+/// Secrets of the namespace of a resource.
+pub(super) struct Secrets<'a> {
     api: Api<Secret>,
     namespace: &'a str,
 }
 
-impl Secrets<'_> {
+impl<'a> Secrets<'a> {
+    /// Those beside `chat`.
+    pub(super) fn of(client: &Client, chat: &'a ValidChat) -> Self {
+        Self { api: Api::namespaced(client.clone(), &chat.namespace), namespace: &chat.namespace }
+    }
+
     async fn read(&self, name: &str) -> Result<Option<Secret>, Error> {
         self.api.get_opt(name).await.map_err(|source| Error::Read { name: name.to_owned(), source })
     }
 
     /// One that the resource names in `field`.
-    async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
+    pub(super) async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
         self.read(name).await?.ok_or_else(|| Error::Missing {
             field: field.to_owned(),
             name: name.to_owned(),
@@ -432,7 +426,8 @@ fn is_ours(secret: &Secret) -> bool {
     secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
 }
 
-fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
+/// Requires an entry that `matches`; `entry` is how it is told.
+pub(super) fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
     if secret.data.as_ref().is_some_and(|data| data.keys().any(|key| matches(key))) {
         return Ok(());
     }
@@ -454,26 +449,12 @@ fn require_content(secret: &Secret, field: &str, name: &str, content: Content) -
     })
 }
 
-/// A certificate that the gateway can start with.
-fn read_certificate(secret: &Secret) -> Result<Certificate, Error> {
-    let field = "gateway.tls.secret";
-    for name in [CHAIN, KEY] {
-        require(secret, field, name, |entry| entry == name)?;
-    }
-    let of = |name| entry(secret, name).unwrap_or_default();
-    certificate::read(of(CHAIN), of(KEY)).map_err(|Fault { entry, why }| Error::Wrong {
-        field: field.to_owned(),
-        name: secret.metadata.name.clone().unwrap_or_default(),
-        entry: entry.to_owned(),
-        why: why.to_owned(),
-    })
-}
-
 fn entries(secret: &Secret) -> impl Iterator<Item = &str> {
     secret.data.iter().flat_map(|data| data.keys().map(String::as_str))
 }
 
-fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
+/// What an entry holds.
+pub(super) fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(name).map(|value| value.0.as_slice())
 }
 
@@ -484,7 +465,7 @@ fn is_credential(entry: &str) -> bool {
 
 /// Hash of the entries that are read. Others may be renewed as often as whoever keeps the Secret likes, as the certificate
 /// beside the authorities is.
-fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
+pub(super) fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
     let read = secret.data.iter().flatten().filter(|(name, _)| is_read(name));
     let parts: Vec<&[u8]> = read.flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
     digest(&parts)

@@ -65,8 +65,13 @@ fn tell(claim: &PersistentVolumeClaim) -> Option<String> {
     Some(format!("volume claim {name} grows from {has} to {asked}"))
 }
 
-/// Claims of nodes that are to run: one that no pod uses may wait for that for ever.
+/// Claims that grow and whose nodes are to run: one that no pod uses may wait for that for ever.
 fn unfinished<'a>(chat: &ValidChat, observed: &'a Observed) -> impl Iterator<Item = &'a PersistentVolumeClaim> {
+    in_use(chat, observed).filter(|claim| growing(claim).is_some())
+}
+
+/// Claims of nodes that are to run. Those that a store left behind, or nodes that were taken away, keep nobody waiting.
+pub fn in_use<'a>(chat: &ValidChat, observed: &'a Observed) -> impl Iterator<Item = &'a PersistentVolumeClaim> {
     let own = (!chat.is_distributed()).then_some((Component::Sentinel, 1));
     let stores = Store::ALL.into_iter().filter(|store| chat.managed(*store).is_some());
     let stores = stores.map(|store| (store.component(), providers::scale(chat, store, observed).replicas));
@@ -74,8 +79,7 @@ fn unfinished<'a>(chat: &ValidChat, observed: &'a Observed) -> impl Iterator<Ite
         own.into_iter().chain(stores).map(|(part, nodes)| (chat.names.workload(part), nodes)).collect();
     observed.claims.iter().filter(move |claim| {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
-        growing(claim).is_some()
-            && sets.iter().any(|(set, nodes)| ordinal_of(name, set).is_some_and(|ordinal| ordinal < *nodes))
+        sets.iter().any(|(set, nodes)| ordinal_of(name, set).is_some_and(|ordinal| ordinal < *nodes))
     })
 }
 

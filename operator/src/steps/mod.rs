@@ -21,6 +21,7 @@ pub mod repair;
 pub mod search_nodes;
 pub mod sequence;
 pub mod status;
+pub mod tls;
 mod traces;
 pub mod unreadable;
 pub mod validate;

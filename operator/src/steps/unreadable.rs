@@ -11,10 +11,15 @@ use kube::{
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::status::conditions::{ACCEPTED, DEGRADED, PROGRESSING, READY, Set};
+use super::{
+    apply::Failure,
+    certificate::Health,
+    status::{conditions::Set, storage},
+};
 use crate::{
     answer,
-    api::{DeletionPolicy, SentinelChat},
+    api::{DeletionPolicy, SentinelChat, StorageStatus},
+    build::Stage,
     names::MANAGER,
 };
 
@@ -70,10 +75,13 @@ impl Unreadable {
 
     /// Its conditions. The status is about the generation that could be read last, so that the rest of it stays.
     pub fn judge(&self, now: Timestamp) -> Vec<Condition> {
-        let mut conditions = Set::new(self.conditions(), self.metadata.generation, now);
-        for (type_, status) in [(ACCEPTED, false), (READY, false), (PROGRESSING, false), (DEGRADED, true)] {
-            conditions.set(type_, status, REASON, &self.message);
-        }
+        let previous = self.conditions();
+        let known = StorageStatus::deserialize(&self.raw["status"]["storage"]).ok();
+        let lost = storage::still_lost(&self.metadata, known.as_ref(), &previous);
+        let mut conditions = Set::new(previous, self.metadata.generation, now);
+        let (stage, message) = (Stage::Workload, self.message.clone());
+        conditions.refuse(&Failure { stage, reason: REASON, message, transient: false }, lost.into_iter().collect());
+        conditions.judge_certificate(&Health::Unseen, REASON);
         conditions.into_sorted()
     }
 }

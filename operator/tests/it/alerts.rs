@@ -13,7 +13,7 @@ use sentinel_operator::{
     settings::Settings,
     steps::status::{
         conditions::{CERTIFICATE, DEGRADED, PAUSED, READY},
-        storage::DATA_LOST,
+        storage::{DATA_LOST, TERMINATING},
     },
 };
 use serde_json::{Value, json};
@@ -137,7 +137,8 @@ fn no_alert_needs_its_trouble_to_be_the_gravest() {
         let expression = alert["expr"].as_str().unwrap();
         let by_reason = expression.split("sentinel_operator_chat_condition{").any(|asked| {
             let asked = asked.split('}').next().unwrap_or_default();
-            asked.contains("type=\"Degraded\"") && asked.contains("reason") && !asked.contains(DATA_LOST)
+            let is_gravest = [DATA_LOST, TERMINATING].iter().any(|reason| asked.contains(reason));
+            asked.contains("type=\"Degraded\"") && asked.contains("reason") && !is_gravest
         });
         assert!(!by_reason, "{expression}");
     }

@@ -175,10 +175,7 @@ async fn a_store_that_is_too_old_is_told_with_what_is_needed() {
     world.end_job_with(&trouble("postgres", TroubleKind::TooOld, detail), &now());
     world.settle().await;
     let condition = world.condition("Degraded");
-    assert!(
-        condition.starts_with("True/StoreTooOld: postgres: ") || condition.starts_with("True/StoreTooOld: "),
-        "{condition}"
-    );
+    assert!(condition.starts_with("True/StoreTooOld: postgres: "), "{condition}");
     assert!(
         condition.contains(detail) && condition.contains("dependencies.postgres.external.endpoints"),
         "{condition}"

@@ -48,6 +48,7 @@ async fn a_gateway_gets_no_certificate_that_it_could_not_start_with() {
         world.reconcile().await.unwrap();
         let condition = world.condition("Accepted");
         assert!(condition.starts_with(&format!("False/SecretInvalid: gateway.tls.secret: {expected}")), "{condition}");
+        assert_eq!(world.condition("CertificateHealthy"), condition);
         assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap(), before, "what runs goes on");
     }
     put(&world, &secret("chat.example.com", 60));
@@ -87,4 +88,45 @@ async fn a_certificate_that_clients_refuse_or_soon_will_keeps_nothing_from_being
     put(&world, &json!({}));
     world.settle().await;
     assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_looked_at_whatever_else_is_missing() {
+    let mut spec = json!({ "gateway": { "host": "chat.example.com", "tls": { "secret": { "name": "web" } } } });
+    let world = World::with(&spec);
+    put(&world, &secret("chat.example.com", 60));
+    world.settle().await;
+    let healthy = || world.condition("CertificateHealthy");
+    assert!(healthy().starts_with("True/Valid"), "{}", healthy());
+
+    spec["push"] = json!({ "fcm": { "credentialsSecret": { "name": "gone" } } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("False/SecretNotFound: push"), "{}", world.condition("Accepted"));
+    assert!(healthy().starts_with("True/Valid"), "{}", healthy());
+    put(&world, &secret("chat.example.com", 0));
+    world.settle().await;
+    assert!(healthy().starts_with("False/CertificateExpired: "), "{}", healthy());
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/SecretNotFound: push") && told.contains("; CertificateExpired: "), "{told}");
+    world.server.delete(SECRETS, NS, "web");
+    world.settle().await;
+    assert!(healthy().starts_with("False/SecretNotFound: gateway.tls.secret: "), "{}", healthy());
+
+    // Nobody looks while the resource makes no sense.
+    let broken = |spec: &Value| {
+        let mut spec = spec.clone();
+        spec["auth"] = json!({ "accessTokenLifetime": "soon" });
+        spec
+    };
+    world.apply("chat", &broken(&spec));
+    world.settle().await;
+    assert!(healthy().starts_with("False/SecretNotFound: "), "what was wrong stays told: {}", healthy());
+    put(&world, &secret("chat.example.com", 60));
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert!(healthy().starts_with("True/Valid"), "{}", healthy());
+    world.apply("chat", &broken(&spec));
+    world.settle().await;
+    assert!(healthy().starts_with("Unknown/InvalidSpec: "), "{}", healthy());
 }

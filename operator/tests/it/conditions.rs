@@ -12,7 +12,7 @@ use sentinel_operator::{
         observe::Observed,
         plan::Blocked,
         sequence::Sequence,
-        status::{Carried, Report, Verdict, assess},
+        status::{Carried, Refused, Report, Verdict, assess},
         validate::validate,
         volumes::FullVolumes,
     },
@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 use crate::world::now;
 
-fn chat() -> SentinelChat {
+/// A chat of profile Embedded.
+pub fn chat() -> SentinelChat {
     serde_json::from_value(json!({
         "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
         "metadata": { "name": "chat", "namespace": "team", "uid": "u", "generation": 3 }, "spec": {},
@@ -29,15 +30,18 @@ fn chat() -> SentinelChat {
     .unwrap()
 }
 
-fn set(status: Value) -> Value {
+/// A workload with that status.
+pub fn set(status: Value) -> Value {
     json!({ "metadata": { "generation": 2 }, "status": status })
 }
 
-fn ready_set() -> Value {
+/// A workload whose pod serves.
+pub fn ready_set() -> Value {
     set(json!({ "observedGeneration": 2, "replicas": 1, "availableReplicas": 1, "updatedReplicas": 1 }))
 }
 
-fn observed(stateful_set: Option<Value>, deployment: Option<Value>) -> Observed {
+/// What exists of a chat of profile Embedded.
+pub fn observed(stateful_set: Option<Value>, deployment: Option<Value>) -> Observed {
     let mut observed = Observed::default();
     if let Some(object) = stateful_set {
         observed.put(Kind::StatefulSet, "chat", object);
@@ -54,7 +58,14 @@ fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [St
     let valid = validate(&chat, &Settings::default()).unwrap();
     let status = assess(
         &chat,
-        Verdict::Carried(Carried { valid: &valid, observed, failures, blocked, sequence: &Sequence::default() }),
+        Verdict::Carried(Carried {
+            valid: &valid,
+            observed,
+            failures,
+            blocked,
+            sequence: &Sequence::default(),
+            new_keys: false,
+        }),
         now(),
     )
     .status;
@@ -235,7 +246,7 @@ fn a_pod_that_does_not_go_is_told_with_its_node_and_what_to_do() {
     let expected = "pod chat-0 was deleted and hangs on node node-2; if that machine is off for good: kubectl delete pod \
                     chat-0 --force, after which it starts elsewhere";
     assert_eq!(ready, format!("False/NotAvailable: sentinel: {expected}"));
-    assert_eq!(degraded, format!("True/PodHangs: {expected}"));
+    assert_eq!(degraded, format!("True/PodHangs: sentinel: {expected}"));
 
     // Pods of a Deployment are replaced before they are gone.
     observed.put(Kind::StatefulSet, "chat", ready_set());
@@ -251,7 +262,8 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let valid = validate(&chat, &Settings::default()).unwrap();
     let ready = observed(Some(ready_set()), Some(ready_set()));
     let sequence = Sequence::default();
-    let carried = Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence };
+    let carried =
+        Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence, new_keys: false };
     let first = assess(&chat, Verdict::Carried(carried), now()).status;
     let reasons = |events: Vec<kube::runtime::events::Event>| events.into_iter().map(|e| e.reason).collect::<Vec<_>>();
     assert_eq!(reasons(transitions(&[], &first.conditions, &[])), ["Ready"]);
@@ -270,11 +282,13 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     assert_eq!(since(&second, "Ready"), later);
     assert_eq!(since(&second, "Degraded"), now());
 
-    let refused = assess(&chat, Verdict::Refused { reason: "InvalidSpec", message: "no" }, later).status;
+    let refused =
+        assess(&chat, Verdict::Refused(Refused { reason: "InvalidSpec", message: "no", seen: None }), later).status;
     assert_eq!(refused.url, first.url, "what runs can still be reached");
 }
 
-fn extra(reason: &'static str, message: &str) -> Failure {
+/// A failure that the platform runs with.
+pub fn extra(reason: &'static str, message: &str) -> Failure {
     Failure { stage: Stage::Extra, reason, message: message.into(), transient: false }
 }
 
@@ -291,7 +305,7 @@ fn what_the_platform_goes_on_with_hides_nothing_graver() {
     let stuck = extra("StorageNotResized", "volume claim data-chat-0 grows from 8Gi to 20Gi: its class cannot");
     let other = extra("CertificateNameMismatch", "gateway.tls.secret: the certificate is for a.example.com");
     let judge = |chat: &SentinelChat, observed: &Observed, failures: &[Failure]| {
-        let carried = Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence };
+        let carried = Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence, new_keys: false };
         assess(chat, Verdict::Carried(carried), now())
     };
     let told = |report: &Report, type_: &str| {
@@ -321,7 +335,7 @@ fn what_the_platform_goes_on_with_hides_nothing_graver() {
     let all = judge(&chat, &denied, &failures);
     let degraded = told(&all, "Degraded");
     assert!(
-        degraded.starts_with("True/ReplicaFailure: exceeded quota: small; CertificateNameMismatch: "),
+        degraded.starts_with("True/ReplicaFailure: gateway: exceeded quota: small; CertificateNameMismatch: "),
         "{degraded}"
     );
     assert!(degraded.ends_with(&format!("; StorageNotResized: {}", stuck.message)), "{degraded}");
@@ -342,7 +356,14 @@ fn everything_that_is_wrong_fits_into_one_condition() {
     let ready = observed(Some(ready_set()), Some(ready_set()));
     let (chat, sequence) = (chat(), Sequence::default());
     let valid = validate(&chat, &Settings::default()).unwrap();
-    let carried = Carried { valid: &valid, observed: &ready, failures: &failures, blocked: &[], sequence: &sequence };
+    let carried = Carried {
+        valid: &valid,
+        observed: &ready,
+        failures: &failures,
+        blocked: &[],
+        sequence: &sequence,
+        new_keys: false,
+    };
     let status = assess(&chat, Verdict::Carried(carried), now()).status;
     let message = &status.conditions.iter().find(|c| c.type_ == "Degraded").unwrap().message;
     assert!(message.len() <= 4096, "{}", message.len());
@@ -378,7 +399,14 @@ fn addresses_are_those_that_clients_use() {
         let mut observed = Observed::default();
         observed.put(Kind::Service, "chat-gateway", service);
         let sequence = Sequence::default();
-        let carried = Carried { valid: &valid, observed: &observed, failures: &[], blocked: &[], sequence: &sequence };
+        let carried = Carried {
+            valid: &valid,
+            observed: &observed,
+            failures: &[],
+            blocked: &[],
+            sequence: &sequence,
+            new_keys: false,
+        };
         assess(&chat, Verdict::Carried(carried), now()).status.url.unwrap_or_default()
     };
     let balanced = |entry: Value| json!({ "status": { "loadBalancer": { "ingress": [entry] } } });
@@ -411,10 +439,11 @@ fn trouble_of(name: &str) -> FullVolumes {
 }
 
 /// A condition as `status/reason: message`.
-fn told(chat: &SentinelChat, observed: &Observed, type_: &str) -> String {
+pub fn told(chat: &SentinelChat, observed: &Observed, type_: &str) -> String {
     let valid = validate(chat, &Settings::default()).unwrap();
     let sequence = Sequence::default();
-    let carried = Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence };
+    let carried =
+        Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence, new_keys: false };
     let status = assess(chat, Verdict::Carried(carried), now()).status;
     let condition = status.conditions.into_iter().find(|condition| condition.type_ == type_).unwrap();
     format!("{}/{}: {}", condition.status, condition.reason, condition.message)
@@ -427,7 +456,7 @@ fn a_full_volume_of_the_embedded_platform_is_told_with_the_field_to_change() {
     assert!(told(&chat(), &observed, "Ready").starts_with("True/"));
     observed.full = trouble_of("volume");
     let degraded = told(&chat(), &observed, "Degraded");
-    assert!(degraded.starts_with("True/VolumeFull: the volume of pod chat-0 is full"), "{degraded}");
+    assert!(degraded.starts_with("True/VolumeFull: storage: the volume of pod chat-0 is full"), "{degraded}");
     assert!(degraded.contains("write a larger storage.size"), "{degraded}");
     assert!(told(&chat(), &observed, "Ready").starts_with("False/NotAvailable: storage: the volume"));
     assert!(told(&chat(), &observed, "Progressing").starts_with("False/"), "waiting does not help");
@@ -451,7 +480,7 @@ fn a_full_volume_of_a_store_is_told_with_the_field_to_change() {
     assert!(ready.starts_with("False/StoreFull: postgres: its volume is full"), "{ready}");
     assert!(ready.contains("write a larger dependencies.postgres.managed.storage.size"), "{ready}");
     let degraded = told(&distributed(dependencies.clone()), &observed, "Degraded");
-    assert!(degraded.starts_with("True/StoreFull: its volume is full"), "{degraded}");
+    assert!(degraded.starts_with("True/StoreFull: postgres: its volume is full"), "{degraded}");
 
     dependencies["postgres"] = json!({ "external": { "endpoints": ["db.example.com:5432"] } });
     let ready = told(&distributed(dependencies), &observed, "DependenciesReady");

@@ -31,6 +31,7 @@ mod samples;
 mod scale_in;
 mod storage;
 mod story;
+mod troubles;
 mod waiting;
 mod webhook;
 mod world;

@@ -38,7 +38,7 @@ async fn a_store_that_lacks_one_of_its_pods_tells_why() {
     let refused = "create Pod chat-cassandra-2 in StatefulSet chat-cassandra failed error: exceeded quota: small";
     tell(refused, "2026-01-01T10:02:00Z");
     world.settle().await;
-    assert_eq!(world.condition("Degraded"), format!("True/FailedCreate: {refused}"));
+    assert_eq!(world.condition("Degraded"), format!("True/FailedCreate: cassandra: {refused}"));
     assert!(world.condition("Ready").contains("exceeded quota: small"), "{}", world.condition("Ready"));
     let told = world.condition("DependenciesReady");
     assert_eq!(told, format!("False/FailedCreate: cassandra: {refused}"));
@@ -61,7 +61,7 @@ async fn a_migration_whose_pod_is_refused_tells_why() {
     tell(&world, "Job", &name, refused, "2026-01-01T10:00:00Z");
     world.settle().await;
     assert_eq!(world.condition("SchemaMigrated"), format!("False/FailedCreate: {refused}"));
-    assert_eq!(world.condition("Degraded"), format!("True/FailedCreate: {refused}"));
+    assert_eq!(world.condition("Degraded"), format!("True/FailedCreate: migration: {refused}"));
 
     let job = world.server.get(JOBS, NS, &name).unwrap();
     let labels: &Value = &job["spec"]["template"]["metadata"]["labels"];

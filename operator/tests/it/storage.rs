@@ -131,7 +131,7 @@ async fn a_pod_that_is_stuck_on_an_old_revision_is_replaced_once() {
     world.put_pod("chat-1", false, Some("ImagePullBackOff"));
     world.reconcile().await.unwrap();
     assert_eq!(deleted(&world.server.take_writes()), 0);
-    assert!(world.condition("Degraded").contains("PodFailing: pod chat-0: cannot pull image sentinel:1"));
+    assert!(world.condition("Degraded").contains("PodFailing: sentinel: pod chat-0: cannot pull image sentinel:1"));
 }
 
 /// Users copy labels, and whoever may make pods may give them ours.
@@ -219,7 +219,10 @@ async fn restarts_of_long_ago_are_no_trouble_and_a_pod_that_started_is_not_delet
     world.reconcile().await.unwrap();
     assert!(world.server.get(PODS, NS, "chat-0").is_some(), "it runs, and may be well again in a moment");
     let told = world.condition("Degraded");
-    assert!(told.contains("PodFailing: pod chat-0: container sentinel keeps ending, last with 137"), "{told}");
+    assert!(
+        told.contains("PodFailing: sentinel: pod chat-0: container sentinel keeps ending, last with 137"),
+        "{told}"
+    );
 
     world.server.edit(PODS, NS, "chat-0", |pod| {
         let container = &mut pod["status"]["containerStatuses"][0];
@@ -253,7 +256,7 @@ async fn an_evicted_pod_of_a_deployment_does_not_make_the_next_rollout_look_brok
     world.server.edit(SETS, NS, "chat", |set| set["status"]["availableReplicas"] = json!(0));
     world.reconcile().await.unwrap();
     let told = world.condition("Degraded");
-    assert!(told.contains("PodFailing: pod chat-0: The node was low on resource"), "{told}");
+    assert!(told.contains("PodFailing: sentinel: pod chat-0: The node was low on resource"), "{told}");
 }
 
 /// Names of pods that are replaced at 12:00, of a StatefulSet for `component`.
@@ -303,7 +306,7 @@ async fn a_stateful_set_without_pods_tells_why() {
     world.server.put("v1/events", NS, event("StatefulSet", "chat", "create Pod chat-0 failed: exceeded quota"));
     world.reconcile().await.unwrap();
     let condition = world.condition("Degraded");
-    assert!(condition.contains("True/FailedCreate: create Pod chat-0 failed: exceeded quota"), "{condition}");
+    assert!(condition.contains("True/FailedCreate: sentinel: create Pod chat-0 failed: exceeded quota"), "{condition}");
 }
 
 #[tokio::test]

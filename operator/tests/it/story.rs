@@ -4,7 +4,7 @@ use sentinel_operator::{
     api::SentinelChat,
     build,
     names::Names,
-    steps::{dereference, observe, plan, validate},
+    steps::{dereference, observe, plan, tls, validate},
     story,
 };
 use serde_json::{Value, json};
@@ -90,7 +90,8 @@ async fn a_plan_without_a_change_has_none_whether_stores_are_being_looked_at_or_
         let client = world.server.client();
         let observed = observe::observe(&client, NS, &Names::new("chat")).await.unwrap();
         let valid = validate::validate(&chat, &world.context.settings).unwrap();
-        let found = dereference::dereference(&client, &valid, &observed).await.unwrap();
+        let found =
+            dereference::dereference(&client, &valid, &observed, tls::read(&client, &valid).await).await.unwrap();
         let children = build::build(&valid, &found.facts).unwrap();
         let children = plan::made_by_a_change(&valid, children, &observed, None);
         let plan = plan::plan(children, &[], &observed, chat.metadata.uid.as_deref());

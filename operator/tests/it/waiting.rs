@@ -70,7 +70,7 @@ async fn a_pod_that_does_not_get_its_volume_tells_why_after_two_minutes() {
     put_pod(&world, "chat", "chat-0", "Pending", &scheduled(3));
     world.settle().await;
     let told = format!("pod chat-0 does not start: {multi}");
-    assert_eq!(world.condition("Degraded"), format!("True/PodFailing: {told}"));
+    assert_eq!(world.condition("Degraded"), format!("True/PodFailing: sentinel: {told}"));
     assert_eq!(world.condition("Ready"), format!("False/NotAvailable: sentinel: {told}"));
     assert!(world.condition("Progressing").starts_with("False/"), "waiting does not help");
 
@@ -92,7 +92,7 @@ async fn a_pod_of_a_stateful_set_that_is_unready_for_long_is_told() {
     put_pod(&world, "chat", "chat-0", "Running", &unready(11));
     world.settle().await;
     let told = format!("pod chat-0 has not been ready for ten minutes: {refused}; look at its log");
-    assert_eq!(world.condition("Degraded"), format!("True/ProgressDeadlineExceeded: {told}"));
+    assert_eq!(world.condition("Degraded"), format!("True/ProgressDeadlineExceeded: sentinel: {told}"));
     world.run_everything();
     world.settle().await;
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
@@ -116,7 +116,7 @@ async fn a_node_of_cassandra_may_join_for_as_long_as_it_takes() {
     put_pod(&world, "chat-kafka", "chat-kafka-0", "Running", &unready(600));
     world.settle().await;
     let told = world.condition("Degraded");
-    assert!(told.starts_with("True/ProgressDeadlineExceeded: pod chat-kafka-0 has not been ready"), "{told}");
+    assert!(told.starts_with("True/ProgressDeadlineExceeded: kafka: pod chat-kafka-0 has not been ready"), "{told}");
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn pods_of_the_gateway_and_the_migration_that_do_not_begin_tell_why_as_wel
         .edit(DEPLOYMENTS, NS, "chat-gateway", |deployment| deployment["status"]["availableReplicas"] = json!(0));
     tell(&world, ("Pod", "chat-gateway-x"), ("Warning", "FailedMount"), words, 0);
     world.settle().await;
-    let told = format!("True/PodFailing: pod chat-gateway-x does not start: {words}");
+    let told = format!("True/PodFailing: gateway: pod chat-gateway-x does not start: {words}");
     assert_eq!(world.condition("Degraded"), told);
 
     let world = running(&managed()).await;
@@ -203,7 +203,7 @@ async fn a_look_at_external_stores_that_does_not_begin_is_told_after_ten_minutes
             None => assert!(degraded.starts_with("False/"), "{degraded}"),
             Some(expected) => {
                 let (reason, why) = expected.split_once(": ").unwrap();
-                let start = format!("True/{reason}: external stores are not looked at any more: {why}");
+                let start = format!("True/{reason}: check: external stores are not looked at any more: {why}");
                 assert!(degraded.starts_with(&start), "{degraded}");
                 assert!(degraded.ends_with(&format!("(Job {name} runs where and with what services.users says)")));
             }

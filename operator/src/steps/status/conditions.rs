@@ -6,16 +6,22 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 
-use super::{is_essential, part::Part, storage::DATA_LOST};
+use super::{
+    is_essential,
+    part::Part,
+    storage::{DATA_LOST, TERMINATING},
+};
 use crate::{
     names::{Component, component_of},
     steps::{
         apply::Failure,
-        certificate, fields,
-        growth::NOT_RESIZED,
+        certificate::{self, Health},
+        fields,
+        growth::{self, NOT_RESIZED},
         observe::{CLAIM, Observed, SILENCE, is_bound, is_lost},
         plan::Blocked,
         sequence::{Check, Migration, Sequence},
+        validate::ValidChat,
     },
 };
 
@@ -55,8 +61,13 @@ pub const SCALE_IN_FAILING: &str = "ScaleInFailing";
 const MESSAGE_MAX: usize = 1024;
 /// Longest message about everything that is wrong; the schema allows 4096 bytes.
 const ALL_MAX: usize = 4000;
+/// Why nothing is known of a certificate.
+const UNSEEN: &str = "nobody could look at it; Accepted tells why";
 /// What stands between two troubles in such a message.
 const BETWEEN: &str = "; ";
+
+/// What may end the name of what a trouble is about.
+const ENDS: [&str; 4] = [": ", "; ", ", ", " failed "];
 
 /// Annotation of a claim with who is asked to make its volume.
 const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
@@ -89,7 +100,7 @@ pub struct Trouble {
 /// How grave a trouble is: the gravest one gives Degraded its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// What people wrote is gone.
+    /// What people wrote is gone, or soon will be.
     LosesData,
     /// The platform does not serve, or not as the resource says.
     Stops,
@@ -103,7 +114,7 @@ enum Weight {
 
 impl Weight {
     fn of(failure: &Failure) -> Self {
-        if failure.reason == DATA_LOST {
+        if [DATA_LOST, TERMINATING].contains(&failure.reason) {
             Self::LosesData
         } else if is_essential(failure) {
             Self::Stops
@@ -123,18 +134,19 @@ impl Trouble {
         Self { reason: reason.to_owned(), message: message.into() }
     }
 
-    /// What it is about. The rest of the message may change while the trouble lasts: counts, or what is said last.
-    fn subject(&self) -> &str {
-        let ends = [": ", "; ", ", ", " failed "].into_iter().filter_map(|end| self.message.find(end));
-        &self.message[..ends.min().unwrap_or(self.message.len())]
-    }
-
     /// Whether the condition `degraded` has told it already.
     pub fn is_told(&self, degraded: &Condition) -> bool {
-        let (reason, subject) = (&self.reason, self.subject());
-        let is_first = degraded.reason == *reason && degraded.message.starts_with(subject);
-        is_first || degraded.message.contains(&format!("{BETWEEN}{reason}: {subject}"))
+        let is_same = |message: &str| subject(message) == subject(&self.message);
+        let mark = format!("{BETWEEN}{}: ", self.reason);
+        let is_first = degraded.reason == self.reason && is_same(&degraded.message);
+        is_first || degraded.message.split(&mark).skip(1).any(is_same)
     }
+}
+
+/// What a trouble is about, such as a part. The rest of its message may change while it lasts: counts, or what is said last.
+fn subject(message: &str) -> &str {
+    let ends = ENDS.into_iter().filter_map(|end| message.find(end));
+    &message[..ends.min().unwrap_or(message.len())]
 }
 
 /// Conditions of one resource, by type.
@@ -153,7 +165,7 @@ impl Set {
 
     /// Sets one condition; its time changes only with its status.
     pub fn set(&mut self, type_: &str, status: bool, reason: &str, message: &str) {
-        self.put(type_, status, reason, shorten(message, MESSAGE_MAX));
+        self.put(type_, if status { "True" } else { "False" }, reason, shorten(message, MESSAGE_MAX));
     }
 
     /// Takes one away that does not apply any more.
@@ -161,8 +173,40 @@ impl Set {
         self.conditions.retain(|condition| condition.type_ != type_);
     }
 
-    fn put(&mut self, type_: &str, status: bool, reason: &str, message: String) {
-        let status = if status { "True" } else { "False" };
+    /// Tells of a certificate: by a condition of its own, which other troubles leave as it is.
+    pub fn judge_certificate(&mut self, health: &Health, refusal: &str) {
+        let was = self.conditions.iter().find(|condition| condition.type_ == CERTIFICATE);
+        match health {
+            Health::Sound => self.set(CERTIFICATE, true, "Valid", ""),
+            Health::Troubled(trouble) => self.set(CERTIFICATE, false, trouble.reason, &trouble.message),
+            // What was wrong with it does not mend by itself.
+            Health::Unseen if was.is_some_and(|was| was.status != "False") => {
+                self.put(CERTIFICATE, "Unknown", refusal, UNSEEN.to_owned());
+            }
+            Health::Unseen => {}
+        }
+    }
+
+    /// Sets all that depends on whether a resource can be carried out, which `refusal` tells, and gives that with `others` that
+    /// are wrong, the gravest first.
+    pub fn refuse(&mut self, refusal: &Failure, others: Vec<Failure>) -> Vec<Trouble> {
+        for type_ in [ACCEPTED, READY, PROGRESSING] {
+            self.set(type_, false, refusal.reason, &refusal.message);
+        }
+        let failures: Vec<Failure> = std::iter::once(refusal.clone()).chain(others).collect();
+        let troubles = troubles(&[], &failures, &[], &[], &Observed::default());
+        self.degrade(&troubles);
+        troubles
+    }
+
+    fn degrade(&mut self, troubles: &[Trouble]) {
+        match troubles.first() {
+            Some(first) => self.put(DEGRADED, "True", &first.reason, tell(troubles)),
+            None => self.set(DEGRADED, false, "AsExpected", ""),
+        }
+    }
+
+    fn put(&mut self, type_: &str, status: &str, reason: &str, message: String) {
         let previous = self.conditions.iter().position(|condition| condition.type_ == type_);
         let since = previous
             .map(|index| &self.conditions[index])
@@ -185,13 +229,15 @@ impl Set {
     /// Sets Ready, Progressing and Degraded from what was seen, and gives what is wrong, the gravest first.
     pub fn judge(
         &mut self,
+        valid: &ValidChat,
         workloads: &[Part],
         failures: &[Failure],
         blocked: &[Blocked],
         observed: &Observed,
         waits: &Waits,
     ) -> Vec<Trouble> {
-        let troubles = troubles(workloads, failures, blocked, observed);
+        let claims: Vec<&PersistentVolumeClaim> = growth::in_use(valid, observed).collect();
+        let troubles = troubles(workloads, failures, blocked, &claims, observed);
         let unready: Vec<&Part> = workloads.iter().filter(|workload| !workload.is_ready()).collect();
         let essential = failures.iter().find(|failure| is_essential(failure));
 
@@ -208,10 +254,7 @@ impl Set {
             self.set(READY, true, "AllAvailable", "the platform serves");
         }
 
-        match troubles.first() {
-            Some(first) => self.put(DEGRADED, true, &first.reason, tell(&troubles)),
-            None => self.set(DEGRADED, false, "AsExpected", ""),
-        }
+        self.degrade(&troubles);
 
         let is_moving = |workload: &&Part| workload.is_moving() && !waits.refused.contains(&workload.name);
         let moving: Vec<String> = workloads.iter().filter(is_moving).map(Part::progress).collect();
@@ -307,7 +350,13 @@ fn tell(troubles: &[Trouble]) -> String {
 }
 
 /// Everything that will not go away by waiting, the gravest first, and of what is as grave the most telling.
-fn troubles(workloads: &[Part], failures: &[Failure], blocked: &[Blocked], observed: &Observed) -> Vec<Trouble> {
+fn troubles(
+    workloads: &[Part],
+    failures: &[Failure],
+    blocked: &[Blocked],
+    claims: &[&PersistentVolumeClaim],
+    observed: &Observed,
+) -> Vec<Trouble> {
     let mut troubles: Vec<(Weight, Trouble)> = failures
         .iter()
         .map(|failure| (Weight::of(failure), Trouble::new(failure.reason, failure.message.as_str())))
@@ -317,10 +366,10 @@ fn troubles(workloads: &[Part], failures: &[Failure], blocked: &[Blocked], obser
         stops("ImmutableField", refusal(change));
     }
     // Before the pod that waits for its volume: the scheduler's words do not tell why there is none.
-    for claim in observed.claims.iter().filter(|claim| is_lost(claim)) {
+    for claim in claims.iter().filter(|claim| is_lost(claim)) {
         stops(VOLUME_LOST, lost(claim));
     }
-    for claim in observed.claims.iter().filter(|claim| !is_bound(claim) && !is_lost(claim)) {
+    for claim in claims.iter().filter(|claim| !is_bound(claim) && !is_lost(claim)) {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
         let asked = format!(
@@ -341,7 +390,9 @@ fn troubles(workloads: &[Part], failures: &[Failure], blocked: &[Blocked], obser
     }
     troubles.extend(workloads.iter().filter_map(|workload| {
         let weight = if workload.is_ready() { Weight::Lacks } else { Weight::Stops };
-        Some((weight, Trouble::new(workload.trouble_reason, workload.trouble.as_deref()?)))
+        // Two stores may well have the same trouble.
+        let told = format!("{}: {}", workload.name, workload.trouble.as_deref()?);
+        Some((weight, Trouble::new(workload.trouble_reason, told)))
     }));
     troubles.sort_by_key(|(weight, _)| *weight);
     let mut told: Vec<Trouble> = Vec::new();

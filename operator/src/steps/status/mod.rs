@@ -16,12 +16,13 @@ use kube::{
 use serde_json::{Value, json};
 
 use self::{
-    conditions::{CERTIFICATE, DEGRADED, PAUSED, PROGRESSING, READY, Set, Trouble, UPGRADE, Waits},
+    conditions::{CERTIFICATE, PAUSED, Set, Trouble, UPGRADE, Waits},
     part::Part,
 };
 use super::{
     apply::Failure,
-    certificate, findings, growth,
+    certificate::{self, Health},
+    findings, growth,
     observe::Observed,
     plan::Blocked,
     sequence::Sequence,
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     answer,
     api::{DependencyStatus, GROUP, SentinelChat, SentinelChatStatus, Store, VERSION},
-    build::{Kind, Stage, services},
+    build::{Kind, Stage, own_certificate, services},
     names::{COMPONENT, Component, MANAGER},
     providers,
 };
@@ -47,14 +48,33 @@ pub enum Verdict<'a> {
     /// The resource asks to be left alone.
     Paused,
     /// The resource cannot be carried out.
-    Refused {
-        /// Reason for the conditions.
-        reason: &'a str,
-        /// What to write or do instead.
-        message: &'a str,
-    },
+    Refused(Refused<'a>),
     /// The resource was carried out as far as possible.
     Carried(Carried<'a>),
+}
+
+/// A resource that cannot be carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// Reason for the conditions.
+    pub reason: &'static str,
+    /// What to write or do instead.
+    pub message: &'a str,
+    /// What was seen all the same.
+    pub seen: Option<Seen<'a>>,
+}
+
+/// What was seen of a resource that cannot be carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What was to be built.
+    pub valid: &'a ValidChat,
+    /// What exists.
+    pub observed: &'a Observed,
+    /// What could not be changed of what does not depend on the rest.
+    pub failures: &'a [Failure],
+    /// How the gateway's certificate is.
+    pub certificate: &'a Health,
 }
 
 /// A resource that was carried out as far as possible.
@@ -70,6 +90,8 @@ pub struct Carried<'a> {
     pub blocked: &'a [Blocked],
     /// What had to wait.
     pub sequence: &'a Sequence,
+    /// Whether keys were made just now.
+    pub new_keys: bool,
 }
 
 /// What is reported of a resource.
@@ -92,31 +114,44 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Repo
             let status = SentinelChatStatus { conditions: conditions.into_sorted(), ..previous };
             Report { status, troubles: Vec::new() }
         }
-        Verdict::Refused { reason, message } => {
-            conditions.set(PAUSED, false, "Running", "");
-            conditions.set(conditions::ACCEPTED, false, reason, message);
-            conditions.set(READY, false, reason, message);
-            conditions.set(PROGRESSING, false, reason, message);
-            conditions.set(DEGRADED, true, reason, message);
-            // A change that could not be carried out still is a change: once it can, it is carried out
-            // with the images it asks for and not with those that were pinned before it. These still run.
-            let hash =
-                if validate::is_changed(chat) { validate::WAITS.into() } else { validate::spec_hash(&chat.spec) };
-            let status = SentinelChatStatus {
-                observed_generation: chat.metadata.generation,
-                spec_hash: Some(hash),
-                conditions: conditions.into_sorted(),
-                ..previous
-            };
-            Report { status, troubles: vec![Trouble::new(reason, message)] }
-        }
+        Verdict::Refused(refused) => left_alone(chat, refused, conditions, previous),
         Verdict::Carried(carried) => carried_out(chat, carried, conditions, previous),
     }
 }
 
+fn left_alone(chat: &SentinelChat, refused: Refused<'_>, mut conditions: Set, previous: SentinelChatStatus) -> Report {
+    let Refused { reason, message, seen } = refused;
+    // People go on writing to what runs.
+    let (storage, mut others) = storage::judge(chat, seen.map(|seen| (seen.valid, seen.observed)), false, &previous);
+    conditions.set(PAUSED, false, "Running", "");
+    match seen {
+        Some(Seen { valid, failures, certificate, .. }) => {
+            others.extend_from_slice(failures);
+            if let Health::Troubled(trouble) = certificate {
+                others.push(trouble.clone());
+            }
+            judge_certificate(&mut conditions, certificate, reason, valid);
+        }
+        None => conditions.judge_certificate(&Health::Unseen, reason),
+    }
+    let refusal = Failure { stage: Stage::Workload, reason, message: message.to_owned(), transient: false };
+    let troubles = conditions.refuse(&refusal, others);
+    // A change that could not be carried out still is a change: once it can, it is carried out
+    // with the images it asks for and not with those that were pinned before it. These still run.
+    let hash = if validate::is_changed(chat) { validate::WAITS.into() } else { validate::spec_hash(&chat.spec) };
+    let status = SentinelChatStatus {
+        observed_generation: chat.metadata.generation,
+        spec_hash: Some(hash),
+        conditions: conditions.into_sorted(),
+        storage,
+        ..previous
+    };
+    Report { status, troubles }
+}
+
 fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, previous: SentinelChatStatus) -> Report {
-    let Carried { valid, observed, failures, blocked, sequence } = carried;
-    let (storage, lost) = storage::remember(chat, valid, observed, &previous);
+    let Carried { valid, observed, failures, blocked, sequence, new_keys } = carried;
+    let (storage, lost) = storage::judge(chat, Some((valid, observed)), new_keys, &previous);
     let failures: Vec<Failure> = failures.iter().cloned().chain(lost).collect();
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
@@ -138,8 +173,10 @@ fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, p
         address: endpoints::pending_address(valid, observed),
         refused: refused(&parts, &failures, observed, sequence),
     };
-    let troubles = conditions.judge(&parts, &failures, blocked, observed, &waits);
-    judge_certificate(&mut conditions, &failures, valid);
+    let troubles = conditions.judge(valid, &parts, &failures, blocked, observed, &waits);
+    let trouble = failures.iter().find(|failure| certificate::is_about(failure));
+    let health = trouble.cloned().map_or(Health::Sound, Health::Troubled);
+    judge_certificate(&mut conditions, &health, "", valid);
     let (reason, message) = if valid.upgrade_waits { ("NewDefaults", NEW_DEFAULTS) } else { ("UpToDate", "") };
     conditions.set(UPGRADE, valid.upgrade_waits, reason, message);
     let url = endpoints::base_url(valid, observed);
@@ -170,14 +207,11 @@ fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, p
     Report { status, troubles }
 }
 
-/// Tells of a certificate by a condition of its own, which other troubles leave as it is.
-fn judge_certificate(conditions: &mut Set, failures: &[Failure], valid: &ValidChat) {
-    let gateway = &valid.spec.gateway;
-    match failures.iter().find(|failure| certificate::is_about(failure)) {
-        Some(failure) => conditions.set(CERTIFICATE, false, failure.reason, &failure.message),
-        // The Ingress controller reads the certificate itself.
-        None if gateway.tls.is_some() && gateway.ingress.is_none() => conditions.set(CERTIFICATE, true, "Valid", ""),
-        None => conditions.remove(CERTIFICATE),
+fn judge_certificate(conditions: &mut Set, health: &Health, refusal: &str, valid: &ValidChat) {
+    if own_certificate(valid).is_some() {
+        conditions.judge_certificate(health, refusal);
+    } else {
+        conditions.remove(CERTIFICATE);
     }
 }
 
