@@ -54,6 +54,8 @@ pub enum Action {
     Export,
     /// A message, edit or deletion, per sender.
     Message,
+    /// A byte of text of a message or an edit, per sender.
+    MessageBytes,
     /// What a sync reads over again in a flood of events, per caller.
     Sync,
     /// Starting a chat, per caller.
@@ -99,6 +101,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Request, config.requests_per_second),
         sustained(Action::SocketRequest, config.requests_per_second.saturating_mul(20)),
         sustained(Action::Message, config.messages_per_second),
+        // Messages of 1 KiB at their full pace; pasted ones of full size, dozens at once.
+        limit(Action::MessageBytes, config.messages_per_second.saturating_mul(20 * 1024), 20 * second),
         sustained(Action::Sync, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
@@ -216,6 +220,7 @@ impl Action {
             Self::Presence => "presence",
             Self::Export => "export",
             Self::Message => "message",
+            Self::MessageBytes => "message_bytes",
             Self::Sync => "sync",
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
@@ -247,6 +252,7 @@ impl Action {
             Self::Presence => "users whose presence was asked for",
             Self::Export => "exports",
             Self::Message => "messages, edits and deletions",
+            Self::MessageBytes => "bytes of text in messages and edits",
             Self::Sync => "events that syncs read over again",
             Self::StartChat => "new chats",
             Self::Upload => "uploads",
@@ -376,7 +382,7 @@ mod tests {
             let limits = RateLimits::new(&LimitsConfig::default());
             let (mut refused, mut count) = (None, 0);
             while refused.is_none() && count < 20_000 {
-                (refused, count) = (limits.check(action, "ann").err(), count + 1);
+                (refused, count) = (limits.check_costly(action, "ann", 100).err(), count + 1);
             }
             let refused = refused.unwrap();
             assert_eq!(refused.limit(), Some(action.name()));
@@ -399,7 +405,7 @@ mod tests {
     fn every_action_has_a_limit_even_when_configured_as_none() {
         let config = LimitsConfig { requests_per_second: 0, ..LimitsConfig::default() };
         let limits = RateLimits::new(&config);
-        assert_eq!(limits.limiters.len(), 25);
+        assert_eq!(limits.limiters.len(), 26);
         limits.check(Action::Request, "ann").unwrap();
         limits.check(Action::Request, "ann").unwrap_err();
     }
