@@ -56,6 +56,8 @@ pub enum Action {
     Export,
     /// A message, edit or deletion, per sender.
     Message,
+    /// A byte of text of a message or an edit, per sender.
+    MessageBytes,
     /// What a sync reads over again in a flood of events, per caller.
     Sync,
     /// Starting a chat, per caller.
@@ -101,6 +103,8 @@ fn limits(config: &LimitsConfig) -> Vec<Limit> {
         sustained(Action::Request, config.requests_per_second),
         sustained(Action::SocketRequest, config.requests_per_second.saturating_mul(20)),
         sustained(Action::Message, config.messages_per_second),
+        // Messages of 1 KiB at their full pace; pasted ones of full size, dozens at once.
+        limit(Action::MessageBytes, config.messages_per_second.saturating_mul(20 * 1024), 20 * second),
         sustained(Action::Sync, config.messages_per_second),
         sustained(Action::SocketEvent, config.messages_per_second.saturating_mul(4)),
         sustained(Action::Lookup, config.requests_per_second.div_ceil(5)),
@@ -222,6 +226,7 @@ impl Action {
             Self::Presence => "presence",
             Self::Export => "export",
             Self::Message => "message",
+            Self::MessageBytes => "message_bytes",
             Self::Sync => "sync",
             Self::StartChat => "start_chat",
             Self::Upload => "upload",
@@ -254,6 +259,7 @@ impl Action {
             Self::Presence => "users whose presence was asked for",
             Self::Export => "exports",
             Self::Message => "messages, edits and deletions",
+            Self::MessageBytes => "bytes of text in messages and edits",
             Self::Sync => "events that syncs read over again",
             Self::StartChat => "new chats",
             Self::Upload => "uploads",
@@ -383,7 +389,7 @@ mod tests {
             let limits = RateLimits::new(&LimitsConfig::default());
             let (mut refused, mut count) = (None, 0);
             while refused.is_none() && count < 20_000 {
-                (refused, count) = (limits.check(action, "ann").err(), count + 1);
+                (refused, count) = (limits.check_costly(action, "ann", 100).err(), count + 1);
             }
             let refused = refused.unwrap();
             assert_eq!(refused.limit(), Some(action.name()));

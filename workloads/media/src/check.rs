@@ -98,7 +98,9 @@ impl MediaService {
         // Also one that goes by another name has metadata that nobody else is to see.
         let format = picture::format_of(media.content_type.as_str()).or_else(|| picture::format_in(&bytes));
         let Some(format) = format else { return Ok(Checked::File(Arc::unwrap_or_clone(bytes))) };
-        let needed = picture::memory(&bytes, format)?;
+        // Decoders copy all of a file, or walk over its parts, to tell what it is.
+        let looked_at = bytes.clone();
+        let needed = blocking(memory.clone(), move || picture::memory(&looked_at, format)).await??;
         let held = (memory.clone(), self.decoding.take(needed).await.ok_or(Refused::Interrupted)?);
         let begun = std::time::Instant::now();
         let prepared = blocking(held, move || picture::prepare(&bytes, format)).await??;

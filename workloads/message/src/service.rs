@@ -139,7 +139,7 @@ impl MessageService {
     ) -> Result<Appended, Problem> {
         self.limits.check(Action::Message, &caller.to_string())?;
         let attachments = new.attachments.unwrap_or_default();
-        self.check_text(&new.message, attachments.len())?;
+        self.check_text(caller, &new.message, attachments.len())?;
         let client_message_id = match new.client_message_id {
             None => None,
             Some(id) => Some(ClientMessageId::parse(id).map_err(|error| refused(&error))?),
@@ -182,7 +182,7 @@ impl MessageService {
         // Only what is empty has to be looked at for files: they stay as they are.
         let shown =
             if text.trim().is_empty() { attachments::of(self, caller, chat, message).await? } else { Vec::new() };
-        self.check_text(&text, shown.len())?;
+        self.check_text(caller, &text, shown.len())?;
         Ok(self.chats.edit(caller, chat, message, text, Timestamp::now()).await?)
     }
 
@@ -231,9 +231,12 @@ impl MessageService {
         })
     }
 
-    fn check_text(&self, text: &str, attachments: usize) -> Result<(), Problem> {
+    /// Whether this may be the text of a message, and its author has not written too much of late.
+    fn check_text(&self, author: UserId, text: &str, attachments: usize) -> Result<(), Problem> {
         let limit = usize::try_from(self.config.limits.message_bytes).unwrap_or(usize::MAX);
-        check_text(text, attachments, limit).map_err(|error| refused(&error))
+        check_text(text, attachments, limit).map_err(|error| refused(&error))?;
+        let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.limits.check_costly(Action::MessageBytes, &author.to_string(), bytes)
     }
 }
 

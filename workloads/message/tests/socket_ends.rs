@@ -7,7 +7,7 @@ mod platform;
 use std::time::{Duration, Instant};
 
 use platform::{Platform, client::Client, now};
-use sentinel_domain::ports::SessionStore;
+use sentinel_domain::{config::LimitsConfig, ports::SessionStore};
 use serde_json::json;
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn draining_breaks_the_transports_over_the_window_and_takes_no_more() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off_and_syncs_when_it_is_back() {
-    let platform = Platform::new();
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1_000, ..LimitsConfig::default() });
     let address = platform.listen().await;
     let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
     let chat = platform.chat(&ann, &bob).await;

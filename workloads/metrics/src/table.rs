@@ -277,6 +277,12 @@ pub const PLATFORM: &[Section] = &[
                 "Profile Distributed: batches that Cassandra was given: ok, error.",
             ),
             gauge(
+                "sentinel_cassandra_clock_apart_seconds",
+                Unit::Seconds,
+                &[],
+                "Profile Distributed: how far this machine's clock is from that of most nodes of Cassandra. Beyond 15 the process is not ready and leaves Cassandra alone.",
+            ),
+            gauge(
                 "sentinel_postgres_connections",
                 Unit::Count,
                 &["state"],

@@ -48,8 +48,8 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     match stores.check().await {
         Ok(()) => (StatusCode::OK, stores.advice().map_or_else(|| "ok\n".into(), |advice| format!("ok: {advice}\n"))),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".into())
+            tracing::error!(error = &error as &dyn std::error::Error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the stores can't be used from here: the log says why\n".into())
         }
     }
 }

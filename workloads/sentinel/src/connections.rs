@@ -1,5 +1,5 @@
-//! The connections of clients: how many there may be at a time, and how long one may take to ask for something. Each holds
-//! an open file, and a process without any can neither accept nor reach its stores.
+//! The connections of clients: how many there may be at a time, how long one may take to ask for something, and how long it
+//! may leave what it was sent. Each holds an open file, and a process without any can neither accept nor reach its stores.
 
 use std::{
     io::{self, IoSlice},
@@ -17,6 +17,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -28,6 +29,9 @@ use tower::ServiceExt as _;
 /// requests is a part of it. NGINX keeps its connections to the platform for 60 seconds, and has to be the one that ends them:
 /// were they ended here, it would lose what it sends at that moment.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longest time in which a client takes nothing of what waits for it. One that reads slowly takes something now and then; of
+/// one that never reads, answers and events would be kept for as long as it likes.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How often it is said that connections were refused.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
@@ -36,12 +40,13 @@ const TOLD_EVERY: Duration = Duration::from_mins(1);
 pub(crate) struct Connections {
     most: usize,
     head_timeout: Duration,
+    stalled_after: Duration,
 }
 
 impl Connections {
     /// Serves so many connections at a time.
     pub(crate) fn at_most(most: usize) -> Self {
-        Self { most: most.min(Semaphore::MAX_PERMITS), head_timeout: HEAD_TIMEOUT }
+        Self { most: most.min(Semaphore::MAX_PERMITS), head_timeout: HEAD_TIMEOUT, stalled_after: STALLED_AFTER }
     }
 
     /// Serves until it is told to stop; then no connection is accepted, those that rest are closed, and it ends when the
@@ -55,10 +60,16 @@ impl Connections {
         http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
         // Puts the routes together here and not for each request.
         let router: Router = router.with_state(());
-        // An acknowledgement must not wait for more bytes to share its packet.
-        let mut listener = listener.tap_io(|stream: &mut TcpStream| {
+        let stalled_after = u32::try_from(self.stalled_after.as_millis()).unwrap_or(u32::MAX);
+        let mut listener = listener.tap_io(move |stream: &mut TcpStream| {
+            // An acknowledgement must not wait for more bytes to share its packet.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps its delays");
+            }
+            // The kernel knows when its buffer last moved, also when that left no room for another write, and it knows of what
+            // is in no write any more. It ends the connection whoever has it then, this task or that of a socket.
+            if let Err(error) = set_tcp_user_timeout(&*stream, stalled_after) {
+                tracing::debug!(%error, "a connection may stall");
             }
         });
         loop {

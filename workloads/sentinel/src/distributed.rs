@@ -27,7 +27,7 @@ use sentinel_domain::{
     findings::Findings,
     keyring::{Keyring, Rewrapped},
     nodes::NodeId,
-    ports::{AccountReader, AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore},
+    ports::{AccountReader, AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore, StoreError},
     room::Room,
     search::SearchKeys,
     time::Timestamp,
@@ -71,6 +71,11 @@ pub struct DistributedStores {
 }
 
 impl DistributedStores {
+    /// Whether this process may use the stores: not with a clock that is far off.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.cassandra.check_clock().map_err(StoreError::unavailable)
+    }
+
     /// What is wrong with the stores' volumes, as far as this process writes to them and they say so.
     pub fn findings(&self) -> Findings {
         let index = self.index.as_ref().map(|room| ("elasticsearch", room));

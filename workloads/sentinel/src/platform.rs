@@ -64,11 +64,11 @@ fn site(config: &PlatformConfig) -> Site {
 
 impl Stores {
     /// Whether this process can do its work. An outage of a store that others share does not count: no other process
-    /// could do better, and clients shall get an answer that says so.
+    /// could do better, and clients shall get an answer that says so. A clock that is far off is this process' own.
     pub async fn check(&self) -> Result<(), StoreError> {
         match self {
             Self::Embedded(stores) => stores.check().await,
-            Self::Distributed(_) => Ok(()),
+            Self::Distributed(stores) => stores.check(),
         }
     }
 

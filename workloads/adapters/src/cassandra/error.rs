@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
 use sentinel_domain::{keyring::KeyError, ports::StoreError};
 
+use super::wall::ClockOff;
 use crate::{credentials::CredentialsError, versions::TableVersions};
 
 /// Whether replicas were there, and failed at reading. It is another error when there are too few of them, or when they
@@ -135,6 +136,12 @@ pub enum CassandraError {
     /// What messages are too old can't be read.
     #[error("cassandra does not say which messages are too old")]
     Horizon(#[source] StoreError),
+    /// Nobody says what time it is.
+    #[error("the clock here can't be compared with cassandra's")]
+    Time(#[source] StoreError),
+    /// The clock here is far off.
+    #[error(transparent)]
+    Clock(#[from] ClockOff),
     /// A key-encryption key that chats need is missing or is another one.
     #[error("the chats in keyspace `{keyspace}` can't be decrypted with the given keys")]
     Keys {

@@ -35,6 +35,7 @@ mod start;
 mod statements;
 mod times;
 mod unanswered;
+mod wall;
 
 use std::sync::{
     Arc,
@@ -64,8 +65,9 @@ use self::{
     partitions::Listed,
     retention::Noted,
     statements::Statements,
+    wall::Wall,
 };
-pub use self::{error::CassandraError, retention::Dropped};
+pub use self::{error::CassandraError, retention::Dropped, wall::ClockOff};
 use crate::{chat_keys::KeyCache, credentials::Credentials};
 
 /// The store of chats. Clones share one session.
@@ -86,6 +88,7 @@ struct Shared {
     accounts: Arc<dyn AccountReader>,
     messages: MessageRetention,
     noted: Noted,
+    wall: Wall,
     /// Turns of those who follow what came of a write.
     followed: Arc<Semaphore>,
     closed: AtomicBool,
@@ -114,9 +117,9 @@ impl Cassandra {
         role::admit(&session, config, service).await
     }
 
-    /// Connects and refuses tables of another version than this program's, and chats whose keys are not in `keyring`. A process
-    /// that neither reads messages nor starts chats needs none. Waits up to twenty seconds for a cluster that is just starting. `accounts` is asked whether the members of a new
-    /// chat exist. Messages are kept for ever.
+    /// Connects and refuses tables of another version than this program's, chats whose keys are not in `keyring`, and a clock
+    /// that is far off. A process that neither reads messages nor starts chats needs no keys. Waits up to twenty seconds for a
+    /// cluster that is just starting. `accounts` is asked whether the members of a new chat exist. Messages are kept for ever.
     pub async fn connect(
         config: &CassandraConfig,
         keyring: impl Into<Option<Arc<Keyring>>>,
@@ -156,13 +159,16 @@ impl Cassandra {
             accounts,
             messages,
             noted: Noted::nothing(),
+            wall: Wall::new(),
             followed: Arc::new(Semaphore::new(unanswered::FOLLOWED_AT_ONCE)),
             closed: AtomicBool::new(false),
         };
         let shared = Arc::new(shared);
+        shared.compare_clocks().await?;
         // Before the first answer, so that nothing comes back that was gone.
         shared.note_horizon().await.map_err(CassandraError::Horizon)?;
         tokio::spawn(retention::keep_noting(Arc::downgrade(&shared)));
+        tokio::spawn(wall::keep_comparing(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }
 
@@ -170,6 +176,11 @@ impl Cassandra {
     pub async fn check(&self) -> Result<(), StoreError> {
         let found: Vec<(String,)> = self.shared.rows(&self.shared.statements.check, ()).await?;
         if found.is_empty() { Err(StoreError::unavailable("cassandra does not know itself")) } else { Ok(()) }
+    }
+
+    /// Whether the clock here is near enough to those of the store's nodes: if not, every call is refused.
+    pub fn check_clock(&self) -> Result<(), ClockOff> {
+        self.shared.wall.check()
     }
 
     /// Wraps every chat key anew that is not under the newest key-encryption key. Safe to repeat, and while other processes
@@ -185,13 +196,21 @@ impl Cassandra {
 }
 
 impl Shared {
-    fn check_open(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) { Err(StoreError::unavailable(Closed)) } else { Ok(()) }
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
-    /// What is too old now.
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.is_closed() {
+            return Err(StoreError::unavailable(Closed));
+        }
+        self.wall.check().map_err(StoreError::unavailable)
+    }
+
+    /// What is too old now, as far as the clock here can say.
     fn horizon(&self) -> Horizon {
-        self.messages.horizon(Timestamp::now()).max(self.noted.horizon())
+        let noted = self.noted.horizon();
+        if self.wall.check().is_ok() { self.messages.horizon(Timestamp::now()).max(noted) } else { noted }
     }
 
     /// All rows of a statement that has few.

@@ -26,7 +26,7 @@ use super::{
     Cassandra, Shared,
     batch::Writes,
     media::{SOON_SECONDS, micros},
-    times::{BEHIND_MILLIS, first_kept_bucket},
+    times::first_kept_bucket,
 };
 
 /// How often all chats are gone through, by one process: whoever does so holds the lease that long.
@@ -70,16 +70,6 @@ impl Noted {
     }
 }
 
-/// A clock that is far ahead would take for too old what is not.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the clock here and that of cassandra are {seconds} s apart, so nothing is dropped; see that the time of the nodes is \
-     right"
-)]
-struct ClocksDiffer {
-    seconds: u64,
-}
-
 impl Cassandra {
     /// Which messages are too old now.
     pub fn horizon(&self) -> Horizon {
@@ -93,8 +83,6 @@ impl Cassandra {
         if shared.horizon() == Horizon::NONE {
             return Ok(None);
         }
-        // First, so that another process may whose clock is right.
-        shared.check_clock().await?;
         if !shared.decide(&shared.statements.take_lease, (EVERY_SECONDS, holder, LEASE)).await? {
             return Ok(None);
         }
@@ -115,7 +103,6 @@ impl Cassandra {
         if horizon == Horizon::NONE {
             return Ok(Dropped::default());
         }
-        shared.check_clock().await?;
         let (partitions, files) = (shared.drop_partitions(horizon).await, shared.drop_files(horizon).await);
         Ok(Dropped { partitions: partitions.end()?, files: files.end()? })
     }
@@ -156,12 +143,6 @@ impl Walk {
 }
 
 impl Shared {
-    /// Refuses to go on when the time here is far from that of the store.
-    async fn check_clock(&self) -> Result<(), StoreError> {
-        let there = self.store_time().await?;
-        agree(Timestamp::now(), there).map_err(StoreError::unavailable)
-    }
-
     /// The time by the clock of one of the store's nodes.
     pub(super) async fn store_time(&self) -> Result<Timestamp, StoreError> {
         let there: Vec<(CqlTimestamp,)> = self.rows(&self.statements.now, ()).await?;
@@ -173,13 +154,9 @@ impl Shared {
     pub(super) async fn note_horizon(&self) -> Result<(), StoreError> {
         let own = self.messages.horizon(Timestamp::now());
         if own != Horizon::NONE {
-            if let Err(error) = self.check_clock().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what is too old is not noted");
-            } else {
-                // The write time is the value, so the highest stays.
-                let at = own.time();
-                self.write(&self.statements.set_horizon, (at.0, micros(at))).await?;
-            }
+            // The write time is the value, so the highest stays.
+            let at = own.time();
+            self.write(&self.statements.set_horizon, (at.0, micros(at))).await?;
         }
         let noted: Vec<(Option<i64>,)> = self.rows(&self.statements.horizon, ()).await?;
         if let Some((Some(at),)) = noted.first() {
@@ -257,17 +234,12 @@ fn due_at(now: Timestamp, place: usize) -> Timestamp {
     Timestamp(now.plus_seconds(SOON_SECONDS).0.saturating_add(later))
 }
 
-fn agree(here: Timestamp, there: Timestamp) -> Result<(), ClocksDiffer> {
-    let apart = here.0.abs_diff(there.0);
-    if apart <= BEHIND_MILLIS { Ok(()) } else { Err(ClocksDiffer { seconds: apart / 1000 }) }
-}
-
 /// Notes again and again what is too old, for as long as there is the store.
 pub(super) async fn keep_noting(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(NOTED_EVERY).await;
         let Some(shared) = shared.upgrade() else { return };
-        if shared.check_open().is_err() {
+        if shared.is_closed() {
             return;
         }
         if let Err(error) = shared.note_horizon().await {
@@ -281,16 +253,6 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_750_000_000_000);
-
-    #[test]
-    fn who_is_more_than_an_hour_off_drops_nothing() {
-        for seconds in [-3600, -1, 0, 3600] {
-            assert!(agree(NOW.plus_seconds(seconds), NOW).is_ok());
-        }
-        for seconds in [-3601, 3601] {
-            assert_eq!(agree(NOW.plus_seconds(seconds), NOW).unwrap_err().seconds, 3601);
-        }
-    }
 
     #[test]
     fn an_hour_gets_no_more_files_than_may_share_a_partition() {

@@ -16,7 +16,7 @@ pub(super) const INBOX_BUCKET: u64 = 7 * DAY_MILLIS;
 const MINUTE_MILLIS: u64 = 60_000;
 const MICROS: i64 = 1000;
 /// How far a process may be off with its clock, or behind with a write: an hour.
-pub(super) const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
+const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// How far another's clock may be ahead.
 const AHEAD_SECONDS: i64 = 60;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.

@@ -44,6 +44,29 @@ async fn senders_are_limited_and_told_when_to_go_on() {
     assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
 }
 
+#[tokio::test]
+async fn who_writes_very_much_is_limited_by_its_length() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let chat = platform.chat(&ann, &bob).await;
+    let mut client = Client::of(address, &ann).await;
+    let longest = "x".repeat(16 * 1024);
+    let sent = client.ask("send_message", json!({"chat_id": chat, "message": longest})).await;
+    assert_eq!(sent["status"], "ok", "{sent}");
+    let edit = json!({"chat_id": chat, "message_id": sent["message_id"], "message": longest});
+    for (event, payload) in [("send_message", json!({"chat_id": chat, "message": longest})), ("edit_message", edit)] {
+        let refused = client.ask(event, payload).await;
+        assert_eq!((&refused["code"], &refused["limit"]), (&json!("rate_limited"), &json!("message_bytes")), "{event}");
+        assert!(refused["detail"].as_str().unwrap().starts_with("too many bytes of text"), "{refused}");
+        assert!(refused["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{refused}");
+    }
+    let short = client.ask("send_message", json!({"chat_id": chat, "message": "a word"})).await;
+    assert_eq!(short["status"], "ok", "there is room for it");
+    let mut other = Client::of(address, &bob).await;
+    assert_eq!(other.ask("send_message", json!({"chat_id": chat, "message": longest})).await["status"], "ok");
+}
+
 /// Whatever is refused costs something, too, and is acknowledged all the same.
 #[tokio::test]
 async fn events_that_are_refused_are_limited_like_others() {
@@ -99,7 +122,7 @@ async fn a_user_has_so_many_sockets_and_no_more() {
 /// Escapes make a text larger, and it is there twice.
 #[tokio::test]
 async fn a_page_of_large_messages_leaves_room_for_live_events() {
-    let platform = Platform::new();
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1_000, ..LimitsConfig::default() });
     let address = platform.listen().await;
     let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
     let chat = platform.chat(&ann, &bob).await;

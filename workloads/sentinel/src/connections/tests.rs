@@ -11,6 +11,8 @@ use super::*;
 
 /// More than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More than the kernel takes on both sides.
+const LARGE: usize = 64 * 1024 * 1024;
 
 struct Server {
     address: SocketAddr,
@@ -20,8 +22,13 @@ struct Server {
     answer: Arc<Notify>,
 }
 
-/// A server whose routes are the client's address, an answer that has to be waited for, and an echo after an upgrade.
 async fn server(most: usize, head_timeout: Duration) -> Server {
+    serve(Connections { head_timeout, ..Connections::at_most(most) }).await
+}
+
+/// A server whose routes are the client's address, an answer that has to be waited for, one that fits no buffer, and an echo
+/// after an upgrade.
+async fn serve(connections: Connections) -> Server {
     let answer = Arc::new(Notify::new());
     let slow = |State(answer): State<Arc<Notify>>| async move {
         answer.notified().await;
@@ -30,13 +37,14 @@ async fn server(most: usize, head_timeout: Duration) -> Server {
     let router = Router::new()
         .route("/", get(|ConnectInfo(client): ConnectInfo<SocketAddr>| async move { format!("{client}\n") }))
         .route("/slow", get(slow))
+        .route("/large", get(|| async { vec![0_u8; LARGE] }))
         .route("/echo", get(echo))
         .with_state(Arc::clone(&answer));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let stopped = async { drop(stopped.await) };
-    let ended = tokio::spawn(Connections { most, head_timeout }.serve(listener, router, stopped));
+    let ended = tokio::spawn(connections.serve(listener, router, stopped));
     Server { address, stop, ended, answer }
 }
 
@@ -52,6 +60,19 @@ async fn echo(request: Request) -> Response<axum::body::Body> {
 impl Server {
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A connection that echoes.
+    async fn upgraded(&self) -> TcpStream {
+        let mut socket = self.connect().await;
+        let upgrade = b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+        socket.write_all(upgrade).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        socket
     }
 
     /// A new connection that was answered, as soon as there is room for it.
@@ -162,14 +183,7 @@ async fn those_beyond_the_room_are_closed_and_the_others_stay() {
 async fn what_became_another_protocol_may_be_silent_and_has_its_place_until_it_ends() {
     let head_timeout = Duration::from_millis(200);
     let server = server(1, head_timeout).await;
-    let mut socket = server.connect().await;
-    socket.write_all(b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-
+    let mut socket = server.upgraded().await;
     sleep(head_timeout * 3).await;
     assert!(is_ended(&mut server.connect().await).await);
     socket.write_all(b"still there?").await.unwrap();
@@ -178,6 +192,37 @@ async fn what_became_another_protocol_may_be_silent_and_has_its_place_until_it_e
     assert_eq!(&echoed, b"still there?");
     drop(socket);
     server.connect_when_there_is_room().await;
+}
+
+#[tokio::test]
+async fn who_never_reads_is_not_waited_for() {
+    let server = serve(Connections { stalled_after: Duration::from_secs(1), ..Connections::at_most(1) }).await;
+    let mut deaf = server.connect().await;
+    deaf.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    // While it is there, nobody else is let in.
+    drop(server.connect_when_there_is_room().await);
+
+    let server = serve(Connections { stalled_after: Duration::from_secs(1), ..Connections::at_most(1) }).await;
+    let mut socket = server.upgraded().await;
+    let echoed = async { while socket.write_all(&[0; 65_536]).await.is_ok() {} };
+    timeout(PATIENCE, echoed).await.expect("the other side ends what became another protocol, too");
+}
+
+#[tokio::test]
+async fn who_reads_slowly_may_take_long() {
+    let stalled_after = Duration::from_secs(2);
+    let server = serve(Connections { stalled_after, ..Connections::at_most(1) }).await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let begin = Instant::now();
+    let mut bytes = vec![0; 512 * 1024];
+    while begin.elapsed() < stalled_after * 2 {
+        assert!(timeout(PATIENCE, slow.read(&mut bytes)).await.unwrap().is_ok_and(|read| read > 0));
+        sleep(Duration::from_millis(100)).await;
+    }
+    let mut rest = Vec::new();
+    timeout(PATIENCE, slow.read_to_end(&mut rest)).await.unwrap().expect("it gets all of it");
+    assert!(!rest.is_empty(), "the connection was there for what did not fit into buffers");
 }
 
 #[tokio::test]
