@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { call } from '../api/credentials';
 import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
-import { muted } from '../store/chats';
+import { muted, mutes } from '../store/chats';
 import { clockHere, type Clock } from '../store/minutes';
 import { touch } from './cache';
 import { order } from './order';
@@ -23,6 +23,10 @@ export async function loadPreferences(): Promise<Preferences | null> {
   return (await load()).known;
 }
 
+/** The chats that are muted now. */
+export const mutedIn = (known: Preferences | null): ReadonlySet<string> =>
+  new Set((known?.muted ?? []).filter((one) => Date.parse(one.until) > Date.now()).map((one) => one.chat_id));
+
 const answers = order();
 
 /** What the server has, and its version. */
@@ -32,7 +36,12 @@ async function load(): Promise<{ known: Preferences | null; version: string | nu
   let version: string | null = null;
   try {
     const loaded = await call<Preferences>('GET', PATH, { versioned: (tag) => { version = tag; } });
-    if (me.value === owner && isNews()) preferences.value = loaded;
+    if (me.value === owner && isNews()) {
+      preferences.value = loaded;
+      // Also of chats that are further down than what is loaded of the list again.
+      if (loaded.muted) chats.value = mutes(chats.value, mutedIn(loaded));
+      touch();
+    }
     return { known: loaded, version };
   } catch (error) {
     if (!(error instanceof ApiError) || !error.absent) throw error;
