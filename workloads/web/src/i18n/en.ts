@@ -211,6 +211,7 @@ export const strings = {
   searchResults: 'Search results',
   more: 'Show more',
   searching: 'Searching…',
+  searchWaits: 'Those were many searches. This one goes on by itself in a while.',
 
   // Notifications
   newMessage: 'New message',
