@@ -1,7 +1,8 @@
 import './page';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
 import { apply } from '../src/session/events';
-import { chatWith, further, loadMore, reload } from '../src/session/listing';
+import { chatWith, further, loadMore, reload, reloadSoon } from '../src/session/listing';
 import { muteChat, preferences } from '../src/session/preferences';
 import { chatList, chats, identity, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
@@ -142,6 +143,37 @@ describe('a list that goes on', () => {
     expect(shown()).toEqual([CHAT, OTHER]);
     await answered([first], nothing);
     expect(shown()).toEqual([CHAT]);
+  });
+
+  test('ends where it ended when its top is loaded again, which is all of it while the rest is not here', async () => {
+    const pages = () => server.chats.mock.calls.map(([many]) => many > 1 ? 'all' : 'top');
+    server.chats.mockRejectedValueOnce(new Error('no network'));
+    await expect(reload({ top: true })).rejects.toThrow();
+    server.chats.mockResolvedValueOnce({ entries: [first, second], next: 'c9' });
+    await reload({ top: true });
+    expect(pages()).toEqual(['all', 'all']);
+    server.chats.mockResolvedValueOnce({ entries: [first], next: 'c1' });
+    await reload({ top: true });
+    expect(pages()).toEqual(['all', 'all', 'top']);
+    expect([shown(), further.value?.cursor]).toEqual([[CHAT, OTHER], 'c9']);
+    const full = later();
+    const loading = reload();
+    server.chats.mockResolvedValueOnce({ entries: [first], next: 'c1' });
+    await reload({ top: true });
+    expect(pages().at(-1)).toBe('all');
+    full([first]);
+    await loading;
+  });
+
+  test('is asked for again after as long as the server says', async () => {
+    vi.useFakeTimers();
+    server.chats.mockRejectedValueOnce(new ApiError(429, 'rate_limited', '', {}, 20)).mockResolvedValue({ entries: [first], next: null });
+    reloadSoon();
+    await vi.advanceTimersByTimeAsync(19_000);
+    expect(server.chats).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(22_000);
+    expect(server.chats).toHaveBeenCalledTimes(2);
+    vi.useRealTimers();
   });
 
   test('goes on where a newer list ends', async () => {

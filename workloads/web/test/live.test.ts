@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
+import { further } from '../src/session/listing';
 import { start, stop } from '../src/session/live';
 import { preferences } from '../src/session/preferences';
-import { account, announcements, blocked, chats, current, identity, link, messageBytes, presence, reset, timelines } from '../src/session/state';
+import { account, announcements, blocked, chats, current, identity, link, listed, messageBytes, presence, reset, timelines } from '../src/session/state';
 import { notified, readByThemselves, toasts } from '../src/session/toasts';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
@@ -38,6 +39,8 @@ const keep = () => database.putAll('messages', [[CHAT, { chat_id: CHAT, messages
 beforeEach(async () => {
   ask.mockReset();
   server.connected = true;
+  // Who comes back does not wait by chance.
+  vi.spyOn(Math, 'random').mockReturnValue(0);
   server.blocks.mockReset().mockResolvedValue([]);
   server.call.mockReset().mockResolvedValue({});
   server.me.mockReset().mockResolvedValue({});
@@ -225,6 +228,47 @@ test('what another device has changed is here with the next connection: names, m
   const after = has('Robert', true, [], false, 'Anna');
   await connect('t1');
   await vi.waitFor(() => expect(shown()).toEqual(after));
+});
+
+test('who comes back asks at a random time for what sync does not tell, and for one page of the list if the rest is here', async () => {
+  server.chats.mockResolvedValue({ entries: [entry({ last_message: message(2) })], next: 'c1' });
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(listed.value).toBe(true));
+  vi.mocked(Math.random).mockReturnValue(0.2);
+  for (const mock of [server.chats, server.blocks, server.call, server.me]) mock.mockClear();
+  await connect('t1');
+  expect([server.chats, server.blocks, server.call, server.me].map((mock) => mock.mock.calls.length)).toEqual([0, 0, 0, 0]);
+  await vi.waitFor(() => expect(server.chats.mock.calls).toEqual([[1]]), { timeout: 3_000 });
+  expect([server.blocks, server.call, server.me].map((mock) => mock.mock.calls.length)).toEqual([1, 1, 1]);
+  expect(further.value?.cursor).toBe('c1');
+});
+
+test('who comes back after so long that sync can’t tell loads the whole list', async () => {
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(listed.value).toBe(true));
+  server.chats.mockClear();
+  syncs({ events: [], next: 't5', more: false, reset: true });
+  await connect('t9');
+  expect(server.chats.mock.calls[0]![0]).toBeGreaterThan(1);
+});
+
+test('a chat that another device muted is muted also where it is further down than what is loaded again', async () => {
+  syncs();
+  server.chats.mockResolvedValueOnce({ entries: [entry({ last_message: message(2) })], next: null });
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(chats.value.get(CHAT)?.muted).toBe(false));
+  server.chats.mockResolvedValue({ entries: [], next: 'c1' });
+  server.call.mockResolvedValue({ muted: [{ chat_id: CHAT, until: '9999-12-31T23:59:59Z' }] });
+  await connect('t1');
+  await vi.waitFor(() => expect(chats.value.get(CHAT)?.muted).toBe(true));
+  server.call.mockResolvedValue({ muted: [{ chat_id: CHAT, until: '2020-01-01T00:00:00Z' }] });
+  await connect('t2');
+  await vi.waitFor(() => expect(chats.value.get(CHAT)?.muted).toBe(false));
 });
 
 test('who is blocked is asked again with the next connection when it could not be had', async () => {

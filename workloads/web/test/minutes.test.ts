@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { loadPreferences, preferences, renewQuietHours } from '../src/session/preferences';
 import { identity, reset } from '../src/session/state';
-import { clockHere, minuteOf, quietAt, timeText } from '../src/store/minutes';
+import { clockHere, minuteOf, partOf, quietAt, timeText, withTime } from '../src/store/minutes';
 
 const { call } = vi.hoisted(() => ({ call: vi.fn() }));
 vi.mock('../src/api/credentials', () => ({ call }));
@@ -25,6 +25,24 @@ describe('times of day', () => {
   test('are the same in summer and winter of the zone in which they were set', () => {
     const summer = { utc_offset_minutes: 120, time_zone: 'Europe/Berlin' };
     expect(quietAt({ ...night, time_zone: 'Europe/Berlin' }, summer)).toEqual({ ...night, ...summer });
+  });
+
+  test('are the whole day by every clock where they are the whole day, and none where both are the same', () => {
+    const kolkata = { utc_offset_minutes: 330, time_zone: 'Asia/Kolkata' };
+    const all = { from_minute: 0, to_minute: 1440, utc_offset_minutes: 60 };
+    expect(quietAt(all, kolkata)).toEqual({ ...all, ...kolkata });
+    expect(quietAt({ ...all, ...kolkata }, kolkata)).toEqual({ ...all, ...kolkata });
+    expect([all, night, { from_minute: 0, to_minute: 0 }, { from_minute: 480, to_minute: 480 }].map(partOf)).toEqual(['all', 'some', 'none', 'none']);
+    expect(partOf(quietAt({ from_minute: 480, to_minute: 480 }, kolkata))).toBe('none');
+  });
+
+  test('from 00:00 to 00:00 are the whole day, whichever of both is set last', () => {
+    expect(partOf(withTime({ from_minute: 0, to_minute: 420 }, 'to_minute', 0))).toBe('all');
+    const evening = withTime({ from_minute: 1320, to_minute: 420 }, 'to_minute', 0);
+    expect(evening).toEqual({ from_minute: 1320, to_minute: 0 });
+    expect(withTime(evening, 'from_minute', 0)).toEqual({ from_minute: 0, to_minute: 1440 });
+    expect(withTime({ from_minute: 0, to_minute: 1440 }, 'from_minute', 60)).toEqual({ from_minute: 60, to_minute: 1440 });
+    expect(timeText(1440)).toBe('00:00');
   });
 
   test('are read and written as a field of a form has them', () => {
@@ -74,6 +92,37 @@ describe('quiet hours', () => {
     await renewQuietHours();
     expect(saved().at(-1)).toEqual({ ...night, utc_offset_minutes: 120, time_zone: null });
     expect(preferences.value).toMatchObject({ show_content: true, quiet_hours: { utc_offset_minutes: 120 } });
+  });
+
+  test('of a journey tells the device that made it, not one that was left at home and is connected again', async () => {
+    const tokyo = { utc_offset_minutes: 540, time_zone: 'Asia/Tokyo' };
+    server({ ...night, ...berlin });
+    await loadPreferences();
+    await renewQuietHours();
+    server({ ...night, ...tokyo });
+    const clock = vi.spyOn(Date.prototype, 'getTimezoneOffset');
+    for (const offset of [-120, -60]) {
+      clock.mockReturnValue(offset);
+      await loadPreferences();
+      await renewQuietHours();
+    }
+    expect(saved()).toEqual([]);
+    clock.mockReturnValue(-330);
+    vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockReturnValue({ timeZone: 'Asia/Kolkata' } as Intl.ResolvedDateTimeFormatOptions);
+    await loadPreferences();
+    await renewQuietHours();
+    expect(saved()).toEqual([{ ...night, utc_offset_minutes: 330, time_zone: 'Asia/Kolkata' }]);
+  });
+
+  test('that could not be written are with the next connection', async () => {
+    server({ ...night, time_zone: 'Africa/Johannesburg', utc_offset_minutes: 120 });
+    await loadPreferences();
+    const answer = call.getMockImplementation()!;
+    call.mockRejectedValue(new ApiError(0, 'network', ''));
+    await expect(renewQuietHours()).rejects.toThrow();
+    call.mockImplementation(answer);
+    await renewQuietHours();
+    expect(saved().at(-1)).toEqual({ ...night, ...berlin });
   });
 
   test.each([[{ ...night, ...berlin }], [null]])('that need nothing are not written: %o', async (quiet) => {

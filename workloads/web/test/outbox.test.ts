@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { advance, advanceBy, NO_MARKS, statusOf } from '../src/store/receipts';
-import { asMessage, backOff, delivered, doubted, due, failed, queued, retried, type Outbox, type Outgoing } from '../src/store/outbox';
+import { asMessage, delivered, doubted, due, failed, queued, retried, type Outbox, type Outgoing } from '../src/store/outbox';
+import { backOff } from '../src/store/waits';
 import { ANN, BOB, CHAT, idAt, message } from './sample';
 
 const one = (id: string, chat_id = CHAT): Outgoing => ({

@@ -61,6 +61,19 @@ test('a refusal is followed by another try', async () => {
   expect(presence.value.get('peer-1')?.status).toBe('online');
 });
 
+test('who is told to wait asks nothing until then, whoever is wanted meanwhile', async () => {
+  chats.value = list(2);
+  ask.mockRejectedValueOnce(new ApiError(400, 'rate_limited', '', {}, 20));
+  await subscribe();
+  current.value = 'chat-1';
+  await subscribe();
+  await vi.advanceTimersByTimeAsync(19_000);
+  expect(asked('presence_subscribe')).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(22_000);
+  expect(asked('presence_subscribe')[1]).toEqual(['peer-1', 'peer-2']);
+  expect(presence.value.get('peer-1')?.status).toBe('online');
+});
+
 test('who comes while it is asked who is there is there', async () => {
   chats.value = list(2);
   let answer = (_: object) => undefined as void;

@@ -347,8 +347,13 @@ test('a block of another device is there when a message is refused, and is gone 
   await call('PUT', `/users/${bob.user_id}/block`, { token: ann.token });
   await say(hers, 'one more thing');
   const unblock = hers.getByRole('button', { name: 'Unblock', exact: true });
-  await expect(unblock).toBeFocused();
+  await expect(hers.locator('.composer-blocked')).toBeFocused();
+  // Who was still typing unblocks nobody by it.
+  await hers.keyboard.type('and then ');
+  await hers.keyboard.press('Enter');
   await expect(message(hers, 'one more thing')).toHaveAttribute('data-status', 'failed');
+  await expect(unblock).toBeVisible();
+  expect((await call('GET', '/blocks', { token: ann.token })).blocks).toHaveLength(1);
   await picture(hers, 'blocked-elsewhere');
   await call('DELETE', `/users/${bob.user_id}/block`, { token: ann.token });
   const people = hers.getByLabel('Find people');

@@ -211,6 +211,7 @@ export const strings = {
   searchResults: 'Search results',
   more: 'Show more',
   searching: 'Searching…',
+  searchWaits: 'Those were many searches. This one goes on by itself in a while.',
 
   // Notifications
   newMessage: 'New message',
@@ -247,6 +248,7 @@ export const strings = {
   quietFrom: 'From',
   quietTo: 'To',
   quietHint: 'Nothing is pushed to your devices between these times.',
+  quietPart: { all: 'The whole day is quiet.', none: 'Both times are the same: no time is quiet.', some: '' },
   push: 'Push notifications on this device',
   pushHint: 'You are told of messages when this page is closed.',
   pushDenied: 'The browser does not allow notifications for this page.',

@@ -4,9 +4,10 @@ import { chats as fetchChats, startChat } from '../api/messages';
 import { ApiError } from '../api/problem';
 import type { Message, Profile } from '../api/types';
 import { loaded, opened, removed, type Chats } from '../store/chats';
+import { spread } from '../store/waits';
 import { touch } from './cache';
 import { order } from './order';
-import { preferences } from './preferences';
+import { mutedIn, preferences } from './preferences';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
 import { chats, current, identity, listed, me, onReset } from './state';
@@ -17,16 +18,22 @@ const PAGES = 10;
 const AGAIN_MS = 5_000;
 
 let soon: ReturnType<typeof setTimeout> | null = null;
+/** Whether the first page will do for all who have asked for it. */
+let soonTop = true;
 const lists = order();
 
 /** Where the list goes on at the server, and below which activity; `null` when all of it is here. */
 export const further = signal<{ readonly cursor: string; readonly below: number } | null>(null);
+
+/** Whether all that is loaded by itself has come and nothing asks for it again: `sync` tells what happens from then on. */
+let complete = false;
 
 /** Chats that were deleted: none of them comes back, but a list that was asked for before may still have them. */
 const gone = new Set<string>();
 onReset(() => {
   gone.clear();
   further.value = null;
+  complete = false;
 });
 
 export function forget(chat_id: string): void {
@@ -34,23 +41,28 @@ export function forget(chat_id: string): void {
   chats.value = removed(chats.value, chat_id);
 }
 
-function merge({ entries, next }: Awaited<ReturnType<typeof fetchChats>>, below: number, before: Chats, whole: boolean): void {
+function merge({ entries, next }: Awaited<ReturnType<typeof fetchChats>>, below: number, before: Chats, whole: boolean, on = true): void {
   const there = entries.filter((one) => !gone.has(one.chat_id));
   chats.value = loaded(chats.value, there, me.value, below, before, whole);
   const last = chats.value.get(there.at(-1)?.chat_id ?? '');
-  further.value = next === null ? null : { cursor: next, below: last?.activity ?? below };
+  // What is loaded again at the top only changes nothing of where the list ends.
+  if (on || next === null) further.value = next === null ? null : { cursor: next, below: last?.activity ?? below };
   touch();
   confirmSoon();
 }
 
-/** Loads the list. `anew`: nothing that is known already counts. */
-export async function reload(anew = false): Promise<void> {
+/** Loads the list. `anew`: nothing that is known already counts. `top`: its first page will do if the rest is here, as it is
+ * for what no event tells (names, mutes) of the chats that matter. */
+export async function reload({ anew = false, top = false } = {}): Promise<void> {
+  const part = top && complete;
+  if (!part) complete = false;
   const owner = me.value;
   const before = chats.value;
   const isNews = lists.ask();
-  const part = await fetchChats(PAGES);
+  const list = await fetchChats(part ? 1 : PAGES);
   if (me.value !== owner || !isNews()) return;
-  merge(part, Date.now(), before, anew || part.next === null);
+  merge(list, Date.now(), before, anew || list.next === null, !part);
+  if (!part) complete = true;
   listed.value = true;
   void subscribe();
   // A list that was asked for before a message came may not have its chat: another one is on its way.
@@ -78,7 +90,7 @@ async function nextPart(): Promise<void> {
     if (further.value === from) return merge(part, from.below, before, false);
   } catch {
     // Whoever looks at the end of the list, or for a chat, asks again when this is another object.
-    setTimeout(() => { if (further.value === from) further.value = { ...from }; }, AGAIN_MS);
+    setTimeout(() => { if (further.value === from) further.value = { ...from }; }, spread(AGAIN_MS));
   }
   // The list was loaded anew meanwhile: it goes on elsewhere.
   if (further.value !== from) return nextPart();
@@ -95,11 +107,15 @@ export function reloadFor(message: Message): void {
 }
 
 /** Loads the list, once for all who ask within a short time, and again later if it can't be had now. */
-export function reloadSoon(delay = 150): void {
+export function reloadSoon({ delay = 150, top = false } = {}): void {
+  soonTop &&= top;
   soon ??= setTimeout(() => {
+    const wanted = { top: soonTop };
     soon = null;
-    reload().catch((error: unknown) => {
-      if (identity.value && error instanceof ApiError && error.passing) reloadSoon(AGAIN_MS);
+    soonTop = true;
+    reload(wanted).catch((error: unknown) => {
+      if (!identity.value || !(error instanceof ApiError) || !error.passing) return;
+      reloadSoon({ delay: spread(Math.max(AGAIN_MS, (error.retryAfter ?? 0) * 1_000)), ...wanted });
     });
   }, delay);
 }
@@ -109,8 +125,7 @@ export async function chatWith(person: Profile): Promise<string> {
   const owner = me.value;
   const { chat_id, peer } = await startChat(person.user_id);
   if (me.value !== owner) return chat_id;
-  const muted = (preferences.value?.muted ?? []).some((one) => one.chat_id === chat_id && Date.parse(one.until) > Date.now());
-  chats.value = opened(chats.value, chat_id, peer, Date.now(), muted);
+  chats.value = opened(chats.value, chat_id, peer, Date.now(), mutedIn(preferences.value).has(chat_id));
   touch();
   void subscribe();
   return chat_id;

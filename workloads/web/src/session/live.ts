@@ -21,11 +21,15 @@ import { resume } from './sending';
 import { account, announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
 import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
+import { spread } from '../store/waits';
 import { messageToast, notified, readByItself, serverTells } from './toasts';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
 const REPAIR_MS = 60_000;
 const PAGE = 100;
+/** When a server is started anew, all who were connected come at once: what `sync` does not bring they ask for within this time. */
+const RENEW_WITHIN_MS = 4_000;
+const AGAIN_MS = 3_000;
 
 let since: string | null = null;
 /** The token of the last connect. */
@@ -35,6 +39,7 @@ let first = true;
 let turn = 0;
 let syncing: Promise<void> | null = null;
 let repair: ReturnType<typeof setInterval> | null = null;
+let renewal: ReturnType<typeof setTimeout> | undefined;
 
 /** Shows what is kept, then connects. */
 export async function start(): Promise<void> {
@@ -62,6 +67,7 @@ export async function start(): Promise<void> {
 
 export function stop(): void {
   turn += 1;
+  clearTimeout(renewal);
   endDrafts();
   expiry.end();
   if (repair !== null) clearInterval(repair);
@@ -120,6 +126,7 @@ function lost(): void {
 
 async function ready(hello: socket.Ready): Promise<void> {
   turn += 1;
+  clearTimeout(renewal);
   const mine = turn;
   online();
   heartbeat();
@@ -129,8 +136,10 @@ async function ready(hello: socket.Ready): Promise<void> {
   expiry.keepFor(hello.limits.message_retention_seconds ?? null);
   await catchUp();
   if (mine !== turn) return;
-  renew();
-  if (first) detect();
+  if (first) {
+    renew(!account.value);
+    detect();
+  } else renewal = setTimeout(() => renew(true), Math.random() * RENEW_WITHIN_MS);
   first = false;
   void subscribe();
   confirmSoon();
@@ -140,12 +149,12 @@ async function ready(hello: socket.Ready): Promise<void> {
 }
 
 /** Loads what other devices may have changed and no event tells of: names, mutes, blocks, how one wants to be told. */
-function renew(): void {
-  reload().catch(() => reloadSoon(3_000));
+function renew(mine: boolean): void {
+  reload({ top: true }).catch(() => reloadSoon({ delay: spread(AGAIN_MS), top: true }));
   loadBlocks().catch(() => undefined);
   loadPreferences().then(renewQuietHours).catch(() => undefined);
   // A page has asked for it when it was opened.
-  if (!first || !account.value) loadAccount().catch(() => undefined);
+  if (mine) loadAccount().catch(() => undefined);
 }
 
 /** Finds out which features this server has, so that none is offered in vain. */
@@ -197,7 +206,7 @@ async function anew(): Promise<void> {
     for (const chat_id of timelines.value.keys()) setTimeline(chat_id, null);
   });
   await drop();
-  await reload(true).catch(() => reloadSoon(3_000));
+  await reload({ anew: true }).catch(() => reloadSoon({ delay: spread(AGAIN_MS) }));
   if (open) await loadNewest(open, true).catch(() => undefined);
 }
 

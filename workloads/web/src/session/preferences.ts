@@ -3,8 +3,8 @@ import { signal } from '@preact/signals';
 import { call } from '../api/credentials';
 import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
-import { muted } from '../store/chats';
-import { clockHere } from '../store/minutes';
+import { muted, mutes } from '../store/chats';
+import { clockHere, type Clock } from '../store/minutes';
 import { touch } from './cache';
 import { order } from './order';
 import { chats, lacks, me, onReset } from './state';
@@ -23,6 +23,10 @@ export async function loadPreferences(): Promise<Preferences | null> {
   return (await load()).known;
 }
 
+/** The chats that are muted now. */
+export const mutedIn = (known: Preferences | null): ReadonlySet<string> =>
+  new Set((known?.muted ?? []).filter((one) => Date.parse(one.until) > Date.now()).map((one) => one.chat_id));
+
 const answers = order();
 
 /** What the server has, and its version. */
@@ -32,7 +36,12 @@ async function load(): Promise<{ known: Preferences | null; version: string | nu
   let version: string | null = null;
   try {
     const loaded = await call<Preferences>('GET', PATH, { versioned: (tag) => { version = tag; } });
-    if (me.value === owner && isNews()) preferences.value = loaded;
+    if (me.value === owner && isNews()) {
+      preferences.value = loaded;
+      // Also of chats that are further down than what is loaded of the list again.
+      if (loaded.muted) chats.value = mutes(chats.value, mutedIn(loaded));
+      touch();
+    }
     return { known: loaded, version };
   } catch (error) {
     if (!(error instanceof ApiError) || !error.absent) throw error;
@@ -77,15 +86,24 @@ async function save(owner: string, change: (now: Preferences) => Preferences): P
   }
 }
 
+/** The clock of this device when quiet hours were last compared with it. */
+let seen: Clock | null = null;
+onReset(() => { seen = null; });
+
 /**
- * Quiet hours go by the user's clock, which may be another one than when they were set: there was a journey. Their offset
- * is for clients that know no zones.
+ * Quiet hours go by the user's clock, which may be another one than when they were set: there was a journey. Of that tells
+ * the device that made it: one that was left at home, and is only connected again, says nothing. Their offset is for clients
+ * that know no zones.
  */
 export async function renewQuietHours(): Promise<void> {
-  const here = clockHere();
   const quiet = preferences.value?.quiet_hours;
-  if (!quiet || (quiet.time_zone === here.time_zone && quiet.utc_offset_minutes === here.utc_offset_minutes)) return;
-  await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, ...here } } : now));
+  const here = clockHere();
+  const travelled = seen?.time_zone !== here.time_zone;
+  const turned = seen?.utc_offset_minutes !== here.utc_offset_minutes;
+  const same = quiet?.utc_offset_minutes === here.utc_offset_minutes;
+  const stale = quiet?.time_zone === here.time_zone ? !same : travelled || (!quiet?.time_zone && turned && !same);
+  if (quiet && stale) await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, ...here } } : now));
+  seen = here;
 }
 
 export async function muteChat(chat_id: string, on: boolean): Promise<void> {

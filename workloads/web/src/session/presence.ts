@@ -1,8 +1,9 @@
 // Who is there: asks about the members of the chats, and says whether somebody is at this device.
+import { ApiError } from '../api/problem';
 import { ask, tell } from '../socket/connection';
 import { present } from './events';
 import type { Chat } from '../store/chats';
-import { backOff } from '../store/outbox';
+import { backOff, spread } from '../store/waits';
 import { chatList, current, link, me, presence, type Status } from './state';
 
 /** What the server allows a socket to watch. */
@@ -25,7 +26,8 @@ export function wantedPeers(list: readonly Chat[], open: string | null, self: st
 
 /** Watches the members of the chats that matter most now and are not watched yet. */
 export async function subscribe(): Promise<void> {
-  if (link.value !== 'online') return;
+  // Who was refused comes back when the wait is over, with whom is wanted then.
+  if (link.value !== 'online' || later !== undefined) return;
   const wanted = wantedPeers(chatList.value, current.value, me.value, WATCHED_MAX);
   const user_ids = wanted.filter((id) => !watched.has(id));
   if (user_ids.length === 0) return;
@@ -46,14 +48,15 @@ export async function subscribe(): Promise<void> {
     // What was told of somebody meanwhile is newer.
     for (const one of answer.presence) if (presence.value.get(one.user_id) === before.get(one.user_id)) present(one);
     refused = 0;
-  } catch {
+  } catch (error) {
     if (mine !== turn) return;
     for (const id of user_ids) watched.delete(id);
     refused += 1;
+    const told = error instanceof ApiError && error.retryAfter !== null ? error.retryAfter * 1_000 : 0;
     later ??= setTimeout(() => {
       later = undefined;
       void subscribe();
-    }, backOff(refused));
+    }, spread(Math.max(backOff(refused), told)));
   }
 }
 

@@ -3,6 +3,7 @@ import { ApiError, passingCode } from '../api/problem';
 import { ask } from '../socket/connection';
 import { newId } from '../store/ids';
 import * as out from '../store/outbox';
+import { backOff, spread } from '../store/waits';
 import { strings } from '../i18n/en';
 import { loadBlocks } from './blocks';
 import { apply } from './events';
@@ -87,7 +88,7 @@ async function deliver(one: out.Outgoing): Promise<void> {
       later ??= setTimeout(() => {
         later = null;
         work();
-      }, out.backOff(attempts));
+      }, spread(backOff(attempts)));
       return;
     }
     refused(error);

@@ -3,6 +3,7 @@ import { Manager, type Socket } from 'socket.io-client';
 import { base } from '../api/http';
 import { ApiError } from '../api/problem';
 import { token } from '../api/credentials';
+import { spread } from '../store/waits';
 
 export interface Ready {
   user_id: string;
@@ -96,7 +97,7 @@ export function open(listeners: Listeners): void {
 function again(socket: Socket, delay = RETRY_MS): void {
   setTimeout(() => {
     if ((socket === chat || socket === notifications) && !socket.connected) socket.connect();
-  }, delay);
+  }, spread(delay));
 }
 
 export function close(): void {

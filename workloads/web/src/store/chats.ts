@@ -137,6 +137,15 @@ export function muted(chats: Chats, chat_id: string, value: boolean): Chats {
   return chat ? withChat(chats, { ...chat, muted: value }) : chats;
 }
 
+/** Which chats are muted, of all. */
+export function mutes(chats: Chats, muted: ReadonlySet<string>): Chats {
+  const changed = [...chats.values()].filter((chat) => chat.muted !== muted.has(chat.chat_id));
+  if (changed.length === 0) return chats;
+  const next = new Map(chats);
+  for (const chat of changed) next.set(chat.chat_id, { ...chat, muted: !chat.muted });
+  return next;
+}
+
 /** In the order of the list. */
 export const sorted = (chats: Chats): Chat[] =>
   [...chats.values()].sort((a, b) => b.activity - a.activity || (a.chat_id < b.chat_id ? -1 : 1));

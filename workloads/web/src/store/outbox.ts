@@ -67,9 +67,6 @@ export function due(outbox: Outbox, busyChats: ReadonlySet<string>): Outgoing[] 
   return next;
 }
 
-/** Milliseconds to wait before another try, after so many in a row that did not work. */
-export const backOff = (attempts: number): number => Math.min(30_000, 500 * 2 ** Math.min(attempts, 8));
-
 /** The message as it will be, once the server said under which id and when. */
 export function asMessage(one: Outgoing, me: string, message_id: string, timestamp: string): Message {
   return {

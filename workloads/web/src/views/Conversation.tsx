@@ -126,12 +126,13 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   count.current = chat.unread;
   const name = nameOf(chat.peer);
   const isBlocked = blocked.value.has(chat.peer.user_id);
-  // The field comes and goes with a block, which may be another device's doing: who is elsewhere stays there.
+  // The field comes and goes with a block, which may be another device's doing: who is elsewhere stays there. Who was
+  // typing comes to where the next key does nothing.
   const opened = useRef(false);
-  const unblocking = useRef<HTMLButtonElement>(null);
+  const blockedNote = useRef<HTMLParagraphElement>(null);
   useEffect(() => {
-    if (!opened.current) toField();
-    else if (document.activeElement === document.body) (unblocking.current ?? field.current)?.focus();
+    if (!opened.current || (document.activeElement === document.body && !isBlocked)) toField();
+    else if (document.activeElement === document.body) blockedNote.current?.focus();
     opened.current = true;
   }, [isBlocked]);
   // There is no field to write in.
@@ -188,7 +189,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         </p>
       </div>
       {isBlocked
-        ? <p class="composer-blocked"><span id="blocked">{strings.blockedByYou}</span> <button ref={unblocking} type="button" class="link-button" aria-describedby="blocked" onClick={unblock}>{strings.unblock}</button></p>
+        ? <p class="composer-blocked" ref={blockedNote} tabIndex={-1}><span id="blocked">{strings.blockedByYou}</span> <button type="button" class="link-button" aria-describedby="blocked" onClick={unblock}>{strings.unblock}</button></p>
         : <Composer chat={chat} field={field} toField={toField} onSent={sent} />}
       {over && <div class="drop" aria-hidden="true"><p>{strings.dropHere}</p></div>}
       {reported && <ReportDialog peer={chat.peer} message={reported} onClose={() => setReported(null)} />}

@@ -6,7 +6,7 @@ import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
 import { subscribe, subscribed, unsubscribe } from '../session/push';
 import { chats, features } from '../session/state';
-import { clockHere, quietAt, type Quiet } from '../store/minutes';
+import { clockHere, partOf, quietAt, withTime, type Quiet } from '../store/minutes';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { nameOf } from './people';
@@ -36,7 +36,7 @@ export function NotificationSettingsCard() {
   const change = (how: (known: Preferences) => Preferences) => void action.also(() => savePreferences(how));
   const setQuiet = (hours: Required<Quiet> | null) => change((known) => ({ ...known, quiet_hours: hours }));
   const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) =>
-    change((known) => (known.quiet_hours ? { ...known, quiet_hours: { ...quietAt(known.quiet_hours, here), [name]: minute } } : known));
+    change((known) => (known.quiet_hours ? { ...known, quiet_hours: withTime(quietAt(known.quiet_hours, here), name, minute) } : known));
   return (
     <Card title={strings.notificationSettings}>
       <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => change((known) => ({ ...known, show_content: on }))} />
@@ -48,6 +48,7 @@ export function NotificationSettingsCard() {
           <label>{strings.quietTo} <TimeField minute={quiet.to_minute} onSave={changeQuiet('to_minute')} /></label>
         </div>
       )}
+      <p class="hint" aria-live="polite">{quiet && strings.quietPart[partOf(quiet)]}</p>
       <h4>{strings.mutedChats}</h4>
       {(now.muted ?? []).length === 0 && <p class="hint">{strings.nothingMuted}</p>}
       <ul ref={mutes} class="entries" role="list" aria-label={strings.mutedChats}>

@@ -1,6 +1,7 @@
 // People whose name begins with what was written.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { find, FOUND_MAX } from '../api/accounts';
+import { patiently } from '../api/patience';
 import type { Profile } from '../api/types';
 import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
@@ -24,7 +25,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
     if (!enough) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      find(wanted, stop.signal).then(
+      patiently(() => find(wanted, stop.signal), stop.signal, () => setFault(strings.searchWaits)).then(
         (users) => { if (stop.signal.aborted) return; setFound({ prefix: wanted, users }); setFault(null); },
         (error: unknown) => { if (!stop.signal.aborted) setFault(faultText(error)); },
       );

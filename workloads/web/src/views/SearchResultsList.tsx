@@ -1,6 +1,7 @@
 // Messages that a search found, in all chats or in one; each leads to its place.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { search } from '../api/messages';
+import { patiently } from '../api/patience';
 import { ApiError } from '../api/problem';
 import type { SearchResult } from '../api/types';
 import { faultText } from '../i18n/faults';
@@ -44,7 +45,8 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   async function fetchPage(before: Found | null) {
     const { signal } = running.current;
     try {
-      const page = await search({ q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) }, signal);
+      const wanted = { q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) };
+      const page = await patiently(() => search(wanted, signal), signal, () => setFault(strings.searchWaits));
       if (signal.aborted) return;
       // More of a list is asked for once: a second click means the same.
       setShown((now) => (before && now !== before ? now : { key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null }));
