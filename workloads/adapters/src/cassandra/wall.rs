@@ -135,7 +135,7 @@ pub(super) async fn keep_comparing(shared: Weak<Shared>) {
         match shared.compare_clocks().await {
             Ok(()) if was_off => tracing::info!("the clock here is as far from cassandra's as it may be, or closer"),
             Err(CassandraError::Clock(off)) if !was_off => {
-                tracing::error!(error = &off as &dyn std::error::Error, "not ready")
+                tracing::error!(error = &off as &dyn std::error::Error, "not ready");
             }
             Err(error @ CassandraError::Time(_)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the clocks are compared later");

@@ -204,7 +204,8 @@ async fn who_never_reads_is_not_waited_for() {
 
     let server = serve(Connections { stalled_after: Duration::from_secs(1), ..Connections::at_most(1) }).await;
     let mut socket = server.upgraded().await;
-    let echoed = async { while socket.write_all(&[0; 65_536]).await.is_ok() {} };
+    let bytes = vec![0; 65_536];
+    let echoed = async { while socket.write_all(&bytes).await.is_ok() {} };
     timeout(PATIENCE, echoed).await.expect("the other side ends what became another protocol, too");
 }
 
