@@ -34,6 +34,9 @@ onReset(() => {
   gone.clear();
   further.value = null;
   complete = false;
+  if (soon) clearTimeout(soon);
+  soon = null;
+  soonTop = true;
 });
 
 export function forget(chat_id: string): void {
