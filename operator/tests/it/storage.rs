@@ -60,9 +60,9 @@ async fn a_claim_grows_also_while_the_resource_cannot_be_carried_out() {
     world.server.fault("PATCH", "/persistentvolumeclaims/", Answer::Status(403, "cannot be resized"), 99);
     world.apply("chat", &spec("30Gi"));
     world.reconcile().await.unwrap();
-    let told = world.condition("Accepted");
-    assert!(told.starts_with("False/SecretNotFound: "), "{told}");
-    assert!(told.contains("; cannot grow PersistentVolumeClaim data-chat-0"), "{told}");
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/SecretNotFound: "), "{told}");
+    assert!(told.contains("; StorageNotResized: cannot grow PersistentVolumeClaim data-chat-0"), "{told}");
 }
 
 #[tokio::test]
