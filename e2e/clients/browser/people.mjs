@@ -141,7 +141,10 @@ export async function opensOffline(page) {
 export async function pushes(page) {
   const session = await page.context().newCDPSession(page);
   const registered = new Promise((resolve) => {
-    session.on('ServiceWorker.workerRegistrationUpdated', ({ registrations: [one] }) => { if (one) resolve(one.registrationId); });
+    session.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+      const one = registrations.find(({ isDeleted, scopeURL }) => !isDeleted && page.url().startsWith(scopeURL));
+      if (one) resolve(one.registrationId);
+    });
   });
   await session.send('ServiceWorker.enable');
   const registrationId = await registered;

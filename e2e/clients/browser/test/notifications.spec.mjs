@@ -139,8 +139,12 @@ test('a push is shown also to who looks at the page, without a sound, and taken 
   await opensOffline(hers);
   await openChat(hers, bob);
   const { push, shown } = await pushes(hers);
-  await push({ header: 'cat', chat_id: cats });
-  await expect.poll(shown).toEqual([{ tag: cats, silent: true }]);
+  // The developer tools, which stand for the push service here, say nothing of a push that met no running worker; the service
+  // sends it again. Another one of the chat takes the place of the last.
+  await expect(async () => {
+    await push({ header: 'cat', chat_id: cats });
+    await expect.poll(shown, { timeout: 3_000 }).toEqual([{ tag: cats, silent: true }]);
+  }).toPass();
   await push({ header: 'cat again', chat_id: cats });
   await push({ header: 'bob', chat_id: bobs });
   await expect.poll(shown).toEqual([{ tag: cats, silent: true }]);
