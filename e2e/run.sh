@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests of one profile on a cluster of their own, and takes it down.
-# PROFILE is embedded (default) or distributed; KEEP=1 leaves the cluster up; NAME names it.
+# PROFILE is embedded (default) or distributed; NAME names it; KEEP=1 uses it if it is there, and leaves it up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-embedded}
@@ -20,6 +20,8 @@ finish() {
 }
 trap finish EXIT
 
+# A run that was cut short leaves its cluster, with what its tests did to it; these tests begin on a new one.
+if [ -z "${KEEP:-}" ]; then "${cluster[@]}" down --name "$name"; fi
 "${cluster[@]}" up --name "$name" --profile "$profile"
 KUBECONFIG=$("${cluster[@]}" cluster exec --name "$name" -- printenv KUBECONFIG)
 export KUBECONFIG
