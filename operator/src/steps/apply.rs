@@ -55,20 +55,23 @@ impl Failure {
             let message = "the namespace is being deleted, so nothing can be made in it".into();
             return Self { stage, reason: "NamespaceTerminating", message, transient: false };
         }
-        let denied = if let kube::Error::Api(status) = error { answer::denied_by(status) } else { None };
         let (reason, detail) = match error {
-            kube::Error::Api(status) if denied.is_some() => {
-                let whose = denied.unwrap_or_default();
-                ("AdmissionDenied", format!("{whose} of this cluster denies it: {}", status.message))
+            kube::Error::Api(status) => {
+                let said = || status.message.clone();
+                match answer::denied_by(status) {
+                    Some(whose) => {
+                        ("AdmissionDenied", format!("{whose} of this cluster denies it: {}", status.message))
+                    }
+                    None if answer::is_forbidden(status) && status.message.contains("exceeded quota") => {
+                        ("QuotaExceeded", said())
+                    }
+                    None if answer::is_forbidden(status) => ("Forbidden", said()),
+                    None if answer::is_not_found(status) => ("KindNotFound", said()),
+                    None if answer::is_invalid(status) => ("Invalid", said()),
+                    None if answer::is_conflict(status) => ("Conflict", said()),
+                    None => ("ApiError", format!("{} ({})", status.message, status.code)),
+                }
             }
-            kube::Error::Api(status) if answer::is_forbidden(status) && status.message.contains("exceeded quota") => {
-                ("QuotaExceeded", status.message.clone())
-            }
-            kube::Error::Api(status) if answer::is_forbidden(status) => ("Forbidden", status.message.clone()),
-            kube::Error::Api(status) if answer::is_not_found(status) => ("KindNotFound", status.message.clone()),
-            kube::Error::Api(status) if answer::is_invalid(status) => ("Invalid", status.message.clone()),
-            kube::Error::Api(status) if answer::is_conflict(status) => ("Conflict", status.message.clone()),
-            kube::Error::Api(status) => ("ApiError", format!("{} ({})", status.message, status.code)),
             other => ("ApiUnreachable", answer::describe(other)),
         };
         Self { stage, reason, message: format!("cannot {verb} {kind} {name}: {detail}"), transient: true }

@@ -118,29 +118,18 @@ fn kind(error: &S3Error) -> TroubleKind {
 
 #[cfg(test)]
 mod tests {
-    use sentinel_domain::config::Connection;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
     };
 
     use super::*;
+    use crate::s3::tests::config;
 
     /// What is found at `endpoint`.
     async fn found(endpoint: String, may_lack_bucket: bool) -> Finding {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["username", "password"] {
-            std::fs::write(folder.path().join(name), "key").unwrap();
-        }
-        let connection = Connection { endpoints: vec![endpoint], credentials: Some(folder.path().into()), tls: None };
-        let config = S3Config {
-            connection,
-            bucket: "media".into(),
-            region: "us-east-1".into(),
-            path_style: true,
-            public_endpoint: None,
-            cdn_base_url: None,
-        };
+        let config = config(&endpoint, folder.path());
         S3::inspect(&config, may_lack_bucket).await
     }
 

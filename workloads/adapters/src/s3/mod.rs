@@ -271,24 +271,25 @@ mod tests {
 
     use super::*;
 
-    fn places(edit: impl FnOnce(&mut S3Config)) -> Places {
-        let folder = tempfile::tempdir().unwrap();
+    /// Of the bucket `media` at `endpoint`, with credentials in `folder`, which are read when it is used.
+    pub(super) fn config(endpoint: &str, folder: &std::path::Path) -> S3Config {
         for name in ["username", "password"] {
-            std::fs::write(folder.path().join(name), "secret").unwrap();
+            std::fs::write(folder.join(name), "secret").unwrap();
         }
-        let connection = Connection {
-            endpoints: vec!["http://s3:9000/".into()],
-            credentials: Some(folder.path().into()),
-            tls: None,
-        };
-        let mut config = S3Config {
+        let connection = Connection { endpoints: vec![endpoint.into()], credentials: Some(folder.into()), tls: None };
+        S3Config {
             connection,
             bucket: "media".into(),
             region: "us-east-1".into(),
             path_style: true,
             public_endpoint: None,
             cdn_base_url: None,
-        };
+        }
+    }
+
+    fn places(edit: impl FnOnce(&mut S3Config)) -> Places {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config("http://s3:9000/", folder.path());
         edit(&mut config);
         Places::new(&config).unwrap()
     }
