@@ -148,6 +148,51 @@ mod tests {
         }
     }
 
+    /// Runs the start script on the volume at `root`, with a server that like Postgres takes nobody's place; its last words.
+    fn start(root: &std::path::Path) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let at = |path: &str| root.join(path).to_string_lossy().into_owned();
+        for folder in ["volume", "credentials", "bin"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        for name in ["username", "password"] {
+            std::fs::write(at(&format!("credentials/{name}")), name).unwrap();
+        }
+        // What ends leaves its note only if it is killed.
+        let server = "#!/bin/sh\n\
+            [ \"$1\" != --version ] || { echo 'postgres (PostgreSQL) 17.2 (Debian)'; exit; }\n\
+            case $1 in --single) data=$3 ;; *) data=$2 ;; esac\n\
+            [ ! -e \"$data/postmaster.pid\" ] || { echo 'lock file exists' >&2; exit 1; }\n\
+            case $1 in --single) cat ;; *) echo 1 >\"$data/postmaster.pid\"; echo serves >&2 ;; esac\n";
+        let initdb = "#!/bin/sh\nmkdir \"${1#--pgdata=}\" && echo 17 >\"${1#--pgdata=}/PG_VERSION\"\n";
+        for (name, text) in [("bin/postgres", server), ("bin/initdb", initdb)] {
+            std::fs::write(at(name), text).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let places = [
+            ("/var/lib/postgresql/data", "volume"),
+            ("/etc/sentinel/credentials", "credentials"),
+            ("/usr/lib/postgresql/*/bin", "bin"),
+        ];
+        let script = format!("{}{}", include_str!("prelude.sh"), include_str!("postgres/start.sh"));
+        let script = places.iter().fold(script, |script, (path, own)| script.replace(path, &at(own)));
+        std::fs::write(at("start.sh"), script).unwrap();
+        let mut shell = std::process::Command::new("sh");
+        let ended =
+            shell.arg(at("start.sh")).env("POD_NAME", "chat-postgres-0").env("STORE", "postgres").output().unwrap();
+        String::from_utf8(ended.stderr).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_was_killed_starts_again() {
+        let root = std::env::temp_dir().join(format!("sentinel-postgres-{}", uuid::Uuid::new_v4()));
+        let first = start(&root);
+        let again = start(&root);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!((first.as_str(), again.as_str()), ("serves\n", "serves\n"));
+    }
+
     #[test]
     fn what_people_write_is_not_logged() {
         let text = configuration(256, 100);

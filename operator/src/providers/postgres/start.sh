@@ -30,6 +30,10 @@ image=${image%%[!0-9]*}
 [ "$have" = "$image" ] || fail "the volume holds data of Postgres $have and the image is Postgres $image: \
 set spec.dependencies.postgres.managed.image to version $have"
 
+# A server that was killed leaves a note of its number, which is 1 in each container, as is the shell's here: the statement
+# below would take it for one that runs. It tells nothing of servers elsewhere; one that sees it gone ends by itself.
+rm -f "$data/postmaster.pid"
+
 # The Secret has the last word, also when it was replaced since.
 printf "ALTER ROLE \"%s\" WITH LOGIN SUPERUSER PASSWORD '%s'\n" "$user" "$password" | offline "$data"
 
