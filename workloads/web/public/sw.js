@@ -17,14 +17,16 @@ self.addEventListener('push', (event) => {
   }
   const { header = 'Sentinel', body = '', chat_id = null, notification_id = null } = pushed;
   async function show() {
+    // Whoever looks at the page is told there.
+    const silent = (await pages()).some((page) => page.focused);
     await self.registration.showNotification(header, {
       body,
-      // The next of a chat takes the place of the last.
+      // The next of a chat takes the place of the last, and is heard like it.
       tag: chat_id ?? notification_id ?? 'sentinel',
+      renotify: !silent,
       icon: 'icon.svg',
       data: { chat_id },
-      // Whoever looks at the page is told there.
-      silent: (await pages()).some((page) => page.focused),
+      silent,
     });
     await tell({ shown: chat_id });
   }

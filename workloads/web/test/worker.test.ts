@@ -23,7 +23,7 @@ runInNewContext(script, {
   importScripts: () => undefined,
   URL,
   self: {
-    registration: { scope: SCOPE, showNotification: async (header: string, { tag, silent }: NotificationOptions) => void seen.push(['show', header, tag, silent]) },
+    registration: { scope: SCOPE, showNotification: async (header: string, { tag, silent, renotify }: NotificationOptions & { renotify: boolean }) => void seen.push(['show', header, tag, { silent, renotify }]) },
     clients: { matchAll: async () => pages, openWindow: async (url: string) => void seen.push(['open', url]) },
     addEventListener: (name: string, listener: (event: object) => void) => { listeners[name] = listener; },
   },
@@ -42,18 +42,19 @@ beforeEach(() => {
   pages = [];
 });
 
-test('each push is shown, under its chat; without a sound to who looks at a page, which is told', async () => {
+test('each push is shown, under its chat, and heard each time; without a sound to who looks at a page, which is told', async () => {
   await push(() => ({ header: 'Bob', chat_id: CHAT }));
   pages = [pageAt('one', false), pageAt('two', true)];
   await push(() => ({ header: 'Bob', chat_id: CHAT }));
   expect(seen).toEqual([
-    ['show', 'Bob', CHAT, false], ['show', 'Bob', CHAT, true], ['tell', 'one', { shown: CHAT }], ['tell', 'two', { shown: CHAT }],
+    ['show', 'Bob', CHAT, { silent: false, renotify: true }], ['show', 'Bob', CHAT, { silent: true, renotify: false }],
+    ['tell', 'one', { shown: CHAT }], ['tell', 'two', { shown: CHAT }],
   ]);
 });
 
 test('a push that says nothing is shown, too', async () => {
   await push(() => { throw new SyntaxError('no JSON'); });
-  expect(seen).toEqual([['show', 'Sentinel', 'sentinel', false]]);
+  expect(seen).toEqual([['show', 'Sentinel', 'sentinel', { silent: false, renotify: true }]]);
 });
 
 test('who clicks gets the page that is open already, or a new one', async () => {
