@@ -5,7 +5,12 @@ importScripts('shell.js');
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 
-const pages = () => self.clients.matchAll({ type: 'window' });
+/** The client's pages; what else of this origin is open below it (a file, the documentation) does not listen. */
+async function pages() {
+  const { pathname } = new URL(self.registration.scope);
+  const windows = await self.clients.matchAll({ type: 'window' });
+  return windows.filter(({ url }) => [pathname, `${pathname}index.html`].includes(new URL(url).pathname));
+}
 const tell = async (news) => (await pages()).forEach((page) => page.postMessage(news));
 
 self.addEventListener('push', (event) => {

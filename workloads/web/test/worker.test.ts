@@ -12,8 +12,9 @@ type Page = ReturnType<typeof pageAt>;
 /** What happened, in the order in which it did. */
 let seen: unknown[];
 let pages: Page[];
-const pageAt = (name: string, focused: boolean) => ({
+const pageAt = (name: string, focused: boolean, path = '#/settings') => ({
   focused,
+  url: SCOPE + path,
   focus: async () => void seen.push(['focus', name]),
   navigate: async (url: string) => void seen.push(['navigate', name, url]),
   postMessage: (news: unknown) => void seen.push(['tell', name, news]),
@@ -63,6 +64,20 @@ test('who clicks gets the page that is open already, or a new one', async () => 
   await click({ chat_id: null });
   expect(seen).toEqual([
     ['close'], ['open', `${SCOPE}#/chats/${CHAT}`], ['close'], ['focus', 'one'], ['navigate', 'one', `${SCOPE}#/notifications`],
+  ]);
+});
+
+test('files and other pages of the same origin are none of the client', async () => {
+  const others = [pageAt('a file', true, 'media/f/picture.png'), pageAt('the documentation', false, 'docs')];
+  pages = [...others, pageAt('one', false, 'index.html#/')];
+  await push(() => ({ header: 'Bob', chat_id: CHAT }));
+  await click({ chat_id: CHAT });
+  pages = others;
+  await click({ chat_id: CHAT });
+  const url = `${SCOPE}#/chats/${CHAT}`;
+  expect(seen).toEqual([
+    ['show', 'Bob', CHAT, { silent: false, renotify: true }], ['tell', 'one', { shown: CHAT }],
+    ['close'], ['focus', 'one'], ['navigate', 'one', url], ['close'], ['open', url],
   ]);
 });
 
