@@ -6,7 +6,7 @@ import { send } from '../src/session/sending';
 import { chats, identity, link, outbox, reset, timelines } from '../src/session/state';
 import type { Message } from '../src/api/types';
 import { loaded } from '../src/store/chats';
-import { ANN, CHAT, entry, idAt, message } from './sample';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 const { ask, history } = vi.hoisted(() => ({ ask: vi.fn(), history: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
@@ -106,4 +106,20 @@ test('who turns to the newest message, or to one that is there, is not led away 
   answers[2]!([message(5)]);
   await again;
   expect(shown()).toEqual(['text 99']);
+});
+
+test('a page that comes after its reader has logged out is not the next one’s, who loads the same chat', async () => {
+  const hers = loadNewest(CHAT);
+  reset();
+  identity.value = { user_id: BOB, username: 'bob' };
+  const his = loadNewest(CHAT);
+  answers[0]!([message(1)]);
+  await hers;
+  expect(timelines.value.size).toBe(0);
+  // There is still one load at a time.
+  const again = loadNewest(CHAT);
+  expect(answers).toHaveLength(2);
+  answers[1]!([message(2)]);
+  await Promise.all([his, again]);
+  expect(shown()).toEqual(['text 2']);
 });

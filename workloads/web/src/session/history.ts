@@ -25,7 +25,12 @@ interface Asking {
 
 /** What is asked of each chat. */
 const asking = new Map<string, Asking>();
-onReset(() => asking.clear());
+/** One load of a kind at a time for each chat. */
+const loading = new Map<string, Promise<unknown>>();
+onReset(() => {
+  asking.clear();
+  loading.clear();
+});
 
 function askingOf(chat_id: string): Asking {
   const one = asking.get(chat_id) ?? { parts: meanwhile(), place: order() };
@@ -48,21 +53,21 @@ interface Part {
 
 /** Asks for a part of a chat. */
 async function part(chat_id: string, where: Where): Promise<Part> {
-  const { answer: page, repeat } = await askingOf(chat_id).parts.ask(() => history(chat_id, where));
+  const mine = askingOf(chat_id);
+  const { answer: page, repeat } = await mine.parts.ask(() => history(chat_id, where));
   const show = (timeline: Timeline): void => {
+    // Whoever asked has logged out.
+    if (asking.get(chat_id) !== mine) return;
     setTimeline(chat_id, repeat(timeline));
     learn(chat_id, page.messages);
   };
   return { page, show };
 }
 
-/** One load of a kind at a time for each chat. */
-const loading = new Map<string, Promise<unknown>>();
-
 function once<T>(key: string, load: () => Promise<T>): Promise<T> {
   const running = loading.get(key) as Promise<T> | undefined;
   if (running) return running;
-  const started = load().finally(() => loading.delete(key));
+  const started = load().finally(() => { if (loading.get(key) === started) loading.delete(key); });
   loading.set(key, started);
   return started;
 }
