@@ -1,7 +1,8 @@
 import './page';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
 import { apply } from '../src/session/events';
-import { loadAround, loadNewest, loadOlder } from '../src/session/history';
+import { isTurning, loadAround, loadNewest, loadOlder } from '../src/session/history';
 import { send } from '../src/session/sending';
 import { chats, identity, link, outbox, reset, timelines } from '../src/session/state';
 import type { Message } from '../src/api/types';
@@ -81,6 +82,23 @@ test('who turns from the past to the newest message gets there though a look at 
   for (const answer of answers) answer([message(8), message(9)]);
   await Promise.all([looked, turned]);
   expect(shown()).toEqual(['text 8', 'text 9']);
+});
+
+test('who could not be taken from the past to the newest message is taken there by the next load, unless turning elsewhere', async () => {
+  timelines.value = new Map([[CHAT, { messages: [message(1)], older: false, newer: true }]]);
+  const fails = async () => {
+    history.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+    await expect(loadNewest(CHAT, true)).rejects.toThrow();
+  };
+  await fails();
+  expect(isTurning(CHAT)).toBe(true);
+  await loadAround(CHAT, idAt(1));
+  expect(isTurning(CHAT)).toBe(false);
+  await fails();
+  const next = loadNewest(CHAT);
+  answers[0]!([message(8), message(9)]);
+  await next;
+  expect([shown(), isTurning(CHAT)]).toEqual([['text 8', 'text 9'], false]);
 });
 
 test('of two jumps the later one leads somewhere, whichever part comes first', async () => {
