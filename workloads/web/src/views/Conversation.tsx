@@ -8,6 +8,7 @@ import { answeringIn, setAnswering, type Answering } from '../session/drafts';
 import { isShown, isTurning, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { takeBack } from '../session/takeback';
+import { today } from '../session/today';
 import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -44,7 +45,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
 
   const shown = useMemo(
     () => rows(timeline?.messages ?? [], timeline?.newer ? [] : outgoing, me.value, mark),
-    [timeline, outbox.value, mark],
+    // Days begin elsewhere in another zone.
+    [timeline, outbox.value, mark, today.value],
   );
   // Once, when there is something to begin with: the first unread message is where the reader goes on.
   const [seeking, setSeeking] = useState(mark !== undefined && !wanted);
