@@ -5,7 +5,12 @@ importScripts('shell.js');
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 
-const pages = () => self.clients.matchAll({ type: 'window' });
+/** The client's pages; what else of this origin is open below it (a file, the documentation) does not listen. */
+async function pages() {
+  const { pathname } = new URL(self.registration.scope);
+  const windows = await self.clients.matchAll({ type: 'window' });
+  return windows.filter(({ url }) => [pathname, `${pathname}index.html`].includes(new URL(url).pathname));
+}
 const tell = async (news) => (await pages()).forEach((page) => page.postMessage(news));
 
 self.addEventListener('push', (event) => {
@@ -17,14 +22,16 @@ self.addEventListener('push', (event) => {
   }
   const { header = 'Sentinel', body = '', chat_id = null, notification_id = null } = pushed;
   async function show() {
+    // Whoever looks at the page is told there.
+    const silent = (await pages()).some((page) => page.focused);
     await self.registration.showNotification(header, {
       body,
-      // The next of a chat takes the place of the last.
+      // The next of a chat takes the place of the last, and is heard like it.
       tag: chat_id ?? notification_id ?? 'sentinel',
+      renotify: !silent,
       icon: 'icon.svg',
       data: { chat_id },
-      // Whoever looks at the page is told there.
-      silent: (await pages()).some((page) => page.focused),
+      silent,
     });
     await tell({ shown: chat_id });
   }

@@ -7,10 +7,12 @@ import { startPush } from './session/push';
 import { startReading } from './session/reading';
 import { startRouting } from './session/route';
 import { startTheme } from './session/theme';
+import { startToday } from './session/today';
 import { startWorker } from './session/worker';
 import { App } from './views/App';
 
 startTheme();
+startToday();
 startRouting();
 startReading();
 startHeartbeat();

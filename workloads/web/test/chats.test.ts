@@ -23,6 +23,11 @@ describe('unread', () => {
     expect(chatOf(chats).unread).toBe(0);
   });
 
+  test('does not count what was deleted before this device heard of it', () => {
+    const chats = received(received(start(), message(1, { deleted: true }), ANN), message(2), ANN);
+    expect(chatOf(chats)).toMatchObject({ unread: 1, last: { message_id: idAt(2) } });
+  });
+
   test('is nothing after the last message was read', () => {
     const chats = receipted(received(start(), message(1), ANN), { chat_id: CHAT, user_id: ANN, read_up_to: idAt(1) }, ANN);
     expect(chatOf(chats).unread).toBe(0);

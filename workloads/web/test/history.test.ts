@@ -1,12 +1,13 @@
 import './page';
 import { beforeEach, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
 import { apply } from '../src/session/events';
-import { loadAround, loadNewest, loadOlder } from '../src/session/history';
+import { isTurning, loadAround, loadNewest, loadOlder } from '../src/session/history';
 import { send } from '../src/session/sending';
 import { chats, identity, link, outbox, reset, timelines } from '../src/session/state';
 import type { Message } from '../src/api/types';
 import { loaded } from '../src/store/chats';
-import { ANN, CHAT, entry, idAt, message } from './sample';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 const { ask, history } = vi.hoisted(() => ({ ask: vi.fn(), history: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
@@ -83,6 +84,23 @@ test('who turns from the past to the newest message gets there though a look at 
   expect(shown()).toEqual(['text 8', 'text 9']);
 });
 
+test('who could not be taken from the past to the newest message is taken there by the next load, unless turning elsewhere', async () => {
+  timelines.value = new Map([[CHAT, { messages: [message(1)], older: false, newer: true }]]);
+  const fails = async () => {
+    history.mockRejectedValueOnce(new ApiError(0, 'network', ''));
+    await expect(loadNewest(CHAT, true)).rejects.toThrow();
+  };
+  await fails();
+  expect(isTurning(CHAT)).toBe(true);
+  await loadAround(CHAT, idAt(1));
+  expect(isTurning(CHAT)).toBe(false);
+  await fails();
+  const next = loadNewest(CHAT);
+  answers[0]!([message(8), message(9)]);
+  await next;
+  expect([shown(), isTurning(CHAT)]).toEqual([['text 8', 'text 9'], false]);
+});
+
 test('of two jumps the later one leads somewhere, whichever part comes first', async () => {
   timelines.value = new Map([[CHAT, { messages: [message(90)], older: true, newer: false }]]);
   const jumps = [loadAround(CHAT, idAt(5)), loadAround(CHAT, idAt(50))];
@@ -106,4 +124,20 @@ test('who turns to the newest message, or to one that is there, is not led away 
   answers[2]!([message(5)]);
   await again;
   expect(shown()).toEqual(['text 99']);
+});
+
+test('a page that comes after its reader has logged out is not the next one’s, who loads the same chat', async () => {
+  const hers = loadNewest(CHAT);
+  reset();
+  identity.value = { user_id: BOB, username: 'bob' };
+  const his = loadNewest(CHAT);
+  answers[0]!([message(1)]);
+  await hers;
+  expect(timelines.value.size).toBe(0);
+  // There is still one load at a time.
+  const again = loadNewest(CHAT);
+  expect(answers).toHaveLength(2);
+  answers[1]!([message(2)]);
+  await Promise.all([his, again]);
+  expect(shown()).toEqual(['text 2']);
 });

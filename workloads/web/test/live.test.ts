@@ -126,6 +126,48 @@ test('a sync that fails keeps its token for the next connect', async () => {
   expect(asked()).toEqual(['t1', 't1']);
 });
 
+test('a sync of a connection that is lost does not take the place of that of the next one', async () => {
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  await database.put('meta', 'sync_token', 't1');
+  let fail = (_: Error) => undefined as void;
+  ask.mockImplementation(async (event: string) => {
+    if (event === 'presence_subscribe') return { presence: [] };
+    if (event !== 'sync') return {};
+    if (asked().length === 1) return new Promise((_, reject) => { fail = reject; });
+    return { events: [], next: 't2', more: false, reset: false };
+  });
+  await start();
+  const ready = (sync_token: string) => (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token, limits: { message_bytes: 16384 } });
+  const connections = [ready('t8')];
+  await vi.waitFor(() => expect(asked()).toEqual(['t1']));
+  server.connected = false;
+  (server.listeners as Listeners).lost();
+  server.connected = true;
+  connections.push(ready('t9'));
+  fail(new ApiError(0, 'timeout', ''));
+  await Promise.all(connections);
+  expect(asked()).toEqual(['t1', 't1']);
+  expect(await database.get('meta', 'sync_token')).toBe('t2');
+});
+
+test('where a sync of who has left goes on, the next user does not begin', async () => {
+  await database.put('meta', 'sync_token', 'foreign');
+  let answer = () => undefined as void;
+  server.chats.mockReturnValueOnce(new Promise((resolve) => { answer = () => resolve({ entries: [], next: null }); }));
+  syncs(new ApiError(400, 'invalid_cursor', ''));
+  await start();
+  const left = (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 'hers', limits: { message_bytes: 16384 } });
+  await vi.waitFor(() => expect(server.chats).toHaveBeenCalled());
+  stop();
+  reset();
+  identity.value = { user_id: BOB, username: 'bob' };
+  await start();
+  answer();
+  await left;
+  await connect('his');
+  expect(asked()).toEqual(['foreign', 'his']);
+});
+
 test('who logs in again in the same tab sees who is there', async () => {
   syncs();
   const answer = ask.getMockImplementation()!;

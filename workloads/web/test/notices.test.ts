@@ -45,6 +45,26 @@ test('older ones follow those that are here, also when newer ones came meanwhile
   expect(notices.value!.cursor).toBeNull();
 });
 
+test('what is here of older ones stays when newer ones come, unless there is a gap', async () => {
+  const load = async (part: () => Promise<void>, ...answer: [string[], string?]) => {
+    const loading = part();
+    answers.at(-1)!(...answer);
+    await loading;
+  };
+  await load(loadNotices, ['6', '5'], 'after 5');
+  await load(loadOlderNotices, ['4', '3'], 'after 3');
+  // The newest was read meanwhile, so it is not in the list any more.
+  await load(loadNotices, ['7', '5'], 'after 5');
+  expect([shown(), notices.value!.cursor]).toEqual([['7', '5', '4', '3'], 'after 3']);
+  await load(loadOlderNotices, ['2']);
+  await load(loadNotices, ['8', '7'], 'after 7');
+  expect([shown(), notices.value!.cursor]).toEqual([['8', '7', '5', '4', '3', '2'], null]);
+  await load(loadNotices, ['99', '98'], 'after 98');
+  expect([shown(), notices.value!.cursor]).toEqual([['99', '98'], 'after 98']);
+  await load(loadNotices, ['99']);
+  expect(shown()).toEqual(['99']);
+});
+
 test('those of who has left are not shown to the next', async () => {
   const loading = loadNotices();
   reset();

@@ -9,12 +9,19 @@ const { server } = vi.hoisted(() => ({ server: { pushKey: vi.fn(), addDevice: vi
 vi.mock('../src/api/notifications', () => server);
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
-const subscriptionAt = (endpoint: string) => ({ toJSON: () => ({ endpoint }) });
+const KEY = [0xfb, 0xff, 1];
+const subscriptionAt = (endpoint: string, key = KEY) => ({
+  toJSON: () => ({ endpoint }), options: { applicationServerKey: new Uint8Array(key).buffer }, unsubscribe: async () => { subscription = null; },
+});
 /** What the browser has. */
 let subscription: ReturnType<typeof subscriptionAt> | null;
 let permission: string;
 let shown: string[];
-const subscribe = vi.fn(async () => (subscription = subscriptionAt('https://push.example.test/new')));
+const subscribe = vi.fn(async () => {
+  // As browsers do where there is one for another key.
+  if (subscription) throw new DOMException('', 'InvalidStateError');
+  return (subscription = subscriptionAt('https://push.example.test/new'));
+});
 const registration = {
   pushManager: { getSubscription: async () => subscription, subscribe },
   getNotifications: async ({ tag }: { tag: string }) => shown.filter((one) => one === tag).map((one) => ({ close: () => { shown = shown.filter((other) => other !== one); } })),
@@ -33,7 +40,7 @@ beforeEach(async () => {
   reset();
   await database.clearAll();
   await database.put('meta', 'device_id', 'd');
-  server.pushKey.mockResolvedValue({ public_key: 'k' });
+  server.pushKey.mockResolvedValue({ public_key: '-_8B' });
   subscription = subscriptionAt('https://push.example.test/old');
   permission = 'granted';
   shown = [CHAT, OTHER];
@@ -49,6 +56,12 @@ test('a subscription that the browser has ended is made anew, at once when the w
   subscription = null;
   tells({ subscription: 'changed' });
   await vi.waitFor(() => expect(registered()).toEqual([['d', 'https://push.example.test/new']]));
+});
+
+test('a subscription for a key that the server has no more gives way to one for its new key', async () => {
+  subscription = subscriptionAt('https://push.example.test/old', [1, 2, 3]);
+  await renewPush();
+  expect(registered()).toEqual([['d', 'https://push.example.test/new']]);
 });
 
 test('nothing is subscribed for who has taken the permission back, or never wanted pushes here', async () => {

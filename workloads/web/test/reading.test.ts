@@ -1,7 +1,8 @@
 import './page';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ApiError } from '../src/api/problem';
 import { loadUnread, trim } from '../src/session/history';
-import { startReading } from '../src/session/reading';
+import { confirmSoon, startReading } from '../src/session/reading';
 import { chats, current, identity, link, reset, skipped, timelines, visibleUpTo } from '../src/session/state';
 import { loaded } from '../src/store/chats';
 import { unseenAbove } from '../src/store/receipts';
@@ -94,6 +95,40 @@ describe('what is told as read', () => {
     current.value = CHAT;
     visibleUpTo.value = { chat_id: CHAT, message_id: idAt(62) };
     expect(told()).toEqual([idAt(62)]);
+  });
+});
+
+describe('a receipt that the server refuses', () => {
+  const refused = new ApiError(400, 'rate_limited', '', {}, 20);
+  const calls = (name: string) => ask.mock.calls.filter(([event]) => event === name).length;
+  beforeEach(() => { vi.useFakeTimers(); });
+  afterEach(() => { vi.useRealTimers(); });
+
+  test('is given again when the server wants it, though nothing else happens', async () => {
+    ask.mockRejectedValueOnce(refused);
+    open(3, 1);
+    current.value = CHAT;
+    visibleUpTo.value = { chat_id: CHAT, message_id: idAt(3) };
+    await vi.advanceTimersByTimeAsync(19_000);
+    expect([calls('message_read'), chats.value.get(CHAT)!.unread]).toEqual([1, 2]);
+    await vi.advanceTimersByTimeAsync(41_000);
+    expect([calls('message_read'), chats.value.get(CHAT)!.unread]).toEqual([2, 0]);
+  });
+
+  test('is given again, too, when it says that a message has come', async () => {
+    ask.mockRejectedValueOnce(refused);
+    open(3, 1);
+    confirmSoon();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([calls('message_delivered'), chats.value.get(CHAT)!.mine.delivered]).toEqual([2, idAt(3)]);
+  });
+
+  test('for good is not given again', async () => {
+    ask.mockRejectedValueOnce(new ApiError(400, 'not_found', ''));
+    open(3, 1);
+    confirmSoon();
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(calls('message_delivered')).toBe(1);
   });
 });
 

@@ -63,6 +63,20 @@ describe('sending', () => {
     expect(outbox.value).toEqual([]);
   });
 
+  test('waits for as long as the server asks to, also with what is written meanwhile', async () => {
+    ask.mockRejectedValueOnce(new ApiError(400, 'rate_limited', '', {}, 20))
+      .mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    send({ chat_id: CHAT, message: 'too much' });
+    await vi.advanceTimersByTimeAsync(10_000);
+    send({ chat_id: CHAT, message: 'more' });
+    resume();
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(sent()).toEqual(['too much']);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sent()).toEqual(['too much', 'too much', 'more']);
+    expect(outbox.value).toEqual([]);
+  });
+
   test('waits for the connection, and goes on when it is there', async () => {
     link.value = 'offline';
     send({ chat_id: CHAT, message: 'later' });

@@ -12,8 +12,9 @@ type Page = ReturnType<typeof pageAt>;
 /** What happened, in the order in which it did. */
 let seen: unknown[];
 let pages: Page[];
-const pageAt = (name: string, focused: boolean) => ({
+const pageAt = (name: string, focused: boolean, path = '#/settings') => ({
   focused,
+  url: SCOPE + path,
   focus: async () => void seen.push(['focus', name]),
   navigate: async (url: string) => void seen.push(['navigate', name, url]),
   postMessage: (news: unknown) => void seen.push(['tell', name, news]),
@@ -23,7 +24,7 @@ runInNewContext(script, {
   importScripts: () => undefined,
   URL,
   self: {
-    registration: { scope: SCOPE, showNotification: async (header: string, { tag, silent }: NotificationOptions) => void seen.push(['show', header, tag, silent]) },
+    registration: { scope: SCOPE, showNotification: async (header: string, { tag, silent, renotify }: NotificationOptions & { renotify: boolean }) => void seen.push(['show', header, tag, { silent, renotify }]) },
     clients: { matchAll: async () => pages, openWindow: async (url: string) => void seen.push(['open', url]) },
     addEventListener: (name: string, listener: (event: object) => void) => { listeners[name] = listener; },
   },
@@ -42,18 +43,19 @@ beforeEach(() => {
   pages = [];
 });
 
-test('each push is shown, under its chat; without a sound to who looks at a page, which is told', async () => {
+test('each push is shown, under its chat, and heard each time; without a sound to who looks at a page, which is told', async () => {
   await push(() => ({ header: 'Bob', chat_id: CHAT }));
   pages = [pageAt('one', false), pageAt('two', true)];
   await push(() => ({ header: 'Bob', chat_id: CHAT }));
   expect(seen).toEqual([
-    ['show', 'Bob', CHAT, false], ['show', 'Bob', CHAT, true], ['tell', 'one', { shown: CHAT }], ['tell', 'two', { shown: CHAT }],
+    ['show', 'Bob', CHAT, { silent: false, renotify: true }], ['show', 'Bob', CHAT, { silent: true, renotify: false }],
+    ['tell', 'one', { shown: CHAT }], ['tell', 'two', { shown: CHAT }],
   ]);
 });
 
 test('a push that says nothing is shown, too', async () => {
   await push(() => { throw new SyntaxError('no JSON'); });
-  expect(seen).toEqual([['show', 'Sentinel', 'sentinel', false]]);
+  expect(seen).toEqual([['show', 'Sentinel', 'sentinel', { silent: false, renotify: true }]]);
 });
 
 test('who clicks gets the page that is open already, or a new one', async () => {
@@ -62,6 +64,20 @@ test('who clicks gets the page that is open already, or a new one', async () => 
   await click({ chat_id: null });
   expect(seen).toEqual([
     ['close'], ['open', `${SCOPE}#/chats/${CHAT}`], ['close'], ['focus', 'one'], ['navigate', 'one', `${SCOPE}#/notifications`],
+  ]);
+});
+
+test('files and other pages of the same origin are none of the client', async () => {
+  const others = [pageAt('a file', true, 'media/f/picture.png'), pageAt('the documentation', false, 'docs')];
+  pages = [...others, pageAt('one', false, 'index.html#/')];
+  await push(() => ({ header: 'Bob', chat_id: CHAT }));
+  await click({ chat_id: CHAT });
+  pages = others;
+  await click({ chat_id: CHAT });
+  const url = `${SCOPE}#/chats/${CHAT}`;
+  expect(seen).toEqual([
+    ['show', 'Bob', CHAT, { silent: false, renotify: true }], ['tell', 'one', { shown: CHAT }],
+    ['close'], ['focus', 'one'], ['navigate', 'one', url], ['close'], ['open', url],
   ]);
 });
 

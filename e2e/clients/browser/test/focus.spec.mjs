@@ -94,3 +94,23 @@ test('who looks elsewhere in between goes on with an answer or an edit', async (
   await field(hers).press('Enter');
   await expect(message(hers, 'and is back')).toHaveAccessibleName(/^You In answer to You the boat has sailed away and is back/);
 });
+
+test('a dialog stays when the mouse is let go outside of it after selecting text, and closes with a click there', async ({ windows }) => {
+  const [ann, bob] = [await person('ann'), await person('bob')];
+  await chatOf(ann, bob);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await hers.getByRole('button', { name: 'More about this chat' }).click();
+  await hers.getByRole('menuitem', { name: 'Report' }).click();
+  const dialog = hers.getByRole('dialog');
+  const comment = dialog.getByLabel('What else is there to say?');
+  await comment.fill('a long story');
+  const { x, y } = await comment.boundingBox();
+  await hers.mouse.move(x + 60, y + 15);
+  await hers.mouse.down();
+  await hers.mouse.move(5, y + 15, { steps: 5 });
+  await hers.mouse.up();
+  await expect(comment).toHaveValue('a long story');
+  await hers.mouse.click(5, 5);
+  await expect(dialog).toHaveCount(0);
+});

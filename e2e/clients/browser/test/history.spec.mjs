@@ -1,5 +1,5 @@
 // What was written before: paging back, and finding again.
-import { call, chatOf, expect, log, message, needs, openChat, person, picture, test, windowOf, write } from '../people.mjs';
+import { call, chatOf, expect, log, message, needs, openChat, person, picture, say, test, windowOf, write } from '../people.mjs';
 
 const NEEDLE = 'the password of the lighthouse is Käsekuchen';
 
@@ -7,12 +7,13 @@ const NEEDLE = 'the password of the lighthouse is Käsekuchen';
 async function longChat(lines) {
   const [ann, bob] = [await person('ann'), await person('bob')];
   const chat = await chatOf(ann, bob);
-  let last;
+  let [first, last] = [];
   for (let line = 1; line <= lines; line += 1) {
     last = await write(line % 3 === 0 ? bob : ann, chat, line === 5 ? NEEDLE : `line ${String(line).padStart(3, '0')}`);
+    first ??= last;
   }
   await call('POST', `/users/chat/${chat}/read`, { token: ann.token, body: { message_id: last.message_id } });
-  return { ann, bob };
+  return { ann, bob, chat, first };
 }
 
 test('what is searched for is marked, and a hit leads to its place', async ({ windows }) => {
@@ -110,4 +111,20 @@ test('whoever scrolls to the newest message is told no more of one that could no
   await hers.mouse.wheel(0, 90_000);
   await expect(message(hers, 'the end')).toBeInViewport();
   await expect(told).toHaveCount(0);
+});
+
+test('what is sent while one looks at the past is shown, also when the newest messages could not be had at first', async ({ windows }) => {
+  const { ann, bob, chat, first } = await longChat(140);
+  const hers = await windowOf(windows, ann);
+  await openChat(hers, bob);
+  await expect(message(hers, 'line 140')).toBeInViewport();
+  await hers.evaluate((place) => { location.hash = place; }, `#/chats/${chat}/at/${first.message_id}`);
+  await expect(message(hers, 'line 001')).toBeInViewport();
+  const history = new RegExp(`/users/chat/${chat}\\?`);
+  await hers.route(history, (route) => route.abort());
+  await say(hers, 'from the past');
+  await expect(hers.getByText('could not be loaded')).toBeAttached();
+  await hers.unroute(history);
+  await hers.getByRole('button', { name: 'Try again' }).click();
+  await expect(message(hers, 'from the past')).toBeInViewport();
 });

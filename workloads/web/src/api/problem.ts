@@ -30,8 +30,8 @@ export class ApiError extends Error {
 /** Codes of socket acknowledgements after which sending again may work. */
 const PASSING_CODES = new Set(['unavailable', 'internal', 'rate_limited', 'too_many_requests', 'too_many_events', 'timeout', 'not_connected']);
 
-/** Whether an acknowledgement with this code may be followed by the same event again. */
-export const passingCode = (code: string): boolean => PASSING_CODES.has(code);
+/** Whether an event that was refused so, or got no answer, may be followed by the same again. */
+export const passes = (error: unknown): error is ApiError => error instanceof ApiError && (error.passing || PASSING_CODES.has(error.code));
 
 /** Reads an error answer; whatever its body is, an error comes out. */
 export function problemOf(status: number, body: string, retryAfter: string | null): ApiError {

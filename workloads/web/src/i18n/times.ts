@@ -1,14 +1,23 @@
 // Times as people read them, in the language and zone of the browser.
+import { computed } from '@preact/signals';
+import { zone } from '../session/today';
 import { dayOf } from '../store/rows';
 import { strings } from './en';
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
-const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
-const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const other = new Intl.DateTimeFormat(undefined, { dateStyle: 'short' });
-const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
-const medium = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+/** Made anew in another zone, for they keep the one in which they were made; whatever shows a time is drawn again then. */
+const formats = computed(() => {
+  zone.value;
+  const of = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(undefined, options);
+  return {
+    clock: of({ hour: '2-digit', minute: '2-digit' }),
+    weekday: of({ weekday: 'long' }),
+    date: of({ day: 'numeric', month: 'long', year: 'numeric' }),
+    short: of({ day: 'numeric', month: 'short' }),
+    other: of({ dateStyle: 'short' }),
+    whole: of({ dateStyle: 'full', timeStyle: 'medium' }),
+    medium: of({ dateStyle: 'medium', timeStyle: 'short' }),
+  };
+});
 
 const DAY_MS = 86_400_000;
 
@@ -19,22 +28,22 @@ function dayBefore(now: number): number {
 }
 type Time = string | number;
 
-export const clockOf = (time: Time): string => clock.format(new Date(time));
-export const wholeOf = (time: Time): string => whole.format(new Date(time));
-export const mediumOf = (time: Time): string => medium.format(new Date(time));
+export const clockOf = (time: Time): string => formats.value.clock.format(new Date(time));
+export const wholeOf = (time: Time): string => formats.value.whole.format(new Date(time));
+export const mediumOf = (time: Time): string => formats.value.medium.format(new Date(time));
 
 /** The name of a day, as a heading. */
 export function dayName(at: number, now: number): string {
   if (dayOf(at) === dayOf(now)) return strings.today;
   if (dayOf(at) === dayOf(dayBefore(now))) return strings.yesterday;
-  return now - at < 6 * DAY_MS && at < now ? weekday.format(at) : date.format(at);
+  return now - at < 6 * DAY_MS && at < now ? formats.value.weekday.format(at) : formats.value.date.format(at);
 }
 
 /** As short as can be, for a list. */
 export function briefOf(at: number, now: number): string {
-  if (dayOf(at) === dayOf(now)) return clock.format(at);
+  if (dayOf(at) === dayOf(now)) return formats.value.clock.format(at);
   if (dayOf(at) === dayOf(dayBefore(now))) return strings.yesterday;
-  return (new Date(at).getFullYear() === new Date(now).getFullYear() ? short : other).format(at);
+  return (new Date(at).getFullYear() === new Date(now).getFullYear() ? formats.value.short : formats.value.other).format(at);
 }
 
 /** A size for people. */

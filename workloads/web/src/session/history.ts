@@ -21,14 +21,21 @@ interface Asking {
   readonly parts: Meanwhile<Timeline>;
   /** To which place its reader turned last: what is there of another one when that has come is not shown. */
   readonly place: Order;
+  /** Whether its reader wanted to get from the past to the newest message, which has not worked yet. */
+  toEnd: boolean;
 }
 
 /** What is asked of each chat. */
 const asking = new Map<string, Asking>();
-onReset(() => asking.clear());
+/** One load of a kind at a time for each chat. */
+const loading = new Map<string, Promise<unknown>>();
+onReset(() => {
+  asking.clear();
+  loading.clear();
+});
 
 function askingOf(chat_id: string): Asking {
-  const one = asking.get(chat_id) ?? { parts: meanwhile(), place: order() };
+  const one = asking.get(chat_id) ?? { parts: meanwhile(), place: order(), toEnd: false };
   asking.set(chat_id, one);
   return one;
 }
@@ -48,21 +55,21 @@ interface Part {
 
 /** Asks for a part of a chat. */
 async function part(chat_id: string, where: Where): Promise<Part> {
-  const { answer: page, repeat } = await askingOf(chat_id).parts.ask(() => history(chat_id, where));
+  const mine = askingOf(chat_id);
+  const { answer: page, repeat } = await mine.parts.ask(() => history(chat_id, where));
   const show = (timeline: Timeline): void => {
+    // Whoever asked has logged out.
+    if (asking.get(chat_id) !== mine) return;
     setTimeline(chat_id, repeat(timeline));
     learn(chat_id, page.messages);
   };
   return { page, show };
 }
 
-/** One load of a kind at a time for each chat. */
-const loading = new Map<string, Promise<unknown>>();
-
 function once<T>(key: string, load: () => Promise<T>): Promise<T> {
   const running = loading.get(key) as Promise<T> | undefined;
   if (running) return running;
-  const started = load().finally(() => loading.delete(key));
+  const started = load().finally(() => { if (loading.get(key) === started) loading.delete(key); });
   loading.set(key, started);
   return started;
 }
@@ -77,17 +84,26 @@ function learn(chat_id: string, messages: readonly Message[]): void {
   if (theirs !== chat.theirs) chats.value = new Map(chats.value).set(chat_id, { ...chat, theirs });
 }
 
-/** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past. */
+/** The newest messages. What is on screen already is joined to them, unless it is somewhere in the past: from there they are
+ * turned to only when their reader wants it (`force`), and then by each further load, until one has worked. */
 export function loadNewest(chat_id: string, force = false): Promise<void> {
-  return once(`newest ${chat_id}${force ? ', from wherever one is' : ''}`, async () => {
-    const isThere = force ? askingOf(chat_id).place.ask() : () => true;
+  const of = askingOf(chat_id);
+  if (force) of.toEnd = true;
+  const turns = force || isTurning(chat_id);
+  return once(`newest ${chat_id}${turns ? ', from wherever one is' : ''}`, async () => {
+    const isThere = turns ? of.place.ask() : () => true;
     const { page, show } = await part(chat_id, { limit: PAGE });
     const known = timelines.value.get(chat_id);
-    if ((known?.newer && !force) || !isThere()) return;
-    show(refreshed(force ? undefined : known, page.messages, page.next_cursor != null));
+    if ((known?.newer && !turns) || !isThere()) return;
+    of.toEnd = false;
+    show(refreshed(turns ? undefined : known, page.messages, page.next_cursor != null));
     touch();
   });
 }
+
+/** Whether the past is on screen of a reader who wanted to get to the newest message. */
+export const isTurning = (chat_id: string): boolean =>
+  (asking.get(chat_id)?.toEnd ?? false) && (timelines.value.get(chat_id)?.newer ?? false);
 
 export function loadOlder(chat_id: string): Promise<void> {
   return once(`older ${chat_id}`, async () => {
@@ -130,12 +146,14 @@ export function loadNewer(chat_id: string): Promise<void> {
 /** Has a message on screen, with what surrounds it, unless its reader turns elsewhere meanwhile. Gives whether it exists, if
  * that still matters. */
 export async function loadAround(chat_id: string, message_id: string): Promise<boolean> {
+  const of = askingOf(chat_id);
+  of.toEnd = false;
   if (isShown(chat_id, message_id)) {
-    askingOf(chat_id).place.changed();
+    of.place.changed();
     return true;
   }
   return once(`around ${message_id}`, async () => {
-    const isThere = askingOf(chat_id).place.ask();
+    const isThere = of.place.ask();
     let around: Part;
     try {
       around = await part(chat_id, { limit: PAGE, around: message_id });

@@ -1,4 +1,5 @@
 // Log-in to log-out: starts and stops everything that belongs to an account, in all tabs.
+import { effect } from '@preact/signals';
 import * as accounts from '../api/accounts';
 import { lapse, onEnded, release, stored, type Identity } from '../api/credentials';
 import { ApiError } from '../api/problem';
@@ -8,6 +9,7 @@ import { flushDrafts } from './drafts';
 import { start, stop } from './live';
 import { loadAccount } from './profile';
 import { deviceId, silence } from './push';
+import { isMailed, route } from './route';
 import { endedReason, identity, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
@@ -21,7 +23,9 @@ export async function begin(): Promise<void> {
     detach();
     // Nothing of theirs may keep the page from being loaded anew.
     reset();
-    location.reload();
+    if (isMailed(route.value)) identity.value = null;
+    // What a mail has led to stays until its reader goes on from there.
+    effect(() => { if (!isMailed(route.value)) location.reload(); });
   });
   const known = await stored().catch(() => null);
   if (known) return enter(known);
@@ -100,5 +104,6 @@ function leave(reason: 'ended' | 'deleted' | null): void {
   endedReason.value = reason;
   identity.value = null;
   channel?.postMessage('logout');
-  location.hash = '#/';
+  // A new password ends sessions, also that of the page which says that it is set.
+  if (!isMailed(route.value)) location.hash = '#/';
 }

@@ -37,7 +37,11 @@ let newest: string | null = null;
 let first = true;
 /** Counts connections, so that what an old one still does is recognised. */
 let turn = 0;
-let syncing: Promise<void> | null = null;
+interface Syncing {
+  readonly turn: number;
+  readonly done: Promise<void>;
+}
+let syncing: Syncing | null = null;
 let repair: ReturnType<typeof setInterval> | null = null;
 let renewal: ReturnType<typeof setTimeout> | undefined;
 
@@ -73,6 +77,8 @@ export function stop(): void {
   if (repair !== null) clearInterval(repair);
   repair = null;
   since = null;
+  // The next user does not wait for what is left of it.
+  syncing = null;
   window.removeEventListener('online', back);
   window.removeEventListener('offline', lost);
   document.removeEventListener('visibilitychange', onVisible);
@@ -167,13 +173,20 @@ function detect(): void {
 
 /** Applies everything since the last time. */
 export function catchUp(): Promise<void> {
-  syncing ??= pages().catch((error: unknown) => console.warn('catching up did not work yet', error)).finally(() => { syncing = null; });
-  return syncing;
+  if (syncing?.turn === turn) return syncing.done;
+  const mine = turn;
+  // What runs for a connection that is over brings nothing more: it only has to end.
+  const done = (syncing?.done ?? Promise.resolve())
+    .then(() => pages(mine))
+    .catch((error: unknown) => console.warn('catching up did not work yet', error))
+    .finally(() => { if (syncing === one) syncing = null; });
+  const one: Syncing = { turn, done };
+  syncing = one;
+  return done;
 }
 
-async function pages(): Promise<void> {
-  const mine = turn;
-  for (let more = true; more && since !== null && socket.connected(); ) {
+async function pages(mine: number): Promise<void> {
+  for (let more = true; more && mine === turn && since !== null && socket.connected(); ) {
     let page: SyncPage;
     try {
       page = await socket.ask<SyncPage>('sync', { since, limit: PAGE });
@@ -181,17 +194,16 @@ async function pages(): Promise<void> {
       if (error instanceof ApiError && error.code === 'rate_limited' && error.retryAfter !== null) {
         const seconds = error.retryAfter;
         await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
-        if (mine !== turn) return;
         continue;
       }
+      if (mine !== turn) return;
       // A token that this server does not know: its data are not those of the last time.
       if (!(error instanceof ApiError) || error.code !== 'invalid_cursor' || since === newest) throw error;
-      await anew();
-      since = newest;
+      if (await anew(mine)) since = newest;
       continue;
     }
     if (mine !== turn) return;
-    if (page.reset) await anew();
+    if (page.reset && !(await anew(mine))) return;
     batch(() => page.events.forEach(({ event, data }) => apply(event, data, false)));
     since = page.next;
     more = page.more;
@@ -199,15 +211,18 @@ async function pages(): Promise<void> {
   }
 }
 
-/** Too much has happened to tell: all that was kept goes, and the chats are loaded again. */
-async function anew(): Promise<void> {
+/** Too much has happened to tell: all that was kept goes, and the chats are loaded again. Gives whether the connection is
+ * still the one for which this was begun; if not, the next one is told the same again. */
+async function anew(mine: number): Promise<boolean> {
   const open = current.value;
   batch(() => {
     for (const chat_id of timelines.value.keys()) setTimeline(chat_id, null);
   });
   await drop();
+  if (mine !== turn) return false;
   await reload({ anew: true }).catch(() => reloadSoon({ delay: spread(AGAIN_MS) }));
-  if (open) await loadNewest(open, true).catch(() => undefined);
+  if (open && mine === turn) await loadNewest(open, true).catch(() => undefined);
+  return mine === turn;
 }
 
 interface Notification {

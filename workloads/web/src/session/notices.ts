@@ -17,12 +17,20 @@ onReset(() => { notices.value = null; });
 
 const answers = order();
 
+/** The newest page, with what is here of older ones where no gap can be between them. */
+function joined(known: Notices | null, entries: readonly NotificationEntry[], cursor: string | null): Notices {
+  const oldest = entries.at(-1)?.notification_id;
+  const newestKnown = known?.entries[0]?.notification_id;
+  if (!known || !cursor || !oldest || !newestKnown || newestKnown < oldest) return { entries, cursor };
+  return { entries: [...entries, ...known.entries.filter((one) => one.notification_id < oldest)], cursor: known.cursor };
+}
+
 /** Loads the newest ones. */
 export async function loadNotices(): Promise<void> {
   const owner = me.value;
   const isNews = answers.ask();
   const page = await notifications();
-  if (me.value === owner && isNews()) notices.value = { entries: page.notifications, cursor: page.next_cursor ?? null };
+  if (me.value === owner && isNews()) notices.value = joined(notices.value, page.notifications, page.next_cursor ?? null);
 }
 
 /** Loads older ones. */
@@ -31,6 +39,6 @@ export async function loadOlderNotices(): Promise<void> {
   if (!from?.cursor) return;
   const page = await notifications(from.cursor);
   // It was loaded anew meanwhile, and goes on elsewhere.
-  if (notices.value !== from) return loadOlderNotices();
-  notices.value = { entries: [...from.entries, ...page.notifications], cursor: page.next_cursor ?? null };
+  if (notices.value?.cursor !== from.cursor) return loadOlderNotices();
+  notices.value = { entries: [...notices.value.entries, ...page.notifications], cursor: page.next_cursor ?? null };
 }

@@ -3,7 +3,7 @@ import { ApiError } from '../api/problem';
 import { ask, tell } from '../socket/connection';
 import { present } from './events';
 import type { Chat } from '../store/chats';
-import { backOff, spread } from '../store/waits';
+import { pauseOf } from '../store/waits';
 import { chatList, current, link, me, presence, type Status } from './state';
 
 /** What the server allows a socket to watch. */
@@ -52,11 +52,10 @@ export async function subscribe(): Promise<void> {
     if (mine !== turn) return;
     for (const id of user_ids) watched.delete(id);
     refused += 1;
-    const told = error instanceof ApiError && error.retryAfter !== null ? error.retryAfter * 1_000 : 0;
     later ??= setTimeout(() => {
       later = undefined;
       void subscribe();
-    }, spread(Math.max(backOff(refused), told)));
+    }, pauseOf(refused, error instanceof ApiError ? error.retryAfter : null));
   }
 }
 

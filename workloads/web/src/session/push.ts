@@ -33,16 +33,22 @@ export async function renewPush(): Promise<void> {
   if (!device_id) return;
   const worker = await navigator.serviceWorker.getRegistration(base.href);
   if (!worker) return;
-  let subscription = await worker.pushManager.getSubscription();
-  if (!subscription && Notification.permission === 'granted') {
-    key ??= (await api.pushKey()).public_key ?? null;
-    if (key) subscription = await subscriptionOf(worker, key);
-  }
-  if (subscription) await api.addDevice(device_id, subscription.toJSON());
+  key = (await api.pushKey()).public_key ?? null;
+  if (!key || Notification.permission !== 'granted') return;
+  await api.addDevice(device_id, (await subscriptionOf(worker, key)).toJSON());
 }
 
-const subscriptionOf = (worker: ServiceWorkerRegistration, applicationServerKey: string): Promise<PushSubscription> =>
-  worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+/** The browser's subscription for this key of the server. One for another key is good for nothing, and in the way. */
+async function subscriptionOf({ pushManager }: ServiceWorkerRegistration, applicationServerKey: string): Promise<PushSubscription> {
+  const known = await pushManager.getSubscription();
+  if (known && keyOf(known) === applicationServerKey) return known;
+  await known?.unsubscribe();
+  return pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+}
+
+/** For which key a subscription is, written as the server does. */
+const keyOf = ({ options }: PushSubscription): string =>
+  btoa(String.fromCharCode(...new Uint8Array(options.applicationServerKey ?? []))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 
 /** What the service worker tells (`public/sw.js`). */
 type News = { shown: string | null } | { subscription: 'changed' };

@@ -1,14 +1,38 @@
 // Tells what has got to this device, and what somebody has read: only what is on screen of a window in front.
-import { effect } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
+import { passes } from '../api/problem';
 import { ask } from '../socket/connection';
 import { receipted, unconfirmed } from '../store/chats';
 import { reaches } from '../store/ids';
 import { unseenAbove } from '../store/receipts';
+import { pauseOf } from '../store/waits';
 import { touch } from './cache';
 import { unshow } from './push';
-import { chats, current, link, me, skipped, timelines, visibleUpTo, watching } from './state';
+import { chats, current, link, me, onReset, skipped, timelines, visibleUpTo, watching } from './state';
 
 let confirming: ReturnType<typeof setTimeout> | null = null;
+
+/** Receipts that were refused in a row. */
+let refused = 0;
+let later: ReturnType<typeof setTimeout> | undefined;
+/** Another number for each time that those are due again. */
+const again = signal(0);
+onReset(() => {
+  refused = 0;
+  clearTimeout(later);
+  later = undefined;
+});
+
+/** Has another try made of a receipt. When the connection is back, all are told anyway. */
+function retry(error: unknown): void {
+  if (!passes(error) || link.value !== 'online') return;
+  refused += 1;
+  later ??= setTimeout(() => {
+    later = undefined;
+    again.value += 1;
+    confirmSoon();
+  }, pauseOf(refused, error.retryAfter));
+}
 
 /** Confirms what has come, once for all messages of a short time. */
 export function confirmSoon(): void {
@@ -27,10 +51,11 @@ async function confirm(chat_id: string, message_id: string): Promise<void> {
   if (chat_id === current.value && watching.value && reaches(visibleIn(chat_id), message_id)) return;
   try {
     await ask('message_delivered', { chat_id, message_id });
+    refused = 0;
     chats.value = receipted(chats.value, { chat_id, user_id: me.value, delivered_up_to: message_id }, me.value);
     touch();
-  } catch {
-    // Confirmed with the next message, or after the next connect.
+  } catch (error) {
+    retry(error);
   }
 }
 
@@ -41,12 +66,13 @@ async function read(chat_id: string, message_id: string): Promise<void> {
   underWay.set(chat_id, message_id);
   try {
     await ask('message_read', { chat_id, message_id });
+    refused = 0;
     const seen = timelines.value.get(chat_id)?.messages;
     chats.value = receipted(chats.value, { chat_id, user_id: me.value, read_up_to: message_id }, me.value, seen);
     touch();
     void unshow(chat_id).catch(() => undefined);
-  } catch {
-    // Told again when the connection is back: `link` changes then.
+  } catch (error) {
+    retry(error);
   } finally {
     if (underWay.get(chat_id) === message_id) underWay.delete(chat_id);
   }
@@ -73,6 +99,7 @@ export function startReading(): void {
   document.addEventListener('visibilitychange', look);
   look();
   effect(() => {
+    again.value;
     const chat_id = current.value;
     if (!chat_id || !watching.value || link.value !== 'online') return;
     const chat = chats.value.get(chat_id);

@@ -34,6 +34,9 @@ export function hashOf(route: Route): string {
   }
 }
 
+/** Whether a mail has led here: that is for whoever opened it, logged in or not. */
+export const isMailed = (at: Route): boolean => at.view === 'reset-password' || at.view === 'verify-email';
+
 /** Where in the list one goes on who has come back to it: what one had chosen from it. */
 export function cameFrom(left: Route): string | null {
   if (left.view === 'chat') return `[data-chat="${CSS.escape(left.chat_id)}"]`;

@@ -1,19 +1,27 @@
 // Sends what is in the outbox: in order, one of each chat at a time, again until the server has it or refuses it.
-import { ApiError, passingCode } from '../api/problem';
+import { ApiError, passes } from '../api/problem';
 import { ask } from '../socket/connection';
 import { newId } from '../store/ids';
 import * as out from '../store/outbox';
-import { backOff, spread } from '../store/waits';
+import { pauseOf } from '../store/waits';
 import { strings } from '../i18n/en';
 import { loadBlocks } from './blocks';
 import { apply } from './events';
 import { forgetSent, keep, tellTried } from './outbox';
-import { link, me, outbox, timelines } from './state';
+import { link, me, onReset, outbox, timelines } from './state';
 import { tellStopped } from './typing';
 
 const busy = new Set<string>();
 let attempts = 0;
 let later: ReturnType<typeof setTimeout> | null = null;
+/** The server has asked to be left alone until then: also what is written meanwhile waits. */
+let held = false;
+onReset(() => {
+  attempts = 0;
+  if (later) clearTimeout(later);
+  later = null;
+  held = false;
+});
 
 export interface Draft {
   chat_id: string;
@@ -51,7 +59,7 @@ export function retry(client_message_id: string): void {
 
 /** Sends what can be sent now. Called whenever something is queued and whenever the connection is back. */
 export function work(): void {
-  if (link.value !== 'online') return;
+  if (link.value !== 'online' || held) return;
   for (const one of out.due(outbox.value, busy)) void deliver(one);
 }
 
@@ -82,16 +90,9 @@ async function deliver(one: out.Outgoing): Promise<void> {
     forgetSent(client_message_id);
     apply('receive_message', out.asMessage(one, me.value, answer.message_id, answer.timestamp), false);
   } catch (error) {
-    const code = error instanceof ApiError ? error.code : 'error';
-    if (error instanceof ApiError && (error.passing || passingCode(code))) {
-      attempts += 1;
-      later ??= setTimeout(() => {
-        later = null;
-        work();
-      }, spread(backOff(attempts)));
-      return;
-    }
+    if (passes(error)) return again(error.retryAfter);
     refused(error);
+    const code = error instanceof ApiError ? error.code : 'error';
     const reason = strings.sendErrors[code] ?? (error instanceof ApiError && error.message ? error.message : strings.sendFailed);
     outbox.value = out.failed(outbox.value, client_message_id, reason);
     const kept = outbox.value.find((known) => known.client_message_id === client_message_id);
@@ -100,6 +101,19 @@ async function deliver(one: out.Outgoing): Promise<void> {
     busy.delete(chat_id);
     if (!later) work();
   }
+}
+
+/** Has another try made, not before the server wants one. */
+function again(retryAfter: number | null): void {
+  attempts += 1;
+  if (retryAfter !== null) held = true;
+  else if (later) return;
+  if (later) clearTimeout(later);
+  later = setTimeout(() => {
+    later = null;
+    held = false;
+    work();
+  }, pauseOf(attempts, retryAfter));
 }
 
 /** Perhaps another device has set the block that is in the way: then there is no field to write in. */

@@ -71,7 +71,7 @@ export function opened(chats: Chats, chat_id: string, peer: Peer, now: number, m
   });
 }
 
-/** A new message. One that is known already, or older than the last, counts nothing. */
+/** A new message. One that is known already, older than the last, or deleted meanwhile counts nothing. */
 export function received(chats: Chats, message: Message, me: string): Chats {
   const chat = chats.get(message.chat_id);
   if (!chat) return chats;
@@ -82,7 +82,7 @@ export function received(chats: Chats, message: Message, me: string): Chats {
     const last = chat.last.message_id === message.message_id ? newerOf(chat.last, message) : chat.last;
     return withChat(chats, { ...chat, last, theirLast, theirs });
   }
-  const unread = own || reaches(chat.mine.read, message.message_id) ? chat.unread : chat.unread + 1;
+  const unread = own || message.deleted || reaches(chat.mine.read, message.message_id) ? chat.unread : chat.unread + 1;
   return withChat(chats, { ...chat, last: message, theirLast, unread, theirs, activity: timeOf(message.message_id) });
 }
 

@@ -3,7 +3,7 @@ import { useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { strings } from '../i18n/en';
 import { announcements, identity } from '../session/state';
-import { route } from '../session/route';
+import { isMailed, route } from '../session/route';
 import { AuthView } from './AuthView';
 import { Logo } from './icons';
 import { Shell } from './Shell';
@@ -12,9 +12,6 @@ import { Toasts } from './Toasts';
 
 export function App() {
   const who = identity.value;
-  const at = route.value.view;
-  // A link in a mail is for whoever opened it, logged in or not.
-  const mailed = at === 'reset-password' || at === 'verify-email';
   const before = useRef(who);
   useEffect(() => {
     // The form is gone, and the focus with it.
@@ -24,7 +21,7 @@ export function App() {
   useSignalEffect(() => { document.title = title.value; });
   return (
     <>
-      {who === undefined ? <Splash /> : who === null || mailed ? <AuthView /> : <Shell key={who.user_id} />}
+      {who === undefined ? <Splash /> : who === null || isMailed(route.value) ? <AuthView /> : <Shell key={who.user_id} />}
       <Toasts />
       <div class="visually-hidden" aria-live="polite">
         {announcements.value.map(({ key, text }) => <p key={key}>{text}</p>)}

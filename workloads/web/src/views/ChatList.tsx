@@ -5,6 +5,7 @@ import { strings } from '../i18n/en';
 import { chatList, current, link, listed, me, outbox, typing } from '../session/state';
 import { drafts } from '../session/drafts';
 import { further, loadMore } from '../session/listing';
+import { today } from '../session/today';
 import type { Chat } from '../store/chats';
 import { statusOf } from '../store/receipts';
 import { BellOffIcon } from './icons';
@@ -62,7 +63,7 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
           <span class="row-top">
             <strong class="row-name" dir="auto">{nameOf(chat.peer)}</strong>
             {chat.muted && <span class="row-muted" title={strings.muted}><BellOffIcon /><span class="visually-hidden">{strings.muted}</span></span>}
-            {chat.last && <time class="row-time" dateTime={chat.last.timestamp} title={wholeOf(chat.last.timestamp)}>{briefOf(chat.activity, Date.now())}</time>}
+            {chat.last && <time class="row-time" dateTime={chat.last.timestamp} title={wholeOf(chat.last.timestamp)}>{briefOf(chat.activity, today.value)}</time>}
           </span>
           <span class="row-bottom">
             <Preview chat={chat} open={here} />

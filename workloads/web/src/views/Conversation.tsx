@@ -5,9 +5,10 @@ import { faultText } from '../i18n/faults';
 import { strings } from '../i18n/en';
 import { block } from '../session/blocks';
 import { answeringIn, setAnswering, type Answering } from '../session/drafts';
-import { isShown, loadAround, loadNewest, loadUnread } from '../session/history';
+import { isShown, isTurning, loadAround, loadNewest, loadUnread } from '../session/history';
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { takeBack } from '../session/takeback';
+import { today } from '../session/today';
 import { toast } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -44,7 +45,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
 
   const shown = useMemo(
     () => rows(timeline?.messages ?? [], timeline?.newer ? [] : outgoing, me.value, mark),
-    [timeline, outbox.value, mark],
+    // Days begin elsewhere in another zone.
+    [timeline, outbox.value, mark, today.value],
   );
   // Once, when there is something to begin with: the first unread message is where the reader goes on.
   const [seeking, setSeeking] = useState(mark !== undefined && !wanted);
@@ -63,8 +65,15 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   // Whoever has scrolled to the newest message looks for the other one no more.
   useEffect(() => { if (atEnd) setMissed(null); }, [atEnd]);
 
-  // What is kept is better than a fault: it is brought up to date when the connection is back.
-  const load = () => void loadNewest(chat_id).then(() => setFault(false), () => setFault(!timelines.value.has(chat_id)));
+  async function renew() {
+    const turns = isTurning(chat_id);
+    await loadNewest(chat_id);
+    setFault(false);
+    if (turns) toEnd();
+  }
+  // What is kept is better than a fault: it is brought up to date when the connection is back. Not so the past, for who
+  // wanted to leave it: what was sent from there is not in it.
+  const load = () => void renew().catch(() => setFault(isTurning(chat_id) || !timelines.value.has(chat_id)));
   useEffect(() => {
     if (link.value === 'offline' && timeline) return;
     if (!jump) load();
@@ -110,7 +119,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   async function toLatest() {
     setMissed(null);
     skipped.value = chat_id;
-    if (timeline?.newer) await loadNewest(chat_id, true).catch(() => setFault(true));
+    if (timeline?.newer) await loadNewest(chat_id, true).then(() => setFault(false), () => setFault(true));
     toEnd();
   }
 
@@ -166,7 +175,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
         log={log} chat={chat} rows={shown} timeline={timeline} flash={flash} fault={fault || pageFault || missed !== null} onGone={toField} onTakeBack={takeBackIntoField}
         onAgain={() => {
           if (missed && !pageFault) return void jumpTo(missed);
-          again(); void loadNewest(chat_id).then(() => setFault(false), () => setFault(true));
+          again(); void renew().catch(() => setFault(true));
         }}
         acts={{
           onReply: (message) => turnTo({ kind: 'reply', message_id: message.message_id, message }),

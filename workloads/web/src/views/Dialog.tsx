@@ -33,9 +33,12 @@ export function Dialog({ title, onClose, class: name, children }: DialogProps) {
     // The page has its own use for Escape.
     if (event.key === 'Escape') event.stopPropagation();
   };
-  const onClick = (event: MouseEvent) => { if (event.target === node.current) onClose(); };
+  // Who lets go outside of it, after text was selected inside, clicks on both: that is no wish to close it.
+  const pressed = useRef(false);
+  const onDown = (event: PointerEvent) => { pressed.current = event.target === node.current; };
+  const onClick = (event: MouseEvent) => { if (pressed.current && event.target === node.current) onClose(); };
   return (
-    <dialog ref={node} class={`dialog ${name ?? ''}`} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }} onKeyDown={onKey} onClick={onClick}>
+    <dialog ref={node} class={`dialog ${name ?? ''}`} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }} onKeyDown={onKey} onPointerDown={onDown} onClick={onClick}>
       <div class="dialog-body">
         <h2 id={id}>{title}</h2>
         {children}

@@ -6,6 +6,7 @@ import { dayName } from '../i18n/times';
 import { retry } from '../session/sending';
 import { me } from '../session/state';
 import { withdraw } from '../session/takeback';
+import { today } from '../session/today';
 import type { Chat } from '../store/chats';
 import { statusOf } from '../store/receipts';
 import type { Row } from '../store/rows';
@@ -78,7 +79,7 @@ export function Log({ log, chat, rows, timeline, flash, fault, onAgain, onGone, 
         {!timeline && !fault && <p class="log-note">{strings.loading}</p>}
         {rows.map((row) => {
           switch (row.kind) {
-            case 'day': return <h3 class="day" key={row.key}><span>{dayName(row.at, Date.now())}</span></h3>;
+            case 'day': return <h3 class="day" key={row.key}><span>{dayName(row.at, today.value)}</span></h3>;
             case 'new': return <p class="new-mark" key={row.key} data-new="true"><span>{strings.newMessages}</span></p>;
             case 'outgoing': return <OutgoingRow key={row.key} row={row} tabStop={row.key === tabStop} onFocus={setStop} onRetry={(id) => { retry(id); onGone(); }} onTakeBack={onTakeBack} onDiscard={onDiscard} />;
             default: return (

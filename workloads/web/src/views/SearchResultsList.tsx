@@ -10,6 +10,7 @@ import { briefOf, wholeOf } from '../i18n/times';
 import { showFound } from '../session/found';
 import { chats, lacks, me } from '../session/state';
 import { go } from '../session/route';
+import { today } from '../session/today';
 import { excerpt } from '../store/text';
 import { MessageText } from './MessageText';
 import { Avatar, nameOf } from './people';
@@ -99,7 +100,7 @@ function Hit({ hit, inChat, onChosen }: { hit: SearchResult; inChat: boolean; on
         <span class="row-main">
           <span class="row-top">
             <strong class="row-name" dir="auto">{inChat || !chat ? author : nameOf(chat.peer)}</strong>
-            <time class="row-time" dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{briefOf(Date.parse(message.timestamp), Date.now())}</time>
+            <time class="row-time" dateTime={message.timestamp} title={wholeOf(message.timestamp)}>{briefOf(Date.parse(message.timestamp), today.value)}</time>
           </span>
           <span class="row-text hit-text" dir="auto">
             {!inChat && message.sender_id === me.value && <em class="row-faint">{strings.you}: </em>}
