@@ -18,6 +18,8 @@ finish() {
 }
 trap finish EXIT
 
+# A run that was cut short leaves its cluster, with what was written into it; figures are of a new one.
+if [ -z "${KEEP:-}" ]; then "$cluster" down --name "$name" >&2; fi
 "$cluster" up --name "$name" --profile distributed "${options[@]}" >&2
 cat <<HEADING
 

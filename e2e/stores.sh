@@ -12,6 +12,8 @@ finish() {
 }
 trap finish EXIT
 
+# What a run that was cut short left would be taken up with its data.
+"${stores[@]}" down --name "$name"
 "${stores[@]}" up --name "$name" --all
 eval "$("${stores[@]}" env --name "$name")"
 cargo test --locked --workspace --test postgres --test cassandra --test redis --test kafka --test search --test s3
