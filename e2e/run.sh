@@ -2,6 +2,8 @@
 # Runs the end-to-end tests of one profile on a cluster of their own, and takes it down.
 # PROFILE is embedded (default) or distributed; NAME names it; KEEP=1 uses it if it is there, and leaves it up.
 set -euo pipefail
+# Tests are of the cluster made here, whatever the shell has exported.
+unset KUBECONFIG
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-embedded}
 name=${NAME:-e2e-$profile}
