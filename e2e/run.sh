@@ -45,7 +45,7 @@ SENTINEL_RESTART="kubectl delete pods -n chat -l app.kubernetes.io/component=gat
 case $profile in
   embedded) names=(bad_input chat_survives_pod_kill invalid_resources restore_copy revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
-    names=(stock_clients many_replicas wrong_credentials outages scale_in)
+    names=(stock_clients many_replicas wrong_credentials outages stores_survive_sigkill scale_in)
     export SENTINEL_PATIENCE_MS=30000
     ;;
 esac
