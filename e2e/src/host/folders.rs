@@ -72,7 +72,18 @@ fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
         Some(folder) => PathBuf::from(folder),
         None => std::env::home_dir().with_context(|| format!("set HOME or {variable}"))?.join(below_home),
     };
-    Ok(root.join("sentinel"))
+    Ok(resolved(&root.join("sentinel")))
+}
+
+/// The path without symbolic links, as far as it is there: the kernel tells mounts by such paths alone.
+fn resolved(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|folder| Some((folder, std::fs::canonicalize(folder).ok()?)));
+    let Some((folder, real)) = there else { return path.to_path_buf() };
+    match path.strip_prefix(folder) {
+        Ok(rest) if rest.as_os_str().is_empty() => real,
+        Ok(rest) => real.join(rest),
+        Err(_) => path.to_path_buf(),
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +98,18 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a/b", "..", "a_b", "abcdefghijklmnopqrstuvwxyz012345"] {
             assert!(checked_name(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn links_are_resolved_also_above_what_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert_eq!(resolved(&link.join("sentinel/dev")), real.join("sentinel/dev"));
+        std::fs::create_dir(real.join("sentinel")).unwrap();
+        assert_eq!(resolved(&link.join("sentinel")).as_os_str(), real.join("sentinel").as_os_str());
     }
 
     #[test]
