@@ -92,12 +92,15 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
 
     release::install(&report, &helm, &kubectl, &built)?;
     report.check(&format!("applied {}", sample.display()), || chat.apply(&kubectl))?;
-    report.step(&format!("{} is Ready", chat.shown()), || {
-        chat.wait_ready(&kubectl, &built, options.profile.patience())
-    })?;
+    let patience = options.profile.patience();
+    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built, patience))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
-    report.step("the chat answers there", || answers::wait(port))?;
+    report.step("the chat answers there", || {
+        answers::wait(&service, &kubectl, port, patience)?;
+        // After a restart of the machine Ready may have been what was said before it.
+        chat.wait_ready(&kubectl, &built, patience)
+    })?;
     say!("\nup in {}\n", seconds(report.elapsed()));
     guide::print(state, &chat, port);
     Ok(())
