@@ -44,6 +44,9 @@ const PROGRAMS: &[Needed] = &[
     needed("kubectl", "kubernetes-client"),
 ];
 
+/// How a user becomes root for `up`. sudo's own `PATH` has neither cargo nor Go where they are installed for one user.
+pub const AS_ROOT: &str = r#"sudo -E env "PATH=$PATH" make up"#;
+
 /// How long a part may take to become ready. A busy machine is slow; a dead part is noticed at once.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -141,7 +144,7 @@ impl Provider for Local {
 
     fn prepare(&self, report: &Report) -> Result<()> {
         if !rustix::process::geteuid().is_root() {
-            bail!("the local provider needs root; repeat with sudo -E, or start a container engine and use kind");
+            bail!("the local provider needs root; start a container engine and use kind, or repeat as root: {AS_ROOT}");
         }
         let folder = self.state.folder().as_os_str().len();
         if folder > LONGEST_SOCKET_FOLDER {
@@ -243,7 +246,7 @@ impl Provider for Local {
 
     fn stop(&self, report: &Report) -> Result<()> {
         if !rustix::process::geteuid().is_root() {
-            bail!("the local provider needs root; repeat with sudo -E");
+            bail!("the local provider needs root; repeat the command with: sudo -E env \"PATH=$PATH\" …");
         }
         teardown::run(&self.state, report)
     }
