@@ -49,7 +49,7 @@ web: build ## Check, test and build the web client
 	@$(E2E) web build
 
 browser: build ## Test the web client in Chromium, against one process
-	@e2e/browser.sh
+	@env -u SENTINEL_URL -u SENTINEL_RESTART e2e/browser.sh
 
 standalone: build ## Chat in a browser: the whole platform in one process, at http://127.0.0.1:8080
 	@target/debug/sentinel standalone --web "$$($(E2E) web build | tail -n 1)"

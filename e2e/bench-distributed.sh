@@ -9,20 +9,24 @@ name=${NAME:-bench}
 build=debug
 options=()
 if [ -n "${RELEASE:-}" ]; then build=release options=(--release); fi
+. e2e/alone.sh
+alone "cluster $name" "$name"
 cargo build --locked --workspace --bins
-cluster=target/debug/sentinel-e2e
+cluster() { target/debug/sentinel-e2e "$@" 8>&-; }
 finish() {
   status=$?
-  if [ -z "${KEEP:-}" ]; then "$cluster" down --name "$name" >&2 || status=1; fi
+  if [ -z "${KEEP:-}" ]; then cluster down --name "$name" >&2 || status=1; fi
   exit $status
 }
 trap finish EXIT
 
-"$cluster" up --name "$name" --profile distributed "${options[@]}" >&2
+# A run that was cut short leaves its cluster, with what was written into it; figures are of a new one.
+if [ -z "${KEEP:-}" ]; then cluster down --name "$name" >&2; fi
+cluster up --name "$name" --profile distributed "${options[@]}" >&2
 cat <<HEADING
 
 $(uname -m), $(sed -nE 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores for everything: the cluster, all stores,
 every service and the load. Images of Sentinel are $build builds, the load generator is a debug build.
 
 HEADING
-"$cluster" bench-cluster --name "$name" --seconds "${SECONDS_EACH:-20}" --clients "${CLIENTS:-40}" --messages "${MESSAGES:-50}"
+cluster bench-cluster --name "$name" --seconds "${SECONDS_EACH:-20}" --clients "${CLIENTS:-40}" --messages "${MESSAGES:-50}"

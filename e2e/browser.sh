@@ -35,22 +35,29 @@ if [ -z "${SENTINEL_URL:-}" ]; then
     exit $status
   }
   trap finish EXIT
-  # On the port that it got first, it is started again whenever it ends, as a cluster does.
+  # On the port that it got first, it is started again whenever it ends, as a cluster does. Both end with this script, also
+  # where that was killed and could not clean up.
   listen=127.0.0.1:0
   (
-    while [ ! -e "$work/stop" ]; do
+    runs() { kill -0 "$1" 2>/dev/null; }
+    while runs $$ && [ ! -e "$work/stop" ]; do
       target/debug/sentinel standalone --listen "$listen" --data "$work/data" --web "$web" --limits tests --drain 1 \
         >"$work/out" 2>>"$work/log" &
-      echo $! >"$work/pid"
+      server=$!
+      echo "$server" >"$work/pid"
       if [ "$listen" = 127.0.0.1:0 ]; then
         for _ in $(seq 200); do grep -q ready "$work/out" && break; sleep 0.1; done
         listen=$(sed -nE 's/^.*ready at http:\/\/([0-9.:]+).*$/\1/p' "$work/out")
-        [ -n "$listen" ] || { wait $! || true; exit 1; }
+        [ -n "$listen" ] || { wait "$server" || true; exit 1; }
         echo "$listen" >"$work/address.part"
         mv "$work/address.part" "$work/address"
       fi
-      wait $! || true
+      while runs "$server"; do
+        runs $$ || kill -KILL "$server" || true
+        sleep 0.1
+      done
     done
+    if ! runs $$; then rm -rf "$work"; fi
   ) &
   supervisor=$!
   for _ in $(seq 250); do

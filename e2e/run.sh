@@ -2,10 +2,15 @@
 # Runs the end-to-end tests of one profile on a cluster of their own, and takes it down.
 # PROFILE is embedded (default) or distributed; NAME names it; KEEP=1 uses it if it is there, and leaves it up.
 set -euo pipefail
+# Tests are of the cluster made here, whatever the shell has exported.
+unset KUBECONFIG
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-embedded}
 name=${NAME:-e2e-$profile}
-cluster=(target/debug/sentinel-e2e)
+. e2e/alone.sh
+alone "cluster $name" "$name"
+# What it starts in the background goes on after this run.
+cluster() { target/debug/sentinel-e2e "$@" 8>&-; }
 finish() {
   status=$?
   if [ $status -ne 0 ] && [ -n "${KUBECONFIG:-}" ]; then
@@ -15,15 +20,15 @@ finish() {
     kubectl logs -n sentinel-system deploy/sentinel-operator --tail 20 >&2 || true
     kubectl logs -n chat -l app.kubernetes.io/component --prefix --tail 8 >&2 || true
   fi
-  if [ -z "${KEEP:-}" ]; then "${cluster[@]}" down --name "$name" || status=1; fi
+  if [ -z "${KEEP:-}" ]; then cluster down --name "$name" || status=1; fi
   exit $status
 }
 trap finish EXIT
 
 # A run that was cut short leaves its cluster, with what its tests did to it; these tests begin on a new one.
-if [ -z "${KEEP:-}" ]; then "${cluster[@]}" down --name "$name"; fi
-"${cluster[@]}" up --name "$name" --profile "$profile"
-KUBECONFIG=$("${cluster[@]}" cluster exec --name "$name" -- printenv KUBECONFIG)
+if [ -z "${KEEP:-}" ]; then cluster down --name "$name"; fi
+cluster up --name "$name" --profile "$profile"
+KUBECONFIG=$(cluster cluster exec --name "$name" -- printenv KUBECONFIG)
 export KUBECONFIG
 
 # All test clients share one address; this also shows that a change of limits rolls the platform.
@@ -34,7 +39,7 @@ kubectl wait schat chat -n chat --timeout 180s \
   --for "jsonpath={.status.conditions[?(@.type==\"Ready\")].observedGeneration}=$generation"
 kubectl wait schat chat -n chat --for condition=Ready --timeout 300s
 
-SENTINEL_URL=http://$("${cluster[@]}" cluster forward --name "$name" -n chat chat-gateway 80)
+SENTINEL_URL=http://$(cluster cluster forward --name "$name" -n chat chat-gateway 80)
 export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
 # In Chromium, what a gateway changes: pages and sockets through it, and its pods' end. The rest is `make browser`.
@@ -43,7 +48,7 @@ SENTINEL_RESTART="kubectl delete pods -n chat -l app.kubernetes.io/component=gat
 case $profile in
   embedded) names=(bad_input chat_survives_pod_kill invalid_resources restore_copy revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
-    names=(stock_clients many_replicas wrong_credentials outages scale_in)
+    names=(stock_clients many_replicas wrong_credentials outages stores_survive_sigkill scale_in)
     export SENTINEL_PATIENCE_MS=30000
     ;;
 esac

@@ -23,6 +23,8 @@ npm_packages() {
         mkdir -p "$npm_dir.part"
         cp "$here/$1/package.json" "$here/$1/package-lock.json" "$here/$1/.npmrc" "$npm_dir.part/"
         (cd "$npm_dir.part" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+        # Trusted from then on, so it has to be on the disk first.
+        sync -f "$npm_dir.part"
         mv "$npm_dir.part" "$npm_dir"
     fi
     link "$npm_dir/node_modules" "$here/$1/node_modules"
@@ -37,6 +39,7 @@ python_packages() {
         rm -rf "$venv"
         "$python" -m venv "$venv"
         "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/python/requirements.txt"
+        sync -f "$venv"
         touch "$venv/.complete"
     fi
     link "$venv" "$here/python/.venv"

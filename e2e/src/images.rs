@@ -124,7 +124,7 @@ fn pack(images: &[Image]) -> Result<(PathBuf, Outcome)> {
     folders::make(&folder)?;
     let partial = archive.with_extension("partial");
     oci::write(images, &partial)?;
-    std::fs::rename(&partial, &archive).with_context(|| format!("cannot write {}", archive.display()))?;
+    folders::put(&partial, &archive)?;
     prune(&folder, "images")?;
     Ok((archive, Outcome::Done))
 }

@@ -79,25 +79,28 @@ pub fn run(provider: &dyn Provider, options: &Options) -> Result<()> {
     let state = provider.state();
     let _lock = state.lock()?;
     let report = Report::default();
-    let helm = {
-        bring_up(provider, &report)?;
-        gotools::HELM.ensure(&report)?
-    };
+    let kubectl = provider.kubectl();
+    let sample = options.sample.clone().unwrap_or_else(|| options.profile.sample().into());
+    let chat = sample::Sample::read(&folders::repository()?.join(&sample), &options.namespace)?;
+    bring_up(provider, &report)?;
+    // Before the images, which take minutes: a chat that is there keeps its profile.
+    chat.check_profile(&kubectl, state.name())?;
+    let helm = gotools::HELM.ensure(&report)?;
     let built = images::build(&report, options.profile.images(options.build))?;
     remember_images(state, &built)?;
     report.check("images loaded", || provider.load(&built.archive, &built.all()))?;
 
-    let kubectl = provider.kubectl();
     release::install(&report, &helm, &kubectl, &built)?;
-    let sample = options.sample.clone().unwrap_or_else(|| options.profile.sample().into());
-    let chat = sample::Sample::read(&folders::repository()?.join(&sample), &options.namespace)?;
     report.check(&format!("applied {}", sample.display()), || chat.apply(&kubectl))?;
-    report.step(&format!("{} is Ready", chat.shown()), || {
-        chat.wait_ready(&kubectl, &built, options.profile.patience())
-    })?;
+    let patience = options.profile.patience();
+    report.step(&format!("{} is Ready", chat.shown()), || chat.wait_ready(&kubectl, &built, patience))?;
     let service = chat.gateway(&kubectl)?;
     let port = report.step("forwarded the gateway to 127.0.0.1", || provider.forward(&service, options.port))?;
-    report.step("the chat answers there", || answers::wait(port))?;
+    report.step("the chat answers there", || {
+        answers::wait(&service, &kubectl, port, patience)?;
+        // After a restart of the machine Ready may have been what was said before it.
+        chat.wait_ready(&kubectl, &built, patience)
+    })?;
     say!("\nup in {}\n", seconds(report.elapsed()));
     guide::print(state, &chat, port);
     Ok(())

@@ -42,7 +42,7 @@ pub fn build(report: &Report) -> Result<PathBuf> {
     report.step("web client built", || {
         tree.npm(&["run", "build"])?;
         command::output(Command::new("node").arg(&compress).arg(tree.dist()))?;
-        std::fs::rename(tree.dist(), &built).with_context(|| format!("cannot write {}", built.display()))
+        folders::put(&tree.dist(), &built)
     })?;
     prune(&cache, "dist-")?;
     Ok(built)

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
@@ -155,10 +156,10 @@ impl Kind {
         self.kind_with_config(report, &["delete", "cluster"]).map(drop)
     }
 
-    fn wait_ready(&self) -> Result<()> {
+    fn wait_ready(&self, since: Option<Timestamp>) -> Result<()> {
         let kubectl = self.kubectl();
         let deadline = Instant::now() + NODE_PATIENCE;
-        while !kubectl.nodes_ready() {
+        while !kubectl.nodes_ready(since) {
             if Instant::now() > deadline {
                 let (engine, node, name) = (engine_or_advice()?, self.node(), self.state.name());
                 bail!(
@@ -207,17 +208,21 @@ impl Provider for Kind {
         folders::make(self.state.folder())?;
         self.state.set_provider(self.label())?;
         report.check("kind cluster ready", || {
+            let mut since = None;
             match self.find(report)? {
                 Found::Nothing => self.make(report)?,
                 Found::HalfMade => {
                     self.delete(report)?;
                     self.make(report)?;
                 }
-                Found::Stopped => drop(Self::engine(&["start", &self.node()])?),
-                Found::Running if self.kubectl().nodes_ready() => return Ok(Outcome::Unchanged),
+                Found::Stopped => {
+                    since = Some(Timestamp::now());
+                    Self::engine(&["start", &self.node()])?;
+                }
+                Found::Running if self.kubectl().nodes_ready(None) => return Ok(Outcome::Unchanged),
                 Found::Running => {}
             }
-            self.wait_ready()?;
+            self.wait_ready(since)?;
             Ok(Outcome::Done)
         })?;
         Ok(())

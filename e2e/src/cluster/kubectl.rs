@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::host::command;
@@ -56,12 +57,12 @@ impl Kubectl {
         command::succeeds(&mut self.command(&["--request-timeout=3s", "get", "--raw", "/readyz"]))
     }
 
-    /// Whether every node is ready (and there is one).
-    pub fn nodes_ready(&self) -> bool {
+    /// Whether every node is ready (and there is one), as it said after `since`: what one said before it died stays
+    /// written for a while.
+    pub fn nodes_ready(&self, since: Option<Timestamp>) -> bool {
         let nodes = self.json(&["--request-timeout=3s", "get", "nodes"]).ok();
         let items = nodes.as_ref().and_then(|list| list["items"].as_array());
-        items
-            .is_some_and(|nodes| !nodes.is_empty() && nodes.iter().all(|node| condition(node, "Ready") == Some("True")))
+        items.is_some_and(|nodes| !nodes.is_empty() && nodes.iter().all(|node| node_ready(node, since)))
     }
 
     /// The cluster address and port of a Service.
@@ -81,6 +82,18 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
     conditions.iter().find(|condition| condition["type"] == kind)?["status"].as_str()
 }
 
+fn node_ready(node: &Value, since: Option<Timestamp>) -> bool {
+    let said = |condition: &Value| condition["lastHeartbeatTime"].as_str()?.parse::<Timestamp>().ok();
+    // Nodes tell whole seconds.
+    let in_time = |condition: &Value| match since {
+        Some(since) => said(condition).is_some_and(|said| said.as_second() >= since.as_second()),
+        None => true,
+    };
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    let mut ready = conditions.filter(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    ready.any(in_time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +105,19 @@ mod tests {
         assert_eq!(condition(&node, "Ready"), Some("True"));
         assert_eq!(condition(&node, "Other"), None);
         assert_eq!(condition(&serde_json::json!({}), "Ready"), None);
+    }
+
+    #[test]
+    fn what_a_node_said_before_it_was_started_again_does_not_count() {
+        let node = |status: &str| {
+            serde_json::json!({"status": {"conditions": [
+                {"type": "Ready", "status": status, "lastHeartbeatTime": "2026-01-01T10:00:05Z"}]}})
+        };
+        let at = |text: &str| Some(text.parse().unwrap());
+        assert!(node_ready(&node("True"), None));
+        assert!(node_ready(&node("True"), at("2026-01-01T10:00:05.9Z")));
+        assert!(!node_ready(&node("True"), at("2026-01-01T10:00:06Z")));
+        assert!(!node_ready(&node("False"), None));
+        assert!(!node_ready(&serde_json::json!({}), None));
     }
 }

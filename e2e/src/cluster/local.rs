@@ -18,6 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use jiff::Timestamp;
 
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
@@ -42,6 +43,9 @@ const PROGRAMS: &[Needed] = &[
     needed("sysctl", "procps"),
     needed("kubectl", "kubernetes-client"),
 ];
+
+/// How a user becomes root for `up`. sudo's own `PATH` has neither cargo nor Go where they are installed for one user.
+pub const AS_ROOT: &str = r#"sudo -E env "PATH=$PATH" make up"#;
 
 /// How long a part may take to become ready. A busy machine is slow; a dead part is noticed at once.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -140,7 +144,7 @@ impl Provider for Local {
 
     fn prepare(&self, report: &Report) -> Result<()> {
         if !rustix::process::geteuid().is_root() {
-            bail!("the local provider needs root; repeat with sudo -E, or start a container engine and use kind");
+            bail!("the local provider needs root; start a container engine and use kind, or repeat as root: {AS_ROOT}");
         }
         let folder = self.state.folder().as_os_str().len();
         if folder > LONGEST_SOCKET_FOLDER {
@@ -189,11 +193,15 @@ impl Provider for Local {
             Ok(Outcome::Unchanged)
         })?;
         report.check("node ready", || {
-            let outcome = began(&["controller-manager", "scheduler", "kubelet", "proxy", "dns", "provisioner"])?;
+            let others = began(&["controller-manager", "scheduler", "proxy", "dns", "provisioner"])?;
+            let since = Timestamp::now();
+            let kubelet = began(&["kubelet"])?;
             let kubectl = self.kubectl();
             let parts = ["apiserver", "controller-manager", "scheduler", "proxy", "dns", "provisioner", "kubelet"];
-            self.wait("the node", &parts, || kubectl.nodes_ready())?;
-            Ok(outcome)
+            // One that ran all the time says that it is ready every few minutes only.
+            let since = (kubelet == Outcome::Done).then_some(since);
+            self.wait("the node", &parts, || kubectl.nodes_ready(since))?;
+            Ok(if kubelet == Outcome::Done { kubelet } else { others })
         })?;
         report.step("default storage class and account", || {
             self.kubectl().apply(config::STORAGE_CLASS).map(drop)?;
@@ -238,7 +246,7 @@ impl Provider for Local {
 
     fn stop(&self, report: &Report) -> Result<()> {
         if !rustix::process::geteuid().is_root() {
-            bail!("the local provider needs root; repeat with sudo -E");
+            bail!("the local provider needs root; repeat the command with: sudo -E env \"PATH=$PATH\" …");
         }
         teardown::run(&self.state, report)
     }

@@ -107,7 +107,8 @@ impl Choice {
         }
         bail!(
             "no container engine answers and this is not root. Either start Docker or Podman (`docker info` must work) \
-             for a kind cluster, or repeat as root on Debian or Ubuntu for a local one (sudo -E make up)"
+             for a kind cluster, or repeat as root on Debian or Ubuntu for a local one: {}",
+            local::AS_ROOT
         )
     }
 }

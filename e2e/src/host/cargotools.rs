@@ -70,8 +70,7 @@ impl CargoTool {
         if !status.success() {
             bail!("cannot build {} {}; repeat the command\n{}", self.name, self.version, log::quoted(log));
         }
-        std::fs::rename(work.join("root/bin").join(self.name), binary)
-            .with_context(|| format!("cannot write {}", binary.display()))?;
+        folders::put(&work.join("root/bin").join(self.name), binary)?;
         std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
     }
 }

@@ -50,7 +50,21 @@ pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     make(folder)?;
     let partial = path.with_extension(format!("partial-{}", std::process::id()));
     std::fs::write(&partial, content).with_context(|| format!("cannot write {}", partial.display()))?;
-    std::fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
+    put(&partial, path)
+}
+
+/// Gives a finished file or folder its name. What has that name is trusted from then on, so it has to be on the disk first:
+/// a power failure would otherwise leave an empty file under it.
+pub fn put(partial: &Path, path: &Path) -> Result<()> {
+    let written = std::fs::File::open(partial).and_then(|file| {
+        if file.metadata()?.is_dir() {
+            // All that is below it, in one go.
+            return Ok(rustix::fs::syncfs(&file)?);
+        }
+        file.sync_all()
+    });
+    written.with_context(|| format!("cannot write {} to the disk", partial.display()))?;
+    std::fs::rename(partial, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// As [`write_whole`], but leaves a file that already has this content alone; tells whether it wrote.
@@ -72,7 +86,18 @@ fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
         Some(folder) => PathBuf::from(folder),
         None => std::env::home_dir().with_context(|| format!("set HOME or {variable}"))?.join(below_home),
     };
-    Ok(root.join("sentinel"))
+    Ok(resolved(&root.join("sentinel")))
+}
+
+/// The path without symbolic links, as far as it is there: the kernel tells mounts by such paths alone.
+fn resolved(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|folder| Some((folder, std::fs::canonicalize(folder).ok()?)));
+    let Some((folder, real)) = there else { return path.to_path_buf() };
+    match path.strip_prefix(folder) {
+        Ok(rest) if rest.as_os_str().is_empty() => real,
+        Ok(rest) => real.join(rest),
+        Err(_) => path.to_path_buf(),
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +112,31 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a/b", "..", "a_b", "abcdefghijklmnopqrstuvwxyz012345"] {
             assert!(checked_name(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn links_are_resolved_also_above_what_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert_eq!(resolved(&link.join("sentinel/dev")), real.join("sentinel/dev"));
+        std::fs::create_dir(real.join("sentinel")).unwrap();
+        assert_eq!(resolved(&link.join("sentinel")).as_os_str(), real.join("sentinel").as_os_str());
+    }
+
+    #[test]
+    fn files_and_folders_are_put_in_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("partial")).unwrap();
+        std::fs::write(path("partial/file"), "one").unwrap();
+        put(&path("partial"), &path("whole")).unwrap();
+        put(&path("whole/file"), &path("file")).unwrap();
+        assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "one");
+        assert!(!path("partial").exists());
+        assert!(put(&path("missing"), &path("whole")).is_err());
     }
 
     #[test]

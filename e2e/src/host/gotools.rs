@@ -99,7 +99,7 @@ impl GoTool {
         let output = partial.to_string_lossy();
         go(source, log, &["build", "-trimpath", "-ldflags", self.ldflags, "-o", &output, self.package])
             .context("repeat the command; what was compiled so far is kept")?;
-        std::fs::rename(&partial, binary).with_context(|| format!("cannot write {}", binary.display()))
+        folders::put(&partial, binary)
     }
 }
 

@@ -108,7 +108,7 @@ impl JavaDist {
         if let Some(finish) = self.finish {
             finish(&source, &partial)?;
         }
-        std::fs::rename(&partial, folder).with_context(|| format!("cannot write {}", folder.display()))
+        folders::put(&partial, folder)
     }
 }
 

@@ -72,7 +72,7 @@ pub fn run(provider: &dyn Provider, args: &ClusterArgs) -> Result<()> {
         provider.forward(&service, 8080)?
     };
 
-    answers::wait(port)?;
+    answers::wait(&service, &chat.kubectl, port, PATIENCE)?;
     let target = Target::parse(&format!("http://127.0.0.1:{port}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clients = runtime.block_on(LocalSet::new().run_until(as_clients(target, args)));

@@ -53,7 +53,7 @@ pub fn ensure(store: Store, report: &Report) -> Result<()> {
         // Copied whole or not at all: a server that starts meanwhile must not read half of it.
         let partial = archive.with_extension("partial");
         std::fs::copy(&made, &partial).with_context(|| format!("cannot write {}", partial.display()))?;
-        std::fs::rename(&partial, &archive).with_context(|| format!("cannot write {}", archive.display()))
+        folders::put(&partial, &archive)
     })
 }
 

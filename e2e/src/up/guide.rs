@@ -9,9 +9,14 @@ pub fn print(state: &State, chat: &Sample, port: u16) {
     say!("{}", text(&state.kubeconfig().to_string_lossy(), state.name(), chat, port));
 }
 
+/// What `make` must be told to mean the cluster of this name.
+pub fn name_option(name: &str) -> String {
+    if name == "sentinel" { String::new() } else { format!(" NAME={name}") }
+}
+
 fn text(kubeconfig: &str, name: &str, chat: &Sample, port: u16) -> String {
     let Sample { namespace, name: instance, .. } = chat;
-    let option = if name == "sentinel" { String::new() } else { format!(" NAME={name}") };
+    let option = name_option(name);
     format!(
         r#"
   chat      http://127.0.0.1:{port}  (in a browser)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::release;
+use super::{guide, release};
 use crate::cluster::kubectl::condition;
 use crate::cluster::{Kubectl, Service};
 use crate::images::Built;
@@ -47,6 +47,20 @@ impl Sample {
     /// `namespace/name`.
     pub fn shown(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Fails where the cluster has this chat with another profile, which no chat can change.
+    pub fn check_profile(&self, kubectl: &Kubectl, cluster: &str) -> Result<()> {
+        let wanted: Value = serde_yaml_ng::from_str(&self.text).context("not one YAML document")?;
+        match self.get(kubectl).and_then(|present| other_profile(&present, &wanted).map(str::to_owned)) {
+            Some(present) => bail!(
+                "the chat {} on cluster {cluster} has profile {present}, and a chat keeps its profile: take a cluster of \
+                 another name (make up NAME=…), or take this one down, with its data (make down{})",
+                self.shown(),
+                guide::name_option(cluster)
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Applies the namespace, with the strictest pod security level, and the resource.
@@ -113,6 +127,13 @@ impl Sample {
     }
 }
 
+/// The profile of a chat, where that is not the one of the other.
+fn other_profile<'a>(present: &'a Value, wanted: &'a Value) -> Option<&'a str> {
+    // As the resource's definition has it.
+    let profile = |object: &'a Value| object["spec"]["profile"].as_str().unwrap_or("Embedded");
+    Some(profile(present)).filter(|present| *present != profile(wanted))
+}
+
 fn is_ready(object: &Value) -> bool {
     let generation = &object["metadata"]["generation"];
     let observed =
@@ -157,6 +178,16 @@ mod tests {
         let sample = Sample::parse(text.to_owned(), "chat").unwrap();
         assert_eq!(sample.shown(), "chat/demo");
         assert!(Sample::parse("kind: Pod".to_owned(), "chat").is_err());
+    }
+
+    #[test]
+    fn a_chat_of_another_profile_is_told() {
+        let chat = |profile: &str| json!({"spec": {"profile": profile}});
+        let default = json!({"spec": {"upgrades": "Automatic"}});
+        assert_eq!(other_profile(&chat("Embedded"), &chat("Distributed")), Some("Embedded"));
+        assert_eq!(other_profile(&chat("Distributed"), &default), Some("Distributed"));
+        assert_eq!(other_profile(&chat("Embedded"), &default), None);
+        assert_eq!(other_profile(&default, &default), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::sources::{FOLDER, Sources};
-use crate::host::command;
+use crate::host::{command, folders};
 
 const MODULES: &str = "node_modules";
 
@@ -40,7 +40,7 @@ impl Tree {
         partial.npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).context(
             "cannot install the web client's packages; is the npm registry reachable (npm config get registry)?",
         )?;
-        std::fs::rename(&partial.0, &self.0).with_context(|| format!("cannot write {}", self.0.display()))
+        folders::put(&partial.0, &self.0)
     }
 
     /// Replaces all but the packages by the sources.

@@ -16,7 +16,11 @@ pub struct Account {
     pub id: String,
     /// Its access token.
     pub token: String,
+    name: String,
 }
+
+/// The password of every account.
+const PASSWORD: &str = "end to end";
 
 /// What a route answered.
 #[derive(Debug)]
@@ -34,12 +38,18 @@ impl Account {
     pub async fn register(url: &str, prefix: &str) -> Self {
         let http = Client::builder().no_proxy().timeout(std::time::Duration::from_secs(20)).build().unwrap();
         let name = format!("{prefix}_{}", &Uuid::new_v4().simple().to_string()[..12]);
-        let body = json!({"username": name, "password": "end to end", "email": format!("{name}@example.com")});
-        let mut account = Self { http, url: url.to_owned(), id: String::new(), token: String::new() };
+        let body = json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.com")});
+        let (id, token) = (String::new(), String::new());
+        let mut account = Self { http, url: url.to_owned(), id, token, name };
         let tokens = account.call(Method::POST, "/register", Some(body)).await;
         account.id = tokens["user_id"].as_str().expect("user_id").into();
         account.token = tokens["access_token"].as_str().expect("access_token").into();
         account
+    }
+
+    /// Logs in once more.
+    pub async fn log_in(&self) -> Answer {
+        self.ask(Method::POST, "/login", &json!({"username": self.name, "password": PASSWORD})).await
     }
 
     /// The same log-in at another base URL.

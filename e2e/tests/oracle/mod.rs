@@ -75,6 +75,17 @@ impl Conversation {
         self.ann.ask(Method::POST, &format!("/users/chat/{}/messages", self.chat), &message).await
     }
 
+    /// Whether both accounts can log in once more.
+    pub async fn log_in_again(&self) -> Result<(), Answer> {
+        for account in [&self.ann, &self.bob] {
+            let answer = account.log_in().await;
+            if answer.status != 200 || answer.body["user_id"] != account.id.as_str() {
+                return Err(answer);
+            }
+        }
+        Ok(())
+    }
+
     /// Ids of the messages in history with a client message id.
     pub async fn stored(&self, client_message_id: &str) -> Vec<String> {
         let mut history = self.ann.history_backwards(&self.chat).await;

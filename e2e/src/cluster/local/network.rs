@@ -1,13 +1,18 @@
 //! The network namespace in which the whole cluster lives.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use rustix::fs::statfs;
 
 use super::config::{DNS_ADDRESS, NODE_ADDRESS};
 use crate::cluster::State;
 use crate::host::command;
+
+/// `f_type` of the file system that namespaces are files of.
+const NSFS: i64 = 0x6e73_6673;
 
 /// The file that stands for the namespace.
 pub fn path(state: &State) -> PathBuf {
@@ -17,8 +22,9 @@ pub fn path(state: &State) -> PathBuf {
 /// Makes the namespace with the node's and the DNS server's address; tells whether it had to.
 pub fn ensure(state: &State) -> Result<bool> {
     let name = state.global_name();
-    let fresh = !path(state).exists();
+    let fresh = !stands(&path(state));
     if fresh {
+        remove_left(&path(state))?;
         command::output(Command::new("ip").args(["netns", "add", &name]))?;
     }
     let inside = |arguments: &[&str]| command::output(Command::new("ip").args(["-n", &name]).args(arguments));
@@ -44,8 +50,41 @@ pub fn ensure(state: &State) -> Result<bool> {
 
 /// Deletes the namespace; one that is not there is fine.
 pub fn delete(state: &State) -> Result<()> {
-    if path(state).exists() {
+    if stands(&path(state)) {
         command::output(Command::new("ip").args(["netns", "del", &state.global_name()]))?;
     }
-    Ok(())
+    remove_left(&path(state))
+}
+
+/// Whether a namespace is mounted on this file.
+fn stands(path: &Path) -> bool {
+    statfs(path).is_ok_and(|system| system.f_type == NSFS)
+}
+
+/// Removes the file without its namespace: it outlives a restart of the machine where `/run` is on a disk.
+fn remove_left(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_its_namespace_does_not_stand_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("sentinel-dev");
+        std::fs::write(&left, "").unwrap();
+        assert!(!stands(&left));
+        remove_left(&left).unwrap();
+        assert!(!left.exists());
+        remove_left(&left).unwrap();
+        assert!(!stands(&left), "there is nothing");
+        assert!(stands(Path::new("/proc/self/ns/net")));
+    }
 }

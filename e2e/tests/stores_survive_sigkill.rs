@@ -1,0 +1,134 @@
+//! Stores of profile Distributed are killed while two stock clients write: no goodbye, no file closed, as when a node runs
+//! out of memory or loses its power. Each starts again by itself on what it wrote; sends go on throughout, and afterwards
+//! every acknowledged message is in history and in sync, once, in one order, for both.
+//!
+//! A pod that is deleted is asked to stop first, and a process can't kill the first one of its container. So another pod on
+//! the node does it, which sees the node's processes.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test panics
+
+mod account;
+mod deployed;
+mod oracle;
+mod writer;
+
+use std::time::Duration;
+
+use deployed::{Deployed, eventually};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use oracle::Conversation;
+use serde_json::json;
+use uuid::Uuid;
+
+/// Messages that each writer must get acknowledged before, during and after.
+const MESSAGES: usize = 30;
+/// How long that may take while a store is away.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long it may take until all is well again.
+const RECOVERY: Duration = Duration::from_mins(4);
+/// Where the pod that kills runs: the chat's namespace lets none see the node's processes.
+const ELSEWHERE: &str = "default";
+/// Kills all processes of the container with this id, and fails where there is none.
+const KILL: &str = r#"[ "${#1}" -eq 64 ] || exit 1
+killed=
+for process in /proc/[0-9]*; do
+  case $(cat "$process/cgroup" 2>/dev/null) in
+    *"$1"*) kill -KILL "${process#/proc/}" && killed=1 ;;
+  esac
+done
+[ -n "$killed" ]"#;
+
+#[tokio::test]
+async fn postgres_comes_back_with_its_accounts() {
+    let deployed = Deployed::ready().await;
+    let conversation = comes_back(&deployed, "postgres").await;
+    eventually("both can log in again", RECOVERY, async || conversation.log_in_again().await).await;
+    conversation.check_with_consumers(0, RECOVERY).await;
+}
+
+#[tokio::test]
+async fn a_node_of_cassandra_comes_back() {
+    comes_back(&Deployed::ready().await, "cassandra").await.check_with_consumers(0, RECOVERY).await;
+}
+
+#[tokio::test]
+async fn kafka_comes_back() {
+    comes_back(&Deployed::ready().await, "kafka").await.check_with_consumers(0, RECOVERY).await;
+}
+
+#[tokio::test]
+async fn redis_comes_back() {
+    comes_back(&Deployed::ready().await, "redis").await.check_with_consumers(0, RECOVERY).await;
+}
+
+#[tokio::test]
+async fn elasticsearch_comes_back() {
+    comes_back(&Deployed::ready().await, "elasticsearch").await.check_with_consumers(0, RECOVERY).await;
+}
+
+/// Kills the first node of a store under a conversation and waits until it is back.
+async fn comes_back(deployed: &Deployed, store: &str) -> Conversation {
+    let mut conversation = Conversation::begin(&Deployed::url()).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    let pod = format!("{}-{store}-0", deployed.name);
+    let before = container(deployed, &pod).await.expect("a node of the store");
+    println!("killing {pod}");
+    kill(deployed, &before).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    eventually("the store starts again and is ready", RECOVERY, async || {
+        let now = container(deployed, &pod).await?;
+        if now.restart_count > before.restart_count && now.ready { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    deployed.wait_ready(RECOVERY).await;
+    conversation.acknowledged(MESSAGES, PATIENCE).await;
+    conversation
+}
+
+/// What is told of a store's container; its pod has one.
+async fn container(deployed: &Deployed, pod: &str) -> Result<ContainerStatus, String> {
+    let pod = deployed.pods().get(pod).await.map_err(|error| error.to_string())?;
+    let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+    statuses.into_iter().next().ok_or_else(|| "no container yet".to_owned())
+}
+
+/// Kills the processes of a container from a pod on the same node, and waits until that is done.
+async fn kill(deployed: &Deployed, container: &ContainerStatus) {
+    let id = container.container_id.as_deref().and_then(|id| id.split("//").nth(1)).expect("it runs");
+    // A part of an id would be in other containers' too.
+    assert_eq!(id.len(), 64, "{id}");
+    let postgres = deployed.pods().get(&format!("{}-postgres-0", deployed.name)).await.expect("a pod of Postgres");
+    // An image with a shell that is on the node.
+    let image = postgres.spec.and_then(|spec| spec.containers.into_iter().next()).and_then(|one| one.image);
+    let name = format!("kill-{}", &Uuid::new_v4().simple().to_string()[..12]);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
+        "spec": {
+            "hostPID": true,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": "kill", "image": image, "imagePullPolicy": "IfNotPresent",
+                "command": ["sh", "-c", KILL, "kill", id],
+                "securityContext": { "runAsUser": 0 },
+            }],
+        },
+    });
+    let pods = Api::<Pod>::namespaced(deployed.client.clone(), ELSEWHERE);
+    let pod = serde_json::from_value(pod).expect("a pod");
+    pods.create(&PostParams::default(), &pod).await.expect("the pod can be made");
+    let phase = eventually("the pod has done it", PATIENCE, async || {
+        let status = pods.get(&name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        match status.phase.as_deref() {
+            Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
+            _ => Err(format!("{status:?}")),
+        }
+    })
+    .await;
+    pods.delete(&name, &DeleteParams::default()).await.expect("the pod can be deleted");
+    assert_eq!(phase, "Succeeded", "no process of {id} was killed");
+}
