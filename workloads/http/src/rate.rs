@@ -261,7 +261,7 @@ impl Action {
             Self::Message => "messages, edits and deletions",
             Self::MessageBytes => "bytes of text in messages and edits",
             Self::Sync => "events that syncs read over again",
-            Self::StartChat => "new chats",
+            Self::StartChat => "chats started, new or not",
             Self::Upload => "uploads",
             Self::CompleteUpload => "completions of uploads",
             Self::GiveUpUpload => "uploads given up",
