@@ -25,6 +25,15 @@ struct Round {
     behind: bool,
 }
 
+/// Sets the age of the oldest event back when the work on a shard ends, however it does.
+struct Idle(metrics::Gauge);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.0.set(0.0);
+    }
+}
+
 /// One shard's worker.
 pub(super) struct Worker {
     relay: Relay,
@@ -41,7 +50,8 @@ impl Worker {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let pace = self.relay.pace;
         let (mut pause, mut retry) = (pace.busy, pace.retry);
-        let gauge = self.oldest();
+        // Also when the work is dropped: nothing here waits of what is another replica's.
+        let _idle = Idle(self.oldest());
         let work = async {
             loop {
                 match self.step().await {
@@ -67,7 +77,6 @@ impl Worker {
             () = stop.cancelled() => {}
             () = work => {}
         }
-        gauge.set(0.0);
     }
 
     async fn step(&mut self) -> Result<Round, StoreError> {
@@ -131,5 +140,28 @@ impl Worker {
     /// Age of the oldest event that waits for the log.
     fn oldest(&self) -> metrics::Gauge {
         metrics::gauge!("sentinel_outbox_oldest_seconds", "shard" => self.shard.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_is_dropped_leaves_no_age() {
+        let value = Arc::new(AtomicU64::new(0));
+        let gauge = metrics::Gauge::from_arc(value.clone());
+        let work = async {
+            let _idle = Idle(gauge.clone());
+            gauge.set(300.0);
+            std::future::pending::<()>().await;
+        };
+        assert!(tokio::time::timeout(Duration::from_millis(20), work).await.is_err());
+        assert!(f64::from_bits(value.load(Ordering::SeqCst)).abs() < f64::EPSILON);
     }
 }
