@@ -14,7 +14,7 @@ use sentinel_domain::{
 const EVERY: Duration = Duration::from_mins(1);
 /// What is looked at before the next look for what is due.
 const ROUND: usize = 100;
-/// Failures, one after the other, after which a round is given up.
+/// Failures, one after the other, after which a round is given up: the store may be away.
 const FAILURES_IN_A_ROW: usize = 10;
 
 /// What [`collect`] works with.
@@ -30,9 +30,10 @@ pub struct Collector {
 pub async fn collect(collector: Collector) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut place = None;
     loop {
         ticks.tick().await;
-        match collector.round(Timestamp::now()).await {
+        match collector.round(Timestamp::now(), &mut place).await {
             Ok(0) => {}
             Ok(destroyed) => tracing::info!(destroyed, "files that nobody uses are gone"),
             Err(error) => {
@@ -44,11 +45,12 @@ pub async fn collect(collector: Collector) {
 
 impl Collector {
     /// Looks at everything that is due; gives how many files it destroyed. What fails holds up nothing else: the first error is
-    /// given when all was tried, and the next round tries again. When all fails, the round ends early.
-    pub async fn round(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let (mut destroyed, mut after, mut failure, mut in_a_row) = (0, None, None, 0);
+    /// given when all was tried, and the next round tries again. When all fails, the round ends early, and the next one goes
+    /// on from that `place`: what never succeeds must not hold up what comes after it.
+    pub async fn round(&self, now: Timestamp, place: &mut Option<Due>) -> Result<usize, StoreError> {
+        let (mut destroyed, mut failure, mut in_a_row) = (0, None, 0);
         loop {
-            let due = self.media.due_after(now, after, ROUND).await?;
+            let due = self.media.due_after(now, *place, ROUND).await?;
             for one in &due {
                 match self.look_at(*one).await {
                     Ok(gone) => {
@@ -61,12 +63,13 @@ impl Collector {
                         in_a_row += 1;
                     }
                 }
+                *place = Some(*one);
                 if in_a_row == FAILURES_IN_A_ROW {
                     return failure.map_or(Ok(destroyed), Err);
                 }
             }
-            after = due.last().copied();
             if due.len() < ROUND {
+                *place = None;
                 return failure.map_or(Ok(destroyed), Err);
             }
         }
@@ -99,6 +102,8 @@ impl Collector {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use sentinel_adapters::{files::LocalFiles, sqlite::Sqlite};
     use sentinel_domain::{
         clock::HybridClock,
@@ -150,6 +155,16 @@ mod tests {
             id
         }
 
+        /// A file that can't be destroyed, because a folder is in its place.
+        async fn stuck_file(&self) -> (MediaId, PathBuf) {
+            let stuck = self.file(false).await;
+            let (key, id) = (BlobKey::new(stuck, BlobPart::Upload).to_string(), stuck.to_string());
+            let path = self.folder.path().join("media").join(&id[id.len() - 2..]).join(key);
+            std::fs::remove_file(&path).unwrap();
+            std::fs::create_dir(&path).unwrap();
+            (stuck, path)
+        }
+
         /// The owner's chat with a peer.
         async fn chat(&self, peer: UserId) -> ChatId {
             self.chats.start_chat(self.owner, peer, Timestamp::now()).await.unwrap().0.id
@@ -159,6 +174,11 @@ mod tests {
         async fn send(&self, chat_id: ChatId, attachments: Vec<MediaId>) {
             let files = Draft { kind: MessageKind::File, attachments, ..draft(chat_id, self.owner, "") };
             self.chats.append(files, None, Timestamp::now()).await.unwrap();
+        }
+
+        /// A round from the beginning.
+        async fn round(&self, now: Timestamp) -> Result<usize, StoreError> {
+            self.collector.round(now, &mut None).await
         }
 
         async fn parts(&self, id: MediaId) -> usize {
@@ -176,15 +196,15 @@ mod tests {
         let (unfinished, unsent, sent) = (world.file(false).await, world.file(true).await, world.file(true).await);
         world.send(world.chat(world.peer).await, vec![sent]).await;
         let now = Timestamp::now();
-        assert_eq!(world.collector.round(now.plus_seconds(23 * 3600)).await.unwrap(), 0);
+        assert_eq!(world.round(now.plus_seconds(23 * 3600)).await.unwrap(), 0);
         assert_eq!(world.parts(unfinished).await, 3);
-        assert_eq!(world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap(), 2);
+        assert_eq!(world.round(now.plus_seconds(25 * 3600)).await.unwrap(), 2);
         for gone in [unfinished, unsent] {
             assert_eq!(world.parts(gone).await, 0);
             assert_eq!(world.collector.media.media(gone).await.unwrap(), None);
         }
         assert_eq!(world.parts(sent).await, 2, "the upload itself is not needed");
-        assert_eq!(world.collector.round(now.plus_seconds(50 * 3600)).await.unwrap(), 0);
+        assert_eq!(world.round(now.plus_seconds(50 * 3600)).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -193,14 +213,14 @@ mod tests {
         let (given_up, other, now) = (world.file(false).await, world.file(false).await, Timestamp::now());
         let ended = now.plus_seconds(4000);
         world.collector.media.give_up(given_up, ended).await.unwrap();
-        assert_eq!(world.collector.round(now.plus_seconds(3999)).await.unwrap(), 0);
-        assert_eq!(world.collector.round(ended).await.unwrap(), 1);
+        assert_eq!(world.round(now.plus_seconds(3999)).await.unwrap(), 0);
+        assert_eq!(world.round(ended).await.unwrap(), 1);
         assert_eq!(world.collector.media.media(given_up).await.unwrap(), None);
         assert_eq!((world.parts(given_up).await, world.parts(other).await), (0, 3), "the other has its day");
         // The bytes of a call that began just before the link ended took very long.
         let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
         world.collector.blobs.put(BlobKey::new(given_up, BlobPart::Upload), vec![1], &served).await.unwrap();
-        assert_eq!(world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap(), 1);
+        assert_eq!(world.round(now.plus_seconds(25 * 3600)).await.unwrap(), 1);
         assert_eq!((world.parts(given_up).await, world.parts(other).await), (0, 0));
     }
 
@@ -211,16 +231,16 @@ mod tests {
         let (notes, now) = (world.chat(world.owner).await, Timestamp::now());
         world.send(notes, vec![deleted, owned]).await;
         world.collector.media.detach(deleted, notes, now).await.unwrap();
-        assert_eq!(world.collector.round(now.plus_seconds(120)).await.unwrap(), 1);
+        assert_eq!(world.round(now.plus_seconds(120)).await.unwrap(), 1);
         world.accounts.delete_account(world.owner).await.unwrap();
-        assert_eq!(world.collector.round(now.plus_seconds(240)).await.unwrap(), 1);
+        assert_eq!(world.round(now.plus_seconds(240)).await.unwrap(), 1);
         // Their links are good for the rest of the hour.
         let served = Served { content_type: "text/plain".into(), disposition: "attachment".into() };
         for late in [deleted, owned] {
             assert_eq!(world.parts(late).await, 0);
             world.collector.blobs.put(BlobKey::new(late, BlobPart::Upload), vec![1], &served).await.unwrap();
         }
-        world.collector.round(now.plus_seconds(25 * 3600)).await.unwrap();
+        world.round(now.plus_seconds(25 * 3600)).await.unwrap();
         assert_eq!((world.parts(deleted).await, world.parts(owned).await), (0, 0));
     }
 
@@ -235,32 +255,43 @@ mod tests {
         let now = Timestamp::now();
         world.collector.media.detach(shown, chat, now).await.unwrap();
         let soon = now.plus_seconds(120);
-        assert_eq!(world.collector.round(soon).await.unwrap(), 0);
+        assert_eq!(world.round(soon).await.unwrap(), 0);
         assert_eq!(world.parts(shown).await, 2);
         world.collector.media.detach(shown, notes, now).await.unwrap();
         // Not at once: another message may be about to show it.
-        assert_eq!(world.collector.round(now).await.unwrap(), 0);
-        assert_eq!(world.collector.round(soon).await.unwrap(), 1);
+        assert_eq!(world.round(now).await.unwrap(), 0);
+        assert_eq!(world.round(soon).await.unwrap(), 1);
         assert_eq!((world.parts(shown).await, world.parts(owned).await), (0, 3));
         world.accounts.delete_account(world.owner).await.unwrap();
-        assert_eq!(world.collector.round(Timestamp::now()).await.unwrap(), 1);
+        assert_eq!(world.round(Timestamp::now()).await.unwrap(), 1);
         assert_eq!(world.parts(owned).await, 0);
+    }
+
+    #[tokio::test]
+    async fn as_many_as_end_a_round_hold_up_none_for_good() {
+        let world = World::new().await;
+        for _ in 0..FAILURES_IN_A_ROW {
+            world.stuck_file().await;
+        }
+        let other = world.file(false).await;
+        let (later, mut place) = (Timestamp::now().plus_seconds(25 * 3600), None);
+        assert!(world.collector.round(later, &mut place).await.is_err(), "it is told");
+        assert_eq!(world.parts(other).await, 3, "the store may be away");
+        assert_eq!(world.collector.round(later, &mut place).await.unwrap(), 1);
+        assert_eq!(world.parts(other).await, 0);
+        assert!(world.collector.round(later, &mut place).await.is_err(), "those before it are tried again");
     }
 
     #[tokio::test]
     async fn a_file_that_can_not_be_destroyed_holds_up_no_other() {
         let world = World::new().await;
-        let (stuck, other) = (world.file(false).await, world.file(false).await);
-        let (key, id) = (BlobKey::new(stuck, BlobPart::Upload).to_string(), stuck.to_string());
-        let path = world.folder.path().join("media").join(&id[id.len() - 2..]).join(key);
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
+        let ((stuck, path), other) = (world.stuck_file().await, world.file(false).await);
         let later = Timestamp::now().plus_seconds(25 * 3600);
-        assert!(world.collector.round(later).await.is_err(), "it is told");
+        assert!(world.round(later).await.is_err(), "it is told");
         assert_eq!(world.collector.media.media(other).await.unwrap(), None);
         assert_eq!(world.parts(other).await, 0);
         std::fs::remove_dir(&path).unwrap();
-        assert_eq!(world.collector.round(later).await.unwrap(), 1);
+        assert_eq!(world.round(later).await.unwrap(), 1);
         assert_eq!(world.parts(stuck).await, 0);
     }
 }
