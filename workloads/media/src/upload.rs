@@ -116,9 +116,12 @@ impl MediaService {
         let checked = match checked {
             Ok(checked) => checked,
             Err(refusal) => {
-                // The link is still good: a better upload may follow.
-                self.blobs.delete(upload).await?;
-                metrics::counter!("sentinel_media_refused_total").increment(1);
+                // What is wrong with us is not wrong with the file: the same bytes may be taken at the next try.
+                if !matches!(refusal, Refused::Interrupted) {
+                    // The link is still good: a better upload may follow.
+                    self.blobs.delete(upload).await?;
+                    metrics::counter!("sentinel_media_refused_total").increment(1);
+                }
                 return Err(refusal.into());
             }
         };
