@@ -1,12 +1,13 @@
 //! The HTTP routes.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{FromRef, State},
     http::{HeaderMap, StatusCode, header::ETAG},
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sentinel_domain::{
     cursor,
     event::LiveEvent,
@@ -35,6 +36,8 @@ use crate::{
 
 const QUERY: &str = "notifications";
 const DEFAULT_NOTIFICATIONS: usize = 50;
+/// Messages that are read at the same time for one page.
+const READ_AT_ONCE: usize = 16;
 
 #[derive(Clone)]
 pub(crate) struct App(pub Arc<NotificationService>);
@@ -118,30 +121,35 @@ async fn views(
     senders.sort();
     senders.dedup();
     let names = service.names(&senders).await?;
-    let mut views = Vec::with_capacity(found.len());
-    for notification in found {
-        if !notification.is_of_message() {
-            views.push(NotificationEntry::new(notification, None));
-            continue;
-        }
-        let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
-            Ok(message) => Some(message.gist().to_owned()),
-            // Its chat went a moment ago.
-            Err(StoreError::NotFound) => None,
-            Err(error) if error.is_about_content() => {
-                // The others are not to be lost along with it.
-                metrics::counter!("sentinel_messages_unreadable_total").increment(1);
-                let Notification { chat_id, message_id, .. } = notification;
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; its notification is shown without it");
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let content = names.get(&notification.sender_id).zip(text.as_ref());
-        views.push(NotificationEntry::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))));
+    let entries = found.iter().map(|notification| entry_with_content(service, caller, notification, &names));
+    stream::iter(entries).buffered(READ_AT_ONCE).try_collect().await
+}
+
+async fn entry_with_content(
+    service: &NotificationService,
+    caller: UserId,
+    notification: &Notification,
+    names: &HashMap<UserId, String>,
+) -> Result<NotificationEntry, Problem> {
+    if !notification.is_of_message() {
+        return Ok(NotificationEntry::new(notification, None));
     }
-    Ok(views)
+    let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
+        Ok(message) => Some(message.gist().to_owned()),
+        // Its chat went a moment ago.
+        Err(StoreError::NotFound) => None,
+        Err(error) if error.is_about_content() => {
+            // The others are not to be lost along with it.
+            metrics::counter!("sentinel_messages_unreadable_total").increment(1);
+            let Notification { chat_id, message_id, .. } = notification;
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; its notification is shown without it");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let content = names.get(&notification.sender_id).zip(text.as_ref());
+    Ok(NotificationEntry::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))))
 }
 
 /// Read a notification
