@@ -359,8 +359,8 @@ fn channel_name(namespace: Namespace) -> &'static str {
 fn about(namespace: Namespace) -> &'static str {
     match namespace {
         Namespace::Chat => {
-            "Connect with `auth: {token}`; refused with `missing_token`, `invalid_token`, `token_expired`, `session_ended` \
-             or `too_many_sockets` in `data.code` of `connect_error`. Each event carries one JSON object, may ask for an \
+            "Connect with `auth: {token}`; refused with `missing_token`, `invalid_token`, `token_expired`, `session_ended`, \
+             `too_many_sockets` or `rate_limited` in `data.code` of `connect_error`. Each event carries one JSON object, may ask for an \
              acknowledgement, and is handled in the order sent."
         }
         Namespace::Notifications => {

@@ -77,6 +77,26 @@ async fn a_namespace_ends_with_its_token_and_leaves_the_others_of_its_connection
     client.closed().await;
 }
 
+/// A connection without a socket has no seat, no token and no session: it must not stay for as long as it answers pings.
+#[tokio::test]
+async fn a_connection_ends_soon_after_its_client_left_the_last_namespace() {
+    let platform = Platform::new();
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let mut client = Client::of(address, &ann).await.in_namespace("/notifications");
+    client.join(json!({"token": ann.token})).await.unwrap();
+    client.send("41/chat,").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let token = json!({"token": ann.token});
+    assert_eq!(client.ask("reauthenticate", token.clone()).await["status"], "ok", "another namespace is used");
+    client.send("41/notifications,").await;
+    client.join(token.clone()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(client.ask("reauthenticate", token).await["status"], "ok", "it came back");
+    client.send("41/notifications,").await;
+    client.closed().await;
+}
+
 /// The token is good when it is looked at, and its session ends before the socket bears it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_socket_does_not_outlive_the_log_in_that_it_is_about_to_bear() {

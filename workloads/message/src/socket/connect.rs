@@ -3,7 +3,7 @@
 use std::{fmt::Display, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use sentinel_domain::time::Timestamp;
-use sentinel_http::{extract::parse_json, problem::Code};
+use sentinel_http::{extract::parse_json, problem::Code, rate::Action};
 use serde::Deserialize;
 use socketioxide::{
     adapter::LocalAdapter,
@@ -11,7 +11,12 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 
-use super::{Ending, Namespace, Session, events::Inlet, refusal::Refusal, session::NewSession};
+use super::{
+    Ending, Namespace, Session,
+    events::Inlet,
+    refusal::Refusal,
+    session::{CLIENT_DISCONNECT, NewSession},
+};
 use crate::{
     hub::Hub,
     live,
@@ -80,6 +85,11 @@ impl Gate {
             .tokens
             .verify(&token, Timestamp::now())
             .map_err(|error| Refusal { code: error.code(), message: error.to_string() })?;
+        // Each costs several reads of the stores, also when the client leaves at once.
+        self.service.limits.check(Action::SocketEvent, &claims.user_id.to_string()).map_err(|_| Refusal {
+            code: Code::RateLimited,
+            message: "too many connects: wait a few seconds".into(),
+        })?;
         let most = self.service.config.limits.sockets_per_user;
         let seat = self.service.hub.take_seat(claims.user_id, most).ok_or_else(|| Refusal {
             code: Code::TooManySockets,
@@ -110,6 +120,9 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
             routed.register(session.user_id).await;
         }
     };
+    if session.has_ended() {
+        return;
+    }
     let found = tokio::time::timeout(PATIENCE, service.sessions.session(session.session_id()));
     // While the store of sessions is away, the token's word counts.
     if let (Ok(Ok(None)), ()) = tokio::join!(found, registered) {
@@ -160,7 +173,7 @@ impl DisconnectHandler<LocalAdapter, Departure> for Departure {
         defer: fn(Arc<Socket<LocalAdapter>>),
     ) {
         let reason = match reason {
-            DisconnectReason::ClientNSDisconnect => "client_disconnect",
+            DisconnectReason::ClientNSDisconnect => CLIENT_DISCONNECT,
             DisconnectReason::TransportClose => "transport_close",
             DisconnectReason::HeartbeatTimeout => "heartbeat_timeout",
             DisconnectReason::PacketParsingError => "malformed_packet",

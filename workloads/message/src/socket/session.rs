@@ -36,6 +36,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long an acknowledgement waits for a client that does not read, in steps.
 const ACK_PATIENCE: u32 = 200;
 const ACK_STEP: Duration = Duration::from_millis(25);
+/// Bytes of packets that wait to be handled, per socket. The largest one is let in when nothing else waits.
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
+
+/// How it is told that a client left a namespace by itself.
+pub(super) const CLIENT_DISCONNECT: &str = "client_disconnect";
 
 /// Which namespace a socket is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +116,8 @@ pub(super) enum Accepted {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Inbound>,
+    /// Of the packets that wait.
+    bytes: usize,
     working: bool,
     closed: bool,
 }
@@ -283,16 +290,21 @@ impl Session {
         if queue.closed {
             return Accepted::Closed;
         }
-        if queue.waiting.len() >= limit {
+        let bytes = queue.bytes.saturating_add(inbound.packet.len());
+        if queue.waiting.len() >= limit || (bytes > WAITING_BYTES && !queue.waiting.is_empty()) {
             return Accepted::Full(inbound);
         }
+        queue.bytes = bytes;
         queue.waiting.push_back(inbound);
         if std::mem::replace(&mut queue.working, true) { Accepted::Queued } else { Accepted::First }
     }
 
     /// The next event to handle, if one waits.
     pub(super) fn take(&self) -> Option<Inbound> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbound = queue.waiting.pop_front()?;
+        queue.bytes = queue.bytes.saturating_sub(inbound.packet.len());
+        Some(inbound)
     }
 
     /// Whether nothing waits any more. Then the worker must stop: an idle socket has neither worker nor buffer.
@@ -315,7 +327,11 @@ impl Session {
         hub.leave(self);
         metrics::counter!("sentinel_sockets_closed_total", "reason" => ending.label()).increment(1);
         match ending {
-            // What it sent before it went is still done.
+            // What it sent before it went is still done. A transport that it left open has no seat and no token any more.
+            Ending::Left(CLIENT_DISCONNECT) => match self.socket.upgrade() {
+                Some(socket) => self.cut_when_unused(server_of(&socket)),
+                None => self.cut(),
+            },
             Ending::Left(_) => {}
             // It is the transport that is not read, or that has to go; with it go the sockets of other namespaces.
             Ending::SlowConsumer | Ending::Drained => self.cut(),
@@ -323,6 +339,7 @@ impl Session {
                 let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.closed = true;
                 queue.waiting.clear();
+                queue.bytes = 0;
                 drop(queue);
                 let Some(socket) = self.socket.upgrade() else { return self.cut() };
                 let server = server_of(&socket);
@@ -330,16 +347,20 @@ impl Session {
                 if socket.disconnect().is_err() {
                     return self.cut();
                 }
-                let session = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(FAREWELL).await;
-                    // Other namespaces of the same transport have tokens of their own.
-                    if !has_sockets(&server, session.sid) {
-                        session.cut();
-                    }
-                });
+                self.cut_when_unused(server);
             }
         }
+    }
+
+    /// Cuts the transport in a moment, unless it carries a socket then: other namespaces have tokens of their own.
+    fn cut_when_unused(self: &Arc<Self>, server: SocketIo) {
+        let session = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(FAREWELL).await;
+            if !has_sockets(&server, session.sid) {
+                session.cut();
+            }
+        });
     }
 
     fn cut(&self) {

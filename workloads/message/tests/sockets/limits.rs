@@ -28,6 +28,50 @@ async fn events_beyond_the_queue_are_refused_at_once() {
     assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
 }
 
+/// What waits is in memory: large packets count by their size.
+#[tokio::test]
+async fn large_packets_that_wait_are_refused_before_they_are_many() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 10_000, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let ann = platform.user("ann").await;
+    let mut client = Client::of(address, &ann).await;
+    let large = "x".repeat(120 * 1024);
+    for _ in 0..200 {
+        client.emit(json!(["no_such_event", {"text": large}])).await;
+    }
+    let mut codes = Vec::new();
+    for _ in 0..200 {
+        codes.push(client.any_ack().await.1["code"].as_str().unwrap().to_owned());
+    }
+    let handled = codes.iter().filter(|code| *code == "unknown_event").count();
+    assert!(handled >= 34, "4 MiB of them fit: {handled}");
+    assert!(codes.iter().all(|code| code == "unknown_event" || code == "too_many_events"), "{codes:?}");
+    assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+/// Each join reads the stores, also when the client leaves at once.
+#[tokio::test]
+async fn who_joins_again_and_again_is_refused() {
+    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    let address = platform.listen().await;
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let mut client = Client::open(address, None).await.unwrap();
+    let mut refusal = None;
+    for _ in 0..60 {
+        match client.join(json!({"token": ann.token})).await {
+            Ok(()) => client.send("41/chat,").await,
+            Err(refused) => {
+                refusal = Some(refused);
+                break;
+            }
+        }
+    }
+    let refusal = refusal.expect("a limit");
+    assert_eq!(refusal["data"]["code"], "rate_limited");
+    assert!(refusal["message"].as_str().unwrap().contains("wait"), "{refusal}");
+    Client::of(address, &bob).await;
+}
+
 #[tokio::test]
 async fn senders_are_limited_and_told_when_to_go_on() {
     let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
