@@ -122,6 +122,7 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         founded: false,
         volume: None,
         connections: providers::connections(chat, store, &Observed::default()),
+        limit: None,
         first_claim: None,
     }
 }

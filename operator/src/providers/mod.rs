@@ -42,7 +42,7 @@ pub const AUTHORITIES: &str = "/etc/sentinel/authorities";
 
 /// Entry of a store's ConfigMap that names the node that is to leave.
 pub const LEAVING: &str = "leaving";
-/// Entry of Cassandra's ConfigMap that is there once its ring was founded.
+/// Entry of the ConfigMap of Cassandra and Elasticsearch that is there once nodes found each other.
 pub const FOUNDED: &str = "founded";
 /// What a node of Cassandra says when it has given its data away and left.
 pub const LEFT: &str = "left the ring";
@@ -189,13 +189,15 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed, node
     settled.map(|(size, _)| size).min().or_else(|| sizes().map(|(size, _)| size).min())
 }
 
-/// Whether the ring of a managed Cassandra was founded before. Nodes after the first get claims only when that one has
-/// served, so any claim of theirs tells it; also one that waits for its volume, which somebody may have put back.
+/// Whether the ring of a managed Cassandra, or the cluster of a managed Elasticsearch, of more than one node was founded
+/// before. Nodes after the first get claims only when that one has served, so any claim of theirs tells it; also one that
+/// waits for its volume, which somebody may have put back. Nodes of Kafka start together, and know from their credentials.
 pub fn is_founded(chat: &ValidChat, store: Store, observed: &Observed) -> bool {
     let set = chat.names.workload(store.component());
     let first = first_claim_name(&set);
     let mut claims = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
-    store == Store::Cassandra && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
+    matches!(store, Store::Cassandra | Store::Elasticsearch)
+        && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
 }
 
 fn first_claim_name(set: &str) -> String {
@@ -218,6 +220,11 @@ fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
 /// Connections that a managed Postgres is to take; none for another store.
 pub fn connections(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
     (store == Store::Postgres).then(|| postgres::connections(chat, observed))
+}
+
+/// MiB that a managed Postgres was limited to by default until now; none for another store.
+pub fn limit(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
+    (store == Store::Postgres).then(|| postgres::limit_before(chat, observed))?
 }
 
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.

@@ -151,6 +151,28 @@ fn small_installations_fit_eight_gibibytes() {
 }
 
 #[test]
+fn a_default_limit_of_postgres_stays_when_fewer_pods_are_written() {
+    let mut chat = chat(1);
+    let limit = |chat: &ValidChat, live: &str| {
+        let container = json!({ "name": "postgres", "resources": { "limits": { "memory": live } } });
+        let other = json!({ "name": "other", "resources": { "limits": { "memory": "3072Mi" } } });
+        let set = json!({ "spec": { "template": { "spec": { "containers": [other, container] } } } });
+        let mut observed = Observed::default();
+        observed.put(Kind::StatefulSet, "chat-postgres", set);
+        let facts =
+            StoreFacts { limit: super::limit(chat, Store::Postgres, &observed), ..facts(chat, Store::Postgres) };
+        let set = build(chat, Store::Postgres, &facts).unwrap().pop().unwrap().value;
+        set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(limit(&chat, "1536Mi"), "1536Mi", "a lower one would be a restart");
+    assert_eq!(limit(&chat, "128Mi"), "384Mi");
+    assert_eq!(limit(&chat, "4Gi"), "384Mi", "somebody wrote that, and took it back");
+    chat.spec.dependencies.as_mut().unwrap().postgres.managed.as_mut().unwrap().resources =
+        serde_json::from_value(json!({ "limits": { "memory": "512Mi" } })).unwrap();
+    assert_eq!(limit(&chat, "1536Mi"), "512Mi", "what is written counts");
+}
+
+#[test]
 fn clients_find_each_store_by_one_address_and_nodes_each_other() {
     let chat = chat(3);
     assert_eq!(connection(&chat, Store::Postgres).endpoints, ["chat-postgres.team.svc:5432"]);
@@ -236,6 +258,8 @@ fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_
     assert!(!founded(Store::Cassandra, &[]));
     assert!(!founded(Store::Cassandra, &["data-chat-cassandra-0", "data-chat-kafka-1", "data-chat-cassandra-pods-1"]));
     assert!(founded(Store::Cassandra, &["data-chat-cassandra-2"]));
+    assert!(!founded(Store::Elasticsearch, &["data-chat-elasticsearch-0"]), "one that lost its volume begins anew");
+    assert!(founded(Store::Elasticsearch, &["data-chat-elasticsearch-1"]));
     assert!(!founded(Store::Kafka, &["data-chat-kafka-1", "data-chat-cassandra-1"]));
 
     let before = facts(&chat, Store::Cassandra);

@@ -350,6 +350,7 @@ async fn managed_store(
         leaving: scale.leaving,
         founded: providers::is_founded(chat, store, observed),
         connections: providers::connections(chat, store, observed),
+        limit: providers::limit(chat, store, observed),
         first_claim: providers::first_claim(chat, store, observed),
         ..StoreFacts::default()
     };
