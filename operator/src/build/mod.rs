@@ -98,6 +98,8 @@ pub struct StoreFacts {
     pub leaving: Option<String>,
     /// Whether the nodes of a managed Cassandra or Elasticsearch found each other before: the first must found nothing anew.
     pub founded: bool,
+    /// Who the nodes of a managed Cassandra's ring are, as one word.
+    pub members: Option<String>,
     /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
     pub volume: Option<u32>,
     /// Connections that a managed Postgres is to take.

@@ -249,6 +249,40 @@ fn a_node_that_is_to_go_is_named_to_its_pods_without_a_restart() {
 }
 
 #[test]
+fn who_the_nodes_of_a_ring_are_changes_when_all_are_there_and_is_told_without_a_restart() {
+    let told = |wanted: i32, running: i32, ready: i32, uids: &[&str], live: Option<&str>| {
+        let chat = chat(wanted);
+        let mut observed = observed(running, ready);
+        let claim = |(ordinal, uid): (usize, &&str)| {
+            let metadata = json!({ "name": format!("data-chat-cassandra-{ordinal}"), "uid": uid });
+            serde_json::from_value(json!({ "metadata": metadata, "status": { "phase": "Bound" } })).unwrap()
+        };
+        observed.claims = uids.iter().enumerate().map(claim).collect();
+        observed.put(Kind::ConfigMap, "chat-cassandra", json!({ "data": { MEMBERS: live } }));
+        let scale = scale(&chat, Store::Cassandra, &observed);
+        members(&chat, Store::Cassandra, &observed, &scale)
+    };
+    let (three, four) = (["a", "b", "c"], ["a", "b", "c", "d"]);
+    let of_three = told(3, 3, 3, &three, None).unwrap();
+    let live = Some(of_three.as_str());
+    assert_eq!(told(4, 3, 3, &three, live), Some(of_three.clone()));
+    assert_eq!(told(4, 4, 3, &four, live), Some(of_three.clone()), "the fourth joins");
+    let of_four = told(4, 4, 4, &four, live).unwrap();
+    assert_ne!(of_four, of_three);
+    assert_eq!(told(3, 4, 4, &four, Some(&of_four)), Some(of_four.clone()), "the fourth is to leave");
+    assert_ne!(told(4, 4, 4, &["a", "b", "c", "e"], Some(&of_four)), Some(of_four), "another fourth");
+    assert_eq!(told(1, 1, 1, &["a"], None), None);
+
+    let chat = chat(3);
+    let before = facts(&chat, Store::Cassandra);
+    let after = StoreFacts { members: Some(of_three.clone()), ..before.clone() };
+    let made = |facts: &StoreFacts| build(&chat, Store::Cassandra, facts).unwrap();
+    let (before, after) = (made(&before), made(&after));
+    assert_eq!(after[0].value["data"][MEMBERS], of_three);
+    assert_eq!(before.last(), after.last(), "the pods stay as they are");
+}
+
+#[test]
 fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_restart() {
     let chat = chat(3);
     let founded = |store: Store, claims: &[&str]| {
