@@ -120,8 +120,10 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
         replicas: chat.managed(store).map_or(0, |managed| managed.replicas),
         leaving: None,
         founded: false,
+        members: None,
         volume: None,
         connections: providers::connections(chat, store, &Observed::default()),
+        limit: None,
         first_claim: None,
     }
 }

@@ -96,12 +96,16 @@ pub struct StoreFacts {
     pub replicas: i32,
     /// Node of a managed store that is to leave.
     pub leaving: Option<String>,
-    /// Whether the ring of a managed Cassandra was founded before: its first node must found no other.
+    /// Whether the nodes of a managed Cassandra or Elasticsearch found each other before: the first must found nothing anew.
     pub founded: bool,
+    /// Who the nodes of a managed Cassandra's ring are, as one word.
+    pub members: Option<String>,
     /// MiB of the smallest volume of a managed store's nodes; none while there are no volumes.
     pub volume: Option<u32>,
     /// Connections that a managed Postgres is to take.
     pub connections: Option<u32>,
+    /// MiB that a managed Postgres was limited to by default until now.
+    pub limit: Option<u32>,
     /// Which volume the first node of a managed store has: with another one, a store of one node has lost what it was
     /// migrated to.
     pub first_claim: Option<String>,

@@ -7,6 +7,10 @@
 //! A node leaves by itself, because its management port is open to nobody else: it watches the entry of its ConfigMap
 //! that names the node to leave, decommissions itself and says so as it ends.
 //!
+//! A node keeps the rows that a new one took over, and would serve them again when that leaves: also what was deleted
+//! meanwhile and is not known as deleted any more. So each cleans up when the nodes of the ring are others, which an entry of
+//! the ConfigMap tells.
+//!
 //! The first node founds the ring, once: when the ConfigMap says that it was founded, a first node whose volume is empty
 //! joins through the others, or ends and says what to do while no other runs.
 
@@ -191,6 +195,12 @@ mod tests {
         founded: bool,
         /// Number of another node that has a name.
         other: Option<u32>,
+        /// What the operator says of who the nodes of the ring are.
+        members: Option<&'static str>,
+        /// For whom the volume was cleaned up last.
+        cleaned: Option<&'static str>,
+        /// Whether cleaning up fails.
+        fails: bool,
     }
 
     /// Runs the start script in a folder of its own; the seeds that Cassandra would be started with, or the last words.
@@ -211,6 +221,13 @@ mod tests {
         if found.founded {
             write(&format!("config/{}", crate::providers::FOUNDED), "yes");
         }
+        if let Some(members) = found.members {
+            write(&format!("config/{}", crate::providers::MEMBERS), members);
+        }
+        if let Some(cleaned) = found.cleaned {
+            write("volume/cleaned", cleaned);
+        }
+        write("cassandra/bin/nodetool", &format!("echo \"$*\"\nexit {}\n", u8::from(found.fails)));
         let known = found.other.map_or_else(String::new, |other| format!("chat-cassandra-{other}.pods"));
         let quick = [
             ("/var/lib/cassandra", "volume"),
@@ -218,12 +235,16 @@ mod tests {
             ("/dev/termination-log", "words"),
             ("/opt/cassandra", "cassandra"),
         ];
+        // A file that was just written cannot be run at all times, but read.
+        let tool = "/opt/cassandra/bin/nodetool";
         let script = format!("{}{}", include_str!("prelude.sh"), include_str!("cassandra/start.sh"));
+        let script = script.replace(tool, &format!("sh {tool}"));
         let script = quick.iter().fold(script, |script, (path, own)| script.replace(path, &at(own).to_string_lossy()));
-        // Nothing is left that runs on: neither the node nor what watches beside it.
-        let script = script.replace("watch &\n", "").replace("@PODS@", "pods");
+        // Nothing is left that runs on: neither the node nor what watches beside it, which looks three times.
+        let script = script.replace("watch &\n", "watch || true\n").replace("@PODS@", "pods");
         let script = script.replace("exec ", "exec cat \"$CASSANDRA_CONF/cassandra.yaml\" # ");
-        write("start.sh", &format!("getent() {{ [ \"$2\" = '{known}' ]; }}\n{script}"));
+        let looks = "looks=0; sleep() { [ \"$1\" = 5 ] || return 0; looks=$((looks + 1)); [ \"$looks\" -le 3 ]; }";
+        write("start.sh", &format!("getent() {{ [ \"$2\" = '{known}' ]; }}\n{looks}\n{script}"));
         let ended = std::process::Command::new("sh")
             .arg(at("start.sh"))
             .env("POD_NAME", format!("chat-cassandra-{}", found.ordinal))
@@ -253,6 +274,20 @@ mod tests {
         assert!(words.lines().count() == 1 && words.len() <= 240, "{} {words}", words.len());
         let whole = Found { joined: true, ..lost };
         assert_eq!(start(whole).unwrap(), format!("{others},10.0.0.7"), "it begins again by itself");
+    }
+
+    #[test]
+    fn a_node_cleans_up_once_when_the_nodes_of_the_ring_are_others() {
+        let tidied = |found: Found| {
+            let found = Found { joined: true, founded: true, ..found };
+            start(found).unwrap().lines().filter(|line| *line == "cleanup -j 1").count()
+        };
+        let three = Found { cleaned: Some("three"), ..Found::default() };
+        assert_eq!(tidied(three), 0, "nobody said who they are");
+        assert_eq!(tidied(Found { members: Some("three"), ..three }), 0);
+        assert_eq!(tidied(Found { members: Some("four"), ..three }), 1);
+        assert_eq!(tidied(Found { members: Some("four"), ..Found::default() }), 1, "it never did");
+        assert_eq!(tidied(Found { members: Some("four"), fails: true, ..three }), 3, "it tries again");
     }
 
     #[test]

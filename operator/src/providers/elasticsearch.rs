@@ -1,7 +1,8 @@
 //! Elasticsearch without passwords: not all its builds have them, so its NetworkPolicy alone decides who may connect.
 //!
 //! The first node makes the cluster and all others look for it: a list of nodes that may make one together would let
-//! nodes that are added later make a second one.
+//! nodes that are added later make a second one. Once there were several, the ConfigMap says so, and a first node whose volume
+//! is empty joins the others.
 
 use super::node::{self, CONFIG, Node, Pace, RUN, set};
 use crate::{
@@ -44,12 +45,14 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         needs_credentials: false,
         startup: node::exec(&format!("sh {CONFIG}/started.sh"), Pace::START),
         liveness: node::connects("transport", Pace::LIFE),
-        // What the node knows itself: nodes are started one after the other, and the first of several has no cluster.
+        // What the node knows itself: nodes are started one after the other, and the first of several has no cluster. So it
+        // tells nothing of shards: a node that waited for all of them would wait for those that are started after it.
         readiness: pod::probe("/_cluster/health?local=true", "http", 3, 2),
         before_stop: None,
         grace: 60,
         together: false,
-        // Until the copies of a node that was changed have caught up.
+        // A little time for copies to catch up, which nothing looks at: where they take longer, what the next node has alone
+        // cannot be searched until that is back.
         pause: Some(5),
         cpu: "200m",
         memory: "576Mi",
@@ -86,6 +89,51 @@ mod tests {
             let [low, high, flood] = watermarks(volume);
             assert!(low >= high && high >= flood && low < volume, "{volume}");
         }
+    }
+
+    /// Runs the start script of the node of that number on an empty volume in a folder of its own: whether it would make a
+    /// cluster.
+    fn makes_a_cluster(ordinal: u32, founded: bool, other: Option<u32>) -> bool {
+        let root = std::env::temp_dir().join(format!("sentinel-start-{}", uuid::Uuid::new_v4()));
+        let at = |path: &str| root.join(path).to_string_lossy().into_owned();
+        for folder in ["volume", "config", "image/config"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        for file in ["elasticsearch.yml", "log4j2.properties"] {
+            std::fs::write(at(&format!("config/{file}")), "").unwrap();
+        }
+        if founded {
+            std::fs::write(at(&format!("config/{}", crate::providers::FOUNDED)), "yes").unwrap();
+        }
+        let known = other.map_or_else(String::new, |other| format!("chat-elasticsearch-{other}.pods"));
+        let script = format!("{}{}", include_str!("prelude.sh"), include_str!("elasticsearch/start.sh"));
+        let own = [
+            ("/var/lib/elasticsearch", at("volume")),
+            ("/etc/sentinel/store", at("config")),
+            ("/usr/share/elasticsearch", at("image")),
+            ("@PODS@", "pods".into()),
+            ("exec ", "exec cat \"$ES_PATH_CONF/elasticsearch.yml\" # ".into()),
+        ];
+        let script = own.iter().fold(script, |script, (text, own)| script.replace(text, own));
+        std::fs::write(at("start.sh"), format!("getent() {{ [ \"$2\" = '{known}' ]; }}\n{script}")).unwrap();
+        let ended = std::process::Command::new("sh")
+            .arg(at("start.sh"))
+            .env("POD_NAME", format!("chat-elasticsearch-{ordinal}"))
+            .env("STORE", "elasticsearch")
+            .env("ES_PATH_CONF", at("conf"))
+            .output()
+            .unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).unwrap().contains("cluster.initial_master_nodes: [ chat-elasticsearch-0 ]")
+    }
+
+    #[test]
+    fn the_first_node_makes_a_cluster_once() {
+        assert!(makes_a_cluster(0, false, None));
+        assert!(!makes_a_cluster(0, true, None), "it lost its volume: the others are a cluster without it");
+        assert!(!makes_a_cluster(0, false, Some(1)));
+        assert!(!makes_a_cluster(1, false, None));
     }
 
     #[test]

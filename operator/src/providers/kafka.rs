@@ -57,7 +57,8 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         // It hands its partitions over first.
         grace: 90,
         together: true,
-        // Until the copies of a node that was changed have caught up.
+        // A little time for copies to catch up, which nothing looks at: where they take longer, producers wait until enough
+        // are in step again, since a write that is acknowledged has two copies where three are kept.
         pause: Some(10),
         cpu: "100m",
         memory: "448Mi",

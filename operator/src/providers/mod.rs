@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::{DependencyStatus, Managed, Store},
-    build::{self, Child, Flow, Peer, StoreFacts},
+    build::{self, Child, Flow, Kind, Peer, StoreFacts},
     steps::{
         observe::Observed,
         plan::{is_claim_of, ordinal_of},
@@ -42,8 +42,10 @@ pub const AUTHORITIES: &str = "/etc/sentinel/authorities";
 
 /// Entry of a store's ConfigMap that names the node that is to leave.
 pub const LEAVING: &str = "leaving";
-/// Entry of Cassandra's ConfigMap that is there once its ring was founded.
+/// Entry of the ConfigMap of Cassandra and Elasticsearch that is there once nodes found each other.
 pub const FOUNDED: &str = "founded";
+/// Entry of Cassandra's ConfigMap that is another one when the nodes of its ring are others.
+pub const MEMBERS: &str = "members";
 /// What a node of Cassandra says when it has given its data away and left.
 pub const LEFT: &str = "left the ring";
 
@@ -189,13 +191,39 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed, node
     settled.map(|(size, _)| size).min().or_else(|| sizes().map(|(size, _)| size).min())
 }
 
-/// Whether the ring of a managed Cassandra was founded before. Nodes after the first get claims only when that one has
-/// served, so any claim of theirs tells it; also one that waits for its volume, which somebody may have put back.
+/// Whether the ring of a managed Cassandra, or the cluster of a managed Elasticsearch, of more than one node was founded
+/// before. Nodes after the first get claims only when that one has served, so any claim of theirs tells it; also one that
+/// waits for its volume, which somebody may have put back. Nodes of Kafka start together, and know from their credentials.
 pub fn is_founded(chat: &ValidChat, store: Store, observed: &Observed) -> bool {
     let set = chat.names.workload(store.component());
     let first = first_claim_name(&set);
     let mut claims = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref());
-    store == Store::Cassandra && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
+    matches!(store, Store::Cassandra | Store::Elasticsearch)
+        && claims.any(|claim| is_claim_of(claim, &set) && claim != first)
+}
+
+/// Who the nodes of a managed Cassandra's ring are: one word made from the claims of all, which changes with each that came
+/// or went. While nodes come, go or are not ready it is as before. None for one node, which has nothing of others.
+pub fn members(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scale) -> Option<String> {
+    if store != Store::Cassandra {
+        return None;
+    }
+    let nodes = scale::Nodes::of(store, &chat.names, observed);
+    let set = chat.names.workload(store.component());
+    let mut claims: Vec<(i32, &str)> = Vec::new();
+    for claim in &observed.claims {
+        let ordinal = claim.metadata.name.as_deref().and_then(|name| ordinal_of(name, &set));
+        claims.extend(ordinal.filter(|ordinal| *ordinal < scale.replicas).zip(claim.metadata.uid.as_deref()));
+    }
+    let is_whole = nodes.settled && nodes.running == Some(scale.replicas) && nodes.highest + 1 == scale.replicas;
+    if !is_whole || nodes.told.is_some() || scale.leaving.is_some() || i32::try_from(claims.len()) != Ok(scale.replicas)
+    {
+        let live = observed.get(Kind::ConfigMap, &chat.names.component(store.component()))?;
+        return live["data"][MEMBERS].as_str().map(String::from);
+    }
+    claims.sort_unstable();
+    let uids: Vec<&[u8]> = claims.iter().map(|(_, uid)| uid.as_bytes()).collect();
+    (uids.len() > 1).then(|| build::digest(&uids))
 }
 
 fn first_claim_name(set: &str) -> String {
@@ -218,6 +246,11 @@ fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
 /// Connections that a managed Postgres is to take; none for another store.
 pub fn connections(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
     (store == Store::Postgres).then(|| postgres::connections(chat, observed))
+}
+
+/// MiB that a managed Postgres was limited to by default until now; none for another store.
+pub fn limit(chat: &ValidChat, store: Store, observed: &Observed) -> Option<u32> {
+    (store == Store::Postgres).then(|| postgres::limit_before(chat, observed))?
 }
 
 /// How many nodes of a managed store are to run, judged by what runs: what cannot be done safely is refused.

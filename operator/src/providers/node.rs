@@ -98,6 +98,7 @@ pub(super) fn objects(
         if let Some(data) = &mut map.data {
             data.extend(facts.leaving.clone().map(|node| (super::LEAVING.into(), node)));
             data.extend(facts.founded.then(|| (super::FOUNDED.into(), "yes".into())));
+            data.extend(facts.members.clone().map(|members| (super::MEMBERS.into(), members)));
         }
         children.push(Child::new(Kind::ConfigMap, &map)?);
     }

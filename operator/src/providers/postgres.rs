@@ -50,9 +50,29 @@ fn doubled(least: u32, needed: u32) -> u32 {
 /// Memory in MiB for the connections of the pods that are `written`: each is a process of its own. Those that an autoscaler
 /// adds are counted when the server starts again for their connections, and not before: a restart costs more.
 fn limit(written: u32, connections: u32) -> u32 {
-    let memory = |connections: u32| connections.saturating_mul(5).div_ceil(2).saturating_add(BASE);
     let least = if connections > CONNECTIONS { memory(connections) } else { MEMORY };
     doubled(MEMORY, memory(needed(written))).max(least)
+}
+
+/// The limit in MiB that the server was given by default until now. It is kept, as its connections are: a lower one would be
+/// a restart whenever fewer pods are written. One that a user wrote and takes back is none of those that a default can be.
+pub fn limit_before(chat: &ValidChat, observed: &Observed) -> Option<u32> {
+    let set = observed.get(Kind::StatefulSet, &chat.names.workload(Store::Postgres.component()))?;
+    let mut containers = set.pointer("/spec/template/spec/containers")?.as_array()?.iter();
+    let server = containers.find(|container| container["name"] == Store::Postgres.as_str())?;
+    let live = super::memory::mib(server.pointer("/resources/limits/memory")?.as_str()?)?;
+    is_default(live).then_some(live)
+}
+
+/// Whether [`limit`] can be that.
+fn is_default(limit: u32) -> bool {
+    let steps = std::iter::successors(Some(CONNECTIONS * 2), |connections| connections.checked_mul(2));
+    limit == doubled(MEMORY, limit) || steps.map(memory).any(|least| least == limit)
+}
+
+/// Memory in MiB that so many connections need.
+fn memory(connections: u32) -> u32 {
+    connections.saturating_mul(5).div_ceil(2).saturating_add(BASE)
 }
 
 /// What a `postgresql.conf` says.
@@ -63,7 +83,7 @@ fn configured(text: &str) -> Option<u32> {
 pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> Result<Vec<Child>, Error> {
     let connections = facts.connections.unwrap_or(CONNECTIONS);
     let written: i32 = services::of(chat).iter().map(|service| service.replicas(chat, &Observed::default())).sum();
-    let limit = limit(u32::try_from(written).unwrap_or(0), connections);
+    let limit = limit(u32::try_from(written).unwrap_or(0), connections).max(facts.limit.unwrap_or(0));
     let memory = super::memory::of_node(managed.resources.as_ref(), limit);
     let node = Node {
         user: 999,
@@ -191,6 +211,16 @@ mod tests {
         let again = start(&root);
         std::fs::remove_dir_all(&root).unwrap();
         assert_eq!((first.as_str(), again.as_str()), ("serves\n", "serves\n"));
+    }
+
+    #[test]
+    fn limits_that_were_made_by_default_are_known_by_their_size() {
+        for limit in [384, 768, 1536, 3072, 2128, 4128, limit(70, 1600), limit(500, 6400)] {
+            assert!(is_default(limit), "{limit}");
+        }
+        for limit in [0, 1, 512, 1024, 2048, 4096, 8192] {
+            assert!(!is_default(limit), "{limit}");
+        }
     }
 
     #[test]

@@ -151,6 +151,28 @@ fn small_installations_fit_eight_gibibytes() {
 }
 
 #[test]
+fn a_default_limit_of_postgres_stays_when_fewer_pods_are_written() {
+    let mut chat = chat(1);
+    let limit = |chat: &ValidChat, live: &str| {
+        let container = json!({ "name": "postgres", "resources": { "limits": { "memory": live } } });
+        let other = json!({ "name": "other", "resources": { "limits": { "memory": "3072Mi" } } });
+        let set = json!({ "spec": { "template": { "spec": { "containers": [other, container] } } } });
+        let mut observed = Observed::default();
+        observed.put(Kind::StatefulSet, "chat-postgres", set);
+        let facts =
+            StoreFacts { limit: super::limit(chat, Store::Postgres, &observed), ..facts(chat, Store::Postgres) };
+        let set = build(chat, Store::Postgres, &facts).unwrap().pop().unwrap().value;
+        set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(limit(&chat, "1536Mi"), "1536Mi", "a lower one would be a restart");
+    assert_eq!(limit(&chat, "128Mi"), "384Mi");
+    assert_eq!(limit(&chat, "4Gi"), "384Mi", "somebody wrote that, and took it back");
+    chat.spec.dependencies.as_mut().unwrap().postgres.managed.as_mut().unwrap().resources =
+        serde_json::from_value(json!({ "limits": { "memory": "512Mi" } })).unwrap();
+    assert_eq!(limit(&chat, "1536Mi"), "512Mi", "what is written counts");
+}
+
+#[test]
 fn clients_find_each_store_by_one_address_and_nodes_each_other() {
     let chat = chat(3);
     assert_eq!(connection(&chat, Store::Postgres).endpoints, ["chat-postgres.team.svc:5432"]);
@@ -227,6 +249,40 @@ fn a_node_that_is_to_go_is_named_to_its_pods_without_a_restart() {
 }
 
 #[test]
+fn who_the_nodes_of_a_ring_are_changes_when_all_are_there_and_is_told_without_a_restart() {
+    let told = |wanted: i32, running: i32, ready: i32, uids: &[&str], live: Option<&str>| {
+        let chat = chat(wanted);
+        let mut observed = observed(running, ready);
+        let claim = |(ordinal, uid): (usize, &&str)| {
+            let metadata = json!({ "name": format!("data-chat-cassandra-{ordinal}"), "uid": uid });
+            serde_json::from_value(json!({ "metadata": metadata, "status": { "phase": "Bound" } })).unwrap()
+        };
+        observed.claims = uids.iter().enumerate().map(claim).collect();
+        observed.put(Kind::ConfigMap, "chat-cassandra", json!({ "data": { MEMBERS: live } }));
+        let scale = scale(&chat, Store::Cassandra, &observed);
+        members(&chat, Store::Cassandra, &observed, &scale)
+    };
+    let (three, four) = (["a", "b", "c"], ["a", "b", "c", "d"]);
+    let of_three = told(3, 3, 3, &three, None).unwrap();
+    let live = Some(of_three.as_str());
+    assert_eq!(told(4, 3, 3, &three, live), Some(of_three.clone()));
+    assert_eq!(told(4, 4, 3, &four, live), Some(of_three.clone()), "the fourth joins");
+    let of_four = told(4, 4, 4, &four, live).unwrap();
+    assert_ne!(of_four, of_three);
+    assert_eq!(told(3, 4, 4, &four, Some(&of_four)), Some(of_four.clone()), "the fourth is to leave");
+    assert_ne!(told(4, 4, 4, &["a", "b", "c", "e"], Some(&of_four)), Some(of_four), "another fourth");
+    assert_eq!(told(1, 1, 1, &["a"], None), None);
+
+    let chat = chat(3);
+    let before = facts(&chat, Store::Cassandra);
+    let after = StoreFacts { members: Some(of_three.clone()), ..before.clone() };
+    let made = |facts: &StoreFacts| build(&chat, Store::Cassandra, facts).unwrap();
+    let (before, after) = (made(&before), made(&after));
+    assert_eq!(after[0].value["data"][MEMBERS], of_three);
+    assert_eq!(before.last(), after.last(), "the pods stay as they are");
+}
+
+#[test]
 fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_restart() {
     let chat = chat(3);
     let founded = |store: Store, claims: &[&str]| {
@@ -236,6 +292,8 @@ fn that_a_ring_was_founded_is_known_by_claims_of_later_nodes_and_told_without_a_
     assert!(!founded(Store::Cassandra, &[]));
     assert!(!founded(Store::Cassandra, &["data-chat-cassandra-0", "data-chat-kafka-1", "data-chat-cassandra-pods-1"]));
     assert!(founded(Store::Cassandra, &["data-chat-cassandra-2"]));
+    assert!(!founded(Store::Elasticsearch, &["data-chat-elasticsearch-0"]), "one that lost its volume begins anew");
+    assert!(founded(Store::Elasticsearch, &["data-chat-elasticsearch-1"]));
     assert!(!founded(Store::Kafka, &["data-chat-kafka-1", "data-chat-cassandra-1"]));
 
     let before = facts(&chat, Store::Cassandra);

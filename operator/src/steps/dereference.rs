@@ -346,10 +346,12 @@ async fn managed_store(
     let scale = providers::scale(chat, store, observed);
     let mut facts = StoreFacts {
         volume: providers::smallest_volume(chat, store, observed, scale.replicas),
+        members: providers::members(chat, store, observed, &scale),
         replicas: scale.replicas,
         leaving: scale.leaving,
         founded: providers::is_founded(chat, store, observed),
         connections: providers::connections(chat, store, observed),
+        limit: providers::limit(chat, store, observed),
         first_claim: providers::first_claim(chat, store, observed),
         ..StoreFacts::default()
     };

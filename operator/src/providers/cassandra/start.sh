@@ -13,11 +13,26 @@ tell() {
   printf '%s' "$1" >/dev/termination-log
 }
 
-# Leaves the ring when told to, and ends the node. Runs beside it.
+# Deletes what others have since the nodes of the ring are others, which the operator tells. It would be served again when they
+# leave, also what was deleted meanwhile. It costs little where there is nothing to delete.
+clean() {
+  if [ ! -f "$config/members" ]; then return 0; fi
+  members=$(cat "$config/members")
+  if [ "$members" = "$(cat "$volume/cleaned" 2>/dev/null)" ]; then return 0; fi
+  /opt/cassandra/bin/nodetool cleanup -j 1 || return 1
+  printf '%s' "$members" >"$volume/cleaned"
+}
+
+# Cleans up, and leaves the ring when told to and ends the node. Runs beside it.
 watch() {
   tries=0
   while sleep 5; do
-    if [ ! -f "$volume/joined" ] || ! is_leaving; then continue; fi
+    if [ ! -f "$volume/joined" ]; then continue; fi
+    if ! is_leaving; then
+      # One that is not up yet cannot, nor while another joins.
+      clean || sleep 60
+      continue
+    fi
     if words=$(/opt/cassandra/bin/nodetool decommission 2>&1); then
       : >"$volume/left"
       tell 'left the ring'
