@@ -121,18 +121,20 @@ async fn views(
     senders.sort();
     senders.dedup();
     let names = service.names(&senders).await?;
-    let entries = found.iter().map(|notification| entry_with_content(service, caller, notification, &names));
-    stream::iter(entries).buffered(READ_AT_ONCE).try_collect().await
+    let names = &names;
+    let entries = stream::iter(found.iter().cloned());
+    let entries = entries.map(|notification| entry_with_content(service, caller, notification, names));
+    entries.buffered(READ_AT_ONCE).try_collect().await
 }
 
 async fn entry_with_content(
     service: &NotificationService,
     caller: UserId,
-    notification: &Notification,
+    notification: Notification,
     names: &HashMap<UserId, String>,
 ) -> Result<NotificationEntry, Problem> {
     if !notification.is_of_message() {
-        return Ok(NotificationEntry::new(notification, None));
+        return Ok(NotificationEntry::new(&notification, None));
     }
     let text = match service.chats.message(caller, notification.chat_id, notification.message_id).await {
         Ok(message) => Some(message.gist().to_owned()),
@@ -141,7 +143,7 @@ async fn entry_with_content(
         Err(error) if error.is_about_content() => {
             // The others are not to be lost along with it.
             metrics::counter!("sentinel_messages_unreadable_total").increment(1);
-            let Notification { chat_id, message_id, .. } = notification;
+            let Notification { chat_id, message_id, .. } = &notification;
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, chat = %chat_id, message = %message_id, "a message can't be read; its notification is shown without it");
             None
@@ -149,7 +151,7 @@ async fn entry_with_content(
         Err(error) => return Err(error.into()),
     };
     let content = names.get(&notification.sender_id).zip(text.as_ref());
-    Ok(NotificationEntry::new(notification, content.map(|(from, text)| (from.as_str(), text.as_str()))))
+    Ok(NotificationEntry::new(&notification, content.map(|(from, text)| (from.as_str(), text.as_str()))))
 }
 
 /// Read a notification
