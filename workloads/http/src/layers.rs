@@ -21,8 +21,8 @@ use crate::{client::TrustedProxies, problem::Problem, rate::RateLimits, request:
 
 /// Longest time to the head of an answer; above the ping interval of the socket edge, whose polls wait that long.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// Longest time for the bytes of a file to come in: 25 MiB over a slow line.
-pub const UPLOAD_TIMEOUT: Duration = Duration::from_mins(15);
+/// Longest time for the bytes of a file to come in: 25 MiB over the slowest line that the media service puts up with.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 /// How long browsers may remember a preflight's answer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 

@@ -22,6 +22,7 @@ use sentinel_domain::{
     time::Timestamp,
 };
 use sentinel_http::{
+    client::ClientAddress,
     conditional,
     extract::{Path, Query},
     problem::{Code, Problem},
@@ -97,6 +98,7 @@ async fn receive(
     State(files): State<Routes>,
     Path(path): Path<(MediaId, String)>,
     Query(terms): Query<Terms>,
+    address: ClientAddress,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let link = files.good(path, &terms)?;
@@ -106,7 +108,7 @@ async fn receive(
         return Err(wrong_size(size));
     }
     let owner = files.awaited(link.key.media).await?.owner;
-    let _place = files.receiving.begin(link.key, owner)?;
+    let _place = files.receiving.begin(link.key, owner, address)?;
     let mut writer = files.files.begin(link.key).await?;
     let mut body = request.into_body().into_data_stream();
     let (begun, mut received) = (Instant::now(), 0);

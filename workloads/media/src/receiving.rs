@@ -1,5 +1,5 @@
 //! Which uploads are being received: one at a time by each link, and so many in all, because the bytes of each are on the
-//! disk until its end.
+//! disk until its end. Accounts are free, so one address does not get all places either.
 
 use std::{
     collections::HashMap,
@@ -12,12 +12,17 @@ use sentinel_domain::{
     ids::UserId,
     media::{ATTACHMENTS_PER_MESSAGE, BlobKey},
 };
-use sentinel_http::problem::{Code, Problem};
+use sentinel_http::{
+    client::ClientAddress,
+    problem::{Code, Problem},
+};
 
 /// Uploads that are received at once.
 const MOST: usize = 64;
 /// Of these, uploads of one owner: all files of a message.
 const MOST_OF_OWNER: usize = ATTACHMENTS_PER_MESSAGE;
+/// Of these, uploads from one address: people who share one leave half to others.
+const MOST_FROM_ADDRESS: usize = MOST / 2;
 /// How slowly the bytes of an upload may come.
 const SLOWEST: Pace =
     Pace { pause: Duration::from_secs(20), grace: Duration::from_secs(30), bytes_per_second: 8 * 1024 };
@@ -33,6 +38,11 @@ pub(crate) enum Busy {
     /// By its owner.
     #[error("{MOST_OF_OWNER} of your uploads are being sent already; let one of them end first")]
     Owner,
+    /// From its address.
+    #[error(
+        "{MOST_FROM_ADDRESS} uploads are being sent from your address already; try again when one of them has ended"
+    )]
+    Address,
     /// By everybody.
     #[error("too many uploads are being sent; try again shortly")]
     All,
@@ -43,7 +53,7 @@ impl From<Busy> for Problem {
         let detail = busy.to_string();
         match busy {
             Busy::Link => Self::new(StatusCode::CONFLICT, Code::UploadRunning, detail),
-            Busy::Owner => Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUploads, detail)
+            Busy::Owner | Busy::Address => Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUploads, detail)
                 .with_header(header::RETRY_AFTER, RETRY_AFTER),
             Busy::All => Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyUploads, detail)
                 .with_header(header::RETRY_AFTER, RETRY_AFTER),
@@ -76,31 +86,43 @@ impl Pace {
     }
 }
 
-/// The uploads that are being received, with their owners.
+/// Who sends an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sender {
+    owner: UserId,
+    /// What rate limits count by.
+    address: String,
+}
+
+/// The uploads that are being received.
 #[derive(Clone, Default)]
-pub(crate) struct Receiving(Arc<Mutex<HashMap<BlobKey, UserId>>>);
+pub(crate) struct Receiving(Arc<Mutex<HashMap<BlobKey, Sender>>>);
 
 /// The place of an upload among those that are received; dropped, it is free.
 #[derive(Debug)]
 pub(crate) struct Place {
     key: BlobKey,
-    among: Arc<Mutex<HashMap<BlobKey, UserId>>>,
+    among: Arc<Mutex<HashMap<BlobKey, Sender>>>,
 }
 
 impl Receiving {
     /// A place for an upload, if there is one.
-    pub(crate) fn begin(&self, key: BlobKey, owner: UserId) -> Result<Place, Busy> {
+    pub(crate) fn begin(&self, key: BlobKey, owner: UserId, address: ClientAddress) -> Result<Place, Busy> {
+        let address = address.rate_key();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.contains_key(&key) {
             return Err(Busy::Link);
         }
-        if all.values().filter(|other| **other == owner).count() >= MOST_OF_OWNER {
+        if all.values().filter(|other| other.owner == owner).count() >= MOST_OF_OWNER {
             return Err(Busy::Owner);
+        }
+        if all.values().filter(|other| other.address == address).count() >= MOST_FROM_ADDRESS {
+            return Err(Busy::Address);
         }
         if all.len() >= MOST {
             return Err(Busy::All);
         }
-        all.insert(key, owner);
+        all.insert(key, Sender { owner, address });
         Ok(Place { key, among: self.0.clone() })
     }
 }
@@ -113,6 +135,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use sentinel_domain::{ids::MediaId, media::BlobPart};
     use uuid::Uuid;
 
@@ -140,20 +164,29 @@ mod tests {
     }
 
     #[test]
-    fn a_link_an_owner_and_all_together_have_their_bounds() {
+    fn a_link_an_owner_an_address_and_all_together_have_their_bounds() {
         let receiving = Receiving::default();
-        let first = receiving.begin(key(0), owner(0)).unwrap();
-        assert_eq!(receiving.begin(key(0), owner(0)).unwrap_err(), Busy::Link);
+        // Of a client each, but for where it is told.
+        let begin = |number, owner, address: usize| {
+            let address = Ipv4Addr::from_bits(u32::try_from(address).unwrap()).into();
+            receiving.begin(key(number), owner, ClientAddress(address))
+        };
+        let first = begin(0, owner(0), 0).unwrap();
+        assert_eq!(begin(0, owner(0), 0).unwrap_err(), Busy::Link);
         let mut places: Vec<Place> =
-            (1..MOST_OF_OWNER).map(|number| receiving.begin(key(number), owner(0)).unwrap()).collect();
-        assert_eq!(receiving.begin(key(MOST), owner(0)).unwrap_err(), Busy::Owner);
-        for number in MOST_OF_OWNER..MOST {
-            places.push(receiving.begin(key(number), owner(number)).unwrap());
+            (1..MOST_OF_OWNER).map(|number| begin(number, owner(0), number).unwrap()).collect();
+        assert_eq!(begin(MOST, owner(0), MOST).unwrap_err(), Busy::Owner);
+        for number in MOST_OF_OWNER..MOST_OF_OWNER + MOST_FROM_ADDRESS {
+            places.push(begin(number, owner(number), MOST_OF_OWNER).unwrap());
         }
-        assert_eq!(receiving.begin(key(MOST), owner(MOST)).unwrap_err(), Busy::All);
+        assert_eq!(begin(MOST, owner(MOST), MOST_OF_OWNER).unwrap_err(), Busy::Address);
+        for number in MOST_OF_OWNER + MOST_FROM_ADDRESS..MOST {
+            places.push(begin(number, owner(number), number).unwrap());
+        }
+        assert_eq!(begin(MOST, owner(MOST), MOST).unwrap_err(), Busy::All);
         drop(first);
-        drop(receiving.begin(key(0), owner(0)).unwrap());
-        drop(receiving.begin(key(MOST), owner(MOST)).unwrap());
+        drop(begin(0, owner(0), 0).unwrap());
+        drop(begin(MOST, owner(MOST), MOST).unwrap());
         drop(places);
         assert!(receiving.0.lock().unwrap().is_empty());
     }

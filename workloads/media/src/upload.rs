@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// When what was given up is looked at again, in seconds: its link may have been used until its end, and the bytes of that may
-/// take some time.
-const LINK_ENDED_SECONDS: i64 = UPLOAD_SECONDS + 600;
+/// take another hour (`UPLOAD_TIMEOUT`).
+const LINK_ENDED_SECONDS: i64 = UPLOAD_SECONDS + 3600;
 
 /// What is there of an upload.
 enum Put {

@@ -79,10 +79,8 @@ async fn work(service: Arc<MessageService>, session: Arc<Session>) {
     loop {
         let next = if sends.len() < SENDS_AT_ONCE { session.take() } else { None };
         let Some(inbound) = next else {
-            match sends.next().await {
-                Some(handled) => acknowledge(&service, &session, handled).await,
-                None if session.rest() => return,
-                None => {}
+            if !acknowledge_next(&service, &session, &mut sends).await && session.rest() {
+                return;
             }
             continue;
         };
@@ -90,9 +88,7 @@ async fn work(service: Arc<MessageService>, session: Arc<Session>) {
         let goes_along = packet::is_plainly(Event::SendMessage.label(), packet) && !packet::shows_files(packet);
         let handled = handle_one(service.clone(), session.clone(), inbound);
         if !goes_along {
-            while let Some(earlier) = sends.next().await {
-                acknowledge(&service, &session, earlier).await;
-            }
+            while acknowledge_next(&service, &session, &mut sends).await {}
             let handled = handled.await;
             acknowledge(&service, &session, handled).await;
             continue;
@@ -126,6 +122,25 @@ async fn handle_one(service: Arc<MessageService>, session: Arc<Session>, inbound
     metrics::histogram!("sentinel_socket_event_duration_seconds", "event" => event.label())
         .record(inbound.since.elapsed().as_secs_f64());
     Handled { ack: inbound.ack, reply: answer.unwrap_or_else(refusal) }
+}
+
+/// Acknowledges the next of these that is done, and those after it where its client is slow to read: what is under way has the
+/// turn of its chat, for which others wait, so it must not stand still while this client takes its time. `false` when there is
+/// none.
+async fn acknowledge_next<F: Future<Output = Handled>>(
+    service: &MessageService,
+    session: &Arc<Session>,
+    sends: &mut FuturesOrdered<F>,
+) -> bool {
+    let Some(handled) = sends.next().await else { return false };
+    if session.acknowledge(handled.ack, &handled.reply) {
+        return true;
+    }
+    let later: Vec<Handled> = sends.collect().await;
+    for handled in std::iter::once(handled).chain(later) {
+        acknowledge(service, session, handled).await;
+    }
+    true
 }
 
 async fn acknowledge(service: &MessageService, session: &Arc<Session>, handled: Handled) {

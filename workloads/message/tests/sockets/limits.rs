@@ -52,7 +52,9 @@ async fn large_packets_that_wait_are_refused_before_they_are_many() {
 /// Each join reads the stores, also when the client leaves at once.
 #[tokio::test]
 async fn who_joins_again_and_again_is_refused() {
-    let platform = Platform::with(LimitsConfig { messages_per_second: 1, ..LimitsConfig::default() });
+    // The seat of one that left is free a moment later.
+    let limits = LimitsConfig { messages_per_second: 1, sockets_per_user: 1_000, ..LimitsConfig::default() };
+    let platform = Platform::with(limits);
     let address = platform.listen().await;
     let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
     let mut client = Client::open(address, None).await.unwrap();
