@@ -57,7 +57,10 @@ async fn who_joins_again_and_again_is_refused() {
     let platform = Platform::with(limits);
     let address = platform.listen().await;
     let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
-    let mut client = Client::open(address, None).await.unwrap();
+    // A connection without any namespace would be closed.
+    let mut client = Client::open(address, None).await.unwrap().in_namespace("/notifications");
+    client.join(json!({"token": ann.token})).await.unwrap();
+    client = client.in_namespace("/chat");
     let mut refusal = None;
     for _ in 0..60 {
         match client.join(json!({"token": ann.token})).await {
