@@ -105,7 +105,7 @@ test('who searches too often is told so, and finds it after the wait without ano
     if (new URL(route.request().url()).searchParams.get('q') !== 'boat') return route.continue();
     asked += 1;
     if (asked > 1) return route.fulfill({ json: { hits: [], next_cursor: null } });
-    return route.fulfill({ status: 429, headers: { 'retry-after': '3' }, json: { code: 'rate_limited', limit: 'search' } });
+    return route.fulfill({ status: 429, headers: { 'retry-after': '10' }, json: { code: 'rate_limited', limit: 'search' } });
   });
   const results = hers.getByRole('region', { name: 'Search results' });
   await hers.getByLabel('Search messages').fill('boat');
