@@ -2,7 +2,6 @@
 
 mod ports;
 
-use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -94,7 +93,7 @@ impl Kind {
     /// As [`Kind::kind`], for what reads or writes our kubeconfig.
     fn kind_with_config(&self, report: &Report, arguments: &[&str]) -> Result<String> {
         // kind locks it by a file beside it. Nobody else is at work on this cluster, so one that is there was left over.
-        remove_if_there(&self.state.path("kubeconfig.lock"))?;
+        folders::remove_if_there(&self.state.path("kubeconfig.lock"))?;
         let kubeconfig = self.state.kubeconfig();
         self.kind(report, &[arguments, &["--kubeconfig", &kubeconfig.to_string_lossy()]].concat())
     }
@@ -128,14 +127,14 @@ impl Kind {
             exported && classes().is_some_and(|list| list["items"].as_array().is_some_and(|items| !items.is_empty()));
         if !whole {
             // It would tell the next run that kind had come to its end.
-            remove_if_there(&self.state.kubeconfig())?;
+            folders::remove_if_there(&self.state.kubeconfig())?;
         }
         Ok(whole)
     }
 
     fn make(&self, report: &Report) -> Result<()> {
         // From now on until kind writes it again, the cluster counts as half made.
-        remove_if_there(&self.state.kubeconfig())?;
+        folders::remove_if_there(&self.state.kubeconfig())?;
         let config = self.state.path("kind.yaml");
         folders::write_changed(&config, ports::config())?;
         let config = config.to_string_lossy();
@@ -177,15 +176,6 @@ impl Kind {
         let present = Self::engine(&["exec", &self.node(), "ctr", "-n", "k8s.io", "images", "ls", "-q"])?;
         let is_there = |reference: &str| present.lines().any(|line| line == reference);
         Ok(references.iter().map(String::as_str).filter(|reference| !is_there(reference)).collect())
-    }
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
     }
 }
 

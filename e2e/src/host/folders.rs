@@ -1,5 +1,6 @@
 //! Where things are kept: the repository, the cache, the state of each cluster.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -65,6 +66,16 @@ pub fn put(partial: &Path, path: &Path) -> Result<()> {
     });
     written.with_context(|| format!("cannot write {} to the disk", partial.display()))?;
     std::fs::rename(partial, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// As [`write_whole`], but leaves a file that already has this content alone; tells whether it wrote.

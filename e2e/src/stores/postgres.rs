@@ -1,6 +1,5 @@
 //! `PostgreSQL` from Debian. Databases are cheap: each test makes its own.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -100,13 +99,7 @@ fn initialise(programs: &Path, folder: &Path, data: &Path, password: &str) -> Re
 /// Removes the note of who uses the data. Nobody does; but one that was killed and that its parent has not collected
 /// looks alive to Postgres.
 fn forget_owner(data: &Path) -> Result<()> {
-    let note = data.join("postmaster.pid");
-    match std::fs::remove_file(&note) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", note.display()))
-        }
-        _ => Ok(()),
-    }
+    folders::remove_if_there(&data.join("postmaster.pid"))
 }
 
 fn settings(port: u16) -> Vec<String> {

@@ -1,6 +1,5 @@
 //! The network namespace in which the whole cluster lives.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +8,7 @@ use rustix::fs::statfs;
 
 use super::config::{DNS_ADDRESS, NODE_ADDRESS};
 use crate::cluster::State;
-use crate::host::command;
+use crate::host::{command, folders};
 
 /// `f_type` of the file system that namespaces are files of.
 const NSFS: i64 = 0x6e73_6673;
@@ -24,7 +23,8 @@ pub fn ensure(state: &State) -> Result<bool> {
     let name = state.global_name();
     let fresh = !stands(&path(state));
     if fresh {
-        remove_left(&path(state))?;
+        // The file outlives a restart of the machine where `/run` is on a disk.
+        folders::remove_if_there(&path(state))?;
         command::output(Command::new("ip").args(["netns", "add", &name]))?;
     }
     let inside = |arguments: &[&str]| command::output(Command::new("ip").args(["-n", &name]).args(arguments));
@@ -53,22 +53,12 @@ pub fn delete(state: &State) -> Result<()> {
     if stands(&path(state)) {
         command::output(Command::new("ip").args(["netns", "del", &state.global_name()]))?;
     }
-    remove_left(&path(state))
+    folders::remove_if_there(&path(state))
 }
 
 /// Whether a namespace is mounted on this file.
 fn stands(path: &Path) -> bool {
     statfs(path).is_ok_and(|system| system.f_type == NSFS)
-}
-
-/// Removes the file without its namespace: it outlives a restart of the machine where `/run` is on a disk.
-fn remove_left(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -81,9 +71,9 @@ mod tests {
         let left = folder.path().join("sentinel-dev");
         std::fs::write(&left, "").unwrap();
         assert!(!stands(&left));
-        remove_left(&left).unwrap();
+        folders::remove_if_there(&left).unwrap();
         assert!(!left.exists());
-        remove_left(&left).unwrap();
+        folders::remove_if_there(&left).unwrap();
         assert!(!stands(&left), "there is nothing");
         assert!(stands(Path::new("/proc/self/ns/net")));
     }
