@@ -1,4 +1,4 @@
-//! Stores and pods of profile Distributed fail one at a time while two stock clients write. Sends go on throughout, and
+//! Stores and pods of profile Distributed fail while two stock clients write. Sends go on throughout, and
 //! afterwards every acknowledged message is in history and in sync, once, in one order, for both. Only without a quorum
 //! of Cassandra are they refused, and then repeats under the same client ids make one message each.
 
@@ -20,11 +20,11 @@ use oracle::Conversation;
 use serde_json::json;
 use writer::Patience;
 
-/// How long a store is away.
+/// How long stores are away.
 const AWAY: Duration = Duration::from_secs(30);
 /// Messages that each writer must get acknowledged before, during and after.
 const MESSAGES: usize = 30;
-/// How long that may take while a store is away.
+/// How long that may take while stores are away.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take until all is well again.
 const RECOVERY: Duration = Duration::from_mins(4);
@@ -59,28 +59,13 @@ async fn a_killed_message_pod_loses_nothing() {
 }
 
 #[tokio::test]
-async fn without_redis_sends_go_on() {
-    goes_on_without("redis", 0).await;
+async fn without_kafka_and_postgres_sends_of_existing_sessions_go_on() {
+    go_on_without(&["kafka", "postgres"]).await;
 }
 
 #[tokio::test]
-async fn without_kafka_sends_go_on() {
-    goes_on_without("kafka", 0).await;
-}
-
-#[tokio::test]
-async fn without_elasticsearch_sends_go_on() {
-    goes_on_without("elasticsearch", 0).await;
-}
-
-#[tokio::test]
-async fn without_s3_sends_go_on() {
-    goes_on_without("s3", 0).await;
-}
-
-#[tokio::test]
-async fn without_postgres_existing_sessions_go_on() {
-    goes_on_without("postgres", 0).await;
+async fn without_redis_elasticsearch_and_s3_sends_go_on() {
+    go_on_without(&["redis", "elasticsearch", "s3"]).await;
 }
 
 #[tokio::test]
@@ -90,10 +75,10 @@ async fn without_one_cassandra_node_sends_go_on_and_without_two_they_are_refused
     assert!(nodes >= 3, "cassandra has {nodes} node(s) here: it has no quorum to lose");
     let mut conversation = Conversation::begin_patient(&Deployed::url(), LASTING).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
-    leave(&deployed, "cassandra", 2).await;
+    leave(&deployed, &["cassandra"], 2).await;
     stays_away(&mut conversation).await;
 
-    leave(&deployed, "cassandra", 1).await;
+    leave(&deployed, &["cassandra"], 1).await;
     // One that is still stopping may answer.
     eventually("one node is left", RECOVERY, async || {
         let pods = deployed.pods_of("cassandra").await.len();
@@ -106,7 +91,7 @@ async fn without_one_cassandra_node_sends_go_on_and_without_two_they_are_refused
     assert_eq!(refused.body["code"], "unavailable", "{refused:?}");
     assert!(refused.retry_after.is_some(), "it is not told when to try again: {refused:?}");
 
-    come_back(&deployed, "cassandra", nodes).await;
+    come_back(&deployed, &[("cassandra", nodes)]).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
     // Whether the refused one was written after all, nobody knows: so it may be a repeat already.
     let sent = eventually("the refused message is taken", PATIENCE, async || {
@@ -122,16 +107,20 @@ async fn without_one_cassandra_node_sends_go_on_and_without_two_they_are_refused
     conversation.check_with_consumers(0, RECOVERY).await;
 }
 
-/// Takes a store down to `left` nodes for a while.
-async fn goes_on_without(store: &str, left: i32) {
+/// Takes stores away for a while, which don't stand in for each other.
+async fn go_on_without(stores: &[&'static str]) {
     let deployed = Deployed::ready().await;
-    let nodes = nodes(&deployed, store).await;
-    assert!(nodes > left, "{store} has {nodes} node(s) here: nothing to take away");
+    let mut before = Vec::new();
+    for store in stores {
+        let nodes = nodes(&deployed, store).await;
+        assert!(nodes > 0, "{store} has no node here: nothing to take away");
+        before.push((*store, nodes));
+    }
     let mut conversation = Conversation::begin(&Deployed::url()).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
-    leave(&deployed, store, left).await;
+    leave(&deployed, stores, 0).await;
     stays_away(&mut conversation).await;
-    come_back(&deployed, store, nodes).await;
+    come_back(&deployed, &before).await;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
     conversation.check_with_consumers(0, RECOVERY).await;
 }
@@ -143,21 +132,30 @@ async fn nodes(deployed: &Deployed, store: &str) -> i32 {
     set.spec.replicas.expect("replicas")
 }
 
-/// Takes nodes of a store away but for `left`. The operator would put it right at once, so it is told to pause.
-async fn leave(deployed: &Deployed, store: &str, left: i32) {
-    println!("{store}: {left} node(s) are left");
+/// Takes nodes of stores away but for `left` of each. The operator would put it right at once, so it is told to pause.
+async fn leave(deployed: &Deployed, stores: &[&str], left: i32) {
+    println!("{}: {left} node(s) are left", stores.join(", "));
     deployed.change(json!({"spec": {"paused": true}})).await;
     let scale = Patch::Merge(json!({"spec": {"replicas": left}}));
-    let name = format!("{}-{store}", deployed.name);
-    deployed.stateful_sets().patch(&name, &PatchParams::default(), &scale).await.expect("the store can be scaled");
-    eventually("the nodes are gone", RECOVERY, async || {
+    for store in stores {
+        let name = format!("{}-{store}", deployed.name);
+        deployed.stateful_sets().patch(&name, &PatchParams::default(), &scale).await.expect("the store can be scaled");
+    }
+    for store in stores {
+        has(deployed, store, left).await;
+    }
+}
+
+/// Waits until a store has as many nodes that are ready.
+async fn has(deployed: &Deployed, store: &str, nodes: i32) {
+    eventually("the store has its nodes", RECOVERY, async || {
         let ready = deployed.ready_pods(store).await.len();
-        if i32::try_from(ready) == Ok(left) { Ok(()) } else { Err(ready) }
+        if i32::try_from(ready) == Ok(nodes) { Ok(()) } else { Err(format!("{store}: {ready} of {nodes}")) }
     })
     .await;
 }
 
-/// Sends go on for as long as nodes of a store stay away.
+/// Sends go on for as long as nodes of stores stay away.
 async fn stays_away(conversation: &mut Conversation) {
     let back = tokio::time::Instant::now() + AWAY;
     conversation.acknowledged(MESSAGES, PATIENCE).await;
@@ -165,14 +163,12 @@ async fn stays_away(conversation: &mut Conversation) {
     conversation.acknowledged(MESSAGES, PATIENCE).await;
 }
 
-/// Lets the operator bring back a store's nodes.
-async fn come_back(deployed: &Deployed, store: &str, nodes: i32) {
-    println!("{store}: {nodes} node(s) again");
+/// Lets the operator bring back the nodes of stores.
+async fn come_back(deployed: &Deployed, stores: &[(&str, i32)]) {
+    println!("again: {stores:?}");
     deployed.change(json!({"spec": {"paused": false}})).await;
-    eventually("the nodes are back", RECOVERY, async || {
-        let ready = deployed.ready_pods(store).await.len();
-        if i32::try_from(ready) == Ok(nodes) { Ok(()) } else { Err(ready) }
-    })
-    .await;
+    for (store, nodes) in stores {
+        has(deployed, store, *nodes).await;
+    }
     deployed.wait_ready(RECOVERY).await;
 }

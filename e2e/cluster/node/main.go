@@ -22,7 +22,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: node etcd|apiserver|controller-manager|scheduler|kubelet|proxy|provisioner [flags]")
+		fmt.Fprintln(os.Stderr, "usage: node etcd|apiserver|controller-manager|scheduler|kubelet|proxy|dns|provisioner [flags]")
 		os.Exit(2)
 	}
 	part := os.Args[1]
@@ -31,6 +31,9 @@ func main() {
 	switch part {
 	case "etcd":
 		etcdmain.Main(os.Args)
+		return
+	case "dns":
+		serveNames()
 		return
 	case "provisioner":
 		provision()

@@ -153,15 +153,13 @@ impl Provider for Local {
             );
         }
         report.check("programs installed", || packages::ensure(PROGRAMS))?;
-        gotools::NODE.ensure(report)?;
-        gotools::DNS.ensure(report).map(drop)
+        gotools::NODE.ensure(report).map(drop)
     }
 
     fn start(&self, report: &Report) -> Result<()> {
         folders::make(self.state.folder())?;
         self.state.set_provider(self.label())?;
         let node = gotools::NODE.ensure(report)?;
-        let dns = gotools::DNS.ensure(report)?;
 
         report.check("network namespace and control groups", || {
             let network = network::ensure(&self.state)?;
@@ -169,7 +167,7 @@ impl Provider for Local {
             Ok(if network || groups { Outcome::Done } else { Outcome::Unchanged })
         })?;
         report.check("certificates", || pki::ensure(&self.state))?;
-        let parts = parts::all(&self.state, &node, &dns)?;
+        let parts = parts::all(&self.state, &node)?;
 
         let began = |names: &[&str]| -> Result<Outcome> {
             let mut outcome = Outcome::Unchanged;

@@ -25,19 +25,15 @@ pub struct GoTool {
     first_build: &'static str,
 }
 
-/// etcd, the Kubernetes parts and the local volume provisioner in one binary.
+/// etcd, the Kubernetes parts, `CoreDNS` and the local volume provisioner in one binary.
 pub const NODE: GoTool = GoTool {
     name: "node",
     package: ".",
     // The version that the API server reports; keep in step with go.mod.
     ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4 -X k8s.io/component-base/version.gitMajor=1 \
               -X k8s.io/component-base/version.gitMinor=34",
-    first_build: "Kubernetes from its Go modules, 10 to 15 minutes on two cores",
+    first_build: "Kubernetes and CoreDNS from their Go modules, 10 to 15 minutes on two cores",
 };
-
-/// `CoreDNS` with the plugins that a cluster needs.
-pub const DNS: GoTool =
-    GoTool { name: "dns", package: ".", ldflags: "-s -w", first_build: "CoreDNS from its Go module, about 2 minutes" };
 
 /// Helm.
 pub const HELM: GoTool = GoTool {
@@ -128,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_pinned_modules() {
-        for tool in [NODE, DNS, HELM, KIND, METRICS_SERVER] {
+        for tool in [NODE, HELM, KIND, METRICS_SERVER] {
             let folder = folders::repository().unwrap().join("e2e/cluster").join(tool.name);
             for file in ["go.mod", "go.sum"] {
                 assert!(folder.join(file).is_file(), "{} lacks {file}", tool.name);

@@ -23,7 +23,7 @@ pub struct Part {
 }
 
 /// Writes the configuration files and returns all parts.
-pub fn all(state: &State, node: &Path, dns: &Path) -> Result<Vec<Part>> {
+pub fn all(state: &State, node: &Path) -> Result<Vec<Part>> {
     let folder = state.folder();
     let global = state.global_name();
     let write = |file: &str, text: String| -> Result<String> {
@@ -99,7 +99,7 @@ pub fn all(state: &State, node: &Path, dns: &Path) -> Result<Vec<Part>> {
             ],
         ),
         part("proxy", proxy, &[&node, "proxy", "--config=$D/proxy.yaml"]),
-        part("dns", names, &[&dns.to_string_lossy(), "-conf", "$D/Corefile"]),
+        part("dns", names, &[&node, "dns", "-conf", "$D/Corefile"]),
         part(
             "provisioner",
             none(),
