@@ -12,6 +12,9 @@ use super::lock::Lock;
 use super::{folders, log};
 use crate::report::Report;
 
+/// How much it is optimised: enough for tests, in half the time.
+const OPT_LEVEL: &str = "1";
+
 /// One program of a crate of the same name.
 #[derive(Debug, Clone, Copy)]
 pub struct CargoTool {
@@ -45,7 +48,7 @@ impl CargoTool {
     /// Where the binary is, once built.
     pub fn binary(&self) -> Result<PathBuf> {
         let key = Key::default().with("version", self.version).with("features", self.features);
-        let key = key.with("arch", std::env::consts::ARCH).short();
+        let key = key.with("opt-level", OPT_LEVEL).with("arch", std::env::consts::ARCH).short();
         Ok(folders::cache()?.join("bin").join(format!("{}-{key}", self.name)))
     }
 
@@ -60,6 +63,7 @@ impl CargoTool {
             .args(["--features", self.features, "--root"])
             .arg(work.join("root"))
             .env("CARGO_TARGET_DIR", &work)
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", OPT_LEVEL)
             // Outside the repository, whose settings are not the tool's.
             .current_dir(&work)
             .stdin(Stdio::null())

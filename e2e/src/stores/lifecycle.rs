@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::engine::{Engine, Launch};
 use super::set::Set;
-use super::{Store, unprivileged, warm_up};
+use super::{Store, unprivileged};
 use crate::cluster::process::{self, Record, Spec};
 use crate::host::packages::{self, Needed};
 use crate::host::{folders, log};
@@ -160,9 +160,6 @@ fn install(stores: &[Store], report: &Report) -> Result<()> {
     })?;
     for engine in &engines {
         engine.install(report)?;
-    }
-    for store in stores {
-        warm_up::ensure(*store, report)?;
     }
     Ok(())
 }

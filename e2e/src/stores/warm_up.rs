@@ -1,7 +1,7 @@
 //! Java servers start in half the time from an archive of their classes as they lie in memory.
 //!
 //! Such an archive is written at the end of a run, and holds only for the very Java and paths of that run. So each server
-//! is started and ended once, on scratch data: when it is new in the cache, and in the root file system of its image.
+//! is started and ended once, on scratch data, in the root file system of its image.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,12 +10,10 @@ use anyhow::{Context, Result, bail};
 
 use super::engine::Launch;
 use super::set::Set;
-use super::{Store, lifecycle, unprivileged};
+use super::{Store, lifecycle};
 use crate::cluster::process;
 use crate::host::javadists::JavaDist;
-use crate::host::lock::Lock;
 use crate::host::{folders, log};
-use crate::report::Report;
 
 /// Writing the archive takes seconds, more on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -32,35 +30,10 @@ mount --rbind /dev "$root/dev"
 mount --bind "$shared" "$root$shared"
 exec chroot "$root" "$@""#;
 
-/// Makes the archive of a Java server in the cache, if it has none.
-pub fn ensure(store: Store, report: &Report) -> Result<()> {
-    let Some((dist, _)) = store.engine().java() else { return Ok(()) };
-    let archive = dist.folder()?.join("app.jsa");
-    if archive.is_file() {
-        return Ok(());
-    }
-    let cache = folders::cache()?;
-    let _lock = Lock::take(&cache.join("stores").join(format!(".{}.lock", dist.name)), dist.name)?;
-    if archive.is_file() {
-        return Ok(());
-    }
-    report.step(&format!("archived the classes of {}", dist.name), || {
-        let scratch = Scratch::new(dist, "cache")?;
-        let made = scratch.archive(store, |launch| {
-            launch.argv = unprivileged::wrapped(std::mem::take(&mut launch.argv));
-            Ok(())
-        })?;
-        // Copied whole or not at all: a server that starts meanwhile must not read half of it.
-        let partial = archive.with_extension("partial");
-        std::fs::copy(&made, &partial).with_context(|| format!("cannot write {}", partial.display()))?;
-        folders::put(&partial, &archive)
-    })
-}
-
 /// The archive for an image whose root file system is unpacked at `root`, with the server at `home` in it. Needs root.
 pub fn in_image(store: Store, root: &Path, home: &str) -> Result<Vec<u8>> {
     let (dist, _) = store.engine().java().context("not a Java server")?;
-    let scratch = Scratch::new(dist, "image")?;
+    let scratch = Scratch::new(dist)?;
     let here = dist.folder()?.display().to_string();
     let made = scratch.archive(store, |launch| {
         let shared = scratch.0.display().to_string();
@@ -79,8 +52,8 @@ pub fn in_image(store: Store, root: &Path, home: &str) -> Result<Vec<u8>> {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(dist: JavaDist, purpose: &str) -> Result<Self> {
-        let folder = folders::cache()?.join("build").join(format!("{}-{purpose}", dist.name));
+    fn new(dist: JavaDist) -> Result<Self> {
+        let folder = folders::cache()?.join("build").join(format!("{}-image", dist.name));
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
