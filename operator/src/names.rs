@@ -16,7 +16,8 @@ pub const FINALIZER: &str = "chat.sentinel.dev/data";
 pub const APPLIED: &str = "chat.sentinel.dev/applied";
 /// Annotation of a resource with the installation of the operator that looks after it.
 pub const OPERATOR: &str = "chat.sentinel.dev/operator";
-/// Annotation of a resource with the uid of a claim that may go on in the place of the one whose data was lost.
+/// Annotation of a resource with uids of claims, with commas between them, that may go on in the place of those whose data was
+/// lost.
 pub const DATA_LOST_ACCEPTED: &str = "chat.sentinel.dev/data-lost-accepted";
 /// Annotation of pod templates with the hash of the configuration and keys they use.
 pub const CONTENT: &str = "chat.sentinel.dev/content";

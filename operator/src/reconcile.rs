@@ -305,7 +305,7 @@ async fn carry_out(
         failures: &failures,
         blocked: &plan.blocked,
         sequence: &sequence,
-        new_keys: found.new_secrets.iter().any(|secret| secret.metadata.name == Some(valid.names.keys())),
+        new_secrets: &found.new_secrets,
     };
     report(object, chat, context, Verdict::Carried(carried)).await?;
     match failures.iter().find(|failure| failure.transient) {

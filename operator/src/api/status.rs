@@ -47,6 +47,10 @@ pub struct SentinelChatStatus {
     /// The volume that profile Embedded keeps its data on: Degraded tells DataLost when another one has taken its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageStatus>,
+    /// The volumes of managed stores that hold what nothing else has a copy of (Postgres, S3, a Cassandra of one node): as storage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub store_volumes: Vec<StorageStatus>,
     /// Selector of the current pods of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -162,7 +166,7 @@ pub struct MigrationStatus {
     pub message: Option<String>,
 }
 
-/// The volume that profile Embedded keeps its data on.
+/// A volume that holds what nothing else has a copy of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageStatus {

@@ -226,7 +226,8 @@ pub fn members(chat: &ValidChat, store: Store, observed: &Observed, scale: &Scal
     (uids.len() > 1).then(|| build::digest(&uids))
 }
 
-fn first_claim_name(set: &str) -> String {
+/// The claim of the first pod of a StatefulSet.
+pub fn first_claim_name(set: &str) -> String {
     format!("data-{set}-0")
 }
 

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
 
-use super::{contents::Content, observe::Observed, tls::Tls, traces, validate::ValidChat};
+use super::{contents::Content, observe::Observed, tls::Tls, traces::Traces, validate::ValidChat};
 use crate::{
     answer,
     api::{SecretRef, Store},
@@ -33,6 +33,15 @@ pub enum Error {
     /// The cluster could not be asked.
     #[error("cannot read Secret {name}")]
     Read {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: kube::Error,
+    },
+    /// The cluster could not be asked for a volume claim.
+    #[error("cannot read volume claim {name}")]
+    ReadClaim {
         /// Which.
         name: String,
         /// Why.
@@ -78,7 +87,7 @@ pub enum Error {
     #[error(
         "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
          backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
-         delete StatefulSet {set} if it is there, and then the claim"
+         delete StatefulSet {set} if it is there, and then the claim{label}"
     )]
     KeysLost {
         /// The Secret.
@@ -87,6 +96,8 @@ pub enum Error {
         claim: String,
         /// The StatefulSet whose pod uses the claim, and which makes it anew.
         set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
     },
     /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
     #[error(
@@ -102,7 +113,7 @@ pub enum Error {
     /// The generated credentials of a store are gone while its data is still there.
     #[error(
         "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
-         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim"
+         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim{label}"
     )]
     CredentialsLost {
         /// The Secret.
@@ -111,12 +122,14 @@ pub enum Error {
         claim: String,
         /// The StatefulSet whose pod uses the claim, and which makes it anew.
         set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
     },
     /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
     #[error(
         "Secret {secret} is not labelled as the operator's, and {sign}: if it was restored \
-         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}; do not delete \
-         it while it may be the only copy"
+         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}{label}; do not \
+         delete it while it may be the only copy"
     )]
     NotLabelled {
         /// The Secret.
@@ -125,6 +138,8 @@ pub enum Error {
         sign: String,
         /// What objects of this resource are labelled with.
         instance: String,
+        /// How the claim that tells it gets labels that it lacks; empty when it has them.
+        label: String,
     },
     /// A Secret of somebody else has the name of generated credentials.
     #[error("Secret {0} exists but the operator did not make it: delete it, or give the SentinelChat another name")]
@@ -141,7 +156,10 @@ impl Error {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => Some(FORBIDDEN),
-            Self::Read { .. } | Self::Keys(_) => None,
+            Self::ReadClaim { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => {
+                Some("Forbidden")
+            }
+            Self::Read { .. } | Self::ReadClaim { .. } | Self::Keys(_) => None,
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
             Self::Wrong { .. } => Some("SecretInvalid"),
@@ -169,17 +187,18 @@ pub async fn dereference(
     tls: Result<Option<Tls>, Error>,
 ) -> Result<Dereferenced, Error> {
     let secrets = Secrets::of(client, chat);
+    let traces = Traces::of(client, chat, observed);
     let mut new_secrets = Vec::new();
     let keys = match &chat.spec.encryption.key_secret {
         Some(named) => secrets.named("encryption.keySecret", &named.name).await?,
         None => match secrets.read(&chat.names.keys()).await? {
             Some(found) if is_ours(&found) => found,
             Some(_) => {
-                let lost = traces::keys_not_labelled(chat, observed);
+                let lost = traces.keys_not_labelled().await?;
                 return Err(lost.unwrap_or_else(|| Error::NotOurs(chat.names.keys())));
             }
             None => {
-                if let Some(lost) = traces::keys_lost(chat, observed) {
+                if let Some(lost) = traces.keys_lost().await? {
                     return Err(lost);
                 }
                 let fresh = build::generate_keys(chat)?;
@@ -227,7 +246,7 @@ pub async fn dereference(
         let found = if chat.external(store).is_some() {
             external_store(chat, store, &secrets).await?
         } else {
-            managed_store(chat, store, &secrets, observed, &mut new_secrets).await?
+            managed_store(chat, store, &secrets, &traces, &mut new_secrets).await?
         };
         facts.stores.insert(store, found);
     }
@@ -340,9 +359,10 @@ async fn managed_store(
     chat: &ValidChat,
     store: Store,
     secrets: &Secrets<'_>,
-    observed: &Observed,
+    traces: &Traces<'_>,
     new_secrets: &mut Vec<Secret>,
 ) -> Result<StoreFacts, Error> {
+    let observed = traces.observed;
     let scale = providers::scale(chat, store, observed);
     let mut facts = StoreFacts {
         volume: providers::smallest_volume(chat, store, observed, scale.replicas),
@@ -362,11 +382,11 @@ async fn managed_store(
     let secret = match secrets.read(&name).await? {
         Some(found) if is_ours(&found) => found,
         Some(_) => {
-            let lost = traces::credentials_not_labelled(chat, store, observed);
+            let lost = traces.credentials_not_labelled(store).await?;
             return Err(lost.unwrap_or(Error::CredentialsNotOurs(name)));
         }
         None => {
-            if let Some(lost) = traces::credentials_lost(chat, store, observed) {
+            if let Some(lost) = traces.credentials_lost(store).await? {
                 return Err(lost);
             }
             let Some(data) = providers::credentials(chat, store)? else { return Ok(facts) };

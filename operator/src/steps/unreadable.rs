@@ -76,11 +76,13 @@ impl Unreadable {
     /// Its conditions. The status is about the generation that could be read last, so that the rest of it stays.
     pub fn judge(&self, now: Timestamp) -> Vec<Condition> {
         let previous = self.conditions();
-        let known = StorageStatus::deserialize(&self.raw["status"]["storage"]).ok();
-        let lost = storage::still_lost(&self.metadata, known.as_ref(), &previous);
+        let status = &self.raw["status"];
+        let own = StorageStatus::deserialize(&status["storage"]).ok();
+        let of_stores = Vec::<StorageStatus>::deserialize(&status["storeVolumes"]).unwrap_or_default();
+        let lost = storage::told_on(&self.metadata, own.iter().chain(&of_stores), &previous);
         let mut conditions = Set::new(previous, self.metadata.generation, now);
         let (stage, message) = (Stage::Workload, self.message.clone());
-        conditions.refuse(&Failure { stage, reason: REASON, message, transient: false }, lost.into_iter().collect());
+        conditions.refuse(&Failure { stage, reason: REASON, message, transient: false }, lost);
         conditions.judge_certificate(&Health::Unseen, REASON);
         conditions.into_sorted()
     }

@@ -64,7 +64,7 @@ fn judged(observed: &Observed, failures: &[Failure], blocked: &[Blocked]) -> [St
             failures,
             blocked,
             sequence: &Sequence::default(),
-            new_keys: false,
+            new_secrets: &[],
         }),
         now(),
     )
@@ -263,7 +263,7 @@ fn times_change_with_the_status_only_and_events_tell_transitions_once() {
     let ready = observed(Some(ready_set()), Some(ready_set()));
     let sequence = Sequence::default();
     let carried =
-        Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence, new_keys: false };
+        Carried { valid: &valid, observed: &ready, failures: &[], blocked: &[], sequence: &sequence, new_secrets: &[] };
     let first = assess(&chat, Verdict::Carried(carried), now()).status;
     let reasons = |events: Vec<kube::runtime::events::Event>| events.into_iter().map(|e| e.reason).collect::<Vec<_>>();
     assert_eq!(reasons(transitions(&[], &first.conditions, &[])), ["Ready"]);
@@ -305,7 +305,8 @@ fn what_the_platform_goes_on_with_hides_nothing_graver() {
     let stuck = extra("StorageNotResized", "volume claim data-chat-0 grows from 8Gi to 20Gi: its class cannot");
     let other = extra("CertificateNameMismatch", "gateway.tls.secret: the certificate is for a.example.com");
     let judge = |chat: &SentinelChat, observed: &Observed, failures: &[Failure]| {
-        let carried = Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence, new_keys: false };
+        let carried =
+            Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence, new_secrets: &[] };
         assess(chat, Verdict::Carried(carried), now())
     };
     let told = |report: &Report, type_: &str| {
@@ -362,7 +363,7 @@ fn everything_that_is_wrong_fits_into_one_condition() {
         failures: &failures,
         blocked: &[],
         sequence: &sequence,
-        new_keys: false,
+        new_secrets: &[],
     };
     let status = assess(&chat, Verdict::Carried(carried), now()).status;
     let message = &status.conditions.iter().find(|c| c.type_ == "Degraded").unwrap().message;
@@ -405,7 +406,7 @@ fn addresses_are_those_that_clients_use() {
             failures: &[],
             blocked: &[],
             sequence: &sequence,
-            new_keys: false,
+            new_secrets: &[],
         };
         assess(&chat, Verdict::Carried(carried), now()).status.url.unwrap_or_default()
     };
@@ -443,7 +444,7 @@ pub fn told(chat: &SentinelChat, observed: &Observed, type_: &str) -> String {
     let valid = validate(chat, &Settings::default()).unwrap();
     let sequence = Sequence::default();
     let carried =
-        Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence, new_keys: false };
+        Carried { valid: &valid, observed, failures: &[], blocked: &[], sequence: &sequence, new_secrets: &[] };
     let status = assess(chat, Verdict::Carried(carried), now()).status;
     let condition = status.conditions.into_iter().find(|condition| condition.type_ == type_).unwrap();
     format!("{}/{}: {}", condition.status, condition.reason, condition.message)

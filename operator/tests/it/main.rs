@@ -21,6 +21,7 @@ mod installations;
 mod keys;
 mod lease;
 mod lifecycle;
+mod lost_store;
 mod lost_volume;
 mod migration;
 mod nginx;

@@ -28,7 +28,8 @@ fn the_same_trouble_of_two_parts_is_told_of_both_and_each_is_an_event() {
     let mut chat = chat();
     let (valid, sequence) = (validate(&chat, &Settings::default()).unwrap(), Sequence::default());
     let mut judge = |observed: &Observed, failures: &[Failure]| {
-        let carried = Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence, new_keys: false };
+        let carried =
+            Carried { valid: &valid, observed, failures, blocked: &[], sequence: &sequence, new_secrets: &[] };
         let before = chat.status.clone().map(|status| status.conditions).unwrap_or_default();
         let report = assess(&chat, Verdict::Carried(carried), now());
         let events = transitions(&before, &report.status.conditions, &report.troubles).into_iter();

@@ -9,6 +9,7 @@ pub mod storage;
 pub mod workload;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -90,8 +91,8 @@ pub struct Carried<'a> {
     pub blocked: &'a [Blocked],
     /// What had to wait.
     pub sequence: &'a Sequence,
-    /// Whether keys were made just now.
-    pub new_keys: bool,
+    /// Keys and credentials that were made just now.
+    pub new_secrets: &'a [Secret],
 }
 
 /// What is reported of a resource.
@@ -122,7 +123,9 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Repo
 fn left_alone(chat: &SentinelChat, refused: Refused<'_>, mut conditions: Set, previous: SentinelChatStatus) -> Report {
     let Refused { reason, message, seen } = refused;
     // People go on writing to what runs.
-    let (storage, mut others) = storage::judge(chat, seen.map(|seen| (seen.valid, seen.observed)), false, &previous);
+    let seen_volumes = seen.map(|seen| (seen.valid, seen.observed));
+    let storage::Judged { storage, store_volumes, troubles: mut others } =
+        storage::judge(chat, seen_volumes, &[], &previous);
     conditions.set(PAUSED, false, "Running", "");
     match seen {
         Some(Seen { valid, failures, certificate, .. }) => {
@@ -144,14 +147,16 @@ fn left_alone(chat: &SentinelChat, refused: Refused<'_>, mut conditions: Set, pr
         spec_hash: Some(hash),
         conditions: conditions.into_sorted(),
         storage,
+        store_volumes,
         ..previous
     };
     Report { status, troubles }
 }
 
 fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, previous: SentinelChatStatus) -> Report {
-    let Carried { valid, observed, failures, blocked, sequence, new_keys } = carried;
-    let (storage, lost) = storage::judge(chat, Some((valid, observed)), new_keys, &previous);
+    let Carried { valid, observed, failures, blocked, sequence, new_secrets } = carried;
+    let storage::Judged { storage, store_volumes, troubles: lost } =
+        storage::judge(chat, Some((valid, observed)), new_secrets, &previous);
     let failures: Vec<Failure> = failures.iter().cloned().chain(lost).collect();
     let workloads = workloads(valid, observed);
     let dependencies = dependencies::assess(valid, observed, &previous.dependencies, sequence);
@@ -199,6 +204,7 @@ fn carried_out(chat: &SentinelChat, carried: Carried<'_>, mut conditions: Set, p
         dependencies,
         migration: sequence.status.clone(),
         storage,
+        store_volumes,
         selector: workload::current_selector(observed, &valid.names),
         template_revision: Some(valid.template_revision),
         sentinel_image: Some(valid.sentinel_image.to_string()),
