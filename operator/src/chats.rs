@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use kube::{Resource, runtime::reflector::Store};
 
-use crate::{
-    reconcile::Guarded,
-    steps::{
-        status::conditions::{DEGRADED, READY},
-        unreadable,
-    },
+use crate::steps::{
+    status::conditions::{PAUSED, READY},
+    unreadable::Guarded,
 };
 
 /// The chats that are watched.
@@ -49,17 +47,18 @@ fn tell(chat: &Guarded) {
 
 /// Conditions as type, status and reason. Ready is always one of them, so that nobody is left unnoticed.
 fn conditions(chat: &Guarded) -> Vec<(String, String, String)> {
-    let owned = |type_: &str, status: &str, reason: &str| (type_.to_owned(), status.to_owned(), reason.to_owned());
-    let Ok(chat) = &chat.0 else {
-        // Its status is not read with it, and is this one, but for data that was lost before.
-        return [(READY, "False"), (DEGRADED, "True")]
-            .map(|(type_, status)| owned(type_, status, unreadable::REASON))
-            .into();
+    let told = match &chat.0 {
+        Ok(chat) => chat.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default(),
+        Err(unreadable) => {
+            let mut told = unreadable.judge(Timestamp::now());
+            // Whether it still is paused is not known, and a chat that is paused raises no alert.
+            told.retain(|condition| condition.type_ != PAUSED);
+            told
+        }
     };
-    let told = chat.status.iter().flat_map(|status| &status.conditions);
-    let mut told: Vec<_> = told.map(|found| owned(&found.type_, &found.status, &found.reason)).collect();
+    let mut told: Vec<_> = told.into_iter().map(|found| (found.type_, found.status, found.reason)).collect();
     if told.iter().all(|(type_, ..)| type_ != READY) {
-        told.push(owned(READY, "Unknown", "NotReported"));
+        told.push((READY.into(), "Unknown".into(), "NotReported".into()));
     }
     told
 }

@@ -29,7 +29,8 @@ use crate::{
     answer::{self, describe},
     api::SentinelChat,
     names::{INSTANCE, MANAGED},
-    reconcile::{Context, Guarded, on_error, reconcile},
+    reconcile::{Context, on_error, reconcile},
+    steps::unreadable::Guarded,
 };
 
 /// Reconciles that run at the same time.

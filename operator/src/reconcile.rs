@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, Resource,
-    core::{DeserializeGuard, ObjectMeta},
+    core::ObjectMeta,
     runtime::{
         controller::Action,
         events::{EventType, Recorder, Reporter},
@@ -35,12 +35,11 @@ use crate::{
         search_nodes::{self, Elasticsearch},
         sequence::{self, Sequence},
         status::{self, Carried, Refused, Seen, Verdict, conditions},
-        tls, unreadable, validate, volumes,
+        tls,
+        unreadable::{self, Guarded, Unreadable},
+        validate, volumes,
     },
 };
-
-/// The resource as it is watched: one that cannot be read must not stop the others.
-pub type Guarded = DeserializeGuard<SentinelChat>;
 
 /// How often a settled resource is looked at without any change, which is also how soon a change in
 /// a Secret that somebody else owns, or a full volume, is seen.
@@ -122,9 +121,6 @@ pub enum Error {
     /// It is not known who looks after the resource.
     #[error("cannot tell which installation of the operator looks after the resource")]
     Keeper(#[source] kube::Error),
-    /// A resource that could not be decoded could not be read once more.
-    #[error("cannot read the resource")]
-    Read(#[source] kube::Error),
     /// The status could not be written.
     #[error("cannot write the status")]
     Status(#[source] kube::Error),
@@ -196,7 +192,7 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
     }
     let chat = match &object.0 {
         Ok(chat) => chat,
-        Err(invalid) => return cannot_read(object, &invalid.metadata, context).await,
+        Err(unreadable) => return cannot_read(object, unreadable, context).await,
     };
     if chat.metadata.deletion_timestamp.is_some() {
         return finalized(object, &chat.metadata, chat.spec.deletion_policy, context).await;
@@ -224,18 +220,14 @@ async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
 }
 
 /// Tells what is wrong with a resource that cannot be read, and lets it go when it is deleted.
-async fn cannot_read(object: &Guarded, metadata: &ObjectMeta, context: &Context) -> Result<Action, Error> {
-    let Some(chat) = unreadable::read(&context.client, metadata).await.map_err(Error::Read)? else {
-        // What became of it in the meantime triggers the next reconcile.
-        return Ok(Action::await_change());
-    };
+async fn cannot_read(object: &Guarded, chat: &Unreadable, context: &Context) -> Result<Action, Error> {
     if chat.metadata.deletion_timestamp.is_some() {
         return finalized(object, &chat.metadata, chat.deletion_policy(), context).await;
     }
     let (previous, next) = (chat.conditions(), chat.judge(Timestamp::now()));
     if previous != next {
         tracing::warn!(object = key(object), error = chat.message, "cannot read the resource");
-        unreadable::write(&context.client, &chat, &next).await.map_err(Error::Status)?;
+        unreadable::write(&context.client, chat, &next).await.map_err(Error::Status)?;
         publish(context, object, event(EventType::Warning, unreadable::REASON, &chat.message)).await;
     }
     Ok(Action::await_change())

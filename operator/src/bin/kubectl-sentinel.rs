@@ -20,14 +20,15 @@ use sentinel_operator::{
     build,
     cluster_dns::ClusterDns,
     names::Names,
-    reconcile::Guarded,
     render::{self, title},
     settings::{DEFAULT_OPERATOR_NAMESPACE, Settings, StoreImages},
     steps::{
         dereference,
         observe::{self, Observed},
         plan::{self, Growth, Plan},
-        tls, unreadable, validate,
+        tls,
+        unreadable::Guarded,
+        validate,
     },
     story,
     subset::differences,
@@ -180,9 +181,9 @@ async fn print_status(
     for chat in &chats {
         let chat = match &chat.0 {
             Ok(chat) => chat,
-            Err(invalid) => {
-                let name = invalid.metadata.name.as_deref().unwrap_or_default();
-                writeln!(out, "{namespace}/{name}\n  {}", unreadable::describe(client, invalid).await?)?;
+            Err(unreadable) => {
+                let name = unreadable.metadata.name.as_deref().unwrap_or_default();
+                writeln!(out, "{namespace}/{name}\n  {}", unreadable.message)?;
                 all_ready = false;
                 continue;
             }

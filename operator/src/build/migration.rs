@@ -63,11 +63,19 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
     child.kind == super::Kind::Job && child.name.starts_with(&chat.names.check())
 }
 
-/// What of the stores' configuration can change what comes out: not how clients get at files.
-fn reached(stores: &Value) -> Value {
+/// What of the stores' configuration can change what comes out: not how clients get at files, nor how many nodes a managed
+/// Kafka has, since topics keep the copies that they were made with. So does a keyspace of Cassandra, but a look tells then that
+/// it could keep more.
+fn reached(chat: &ValidChat, stores: &Value) -> Value {
     let mut reached = stores.clone();
-    if let Some(s3) = reached.get_mut("s3").and_then(Value::as_object_mut) {
-        s3.retain(|name, _| !["publicEndpoint", "cdnBaseUrl"].contains(&name.as_str()));
+    let mut leave_out = |store: Store, settings: &[&str]| {
+        if let Some(all) = reached.get_mut(store.as_str()).and_then(Value::as_object_mut) {
+            all.retain(|name, _| !settings.contains(&name.as_str()));
+        }
+    };
+    leave_out(Store::S3, &["publicEndpoint", "cdnBaseUrl"]);
+    if chat.managed(Store::Kafka).is_some() {
+        leave_out(Store::Kafka, &["replicationFactor"]);
     }
     reached
 }
@@ -116,7 +124,7 @@ pub(super) fn job(chat: &ValidChat, facts: &Facts, stores: &Value, task: Task) -
     };
     let settings = users.and_then(|users| users.pod.as_ref());
     let mut template = pod::template(chat, Component::Migration, String::new(), settings, spec);
-    let (stores, image) = (serde_json::to_vec(&reached(stores))?, chat.sentinel_image.to_string());
+    let (stores, image) = (serde_json::to_vec(&reached(chat, stores))?, chat.sentinel_image.to_string());
     let mut parts: Vec<&[u8]> = vec![task.command().as_bytes(), image.as_bytes(), &stores];
     parts.extend(facts.stores.values().map(|facts| facts.digest.as_bytes()));
     parts.extend(facts.stores.values().filter_map(|facts| Some(facts.service.as_ref()?.digest.as_bytes())));

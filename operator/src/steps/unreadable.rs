@@ -1,14 +1,16 @@
 //! A resource that the operator cannot read: another version of the definition let it through, or nobody checks the part of it
 //! that is wrong. It is told so in its status, and can be deleted all the same.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{ApiResource, Patch, PatchParams},
-    core::{DynamicObject, ObjectMeta, error_boundary::InvalidObject},
+    core::{DynamicObject, NamespaceResourceScope, ObjectMeta},
 };
-use serde::Deserialize as _;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 
 use super::{
@@ -26,6 +28,10 @@ use crate::{
 /// Reason for the conditions.
 pub const REASON: &str = "Unreadable";
 
+/// The resource as it is watched: one that cannot be read must not stop the others.
+#[derive(Clone, Debug)]
+pub struct Guarded(pub Result<SentinelChat, Unreadable>);
+
 /// A resource that cannot be read, as the API server has it.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
@@ -36,30 +42,47 @@ pub struct Unreadable {
     pub message: String,
 }
 
-/// Reads the resource with that metadata once more, as it is. None if it is gone, or can be read by now.
-pub async fn read(client: &Client, metadata: &ObjectMeta) -> Result<Option<Unreadable>, kube::Error> {
-    let Some(object) = api(client, metadata).get_opt(metadata.name.as_deref().unwrap_or_default()).await? else {
-        return Ok(None);
-    };
-    let metadata = object.metadata.clone();
-    let raw = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-    Ok(fault(&raw).map(|message| Unreadable { raw, metadata, message }))
+/// As `kube::core::DeserializeGuard`, which keeps neither the place of the fault nor the status that was told before.
+impl<'de> Deserialize<'de> for Guarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Value::deserialize(deserializer)?;
+        let fault = match serde_path_to_error::deserialize::<_, SentinelChat>(&raw) {
+            Ok(chat) => return Ok(Self(Ok(chat))),
+            Err(fault) => fault,
+        };
+        let metadata = ObjectMeta::deserialize(&raw["metadata"]).map_err(D::Error::custom)?;
+        let message = format!("the operator cannot read this resource, correct {}: {}", fault.path(), fault.inner());
+        Ok(Self(Err(Unreadable { raw, metadata, message })))
+    }
 }
 
-/// What is wrong with a resource that was read and could not be decoded, and where: as its conditions tell it.
-pub async fn describe(client: &Client, invalid: &InvalidObject) -> Result<String, kube::Error> {
-    Ok(read(client, &invalid.metadata).await?.map_or_else(|| invalid.error.clone(), |chat| chat.message))
-}
+impl Resource for Guarded {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
 
-/// What is wrong with a resource and where, if it cannot be read.
-pub fn fault(raw: &Value) -> Option<String> {
-    let error = serde_path_to_error::deserialize::<_, SentinelChat>(raw).err()?;
-    Some(format!("the operator cannot read this resource, correct {}: {}", error.path(), error.inner()))
-}
+    fn kind(dynamic: &()) -> Cow<'_, str> {
+        SentinelChat::kind(dynamic)
+    }
 
-fn api(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObject> {
-    let resource = ApiResource::erase::<SentinelChat>(&());
-    Api::namespaced_with(client.clone(), metadata.namespace.as_deref().unwrap_or("default"), &resource)
+    fn group(dynamic: &()) -> Cow<'_, str> {
+        SentinelChat::group(dynamic)
+    }
+
+    fn version(dynamic: &()) -> Cow<'_, str> {
+        SentinelChat::version(dynamic)
+    }
+
+    fn plural(dynamic: &()) -> Cow<'_, str> {
+        SentinelChat::plural(dynamic)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.as_ref().map_or_else(|unreadable| &unreadable.metadata, Resource::meta)
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.as_mut().map_or_else(|unreadable| &mut unreadable.metadata, Resource::meta_mut)
+    }
 }
 
 impl Unreadable {
@@ -88,6 +111,11 @@ impl Unreadable {
     }
 }
 
+fn api(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<SentinelChat>(&());
+    Api::namespaced_with(client.clone(), metadata.namespace.as_deref().unwrap_or("default"), &resource)
+}
+
 /// Writes the conditions, and nothing else of a status that may not be readable either.
 pub async fn write(client: &Client, chat: &Unreadable, conditions: &[Condition]) -> Result<(), kube::Error> {
     let patch = json!({ "status": { "conditions": conditions } });
@@ -107,11 +135,14 @@ mod tests {
     #[test]
     fn the_field_is_named() {
         let chat = |spec: Value| {
-            fault(&json!({ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
-                "metadata": { "name": "chat" }, "spec": spec }))
+            let chat = json!({ "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat",
+                "metadata": { "name": "chat" }, "spec": spec });
+            serde_json::from_value::<Guarded>(chat).unwrap()
         };
-        assert_eq!(chat(json!({})), None);
-        let told = chat(json!({ "gateway": { "pod": { "affinity": { "nodeAffinity": "near" } } } })).unwrap();
+        assert!(chat(json!({})).0.is_ok());
+        let guarded = chat(json!({ "gateway": { "pod": { "affinity": { "nodeAffinity": "near" } } } }));
+        assert_eq!(guarded.meta().name.as_deref(), Some("chat"));
+        let told = guarded.0.unwrap_err().message;
         assert!(told.contains("correct spec.gateway.pod.affinity.nodeAffinity: "), "{told}");
     }
 }

@@ -51,6 +51,22 @@ async fn a_scrape_tells_how_each_chat_stands_and_nothing_of_those_that_are_gone(
         NS,
         json!({ "metadata": { "name": "broken" }, "spec": { "gateway": { "replicas": "two" } } }),
     );
+    // Its volume was lost before that, and its certificate had ended: that is so still, and nobody knows whether it is paused.
+    let told = |type_: &str, status: &str, reason: &str| {
+        json!({ "type": type_, "status": status, "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" })
+    };
+    let conditions = [
+        told("CertificateHealthy", "False", "CertificateExpired"),
+        told("Degraded", "True", "DataLost"),
+        told("Paused", "True", "Paused"),
+    ];
+    world.server.put(
+        CHATS,
+        NS,
+        json!({ "metadata": { "name": "lost" }, "spec": { "gateway": { "replicas": "two" } },
+            "status": { "storage": { "claim": "data-lost-0", "uid": "1" }, "conditions": conditions } }),
+    );
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = stopped.map(|_| ()).shared();
     let context = world.context.clone();
@@ -61,8 +77,13 @@ async fn a_scrape_tells_how_each_chat_stands_and_nothing_of_those_that_are_gone(
         series("good", "Accepted", "True", "Valid"),
         series("broken", "Ready", "False", "Unreadable"),
         series("broken", "Degraded", "True", "Unreadable"),
+        series("lost", "Ready", "False", "Unreadable"),
+        series("lost", "Degraded", "True", "DataLost"),
+        series("lost", "CertificateHealthy", "False", "CertificateExpired"),
     ];
     wait_for_scrape(&world, |scraped| expected.iter().all(|line| scraped.lines().any(|found| found == line))).await;
+    let scraped = world.context.chats.scrape().unwrap();
+    assert!(!scraped.lines().any(|line| line.contains("\"lost\"") && line.contains("\"Paused\"")), "{scraped}");
     world.run_everything();
     let ready = series("good", "Ready", "True", "AllAvailable");
     wait_for_scrape(&world, |scraped| {

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::Api;
-use sentinel_operator::{
-    reconcile::{Context, Guarded},
-    steps::unreadable,
-};
+use sentinel_operator::{reconcile::Context, steps::unreadable::Guarded};
 use serde_json::json;
 
 use crate::{
@@ -161,7 +158,7 @@ async fn a_resource_that_cannot_be_read_says_so_and_is_as_before_once_it_is_corr
     assert_eq!(status()["services"], before["services"]);
     // What `kubectl sentinel status` tells.
     let seen = Api::<Guarded>::namespaced(world.server.client(), NS).get("chat").await.unwrap();
-    let told = unreadable::describe(&world.server.client(), &seen.0.unwrap_err()).await.unwrap();
+    let told = seen.0.unwrap_err().message;
     assert!(told.contains("correct spec.gateway.pod.affinity.nodeAffinity: "), "{told}");
     assert!(events(&world).contains(&json!("Unreadable")), "{:?}", events(&world));
     world.server.take_writes();

@@ -226,6 +226,42 @@ async fn how_pods_run_makes_no_other_migration() {
     assert!(world.condition("SchemaMigrated").starts_with("True/"), "{}", world.condition("SchemaMigrated"));
 }
 
+/// Topics keep the copies that they were made with, and so does a keyspace: but of that, a look tells that it could keep more.
+#[tokio::test]
+async fn more_nodes_make_another_migration_only_where_it_has_something_to_do_or_to_tell() {
+    for (store, is_migrated) in [("kafka", false), ("cassandra", true), ("elasticsearch", true)] {
+        let world = running(&managed()).await;
+        let before = world.server.names(JOBS, NS);
+        let mut spec = managed();
+        spec["dependencies"][store]["managed"]["replicas"] = json!(3);
+        spec["services"] = json!({ "users": { "replicas": 3 } });
+        world.apply("chat", &spec);
+        world.settle().await;
+        let users = world.server.get(DEPLOYMENTS, NS, "chat-users").unwrap()["spec"]["replicas"].clone();
+        assert_eq!(users == 3, !is_migrated, "{store}: services have {users}");
+        world.run_everything();
+        world.settle().await;
+        let after = world.server.names(JOBS, NS);
+        assert_eq!((after.len(), after != before), (1, is_migrated), "{store}: {before:?} {after:?}");
+        let migrated = world.condition("SchemaMigrated");
+        assert_eq!(migrated.starts_with("True/"), !is_migrated, "{store}: {migrated}");
+    }
+}
+
+#[tokio::test]
+async fn copies_that_somebody_writes_for_a_kafka_of_theirs_make_another_migration() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut spec = external(&listener.local_addr().unwrap().to_string());
+    let world = running(&spec).await;
+    let before = world.server.names(JOBS, NS);
+    spec["dependencies"]["kafka"]["external"]["replicationFactor"] = json!(2);
+    world.apply("chat", &spec);
+    world.settle().await;
+    let after = world.server.names(JOBS, NS);
+    let is_new = |name: &String| name.starts_with("chat-migration-") && !before.contains(name);
+    assert!(after.iter().any(is_new), "{before:?} {after:?}");
+}
+
 #[tokio::test]
 async fn a_migration_that_gets_no_further_is_made_anew_with_what_was_corrected() {
     for failed in [false, true] {

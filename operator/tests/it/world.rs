@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use sentinel_domain::findings::Findings;
 use sentinel_operator::{
-    api::SentinelChat,
     reconcile::{Context, Error, reconcile},
     settings::Settings,
-    steps::probe::Reach,
+    steps::{probe::Reach, unreadable::Guarded},
 };
 use serde_json::{Value, json};
 
@@ -84,7 +82,7 @@ impl World {
     /// The same of the resource called `name`.
     pub async fn reconcile_of(&self, name: &str) -> Result<(), Error> {
         let object = self.server.get(CHATS, NS, name).expect("the resource is gone");
-        let guarded: DeserializeGuard<SentinelChat> = serde_json::from_value(object).unwrap();
+        let guarded: Guarded = serde_json::from_value(object).unwrap();
         reconcile(Arc::new(guarded), self.context.clone()).await.map(|_| ())
     }
 
