@@ -24,18 +24,18 @@ impl MediaService {
 
     /// Those of some files that can be shown and the caller may see, in that order.
     pub(crate) async fn all_visible(&self, caller: UserId, ids: &[MediaId]) -> Result<Vec<(Media, Shown)>, StoreError> {
-        let found = self.media.media_with_chats(ids).await?;
-        let of_others = found.iter().filter(|(media, _)| media.owner != caller && media.shown().is_some());
+        let found = self.media.media_for(caller, ids).await?;
+        let of_others = found.iter().filter(|(media, in_chat)| *in_chat && media.owner != caller);
         // Files that are asked for together are mostly of one chat, which is looked at once.
-        let chats: BTreeSet<ChatId> = of_others.flat_map(|(_, chats)| chats).copied().collect();
+        let chats = of_others.map(|(media, _)| ChatId::of_pair(media.owner, caller)).collect();
         let joined = self.joined(caller, chats).await?;
         let now = Timestamp::now();
-        let visible = found.into_iter().filter_map(|(media, chats)| {
+        let visible = found.into_iter().filter_map(|(media, in_chat)| {
             let shown = *media.shown()?;
             let visible = if media.owner == caller {
-                media.is_kept(!chats.is_empty(), now)
+                media.is_kept(in_chat, now)
             } else {
-                chats.iter().any(|chat| joined.contains(chat))
+                in_chat && joined.contains(&ChatId::of_pair(media.owner, caller))
             };
             visible.then_some((media, shown))
         });

@@ -81,7 +81,7 @@ impl Collector {
         let in_use = match &media {
             Some(media) if media.state == MediaState::Ready => {
                 // A file that a message lost may not have been sent to anybody else yet.
-                !self.media.chats_of(id).await?.is_empty()
+                self.media.is_in_chat(id).await?
             }
             _ => false,
         };

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use futures::future;
 use sentinel_domain::{
     ids::{ChatId, MediaId, MessageId, UserId},
-    media::{ATTACHMENTS_PER_MESSAGE, InvalidMedia, kind_of_message},
+    media::{ATTACHMENTS_PER_MESSAGE, ContentType, InvalidMedia, kind_of_message},
     message::MessageKind,
     ports::StoreError,
     time::Timestamp,
@@ -31,12 +30,12 @@ pub(crate) async fn check(
     if !attachments.is_empty() {
         service.chats.chat(caller, chat).await?;
     }
-    let looks = attachments.iter().map(|id| future::try_join(service.media.media(*id), service.media.chats_of(*id)));
-    let mut types = Vec::with_capacity(attachments.len());
-    for (media, chats) in future::try_join_all(looks).await? {
-        let media = media.filter(|media| media.owner == caller && media.can_be_sent(!chats.is_empty(), now));
-        types.push(media.ok_or(StoreError::UnknownAttachment)?.content_type);
+    let mut found = service.media.media_for(caller, attachments).await?;
+    found.retain(|(media, in_chat)| media.owner == caller && media.can_be_sent(*in_chat, now));
+    if found.len() != attachments.len() {
+        return Err(StoreError::UnknownAttachment.into());
     }
+    let types: Vec<ContentType> = found.into_iter().map(|(media, _)| media.content_type).collect();
     kind_of_message(said, &types).map_err(|error| Problem::invalid("type", Code::WrongType, error.to_string()))
 }
 

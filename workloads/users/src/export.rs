@@ -155,7 +155,7 @@ async fn write_media(users: &Users, user: UserId, chunks: &mut Chunks) -> Result
         after = Some(last.id);
         let mut lines = Vec::new();
         for media in &page {
-            if media.is_kept(!users.media.chats_of(media.id).await?.is_empty(), Timestamp::now()) {
+            if media.is_kept(users.media.is_in_chat(media.id).await?, Timestamp::now()) {
                 lines.append(&mut line(&Record::media(media))?);
                 written += 1;
             }

@@ -47,6 +47,8 @@ const STAYS: i8 = 1;
 const LEFT: i8 = 2;
 /// Files that are read at the same time for one caller.
 const FILES_AT_ONCE: usize = 16;
+/// Chats of a file that are looked at at the same time until one shows it.
+const CHATS_AT_ONCE: i32 = 16;
 /// Files of an owner that are looked at at the same time.
 const COUNTED_AT_ONCE: i32 = 64;
 /// Hours back that a process looks through once it starts, for what was due while nobody looked: 14 days.
@@ -127,24 +129,20 @@ impl MediaReader for Cassandra {
         rows.into_iter().next().map(Row::media).transpose()
     }
 
-    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let horizon = self.shared.horizon();
-        let (mut chats, sending) = try_join!(self.shared.listed_chats_of(id), self.shared.sending(id))?;
-        if horizon != Horizon::NONE {
-            let kept = chats.into_iter().map(|chat| self.shared.keeps_attached(id, chat, horizon));
-            chats = try_join_all(kept).await?.into_iter().flatten().collect();
-        }
-        chats.extend(sending.into_iter().filter(|(_, at)| horizon.keeps_since(*at)).map(|(chat, _)| chat));
-        chats.sort_unstable();
-        chats.dedup();
-        Ok(chats)
+    async fn is_in_chat(&self, id: MediaId) -> Result<bool, StoreError> {
+        Ok(self.shared.is_shown(id).await? || self.shared.is_being_sent(id).await?)
     }
 
-    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+    async fn media_for(&self, caller: UserId, ids: &[MediaId]) -> Result<Vec<(Media, bool)>, StoreError> {
         // Each has a partition of its own.
         let found = stream::iter(ids.to_vec()).map(|id| async move {
-            let (media, chats) = try_join!(self.media(id), self.chats_of(id))?;
-            Ok::<_, StoreError>(media.map(|media| (media, chats)))
+            let Some(media) = self.media(id).await? else { return Ok(None) };
+            let in_chat = if media.owner == caller {
+                self.is_in_chat(id).await?
+            } else {
+                self.shared.is_in(id, ChatId::of_pair(media.owner, caller)).await?
+            };
+            Ok::<_, StoreError>(Some((media, in_chat)))
         });
         found.buffered(FILES_AT_ONCE).try_filter_map(|found| ready(Ok(found))).try_collect().await
     }
@@ -208,8 +206,7 @@ impl MediaStore for Cassandra {
 
     async fn detach(&self, id: MediaId, chat: ChatId, now: Timestamp) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let (listed, sending) = try_join!(shared.listed_chats_of(id), shared.sending(id))?;
-        if !listed.contains(&chat) && !sending.iter().any(|(other, _)| *other == chat) {
+        if let (false, None) = try_join!(shared.is_listed(id, chat), shared.sending_to(id, chat))? {
             return Ok(());
         }
         shared.note_due(Due { at: now.plus_seconds(SOON_SECONDS), media: id }).await?;
@@ -293,9 +290,10 @@ impl MediaStore for Cassandra {
 
     async fn forget(&self, id: MediaId) -> Result<(), StoreError> {
         let at = micros(Timestamp::now());
-        for chat in self.shared.listed_chats_of(id).await? {
-            self.shared.write(&self.shared.statements.delete_chat_media, (at, chat.0, id.0)).await?;
-            self.shared.write(&self.shared.statements.delete_attached, (at, chat.0, id.0)).await?;
+        let chats: Vec<(Uuid,)> = self.shared.rows(&self.shared.statements.chats_of_media, (id.0,)).await?;
+        for (chat,) in chats {
+            self.shared.write(&self.shared.statements.delete_chat_media, (at, chat, id.0)).await?;
+            self.shared.write(&self.shared.statements.delete_attached, (at, chat, id.0)).await?;
         }
         self.shared.write(&self.shared.statements.delete_sending_of_media, (at, id.0)).await?;
         self.shared.write(&self.shared.statements.delete_media_chats, (at, id.0)).await?;
@@ -312,7 +310,7 @@ impl Cassandra {
             Some(LEAVING) => {}
             Some(_) => return Ok(false),
             None => {
-                if !self.chats_of(id).await?.is_empty() {
+                if self.is_in_chat(id).await? {
                     return Ok(false);
                 }
                 // If somebody else does so at the same time, that is just as good.
@@ -320,7 +318,7 @@ impl Cassandra {
             }
         }
         // From here on, who lets it in sees that.
-        let outcome = if self.chats_of(id).await?.is_empty() { LEFT } else { STAYS };
+        let outcome = if self.is_in_chat(id).await? { STAYS } else { LEFT };
         shared.end_leaving(id, outcome).await.map(|decided| decided == LEFT)
     }
 }
@@ -377,16 +375,53 @@ impl Shared {
         }
     }
 
-    /// The chats where a message that shows a file is or was about to be written, and since when.
-    async fn sending(&self, id: MediaId) -> Result<Vec<(ChatId, Timestamp)>, StoreError> {
-        let rows: Vec<(Uuid, Option<i64>)> = self.rows(&self.statements.sending, (id.0,)).await?;
-        Ok(rows.into_iter().map(|(chat, at)| (ChatId(chat), Timestamp(at.unwrap_or_default()))).collect())
+    /// Whether a chat shows a file, or is about to.
+    async fn is_in(&self, id: MediaId, chat: ChatId) -> Result<bool, StoreError> {
+        let horizon = self.horizon();
+        let (listed, sending) = try_join!(self.is_listed(id, chat), self.sending_to(id, chat))?;
+        let sending = sending.is_some_and(|at| horizon.keeps_since(at));
+        Ok(sending || (listed && self.keeps_attached(id, chat, horizon).await?))
     }
 
-    /// The chats where a message shows a file, and those where all that shows it is too old.
-    async fn listed_chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let rows: Vec<(Uuid,)> = self.rows(&self.statements.chats_of_media, (id.0,)).await?;
-        Ok(rows.into_iter().map(|(chat,)| ChatId(chat)).collect())
+    /// Whether some chat shows a file.
+    async fn is_shown(&self, id: MediaId) -> Result<bool, StoreError> {
+        let (horizon, mut after) = (self.horizon(), Uuid::nil());
+        loop {
+            let values = (id.0, after, CHATS_AT_ONCE);
+            let chats: Vec<(Uuid,)> = self.rows(&self.statements.chats_of_media_after, values).await?;
+            let Some((last,)) = chats.last() else { return Ok(false) };
+            after = *last;
+            let kept = chats.iter().map(|(chat,)| self.keeps_attached(id, ChatId(*chat), horizon));
+            if try_join_all(kept).await?.contains(&true) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Whether some chat is about to show a file, or was a short time ago.
+    async fn is_being_sent(&self, id: MediaId) -> Result<bool, StoreError> {
+        let (horizon, mut after) = (self.horizon(), Uuid::nil());
+        loop {
+            let values = (id.0, after, CHATS_AT_ONCE);
+            let chats: Vec<(Uuid, Option<i64>)> = self.rows(&self.statements.sending_after, values).await?;
+            let Some((last, _)) = chats.last() else { return Ok(false) };
+            after = *last;
+            if chats.iter().any(|(_, at)| horizon.keeps_since(Timestamp(at.unwrap_or_default()))) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Since when a message that shows a file is or was about to be written to a chat.
+    async fn sending_to(&self, id: MediaId, chat: ChatId) -> Result<Option<Timestamp>, StoreError> {
+        let rows: Vec<(Option<i64>,)> = self.rows(&self.statements.sending_to, (id.0, chat.0)).await?;
+        Ok(rows.first().map(|(at,)| Timestamp(at.unwrap_or_default())))
+    }
+
+    /// Whether a message of a chat shows a file, be it too old.
+    async fn is_listed(&self, id: MediaId, chat: ChatId) -> Result<bool, StoreError> {
+        let rows: Vec<(Uuid,)> = self.rows(&self.statements.chat_of_media, (id.0, chat.0)).await?;
+        Ok(!rows.is_empty())
     }
 
     /// When a file was last sent to a chat, and the write time of that. While processes of the version before run, which do
@@ -396,10 +431,13 @@ impl Shared {
         Ok(found.first().and_then(|(at, written)| Some((Timestamp((*at)?), (*written)?))))
     }
 
-    /// The chat, if the file was sent there since the horizon.
-    async fn keeps_attached(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<Option<ChatId>, StoreError> {
+    /// Whether a file that a chat lists was sent there since the horizon.
+    async fn keeps_attached(&self, id: MediaId, chat: ChatId, horizon: Horizon) -> Result<bool, StoreError> {
+        if horizon == Horizon::NONE {
+            return Ok(true);
+        }
         let attached = self.attached(id, chat).await?.map_or_else(|| first_sent_by(id), |(at, _)| at);
-        Ok(Some(chat).filter(|_| horizon.keeps_since(attached)))
+        Ok(horizon.keeps_since(attached))
     }
 
     async fn take_away(&self, id: MediaId, chat: ChatId, at: i64) -> Result<(), StoreError> {

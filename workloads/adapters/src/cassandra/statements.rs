@@ -181,9 +181,12 @@ statements! {
     delete_owned: Write = "DELETE FROM media_of_owner USING TIMESTAMP ? WHERE owner = ? AND media_id = ?";
     attach_media: Write = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?) USING TIMESTAMP ?";
     chats_of_media: Read = "SELECT chat_id FROM media_chats WHERE media_id = ?";
+    chats_of_media_after: Read = "SELECT chat_id FROM media_chats WHERE media_id = ? AND chat_id > ? LIMIT ?";
+    chat_of_media: Read = "SELECT chat_id FROM media_chats WHERE media_id = ? AND chat_id = ?";
     insert_sending: Write = "INSERT INTO media_sending (media_id, chat_id, sent_at) VALUES (?, ?, ?)
         USING TIMESTAMP ? AND TTL ?";
-    sending: Read = "SELECT chat_id, sent_at FROM media_sending WHERE media_id = ?";
+    sending_after: Read = "SELECT chat_id, sent_at FROM media_sending WHERE media_id = ? AND chat_id > ? LIMIT ?";
+    sending_to: Read = "SELECT sent_at FROM media_sending WHERE media_id = ? AND chat_id = ?";
     delete_sending: Write = "DELETE FROM media_sending USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";
     delete_sending_of_media: Write = "DELETE FROM media_sending USING TIMESTAMP ? WHERE media_id = ?";
     detach_media: Write = "DELETE FROM media_chats USING TIMESTAMP ? WHERE media_id = ? AND chat_id = ?";

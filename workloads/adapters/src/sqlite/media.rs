@@ -16,10 +16,10 @@ use super::{
     failure::Failure,
     rows::{self, execute, exists},
     statements::{
-        CHATS_OF_MEDIA, COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS,
-        DELETE_MEDIA_OF_CHAT, DETACH_MEDIA, GIVE_UP_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT,
-        INSERT_DUE_OF_EXPIRED, INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_IS_CONDEMNED, MEDIA_OF_OWNER, MEDIA_USAGE,
-        PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
+        COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS, DELETE_MEDIA_OF_CHAT,
+        DETACH_MEDIA, GIVE_UP_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT, INSERT_DUE_OF_EXPIRED,
+        INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_IS_CONDEMNED, MEDIA_IS_IN_ANY_CHAT, MEDIA_IS_IN_CHAT, MEDIA_OF_OWNER,
+        MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
     },
 };
 
@@ -73,11 +73,18 @@ fn by_id(db: &Connection, id: MediaId) -> rusqlite::Result<Option<Media>> {
     db.prepare_cached(MEDIA)?.query_row([id.as_bytes()], media).optional()
 }
 
-/// The chats that show a file in a message of `from` or later.
-fn chats_of(db: &Connection, id: MediaId, from: Timestamp) -> rusqlite::Result<Vec<ChatId>> {
-    let mut select = db.prepare_cached(CHATS_OF_MEDIA)?;
-    let chats = select.query_map(params![id.as_bytes(), from.0], |row| row.get(0).map(ChatId::from_bytes))?;
-    chats.collect()
+/// Whether some chat shows a file in a message of after `from`.
+fn is_in_chat(db: &Connection, id: MediaId, from: Timestamp) -> rusqlite::Result<bool> {
+    exists(db, MEDIA_IS_IN_ANY_CHAT, params![id.as_bytes(), from.0])
+}
+
+/// Whether such a chat of the caller's shows it.
+fn is_in_chat_of(db: &Connection, caller: UserId, media: &Media, from: Timestamp) -> rusqlite::Result<bool> {
+    if media.owner == caller {
+        return is_in_chat(db, media.id, from);
+    }
+    let chat = ChatId::of_pair(media.owner, caller);
+    exists(db, MEDIA_IS_IN_CHAT, params![media.id.as_bytes(), from.0, chat.as_bytes()])
 }
 
 /// Whether a file was given up, or its owner is gone.
@@ -113,18 +120,19 @@ impl MediaReader for Sqlite {
         self.read(move |db| Ok(by_id(db, id)?)).await
     }
 
-    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
+    async fn is_in_chat(&self, id: MediaId) -> Result<bool, StoreError> {
         let from = self.horizon().time();
-        self.read(move |db| Ok(chats_of(db, id, from)?)).await
+        self.read(move |db| Ok(is_in_chat(db, id, from)?)).await
     }
 
-    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+    async fn media_for(&self, caller: UserId, ids: &[MediaId]) -> Result<Vec<(Media, bool)>, StoreError> {
         let (ids, from) = (ids.to_vec(), self.horizon().time());
         self.read(move |db| {
             let mut found = Vec::with_capacity(ids.len());
             for id in ids {
                 if let Some(media) = by_id(db, id)? {
-                    found.push((media, chats_of(db, id, from)?));
+                    let in_chat = is_in_chat_of(db, caller, &media, from)?;
+                    found.push((media, in_chat));
                 }
             }
             Ok(found)

@@ -223,7 +223,8 @@ statements! {
         ON CONFLICT (media_id, chat_id) DO UPDATE SET attached_at = max(attached_at, excluded.attached_at)";
     DETACH_MEDIA = "DELETE FROM media_chats WHERE media_id = ?1 AND chat_id = ?2";
     DELETE_MEDIA_CHATS = "DELETE FROM media_chats WHERE media_id = ?1";
-    CHATS_OF_MEDIA = "SELECT chat_id FROM media_chats WHERE media_id = ?1 AND attached_at > ?2";
+    MEDIA_IS_IN_ANY_CHAT = "SELECT 1 FROM media_chats WHERE media_id = ?1 AND attached_at > ?2";
+    MEDIA_IS_IN_CHAT = "SELECT 1 FROM media_chats WHERE media_id = ?1 AND chat_id = ?3 AND attached_at > ?2";
     INSERT_DUE = "INSERT OR IGNORE INTO media_due (at, media_id) VALUES (?1, ?2)";
     INSERT_DUE_OF = "INSERT OR IGNORE INTO media_due (at, media_id) SELECT ?2, id FROM media WHERE owner = ?1";
     INSERT_DUE_OF_CHAT = "INSERT OR IGNORE INTO media_due (at, media_id)

@@ -1,15 +1,17 @@
 //! Files of chats: when they are looked at, and how those that were sent before there was a list of them get into it.
 
 use sentinel_domain::{
+    clock::Instant,
+    ids::MediaId,
     media::{Due, Media, MediaState, Shown, Usage},
-    ports::{ChatStore, MediaReader, MediaStore, StoreError},
+    ports::{ChatStore, MediaReader as _, MediaStore, StoreError},
     time::Timestamp,
 };
 use uuid::Uuid;
 
 use crate::{
     World,
-    contract::{draft_with_files, media::upload},
+    contract::{self, draft_with_files, media::upload},
     keyspace,
 };
 
@@ -43,7 +45,7 @@ async fn a_file_is_looked_at_only_after_it_has_lost_its_chat_or_its_owner() {
 async fn a_file_of_a_send_that_came_to_nothing_leaves_its_chat_by_itself() {
     let node = World::fresh().node().await;
     let (stores, cassandra) = (&node.stores, &node.cassandra);
-    let (ann, _, chat) = stores.pair().await;
+    let (ann, bob, chat) = stores.pair().await;
     let (sent, dead) = (upload(ann, 1), upload(ann, 1));
     for media in [&sent, &dead] {
         cassandra.create(media.clone()).await.unwrap();
@@ -62,14 +64,43 @@ async fn a_file_of_a_send_that_came_to_nothing_leaves_its_chat_by_itself() {
 
     let write = "INSERT INTO media_sending (media_id, chat_id, sent_at) VALUES (?, ?, ?)";
     session.query_unpaged(write, (dead.id.0, chat.id.0, before.0)).await.unwrap();
-    assert_eq!(cassandra.chats_of(dead.id).await.unwrap(), [chat.id], "who sees the message sees its file");
+    assert_eq!(stores.seen(dead.id, bob).await, (true, true), "who sees the message sees its file");
     // The day is over.
     let end = "DELETE FROM media_sending WHERE media_id = ? AND chat_id = ?";
     for media in [&sent, &dead] {
         session.query_unpaged(end, (media.id.0, chat.id.0)).await.unwrap();
     }
-    assert_eq!(cassandra.chats_of(dead.id).await.unwrap(), []);
-    assert_eq!(cassandra.chats_of(sent.id).await.unwrap(), [chat.id], "a message shows it");
+    assert_eq!(stores.seen(dead.id, bob).await, (false, false));
+    assert_eq!(stores.seen(sent.id, bob).await, (true, true), "a message shows it");
+}
+
+/// More chats than are looked at at once. Of what processes of a former version sent, they noted no time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_that_was_sent_to_many_chats_is_in_one_as_long_as_any_of_them_shows_it() {
+    let keyspace = keyspace::that_ages_of_this_run().await;
+    let node = World::fresh().node_keeping(keyspace.clone(), contract::retention::kept()).await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let long_ago = Timestamp::now().plus_seconds(-60 * 24 * 3600);
+    let id = MediaId(Instant { millis: long_ago.0.unsigned_abs(), counter: 0 }.id(Uuid::new_v4().as_u64_pair().0));
+    node.cassandra.create(Media { id, ..upload(ann, 1) }).await.unwrap();
+    let session = keyspace.session().await;
+    let sent = async |other: Uuid, noted: Option<Timestamp>| {
+        let insert = "INSERT INTO media_chats (media_id, chat_id) VALUES (?, ?)";
+        session.query_unpaged(insert, (id.0, other)).await.unwrap();
+        if let Some(at) = noted {
+            let insert = "INSERT INTO media_attached (chat_id, media_id, attached_at) VALUES (?, ?, ?)";
+            session.query_unpaged(insert, (other, id.0, at.0)).await.unwrap();
+        }
+    };
+    for number in 0..40_u8 {
+        sent(Uuid::new_v5(&id.0, &[number]), None).await;
+    }
+    assert_eq!(node.stores.seen(id, bob).await, (false, false), "all of that is too old");
+    // Version 5 like the others: the last of all.
+    sent(uuid::Builder::from_sha1_bytes([255; 16]).into_uuid(), Some(Timestamp::now())).await;
+    assert_eq!(node.stores.seen(id, bob).await, (true, false));
+    node.stores.show(ann, chat.id, &[id], Timestamp::now()).await;
+    assert_eq!(node.stores.seen(id, bob).await, (true, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

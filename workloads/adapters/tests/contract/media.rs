@@ -39,6 +39,17 @@ impl Stores {
         self.chats.append(draft_with_files(chat, sender, files), None, at).await.unwrap().message.id
     }
 
+    /// Whether a file is in a chat, and whether in the one of its owner and another user.
+    pub async fn seen(&self, id: MediaId, other: UserId) -> (bool, bool) {
+        let in_chat = self.media.is_in_chat(id).await.unwrap();
+        let found = self.media.media_for(other, &[id]).await.unwrap();
+        if let [(media, _)] = &found[..] {
+            let own = self.media.media_for(media.owner, &[id]).await.unwrap();
+            assert_eq!(own, [(media.clone(), in_chat)], "its owner sees it as long as it is in any chat");
+        }
+        (in_chat, found.iter().any(|(_, in_chat)| *in_chat))
+    }
+
     async fn found(&self, id: MediaId) -> Media {
         self.media.media(id).await.unwrap().unwrap()
     }
@@ -181,7 +192,7 @@ pub async fn a_complete_upload_is_given_up_unless_a_message_shows_it(stores: &St
 }
 
 pub async fn of_sending_and_giving_up_at_once_one_comes_about(stores: &Stores) {
-    let (ann, _, chat) = stores.pair().await;
+    let (ann, bob, chat) = stores.pair().await;
     let again = Timestamp::now().plus_seconds(3600);
     for round in 0..10 {
         let upload = stores.upload(ann, 10).await;
@@ -212,39 +223,44 @@ pub async fn of_sending_and_giving_up_at_once_one_comes_about(stores: &Stores) {
         let state = if sent { MediaState::Ready } else { MediaState::Condemned };
         assert_eq!(stores.found(id).await.state, state, "{racing:?}");
         if sent {
-            assert_eq!(stores.media.chats_of(id).await.unwrap(), [chat.id]);
+            assert_eq!(stores.seen(id, bob).await, (true, true));
         }
         stores.media.condemn(id).await.unwrap();
     }
 }
 
 pub async fn a_file_is_shown_in_chats_until_it_is_taken_away(stores: &Stores) {
-    let (ann, _, chat) = stores.pair().await;
+    let (ann, bob, chat) = stores.pair().await;
     let (notes, _) = stores.chats.start_chat(ann, ann, super::NOW).await.unwrap();
+    let stranger = stores.user().await;
+    stores.chats.start_chat(ann, stranger, super::NOW).await.unwrap();
     let media = stores.upload(ann, 10).await;
-    assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+    assert_eq!(stores.seen(media.id, bob).await, (false, false));
+    stores.show(ann, notes.id, &[media.id], Timestamp::now()).await;
+    assert_eq!(stores.seen(media.id, bob).await, (true, false));
     for chat in [chat.id, notes.id, chat.id] {
         stores.show(ann, chat, &[media.id], Timestamp::now()).await;
     }
-    let mut both = [chat.id, notes.id];
-    both.sort();
-    assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both);
+    assert_eq!(stores.seen(media.id, bob).await, (true, true));
+    assert_eq!(stores.seen(media.id, stranger).await, (true, false), "it was not sent to that chat");
     // Several at once, in the order that they are asked for; what is not there is left out.
     let unsent = stores.upload(ann, 1).await;
-    let found = stores.media.media_with_chats(&[unsent.id, MediaId(Uuid::now_v7()), media.id]).await.unwrap();
-    assert_eq!(found, [(unsent, vec![]), (stores.found(media.id).await, both.to_vec())]);
+    for (user, sees) in [(ann, true), (bob, true), (stranger, false)] {
+        let found = stores.media.media_for(user, &[unsent.id, MediaId(Uuid::now_v7()), media.id]).await.unwrap();
+        assert_eq!(found, [(unsent.clone(), false), (stores.found(media.id).await, sees)]);
+    }
     let now = Timestamp::now();
     assert!(stores.due_of(&[media.id], now.plus_seconds(SOON)).await.is_empty());
     for _ in 0..2 {
         stores.media.detach(media.id, chat.id, now).await.unwrap();
-        assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
+        assert_eq!(stores.seen(media.id, bob).await, (true, false));
         stores.due_soon(media.id, now).await;
     }
     stores.media.settle(stores.due_soon(media.id, now).await).await.unwrap();
     stores.media.detach(media.id, chat.id, now.plus_seconds(1)).await.unwrap();
     assert!(stores.due_of(&[media.id], now.plus_seconds(1 + SOON)).await.is_empty(), "a repeat changes nothing");
     stores.media.forget(media.id).await.unwrap();
-    assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+    assert_eq!(stores.seen(media.id, bob).await, (false, false));
 }
 
 pub async fn files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it_was_refused(stores: &Stores) {
@@ -254,9 +270,9 @@ pub async fn files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it
     let reply = Draft { reply_to: Some(MessageId(Uuid::now_v7())), ..both.clone() };
     let unknown = stores.chats.append(reply, None, Timestamp::now()).await;
     assert!(matches!(unknown, Err(StoreError::UnknownReply)), "{unknown:?}");
-    assert!(stores.media.chats_of(shown).await.unwrap().is_empty());
+    assert_eq!(stores.seen(shown, bob).await, (false, false));
     stores.show(ann, chat.id, &[shown], Timestamp::now()).await;
-    assert_eq!(stores.media.chats_of(shown).await.unwrap(), [chat.id]);
+    assert_eq!(stores.seen(shown, bob).await, (true, true));
 
     stores.accounts.block(bob, ann, Timestamp::now()).await.unwrap();
     let blocked = stores.chats.append(both.clone(), None, Timestamp::now()).await;
@@ -264,12 +280,12 @@ pub async fn files_are_in_a_chat_as_soon_as_a_message_shows_them_and_not_when_it
     let stranger = stores.user().await;
     let elsewhere = Draft { sender_id: stranger, ..both };
     assert!(is_not_found(stores.chats.append(elsewhere, None, Timestamp::now()).await));
-    assert!(stores.media.chats_of(refused).await.unwrap().is_empty());
-    assert_eq!(stores.media.chats_of(shown).await.unwrap(), [chat.id], "a message still shows it");
+    assert_eq!(stores.seen(refused, bob).await, (false, false));
+    assert_eq!(stores.seen(shown, bob).await, (true, true), "a message still shows it");
 }
 
 pub async fn a_repeat_attaches_nothing(stores: &Stores) {
-    let (ann, _, chat) = stores.pair().await;
+    let (ann, bob, chat) = stores.pair().await;
     let (notes, _) = stores.chats.start_chat(ann, ann, super::NOW).await.unwrap();
     let (first, other) = (stores.upload(ann, 1).await.id, stores.upload(ann, 1).await.id);
     let draft = |chat, file| {
@@ -281,12 +297,12 @@ pub async fn a_repeat_attaches_nothing(stores: &Stores) {
         let repeat = stores.chats.append(draft(chat, file), None, Timestamp::now()).await.unwrap();
         assert_eq!((repeat.duplicate, repeat.message.id), (true, sent.id));
     }
-    assert_eq!(stores.media.chats_of(first).await.unwrap(), [chat.id]);
-    assert!(stores.media.chats_of(other).await.unwrap().is_empty());
+    assert_eq!(stores.seen(first, bob).await, (true, true));
+    assert_eq!(stores.seen(other, bob).await, (false, false));
     // Nor does it bring back what was taken away.
     stores.media.detach(first, chat.id, Timestamp::now()).await.unwrap();
     assert!(stores.chats.append(draft(chat.id, first), None, Timestamp::now()).await.unwrap().duplicate);
-    assert!(stores.media.chats_of(first).await.unwrap().is_empty());
+    assert_eq!(stores.seen(first, bob).await, (false, false));
 }
 
 pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
@@ -299,9 +315,8 @@ pub async fn files_of_a_deleted_chat_are_looked_at(stores: &Stores) {
     stores.media.forget(gone).await.unwrap();
     stores.accounts.delete_account(ann).await.unwrap();
     let soon = Timestamp::now().plus_seconds(SOON);
-    let expected = [(sent, vec![], 1), (kept, vec![notes.id], 1), (gone, vec![], 0), (other, vec![notes.id], 0)];
-    for (id, chats, due) in expected {
-        assert_eq!(stores.media.chats_of(id).await.unwrap(), chats);
+    for (id, in_chat, due) in [(sent, false, 1), (kept, true, 1), (gone, false, 0), (other, true, 0)] {
+        assert_eq!(stores.seen(id, ann).await, (in_chat, false));
         assert_eq!(stores.due_of(&[id], soon).await.len(), due);
     }
 }

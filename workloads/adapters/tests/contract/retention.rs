@@ -177,20 +177,18 @@ pub async fn sync_says_nothing_of_what_is_too_old(stores: &Stores) {
 }
 
 pub async fn a_file_is_seen_as_long_as_the_last_message_that_shows_it(stores: &Stores) {
-    let (ann, _, chat) = stores.pair().await;
+    let (ann, bob, chat) = stores.pair().await;
     let (notes, _) = stores.chats.start_chat(ann, ann, NOW).await.unwrap();
     let media = upload(ann, 10);
     stores.media.create(media.clone()).await.unwrap();
     stores.show(ann, chat.id, &[media.id], long_ago()).await;
-    assert!(stores.media.chats_of(media.id).await.unwrap().is_empty());
+    assert_eq!(stores.seen(media.id, bob).await, (false, false));
     stores.show(ann, notes.id, &[media.id], Timestamp::now()).await;
-    assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
+    assert_eq!(stores.seen(media.id, bob).await, (true, false));
     stores.show(ann, chat.id, &[media.id], Timestamp::now()).await;
-    let mut both = [chat.id, notes.id];
-    both.sort();
-    assert_eq!(stores.media.chats_of(media.id).await.unwrap(), both, "it was sent again");
+    assert_eq!(stores.seen(media.id, bob).await, (true, true), "it was sent again");
     stores.media.detach(media.id, chat.id, Timestamp::now()).await.unwrap();
-    assert_eq!(stores.media.chats_of(media.id).await.unwrap(), [notes.id]);
+    assert_eq!(stores.seen(media.id, bob).await, (true, false));
 }
 
 pub async fn notifications_end_with_the_messages_that_they_are_about(stores: &Stores) {

@@ -12,11 +12,13 @@ use crate::{
 pub trait MediaReader: Send + Sync {
     /// A file, in whatever state.
     async fn media(&self, id: MediaId) -> Result<Option<Media>, StoreError>;
-    /// The chats whose members may see a file: those of which some message that shows it is not too old. For up to a day
-    /// also one where such a message was about to be written, whatever came of that.
-    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError>;
-    /// Those of some files that there are, in whatever state, each with what [`MediaReader::chats_of`] gives.
-    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError>;
+    /// Whether some chat shows a file: one of which some message that shows it is not too old. For up to a day also one
+    /// where such a message was about to be written, whatever came of that.
+    async fn is_in_chat(&self, id: MediaId) -> Result<bool, StoreError>;
+    /// Those of some files that there are, in whatever state and the order of the ids, each with whether such a chat of the
+    /// caller's shows it. A file is sent by its owner and chats are of two, so another's file can only be in the one chat with
+    /// its owner. However many chats a file was sent to, that is all that is looked at.
+    async fn media_for(&self, caller: UserId, ids: &[MediaId]) -> Result<Vec<(Media, bool)>, StoreError>;
     /// An owner's files, condemned ones left out: the oldest `limit` of those announced after `after`.
     async fn owned(&self, owner: UserId, after: Option<MediaId>, limit: usize) -> Result<Vec<Media>, StoreError>;
 }

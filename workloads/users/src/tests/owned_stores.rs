@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sentinel_domain::{
-    ids::{ChatId, MediaId, MessageId, UserId},
+    ids::{MediaId, MessageId, UserId},
     media::Media,
     notification::{Notification, Preferences},
     ports::{DeviceReader, MediaReader, NotificationReader, NotificationSink, PreferenceReader, StoreError},
@@ -23,19 +23,19 @@ impl MediaReader for Memory {
         Ok(self.up()?.media.iter().find(|media| media.id == id).cloned())
     }
 
-    async fn media_with_chats(&self, ids: &[MediaId]) -> Result<Vec<(Media, Vec<ChatId>)>, StoreError> {
+    async fn is_in_chat(&self, id: MediaId) -> Result<bool, StoreError> {
+        Ok(self.up()?.shown_media.contains(&id))
+    }
+
+    /// Their owner asks for them.
+    async fn media_for(&self, _: UserId, ids: &[MediaId]) -> Result<Vec<(Media, bool)>, StoreError> {
         let mut found = Vec::new();
         for id in ids {
             if let Some(media) = self.media(*id).await? {
-                found.push((media, self.chats_of(*id).await?));
+                found.push((media, self.is_in_chat(*id).await?));
             }
         }
         Ok(found)
-    }
-
-    async fn chats_of(&self, id: MediaId) -> Result<Vec<ChatId>, StoreError> {
-        let shown = self.up()?.shown_media.contains(&id);
-        Ok(shown.then(|| ChatId::from_bytes([0; 16])).into_iter().collect())
     }
 }
 
