@@ -242,8 +242,16 @@ impl Shared {
         self.add_outbox(&mut writes, &known.chat, place.id(), &Change::Edited { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
-            let event = LiveEvent::Edited { chat: known.chat, message: message.clone() };
-            shared.put_and_publish(&writes, place, event).await?;
+            let event = LiveEvent::Edited { chat: known.chat.clone(), message: message.clone() };
+            shared.put_or_follow(&writes, place.id(), &event).await?;
+            // It was deleted meanwhile, perhaps by another process: nobody shall hear of a text after that.
+            match shared.message_row(&known, id).await {
+                Ok(Some(MessageRow { message: Message { deleted: false, .. }, .. })) => place.publish(event),
+                Ok(Some(_)) => return Err(StoreError::Gone),
+                Ok(None) => return Err(StoreError::NotFound),
+                // It is written, and heard of when it can be seen what became of it.
+                Err(_) => shared.follow(place.id(), event),
+            }
             Ok(message)
         })
         .await

@@ -2,7 +2,7 @@
 //! the order of the ids, although the writes overlap.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -39,8 +39,38 @@ pub(super) struct Order {
     chats: Mutex<HashMap<ChatId, Line>>,
 }
 
-/// Places of a chat that are not published: `None` while the write is on its way.
-type Line = BTreeMap<EventId, Option<LiveEvent>>;
+/// What is under way in a chat.
+#[derive(Default)]
+struct Line {
+    /// Places that are not published: `None` while the write is on its way.
+    places: BTreeMap<EventId, Option<LiveEvent>>,
+    /// Messages of whose deletion was told since the line was empty: what is still under way may have been written before
+    /// that, and comes too late to be told.
+    deleted: HashSet<MessageId>,
+}
+
+impl Line {
+    /// Takes out what is to be told now, in its order.
+    fn ready(&mut self) -> Vec<LiveEvent> {
+        let mut ready = Vec::new();
+        while let Some(first) = self.places.first_entry()
+            && first.get().is_some()
+        {
+            let Some(event) = first.remove() else { continue };
+            match &event {
+                LiveEvent::Deleted { message_id, .. } => drop(self.deleted.insert(*message_id)),
+                LiveEvent::Message { message, .. } | LiveEvent::Edited { message, .. }
+                    if self.deleted.contains(&message.id) =>
+                {
+                    continue;
+                }
+                _ => {}
+            }
+            ready.push(event);
+        }
+        ready
+    }
+}
 
 impl Order {
     pub(super) fn new(clock: Arc<HybridClock>, fanout: Arc<dyn Fanout>) -> Self {
@@ -55,7 +85,7 @@ impl Order {
     pub(super) fn take(self: &Arc<Self>, chat: ChatId, now: Timestamp) -> Place {
         let mut chats = self.lock();
         let id = self.clock.event_id(now);
-        chats.entry(chat).or_default().insert(id, None);
+        chats.entry(chat).or_default().places.insert(id, None);
         Place { order: Arc::clone(self), chat, id }
     }
 
@@ -68,16 +98,11 @@ impl Order {
         let mut chats = self.lock();
         let Some(line) = chats.get_mut(&chat) else { return };
         match event {
-            Some(event) => drop(line.insert(id, Some(event))),
-            None => drop(line.remove(&id)),
+            Some(event) => drop(line.places.insert(id, Some(event))),
+            None => drop(line.places.remove(&id)),
         }
-        let mut ready = Vec::new();
-        while let Some(first) = line.first_entry()
-            && first.get().is_some()
-        {
-            ready.extend(first.remove());
-        }
-        if line.is_empty() {
+        let ready = line.ready();
+        if line.places.is_empty() {
             chats.remove(&chat);
         }
         // Still locked, so that nobody overtakes; publishing returns at once.
@@ -117,7 +142,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         // After `publish` this finds nothing, or an event that waits for its turn and must stay.
         let waiting =
-            self.order.lock().get(&self.chat).and_then(|line| line.get(&self.id)).is_some_and(Option::is_none);
+            self.order.lock().get(&self.chat).and_then(|line| line.places.get(&self.id)).is_some_and(Option::is_none);
         if waiting {
             self.order.settle(self.chat, self.id, None);
         }
@@ -126,7 +151,10 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use sentinel_domain::ids::SessionId;
+    use sentinel_domain::{
+        ids::{SessionId, UserId},
+        message::{Chat, Message, MessageKind},
+    };
     use uuid::Uuid;
 
     use super::*;
@@ -161,6 +189,55 @@ mod tests {
         drop(first);
         fourth.publish(event(4));
         assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4], "nobody waits for what was given up");
+        assert!(order.lock().is_empty());
+    }
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<LiveEvent>>);
+
+    impl Fanout for Told {
+        fn publish(&self, events: Vec<LiveEvent>) {
+            self.0.lock().unwrap().extend(events);
+        }
+    }
+
+    #[test]
+    fn nobody_hears_of_a_text_after_its_message_was_deleted() {
+        let (ann, at) = (UserId(Uuid::from_u128(7)), Timestamp(1000));
+        let chat = Chat {
+            id: ChatId::of_pair(ann, ann),
+            members: [ann, ann],
+            created_at: at,
+            watermarks: <[_; 2]>::default(),
+            shown: <[_; 2]>::default(),
+        };
+        let edited = |message: MessageId| LiveEvent::Edited {
+            chat: chat.clone(),
+            message: Message {
+                id: message,
+                chat_id: chat.id,
+                sender_id: ann,
+                kind: MessageKind::Text,
+                text: "late".into(),
+                attachments: vec![],
+                reply_to: None,
+                client_message_id: None,
+                edited_at: Some(at),
+                deleted: false,
+            },
+        };
+        let deleted = |message_id| LiveEvent::Deleted { chat: chat.clone(), message_id };
+        let fanout = Arc::new(Told::default());
+        let order = Arc::new(Order::new(Arc::new(HybridClock::new()), fanout.clone()));
+        let [gone, other] = [1, 2].map(|number| MessageId(Uuid::from_u128(number)));
+        let [before, deletion, waits, late, of_other] = [0; 5].map(|_| order.take(chat.id, at));
+        // What is written before the deletion waits for it, or ends after it.
+        waits.publish(edited(gone));
+        before.publish(edited(gone));
+        deletion.publish(deleted(gone));
+        late.publish(edited(gone));
+        of_other.publish(edited(other));
+        assert_eq!(*fanout.0.lock().unwrap(), [edited(gone), deleted(gone), edited(other)]);
         assert!(order.lock().is_empty());
     }
 }

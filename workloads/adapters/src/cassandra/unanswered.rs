@@ -26,11 +26,21 @@ impl Shared {
         place: Place,
         event: LiveEvent,
     ) -> Result<(), StoreError> {
+        self.put_or_follow(writes, place.id(), &event).await?;
+        place.publish(event);
+        Ok(())
+    }
+
+    /// Writes; when that is not answered, its event is published once it is seen.
+    pub(super) async fn put_or_follow(
+        self: &Arc<Self>,
+        writes: &Writes,
+        id: EventId,
+        event: &LiveEvent,
+    ) -> Result<(), StoreError> {
         let written = self.put(writes).await;
-        match written {
-            Ok(()) => place.publish(event),
-            Err(StoreError::TooLarge(_)) => {}
-            Err(_) => self.follow(place.id(), event),
+        if !matches!(written, Ok(()) | Err(StoreError::TooLarge(_))) {
+            self.follow(id, event.clone());
         }
         written
     }

@@ -133,6 +133,33 @@ pub async fn deleting_leaves_a_tombstone(stores: &Stores) {
     assert!(again.duplicate && again.message.deleted, "a retry does not bring it back");
 }
 
+pub async fn nobody_hears_of_an_edit_after_the_deletion(stores: &Stores) {
+    let (ann, _, chat) = stores.pair().await;
+    for _ in 0..20 {
+        let message = stores.send(chat.id, ann, "written").await.id;
+        stores.fanout.take();
+        let racing = all((0..6).map(|number| {
+            let stores = stores.clone();
+            async move {
+                if number == 2 {
+                    return stores.chats.delete(ann, chat.id, message, NOW).await;
+                }
+                let edited = stores.chats.edit(ann, chat.id, message, number.to_string(), NOW).await;
+                edited.map(drop)
+            }
+        }));
+        let racing = racing.await;
+        assert!(racing[2].is_ok(), "{racing:?}");
+        assert!(racing.iter().all(|done| matches!(done, Ok(()) | Err(StoreError::Gone))), "{racing:?}");
+        let told = stores.fanout.take();
+        let mut after = told.iter().skip_while(|event| !matches!(event, LiveEvent::Deleted { .. }));
+        assert!(after.next().is_some(), "{told:?}");
+        assert_eq!(after.next(), None, "{told:?}");
+        let row = stores.chats.message(ann, chat.id, message).await.unwrap();
+        assert!(row.deleted && row.text.is_empty());
+    }
+}
+
 pub async fn an_answer_is_to_a_message_of_the_chat(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
     let elsewhere = stores.chats.start_chat(bob, bob, NOW).await.unwrap().0;

@@ -174,7 +174,8 @@ pub trait ChatStore: ChatReader + Inboxes {
         chat: ChatId,
         client_message_id: ClientMessageId,
     ) -> Result<Option<Message>, StoreError>;
-    /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`].
+    /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`], one that was deleted, be
+    /// that meanwhile, [`StoreError::Gone`]: nobody hears of a text after the deletion.
     async fn edit(
         &self,
         caller: UserId,
