@@ -31,6 +31,12 @@ impl Budget {
         let permit = Arc::clone(&self.left).acquire_many_owned(kibibytes(bytes).min(self.all)).await;
         permit.ok().map(Arc::new)
     }
+
+    /// Lets nobody take anything any more.
+    #[cfg(test)]
+    pub(crate) fn end(&self) {
+        self.left.close();
+    }
 }
 
 fn kibibytes(bytes: u64) -> u32 {

@@ -35,6 +35,7 @@ use crate::{
 
 mod links;
 mod many;
+mod refused;
 
 /// Bytes of one account.
 const QUOTA: u64 = 30 * 1024 * 1024;

@@ -113,18 +113,13 @@ impl MediaService {
             Put::Other(found) => Err(Refused::Size { found, announced: media.size }),
             Put::Bytes(bytes) => self.check(&media, bytes, &memory).await,
         };
-        let checked = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                // What is wrong with us is not wrong with the file: the same bytes may be taken at the next try.
-                if !matches!(refusal, Refused::Interrupted) {
-                    // The link is still good: a better upload may follow.
-                    self.blobs.delete(upload).await?;
-                    metrics::counter!("sentinel_media_refused_total").increment(1);
-                }
-                return Err(refusal.into());
+        // What is refused stays where it is until a better upload takes its place, as the link is still good, or the day is over:
+        // that upload may have come while this was checked, so what would be destroyed here may be that.
+        let checked = checked.inspect_err(|refusal| {
+            if !matches!(refusal, Refused::Interrupted) {
+                metrics::counter!("sentinel_media_refused_total").increment(1);
             }
-        };
+        })?;
         let media = match &checked {
             Checked::Picture(content_type, _) => Media { content_type: content_type.clone(), ..media },
             Checked::File(_) => media,
