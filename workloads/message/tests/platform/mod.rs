@@ -5,6 +5,7 @@
 pub mod client;
 pub mod inboxes;
 pub mod polling;
+pub mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +28,7 @@ use sentinel_domain::{
     keyring::Keyring,
     media::Shown,
     nodes::NodeId,
-    ports::{AccountReader, AccountStore, MediaStore, PresenceStore, SessionReader, SessionStore},
+    ports::{AccountReader, AccountStore, ChatStore, MediaStore, PresenceStore, SessionReader, SessionStore},
     time::Timestamp,
 };
 use sentinel_http::{rate::RateLimits, tokens::Tokens};
@@ -38,7 +39,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use self::inboxes::MayFail;
+use self::{inboxes::MayFail, turns::Turns};
 
 pub const ORIGIN: &str = "https://chat.example.com";
 
@@ -132,11 +133,24 @@ impl Foundation {
         hub: Arc<Hub>,
         routed: Option<Arc<RoutedFanout>>,
     ) -> Platform {
+        self.process_over(Arc::new(store.clone()), store, accounts, sessions, hub, routed)
+    }
+
+    /// The same with another view of the store's chats.
+    fn process_over(
+        &self,
+        chats: Arc<dyn ChatStore>,
+        store: Sqlite,
+        accounts: Arc<dyn AccountReader>,
+        sessions: Arc<dyn SessionReader>,
+        hub: Arc<Hub>,
+        routed: Option<Arc<RoutedFanout>>,
+    ) -> Platform {
         let inboxes = Arc::new(MayFail::over(store.clone()));
         let stores = MessageStores {
             accounts,
             sessions,
-            chats: Arc::new(store.clone()),
+            chats,
             inboxes: inboxes.clone(),
             media: Arc::new(store.clone()),
             preferences: inboxes.clone(),
@@ -168,6 +182,15 @@ impl Platform {
         let hub = Arc::new(Hub::new());
         let store = foundation.store(Arc::new(HybridClock::new()), hub.clone());
         foundation.process(store.clone(), Arc::new(store.clone()), Arc::new(store), hub, None)
+    }
+
+    /// Over a store where sends wait for each other.
+    pub fn with_turns() -> Self {
+        let foundation = Foundation::new(LimitsConfig { messages_per_second: 100_000, ..LimitsConfig::default() });
+        let hub = Arc::new(Hub::new());
+        let store = foundation.store(Arc::new(HybridClock::new()), hub.clone());
+        let chats = Arc::new(Turns::over(store.clone()));
+        foundation.process_over(chats, store.clone(), Arc::new(store.clone()), Arc::new(store), hub, None)
     }
 
     pub async fn user(&self, name: &str) -> User {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sentinel_domain::config::LimitsConfig;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::platform::{Platform, client::Client};
+use crate::platform::{Platform, client::Client, polling::Polling};
 
 #[tokio::test]
 async fn events_beyond_the_queue_are_refused_at_once() {
@@ -47,6 +48,44 @@ async fn large_packets_that_wait_are_refused_before_they_are_many() {
     assert!(handled >= 34, "4 MiB of them fit: {handled}");
     assert!(codes.iter().all(|code| code == "unknown_event" || code == "too_many_events"), "{codes:?}");
     assert_eq!(client.ask("heartbeat", json!({})).await["status"], "ok");
+}
+
+/// What of its sends is under way may have the turn of a chat, which goes on to the next only when it goes on itself.
+#[tokio::test]
+async fn a_client_that_is_slow_to_read_holds_up_no_others_sends() {
+    let platform = Platform::with_turns();
+    let address = platform.listen().await;
+    let [ann, bob, eve] = [platform.user("ann").await, platform.user("bob").await, platform.user("eve").await];
+    let (chat, other) = (platform.chat(&ann, &bob).await, platform.chat(&bob, &eve).await);
+    let path = |chat: &str| format!("/users/chat/{chat}/messages");
+    for _ in 0..5 {
+        platform.post(&bob, &path(&chat), json!({"message": "\u{1}".repeat(16 * 1024)})).await;
+    }
+    let mut slow = Polling::open(&[address]).await;
+    slow.post(&format!("40/chat,{}", json!({"token": ann.token}))).await;
+    slow.packet("42/chat,[\"ready\"").await;
+    // The answers to these, about a MiB each, are more than may wait for a client.
+    let syncs = (1..=5).map(|id| format!("42/chat,{id}{}", json!(["sync", {}])));
+    let send = |id| json!(["send_message", {"chat_id": chat, "message": format!("number {id}")}]);
+    let sends = (6..=9).map(|id| format!("42/chat,{id}{}", send(id)));
+    let packets: Vec<String> = syncs.chain(sends).collect();
+    assert_eq!(slow.post(&packets.join("\u{1e}")).await.0, 200);
+    let newest = async || platform.get(&bob, &format!("/users/chat/{chat}?limit=1")).await.1["messages"][0].clone();
+    let written = async {
+        while !newest().await["message"].as_str().unwrap().starts_with("number") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), written).await.expect("its own sends");
+
+    let body = json!({"message": "of another chat"});
+    let sent = timeout(Duration::from_secs(3), platform.post(&eve, &path(&other), body)).await;
+    assert_eq!(sent.expect("others do not wait until it reads").0, 201);
+    for id in 6..=9 {
+        let answer = slow.packet(&format!("43/chat,{id}")).await;
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()[0]["status"], "ok", "{answer}");
+    }
+    assert_eq!(newest().await["message"], "number 9");
 }
 
 /// Each join reads the stores, also when the client leaves at once.
