@@ -45,9 +45,21 @@ impl EventHandler for Notifier {
     }
 }
 
+/// Whether somebody has read the chat as far, or farther, according to what comes later. Each looks through all of a list, and
+/// who reads a chat that is busy says so with each message.
+fn is_repeated(event: &PlatformEvent, later: &[PlatformEvent]) -> bool {
+    let Change::Read { message_id, user_id } = event.change else { return false };
+    later.iter().any(|later| {
+        matches!(later.change, Change::Read { message_id: up_to, user_id: by } if by == user_id && up_to >= message_id)
+    })
+}
+
 impl Notifier {
     async fn apply_in_order(&self, events: Vec<PlatformEvent>) -> Result<(), StoreError> {
-        for event in &events {
+        for (place, event) in events.iter().enumerate() {
+            if is_repeated(event, &events[place + 1..]) {
+                continue;
+            }
             let mut tries = 1;
             while let Err(error) = self.apply(event).await {
                 if tries == TRIES || matches!(error, StoreError::Unreadable(_)) {

@@ -121,9 +121,7 @@ impl NotificationReader for Cassandra {
 impl NotificationStore for Cassandra {
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
         let shared = &self.shared;
-        let found: Vec<Row> = shared.rows(&shared.statements.notification, (user.0, message.0)).await?;
-        let found = found.first().and_then(|row| row.notification(user)).ok_or(StoreError::NotFound)?;
-        if found.read {
+        if shared.notification(user, message).await?.ok_or(StoreError::NotFound)?.read {
             return Ok(());
         }
         shared.write(&shared.statements.set_notification_read, read_mark(user, message)).await
@@ -140,6 +138,11 @@ impl NotificationStore for Cassandra {
     }
 
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
+        // Of what nobody was told there is nothing to hide, and a mark would only be in the way of who reads the list. It is not
+        // told later either: that takes a message which is not deleted.
+        if self.shared.notification(user, message).await?.is_none() {
+            return Ok(());
+        }
         self.shared.write(&self.shared.statements.withdraw_notification, withdrawal(user, message)).await
     }
 
@@ -200,6 +203,12 @@ impl Shared {
     async fn kept_preferences(&self, user: UserId) -> Result<Option<String>, StoreError> {
         let found: Vec<(String,)> = self.rows(&self.statements.preferences, (user.0,)).await?;
         Ok(found.into_iter().next().map(|(json,)| json))
+    }
+
+    /// One notification, without the text of a notice.
+    async fn notification(&self, user: UserId, message: MessageId) -> Result<Option<Notification>, StoreError> {
+        let found: Vec<Row> = self.rows(&self.statements.notification, (user.0, message.0)).await?;
+        Ok(found.first().and_then(|row| row.notification(user)))
     }
 
     /// The newest rows before `before`; marks whose notification is gone are among them.

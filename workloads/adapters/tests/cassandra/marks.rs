@@ -49,21 +49,40 @@ async fn what_is_taken_back_is_a_live_mark_that_nothing_undoes() {
     assert!(left[1..].iter().all(|(_, chat, sender)| chat.is_max() && sender.is_max()), "nothing tells who wrote");
 }
 
+/// Somebody sends and deletes at once, all day: those whom nobody tells of it have no longer lists to read for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn taking_back_what_nobody_was_told_leaves_no_mark() {
+    let node = World::fresh().node().await;
+    let (bob, sent) = told(&node, 1).await;
+    let untold = MessageId(Uuid::now_v7());
+    for message in [sent[0], untold, sent[0]] {
+        node.cassandra.withdraw(bob, message).await.unwrap();
+    }
+    let session = keyspace::of_this_run().await.session().await;
+    let select = "SELECT message_id FROM notifications WHERE user_id = ?";
+    let rows = session.query_unpaged(select, (bob.0,)).await.unwrap().into_rows_result().unwrap();
+    let left: Vec<_> = rows.rows::<(Uuid,)>().unwrap().map(|row| MessageId(row.unwrap().0)).collect();
+    assert_eq!(left, sent);
+}
+
 /// Somebody sends and deletes all day: what was there before is found behind it, and read with its chat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_behind_many_marks_is_found() {
     let node = World::fresh().node().await;
     let (bob, sent) = told(&node, 2).await;
-    let chat = node.cassandra.list(bob, None, 1).await.unwrap()[0].chat_id;
+    let told = node.cassandra.list(bob, None, 1).await.unwrap().remove(0);
     let newest = Timestamp::now();
     let marks =
         (0..3_000_u64).map(|n| MessageId(Instant { millis: newest.0.unsigned_abs() + 1 + n, counter: 0 }.id(n)));
-    let withdrawn: Vec<_> =
-        stream::iter(marks).map(|message| node.cassandra.withdraw(bob, message)).buffer_unordered(64).collect().await;
+    let withdrawn = stream::iter(marks).map(async |message_id| {
+        node.cassandra.add(Notification { message_id, ..told.clone() }).await?;
+        node.cassandra.withdraw(bob, message_id).await
+    });
+    let withdrawn: Vec<_> = withdrawn.buffer_unordered(64).collect().await;
     assert!(withdrawn.iter().all(Result::is_ok));
     let list = async || node.cassandra.list(bob, None, 2).await.unwrap();
     assert_eq!(list().await.iter().map(|one| one.message_id).collect::<Vec<_>>(), [sent[1], sent[0]]);
-    node.cassandra.mark_chat_read(bob, chat, sent[1]).await.unwrap();
+    node.cassandra.mark_chat_read(bob, told.chat_id, sent[1]).await.unwrap();
     assert!(list().await.iter().all(|one| one.read));
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub(super) unreadable: Mutex<Option<UserId>>,
     /// Whose preferences can't be had now.
     pub(super) away: Mutex<Option<UserId>>,
+    /// For whom those of a chat were marked as read, and how far.
+    pub(super) chats_read: Mutex<Vec<(UserId, MessageId)>>,
     /// Whose notifications can't be listed, and why.
     pub(super) unlisted: Mutex<Option<Failing>>,
 }
@@ -79,6 +81,7 @@ impl NotificationStore for Memory {
     }
 
     async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
+        self.chats_read.lock().unwrap().push((user, up_to));
         for one in self.kept.lock().unwrap().values_mut() {
             one.read |= one.user_id == user && one.chat_id == chat && one.message_id <= up_to;
         }

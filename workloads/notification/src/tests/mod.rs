@@ -273,6 +273,30 @@ async fn later_events_read_and_withdraw() {
     assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
 }
 
+/// Stores look through a user's whole list for the notifications of a chat.
+#[tokio::test]
+async fn who_reads_on_and_on_has_the_list_looked_through_once() {
+    let world = World::new().await;
+    let (ann, bob) = (world.ann, world.bob);
+    let (mut sent, mut events) = (Vec::new(), Vec::new());
+    for number in 0..3 {
+        let message = world.send(ann, &format!("number {number}")).await;
+        let written = world.event(&message);
+        let read = |user_id| {
+            let change = Change::Read { message_id: message.id, user_id };
+            PlatformEvent { event_id: EventId(Uuid::now_v7()), change, ..written.clone() }
+        };
+        events.extend([written.clone(), read(bob)]);
+        if number == 1 {
+            events.push(read(ann));
+        }
+        sent.push(message.id);
+    }
+    world.notifier.handle(&events).await.unwrap();
+    assert_eq!(world.kept(bob).await, [(sent[2], true), (sent[1], true), (sent[0], true)]);
+    assert_eq!(*world.memory.chats_read.lock().unwrap(), [(ann, sent[1]), (bob, sent[2])]);
+}
+
 #[tokio::test]
 async fn a_message_that_becomes_visible_after_its_event_is_told_and_pushed_all_the_same() {
     let world = World::new().await;
