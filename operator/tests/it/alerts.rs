@@ -52,14 +52,14 @@ async fn a_scrape_tells_how_each_chat_stands_and_nothing_of_those_that_are_gone(
         json!({ "metadata": { "name": "broken" }, "spec": { "gateway": { "replicas": "two" } } }),
     );
     // Its volume was lost before that, and its certificate had ended: that is so still, and nobody knows whether it is paused.
-    let told = |type_: &str, status: &str, reason: &str| {
-        json!({ "type": type_, "status": status, "reason": reason, "message": "",
+    let told = |type_: &str, status: &str, reason: &str, message: &str| {
+        json!({ "type": type_, "status": status, "reason": reason, "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z" })
     };
     let conditions = [
-        told("CertificateHealthy", "False", "CertificateExpired"),
-        told("Degraded", "True", "DataLost"),
-        told("Paused", "True", "Paused"),
+        told("CertificateHealthy", "False", "CertificateExpired", ""),
+        told("Degraded", "True", "DataLost", "volume claim data-lost-0 with uid 1: it is gone"),
+        told("Paused", "True", "Paused", ""),
     ];
     world.server.put(
         CHATS,

@@ -27,16 +27,26 @@ pub(crate) async fn check(
         let detail = InvalidMedia::Attachments.to_string();
         return Err(Problem::invalid("attachments", Code::TooManyAttachments, detail));
     }
-    if !attachments.is_empty() {
-        service.chats.chat(caller, chat).await?;
-    }
+    // A message without files waits for nothing here: those that are sent at once are written in their order.
+    let types = if attachments.is_empty() { vec![] } else { types_of(service, caller, chat, attachments, now).await? };
+    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", Code::WrongType, error.to_string()))
+}
+
+/// What the files are, if the caller may show all of them.
+async fn types_of(
+    service: &MessageService,
+    caller: UserId,
+    chat: ChatId,
+    attachments: &[MediaId],
+    now: Timestamp,
+) -> Result<Vec<ContentType>, Problem> {
+    service.chats.chat(caller, chat).await?;
     let mut found = service.media.media_for(caller, attachments).await?;
     found.retain(|(media, in_chat)| media.owner == caller && media.can_be_sent(*in_chat, now));
     if found.len() != attachments.len() {
         return Err(StoreError::UnknownAttachment.into());
     }
-    let types: Vec<ContentType> = found.into_iter().map(|(media, _)| media.content_type).collect();
-    kind_of_message(said, &types).map_err(|error| Problem::invalid("type", Code::WrongType, error.to_string()))
+    Ok(found.into_iter().map(|(media, _)| media.content_type).collect())
 }
 
 /// The files that a message of the caller shows.
