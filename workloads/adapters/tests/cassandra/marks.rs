@@ -74,9 +74,12 @@ async fn what_is_behind_many_marks_is_found() {
     let newest = Timestamp::now();
     let marks =
         (0..3_000_u64).map(|n| MessageId(Instant { millis: newest.0.unsigned_abs() + 1 + n, counter: 0 }.id(n)));
-    let withdrawn = stream::iter(marks).map(async |message_id| {
-        node.cassandra.add(Notification { message_id, ..told.clone() }).await?;
-        node.cassandra.withdraw(bob, message_id).await
+    let withdrawn = stream::iter(marks).map(|message_id| {
+        let (cassandra, one) = (&node.cassandra, Notification { message_id, ..told.clone() });
+        async move {
+            cassandra.add(one).await?;
+            cassandra.withdraw(bob, message_id).await
+        }
     });
     let withdrawn: Vec<_> = withdrawn.buffer_unordered(64).collect().await;
     assert!(withdrawn.iter().all(Result::is_ok));
