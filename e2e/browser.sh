@@ -74,4 +74,11 @@ export SENTINEL_PICTURES=$PWD/target/browser/${PICTURES:-standalone}
 rm -rf "$SENTINEL_PICTURES"
 mkdir -p "$SENTINEL_PICTURES"
 cd e2e/clients/browser
-node_modules/.bin/playwright test "$@" | tee ${work:+"$work/run"}
+run() { node_modules/.bin/playwright test "$@" | tee -a ${work:+"$work/run"}; }
+if [ $# -eq 0 ]; then
+  # Two files at a time, and then by itself what takes the server away from everybody.
+  run --workers 2 --grep-invert 'restart of the gateway'
+  run -g 'restart of the gateway'
+else
+  run "$@"
+fi

@@ -1,4 +1,4 @@
-// How the tests run: two files at a time, in the browser that is on the machine, with patience for a busy one.
+// How the tests run: one at a time, in the browser that is on the machine, with patience for a busy one.
 import { defineConfig } from '@playwright/test';
 
 const { SENTINEL_URL, CHROMIUM } = process.env;
@@ -9,18 +9,11 @@ if (!SENTINEL_URL || !CHROMIUM) {
 /** Where pictures are put. */
 export const output = process.env.SENTINEL_PICTURES ?? new URL('../../../target/browser/standalone', import.meta.url).pathname;
 
-/** What a test is named after that takes the server away, also from the tests beside it. */
-const RESTART = /restart of the gateway/;
-
 export default defineConfig({
   testDir: 'test',
   outputDir: `${output}/failures`,
   reporter: [['list']],
-  workers: 2,
-  projects: [
-    { name: 'together', grepInvert: RESTART },
-    { name: 'alone', grep: RESTART, dependencies: ['together'] },
-  ],
+  workers: 1,
   forbidOnly: true,
   timeout: 120_000,
   expect: { timeout: 30_000 },
