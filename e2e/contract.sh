@@ -42,7 +42,7 @@ start() {
 start tests
 echo "sentinel standalone at $url, limits raised"
 key=$(find "$data/store/keys" -name "jwt-*.pem" | sort | head -n 1)
-SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests SENTINEL_SIGNING_KEY=$key \
+SENTINEL_URL=$url SENTINEL_CORS_ORIGIN=$origin SENTINEL_LIMITS=tests SENTINEL_SIGNING_KEY=$key SENTINEL_CONFORMANCE=6 \
   SENTINEL_DATA=$data/store SENTINEL_PROGRAM=$PWD/target/debug/sentinel e2e/clients/run.sh
 echo "the search index is made anew, while the server runs and when it is stopped"
 anew='^[1-9][0-9]* messages indexed anew$'

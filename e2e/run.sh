@@ -49,7 +49,7 @@ case $profile in
   embedded) names=(bad_input chat_survives_pod_kill invalid_resources restore_copy revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
     names=(stock_clients many_replicas wrong_credentials outages stores_survive_sigkill scale_in)
-    export SENTINEL_PATIENCE_MS=30000
+    export SENTINEL_PATIENCE_MS=30000 SENTINEL_WRITE_EVERY_MS=200
     ;;
 esac
 tests=()

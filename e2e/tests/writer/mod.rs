@@ -15,8 +15,13 @@ use tokio::{
 
 use super::account::Account;
 
-/// Between two messages of a writer; slower than the default rate limit.
-const INTERVAL_MS: u64 = 30;
+/// Milliseconds between two messages of a writer; slower than the default rate limit. `SENTINEL_WRITE_EVERY_MS` sets others,
+/// where clients and all stores share a machine.
+fn interval() -> u64 {
+    std::env::var("SENTINEL_WRITE_EVERY_MS")
+        .map_or(30, |given| given.parse().expect("SENTINEL_WRITE_EVERY_MS is a number"))
+}
+
 /// How long a writer may need to end.
 const ENDING: Duration = Duration::from_mins(2);
 
@@ -142,7 +147,7 @@ impl Writer {
         let mut stdin = child.stdin.take().expect("piped");
         let stdout = child.stdout.take().expect("piped");
         let mut order = json!({
-            "url": account.url, "token": account.token, "chat_id": chat, "name": name, "interval_ms": INTERVAL_MS,
+            "url": account.url, "token": account.token, "chat_id": chat, "name": name, "interval_ms": interval(),
             "ack_timeout_ms": patience.answer.as_millis(), "give_up_ms": patience.message.as_millis(),
         });
         if let (Some(order), Value::Object(options)) = (order.as_object_mut(), options) {
