@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cluster::local::launcher;
 use crate::cluster::{Choice, Provider, Service, State, forwarder};
-use crate::host::log;
+use crate::host::{gotools, log};
 use crate::images::binaries::BuildOptions;
 use crate::images::{self, Selection};
 use crate::load::{self, LoadArgs, cluster::ClusterArgs};
@@ -132,6 +132,11 @@ enum ClusterCommand {
         #[arg(long)]
         metrics: bool,
     },
+    /// Builds what a cluster takes from source, and no cluster. Kept in the cache.
+    Build {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Takes the cluster down, with all its data.
     Down {
         #[command(flatten)]
@@ -239,6 +244,11 @@ impl ClusterCommand {
     fn run(self) -> Result<ExitCode> {
         match self {
             Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
+            Self::Build { which } => {
+                let report = Report::default();
+                let tools = which.provider()?.tools().iter().chain([&gotools::HELM]);
+                tools.map(|tool| tool.ensure(&report)).try_for_each(|built| built.map(drop))
+            }
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),
             Self::Load { which, stores, how, archive } => load(&*which.running()?, selection(how, stores), archive),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
 use super::{Kubectl, State, forwarder};
+use crate::host::gotools::GoTool;
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
@@ -186,6 +187,10 @@ impl Provider for Kind {
 
     fn state(&self) -> &State {
         &self.state
+    }
+
+    fn tools(&self) -> &'static [GoTool] {
+        &[gotools::KIND]
     }
 
     fn prepare(&self, report: &Report) -> Result<()> {

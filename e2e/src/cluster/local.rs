@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
 use super::{Kubectl, State, forwarder};
+use crate::host::gotools::GoTool;
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
@@ -140,6 +141,10 @@ impl Provider for Local {
 
     fn state(&self) -> &State {
         &self.state
+    }
+
+    fn tools(&self) -> &'static [GoTool] {
+        &[gotools::NODE]
     }
 
     fn prepare(&self, report: &Report) -> Result<()> {

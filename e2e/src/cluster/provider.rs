@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::{Kubectl, State, kind, local};
+use crate::host::gotools::GoTool;
 use crate::report::{Outcome, Report};
 
 /// A Service to reach from 127.0.0.1.
@@ -33,6 +34,9 @@ pub trait Provider {
 
     /// The cluster's state.
     fn state(&self) -> &State;
+
+    /// What it builds from source.
+    fn tools(&self) -> &'static [GoTool];
 
     /// Installs and builds what the machine lacks. Repeatable.
     fn prepare(&self, report: &Report) -> Result<()>;
