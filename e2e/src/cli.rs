@@ -246,8 +246,8 @@ impl ClusterCommand {
             Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
             Self::Build { which } => {
                 let report = Report::default();
-                let tools = which.provider()?.tools().iter().chain([&gotools::HELM]);
-                tools.map(|tool| tool.ensure(&report)).try_for_each(|built| built.map(drop))
+                which.provider()?.build(&report)?;
+                gotools::HELM.ensure(&report).map(drop)
             }
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),

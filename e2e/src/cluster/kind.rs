@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
 use super::{Kubectl, State, forwarder};
-use crate::host::gotools::GoTool;
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
@@ -189,14 +188,14 @@ impl Provider for Kind {
         &self.state
     }
 
-    fn tools(&self) -> &'static [GoTool] {
-        &[gotools::KIND]
+    fn build(&self, report: &Report) -> Result<()> {
+        gotools::KIND.ensure(report).map(drop)
     }
 
     fn prepare(&self, report: &Report) -> Result<()> {
         engine_or_advice()?;
         report.check("programs installed", || packages::ensure(PROGRAMS))?;
-        gotools::KIND.ensure(report).map(drop)
+        self.build(report)
     }
 
     fn start(&self, report: &Report) -> Result<()> {

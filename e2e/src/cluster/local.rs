@@ -23,7 +23,6 @@ use jiff::Timestamp;
 use super::process::{self, Spec};
 use super::provider::{Provider, Service};
 use super::{Kubectl, State, forwarder};
-use crate::host::gotools::GoTool;
 use crate::host::packages::{Needed, needed};
 use crate::host::{command, folders, gotools, log, packages};
 use crate::report::{Outcome, Report};
@@ -143,8 +142,8 @@ impl Provider for Local {
         &self.state
     }
 
-    fn tools(&self) -> &'static [GoTool] {
-        &[gotools::NODE]
+    fn build(&self, report: &Report) -> Result<()> {
+        gotools::NODE.ensure(report).map(drop)
     }
 
     fn prepare(&self, report: &Report) -> Result<()> {
@@ -158,7 +157,7 @@ impl Provider for Local {
             );
         }
         report.check("programs installed", || packages::ensure(PROGRAMS))?;
-        gotools::NODE.ensure(report).map(drop)
+        self.build(report)
     }
 
     fn start(&self, report: &Report) -> Result<()> {

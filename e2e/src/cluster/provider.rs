@@ -6,7 +6,6 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::{Kubectl, State, kind, local};
-use crate::host::gotools::GoTool;
 use crate::report::{Outcome, Report};
 
 /// A Service to reach from 127.0.0.1.
@@ -35,8 +34,8 @@ pub trait Provider {
     /// The cluster's state.
     fn state(&self) -> &State;
 
-    /// What it builds from source.
-    fn tools(&self) -> &'static [GoTool];
+    /// Builds what it takes from source. Kept in the cache.
+    fn build(&self, report: &Report) -> Result<()>;
 
     /// Installs and builds what the machine lacks. Repeatable.
     fn prepare(&self, report: &Report) -> Result<()>;
