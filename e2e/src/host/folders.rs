@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 pub fn repository() -> Result<PathBuf> {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = crate_folder.parent().context("the e2e crate has no parent folder")?;
-    if !root.join("e2e/cluster/node/go.mod").is_file() {
+    if !root.join("e2e/cluster/go.mod").is_file() {
         bail!("{} is no longer the repository this binary was built from; build it again with cargo", root.display());
     }
     Ok(root.to_path_buf())
