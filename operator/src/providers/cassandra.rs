@@ -39,7 +39,10 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
             ("jvm-server.options", jvm_options(heap)),
             (
                 "jvm17-server.options",
-                node::fill(include_str!("cassandra/jvm17-server.options"), &[("GC", &super::memory::collector(heap))]),
+                node::fill(
+                    include_str!("cassandra/jvm17-server.options"),
+                    &[("ENGINE", &super::memory::engine(heap).join("\n"))],
+                ),
             ),
             ("logback.xml", include_str!("cassandra/logback.xml").into()),
             ("started.sh", include_str!("cassandra/started.sh").into()),

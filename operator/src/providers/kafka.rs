@@ -39,7 +39,10 @@ pub(super) fn build(chat: &ValidChat, managed: &Managed, facts: &StoreFacts) -> 
         ],
         env: vec![
             set("KAFKA_HEAP_OPTS", &format!("-Xms{heap}m -Xmx{heap}m")),
-            set("KAFKA_JVM_PERFORMANCE_OPTS", &format!("{} -Djava.awt.headless=true", super::memory::collector(heap))),
+            set(
+                "KAFKA_JVM_PERFORMANCE_OPTS",
+                &format!("{} -Djava.awt.headless=true", super::memory::engine(heap).join(" ")),
+            ),
             set("KAFKA_LOG4J_OPTS", &format!("-Dlog4j2.configurationFile={CONFIG}/log4j2.properties")),
             set("LOG_DIR", "/tmp"),
             // Instead of upstream's default, which writes the collector's log to files.

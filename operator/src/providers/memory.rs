@@ -24,10 +24,16 @@ pub(super) fn heap(memory: u32) -> u32 {
     (memory / 3).clamp(64, 31 << 10)
 }
 
-/// The garbage collector for a heap of that many MiB.
-pub(super) fn collector(heap: u32) -> &'static str {
-    // A small heap is clean in no time; the concurrent collector would take a tenth of it for itself.
-    if heap < 1024 { "-XX:+UseSerialGC" } else { "-XX:+UseG1GC" }
+/// Options of a Java process with a heap of that many MiB: how it collects garbage and compiles its code.
+pub(super) fn engine(heap: u32) -> &'static [&'static str] {
+    match heap {
+        // Such a node serves a few people. To compile its code a second time, for speed, would take a third of the processor's
+        // time in its first minutes, and tens of MiB.
+        0..=256 => &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+        // A small heap is clean in no time; the concurrent collector would take a tenth of it for itself.
+        257..1024 => &["-XX:+UseSerialGC"],
+        _ => &["-XX:+UseG1GC"],
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +62,8 @@ mod tests {
         assert_eq!(heap(768), 256);
         assert_eq!(heap(8192), 2730);
         assert_eq!(heap(1 << 20), 31 << 10);
-        assert_eq!(collector(256), "-XX:+UseSerialGC");
-        assert_eq!(collector(4096), "-XX:+UseG1GC");
+        assert_eq!(engine(256), ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        assert_eq!(engine(512), ["-XX:+UseSerialGC"]);
+        assert_eq!(engine(4096), ["-XX:+UseG1GC"]);
     }
 }

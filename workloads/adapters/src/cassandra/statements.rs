@@ -216,6 +216,7 @@ statements! {
     drop_minute: Write = "DELETE FROM outbox USING TIMESTAMP ? WHERE shard = ? AND minute = ?";
     progress: Read = "SELECT next_minute FROM outbox_progress WHERE shard = ?";
     set_progress: Write = "UPDATE outbox_progress USING TIMESTAMP ? SET next_minute = ? WHERE shard = ?";
+    lease_holder: Read = "SELECT holder FROM leases WHERE shard = ?";
     renew_lease: Decide = "UPDATE leases USING TTL ? SET holder = ? WHERE shard = ? IF holder = ?";
     take_lease: Decide = "UPDATE leases USING TTL ? SET holder = ? WHERE shard = ? IF holder = null";
     release_lease: Decide = "DELETE holder FROM leases WHERE shard = ? IF holder = ?";
