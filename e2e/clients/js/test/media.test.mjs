@@ -179,11 +179,13 @@ test('a part of a file is served, as players ask for it', async () => {
   assert.equal((await get(url, { range: `bytes=${bytes.length}-` })).status, 416);
 });
 
-test('who has a file, or a part of it, is not sent it again', async () => {
+test('who has a file, or a part of it, is not sent it again', async (t) => {
   const bytes = randomBytes(1000);
   const { url } = await upload(ann, 'noise.bin', 'application/octet-stream', bytes);
   const tag = (await get(url)).headers.get('etag');
   assert.match(tag, /^"[^"]+"$/);
+  // This is promised where the platform serves the bytes itself.
+  if (new URL(url).searchParams.has('X-Amz-Signature')) return t.skip('an object store serves the bytes');
   const again = await get(url, { 'if-none-match': tag });
   assert.deepEqual([again.status, again.bytes.length], [304, 0]);
   const rest = await get(url, { range: 'bytes=900-', 'if-range': tag });
