@@ -2,6 +2,7 @@
 # from each other.
 
 # alone WHAT FILE: ends the script if another runs with the same FILE, else keeps others away until it ends, however it does.
+# The file stays: whoever removed it could take it from another that waits for it.
 # The lock goes with descriptor 8, so whatever is to outlive the script must be started without that: 8>&-
 alone() {
   local folder=${XDG_STATE_HOME:-$HOME/.local/state}/sentinel

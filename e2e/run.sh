@@ -40,7 +40,7 @@ kubectl wait schat chat -n chat --timeout 180s \
 kubectl wait schat chat -n chat --for condition=Ready --timeout 300s
 
 SENTINEL_URL=http://$(cluster cluster forward --name "$name" -n chat chat-gateway 80)
-export SENTINEL_URL SENTINEL_LIMITS=tests SENTINEL_FILES_AT_ONCE=2 SENTINEL_CORS_ORIGIN=https://chat.example.test
+export SENTINEL_URL SENTINEL_NAMESPACE=chat SENTINEL_LIMITS=tests SENTINEL_FILES_AT_ONCE=2 SENTINEL_CORS_ORIGIN=https://chat.example.test
 echo "end-to-end tests at $SENTINEL_URL"
 # In Chromium, what a gateway changes: pages and sockets through it, and its pods' end. The rest is `make browser`.
 SENTINEL_RESTART="kubectl delete pods -n chat -l app.kubernetes.io/component=gateway" \

@@ -69,11 +69,11 @@ async fn a_copy_is_restored_by_the_commands_of_the_guide() {
     let at = |name: &str| folder.path().join(name);
     fs::copy(std::env::var("KUBECONFIG").expect("checked"), at("kubeconfig")).expect("the configuration is copied");
     let namespaces: Api<Namespace> = Api::all(deployed.client.clone());
-    if namespaces.get_opt(ELSEWHERE).await.expect("namespaces can be read").is_none() {
-        let metadata = kube::core::ObjectMeta { name: Some(ELSEWHERE.into()), ..Default::default() };
-        let elsewhere = Namespace { metadata, ..Namespace::default() };
-        namespaces.create(&PostParams::default(), &elsewhere).await.expect("a namespace can be made");
-    }
+    // A run that failed leaves it, with what was restored so far.
+    remove(&namespaces).await;
+    let metadata = kube::core::ObjectMeta { name: Some(ELSEWHERE.into()), ..Default::default() };
+    let elsewhere = Namespace { metadata, ..Namespace::default() };
+    namespaces.create(&PostParams::default(), &elsewhere).await.expect("a namespace can be made");
     let (ann, bob) =
         (Account::register(&Deployed::url(), "ann").await, Account::register(&Deployed::url(), "bob").await);
     let chat = ann.start_chat(&bob).await;
@@ -119,8 +119,14 @@ async fn a_copy_is_restored_by_the_commands_of_the_guide() {
         history,
         "what was there when the copy was begun, and the same log-in"
     );
-    namespaces.delete(ELSEWHERE, &DeleteParams::default()).await.expect("the namespace can be deleted");
-    // Tests that come after it look for the one chat of this name.
+    remove(&namespaces).await;
+}
+
+/// Removes the namespace of what is restored, if it is there. Tests may look for the one chat of this name.
+async fn remove(namespaces: &Api<Namespace>) {
+    if namespaces.get_opt(ELSEWHERE).await.expect("namespaces can be read").is_some() {
+        namespaces.delete(ELSEWHERE, &DeleteParams::default()).await.expect("the namespace can be deleted");
+    }
     eventually("the namespace is gone", READY, async || {
         let namespace = namespaces.get_opt(ELSEWHERE).await.expect("namespaces can be read");
         namespace.map_or(Ok(()), |namespace| Err(namespace.status))

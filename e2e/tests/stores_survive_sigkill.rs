@@ -1,6 +1,6 @@
 //! Stores of profile Distributed are killed together while two stock clients write: no goodbye, no file closed, as when the
-//! node that carries them loses its power. Each starts again by itself on what it wrote; sends go on throughout, and
-//! afterwards every acknowledged message is in history and in sync, once, in one order, for both.
+//! node that carries them loses its power. Each starts again by itself on what it wrote, and afterwards every acknowledged
+//! message is in history and in sync, once, in one order, for both.
 //!
 //! A pod that is deleted is asked to stop first, and a process can't kill the first one of its container. So another pod on
 //! the node does it, which sees the node's processes.

@@ -1,4 +1,4 @@
-// How the tests run: one at a time, in the browser that is on the machine, with patience for a busy one.
+// How the tests run: one at a time unless told otherwise, in the browser that is on the machine, with patience for a busy one.
 import { defineConfig } from '@playwright/test';
 
 const { SENTINEL_URL, CHROMIUM } = process.env;

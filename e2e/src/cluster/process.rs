@@ -198,10 +198,12 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     // The name, in brackets, may itself hold brackets and spaces.
     let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
     let status = fields.next()?;
-    if status == "Z" || status == "X" {
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    // The first thread may have ended before others, which keep files and ports open until they have, too.
+    if (status == "Z" || status == "X") && threads <= 1 {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(1)?.parse().ok()
 }
 
 /// Ids of all processes that a process started, directly or not.
@@ -239,7 +241,9 @@ mod tests {
     fn start_times_are_read_past_odd_names() {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1";
         assert_eq!(parse_start_time(stat), Some(777));
-        assert_eq!(parse_start_time(&stat.replace(") S ", ") Z ")), None);
+        let ended = stat.replace(") S ", ") Z ");
+        assert_eq!(parse_start_time(&ended), None);
+        assert_eq!(parse_start_time(&ended.replace(" 0 1 0 777", " 0 9 0 777")), Some(777), "eight threads go on");
         assert_eq!(parse_start_time("nonsense"), None);
         assert_eq!(parse_parent(stat), Some(1));
     }

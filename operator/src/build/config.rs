@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Error, Facts, mail, metadata, push, stores};
-use crate::{api, names::Component, steps::validate::ValidChat};
+use crate::{api, api::Store, names::Component, steps::validate::ValidChat};
 
 /// Port for clients.
 pub(super) const PORT: u16 = 8080;
@@ -29,6 +29,18 @@ const DAY_SECONDS: u32 = 24 * 3600;
 
 /// Folder of the web client in the image.
 pub(super) const WEB: &str = "/usr/share/sentinel/web";
+
+/// The configuration as services read it. With how many copies the operator's own stores keep what is written matters to the
+/// Jobs alone, and must not restart services when these stores grow.
+pub(super) fn of_services(chat: &ValidChat, file: &Value) -> Value {
+    let mut file = file.clone();
+    for store in [Store::Cassandra, Store::Kafka] {
+        if chat.managed(store).is_some() {
+            remove(&mut file, &format!("/stores/{}/replicationFactor", store.as_str()));
+        }
+    }
+    file
+}
 
 /// What the platform reads. All services of profile Distributed share it.
 pub(super) fn config_map(chat: &ValidChat, file: &Value) -> Result<ConfigMap, Error> {

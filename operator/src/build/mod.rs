@@ -164,7 +164,7 @@ impl Child {
 pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     let platform = config::platform_config(chat, facts)?;
     let file = config::shortest(&platform)?;
-    let config = config::config_map(chat, &file)?;
+    let config = config::config_map(chat, &config::of_services(chat, &file))?;
     let gateway_config = nginx::config_map(chat);
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &identity::service_account(chat))?,

@@ -105,6 +105,30 @@ async fn a_store_that_fails_does_not_stop_a_change_of_services() {
     assert!(world.condition("Ready").starts_with("False/"));
 }
 
+/// A topic and a keyspace keep the copies that they were made with; the number of shard copies is read by the search service.
+#[tokio::test]
+async fn a_store_that_grows_restarts_no_service_that_reads_nothing_of_it() {
+    for store in ["kafka", "cassandra"] {
+        let world = running(&managed()).await;
+        let services = ["users", "media", "notification", "presence", "search"];
+        let content = || {
+            let of = |service| world.server.get(DEPLOYMENTS, NS, &format!("chat-{service}")).unwrap();
+            services.map(|service| of(service)["spec"]["template"]["metadata"]["annotations"].clone())
+        };
+        let before = content();
+        let mut spec = managed();
+        spec["dependencies"][store]["managed"]["replicas"] = json!(3);
+        world.apply("chat", &spec);
+        world.settle().await;
+        world.run_everything();
+        world.settle().await;
+        world.end_job(None, LONG_AGO);
+        world.settle().await;
+        let nodes = world.server.get(SETS, NS, &format!("chat-{store}")).unwrap()["spec"]["replicas"].clone();
+        assert_eq!((nodes, content()), (json!(3), before), "{store}");
+    }
+}
+
 #[tokio::test]
 async fn an_autoscaler_may_look_after_the_pods_of_a_service() {
     let world = running(&managed()).await;

@@ -9,7 +9,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Shown, decide},
     outbox::{Change, PlatformEvent},
-    ports::{EventHandler, HandlerError, StoreError},
+    ports::{EventHandler, EventMessage, HandlerError, StoreError},
     time::Timestamp,
 };
 
@@ -105,7 +105,7 @@ impl Notifier {
         let service = &self.0;
         let (current, preferences) =
             try_join!(service.current(sender, chat, message), service.notifications.preferences(recipient))?;
-        let Some((chat, blocked, message)) = current else { return Ok(()) };
+        let Some(EventMessage { message, chat, blocked }) = current else { return Ok(()) };
         let now = Timestamp::now();
         match decide(&chat, &message, &preferences, blocked, now) {
             Ok(notification) => {

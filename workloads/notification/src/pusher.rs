@@ -16,7 +16,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences, Shown, Silence, decide_push},
     outbox::{Change, PlatformEvent},
-    ports::{EventHandler, HandlerError, StoreError},
+    ports::{EventHandler, EventMessage, HandlerError, StoreError},
     push::{Alert, Push},
     time::Timestamp,
 };
@@ -111,7 +111,8 @@ impl Pusher {
         let preferences = service.notifications.preferences(recipient).await?;
         let pushed = service.devices.pushed_up_to(recipient, chat).await?;
         for message in messages.into_iter().rev() {
-            let Some((chat, blocked, message)) = service.current(sender, chat, message).await? else { continue };
+            let current = service.current(sender, chat, message).await?;
+            let Some(EventMessage { message, chat, blocked }) = current else { continue };
             match decide_push(&chat, &message, &preferences, blocked, pushed, now) {
                 Ok(notification) => {
                     let alert = self.alert(&notification, message.gist(), &preferences).await?;

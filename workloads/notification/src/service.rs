@@ -2,16 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures::{future::join_all, try_join};
+use futures::future::join_all;
 use sentinel_domain::{
     config::PlatformConfig,
     event::Fanout,
     ids::{ChatId, MessageId, UserId},
     keyring::Keyring,
-    message::{Chat, Message},
     ports::{
-        AccountStore, AdministrationStore, ChatReader, NotificationStore, PushDevices, PushSender, SessionReader,
-        StoreError,
+        AccountStore, AdministrationStore, ChatReader, EventMessage, NotificationStore, PushDevices, PushSender,
+        SessionReader, StoreError,
     },
     push::{Device, Push, Pushed},
     time::Timestamp,
@@ -57,21 +56,15 @@ pub struct NotificationService {
 }
 
 impl NotificationService {
-    /// A chat, whether one of its members blocks the other, and a message of it, of which an event told, as they are now;
-    /// `None` when the chat is gone, which an event of its own tells. A message that can't be seen yet is
-    /// [`StoreError::Unavailable`].
+    /// A message of which an event told, and its chat, as they are now; `None` when either is gone, which an event of its own
+    /// tells. A message that can't be seen yet is [`StoreError::Unavailable`].
     pub(crate) async fn current(
         &self,
         member: UserId,
         chat: ChatId,
         message: MessageId,
-    ) -> Result<Option<(Chat, bool, Message)>, StoreError> {
-        let found = self.chats.message_of_event(member, chat, message, message.into(), Timestamp::now());
-        match try_join!(self.chats.chat_and_block(member, chat), found) {
-            Ok(((chat, blocked), found)) => Ok(found.map(|message| (chat, blocked, message))),
-            Err(StoreError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+    ) -> Result<Option<EventMessage>, StoreError> {
+        self.chats.message_of_event(member, chat, message, message.into(), Timestamp::now()).await
     }
 
     /// What these users are called.

@@ -95,7 +95,7 @@ impl Indexer {
     async fn step(&self, id: MessageId, event: PlatformEvent, now: Timestamp) -> Result<Step, StoreError> {
         let (chat, member, version) = (event.chat_id, event.members[0], Version::of(event.event_id));
         let gone = Step::Remove(Removal { message_id: id, chat_id: chat, version });
-        match self.chats.message_of_event(member, chat, id, event.event_id, now).await? {
+        match self.chats.message_of_event(member, chat, id, event.event_id, now).await?.map(|found| found.message) {
             Some(message) if is_settling(event.event_id, now) && !shows(&event.change, &message) => {
                 Err(StoreError::unavailable(NotVisible(id)))
             }

@@ -195,10 +195,9 @@ impl Shared {
         }
         let place = self.order.take(attempt.chat, now);
         let message = draft.into_message(attempt.message);
-        if let Err(error) = self.put(&self.message_writes(&known, &message, now)?).await {
-            self.follow(place.id(), LiveEvent::Message { chat: known.chat, message, origin });
-            return Err(error);
-        }
+        let writes = self.message_writes(&known, &message, now)?;
+        let event = LiveEvent::Message { chat: known.chat.clone(), message, origin };
+        self.put_or_follow(&writes, place.id(), &event).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;

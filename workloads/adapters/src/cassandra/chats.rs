@@ -6,7 +6,10 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     message::{Chat, ClientMessageId, Draft, Message},
     place::{InboxPlace, NotVisible},
-    ports::{Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, StoreError},
+    ports::{
+        Appended, ChatReader, ChatStore, ChatSummary, EventMessage, HistoryPage, HistoryQuery, Inbox, Inboxes,
+        StoreError,
+    },
     time::Timestamp,
     watermark::{Progress, Watermarks},
 };
@@ -55,7 +58,7 @@ impl ChatReader for Cassandra {
         message: MessageId,
         event: EventId,
         now: Timestamp,
-    ) -> Result<Option<Message>, StoreError> {
+    ) -> Result<Option<EventMessage>, StoreError> {
         let known = match self.shared.chat_of(member, chat).await {
             Ok(known) => known,
             Err(StoreError::NotFound) => return Ok(None),
@@ -65,7 +68,7 @@ impl ChatReader for Cassandra {
         if is_unseen(row.as_ref(), message, event, now) {
             return Err(StoreError::unavailable(NotVisible(message)));
         }
-        Ok(row.map(|row| row.message))
+        Ok(row.map(|row| EventMessage { message: row.message, chat: known.chat, blocked: known.blocked }))
     }
 }
 

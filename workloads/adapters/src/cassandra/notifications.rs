@@ -139,7 +139,8 @@ impl NotificationStore for Cassandra {
 
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
         // Of what nobody was told there is nothing to hide, and a mark would only be in the way of who reads the list. It is not
-        // told later either: that takes a message which is not deleted.
+        // told later either: that takes a message which is not deleted. Only an addition that the store did not answer, and
+        // carries out after this, is seen until the chat is read.
         if self.shared.notification(user, message).await?.is_none() {
             return Ok(());
         }

@@ -25,8 +25,6 @@ const MOST_APART: Duration = Duration::from_secs(SETTLING_SECONDS.unsigned_abs()
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Nodes that are asked: enough for a majority that one wrong clock does not make.
 const ASKED: usize = 5;
-/// An answer that took longer tells too little.
-const SLOWEST_ANSWER: Duration = Duration::from_secs(5);
 const UNKNOWN: i64 = i64::MIN;
 
 /// What the store's time is, by the steady clock of this process: a step of its own wall clock is noticed at once.
@@ -47,10 +45,13 @@ pub struct ClockOff {
     direction: &'static str,
 }
 
-/// No node said what time it is.
+/// Too few nodes said what time it is.
 #[derive(Debug, thiserror::Error)]
-#[error("no node of cassandra told its time within {} s", SLOWEST_ANSWER.as_secs())]
-pub(super) struct NoTime;
+#[error("{told} of {asked} nodes of cassandra told their time, which is too few to go by")]
+pub(super) struct TooFew {
+    told: usize,
+    asked: usize,
+}
 
 impl Wall {
     pub(super) fn new() -> Self {
@@ -70,12 +71,18 @@ impl Wall {
         }
     }
 
-    /// Takes note of what nodes said, each with the moment of this process at which it did.
-    fn learn(&self, told: &[(Timestamp, Instant)], now: Timestamp, at: Instant) -> Result<(), NoTime> {
+    /// Takes note of what nodes said of those that were asked, each with the moment of this process at which it did. Once
+    /// something is known, it takes more than half of them to know better.
+    fn learn(&self, asked: usize, told: &[(Timestamp, Instant)], now: Timestamp, at: Instant) -> Result<(), TooFew> {
+        let is_known = self.began_at.load(Ordering::Relaxed) != UNKNOWN;
+        let too_few = TooFew { told: told.len(), asked };
+        if is_known && told.len() * 2 <= asked {
+            return Err(too_few);
+        }
         let mut began: Vec<i64> = told.iter().map(|(there, when)| there.0.saturating_sub(self.steady(*when))).collect();
         // Only if more than half of them are far from it, the clock here is the wrong one.
         began.sort_by_key(|began| ahead_of(began.saturating_add(self.steady(at)), now).unsigned_abs());
-        let began_at = began.get(began.len().saturating_sub(1) / 2).ok_or(NoTime)?;
+        let began_at = began.get(began.len().saturating_sub(1) / 2).ok_or(too_few)?;
         self.began_at.store(*began_at, Ordering::Relaxed);
         Ok(())
     }
@@ -103,9 +110,11 @@ impl Shared {
         let cluster = self.session.get_cluster_state();
         let nodes = cluster.get_nodes_info().iter().filter(|node| node.is_connected()).take(ASKED).cloned();
         let asked: Vec<_> = nodes.map(|node| self.time_of(NodeIdentifier::Node(node))).collect();
-        let told: Vec<_> = future::join_all(asked).await.into_iter().flatten().collect();
+        let answers = future::join_all(asked).await;
+        let (asked, told): (usize, Vec<_>) = (answers.len(), answers.into_iter().flatten().collect());
         let (now, at) = (Timestamp::now(), Instant::now());
-        self.wall.learn(&told, now, at).map_err(|error| CassandraError::Time(StoreError::unavailable(error)))?;
+        let learned = self.wall.learn(asked, &told, now, at);
+        learned.map_err(|error| CassandraError::Time(StoreError::unavailable(error)))?;
         let ahead = self.wall.ahead(now, at);
         metrics::gauge!("sentinel_cassandra_clock_apart_seconds")
             .set(Duration::from_millis(ahead.unsigned_abs()).as_secs_f64());
@@ -119,7 +128,7 @@ impl Shared {
         let answer = self.session.execute_unpaged(&statement, ()).await.ok()?;
         let took = asked.elapsed();
         let (CqlTimestamp(there),) = answer.into_rows_result().ok()?.single_row().ok()?;
-        (took <= SLOWEST_ANSWER).then(|| (Timestamp(there), asked + took / 2))
+        Some((Timestamp(there), asked + took / 2))
     }
 }
 
@@ -158,7 +167,7 @@ mod tests {
     fn ahead(nodes: &[i64]) -> i64 {
         let (wall, at) = (Wall::new(), Instant::now());
         let told: Vec<_> = nodes.iter().map(|seconds| (NOW.plus_seconds(*seconds), at)).collect();
-        wall.learn(&told, NOW, at).unwrap();
+        wall.learn(told.len(), &told, NOW, at).unwrap();
         wall.ahead(NOW, at) / 1000
     }
 
@@ -169,6 +178,20 @@ mod tests {
         assert_eq!(ahead(&[-HOURS, 0, 1]), -1, "one of three is wrong itself");
         assert_eq!(ahead(&[-HOURS, 0]), 0, "nobody knows which of two");
         assert_eq!(ahead(&[-HOURS, -HOURS, 0, -HOURS, 0]), HOURS);
+    }
+
+    #[test]
+    fn what_most_nodes_said_is_not_forgotten_for_what_one_says() {
+        let (wall, at) = (Wall::new(), Instant::now());
+        let wrong = (NOW.plus_seconds(HOURS), at);
+        wall.learn(3, &[(NOW, at); 3], NOW, at).unwrap();
+        for (asked, told) in [(2, vec![wrong]), (3, vec![wrong]), (4, vec![wrong; 2])] {
+            let error = wall.learn(asked, &told, NOW, at).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{} of {asked} nodes", told.len())), "{error}");
+            judge(wall.ahead(NOW, at)).unwrap();
+        }
+        wall.learn(3, &[wrong; 2], NOW, at).unwrap();
+        judge(wall.ahead(NOW, at)).unwrap_err();
     }
 
     #[test]
@@ -184,8 +207,8 @@ mod tests {
     #[test]
     fn a_step_of_the_clock_is_noticed_before_the_next_look() {
         let (wall, at) = (Wall::new(), Instant::now());
-        assert!(wall.learn(&[], NOW, at).is_err() && wall.check().is_ok(), "nothing is known yet");
-        wall.learn(&[(NOW, at)], NOW, at).unwrap();
+        assert!(wall.learn(3, &[], NOW, at).is_err() && wall.check().is_ok(), "nothing is known yet");
+        wall.learn(3, &[(NOW, at)], NOW, at).unwrap();
         let (later, minute) = (at + Duration::from_mins(1), NOW.plus_seconds(60));
         judge(wall.ahead(minute, later)).unwrap();
         judge(wall.ahead(minute.plus_seconds(HOURS), later)).unwrap_err();

@@ -24,7 +24,7 @@ async fn an_event_gets_a_text_that_is_as_new_as_itself() {
     let now = first.timestamp();
     let text = async |event: EventId, now: Timestamp| {
         let found = node.cassandra.message_of_event(bob, chat, message, event, now).await;
-        found.map(|message| message.unwrap().text)
+        found.map(|found| found.unwrap().message.text)
     };
     assert_eq!(text(first, now).await.unwrap(), "first");
 
@@ -40,6 +40,6 @@ async fn an_event_gets_a_text_that_is_as_new_as_itself() {
     }
     node.cassandra.delete(ann, chat, message, Timestamp(now.0 + 20)).await.unwrap();
     let late = EventId(Instant { millis: now.0.unsigned_abs() + 15, counter: 0 }.id(0));
-    let gone = node.cassandra.message_of_event(bob, chat, message, late, now).await.unwrap().unwrap();
+    let gone = node.cassandra.message_of_event(bob, chat, message, late, now).await.unwrap().unwrap().message;
     assert!(gone.deleted && gone.text.is_empty());
 }

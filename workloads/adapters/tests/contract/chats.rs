@@ -83,7 +83,14 @@ pub async fn a_block_cuts_new_chats_and_messages(stores: &Stores) {
 
 pub async fn a_block_is_seen_with_the_chat_at_once(stores: &Stores) {
     let (ann, bob, chat) = stores.pair().await;
-    let seen = async |caller| stores.chats.chat_and_block(caller, chat.id).await.unwrap();
+    let message = stores.send(chat.id, ann, "hello").await.id;
+    let seen = async |caller| {
+        let seen = stores.chats.chat_and_block(caller, chat.id).await.unwrap();
+        let found =
+            stores.chats.message_of_event(caller, chat.id, message, message.into(), NOW).await.unwrap().unwrap();
+        assert_eq!((found.chat, found.blocked), seen, "with an event");
+        seen
+    };
     assert_eq!(seen(ann).await, (chat.clone(), false));
     for (blocker, blocked) in [(ann, bob), (bob, ann)] {
         stores.accounts.block(blocker, blocked, NOW).await.unwrap();

@@ -132,7 +132,8 @@ pub async fn an_event_of_what_is_too_old_is_of_nothing(stores: &Stores) {
     let edited = EventId(Instant { millis: now.0.unsigned_abs(), counter: 0 }.id(0));
     let of = async |message, event| stores.chats.message_of_event(bob, chat, message, event, now).await;
     assert!(of(old[0], edited).await.unwrap().is_none());
-    assert_eq!(of(new[0], new[0].into()).await.unwrap().map(|message| message.id), Some(new[0]));
+    let found = of(new[0], new[0].into()).await.unwrap().unwrap();
+    assert_eq!((found.message.id, found.chat.id, found.blocked), (new[0], chat, false));
     let unseen = of(MessageId(edited.0), edited).await;
     assert!(matches!(unseen, Err(StoreError::Unavailable(_))), "{unseen:?}");
 }

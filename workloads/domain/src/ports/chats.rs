@@ -80,6 +80,17 @@ pub struct Inbox {
     pub reset: bool,
 }
 
+/// A message that an event tells of, with its chat, as they are now.
+#[derive(Clone, Debug)]
+pub struct EventMessage {
+    /// The message; it may have been edited or deleted since.
+    pub message: Message,
+    /// Its chat.
+    pub chat: Chat,
+    /// Whether either member blocks the other.
+    pub blocked: bool,
+}
+
 /// Chats and their messages, as their members see them.
 ///
 /// A chat that does not exist and one that the caller is no member of are the same: [`StoreError::NotFound`]. A message
@@ -122,17 +133,18 @@ pub trait ChatReader: Send + Sync {
         message: MessageId,
         event: EventId,
         now: Timestamp,
-    ) -> Result<Option<Message>, StoreError> {
-        match self.message(member, chat, message).await {
-            Err(StoreError::NotFound) if is_settling(event, now) && is_settling(message.into(), now) => {}
+    ) -> Result<Option<EventMessage>, StoreError> {
+        let found = match self.message(member, chat, message).await {
+            Err(StoreError::NotFound) if is_settling(event, now) && is_settling(message.into(), now) => None,
             Err(StoreError::NotFound) => return Ok(None),
-            found => return found.map(Some),
-        }
-        // A message that is that young does not go away while its chat is there.
-        match self.chat(member, chat).await {
-            Ok(_) => Err(StoreError::unavailable(NotVisible(message))),
-            Err(StoreError::NotFound) => Ok(None),
-            Err(error) => Err(error),
+            found => Some(found?),
+        };
+        match (self.chat_and_block(member, chat).await, found) {
+            (Ok((chat, blocked)), Some(message)) => Ok(Some(EventMessage { message, chat, blocked })),
+            // A message that is that young does not go away while its chat is there.
+            (Ok(_), None) => Err(StoreError::unavailable(NotVisible(message))),
+            (Err(StoreError::NotFound), _) => Ok(None),
+            (Err(error), _) => Err(error),
         }
     }
 }
@@ -175,7 +187,8 @@ pub trait ChatStore: ChatReader + Inboxes {
         client_message_id: ClientMessageId,
     ) -> Result<Option<Message>, StoreError>;
     /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`], one that was deleted, be
-    /// that meanwhile, [`StoreError::Gone`]: nobody hears of a text after the deletion.
+    /// that meanwhile, [`StoreError::Gone`]: nobody hears of a text after the deletion, unless another process writes that at the
+    /// same moment or the store does not answer the edit. Clients keep the deletion then.
     async fn edit(
         &self,
         caller: UserId,

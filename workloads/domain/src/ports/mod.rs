@@ -21,7 +21,8 @@ pub use accounts::{
 };
 pub use administration::{AccountFilter, AccountRecord, AdministrationStore, ReportStore, Statistics};
 pub use chats::{
-    Appended, ChatReader, ChatStore, ChatSummary, HistoryPage, HistoryQuery, Inbox, Inboxes, MessageScan, Scanned,
+    Appended, ChatReader, ChatStore, ChatSummary, EventMessage, HistoryPage, HistoryQuery, Inbox, Inboxes, MessageScan,
+    Scanned,
 };
 pub use events::{EventHandler, EventLog, HandlerError, Outbox, OutboxPage};
 pub use mail::MailStore;

@@ -52,6 +52,7 @@ pub(super) struct Inlet {
 impl MessageHandler<LocalAdapter, Inlet> for Inlet {
     fn call(&self, _: Arc<Socket<LocalAdapter>>, packet: Value, ack: Option<i64>) {
         let limit = usize::try_from(self.service.config.limits.socket_queue).unwrap_or(usize::MAX);
+        let packet = packet::waiting(packet);
         match self.session.accept(Inbound { packet, ack, since: Instant::now() }, limit) {
             Accepted::Queued | Accepted::Closed => {}
             Accepted::First => drop(tokio::spawn(work(self.service.clone(), self.session.clone()))),

@@ -1,6 +1,6 @@
 //! Reading what an event carries: its name and one JSON object.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::VecDeque, fmt};
 
 use axum::http::StatusCode;
 use sentinel_domain::ids::UserId;
@@ -66,6 +66,14 @@ impl<'a> Packet<'a> {
             return Err(malformed("an event carries one JSON object"));
         }
         Ok(text.as_bytes())
+    }
+}
+
+/// An event as it waits for its turn. Binary data is refused then, so it need not take memory until then.
+pub(super) fn waiting(value: Value) -> Value {
+    match value {
+        Value::Str(text, Some(_)) => Value::Str(text, Some(VecDeque::new())),
+        other => other,
     }
 }
 
@@ -144,6 +152,16 @@ mod tests {
         assert_eq!(packet.payload::<Json>().unwrap(), json!({"a": 1}));
         let value = text(&json!(["heartbeat"]));
         assert_eq!(Packet::read(&value).unwrap().payload::<Json>().unwrap(), json!({}));
+    }
+
+    #[test]
+    fn binary_data_waits_for_nothing_and_is_refused_all_the_same() {
+        let data = Some(VecDeque::from([vec![0; 100_000].into()]));
+        let value =
+            waiting(Value::Str(json!(["send_message", {"_placeholder": true, "num": 0}]).to_string().into(), data));
+        assert!(matches!(&value, Value::Str(_, Some(data)) if data.is_empty() && data.capacity() == 0));
+        let refused = Packet::read(&value).unwrap().payload::<Json>().unwrap_err();
+        assert_eq!(refused.detail(), "an event carries no binary data");
     }
 
     #[test]
