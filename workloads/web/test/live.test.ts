@@ -8,6 +8,7 @@ import { start, stop } from '../src/session/live';
 import { preferences } from '../src/session/preferences';
 import { account, announcements, blocked, chats, current, identity, link, listed, messageBytes, presence, reset, timelines } from '../src/session/state';
 import { notified, readByThemselves, toasts } from '../src/session/toasts';
+import { startToday } from '../src/session/today';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -347,6 +348,36 @@ test('a chat that another device muted is muted also where it is further down th
   server.call.mockResolvedValue({ muted: [{ chat_id: CHAT, until: '2020-01-01T00:00:00Z' }] });
   await connect('t2');
   await vi.waitFor(() => expect(chats.value.get(CHAT)?.muted).toBe(false));
+});
+
+test('quiet hours go by the zone of who travels with a page that stays connected', async () => {
+  const env = (globalThis as { process?: { env: Record<string, string> } }).process!.env;
+  let comesBack = () => undefined as void;
+  vi.spyOn(document, 'addEventListener').mockImplementationOnce((_, listener) => { comesBack = listener as () => void; });
+  env.TZ = 'Europe/Berlin';
+  startToday();
+  comesBack();
+  let kept = { quiet_hours: { from_minute: 60, to_minute: 120, time_zone: 'Europe/Berlin', utc_offset_minutes: -new Date().getTimezoneOffset() } };
+  server.call.mockImplementation(async (method: string, path: string, options?: { body: typeof kept }) => {
+    if (path !== '/notifications/preferences') return {};
+    if (method === 'PUT') kept = options!.body;
+    return kept;
+  });
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(preferences.value).toEqual(kept));
+  env.TZ = 'Asia/Tokyo';
+  comesBack();
+  await vi.waitFor(() => expect(kept.quiet_hours).toEqual({ from_minute: 60, to_minute: 120, time_zone: 'Asia/Tokyo', utc_offset_minutes: 540 }));
+  stop();
+  reset();
+  identity.value = null;
+  server.call.mockClear();
+  env.TZ = 'Europe/Berlin';
+  comesBack();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(server.call).not.toHaveBeenCalled();
 });
 
 test('who is blocked is asked again with the next connection when it could not be had', async () => {

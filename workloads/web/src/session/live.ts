@@ -23,6 +23,7 @@ import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { spread } from '../store/waits';
 import { messageToast, notified, readByItself, serverTells } from './toasts';
+import { zone } from './today';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
 const REPAIR_MS = 60_000;
@@ -170,10 +171,18 @@ async function followUp(): Promise<void> {
 function renew(mine: boolean): void {
   reload({ top: true }).catch(() => reloadSoon({ delay: spread(AGAIN_MS), top: true }));
   loadBlocks().catch(() => undefined);
-  loadPreferences().then(renewQuietHours).catch(() => undefined);
+  compareClocks();
   // A page has asked for it when it was opened.
   if (mine) loadAccount().catch(() => undefined);
 }
+
+/** Quiet hours go by another clock when this device has travelled. */
+function compareClocks(): void {
+  loadPreferences().then(renewQuietHours).catch(() => undefined);
+}
+
+// Who travels may stay connected. Without a connection it is for the next one.
+zone.subscribe(() => { if (identity.value && link.value === 'online') compareClocks(); });
 
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {
