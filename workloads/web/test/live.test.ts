@@ -1,4 +1,4 @@
-import './page';
+import { page } from './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
@@ -8,6 +8,7 @@ import { start, stop } from '../src/session/live';
 import { preferences } from '../src/session/preferences';
 import { account, announcements, blocked, chats, current, identity, link, listed, messageBytes, presence, reset, timelines } from '../src/session/state';
 import { notified, readByThemselves, toasts } from '../src/session/toasts';
+import { startToday } from '../src/session/today';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -148,6 +149,42 @@ test('a sync of a connection that is lost does not take the place of that of the
   await Promise.all(connections);
   expect(asked()).toEqual(['t1', 't1']);
   expect(await database.get('meta', 'sync_token')).toBe('t2');
+});
+
+test('a network that is away while a connection catches up keeps nothing of it from being done, once', async () => {
+  await database.put('meta', 'sync_token', 't1');
+  let answer = () => undefined as void;
+  syncs();
+  const answers = ask.getMockImplementation()!;
+  ask.mockImplementationOnce(async (event: string) => {
+    await new Promise<void>((resolve) => { answer = resolve; });
+    return answers(event);
+  });
+  server.chats.mockResolvedValue({ entries: [entry({ last_message: message(2), unread: 1 })], next: null });
+  server.blocks.mockResolvedValue([{ user_id: BOB }]);
+  const network = (onLine: boolean) => {
+    Object.assign(navigator, { onLine });
+    page.fire(onLine ? 'online' : 'offline');
+  };
+  await start();
+  const left = { client_message_id: 'c', chat_id: CHAT, message: 'from the other tab', type: 'text', attachments: [], reply_to: null, created_at: Date.now(), state: 'pending', reason: null };
+  await database.put('outbox', 'c', left);
+  const ready = (server.listeners as Listeners).ready({ user_id: ANN, session_id: 's', sync_token: 't9', limits: { message_bytes: 16384 } });
+  await vi.waitFor(() => expect(asked()).toEqual(['t1']));
+  network(false);
+  expect(link.value).toBe('offline');
+  network(true);
+  answer();
+  await ready;
+  await vi.waitFor(() => expect([link.value, listed.value, [...blocked.value]]).toEqual(['online', true, [BOB]]));
+  await vi.waitFor(() => expect(ask).toHaveBeenCalledWith('message_delivered', { chat_id: CHAT, message_id: idAt(2) }));
+  await vi.waitFor(() => expect(ask).toHaveBeenCalledWith('send_message', expect.objectContaining({ client_message_id: 'c' })));
+  expect(preferences.value).toEqual({});
+  network(false);
+  network(true);
+  await vi.waitFor(() => expect(asked()).toHaveLength(3));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([server.chats, server.blocks].map((mock) => mock.mock.calls.length)).toEqual([1, 1]);
 });
 
 test('where a sync of who has left goes on, the next user does not begin', async () => {
@@ -311,6 +348,36 @@ test('a chat that another device muted is muted also where it is further down th
   server.call.mockResolvedValue({ muted: [{ chat_id: CHAT, until: '2020-01-01T00:00:00Z' }] });
   await connect('t2');
   await vi.waitFor(() => expect(chats.value.get(CHAT)?.muted).toBe(false));
+});
+
+test('quiet hours go by the zone of who travels with a page that stays connected', async () => {
+  const env = (globalThis as { process?: { env: Record<string, string> } }).process!.env;
+  let comesBack = () => undefined as void;
+  vi.spyOn(document, 'addEventListener').mockImplementationOnce((_, listener) => { comesBack = listener as () => void; });
+  env.TZ = 'Europe/Berlin';
+  startToday();
+  comesBack();
+  let kept = { quiet_hours: { from_minute: 60, to_minute: 120, time_zone: 'Europe/Berlin', utc_offset_minutes: -new Date().getTimezoneOffset() } };
+  server.call.mockImplementation(async (method: string, path: string, options?: { body: typeof kept }) => {
+    if (path !== '/notifications/preferences') return {};
+    if (method === 'PUT') kept = options!.body;
+    return kept;
+  });
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(preferences.value).toEqual(kept));
+  env.TZ = 'Asia/Tokyo';
+  comesBack();
+  await vi.waitFor(() => expect(kept.quiet_hours).toEqual({ from_minute: 60, to_minute: 120, time_zone: 'Asia/Tokyo', utc_offset_minutes: 540 }));
+  stop();
+  reset();
+  identity.value = null;
+  server.call.mockClear();
+  env.TZ = 'Europe/Berlin';
+  comesBack();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(server.call).not.toHaveBeenCalled();
 });
 
 test('who is blocked is asked again with the next connection when it could not be had', async () => {

@@ -2,8 +2,8 @@ import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { renewPush, startPush } from '../src/session/push';
-import { current, reset, watching } from '../src/session/state';
-import { CHAT } from './sample';
+import { current, identity, reset, watching } from '../src/session/state';
+import { ANN, BOB, CHAT } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { pushKey: vi.fn(), addDevice: vi.fn(), removeDevice: vi.fn() } }));
 vi.mock('../src/api/notifications', () => server);
@@ -72,6 +72,25 @@ test('nothing is subscribed for who has taken the permission back, or never want
   await database.remove('meta', ['device_id']);
   await renewPush();
   expect([registered(), subscribe.mock.calls]).toEqual([[], []]);
+});
+
+test.each([
+  ['the server’s key', () => server.pushKey, { public_key: '-_8B' }],
+  ['the browser’s subscription', () => subscribe, subscriptionAt('https://push.example.test/new')],
+])('who logs in while %s is asked for has not the pushes of who has left', async (_, asked, value) => {
+  const enter = (user_id: string) => { identity.value = { user_id, username: 'someone' }; };
+  let answer = () => undefined as void;
+  asked().mockImplementationOnce(() => new Promise((resolve) => { answer = () => resolve(value as never); }));
+  subscription = null;
+  enter(ANN);
+  const renewed = renewPush();
+  await vi.waitFor(() => expect(asked()).toHaveBeenCalled());
+  const before = subscribe.mock.calls.length;
+  reset();
+  enter(BOB);
+  answer();
+  await renewed;
+  expect([registered(), subscribe.mock.calls.length]).toEqual([[], before]);
 });
 
 test('what is shown of the chat that one looks at is taken away, and of no other', async () => {

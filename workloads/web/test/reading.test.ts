@@ -123,6 +123,34 @@ describe('a receipt that the server refuses', () => {
     expect([calls('message_delivered'), chats.value.get(CHAT)!.mine.delivered]).toEqual([2, idAt(3)]);
   });
 
+  describe('with those of many other chats', () => {
+    const many = Array.from({ length: 10 }, (_, n) => `${CHAT.slice(0, -2)}${n + 10}`);
+    beforeEach(() => {
+      chats.value = loaded(new Map(), many.map((chat_id) => entry({ chat_id, last_message: message(3, { chat_id }), unread: 1 })), ANN, Date.now());
+    });
+
+    test('waits no longer than one that is refused alone', async () => {
+      ask.mockRejectedValue(new ApiError(0, 'timeout', ''));
+      confirmSoon();
+      await vi.advanceTimersByTimeAsync(100);
+      expect(calls('message_delivered')).toBe(10);
+      // From 1 s to 2 s after the first try, from 2 s to 4 s after the second.
+      await vi.advanceTimersByTimeAsync(2_100);
+      expect(calls('message_delivered')).toBe(20);
+      await vi.advanceTimersByTimeAsync(4_100);
+      expect(calls('message_delivered')).toBe(30);
+    });
+
+    test('waits for as long as the server wants for any of them', async () => {
+      ask.mockRejectedValueOnce(new ApiError(0, 'timeout', '')).mockRejectedValueOnce(refused);
+      confirmSoon();
+      await vi.advanceTimersByTimeAsync(19_000);
+      expect(calls('message_delivered')).toBe(10);
+      await vi.advanceTimersByTimeAsync(22_000);
+      expect(calls('message_delivered')).toBe(12);
+    });
+  });
+
   test('for good is not given again', async () => {
     ask.mockRejectedValueOnce(new ApiError(400, 'not_found', ''));
     open(3, 1);

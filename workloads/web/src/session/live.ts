@@ -23,6 +23,7 @@ import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { spread } from '../store/waits';
 import { messageToast, notified, readByItself, serverTells } from './toasts';
+import { zone } from './today';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
 const REPAIR_MS = 60_000;
@@ -37,6 +38,8 @@ let newest: string | null = null;
 let first = true;
 /** Counts connections, so that what an old one still does is recognised. */
 let turn = 0;
+/** Whether a connection is here for which what comes once after catching up has not been done yet. */
+let fresh = false;
 interface Syncing {
   readonly turn: number;
   readonly done: Promise<void>;
@@ -62,6 +65,7 @@ export async function start(): Promise<void> {
   });
   since = kept?.token ?? null;
   first = true;
+  fresh = false;
   socket.open({ ready, lost, event: happened, notification, notifying: (on) => { serverTells.value = on; } });
   repair = setInterval(() => void catchUp(), REPAIR_MS);
   window.addEventListener('online', back);
@@ -103,8 +107,7 @@ function happened(name: string, data: unknown): void {
 function back(): void {
   if (!socket.connected()) return socket.hurry();
   online();
-  void catchUp().then(resume);
-  void subscribe();
+  void followUp();
 }
 
 function onVisible(): void {
@@ -133,20 +136,30 @@ function lost(): void {
 async function ready(hello: socket.Ready): Promise<void> {
   turn += 1;
   clearTimeout(renewal);
-  const mine = turn;
   online();
   heartbeat();
   newest = hello.sync_token;
   since ??= newest;
   messageBytes.value = hello.limits.message_bytes ?? BYTES_MAX;
   expiry.keepFor(hello.limits.message_retention_seconds ?? null);
+  fresh = true;
+  await followUp();
+}
+
+/** Catches up, then does what needs a connection. What a connection is there for once is left to `back` if the network was
+ * away meanwhile and the link outlived it: no other `ready` comes. */
+async function followUp(): Promise<void> {
+  const mine = turn;
   await catchUp();
   if (mine !== turn) return;
-  if (first) {
-    renew(!account.value);
-    detect();
-  } else renewal = setTimeout(() => renew(true), Math.random() * RENEW_WITHIN_MS);
-  first = false;
+  if (fresh) {
+    if (first) {
+      renew(!account.value);
+      detect();
+    } else renewal = setTimeout(() => renew(true), Math.random() * RENEW_WITHIN_MS);
+    first = false;
+  }
+  fresh = false;
   void subscribe();
   confirmSoon();
   // Another tab may have left something that it could not send.
@@ -158,10 +171,18 @@ async function ready(hello: socket.Ready): Promise<void> {
 function renew(mine: boolean): void {
   reload({ top: true }).catch(() => reloadSoon({ delay: spread(AGAIN_MS), top: true }));
   loadBlocks().catch(() => undefined);
-  loadPreferences().then(renewQuietHours).catch(() => undefined);
+  compareClocks();
   // A page has asked for it when it was opened.
   if (mine) loadAccount().catch(() => undefined);
 }
+
+/** Quiet hours go by another clock when this device has travelled. */
+function compareClocks(): void {
+  loadPreferences().then(renewQuietHours).catch(() => undefined);
+}
+
+// Who travels may stay connected. Without a connection it is for the next one.
+zone.subscribe(() => { if (identity.value && link.value === 'online') compareClocks(); });
 
 /** Finds out which features this server has, so that none is offered in vain. */
 function detect(): void {

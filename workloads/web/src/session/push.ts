@@ -3,7 +3,7 @@ import * as api from '../api/notifications';
 import { base } from '../api/http';
 import * as database from '../idb/database';
 import { newId } from '../store/ids';
-import { current, features, watching } from './state';
+import { current, features, me, watching } from './state';
 import { register, workable } from './worker';
 
 const possible = (): boolean => workable() && 'PushManager' in window;
@@ -29,13 +29,16 @@ export async function subscribed(): Promise<boolean> {
 
 /** A subscription may have changed since the last time, or be over: the server gets the one that there is now. */
 export async function renewPush(): Promise<void> {
+  const owner = me.value;
   const device_id = possible() ? await database.get<string>('meta', 'device_id') : undefined;
   if (!device_id) return;
   const worker = await navigator.serviceWorker.getRegistration(base.href);
-  if (!worker) return;
+  if (!worker || me.value !== owner) return;
   key = (await api.pushKey()).public_key ?? null;
-  if (!key || Notification.permission !== 'granted') return;
-  await api.addDevice(device_id, (await subscriptionOf(worker, key)).toJSON());
+  // Who has logged in meanwhile has not asked for pushes, and the device is of who has logged out.
+  if (!key || Notification.permission !== 'granted' || me.value !== owner) return;
+  const subscription = await subscriptionOf(worker, key);
+  if (me.value === owner) await api.addDevice(device_id, subscription.toJSON());
 }
 
 /** The browser's subscription for this key of the server. One for another key is good for nothing, and in the way. */

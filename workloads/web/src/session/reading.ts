@@ -12,9 +12,11 @@ import { chats, current, link, me, onReset, skipped, timelines, visibleUpTo, wat
 
 let confirming: ReturnType<typeof setTimeout> | null = null;
 
-/** Receipts that were refused in a row. */
+/** Rounds of receipts in a row of which some were refused. */
 let refused = 0;
 let later: ReturnType<typeof setTimeout> | undefined;
+/** When that ends, in milliseconds since 1970. */
+let until = 0;
 /** Another number for each time that those are due again. */
 const again = signal(0);
 onReset(() => {
@@ -26,12 +28,17 @@ onReset(() => {
 /** Has another try made of a receipt. When the connection is back, all are told anyway. */
 function retry(error: unknown): void {
   if (!passes(error) || link.value !== 'online') return;
-  refused += 1;
-  later ??= setTimeout(() => {
+  // Those of all chats are told at once: however many of them are refused, it was one try, which the server may want later.
+  if (later === undefined) refused += 1;
+  else if (Date.now() + (error.retryAfter ?? 0) * 1_000 <= until) return;
+  clearTimeout(later);
+  const pause = pauseOf(refused, error.retryAfter);
+  until = Date.now() + pause;
+  later = setTimeout(() => {
     later = undefined;
     again.value += 1;
     confirmSoon();
-  }, pauseOf(refused, error.retryAfter));
+  }, pause);
 }
 
 /** Confirms what has come, once for all messages of a short time. */

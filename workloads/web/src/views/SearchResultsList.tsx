@@ -15,6 +15,7 @@ import { excerpt } from '../store/text';
 import { MessageText } from './MessageText';
 import { Avatar, nameOf } from './people';
 import { rove } from './roving';
+import { useAction } from './useAction';
 
 const PAUSE_MS = 250;
 const PAGE = 25;
@@ -42,6 +43,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
   const enough = q !== '';
   /** Ends with what is looked for. */
   const running = useRef(new AbortController());
+  const more = useAction();
 
   async function fetchPage(before: Found | null) {
     const { signal } = running.current;
@@ -49,7 +51,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
       const wanted = { q, limit: PAGE, ...(chat_id ? { chat_id } : {}), ...(before?.cursor ? { cursor: before.cursor } : {}) };
       const page = await patiently(() => search(wanted, signal), signal, () => setFault(strings.searchWaits));
       if (signal.aborted) return;
-      // More of a list is asked for once: a second click means the same.
+      // A click on what was drawn before the last page came means that page.
       setShown((now) => (before && now !== before ? now : { key, hits: [...(before?.hits ?? []), ...page.hits], cursor: page.next_cursor ?? null }));
       setFault(null);
     } catch (error) {
@@ -77,7 +79,7 @@ export function SearchResultsList({ text, chat_id, name, onChosen }: SearchResul
       <ul role="list" aria-label={strings.searchResults} ref={list} onKeyDown={(event) => list.current && rove(event, list.current, 'a')}>
         {hits.map((hit) => <Hit key={hit.message.message_id} hit={hit} inChat={chat_id !== undefined} onChosen={onChosen} />)}
       </ul>
-      {current?.cursor && <button type="button" class="button more" onClick={() => void fetchPage(current)}>{strings.more}</button>}
+      {current?.cursor && <button type="button" class="button more" aria-disabled={more.busy} onClick={() => void more.run(() => fetchPage(current))}>{strings.more}</button>}
     </section>
   );
 }
