@@ -30,10 +30,10 @@ lint: ## Check format and lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --workspace --test '*' -- -D warnings
 
-# Kubernetes takes ten minutes of both cores the first time. Tests that come before its turn wait a lot, so it is built in what
-# they leave. Whoever needs it waits for it, and tells what went wrong.
+# Kubernetes takes ten minutes of both cores the first time, the S3 server two. Tests that come before their turn wait a lot, so
+# they are built in what those leave. Whoever needs it waits for it, and tells what went wrong.
 ahead: build
-	@echo "building what a cluster needs beside the tests; where they fail it goes on to its end, and is kept for the next run"
+	@echo "building what stores and clusters need beside the tests; where those fail it goes on to its end, and is kept for the next run"
 	@nice -n 19 $(E2E) cluster build </dev/null >/dev/null 2>&1 &
 
 generate: build ## Write CRDs, charts, RBAC, OpenAPI and AsyncAPI from the code

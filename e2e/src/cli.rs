@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cluster::local::launcher;
 use crate::cluster::{Choice, Provider, Service, State, forwarder};
-use crate::host::{gotools, log};
+use crate::host::{cargotools, gotools, log};
 use crate::images::binaries::BuildOptions;
 use crate::images::{self, Selection};
 use crate::load::{self, LoadArgs, cluster::ClusterArgs};
@@ -132,7 +132,7 @@ enum ClusterCommand {
         #[arg(long)]
         metrics: bool,
     },
-    /// Builds what a cluster takes from source, and no cluster. Kept in the cache.
+    /// Builds what a cluster and its stores take from source, and no cluster. Kept in the cache.
     Build {
         #[command(flatten)]
         which: Which,
@@ -246,6 +246,8 @@ impl ClusterCommand {
             Self::Up { which, metrics } => bare(&*which.provider()?, metrics),
             Self::Build { which } => {
                 let report = Report::default();
+                // First what tests without a cluster take, too.
+                cargotools::S3S_FS.ensure(&report)?;
                 which.provider()?.build(&report)?;
                 gotools::HELM.ensure(&report).map(drop)
             }
