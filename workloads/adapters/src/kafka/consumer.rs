@@ -42,6 +42,8 @@ const HEARTBEAT: &str = "3000";
 const REPORT: &str = "5000";
 /// After an error, so that a broker that is away is not asked all the time.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often the driver is asked in any case: what it puts into its queue does not always wake who waits for it.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -155,6 +157,8 @@ impl Member {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.given_up.cancelled() => return Ok(()),
+                // The next round asks.
+                () = tokio::time::sleep(LOOK) => {}
                 Some(partition) = self.revoked.recv() => self.revoke(partition),
                 // Work does not panic: handlers' panics are caught. What has no result was aborted.
                 Some(done) = self.running.join_next() => {
