@@ -131,7 +131,7 @@ fn members(value: &Value, path: &str, paths: &mut Vec<String>) {
 }
 
 /// Removes the member at `path`; false when it is gone with the object that it was in.
-fn remove(file: &mut Value, path: &str) -> bool {
+pub(super) fn remove(file: &mut Value, path: &str) -> bool {
     let Some((parent, name)) = path.rsplit_once('/') else { return false };
     file.pointer_mut(parent).and_then(Value::as_object_mut).is_some_and(|object| object.remove(name).is_some())
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     Error, Facts,
-    config::{FILE, FOLDER},
+    config::{self, FILE, FOLDER},
     digest, distributed, metadata, pod,
     sentinel::USER,
     volumes,
@@ -68,14 +68,10 @@ pub fn is_check(chat: &ValidChat, child: &super::Child) -> bool {
 /// it could keep more.
 fn reached(chat: &ValidChat, stores: &Value) -> Value {
     let mut reached = stores.clone();
-    let mut leave_out = |store: Store, settings: &[&str]| {
-        if let Some(all) = reached.get_mut(store.as_str()).and_then(Value::as_object_mut) {
-            all.retain(|name, _| !settings.contains(&name.as_str()));
-        }
-    };
-    leave_out(Store::S3, &["publicEndpoint", "cdnBaseUrl"]);
+    config::remove(&mut reached, "/s3/publicEndpoint");
+    config::remove(&mut reached, "/s3/cdnBaseUrl");
     if chat.managed(Store::Kafka).is_some() {
-        leave_out(Store::Kafka, &["replicationFactor"]);
+        config::remove(&mut reached, "/kafka/replicationFactor");
     }
     reached
 }
