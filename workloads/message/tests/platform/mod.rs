@@ -113,9 +113,12 @@ impl Foundation {
         };
         let (user, endpoint) = address.strip_prefix("redis://").and_then(|rest| rest.split_once('@')).unwrap();
         let credentials = self.folder.path().join("redis");
-        std::fs::create_dir_all(&credentials).unwrap();
-        std::fs::write(credentials.join("username"), "default").unwrap();
-        std::fs::write(credentials.join("password"), user.trim_start_matches(':')).unwrap();
+        // Processes that run already may be reading them.
+        if !credentials.exists() {
+            std::fs::create_dir(&credentials).unwrap();
+            std::fs::write(credentials.join("username"), "default").unwrap();
+            std::fs::write(credentials.join("password"), user.trim_start_matches(':')).unwrap();
+        }
         let config = serde_json::json!({
             "connection": {"endpoints": [endpoint], "credentials": credentials},
             "prefix": self.prefix,
