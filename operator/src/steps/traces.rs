@@ -1,16 +1,110 @@
 //! What tells that a Secret which is not there was there before: data that only it opens. New keys or credentials would
 //! leave that data unreadable, silently.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, Client};
+use thiserror::Error;
 
 use super::{
-    dereference::Error,
-    observe::{Observed, is_being_deleted},
+    observe::{Observed, is_being_deleted, is_bound},
     plan::is_claim_of,
+    status::pods,
     validate::ValidChat,
 };
-use crate::{api::Store, build::services, names::Component, providers};
+use crate::{
+    answer,
+    api::Store,
+    build::{Kind, services},
+    names::{Component, INSTANCE, MANAGED_BY, MANAGER},
+    providers,
+};
+
+/// Why a Secret is not made, or not known.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cluster could not be asked.
+    #[error("cannot read {kind} {name}")]
+    Read {
+        /// What is read.
+        kind: &'static str,
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: kube::Error,
+    },
+    /// The generated keys are gone while their data is still there.
+    #[error(
+        "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
+         backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
+         delete StatefulSet {set} if it is there, and then the claim{label}"
+    )]
+    KeysLost {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+    /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
+    #[error(
+        "Secret {secret} is not there but {workload} runs, and its stores hold data encrypted with the keys it has: \
+         restore the Secret from a backup, or write the Secret that has them to encryption.keySecret"
+    )]
+    KeysInUse {
+        /// The Secret.
+        secret: String,
+        /// Workload of a service that was made with keys.
+        workload: String,
+    },
+    /// The generated credentials of a store are gone while its data is still there.
+    #[error(
+        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
+         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim{label}"
+    )]
+    CredentialsLost {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+    /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
+    #[error(
+        "Secret {secret} is not labelled as the operator's, and {sign}: if it was restored \
+         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}{label}; do not \
+         delete it while it may be the only copy"
+    )]
+    NotLabelled {
+        /// The Secret.
+        secret: String,
+        /// What tells that there were keys or credentials before.
+        sign: String,
+        /// What objects of this resource are labelled with.
+        instance: String,
+        /// How the claim that tells it gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+}
+
+impl Error {
+    /// Reason for the condition; none when it is the cluster that failed.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => Some("Forbidden"),
+            Self::Read { .. } => None,
+            Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
+            Self::CredentialsLost { .. } => Some("CredentialsLost"),
+            Self::NotLabelled { .. } => Some("SecretNotOurs"),
+        }
+    }
+}
 
 /// Where traces are looked for.
 pub(super) struct Traces<'a> {
@@ -83,12 +177,11 @@ impl<'a> Traces<'a> {
         }
     }
 
-    /// A data volume of a component. What is in one that is being deleted is lost: a deletion cannot be taken back.
+    /// A data volume of a component.
     async fn claim_of(&self, component: Component) -> Result<Option<DataClaim>, Error> {
         let set = self.chat.names.workload(component);
-        let is_staying = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_none();
-        let staying = self.observed.claims.iter().filter(is_staying);
-        let mut names = staying.filter_map(|claim| claim.metadata.name.as_ref());
+        let there = self.observed.claims.iter().filter(|claim| self.is_there(claim, &set));
+        let mut names = there.filter_map(|claim| claim.metadata.name.as_ref());
         if let Some(name) = names.find(|name| is_claim_of(name, &set)) {
             return Ok(Some(DataClaim { name: name.clone(), set, label: None }));
         }
@@ -98,14 +191,29 @@ impl<'a> Traces<'a> {
         }
         // Claims are listed by label, which one that somebody restored need not have. Its pod finds it by its name.
         let name = providers::first_claim_name(&set);
-        let found =
-            self.claims.get_opt(&name).await.map_err(|source| Error::ReadClaim { name: name.clone(), source })?;
-        Ok(found.as_ref().filter(is_staying).map(|_| {
-            let labels: Vec<String> =
-                self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
-            let label = format!("kubectl label pvc {name} {}", labels.join(" "));
-            DataClaim { name, set, label: Some(label) }
-        }))
+        let found = self.claims.get_opt(&name).await.map_err(cannot_read("volume claim", &name))?;
+        if found.is_none_or(|claim| !self.is_there(&claim, &set)) {
+            return Ok(None);
+        }
+        let labels: Vec<String> =
+            self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let label = format!("kubectl label pvc {name} {}", labels.join(" "));
+        Ok(Some(DataClaim { name, set, label: Some(label) }))
+    }
+
+    /// Whether what is on a claim is not lost yet. Its deletion cannot be taken back, but waits for the end of the pod, which
+    /// serves with what it has read of the Secret until then. A StatefulSet that stays makes the next one.
+    fn is_there(&self, claim: &PersistentVolumeClaim, set: &str) -> bool {
+        if claim.metadata.deletion_timestamp.is_none() {
+            return true;
+        }
+        let name = claim.metadata.name.as_deref().and_then(|name| name.strip_prefix("data-"));
+        let runs = |pod: &Pod| {
+            let is_going = pod.metadata.deletion_timestamp.is_some() || pods::has_ended(pod);
+            pod.metadata.name.as_deref() == name && !is_going
+        };
+        let set = self.observed.get(Kind::StatefulSet, set);
+        self.observed.pods.iter().any(runs) || (is_bound(claim) && set.is_some_and(|set| !is_being_deleted(set)))
     }
 
     /// Whether the resource asks for a StatefulSet of that component.
@@ -123,6 +231,11 @@ impl<'a> Traces<'a> {
             label: claim.label.map(|label| format!(", and {label}")).unwrap_or_default(),
         }
     }
+}
+
+fn cannot_read(kind: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Error {
+    let name = name.to_owned();
+    move |source| Error::Read { kind, name, source }
 }
 
 /// What else to do about a claim without labels, whatever is done about its Secret.
