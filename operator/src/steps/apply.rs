@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -174,24 +174,21 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
 /// Ours may have lost its labels, but then a SentinelChat owns it or this operator wrote to it.
 async fn is_foreign(client: &Client, namespace: &str, child: &Child) -> Result<bool, kube::Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.kind.api_resource());
-    Ok(api.get_opt(&child.name).await?.is_some_and(|live| {
-        let meta = &live.metadata;
-        let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
-        if chats.peek().is_some() {
-            // A chat of before had the same name. Of another one, the names of objects can be the same all the same: what
-            // is called after the part `message` of one may be what is called after one that is named so.
-            return !chats.any(|owner| is_own(child, owner));
-        }
-        let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
-        let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-        !is_written || instance.is_some_and(|instance| child.value["metadata"]["labels"][INSTANCE] != *instance)
-    }))
+    let instance = child.value["metadata"]["labels"][INSTANCE].as_str().unwrap_or_default();
+    Ok(api.get_opt(&child.name).await?.is_some_and(|live| is_of_another(&live.metadata, instance)))
 }
 
-/// Whether `owner` is the chat that `child` is made for, or one of the same name.
-fn is_own(child: &Child, owner: &OwnerReference) -> bool {
-    let owners = child.value["metadata"]["ownerReferences"].as_array();
-    owners.into_iter().flatten().any(|own| own["uid"] == owner.uid || own["name"] == owner.name)
+/// Whether an object was not made for the chat called `instance`.
+pub(super) fn is_of_another(meta: &ObjectMeta, instance: &str) -> bool {
+    let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
+    if chats.peek().is_some() {
+        // A chat of before had the same name. Of another one, the names of objects can be the same all the same: what is
+        // called after the part `message` of one may be what is called after one that is named so.
+        return !chats.any(|owner| owner.name == instance);
+    }
+    let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
+    !is_written || label.is_some_and(|label| label != instance)
 }
 
 async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &Observed) -> Result<Value, kube::Error> {

@@ -1,11 +1,15 @@
 //! What tells that a Secret which is not there was there before: data that only it opens. New keys or credentials would
 //! leave that data unreadable, silently.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use kube::{Api, Client};
 use thiserror::Error;
 
 use super::{
+    apply,
     observe::{Observed, is_being_deleted, is_bound},
     plan::is_claim_of,
     status::pods,
@@ -91,6 +95,19 @@ pub enum Error {
         /// How the claim that tells it gets labels that it lacks; empty when it has them.
         label: String,
     },
+    /// A claim of somebody else has the name of one that a pod of this resource would use, and write to.
+    #[error(
+        "volume claim {claim} has the name of one that StatefulSet {set} of this SentinelChat would use, and is somebody \
+         else's ({sign}): give the SentinelChat another name"
+    )]
+    ClaimNotOurs {
+        /// The claim.
+        claim: String,
+        /// The StatefulSet that would use it.
+        set: String,
+        /// What tells whose it is.
+        sign: String,
+    },
 }
 
 impl Error {
@@ -102,6 +119,7 @@ impl Error {
             Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
             Self::CredentialsLost { .. } => Some("CredentialsLost"),
             Self::NotLabelled { .. } => Some("SecretNotOurs"),
+            Self::ClaimNotOurs { .. } => Some("NotOurs"),
         }
     }
 }
@@ -112,6 +130,7 @@ pub(super) struct Traces<'a> {
     /// What exists.
     pub observed: &'a Observed,
     claims: Api<PersistentVolumeClaim>,
+    sets: Api<StatefulSet>,
 }
 
 /// A volume with data.
@@ -126,7 +145,13 @@ struct DataClaim {
 impl<'a> Traces<'a> {
     /// Those of `chat`.
     pub(super) fn of(client: &Client, chat: &'a ValidChat, observed: &'a Observed) -> Self {
-        Self { chat, observed, claims: Api::namespaced(client.clone(), &chat.namespace) }
+        let (claims, sets) = (client.clone(), client.clone());
+        Self {
+            chat,
+            observed,
+            claims: Api::namespaced(claims, &chat.namespace),
+            sets: Api::namespaced(sets, &chat.namespace),
+        }
     }
 
     /// Why keys must not be made; none when nothing is encrypted yet.
@@ -192,8 +217,13 @@ impl<'a> Traces<'a> {
         // Claims are listed by label, which one that somebody restored need not have. Its pod finds it by its name.
         let name = providers::first_claim_name(&set);
         let found = self.claims.get_opt(&name).await.map_err(cannot_read("volume claim", &name))?;
-        if found.is_none_or(|claim| !self.is_there(&claim, &set)) {
-            return Ok(None);
+        let Some(found) = found.filter(|claim| self.is_there(claim, &set)) else { return Ok(None) };
+        let sign = match self.foreign_label(&found, component) {
+            Some(label) => Some(format!("it is labelled {label}")),
+            None => self.namesake(&set).await?,
+        };
+        if let Some(sign) = sign {
+            return Err(Error::ClaimNotOurs { claim: name, set, sign });
         }
         let labels: Vec<String> =
             self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
@@ -214,6 +244,26 @@ impl<'a> Traces<'a> {
         };
         let set = self.observed.get(Kind::StatefulSet, set);
         self.observed.pods.iter().any(runs) || (is_bound(claim) && set.is_some_and(|set| !is_being_deleted(set)))
+    }
+
+    /// The label of a claim by which another application, or another chat, has it.
+    fn foreign_label(&self, claim: &PersistentVolumeClaim, component: Component) -> Option<String> {
+        let labels = claim.metadata.labels.as_ref()?;
+        let ours = self.chat.names.selector(component);
+        ours.iter().find_map(|(label, value)| {
+            let found = labels.get(label).filter(|found| *found != value)?;
+            Some(format!("{label}={found}"))
+        })
+    }
+
+    /// That somebody else has a StatefulSet of that name, and with it the claims that are called after it.
+    async fn namesake(&self, set: &str) -> Result<Option<String>, Error> {
+        if self.observed.get(Kind::StatefulSet, set).is_some() {
+            return Ok(None);
+        }
+        let found = self.sets.get_metadata_opt(set).await.map_err(cannot_read("StatefulSet", set))?;
+        let foreign = found.filter(|found| apply::is_of_another(&found.metadata, &self.chat.names.instance));
+        Ok(foreign.map(|_| format!("StatefulSet {set} was not made for this SentinelChat")))
     }
 
     /// Whether the resource asks for a StatefulSet of that component.

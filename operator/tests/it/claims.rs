@@ -1,6 +1,6 @@
 //! Claims that tell of data which only lost keys or credentials open, and whose they are.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     api_server::Answer,
@@ -68,6 +68,52 @@ async fn a_claim_of_another_chat_keeps_none_from_its_keys() {
     world.server.put(CLAIMS, NS, claim);
     world.settle().await;
     assert!(world.server.get(SECRETS, NS, "chat-keys").is_some(), "{}", world.condition("Accepted"));
+}
+
+/// Whoever follows advice about it would take another application's data.
+#[tokio::test]
+async fn a_claim_of_somebody_else_is_told_as_such_and_not_to_be_deleted_or_labelled() {
+    let name = "app.kubernetes.io/name";
+    let instance = "app.kubernetes.io/instance";
+    let set = json!({ "metadata": { "name": "taken" } });
+    let other_chat = json!({ "metadata": { "name": "taken", "ownerReferences": [
+        { "apiVersion": "chat.sentinel.dev/v1alpha1", "kind": "SentinelChat", "name": "taken", "uid": "x" }] } });
+    for (spec, part) in [(json!({}), "chat"), (managed(), "chat-cassandra"), (managed(), "chat-s3")] {
+        for (labels, set, sign) in [
+            // A chart of a database, whose release is called chat.
+            (json!({ name: "cassandra", instance: "chat" }), None, "it is labelled app.kubernetes.io/name=cassandra"),
+            (
+                json!({ name: "sentinel", instance: "taken" }),
+                Some(&other_chat),
+                "it is labelled app.kubernetes.io/inst",
+            ),
+            (json!({ "app": "database" }), Some(&set), "was not made for this SentinelChat"),
+            (Value::Null, Some(&other_chat), "was not made for this SentinelChat"),
+        ] {
+            let world = World::with(&spec);
+            let claim = format!("data-{part}-0");
+            let bound = json!({ "phase": "Bound" });
+            world.server.put(CLAIMS, NS, json!({ "metadata": { "name": claim, "labels": labels }, "status": bound }));
+            if let Some(set) = set {
+                let mut set = set.clone();
+                set["metadata"]["name"] = json!(part);
+                world.server.put(SETS, NS, set);
+            }
+            let before = (world.server.get(CLAIMS, NS, &claim), world.server.get(SETS, NS, part));
+            world.settle().await;
+            let told = world.condition("Accepted");
+            assert!(told.starts_with(&format!("False/NotOurs: volume claim {claim} has the name of one")), "{told}");
+            assert!(told.contains(sign) && told.ends_with("give the SentinelChat another name"), "{told}");
+            assert!(!told.contains("kubectl label") && !told.contains("delete"), "{told}");
+            assert_eq!((world.server.get(CLAIMS, NS, &claim), world.server.get(SETS, NS, part)), before);
+            assert!(world.server.names(SECRETS, NS).is_empty(), "{:?}", world.server.names(SECRETS, NS));
+
+            world.server.delete(SETS, NS, part);
+            world.server.delete(CLAIMS, NS, &claim);
+            world.settle().await;
+            assert!(world.server.get(SECRETS, NS, "chat-keys").is_some(), "{}", world.condition("Accepted"));
+        }
+    }
 }
 
 /// Lets somebody delete a claim that a pod uses.
