@@ -28,6 +28,11 @@ pub fn is_forbidden(status: &Status) -> bool {
     status.code == 403
 }
 
+/// There would be more of something than a ResourceQuota lets there be.
+pub fn is_over_quota(status: &Status) -> bool {
+    is_forbidden(status) && status.message.contains("exceeded quota")
+}
+
 /// Not acceptable as it is.
 pub fn is_invalid(status: &Status) -> bool {
     status.code == 422

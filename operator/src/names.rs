@@ -209,6 +209,11 @@ impl Names {
         ])
     }
 
+    /// Label selector of the pods and volume claims of this resource, which carry the labels of their templates only.
+    pub fn template_selector(&self) -> String {
+        format!("app.kubernetes.io/name=sentinel,{INSTANCE}={}", self.instance)
+    }
+
     /// Label selector of everything made for this resource.
     pub fn list_selector(&self) -> String {
         format!("{MANAGED},{INSTANCE}={}", self.instance)

@@ -73,6 +73,8 @@ pub struct Context {
     pub chats: Chats,
     /// Growths that were refused.
     pub refusals: repair::Refusals,
+    /// Workloads that were deleted to be made anew.
+    pub unmade: apply::Unmade,
     /// Deletions that failed.
     pub tries: finalize::Tries,
     /// How long a deletion is tried.
@@ -99,6 +101,7 @@ impl Context {
             backoff: Backoff::default(),
             chats: Chats::default(),
             refusals: repair::Refusals::default(),
+            unmade: apply::Unmade::default(),
             tries: finalize::Tries::default(),
             deletion: finalize::DEADLINE,
             elasticsearch: None,
@@ -286,7 +289,7 @@ async fn carry_out(
     failures.extend(leave::carry_out(client, namespace, &elasticsearch, &observed, &acts).await);
     failures.extend(grown);
     failures.extend(growth::failures(valid, &observed));
-    failures.extend(write(client, valid, &found.new_secrets, &mut plan, &mut observed).await);
+    failures.extend(write(context, valid, &found.new_secrets, &mut plan, &mut observed).await);
     if let Health::Troubled(trouble) = health {
         failures.push(trouble);
     }
@@ -318,13 +321,13 @@ async fn ask(valid: &validate::ValidChat, reach: probe::Reach, elasticsearch: &E
 
 /// Makes the changes of a plan, new Secrets first.
 async fn write(
-    client: &Client,
+    context: &Context,
     valid: &validate::ValidChat,
     new_secrets: &[Secret],
     plan: &mut Plan,
     observed: &mut Observed,
 ) -> Vec<Failure> {
-    let namespace = valid.namespace.as_str();
+    let (client, namespace) = (&context.client, valid.namespace.as_str());
     let owner = valid.owner.as_ref().map(|owner| owner.uid.as_str());
     let mut failures = Vec::new();
     for secret in new_secrets {
@@ -334,7 +337,7 @@ async fn write(
             failures.push(failure);
         }
     }
-    failures.extend(apply::apply(client, namespace, plan, observed).await);
+    failures.extend(apply::apply(client, namespace, plan, observed, &context.unmade).await);
     failures.extend(prune::prune(client, namespace, &plan.prune, observed).await);
     failures.extend(repair::replace_stuck(client, namespace, observed, owner).await);
     failures

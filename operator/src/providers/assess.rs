@@ -12,16 +12,13 @@ use crate::{
     steps::{
         observe::Observed,
         status::{
-            dependencies::{BY_IMAGE, MANAGED},
+            dependencies::{BY_IMAGE, MANAGED, MESSAGE_MAX},
             part::Part,
             pods, workload,
         },
         validate::ValidChat,
     },
 };
-
-/// Longest message that the schema takes.
-const MESSAGE_MAX: usize = 1024;
 
 /// Nodes as they are counted.
 #[derive(Clone, Copy, Debug, Default)]

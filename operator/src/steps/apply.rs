@@ -1,8 +1,12 @@
 //! Server-side apply of what the plan found, in order, without letting one failure stop the rest.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -27,7 +31,7 @@ use crate::{
 const CHAT: &str = "SentinelChat";
 /// How often a conflict is tried again at once before the resource has to wait for its turn.
 const CONFLICT_RETRIES: usize = 3;
-/// How long it is waited for an object to go that is made anew: for the next reconcile, how many pods it had would be unknown.
+/// How long it is waited for an object to go that is made anew.
 const GOES: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has gone.
 const LOOK: Duration = Duration::from_millis(250);
@@ -62,9 +66,7 @@ impl Failure {
                     Some(whose) => {
                         ("AdmissionDenied", format!("{whose} of this cluster denies it: {}", status.message))
                     }
-                    None if answer::is_forbidden(status) && status.message.contains("exceeded quota") => {
-                        ("QuotaExceeded", said())
-                    }
+                    None if answer::is_over_quota(status) => ("QuotaExceeded", said()),
                     None if answer::is_forbidden(status) => ("Forbidden", said()),
                     None if answer::is_not_found(status) => ("KindNotFound", said()),
                     None if answer::is_invalid(status) => ("Invalid", said()),
@@ -113,6 +115,35 @@ impl Failure {
     }
 }
 
+/// Numbers of pods that workloads had which were deleted to be made anew, and which the resource leaves to others: until they
+/// are made, by the uid of the resource, kind and name. When the operator starts again meanwhile, they get the default.
+#[derive(Debug, Default)]
+pub struct Unmade(Mutex<BTreeMap<(String, Kind, String), Value>>);
+
+impl Unmade {
+    fn remember(&self, child: &Child, replicas: Value) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Self::key(child), replicas);
+    }
+
+    /// The child with the number of pods that it had, if it was deleted.
+    fn with_number(&self, child: &Child) -> Child {
+        let mut wanted = child.clone();
+        if let Some(number) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(child)) {
+            wanted.value["spec"]["replicas"] = number.clone();
+        }
+        wanted
+    }
+
+    fn forget(&self, child: &Child) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Self::key(child));
+    }
+
+    fn key(child: &Child) -> (String, Kind, String) {
+        let owner = child.value["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap_or_default();
+        (owner.to_owned(), child.kind, child.name.clone())
+    }
+}
+
 /// Creates fresh keys or credentials. An existing Secret is never overwritten: creation fails if there is one.
 pub async fn create_secret(client: &Client, namespace: &str, secret: &Secret) -> Result<(), Failure> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
@@ -127,7 +158,13 @@ pub async fn create_secret(client: &Client, namespace: &str, secret: &Secret) ->
 }
 
 /// Applies the plan; what the API server answers replaces what was observed.
-pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut Observed) -> Vec<Failure> {
+pub async fn apply(
+    client: &Client,
+    namespace: &str,
+    plan: &Plan,
+    observed: &mut Observed,
+    unmade: &Unmade,
+) -> Vec<Failure> {
     let mut failures: Vec<Failure> = Vec::new();
     // By component: the failure of its NetworkPolicy.
     let mut unguarded: BTreeMap<&str, usize> = BTreeMap::new();
@@ -152,13 +189,17 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
         let applied = match foreign {
             Ok(true) => Err(Failure::not_ours(child)),
             Ok(false) => match plan.remake_of(child) {
-                Some(remake) => make_anew(client, namespace, child, remake, observed).await,
-                None => apply_one(client, namespace, child, observed).await.map_err(failed),
+                Some(remake) => make_anew(client, namespace, child, remake, observed, unmade).await,
+                None if is_known => apply_one(client, namespace, child, observed).await.map_err(failed),
+                None => apply_one(client, namespace, &unmade.with_number(child), observed).await.map_err(failed),
             },
             Err(error) => Err(failed(error)),
         };
         match applied {
-            Ok(value) => observed.put(child.kind, &child.name, value),
+            Ok(value) => {
+                unmade.forget(child);
+                observed.put(child.kind, &child.name, value);
+            }
             Err(failure) => {
                 if let Some(component) = child.component().filter(|_| child.kind == Kind::NetworkPolicy) {
                     unguarded.insert(component, failures.len());
@@ -174,24 +215,21 @@ pub async fn apply(client: &Client, namespace: &str, plan: &Plan, observed: &mut
 /// Ours may have lost its labels, but then a SentinelChat owns it or this operator wrote to it.
 async fn is_foreign(client: &Client, namespace: &str, child: &Child) -> Result<bool, kube::Error> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.kind.api_resource());
-    Ok(api.get_opt(&child.name).await?.is_some_and(|live| {
-        let meta = &live.metadata;
-        let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
-        if chats.peek().is_some() {
-            // A chat of before had the same name. Of another one, the names of objects can be the same all the same: what
-            // is called after the part `message` of one may be what is called after one that is named so.
-            return !chats.any(|owner| is_own(child, owner));
-        }
-        let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
-        let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-        !is_written || instance.is_some_and(|instance| child.value["metadata"]["labels"][INSTANCE] != *instance)
-    }))
+    let instance = child.value["metadata"]["labels"][INSTANCE].as_str().unwrap_or_default();
+    Ok(api.get_opt(&child.name).await?.is_some_and(|live| is_of_another(&live.metadata, instance)))
 }
 
-/// Whether `owner` is the chat that `child` is made for, or one of the same name.
-fn is_own(child: &Child, owner: &OwnerReference) -> bool {
-    let owners = child.value["metadata"]["ownerReferences"].as_array();
-    owners.into_iter().flatten().any(|own| own["uid"] == owner.uid || own["name"] == owner.name)
+/// Whether an object was not made for the chat called `instance`.
+pub(super) fn is_of_another(meta: &ObjectMeta, instance: &str) -> bool {
+    let mut chats = meta.owner_references.iter().flatten().filter(|owner| owner.kind == CHAT).peekable();
+    if chats.peek().is_some() {
+        // A chat of before had the same name. Of another one, the names of objects can be the same all the same: what is
+        // called after the part `message` of one may be what is called after one that is named so.
+        return !chats.any(|owner| owner.name == instance);
+    }
+    let is_written = meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
+    !is_written || label.is_some_and(|label| label != instance)
 }
 
 async fn apply_one(client: &Client, namespace: &str, child: &Child, observed: &Observed) -> Result<Value, kube::Error> {
@@ -239,21 +277,41 @@ async fn make_anew(
     child: &Child,
     remake: &Remake,
     observed: &mut Observed,
+    unmade: &Unmade,
 ) -> Result<Value, Failure> {
     let (kind, name) = (child.kind.as_str(), child.name.as_str());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &child.kind.api_resource());
+    let refused = |error| Failure::of_apply(child, &error);
+    let mut wanted = child.clone();
+    let live = observed.get(child.kind, name).filter(|_| leaves_replicas(child));
+    let replicas = live.map(|live| live["spec"]["replicas"].clone());
+    if let Some(replicas) = &replicas {
+        wanted.value["spec"]["replicas"] = replicas.clone();
+    }
+    check_admission(&api, &wanted).await.map_err(refused)?;
+    if let Some(replicas) = replicas {
+        unmade.remember(child, replicas);
+    }
     let failed = |error| Failure::new(child.kind.stage(), "delete", kind, name, &error);
     if !delete_and_wait(&api, remake).await.map_err(failed)? {
         return Err(Failure::still_there(child, remake));
     }
     tracing::info!(kind, name, namespace, field = remake.field, "deleted, to be made anew");
-    let mut wanted = child.clone();
-    if let Some(live) = observed.children.remove(&(child.kind, child.name.clone()))
-        && leaves_replicas(child)
-    {
-        wanted.value["spec"]["replicas"] = live["spec"]["replicas"].clone();
+    observed.children.remove(&(child.kind, child.name.clone()));
+    apply_one(client, namespace, &wanted, observed).await.map_err(refused)
+}
+
+/// Asks whether the API server, and who has a say in what is made, would take a child if there were none of its name: what
+/// serves is not to be deleted for one that does not come.
+async fn check_admission(api: &Api<DynamicObject>, child: &Child) -> Result<(), kube::Error> {
+    let object: DynamicObject = serde_json::from_value(child.value.clone()).map_err(kube::Error::SerdeError)?;
+    let params = PostParams { dry_run: true, field_manager: Some(MANAGER.into()) };
+    match api.create(&params, &object).await {
+        Ok(_) => Ok(()),
+        // That there is one is found out last. A quota counts the one that is to go, and is asked after all others.
+        Err(kube::Error::Api(status)) if answer::is_conflict(&status) || answer::is_over_quota(&status) => Ok(()),
+        Err(error) => Err(error),
     }
-    apply_one(client, namespace, &wanted, observed).await.map_err(|error| Failure::of_apply(child, &error))
 }
 
 /// Whether the object is gone. Pods that its successor adopts run on.

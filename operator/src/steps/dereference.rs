@@ -10,7 +10,13 @@ use kube::{Api, Client};
 use sentinel_domain::{keyring::KeyError, token_key};
 use thiserror::Error;
 
-use super::{contents::Content, observe::Observed, tls::Tls, traces::Traces, validate::ValidChat};
+use super::{
+    contents::Content,
+    observe::Observed,
+    tls::Tls,
+    traces::{self, Traces},
+    validate::ValidChat,
+};
 use crate::{
     answer,
     api::{SecretRef, Store},
@@ -20,7 +26,7 @@ use crate::{
         services::{self, Given},
         stores::CA,
     },
-    names::{INSTANCE, MANAGED_BY, MANAGER},
+    names::{MANAGED_BY, MANAGER},
     providers,
 };
 
@@ -33,15 +39,6 @@ pub enum Error {
     /// The cluster could not be asked.
     #[error("cannot read Secret {name}")]
     Read {
-        /// Which.
-        name: String,
-        /// Why.
-        #[source]
-        source: kube::Error,
-    },
-    /// The cluster could not be asked for a volume claim.
-    #[error("cannot read volume claim {name}")]
-    ReadClaim {
         /// Which.
         name: String,
         /// Why.
@@ -83,64 +80,9 @@ pub enum Error {
         /// What it has to hold, and what is wrong with it.
         why: String,
     },
-    /// The generated keys are gone while their data is still there.
-    #[error(
-        "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
-         backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
-         delete StatefulSet {set} if it is there, and then the claim{label}"
-    )]
-    KeysLost {
-        /// The Secret.
-        secret: String,
-        /// The claim.
-        claim: String,
-        /// The StatefulSet whose pod uses the claim, and which makes it anew.
-        set: String,
-        /// How the claim gets labels that it lacks; empty when it has them.
-        label: String,
-    },
-    /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
-    #[error(
-        "Secret {secret} is not there but {workload} runs, and its stores hold data encrypted with the keys it has: \
-         restore the Secret from a backup, or write the Secret that has them to encryption.keySecret"
-    )]
-    KeysInUse {
-        /// The Secret.
-        secret: String,
-        /// Workload of a service that was made with keys.
-        workload: String,
-    },
-    /// The generated credentials of a store are gone while its data is still there.
-    #[error(
-        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
-         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim{label}"
-    )]
-    CredentialsLost {
-        /// The Secret.
-        secret: String,
-        /// The claim.
-        claim: String,
-        /// The StatefulSet whose pod uses the claim, and which makes it anew.
-        set: String,
-        /// How the claim gets labels that it lacks; empty when it has them.
-        label: String,
-    },
-    /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
-    #[error(
-        "Secret {secret} is not labelled as the operator's, and {sign}: if it was restored \
-         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}{label}; do not \
-         delete it while it may be the only copy"
-    )]
-    NotLabelled {
-        /// The Secret.
-        secret: String,
-        /// What tells that there were keys or credentials before.
-        sign: String,
-        /// What objects of this resource are labelled with.
-        instance: String,
-        /// How the claim that tells it gets labels that it lacks; empty when it has them.
-        label: String,
-    },
+    /// A Secret is not there, or not known, and there was one before.
+    #[error(transparent)]
+    Traced(#[from] traces::Error),
     /// A Secret of somebody else has the name of generated credentials.
     #[error("Secret {0} exists but the operator did not make it: delete it, or give the SentinelChat another name")]
     CredentialsNotOurs(String),
@@ -156,16 +98,12 @@ impl Error {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => Some(FORBIDDEN),
-            Self::ReadClaim { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => {
-                Some("Forbidden")
-            }
-            Self::Read { .. } | Self::ReadClaim { .. } | Self::Keys(_) => None,
+            Self::Read { .. } | Self::Keys(_) => None,
+            Self::Traced(error) => error.reason(),
             Self::Missing { .. } => Some("SecretNotFound"),
             Self::Incomplete { .. } => Some("SecretIncomplete"),
             Self::Wrong { .. } => Some("SecretInvalid"),
-            Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
-            Self::CredentialsLost { .. } => Some("CredentialsLost"),
-            Self::NotOurs(_) | Self::CredentialsNotOurs(_) | Self::NotLabelled { .. } => Some("SecretNotOurs"),
+            Self::NotOurs(_) | Self::CredentialsNotOurs(_) => Some("SecretNotOurs"),
         }
     }
 }
@@ -195,11 +133,11 @@ pub async fn dereference(
             Some(found) if is_ours(&found) => found,
             Some(_) => {
                 let lost = traces.keys_not_labelled().await?;
-                return Err(lost.unwrap_or_else(|| Error::NotOurs(chat.names.keys())));
+                return Err(lost.map_or_else(|| Error::NotOurs(chat.names.keys()), Error::from));
             }
             None => {
                 if let Some(lost) = traces.keys_lost().await? {
-                    return Err(lost);
+                    return Err(lost.into());
                 }
                 let fresh = build::generate_keys(chat)?;
                 new_secrets.push(fresh.clone());
@@ -383,11 +321,11 @@ async fn managed_store(
         Some(found) if is_ours(&found) => found,
         Some(_) => {
             let lost = traces.credentials_not_labelled(store).await?;
-            return Err(lost.unwrap_or(Error::CredentialsNotOurs(name)));
+            return Err(lost.map_or(Error::CredentialsNotOurs(name), Error::from));
         }
         None => {
             if let Some(lost) = traces.credentials_lost(store).await? {
-                return Err(lost);
+                return Err(lost.into());
             }
             let Some(data) = providers::credentials(chat, store)? else { return Ok(facts) };
             let fresh = fresh_credentials(chat, store, name.clone(), data);

@@ -171,10 +171,11 @@ async fn delete_data(client: &Client, chat: &ObjectMeta) -> Vec<Failure> {
     failures
 }
 
-/// Data volumes of `sets`, by name: those of nodes that were scaled away are data, too.
+/// Data volumes of `sets`, by name: those of nodes that were scaled away are data, too. Charts of others label what they make
+/// with the name of their release, which may be the same.
 async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]) -> Result<Vec<String>, kube::Error> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    let ours = ListParams::default().labels(&format!("{INSTANCE}={}", names.instance));
+    let ours = ListParams::default().labels(&names.template_selector());
     let found = api.list(&ours).await?.items.into_iter().filter_map(|claim| claim.metadata.name);
     Ok(found.filter(|claim| sets.iter().any(|set| is_claim_of(claim, set))).collect())
 }

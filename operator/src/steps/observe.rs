@@ -122,12 +122,7 @@ pub async fn observe(client: &Client, namespace: &str, names: &Names) -> Result<
             observed.children.insert((kind, name), value);
         }
     }
-    // Claims and pods carry the labels of their templates only.
-    let theirs = ListParams::default().labels(&format!(
-        "app.kubernetes.io/name=sentinel,{}={}",
-        crate::names::INSTANCE,
-        names.instance
-    ));
+    let theirs = ListParams::default().labels(&names.template_selector());
     observed.pods = list::<Pod>(client, namespace, &theirs, "Pod").await?;
     observed.claims = list::<PersistentVolumeClaim>(client, namespace, &theirs, "PersistentVolumeClaim").await?;
     observed.warnings = warnings::read(client, namespace, &warnings::asked(&observed, names)).await?;

@@ -4,7 +4,12 @@
 //! Who writes a resource chooses the addresses, so they tell no more than that something answers, and nothing of what only
 //! the operator's own machine can reach.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::{
@@ -25,6 +30,8 @@ pub enum Trouble {
     Malformed,
     /// There is no such name, or nobody who knows it.
     Unknown,
+    /// No name server told in time.
+    Late,
     /// It is an address that means another machine for each who uses it.
     Own,
     /// No connection.
@@ -43,6 +50,7 @@ impl fmt::Display for Trouble {
         out.write_str(match self {
             Self::Malformed => "is not host:port",
             Self::Unknown => "has a name that cannot be looked up",
+            Self::Late => "has a name that no name server tells within three seconds",
             Self::Own => {
                 "is an address of the machine that connects to it (loopback, link-local), which for the operator is its own: \
                  it is not tried"
@@ -78,20 +86,42 @@ pub enum Reach {
 pub async fn probe(chat: &ValidChat, reach: Reach) -> Probes {
     let external = Store::ALL.into_iter().filter_map(|store| Some((store, chat.external(store)?)));
     let stores = external.map(async |(store, external)| {
-        let endpoints = external
-            .endpoints
-            .iter()
-            .map(async |endpoint| Probed { endpoint: endpoint.clone(), trouble: connect(endpoint, reach).await.err() });
+        let endpoints = external.endpoints.iter().map(async |endpoint| {
+            let trouble = connect(endpoint, &chat.namespace, reach).await.err();
+            Probed { endpoint: endpoint.clone(), trouble }
+        });
         (store, join_all(endpoints).await)
     });
     join_all(stores).await.into_iter().collect()
 }
 
-async fn connect(text: &str, reach: Reach) -> Result<(), Trouble> {
+/// What `host` is looked up as, first what is tried first: as pods in `namespace` would. The operator's own pod is in another
+/// one, for whose Services it would take the names of Services, and of pods behind them, that are written without theirs.
+fn names(host: &str, namespace: &str) -> Vec<String> {
+    let is_relative = host.bytes().filter(|byte| *byte == b'.').count() <= 1 && !host.ends_with('.');
+    let is_of_machine = host.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost");
+    let in_namespace = (is_relative && !is_of_machine).then(|| format!("{host}.{namespace}.svc"));
+    in_namespace.into_iter().chain([host.to_owned()]).collect()
+}
+
+/// Addresses of a host, looked up once: between two answers a name could come to mean another machine.
+async fn addresses(endpoint: &Endpoint, namespace: &str) -> Result<Vec<SocketAddr>, Trouble> {
+    let look_up = async {
+        for name in names(&endpoint.host, namespace) {
+            let found = lookup_host((name.as_str(), endpoint.port)).await;
+            let found: Vec<SocketAddr> = found.into_iter().flatten().collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Trouble::Unknown)
+    };
+    timeout(PATIENCE, look_up).await.unwrap_or(Err(Trouble::Late))
+}
+
+async fn connect(text: &str, namespace: &str, reach: Reach) -> Result<(), Trouble> {
     let endpoint = Endpoint::parse(text).ok_or(Trouble::Malformed)?;
-    let found = timeout(PATIENCE, lookup_host((endpoint.host.as_str(), endpoint.port))).await;
-    // Looked up once: between two answers a name could come to mean another machine.
-    let addresses: Vec<_> = found.ok().and_then(Result::ok).ok_or(Trouble::Unknown)?.collect();
+    let addresses = addresses(&endpoint, namespace).await?;
     if reach == Reach::Others && addresses.iter().any(|address| is_own(address.ip())) {
         return Err(Trouble::Own);
     }
@@ -153,13 +183,44 @@ mod tests {
         for port in [open_port, closed_port] {
             for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "http://127.0.0.1"] {
                 let endpoint = format!("{host}:{port}");
-                assert_eq!(connect(&endpoint, Reach::Others).await, Err(Trouble::Own), "{endpoint}");
+                assert_eq!(connect(&endpoint, "team", Reach::Others).await, Err(Trouble::Own), "{endpoint}");
             }
         }
         let accepted = timeout(Duration::from_millis(200), open.accept()).await;
         assert!(accepted.is_err(), "nobody connected");
-        assert_eq!(connect(&format!("127.0.0.1:{open_port}"), Reach::Own).await, Ok(()));
-        assert_eq!(connect(&format!("127.0.0.1:{closed_port}"), Reach::Own).await, Err(Trouble::Silent));
+        assert_eq!(connect(&format!("127.0.0.1:{open_port}"), "team", Reach::Own).await, Ok(()));
+        assert_eq!(connect(&format!("127.0.0.1:{closed_port}"), "team", Reach::Own).await, Err(Trouble::Silent));
+    }
+
+    #[test]
+    fn names_are_looked_up_as_pods_of_the_chat_do() {
+        for (host, expected) in [
+            ("db", vec!["db.team.svc", "db"]),
+            ("kafka-0.kafka", vec!["kafka-0.kafka.team.svc", "kafka-0.kafka"]),
+            ("db.stores", vec!["db.stores.team.svc", "db.stores"]),
+            ("db.stores.svc", vec!["db.stores.svc"]),
+            ("db.example.com", vec!["db.example.com"]),
+            ("example.", vec!["example."]),
+            ("fd00::1", vec!["fd00::1"]),
+            ("::1", vec!["::1"]),
+            ("10.0.0.1", vec!["10.0.0.1"]),
+            ("localhost", vec!["localhost"]),
+        ] {
+            assert_eq!(names(host, "team"), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_what_nobody_could_connect_to_is_not_worth_a_try_from_elsewhere() {
+        for (trouble, is_final) in [
+            (Trouble::Malformed, true),
+            (Trouble::Unknown, true),
+            (Trouble::Late, false),
+            (Trouble::Own, false),
+            (Trouble::Silent, false),
+        ] {
+            assert_eq!(trouble.is_final(), is_final, "{trouble}");
+        }
     }
 
     #[tokio::test]
@@ -167,7 +228,7 @@ mod tests {
         for (endpoint, is_final) in
             [("nowhere.invalid:5432", true), ("db.example.com:99999", true), ("127.0.0.1:1", false)]
         {
-            let trouble = connect(endpoint, Reach::Others).await.unwrap_err();
+            let trouble = connect(endpoint, "team", Reach::Others).await.unwrap_err();
             assert_eq!(trouble.is_final(), is_final, "{endpoint}: {trouble}");
         }
     }

@@ -1,16 +1,128 @@
 //! What tells that a Secret which is not there was there before: data that only it opens. New keys or credentials would
 //! leave that data unreadable, silently.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use kube::{Api, Client};
+use thiserror::Error;
 
 use super::{
-    dereference::Error,
-    observe::{Observed, is_being_deleted},
+    apply,
+    observe::{Observed, is_being_deleted, is_bound},
     plan::is_claim_of,
+    status::pods,
     validate::ValidChat,
 };
-use crate::{api::Store, build::services, names::Component, providers};
+use crate::{
+    answer,
+    api::Store,
+    build::{Kind, services},
+    names::{Component, INSTANCE, MANAGED_BY, MANAGER},
+    providers,
+};
+
+/// Why a Secret is not made, or not known.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cluster could not be asked.
+    #[error("cannot read {kind} {name}")]
+    Read {
+        /// What is read.
+        kind: &'static str,
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: kube::Error,
+    },
+    /// The generated keys are gone while their data is still there.
+    #[error(
+        "Secret {secret} is gone but volume claim {claim} still holds data encrypted with it: restore the Secret from a \
+         backup, or write the Secret that has the keys to encryption.keySecret; or, to start afresh without that data, \
+         delete StatefulSet {set} if it is there, and then the claim{label}"
+    )]
+    KeysLost {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+    /// The keys are gone, and the stores of somebody else hold what services have encrypted with them.
+    #[error(
+        "Secret {secret} is not there but {workload} runs, and its stores hold data encrypted with the keys it has: \
+         restore the Secret from a backup, or write the Secret that has them to encryption.keySecret"
+    )]
+    KeysInUse {
+        /// The Secret.
+        secret: String,
+        /// Workload of a service that was made with keys.
+        workload: String,
+    },
+    /// The generated credentials of a store are gone while its data is still there.
+    #[error(
+        "Secret {secret} is gone but volume claim {claim} still holds data that it opens: restore the Secret from a \
+         backup; or, to start afresh without that data, delete StatefulSet {set} if it is there, and then the claim{label}"
+    )]
+    CredentialsLost {
+        /// The Secret.
+        secret: String,
+        /// The claim.
+        claim: String,
+        /// The StatefulSet whose pod uses the claim, and which makes it anew.
+        set: String,
+        /// How the claim gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+    /// A Secret has the name of a generated one and not its labels, as one that comes from a backup.
+    #[error(
+        "Secret {secret} is not labelled as the operator's, and {sign}: if it was restored \
+         from a backup, run kubectl label secret {secret} {MANAGED_BY}={MANAGER} {INSTANCE}={instance}{label}; do not \
+         delete it while it may be the only copy"
+    )]
+    NotLabelled {
+        /// The Secret.
+        secret: String,
+        /// What tells that there were keys or credentials before.
+        sign: String,
+        /// What objects of this resource are labelled with.
+        instance: String,
+        /// How the claim that tells it gets labels that it lacks; empty when it has them.
+        label: String,
+    },
+    /// A claim of somebody else has the name of one that a pod of this resource would use, and write to.
+    #[error(
+        "volume claim {claim} has the name of one that StatefulSet {set} of this SentinelChat would use, and is somebody \
+         else's ({sign}): give the SentinelChat another name"
+    )]
+    ClaimNotOurs {
+        /// The claim.
+        claim: String,
+        /// The StatefulSet that would use it.
+        set: String,
+        /// What tells whose it is.
+        sign: String,
+    },
+}
+
+impl Error {
+    /// Reason for the condition; none when it is the cluster that failed.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { source: kube::Error::Api(status), .. } if answer::is_forbidden(status) => Some("Forbidden"),
+            Self::Read { .. } => None,
+            Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
+            Self::CredentialsLost { .. } => Some("CredentialsLost"),
+            Self::NotLabelled { .. } => Some("SecretNotOurs"),
+            Self::ClaimNotOurs { .. } => Some("NotOurs"),
+        }
+    }
+}
 
 /// Where traces are looked for.
 pub(super) struct Traces<'a> {
@@ -18,6 +130,7 @@ pub(super) struct Traces<'a> {
     /// What exists.
     pub observed: &'a Observed,
     claims: Api<PersistentVolumeClaim>,
+    sets: Api<StatefulSet>,
 }
 
 /// A volume with data.
@@ -32,7 +145,13 @@ struct DataClaim {
 impl<'a> Traces<'a> {
     /// Those of `chat`.
     pub(super) fn of(client: &Client, chat: &'a ValidChat, observed: &'a Observed) -> Self {
-        Self { chat, observed, claims: Api::namespaced(client.clone(), &chat.namespace) }
+        let (claims, sets) = (client.clone(), client.clone());
+        Self {
+            chat,
+            observed,
+            claims: Api::namespaced(claims, &chat.namespace),
+            sets: Api::namespaced(sets, &chat.namespace),
+        }
     }
 
     /// Why keys must not be made; none when nothing is encrypted yet.
@@ -83,12 +202,11 @@ impl<'a> Traces<'a> {
         }
     }
 
-    /// A data volume of a component. What is in one that is being deleted is lost: a deletion cannot be taken back.
+    /// A data volume of a component.
     async fn claim_of(&self, component: Component) -> Result<Option<DataClaim>, Error> {
         let set = self.chat.names.workload(component);
-        let is_staying = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_none();
-        let staying = self.observed.claims.iter().filter(is_staying);
-        let mut names = staying.filter_map(|claim| claim.metadata.name.as_ref());
+        let there = self.observed.claims.iter().filter(|claim| self.is_there(claim, &set));
+        let mut names = there.filter_map(|claim| claim.metadata.name.as_ref());
         if let Some(name) = names.find(|name| is_claim_of(name, &set)) {
             return Ok(Some(DataClaim { name: name.clone(), set, label: None }));
         }
@@ -98,14 +216,54 @@ impl<'a> Traces<'a> {
         }
         // Claims are listed by label, which one that somebody restored need not have. Its pod finds it by its name.
         let name = providers::first_claim_name(&set);
-        let found =
-            self.claims.get_opt(&name).await.map_err(|source| Error::ReadClaim { name: name.clone(), source })?;
-        Ok(found.as_ref().filter(is_staying).map(|_| {
-            let labels: Vec<String> =
-                self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
-            let label = format!("kubectl label pvc {name} {}", labels.join(" "));
-            DataClaim { name, set, label: Some(label) }
-        }))
+        let found = self.claims.get_opt(&name).await.map_err(cannot_read("volume claim", &name))?;
+        let Some(found) = found.filter(|claim| self.is_there(claim, &set)) else { return Ok(None) };
+        let sign = match self.foreign_label(&found, component) {
+            Some(label) => Some(format!("it is labelled {label}")),
+            None => self.namesake(&set).await?,
+        };
+        if let Some(sign) = sign {
+            return Err(Error::ClaimNotOurs { claim: name, set, sign });
+        }
+        let labels: Vec<String> =
+            self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let label = format!("kubectl label pvc {name} {}", labels.join(" "));
+        Ok(Some(DataClaim { name, set, label: Some(label) }))
+    }
+
+    /// Whether what is on a claim is not lost yet. Its deletion cannot be taken back, but waits for the end of the pod, which
+    /// serves with what it has read of the Secret until then. A StatefulSet that stays makes the next one.
+    fn is_there(&self, claim: &PersistentVolumeClaim, set: &str) -> bool {
+        if claim.metadata.deletion_timestamp.is_none() {
+            return true;
+        }
+        let name = claim.metadata.name.as_deref().and_then(|name| name.strip_prefix("data-"));
+        let runs = |pod: &Pod| {
+            let is_going = pod.metadata.deletion_timestamp.is_some() || pods::has_ended(pod);
+            pod.metadata.name.as_deref() == name && !is_going
+        };
+        let set = self.observed.get(Kind::StatefulSet, set);
+        self.observed.pods.iter().any(runs) || (is_bound(claim) && set.is_some_and(|set| !is_being_deleted(set)))
+    }
+
+    /// The label of a claim by which another application, or another chat, has it.
+    fn foreign_label(&self, claim: &PersistentVolumeClaim, component: Component) -> Option<String> {
+        let labels = claim.metadata.labels.as_ref()?;
+        let ours = self.chat.names.selector(component);
+        ours.iter().find_map(|(label, value)| {
+            let found = labels.get(label).filter(|found| *found != value)?;
+            Some(format!("{label}={found}"))
+        })
+    }
+
+    /// That somebody else has a StatefulSet of that name, and with it the claims that are called after it.
+    async fn namesake(&self, set: &str) -> Result<Option<String>, Error> {
+        if self.observed.get(Kind::StatefulSet, set).is_some() {
+            return Ok(None);
+        }
+        let found = self.sets.get_metadata_opt(set).await.map_err(cannot_read("StatefulSet", set))?;
+        let foreign = found.filter(|found| apply::is_of_another(&found.metadata, &self.chat.names.instance));
+        Ok(foreign.map(|_| format!("StatefulSet {set} was not made for this SentinelChat")))
     }
 
     /// Whether the resource asks for a StatefulSet of that component.
@@ -123,6 +281,11 @@ impl<'a> Traces<'a> {
             label: claim.label.map(|label| format!(", and {label}")).unwrap_or_default(),
         }
     }
+}
+
+fn cannot_read(kind: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Error {
+    let name = name.to_owned();
+    move |source| Error::Read { kind, name, source }
 }
 
 /// What else to do about a claim without labels, whatever is done about its Secret.

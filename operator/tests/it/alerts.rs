@@ -9,6 +9,7 @@ use std::{
 
 use futures::FutureExt;
 use sentinel_operator::{
+    backoff::LONGEST,
     controller,
     settings::Settings,
     steps::status::{
@@ -149,6 +150,17 @@ fn the_guide_names_alerts_that_there_are() {
     for name in told {
         assert!(names.contains(name), "{name}");
     }
+}
+
+/// A reconcile that hangs fails once in the time that it has and the longest wait after that.
+#[tokio::test]
+async fn an_operator_that_fails_again_and_again_is_told_without_a_gap() {
+    let alert = alerts().into_iter().find(|alert| alert["alert"] == "SentinelOperatorFailing").unwrap();
+    let minutes = alert["expr"].as_str().unwrap().split_once('[').unwrap().1.split_once("m]").unwrap().0;
+    let window = Duration::from_mins(minutes.parse().unwrap());
+    let between = World::empty(Settings::default()).context.longest + LONGEST.mul_f64(1.25);
+    // With scrapes a minute apart or less, of which the window has to hold one of before and one of after.
+    assert!(window >= between + Duration::from_mins(2), "{window:?} {between:?}");
 }
 
 /// Degraded has the reason of the gravest trouble only.

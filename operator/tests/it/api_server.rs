@@ -175,7 +175,7 @@ impl ApiServer {
             request.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let fault = {
             let mut state = self.0.lock().unwrap();
-            if method != Method::GET && !path.contains("/events") {
+            if method != Method::GET && !path.contains("/events") && !query.contains_key("dryRun") {
                 state.writes.push(format!("{method} {path}"));
             }
             let pairs: Vec<String> = query.iter().map(|(key, value)| format!("{key}={value}&")).collect();

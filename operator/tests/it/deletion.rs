@@ -87,10 +87,13 @@ async fn delete_removes_what_earlier_stores_and_keys_left_and_nothing_of_others(
     world.server.edit(SECRETS, NS, "chat-s3-credentials", |secret| {
         secret["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("chat-s3");
     });
+    // A chart of a database, whose release is called chat.
+    let labels = json!({ "app.kubernetes.io/name": "redis", "app.kubernetes.io/instance": "chat" });
+    world.server.put(CLAIMS, NS, json!({ "metadata": { "name": "data-chat-redis-1", "labels": labels } }));
     world.server.delete(CHATS, NS, "chat");
     world.reconcile().await.unwrap();
     assert!(world.server.get(CHATS, NS, "chat").is_none());
-    assert_eq!(world.server.names(CLAIMS, NS), Vec::<String>::new());
+    assert_eq!(world.server.names(CLAIMS, NS), ["data-chat-redis-1"]);
     assert_eq!(world.server.names(SECRETS, NS), ["chat-s3-credentials", "own"]);
 }
 

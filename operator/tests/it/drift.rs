@@ -237,3 +237,69 @@ async fn a_stateful_set_that_may_not_be_deleted_is_told() {
     world.settle().await;
     assert_eq!(world.server.get(SETS, NS, "chat").unwrap()["spec"]["serviceName"], "chat-pods");
 }
+
+/// A StatefulSet that an operator of before made, with pods that an autoscaler asked for.
+async fn autoscaled() -> (World, Value) {
+    let world = running(&managed()).await;
+    world.server.edit(SETS, NS, "chat-message", |set| {
+        made_before(set);
+        set["spec"]["serviceName"] = json!("of-before");
+        set["spec"]["replicas"] = json!(5);
+    });
+    world.server.take_writes();
+    let before = world.server.get(SETS, NS, "chat-message").unwrap();
+    (world, before)
+}
+
+fn is_made_anew(world: &World, before: &Value) {
+    let made = world.server.get(SETS, NS, "chat-message").unwrap();
+    assert_ne!(made["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!((&made["spec"]["serviceName"], &made["spec"]["replicas"]), (&json!("chat-message-pods"), &json!(5)));
+}
+
+#[tokio::test]
+async fn what_serves_is_not_deleted_for_one_that_the_cluster_does_not_let_in() {
+    let denied = "admission webhook \"limits.example.com\" denied the request: no limits";
+    for (answer, reason) in [
+        (
+            Answer::Status(400, denied),
+            "AdmissionDenied: cannot apply StatefulSet chat-message: admission webhook limits",
+        ),
+        (Answer::Status(403, "no rights"), "Forbidden: cannot apply StatefulSet chat-message: no rights"),
+        (Answer::Status(500, "webhook does not answer"), "ApiError: cannot apply StatefulSet chat-message: webhook"),
+    ] {
+        let (world, before) = autoscaled().await;
+        world.server.fault("POST", "/statefulsets?dryRun=All", answer, 1);
+        world.reconcile().await.unwrap_err();
+        let told = world.condition("Degraded");
+        assert!(told.starts_with(&format!("True/{reason}")), "{told}");
+        let writes = world.server.take_writes();
+        assert!(!writes.iter().any(|write| write.contains("/statefulsets/chat-message")), "{writes:?}");
+        assert_eq!(world.server.get(SETS, NS, "chat-message").unwrap(), before);
+        world.settle().await;
+        is_made_anew(&world, &before);
+    }
+
+    // The one that goes is counted.
+    let (world, before) = autoscaled().await;
+    world.server.fault("POST", "/statefulsets?dryRun=All", Answer::Status(403, "exceeded quota: small"), 1);
+    world.settle().await;
+    is_made_anew(&world, &before);
+}
+
+#[tokio::test]
+async fn a_workload_that_could_not_be_made_at_once_gets_as_many_pods_as_it_had() {
+    let (world, before) = autoscaled().await;
+    world.server.fault("PATCH", "/statefulsets/chat-message", Answer::Status(500, "not now"), 2);
+    for _ in 0..2 {
+        world.reconcile().await.unwrap_err();
+        assert_eq!(world.server.get(SETS, NS, "chat-message"), None);
+    }
+    world.settle().await;
+    is_made_anew(&world, &before);
+
+    // That was so this once.
+    world.server.delete(SETS, NS, "chat-message");
+    world.settle().await;
+    assert_eq!(world.server.get(SETS, NS, "chat-message").unwrap()["spec"]["replicas"], 2);
+}

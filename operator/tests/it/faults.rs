@@ -381,68 +381,6 @@ async fn keys_that_were_restored_without_labels_are_told_how_to_be_used() {
     assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
 }
 
-/// Claims are looked for by label, and their pods find them by name.
-#[tokio::test]
-async fn nothing_new_is_made_over_a_claim_that_was_restored_without_labels() {
-    let cases = [
-        (json!({}), "sentinel", "data-chat-0", "KeysLost", "chat-keys"),
-        (managed(), "cassandra", "data-chat-cassandra-0", "KeysLost", "chat-keys"),
-        (managed(), "s3", "data-chat-s3-0", "CredentialsLost", "chat-s3-credentials"),
-    ];
-    for (spec, part, claim, reason, secret) in cases {
-        let world = World::with(&spec);
-        world.server.put(CLAIMS, NS, json!({ "metadata": { "name": claim }, "status": { "phase": "Bound" } }));
-        let path = format!("/persistentvolumeclaims/{claim}");
-        for (code, is_told) in [(500, false), (403, true), (404, true)] {
-            if code != 404 {
-                world.server.fault("GET", &path, Answer::Status(code, "not now"), 1);
-            }
-            assert_eq!(world.reconcile().await.is_ok(), is_told, "{code}");
-            assert!(world.server.names(SECRETS, NS).is_empty(), "{code}: {:?}", world.server.names(SECRETS, NS));
-            assert!(world.server.names(SETS, NS).is_empty(), "{code}");
-            let expected = if code == 403 { "Forbidden: cannot read volume claim" } else { reason };
-            assert!(!is_told || world.condition("Accepted").contains(expected), "{}", world.condition("Accepted"));
-        }
-        let label = format!(
-            "kubectl label pvc {claim} app.kubernetes.io/component={part} app.kubernetes.io/instance=chat \
-             app.kubernetes.io/name=sentinel"
-        );
-        let told = world.condition("Accepted");
-        assert!(told.contains(&format!("Secret {secret} is gone")) && told.ends_with(&label), "{told}");
-
-        // The Secret lacks its labels, too.
-        world.server.put(SECRETS, NS, json!({ "metadata": { "name": secret } }));
-        world.reconcile().await.unwrap();
-        let told = world.condition("Accepted");
-        assert!(told.contains("SecretNotOurs") && told.contains("do not delete it"), "{told}");
-        assert!(told.contains(&format!("app.kubernetes.io/instance=chat, and {label};")), "{told}");
-
-        // With its labels it is told like any other.
-        world.server.delete(SECRETS, NS, secret);
-        world.server.edit(CLAIMS, NS, claim, |claim| {
-            claim["metadata"]["labels"] = json!({ "app.kubernetes.io/name": "sentinel",
-                "app.kubernetes.io/instance": "chat", "app.kubernetes.io/component": part });
-        });
-        world.reconcile().await.unwrap();
-        let told = world.condition("Accepted");
-        assert!(told.contains(reason) && told.ends_with("and then the claim"), "{told}");
-        world.server.delete(CLAIMS, NS, claim);
-        world.settle().await;
-        assert!(world.server.get(SECRETS, NS, secret).is_some());
-    }
-}
-
-/// The chat `chat-cassandra` of profile Embedded keeps its data on what Cassandra of `chat` would.
-#[tokio::test]
-async fn a_claim_of_another_chat_keeps_none_from_its_keys() {
-    let world = World::with(&json!({}));
-    let labels = json!({ "app.kubernetes.io/name": "sentinel", "app.kubernetes.io/instance": "chat-cassandra" });
-    let claim = json!({ "metadata": { "name": "data-chat-cassandra-0", "labels": labels } });
-    world.server.put(CLAIMS, NS, claim);
-    world.settle().await;
-    assert!(world.server.get(SECRETS, NS, "chat-keys").is_some(), "{}", world.condition("Accepted"));
-}
-
 #[tokio::test]
 async fn secrets_of_users_are_checked_and_never_touched() {
     let world = World::with(&json!({ "encryption": { "keySecret": { "name": "own" } } }));

@@ -193,6 +193,59 @@ async fn nodes_of_cassandra_that_have_copies_of_each_others_data_lose_nothing() 
     assert!(remembered(&world)[claim("cassandra")].is_null());
 }
 
+/// Lets somebody delete a claim that a pod uses.
+fn delete_in_use(world: &World, claim: &str) {
+    world.server.edit(CLAIMS, NS, claim, |claim| {
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    world.server.delete(CLAIMS, NS, claim);
+}
+
+#[tokio::test]
+async fn nodes_of_cassandra_have_copies_also_while_another_one_is_to_take_its_place() {
+    let mut spec = managed();
+    spec["dependencies"]["cassandra"]["managed"]["replicas"] = json!(3);
+    let world = running(&spec).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    spec["dependencies"]["cassandra"] =
+        json!({ "external": { "endpoints": [listener.local_addr().unwrap().to_string()] } });
+    world.apply("chat", &spec);
+    world.settle().await;
+    assert!(world.server.get(SETS, NS, "chat-cassandra").is_some(), "pods of before use it");
+    delete_in_use(&world, &claim("cassandra"));
+    world.settle().await;
+    assert!(is_well(&world), "{}", world.condition("Degraded"));
+    world.server.edit(CLAIMS, NS, &claim("cassandra"), |claim| claim["metadata"]["finalizers"] = json!([]));
+    world.settle().await;
+    world.run_everything();
+    world.settle().await;
+    assert!(is_well(&world), "{}", world.condition("Degraded"));
+}
+
+#[tokio::test]
+async fn nodes_whose_claims_are_being_deleted_or_that_are_not_to_run_have_no_copies() {
+    let mut spec = managed();
+    spec["dependencies"]["cassandra"]["managed"]["replicas"] = json!(3);
+    let world = running(&spec).await;
+    for ordinal in 0..3 {
+        assert!(is_well(&world), "{}", world.condition("Degraded"));
+        delete_in_use(&world, &format!("data-chat-cassandra-{ordinal}"));
+        world.settle().await;
+    }
+    let told = world.condition("Degraded");
+    assert!(told.starts_with("True/VolumeTerminating: volume claim data-chat-cassandra-0 is being deleted"), "{told}");
+
+    // One that a node left behind.
+    let world = running(&managed()).await;
+    let left = world.server.get(CLAIMS, NS, &claim("cassandra")).unwrap();
+    let before = uid(&world, "cassandra");
+    let mut other = left.clone();
+    other["metadata"] = json!({ "name": "data-chat-cassandra-1", "labels": left["metadata"]["labels"] });
+    world.server.put(CLAIMS, NS, other);
+    lose(&world, "cassandra").await;
+    assert!(is_told(&world, "cassandra", &before), "{}", world.condition("Degraded"));
+}
+
 #[tokio::test]
 async fn a_volume_that_was_given_up_is_no_loss() {
     for (secret, stores) in [

@@ -7,6 +7,7 @@ mod alerts;
 mod api_server;
 mod bad_input;
 mod certificate;
+mod claims;
 mod command_line;
 mod conditions;
 mod controller;

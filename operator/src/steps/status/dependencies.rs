@@ -22,6 +22,9 @@ pub const MANAGED: &str = "managed";
 /// What stores of somebody else are called in the status.
 pub const EXTERNAL: &str = "external";
 
+/// Longest message that the schema takes.
+pub const MESSAGE_MAX: usize = 1024;
+
 /// Where a version is from that a store told itself.
 pub const BY_STORE: &str = "Store";
 /// Where the version is from of a store that does not tell it.
@@ -104,8 +107,9 @@ fn add(chat: &ValidChat, store: Store, status: &mut DependencyStatus, finding: &
         status.reachable = false;
         status.message = Some(short(&findings::advise(chat, store, trouble)));
     }
-    if status.message.is_none() {
-        status.message.clone_from(&finding.note);
+    if let Some(note) = &finding.note {
+        let seen = status.message.take().map(|seen| format!("{seen}; ")).unwrap_or_default();
+        status.message = Some(format!("{seen}{note}").chars().take(MESSAGE_MAX).collect());
     }
 }
 

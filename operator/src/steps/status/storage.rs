@@ -15,9 +15,8 @@ use crate::{
     providers::first_claim_name,
     steps::{
         apply::Failure,
-        growth,
         observe::{Observed, is_bound},
-        plan::is_claim_of,
+        plan::ordinal_of,
         validate::ValidChat,
     },
 };
@@ -136,8 +135,10 @@ impl Look<'_> {
 
     /// What is told of a volume that is being deleted.
     fn going(&self, part: Component) -> Option<Failure> {
-        let going = self.claim(part).filter(|claim| claim.metadata.deletion_timestamp.is_some())?;
-        self.is_alone(part).then(|| terminating(going, part))
+        let is_going = |claim: &PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
+        let going = self.claim(part).filter(|claim| is_going(claim))?;
+        // Those that go, too, keep nothing.
+        self.others(part).all(is_going).then(|| terminating(going, part))
     }
 
     fn claim_name(&self, part: Component) -> String {
@@ -149,11 +150,21 @@ impl Look<'_> {
         self.observed.claims.iter().find(|claim| is_bound(claim) && claim.metadata.name.as_ref() == Some(&name))
     }
 
-    /// Whether a part has one node. Several of Cassandra have copies of what each other has.
+    /// Whether nothing else has a copy of what is on the first volume of a part.
     fn is_alone(&self, part: Component) -> bool {
-        let (set, first) = (self.valid.names.workload(part), self.claim_name(part));
-        let mut claims = growth::in_use(self.valid, self.observed).filter_map(|claim| claim.metadata.name.as_deref());
-        !claims.any(|claim| is_claim_of(claim, &set) && claim != first)
+        self.others(part).next().is_none()
+    }
+
+    /// Claims of the other nodes of a part, also of one that is to go. Several of Cassandra have copies of what each other
+    /// has; claims of nodes that are not to run have nobody's.
+    fn others(&self, part: Component) -> impl Iterator<Item = &PersistentVolumeClaim> {
+        let set = self.valid.names.workload(part);
+        let live = self.observed.get(Kind::StatefulSet, &set).and_then(|set| set["spec"]["replicas"].as_i64());
+        let has_copies = part == Component::Cassandra;
+        self.observed.claims.iter().filter(move |claim| {
+            let ordinal = claim.metadata.name.as_deref().and_then(|name| ordinal_of(name, &set)).unwrap_or(0);
+            has_copies && ordinal > 0 && live.is_none_or(|nodes| i64::from(ordinal) < nodes)
+        })
     }
 
     /// Whether the volume was given up: the way to start afresh without what opens it is to delete the claim.

@@ -82,6 +82,7 @@ impl Objects {
         match (method, live) {
             (&Method::GET, Some(live)) => reply(200, &live),
             (&Method::POST, Some(_)) => failure(409, "already exists"),
+            (&Method::POST, None) if query.contains_key("dryRun") => reply(201, &body),
             (&Method::POST, None) => reply(201, &self.store(key, body)),
             (&Method::PATCH, live) if content_type.contains("apply-patch") => {
                 if live.is_none() && target.subresource.is_some() {
