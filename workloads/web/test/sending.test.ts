@@ -49,6 +49,9 @@ describe('sending', () => {
     await settle();
     expect(outbox.value.map((one) => one.message)).toEqual(['elsewhere']);
     expect(timelines.value.get(CHAT)!.messages.map((one) => one.message)).toEqual(['text 1', 'one', 'two']);
+    answers[1]!();
+    await settle();
+    expect(outbox.value).toEqual([]);
   });
 
   test('is tried again with the same id until the server answers', async () => {
@@ -75,6 +78,50 @@ describe('sending', () => {
     await vi.advanceTimersByTimeAsync(60_000);
     expect(sent()).toEqual(['too much', 'too much', 'more']);
     expect(outbox.value).toEqual([]);
+  });
+
+  test('holds up no other chat where the server can’t take what is for one, and is tried there no more often for what the others send', async () => {
+    ask.mockImplementation(async (event, { chat_id }) => {
+      if (event === 'send_message' && chat_id === CHAT) throw new ApiError(400, 'unavailable', '', {}, 2);
+      return { status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp };
+    });
+    const stuck = () => sent().filter((text) => text === 'stuck').length;
+    send({ chat_id: CHAT, message: 'stuck' });
+    for (let second = 0; second < 60; second += 1) {
+      send({ chat_id: OTHER, message: `first ${second}` });
+      send({ chat_id: OTHER, message: `second ${second}` });
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(sent()).toEqual(expect.arrayContaining([`first ${second}`, `second ${second}`]));
+    }
+    expect(stuck()).toBeGreaterThan(2);
+    expect(stuck()).toBeLessThan(8);
+    expect(outbox.value.map((one) => one.message)).toEqual(['stuck']);
+  });
+
+  test.each(['unavailable', 'rate_limited'])('to many chats at once is one try, however many are refused: %s', async (code) => {
+    const many = Array.from({ length: 8 }, (_, n) => `dddddddd-0000-5000-8000-00000000001${n}`);
+    for (let n = 0; n < many.length; n += 1) ask.mockRejectedValueOnce(new ApiError(400, code, '', {}, 1));
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    for (const chat_id of many) send({ chat_id, message: 'to all' });
+    await vi.advanceTimersByTimeAsync(900);
+    expect(sent()).toHaveLength(8);
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(outbox.value).toEqual([]);
+  });
+
+  test('is tried at once where its author writes on after long trouble, but not before the server wants it', async () => {
+    ask.mockRejectedValue(new ApiError(400, 'unavailable', '', {}, 2));
+    send({ chat_id: CHAT, message: 'one' });
+    await vi.advanceTimersByTimeAsync(200_000);
+    const before = sent().length;
+    while (sent().length === before) await vi.advanceTimersByTimeAsync(500);
+    ask.mockResolvedValue({ status: 'ok', message_id: idAt(9), timestamp: message(9).timestamp });
+    send({ chat_id: CHAT, message: 'too early' });
+    expect(sent()).toHaveLength(before + 1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    send({ chat_id: CHAT, message: 'again' });
+    await settle();
+    expect(sent().slice(before + 1)).toEqual(['one', 'too early', 'again']);
   });
 
   test('waits for the connection, and goes on when it is there', async () => {

@@ -1,4 +1,5 @@
-// Sends what is in the outbox: in order, one of each chat at a time, again until the server has it or refuses it.
+// Sends what is in the outbox: in order, one of each chat at a time, again until the server has it or refuses it. A chat whose
+// message can't be taken now waits by itself: the others may be kept elsewhere.
 import { ApiError, passes } from '../api/problem';
 import { ask } from '../socket/connection';
 import { newId } from '../store/ids';
@@ -11,16 +12,27 @@ import { forgetSent, keep, tellTried } from './outbox';
 import { link, me, onReset, outbox, timelines } from './state';
 import { tellStopped } from './typing';
 
+/** Chats of which one is on its way. */
 const busy = new Set<string>();
-let attempts = 0;
-let later: ReturnType<typeof setTimeout> | null = null;
-/** The server has asked to be left alone until then: also what is written meanwhile waits. */
-let held = false;
+
+/** With these codes the server says that too much comes from here, to whichever chats. */
+const TOO_MUCH = new Set(['rate_limited', 'too_many_requests', 'too_many_events']);
+/** Stands for all chats. */
+const ALL = '';
+
+/** Tries in a row that did not work, of each chat that has any, and of all. */
+const tries = new Map<string, number>();
+/** What waits for another try. `until`, in milliseconds since 1970, the server has asked for none. */
+const pauses = new Map<string, { readonly timer: ReturnType<typeof setTimeout>; readonly until: number }>();
+
+function endPause(chat_id: string): void {
+  clearTimeout(pauses.get(chat_id)?.timer);
+  pauses.delete(chat_id);
+}
+
 onReset(() => {
-  attempts = 0;
-  if (later) clearTimeout(later);
-  later = null;
-  held = false;
+  for (const chat_id of pauses.keys()) endPause(chat_id);
+  tries.clear();
 });
 
 export interface Draft {
@@ -47,25 +59,28 @@ export function send(draft: Draft): void {
   outbox.value = out.queued(outbox.value, one);
   keep(one);
   tellStopped();
-  work();
+  work(one.chat_id);
 }
 
 export function retry(client_message_id: string): void {
   outbox.value = out.retried(outbox.value, client_message_id, Date.now());
   const one = outbox.value.find((known) => known.client_message_id === client_message_id);
   if (one) keep(one);
-  work();
+  work(one?.chat_id);
 }
 
-/** Sends what can be sent now. Called whenever something is queued and whenever the connection is back. */
-export function work(): void {
-  if (link.value !== 'online' || held) return;
-  for (const one of out.due(outbox.value, busy)) void deliver(one);
+/** Sends what can be sent now. A user who wants something of a chat sent does not wait for its next try, unless the server
+ * has asked for that. */
+function work(wanted?: string): void {
+  if (link.value !== 'online' || pauses.has(ALL)) return;
+  const waiting = [...pauses].filter(([chat_id, { until }]) => chat_id !== wanted || Date.now() < until).map(([chat_id]) => chat_id);
+  for (const one of out.due(outbox.value, new Set([...busy, ...waiting]))) void deliver(one);
 }
 
 /** After a connect: no need to wait out what was for a server in trouble. */
 export function resume(): void {
-  attempts = 0;
+  for (const chat_id of pauses.keys()) if (chat_id !== ALL) endPause(chat_id);
+  tries.clear();
   outbox.value = out.doubted(outbox.value, strings.sentLongAgo, Date.now());
   work();
 }
@@ -85,12 +100,13 @@ async function deliver(one: out.Outgoing): Promise<void> {
       ...(reply_to ? { reply_to } : {}),
     };
     const answer = await ask<{ message_id: string; timestamp: string; duplicate?: boolean }>('send_message', payload);
-    attempts = 0;
+    answered(chat_id);
     outbox.value = out.without(outbox.value, client_message_id);
     forgetSent(client_message_id);
     apply('receive_message', out.asMessage(one, me.value, answer.message_id, answer.timestamp), false);
   } catch (error) {
-    if (passes(error)) return again(error.retryAfter);
+    if (passes(error)) return again(chat_id, error);
+    answered(chat_id);
     refused(error);
     const code = error instanceof ApiError ? error.code : 'error';
     const reason = strings.sendErrors[code] ?? (error instanceof ApiError && error.message ? error.message : strings.sendFailed);
@@ -99,21 +115,29 @@ async function deliver(one: out.Outgoing): Promise<void> {
     if (kept) keep(kept);
   } finally {
     busy.delete(chat_id);
-    if (!later) work();
+    work();
   }
 }
 
+/** The server takes what comes to this chat, or says why it never will. */
+function answered(chat_id: string): void {
+  endPause(chat_id);
+  tries.delete(chat_id);
+  tries.delete(ALL);
+}
+
 /** Has another try made, not before the server wants one. */
-function again(retryAfter: number | null): void {
-  attempts += 1;
-  if (retryAfter !== null) held = true;
-  else if (later) return;
-  if (later) clearTimeout(later);
-  later = setTimeout(() => {
-    later = null;
-    held = false;
+function again(chat_id: string, { code, retryAfter }: ApiError): void {
+  const what = TOO_MUCH.has(code) ? ALL : chat_id;
+  // However many come while one waits: it is one try.
+  const tried = (tries.get(what) ?? 0) + (pauses.has(what) ? 0 : 1);
+  tries.set(what, tried);
+  endPause(what);
+  const timer = setTimeout(() => {
+    endPause(what);
     work();
-  }, pauseOf(attempts, retryAfter));
+  }, pauseOf(tried, retryAfter));
+  pauses.set(what, { timer, until: Date.now() + (retryAfter ?? 0) * 1_000 });
 }
 
 /** Perhaps another device has set the block that is in the way: then there is no field to write in. */
