@@ -1,7 +1,7 @@
 import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
-import { renewPush, startPush } from '../src/session/push';
+import { checkPush, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
 import { current, identity, reset, watching } from '../src/session/state';
 import { ANN, BOB, CHAT } from './sample';
 
@@ -26,11 +26,14 @@ const registration = {
   pushManager: { getSubscription: async () => subscription, subscribe },
   getNotifications: async ({ tag }: { tag: string }) => shown.filter((one) => one === tag).map((one) => ({ close: () => { shown = shown.filter((other) => other !== one); } })),
 };
-const worker = Object.assign(new EventTarget(), { getRegistration: async () => registration });
+const register = vi.fn(async () => registration);
+const worker = Object.assign(new EventTarget(), { getRegistration: async () => registration, register, ready: Promise.resolve(registration) });
 Object.assign(page, { isSecureContext: true, PushManager: class {} });
 vi.stubGlobal('navigator', { onLine: true, serviceWorker: worker });
-vi.stubGlobal('Notification', { get permission() { return permission; } });
+const requestPermission = vi.fn(async () => permission);
+vi.stubGlobal('Notification', { get permission() { return permission; }, requestPermission });
 const tells = (news: object) => worker.dispatchEvent(new MessageEvent('message', { data: news }));
+const enter = (user_id: string) => { identity.value = { user_id, username: 'someone' }; };
 const registered = () => server.addDevice.mock.calls.map(([device_id, { endpoint }]) => [device_id, endpoint]);
 
 startPush();
@@ -41,6 +44,7 @@ beforeEach(async () => {
   await database.clearAll();
   await database.put('meta', 'device_id', 'd');
   server.pushKey.mockResolvedValue({ public_key: '-_8B' });
+  server.removeDevice.mockResolvedValue(undefined);
   subscription = subscriptionAt('https://push.example.test/old');
   permission = 'granted';
   shown = [CHAT, OTHER];
@@ -78,7 +82,6 @@ test.each([
   ['the server’s key', () => server.pushKey, { public_key: '-_8B' }],
   ['the browser’s subscription', () => subscribe, subscriptionAt('https://push.example.test/new')],
 ])('who logs in while %s is asked for has not the pushes of who has left', async (_, asked, value) => {
-  const enter = (user_id: string) => { identity.value = { user_id, username: 'someone' }; };
   let answer = () => undefined as void;
   asked().mockImplementationOnce(() => new Promise((resolve) => { answer = () => resolve(value as never); }));
   subscription = null;
@@ -91,6 +94,52 @@ test.each([
   answer();
   await renewed;
   expect([registered(), subscribe.mock.calls.length]).toEqual([[], before]);
+});
+
+test('who turns pushes on has them here, and nobody after turning them off', async () => {
+  await database.remove('meta', ['device_id']);
+  subscription = null;
+  await checkPush();
+  expect(await turnOn()).toBe(true);
+  const device_id = await database.get('meta', 'device_id');
+  expect(registered()).toEqual([[device_id, 'https://push.example.test/new']]);
+  await unsubscribe();
+  expect([await database.get('meta', 'device_id'), subscription, server.removeDevice.mock.calls]).toEqual([undefined, null, [[device_id]]]);
+});
+
+test.each([
+  ['the user', () => requestPermission, 'granted', 0],
+  ['the worker', () => register, registration, 0],
+  ['the browser’s subscription', () => subscribe, subscriptionAt('https://push.example.test/new'), 0],
+  ['the server', () => server.addDevice, undefined, 1],
+])('who logs in while %s is asked about pushes for who has left has not asked for any', async (_, asked, value, told) => {
+  let answer = () => undefined as void;
+  (asked() as ReturnType<typeof vi.fn>).mockImplementationOnce(() => new Promise((resolve) => { answer = () => resolve(value); }));
+  await database.remove('meta', ['device_id']);
+  subscription = null;
+  await checkPush();
+  enter(ANN);
+  const turned = turnOn();
+  await vi.waitFor(() => expect(asked()).toHaveBeenCalled());
+  reset();
+  enter(BOB);
+  answer();
+  expect(await turned).toBe(false);
+  expect([registered().length, await database.get('meta', 'device_id')]).toEqual([told, undefined]);
+});
+
+test('pushes that the next user has turned on are not turned off for who has left', async () => {
+  let answer = () => undefined as void;
+  server.removeDevice.mockImplementationOnce(() => new Promise<void>((resolve) => { answer = resolve; }));
+  enter(ANN);
+  const turned = unsubscribe();
+  await vi.waitFor(() => expect(server.removeDevice).toHaveBeenCalled());
+  reset();
+  enter(BOB);
+  await database.put('meta', 'device_id', 'his');
+  answer();
+  await turned;
+  expect([await database.get('meta', 'device_id'), subscription]).toEqual(['his', expect.anything()]);
 });
 
 test('what is shown of the chat that one looks at is taken away, and of no other', async () => {

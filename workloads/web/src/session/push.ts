@@ -66,13 +66,19 @@ export function startPush(): void {
   });
 }
 
-/** Gives whether the user allows it. */
+/** Gives whether the user allows it. Who has logged in meanwhile has not asked for pushes. */
 export async function subscribe(): Promise<boolean> {
-  if (!key || (await Notification.requestPermission()) !== 'granted') return false;
+  const owner = me.value;
+  if (!key || (await Notification.requestPermission()) !== 'granted' || me.value !== owner) return false;
   await register();
-  const subscription = await subscriptionOf(await navigator.serviceWorker.ready, key);
+  const worker = await navigator.serviceWorker.ready;
+  if (me.value !== owner) return false;
+  const subscription = await subscriptionOf(worker, key);
   const device_id = (await database.get<string>('meta', 'device_id')) ?? newId();
+  if (me.value !== owner) return false;
   await api.addDevice(device_id, subscription.toJSON());
+  // A device that is noted here is renewed for whoever is logged in.
+  if (me.value !== owner) return false;
   await database.put('meta', 'device_id', device_id);
   return true;
 }
@@ -80,8 +86,11 @@ export async function subscribe(): Promise<boolean> {
 /** Undoes it, at the server and in the browser. */
 export async function unsubscribe(): Promise<void> {
   if (!possible()) return;
+  const owner = me.value;
   const device_id = await deviceId();
   if (device_id) await api.removeDevice(device_id).catch(() => undefined);
+  // Logging out has undone it, too: what is here by now is the next user's.
+  if (me.value !== owner) return;
   await database.remove('meta', ['device_id']);
   const worker = await navigator.serviceWorker.getRegistration(base.href);
   await (await worker?.pushManager.getSubscription())?.unsubscribe();
