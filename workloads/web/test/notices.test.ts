@@ -65,6 +65,25 @@ test('what is here of older ones stays when newer ones come, unless there is a g
   expect(shown()).toEqual(['99']);
 });
 
+test('older ones of who has left are not shown to the next, and no more are loaded because of them', async () => {
+  const first = loadNotices();
+  answers[0]!(['2'], 'after 2');
+  await first;
+  for (const cursor of ['after 2', 'after 4']) {
+    const older = loadOlderNotices();
+    const answer = answers.at(-1)!;
+    reset();
+    identity.value = { user_id: cursor, username: 'somebody else' };
+    const anew = loadNotices();
+    answers.at(-1)!(['4'], cursor);
+    await anew;
+    const asked = answers.length;
+    answer(['1']);
+    await Promise.race([older, new Promise((resolve) => setTimeout(resolve, 20))]);
+    expect([shown(), answers.length]).toEqual([['4'], asked]);
+  }
+});
+
 test('those of who has left are not shown to the next', async () => {
   const loading = loadNotices();
   reset();

@@ -37,7 +37,9 @@ export async function loadNotices(): Promise<void> {
 export async function loadOlderNotices(): Promise<void> {
   const from = notices.value;
   if (!from?.cursor) return;
+  const owner = me.value;
   const page = await notifications(from.cursor);
+  if (me.value !== owner) return;
   // It was loaded anew meanwhile, and goes on elsewhere.
   if (notices.value?.cursor !== from.cursor) return loadOlderNotices();
   notices.value = { entries: [...notices.value.entries, ...page.notifications], cursor: page.next_cursor ?? null };
