@@ -42,6 +42,19 @@ describe('the access token', () => {
     expect(asked()).toEqual(['GET /me Bearer access-1', 'POST /token/refresh', 'GET /me Bearer access-2']);
   });
 
+  test('of who logs in meanwhile is not used for what somebody asked for who has left', async () => {
+    await adopt(tokens(1));
+    let reply = (_: Response) => undefined as void;
+    server.mockReturnValueOnce(new Promise((resolve) => { reply = resolve; })).mockResolvedValue(answer({}));
+    const renamed = call('PATCH', '/me', { body: { display_name: 'Ann' } });
+    await vi.waitFor(() => expect(server).toHaveBeenCalled());
+    await forget();
+    await adopt({ ...tokens(2), user_id: 'b', username: 'bob' });
+    reply(answer({ code: 'session_ended', detail: '' }, 401));
+    await expect(renamed).rejects.toMatchObject({ code: 'logged_out' });
+    expect(asked()).toEqual(['PATCH /me Bearer access-1']);
+  });
+
   test('is not to blame for a wrong password', async () => {
     await adopt(tokens(1));
     server.mockResolvedValueOnce(answer({ code: 'invalid_credentials', detail: 'wrong' }, 401));

@@ -171,20 +171,27 @@ export function token(force = false): Promise<string> {
   return refreshing;
 }
 
-/** Calls the server as the one who is logged in; a token that it no longer takes is renewed once. */
+/** Calls the server as the one who is logged in; a token that it no longer takes is renewed once. What somebody asked for who
+ * has left is not asked for as whoever is here by then. */
 export async function call<T>(
   method: string,
   path: string,
   options: Omit<Call, 'token'> = {},
 ): Promise<T> {
-  const first = await token();
+  const mine = turn;
+  const own = async (force?: boolean): Promise<string> => {
+    const known = await token(force);
+    if (mine !== turn) throw new ApiError(401, 'logged_out', '');
+    return known;
+  };
+  const first = await own();
   try {
     return await send<T>(method, path, { ...options, token: first });
   } catch (error) {
     // A wrong password is also a 401, and no token's fault.
     if (!(error instanceof ApiError) || error.status !== 401 || error.code === 'invalid_credentials') throw error;
     // Another call may have renewed it meanwhile.
-    const next = await token(held?.access_token === first);
+    const next = await own(held?.access_token === first);
     return send<T>(method, path, { ...options, token: next });
   }
 }
