@@ -5,7 +5,7 @@ import * as database from '../src/idb/database';
 import { drafts, flushDrafts, setDraft } from '../src/session/drafts';
 import { apply } from '../src/session/events';
 import { found, showFound } from '../src/session/found';
-import { begin, login, logout } from '../src/session/lifecycle';
+import { begin, deleteAccount, login, logout } from '../src/session/lifecycle';
 import { stop } from '../src/session/live';
 import { learn, media, want } from '../src/session/media';
 import { loadPreferences, preferences } from '../src/session/preferences';
@@ -36,7 +36,7 @@ const aborted: string[] = [];
 let details: Promise<Response>;
 /** What the server says of the account of whoever asks. */
 let mine: object = {};
-/** What the answer to a log-out waits for. */
+/** What the answer to a log-out, or to the end of an account, waits for. */
 let slow: Promise<unknown> = Promise.resolve();
 
 vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
@@ -45,6 +45,7 @@ vi.stubGlobal('fetch', vi.fn(async (url: string, init: RequestInit) => {
   if (path === '/login') return new Response(JSON.stringify(tokensOf(JSON.parse(String(init.body)).username)));
   if (path === '/token/refresh') return refresh();
   if (path === '/media/details') return details;
+  if (path === '/me' && init.method === 'DELETE') await slow;
   if (path === '/me') return new Response(JSON.stringify(mine));
   if (path === '/media/uploads') {
     return new Promise<Response>((_, reject) => {
@@ -187,6 +188,27 @@ test('logging out waits for no server, and tells it afterwards with the token th
   expect(identity.value).toBeNull();
   expect(await database.all('session')).toEqual([]);
   expect(asked).toEqual(['/logout']);
+});
+
+test('an account that is deleted leaves nothing here, and its owner is told', async () => {
+  await annWroteOffline();
+  await deleteAccount('secret');
+  expect([identity.value, endedReason.value]).toEqual([null, 'deleted']);
+  for (const store of ['session', 'chats', 'messages', 'outbox', 'drafts', 'meta'] as const) expect(await database.all(store)).toEqual([]);
+});
+
+test('an account whose end is known only when somebody else has logged in ends nothing of theirs', async () => {
+  let answer = () => undefined as void;
+  slow = new Promise<void>((resolve) => { answer = resolve; });
+  await annWroteOffline();
+  const deleted = deleteAccount('secret');
+  await vi.waitFor(() => expect(asked.at(-1)).toBe('/me'));
+  await sessionEnds();
+  await login('bob', 'secret');
+  answer();
+  await deleted;
+  expect([identity.value?.user_id, endedReason.value]).toEqual([BOB, null]);
+  expect(JSON.stringify(await database.all('session'))).toContain('refresh-bob');
 });
 
 test('what another tab wrote after the log-out is removed when a page is opened', async () => {

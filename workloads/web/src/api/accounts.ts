@@ -1,5 +1,5 @@
 // Calls about accounts: log-in, profile, sessions, blocks, people.
-import { adopt, call, forget, type Identity } from './credentials';
+import { adopt, call, type Identity } from './credentials';
 import { query, send } from './http';
 import { ApiError } from './problem';
 import type { Account, Block, Profile, Session, Tokens } from './types';
@@ -36,10 +36,7 @@ export const rename = (display_name: string) => call<Account>('PATCH', '/me', { 
 export const changePassword = (current_password: string, new_password: string) =>
   call<void>('POST', '/password', { body: { current_password, new_password } });
 
-export async function deleteAccount(password: string): Promise<void> {
-  await call<void>('DELETE', '/me', { body: { password } });
-  await forget();
-}
+export const deleteAccount = (password: string) => call<void>('DELETE', '/me', { body: { password } });
 
 /** All of a list that comes in pages. */
 async function all<Name extends string, Entry>(name: Name): Promise<Entry[]> {

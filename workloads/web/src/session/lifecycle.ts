@@ -1,7 +1,7 @@
 // Log-in to log-out: starts and stops everything that belongs to an account, in all tabs.
 import { effect } from '@preact/signals';
 import * as accounts from '../api/accounts';
-import { lapse, onEnded, release, stored, type Identity } from '../api/credentials';
+import { forget, lapse, onEnded, release, stored, type Identity } from '../api/credentials';
 import { ApiError } from '../api/problem';
 import * as database from '../idb/database';
 import { detach } from './cache';
@@ -10,7 +10,7 @@ import { start, stop } from './live';
 import { loadAccount } from './profile';
 import { deviceId, silence } from './push';
 import { isMailed, route } from './route';
-import { endedReason, identity, reset } from './state';
+import { endedReason, identity, me, reset } from './state';
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
 
@@ -81,8 +81,12 @@ async function farewell(tell: (method: string, path: string) => Promise<void>, d
 }
 
 export async function deleteAccount(password: string): Promise<void> {
+  const owner = me.value;
   await accounts.deleteAccount(password);
+  // The session may be over before the answer is here, and somebody else have logged in.
+  if (identity.value && me.value !== owner) return;
   stop();
+  await forget();
   leave('deleted');
   silence().catch(() => undefined);
 }
