@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
+import { drafts } from '../src/session/drafts';
 import { further } from '../src/session/listing';
 import { start, stop } from '../src/session/live';
 import { preferences } from '../src/session/preferences';
@@ -205,6 +206,28 @@ test('where a sync of who has left goes on, the next user does not begin', async
   expect(asked()).toEqual(['foreign', 'his']);
 });
 
+test.each(['chats', 'outbox', 'drafts'] as const)('who leaves while the browser’s store is read leaves nothing of it, and is not connected: %s', async (slow) => {
+  const all = database.all;
+  let answer = () => undefined as void;
+  vi.spyOn(database, 'all').mockImplementation(async (store) => {
+    if (store === slow) await new Promise<void>((resolve) => { answer = resolve; });
+    return all(store);
+  });
+  await keep();
+  await database.put('chats', CHAT, { ...chatOf(), activity: 1 });
+  await database.put('drafts', CHAT, { chat_id: CHAT, text: 'half a sentence' });
+  server.listeners = null;
+  const started = start();
+  await vi.waitFor(() => expect(vi.mocked(database.all)).toHaveBeenCalledWith(slow));
+  stop();
+  reset();
+  identity.value = null;
+  answer();
+  await started;
+  vi.mocked(database.all).mockRestore();
+  expect([chats.value.size, drafts.value.size, server.listeners]).toEqual([0, 0, null]);
+});
+
 test('who logs in again in the same tab sees who is there', async () => {
   syncs();
   const answer = ask.getMockImplementation()!;
@@ -378,6 +401,32 @@ test('quiet hours go by the zone of who travels with a page that stays connected
   comesBack();
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(server.call).not.toHaveBeenCalled();
+});
+
+test('quiet hours of the next user are compared with the clock though those of who has left were asked for before', async () => {
+  const there = { quiet_hours: { from_minute: 60, to_minute: 120, time_zone: 'Pacific/Auckland', utc_offset_minutes: 720 } };
+  let answer = () => undefined as void;
+  const put = vi.fn();
+  let late: Promise<object> | null = new Promise((resolve) => { answer = () => resolve({}); });
+  server.call.mockImplementation(async (method: string, path: string, options?: { body: object }) => {
+    if (path !== '/notifications/preferences') return {};
+    if (method === 'PUT') put(options!.body);
+    return late ?? options?.body ?? there;
+  });
+  const askedFor = () => server.call.mock.calls.filter(([, path]) => path === '/notifications/preferences').length;
+  syncs();
+  await start();
+  await connect('t0');
+  await vi.waitFor(() => expect(askedFor()).toBe(1));
+  late = null;
+  stop();
+  reset();
+  identity.value = { user_id: BOB, username: 'bob' };
+  await start();
+  answer();
+  await new Promise((resolve) => setTimeout(resolve));
+  await connect('t1');
+  await vi.waitFor(() => expect(put).toHaveBeenCalledOnce());
 });
 
 test('who is blocked is asked again with the next connection when it could not be had', async () => {

@@ -114,6 +114,28 @@ describe('quiet hours', () => {
     expect(saved()).toEqual([{ ...night, utc_offset_minutes: 330, time_zone: 'Asia/Kolkata' }]);
   });
 
+  test('of the next user are compared with the clock though those of who has left were being written', async () => {
+    const tokyo = { utc_offset_minutes: 540, time_zone: 'Asia/Tokyo' };
+    server({ ...night, ...tokyo });
+    await loadPreferences();
+    const answer = call.getMockImplementation()!;
+    let written = () => undefined as void;
+    call.mockImplementation(async (method, path, options) => {
+      if (method === 'PUT') await new Promise<void>((resolve) => { written = resolve; });
+      return answer(method, path, options);
+    });
+    const renewed = renewQuietHours();
+    await vi.waitFor(() => expect(saved()).toHaveLength(1));
+    reset();
+    identity.value = { user_id: 'b', username: 'bob' };
+    written();
+    await renewed;
+    server({ ...night, ...tokyo });
+    await loadPreferences();
+    await renewQuietHours();
+    expect(saved()).toHaveLength(2);
+  });
+
   test('that could not be written are with the next connection', async () => {
     server({ ...night, time_zone: 'Africa/Johannesburg', utc_offset_minutes: 120 });
     await loadPreferences();

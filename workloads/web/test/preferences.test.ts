@@ -3,8 +3,9 @@ import { afterEach, expect, test, vi } from 'vitest';
 import type { Call } from '../src/api/http';
 import { ApiError } from '../src/api/problem';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../src/session/preferences';
-import { identity } from '../src/session/state';
-import { ANN, BOB, CHAT } from './sample';
+import { chats, identity } from '../src/session/state';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry } from './sample';
 
 let kept: Record<string, unknown>;
 const put: unknown[] = [];
@@ -59,6 +60,16 @@ test('a change that waits when its user logs out is not made for the next', asyn
   enter(BOB);
   await both[1];
   expect(put).toEqual([{ show_content: true }]);
+});
+
+test('a chat that both have is not muted for the next user because of who has left', async () => {
+  kept = {};
+  enter(ANN);
+  const changed = muteChat(CHAT, true);
+  enter(BOB);
+  chats.value = loaded(new Map(), [entry()], BOB, Date.now());
+  await changed;
+  expect(chats.value.get(CHAT)!.muted).toBe(false);
 });
 
 test('a change that fails does not keep later ones from being made', async () => {

@@ -15,8 +15,8 @@ let timer: ReturnType<typeof setInterval> | null = null;
 /** Takes up what the server said the last time. */
 export async function begin(): Promise<void> {
   end();
-  seconds = (await database.get<number>('meta', KEY).catch(() => undefined)) ?? null;
   timer = setInterval(() => forget(), EVERY_MS);
+  seconds = (await database.get<number>('meta', KEY).catch(() => undefined)) ?? null;
 }
 
 export function end(): void {

@@ -18,7 +18,7 @@ import { heartbeat, subscribe, unwatched } from './presence';
 import { confirmSoon } from './reading';
 import { restoreOutbox } from './outbox';
 import { resume } from './sending';
-import { account, announce, chats, current, identity, lacks, link, listed, messageBytes, setTimeline, timelines, typing } from './state';
+import { account, announce, chats, current, identity, lacks, link, listed, me, messageBytes, setTimeline, timelines, typing } from './state';
 import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { spread } from '../store/waits';
@@ -50,10 +50,14 @@ let renewal: ReturnType<typeof setTimeout> | undefined;
 
 /** Shows what is kept, then connects. */
 export async function start(): Promise<void> {
+  const mine = turn;
   const kept = await restore().catch(() => null);
-  await restoreOutbox().catch(() => undefined);
-  await beginDrafts().catch(() => undefined);
-  await expiry.begin();
+  for (const takeUp of [restoreOutbox, beginDrafts, expiry.begin]) {
+    // Whoever it is of may have left while the browser's store was read.
+    if (mine !== turn) return;
+    await takeUp().catch(() => undefined);
+  }
+  if (mine !== turn) return;
   batch(() => {
     if (kept) {
       chats.value = kept.chats;
@@ -178,7 +182,8 @@ function renew(mine: boolean): void {
 
 /** Quiet hours go by another clock when this device has travelled. */
 function compareClocks(): void {
-  loadPreferences().then(renewQuietHours).catch(() => undefined);
+  const owner = me.value;
+  loadPreferences().then(() => (me.value === owner ? renewQuietHours() : undefined)).catch(() => undefined);
 }
 
 // Who travels may stay connected. Without a connection it is for the next one.

@@ -96,6 +96,7 @@ onReset(() => { seen = null; });
  * that know no zones.
  */
 export async function renewQuietHours(): Promise<void> {
+  const owner = me.value;
   const quiet = preferences.value?.quiet_hours;
   const here = clockHere();
   const travelled = seen?.time_zone !== here.time_zone;
@@ -103,15 +104,18 @@ export async function renewQuietHours(): Promise<void> {
   const same = quiet?.utc_offset_minutes === here.utc_offset_minutes;
   const stale = quiet?.time_zone === here.time_zone ? !same : travelled || (!quiet?.time_zone && turned && !same);
   if (quiet && stale) await savePreferences((now) => (now.quiet_hours ? { ...now, quiet_hours: { ...now.quiet_hours, ...here } } : now));
-  seen = here;
+  if (me.value === owner) seen = here;
 }
 
 export async function muteChat(chat_id: string, on: boolean): Promise<void> {
+  const owner = me.value;
   await savePreferences((now) => {
     const others = (now.muted ?? []).filter((one) => one.chat_id !== chat_id);
     const until = new Date(Date.now() + FOR_GOOD_MS).toISOString();
     return { ...now, muted: on ? [...others, { chat_id, until }] : others };
   });
+  // The next user may have the same chat.
+  if (me.value !== owner) return;
   chats.value = muted(chats.value, chat_id, on);
   touch();
 }
