@@ -7,7 +7,7 @@ import { saveEdit } from '../src/session/editing';
 import { apply } from '../src/session/events';
 import { identity, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
-import { ANN, CHAT, idAt, message } from './sample';
+import { ANN, BOB, CHAT, idAt, message } from './sample';
 
 const { ask } = vi.hoisted(() => ({ ask: vi.fn() }));
 vi.mock('../src/socket/connection', () => ({ ask, tell: () => undefined, connected: () => true }));
@@ -33,6 +33,16 @@ test('an edit that the server does not get stays in the field, and can be saved 
   await saveEdit(own, 'much better', leave);
   expect(leave).toHaveBeenCalledOnce();
   expect(shown()).toBe('much better');
+});
+
+test('that an edit could not be saved is not told to the next user', async () => {
+  ask.mockImplementationOnce(async () => {
+    reset();
+    identity.value = { user_id: BOB, username: 'bob' };
+    throw new ApiError(0, 'timeout', '');
+  });
+  await saveEdit(own, 'much better', leave);
+  expect([toasts.value, leave.mock.calls]).toEqual([[], []]);
 });
 
 test('the field is left when the server has the edit, not before', async () => {

@@ -1,8 +1,8 @@
 import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { reset } from '../src/session/state';
-import { dismiss, hold, messageToast, release, toast, toasts } from '../src/session/toasts';
-import { CHAT } from './sample';
+import { identity, reset } from '../src/session/state';
+import { dismiss, hold, messageToast, release, toast, toaster, toasts } from '../src/session/toasts';
+import { ANN, BOB, CHAT } from './sample';
 
 const shown = () => toasts.value.map((one) => one.header);
 const idOf = (header: string) => toasts.value.find((one) => one.header === header)!.id;
@@ -12,6 +12,20 @@ beforeEach(() => {
   reset();
 });
 afterEach(() => { vi.useRealTimers(); });
+
+test('what an answer brings is told to who has asked, not to the next user', () => {
+  const enter = (user_id: string | null) => { identity.value = user_id === null ? null : { user_id, username: 'someone' }; };
+  enter(ANN);
+  const tell = toaster();
+  tell({ header: 'Bob is blocked' });
+  expect(shown()).toEqual(['Bob is blocked']);
+  for (const next of [null, BOB]) {
+    reset();
+    enter(next);
+    tell({ header: 'Bob is blocked' });
+    expect(shown()).toEqual([]);
+  }
+});
 
 test('a toast ends by itself, but not while somebody is at it', () => {
   toast({ header: 'read' });

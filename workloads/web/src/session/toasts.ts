@@ -5,7 +5,7 @@ import type { Chat } from '../store/chats';
 import { newId } from '../store/ids';
 import { strings } from '../i18n/en';
 import { preferences } from './preferences';
-import { current, onReset, watching } from './state';
+import { current, me, onReset, watching } from './state';
 
 export interface Toast {
   readonly id: string;
@@ -54,6 +54,12 @@ export function toast(one: Partial<Toast> & { header: string }): void {
   release(made.id);
   const spare = toasts.value.filter(({ id }) => ends.has(id));
   for (const { id } of spare.slice(0, Math.max(0, toasts.value.length - AT_ONCE))) if (id !== made.id) dismiss(id);
+}
+
+/** For news that an answer brings. Gives what tells them to who is here now, and to nobody who has logged in by then. */
+export function toaster(): typeof toast {
+  const owner = me.value;
+  return (one) => { if (me.value === owner) toast(one); };
 }
 
 /** Somebody reads it: it stays. */

@@ -9,7 +9,7 @@ import { isShown, isTurning, loadAround, loadNewest, loadUnread } from '../sessi
 import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
 import { takeBack } from '../session/takeback';
 import { today } from '../session/today';
-import { toast } from '../session/toasts';
+import { toast, toaster } from '../session/toasts';
 import { addFiles } from '../session/uploads';
 import type { Chat } from '../store/chats';
 import { rows } from '../store/rows';
@@ -97,6 +97,7 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
   async function jumpTo(message_id: string) {
     setMissed(null);
     setJump(message_id);
+    const tell = toaster();
     try {
       if (await loadAround(chat_id, message_id)) {
         // Who has turned elsewhere meanwhile does not wait for it.
@@ -107,12 +108,12 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
       // It may be there: only the server can say.
       setJump(null);
       setMissed(message_id);
-      toast({ kind: 'error', header: faultText(error) });
+      tell({ kind: 'error', header: faultText(error) });
       if (!timelines.value.has(chat_id)) load();
       return;
     }
     setJump(null);
-    toast({ kind: 'error', header: strings.messageGone });
+    tell({ kind: 'error', header: strings.messageGone });
     void loadNewest(chat_id, true).catch(() => setFault(true));
   }
 
@@ -158,7 +159,10 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
     if (message_id && !message?.deleted) setAnswering(chat_id, { kind: 'reply', message_id, message });
     field.current?.focus();
   };
-  const unblock = () => void block(chat.peer.user_id, false).catch((error: unknown) => toast({ kind: 'error', header: faultText(error) }));
+  const unblock = () => {
+    const tell = toaster();
+    void block(chat.peer.user_id, false).catch((error: unknown) => tell({ kind: 'error', header: faultText(error) }));
+  };
   const drag = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes('Files') || isBlocked) return;
     event.preventDefault();

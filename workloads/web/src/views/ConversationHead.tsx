@@ -5,7 +5,7 @@ import { mediumOf } from '../i18n/times';
 import { block } from '../session/blocks';
 import { muteChat } from '../session/preferences';
 import { blocked, features, me } from '../session/state';
-import { toast } from '../session/toasts';
+import { toaster } from '../session/toasts';
 import type { Chat } from '../store/chats';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { coarse } from './coarse';
@@ -27,19 +27,21 @@ export function ConversationHead({ chat, searching, onSearch }: { chat: Chat; se
 
   async function setBlock(on: boolean) {
     setAsking(false);
+    const tell = toaster();
     try {
       await block(peer.user_id, on);
-      toast({ header: on ? strings.blockedNow(name) : strings.unblockedNow(name) });
+      tell({ header: on ? strings.blockedNow(name) : strings.unblockedNow(name) });
     } catch (error) {
-      toast({ kind: 'error', header: faultText(error) });
+      tell({ kind: 'error', header: faultText(error) });
     }
   }
   async function setMuted(on: boolean) {
+    const tell = toaster();
     try {
       await muteChat(chat.chat_id, on);
-      toast({ header: on ? strings.mutedNow : strings.unmutedNow });
+      tell({ header: on ? strings.mutedNow : strings.unmutedNow });
     } catch (error) {
-      toast({ kind: 'error', header: faultText(error) });
+      tell({ kind: 'error', header: faultText(error) });
     }
   }
 

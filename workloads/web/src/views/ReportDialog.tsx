@@ -4,7 +4,7 @@ import { REASONS, type Reason } from '../api/accounts';
 import type { Message, Peer } from '../api/types';
 import { strings } from '../i18n/en';
 import { sendReport } from '../session/reports';
-import { toast } from '../session/toasts';
+import { toaster } from '../session/toasts';
 import { Dialog } from './Dialog';
 import { Field } from './Field';
 import { Outcome } from './Outcome';
@@ -26,10 +26,11 @@ export function ReportDialog({ peer, message, onClose }: ReportDialogProps) {
   const action = useAction();
   const submit = async (event: Event) => {
     event.preventDefault();
+    const tell = toaster();
     const what = message ? { chat_id: message.chat_id, message_id: message.message_id, include_message: include } : { user_id: peer.user_id };
     if (!(await action.run(() => sendReport(what, reason, comment.trim())))) return;
     onClose();
-    toast({ header: strings.reported });
+    tell({ header: strings.reported });
   };
   return (
     <Dialog title={message ? strings.reportMessageTitle : strings.reportTitle(nameOf(peer))} onClose={onClose}>
