@@ -1,6 +1,11 @@
 import './page';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { exported } from '../src/api/export';
+import { strings } from '../src/i18n/en';
+import { identity, reset } from '../src/session/state';
+import { ExportCard } from '../src/views/AccountEndCards';
+import { drawn } from './drawn';
+import { ANN, BOB } from './sample';
 
 vi.mock('../src/api/credentials', () => ({ token: async () => 'a-token' }));
 
@@ -51,4 +56,18 @@ test('an export whose answer does not even begin fails', async () => {
 test('a refusal is told', async () => {
   answer = async () => new Response('{"code":"rate_limited","detail":"wait"}', { status: 429, headers: { 'Retry-After': '60' } });
   await expect(exported()).rejects.toMatchObject({ status: 429, code: 'rate_limited', retryAfter: 60 });
+});
+
+test.each([[ANN, ['sentinel-export.ndjson']], [BOB, []]])('an export is saved if who wanted it is still here', async (user_id, expected) => {
+  const saved: string[] = [];
+  Object.assign(document, { createElement: () => ({ download: '', click() { saved.push(this.download); } }) });
+  identity.value = { user_id: ANN, username: 'ann' };
+  (drawn(ExportCard, {})('button', strings.exportData)!.onClick as () => void)();
+  await vi.advanceTimersByTimeAsync(0);
+  sends('{"a":1}\n');
+  if (user_id !== ANN) reset();
+  identity.value = { user_id, username: 'someone' };
+  body.close();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(saved).toEqual(expected);
 });

@@ -3,15 +3,19 @@ import { useState } from 'preact/hooks';
 import { exported } from '../api/export';
 import { strings } from '../i18n/en';
 import { deleteAccount } from '../session/lifecycle';
+import { me } from '../session/state';
 import { Field } from './Field';
 import { Dialog } from './Dialog';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';
 
-/** Has the browser save the export: a link could not send the token. */
+/** Has the browser save the export: a link could not send the token. Who has left meanwhile leaves nothing of it here. */
 async function download(): Promise<void> {
-  const url = URL.createObjectURL(await exported());
+  const owner = me.value;
+  const all = await exported();
+  if (me.value !== owner) return;
+  const url = URL.createObjectURL(all);
   const link = document.createElement('a');
   link.href = url;
   link.download = 'sentinel-export.ndjson';
