@@ -8,7 +8,7 @@ import { chatList, chats, identity, reset, timelines } from '../src/session/stat
 import { toasts } from '../src/session/toasts';
 import { loaded } from '../src/store/chats';
 import type { ChatEntry, Preferences, Profile } from '../src/api/types';
-import { ANN, CHAT, entry, idAt, message } from './sample';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { chats: vi.fn(), startChat: vi.fn() } }));
 vi.mock('../src/socket/connection', () => ({ ask: async () => ({}), tell: () => undefined, connected: () => false }));
@@ -222,4 +222,14 @@ test('a chat that is found again is muted if its user muted it', async () => {
   preferences.value = { muted: [{ chat_id: NEW, until: new Date(Date.now() - 1).toISOString() }] } as Preferences;
   await chatWith(first.peer as Profile);
   expect(chats.value.get(NEW)!.muted).toBe(false);
+});
+
+test('a chat that somebody asked for who has left is not opened for the next user', async () => {
+  let answer = () => undefined as void;
+  server.startChat.mockReturnValueOnce(new Promise((resolve) => { answer = () => resolve({ chat_id: NEW, peer: first.peer }); }));
+  const asked = chatWith(first.peer as Profile);
+  reset();
+  identity.value = { user_id: BOB, username: 'bob' };
+  answer();
+  expect([await asked, chats.value.size]).toEqual([null, 0]);
 });

@@ -123,11 +123,11 @@ export function reloadSoon({ delay = 150, top = false } = {}): void {
   }, delay);
 }
 
-/** Gives the chat with somebody, which is made if need be. */
-export async function chatWith(person: Profile): Promise<string> {
+/** Gives the chat with somebody, which is made if need be; `null` when who has asked is not here any more. */
+export async function chatWith(person: Profile): Promise<string | null> {
   const owner = me.value;
   const { chat_id, peer } = await startChat(person.user_id);
-  if (me.value !== owner) return chat_id;
+  if (me.value !== owner) return null;
   chats.value = opened(chats.value, chat_id, peer, Date.now(), mutedIn(preferences.value).has(chat_id));
   touch();
   void subscribe();

@@ -36,6 +36,7 @@ export function PeopleResults({ prefix, onDone }: { prefix: string; onDone(): vo
   async function open(person: Profile) {
     try {
       const chat_id = await chatWith(person);
+      if (chat_id === null) return;
       onDone();
       go({ view: 'chat', chat_id, message_id: null });
     } catch (error) {
