@@ -44,6 +44,8 @@ const REPORT: &str = "5000";
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the driver is asked in any case: what it puts into its queue does not always wake who waits for it.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often an outage is told: the driver reports one about every second.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
 /// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -117,6 +119,8 @@ struct Member {
     consumer: StreamConsumer<Context>,
     revoked: mpsc::UnboundedReceiver<i32>,
     given_up: CancellationToken,
+    /// When an error was last told.
+    told: Option<Instant>,
     partitions: Partitions,
     running: JoinSet<(Assignment, i64)>,
     aborts: HashMap<i32, AbortHandle>,
@@ -143,6 +147,7 @@ impl Member {
             consumer,
             revoked,
             given_up,
+            told: None,
             partitions: Partitions::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
@@ -170,7 +175,10 @@ impl Member {
                     Ok(letter) => self.take(letter),
                     Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
                     Err(error) => {
-                        tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
+                        if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                            tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
+                            self.told = Some(Instant::now());
+                        }
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
