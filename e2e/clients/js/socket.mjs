@@ -1,7 +1,8 @@
 // The stock Socket.IO client with everything it receives kept in order, so that no event is lost between two awaits.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { io } from 'socket.io-client';
-import { base } from './http.mjs';
+import { BUSY, base, sleep } from './http.mjs';
 
 /** How long something may take; more where the server shares its cores with all of its stores. */
 const PATIENCE_MS = Number(process.env.SENTINEL_PATIENCE_MS ?? 5000);
@@ -85,9 +86,19 @@ export class Client {
     });
   }
 
+  /** Like `ask`, and again as long as a store is busy where that may be. */
+  async askUntilAble(event, payload) {
+    const deadline = Date.now() + PATIENCE_MS * 2;
+    for (;;) {
+      const answer = await this.ask(event, payload);
+      if (!BUSY || answer.code !== 'unavailable' || Date.now() > deadline) return answer;
+      await sleep(1000 * answer.retry_after);
+    }
+  }
+
   /** Like `ask`, for what must succeed. */
   async must(event, payload) {
-    const answer = await this.ask(event, payload);
+    const answer = await this.askUntilAble(event, payload);
     assert.equal(answer.status, 'ok', `${event}: ${JSON.stringify(answer)}`);
     return answer;
   }
@@ -100,9 +111,9 @@ export class Client {
     return answer;
   }
 
-  /** Sends a message and returns the acknowledgement. */
+  /** Sends a message and returns the acknowledgement. It is one message, however often it had to be sent. */
   send(chat, message, extra = {}) {
-    return this.must('send_message', { chat_id: chat, message, ...extra });
+    return this.must('send_message', { chat_id: chat, message, client_message_id: randomUUID(), ...extra });
   }
 
   get transport() {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { newPair } from '../accounts.mjs';
-import { NOBODY, call, ok } from '../http.mjs';
+import { BUSY, NOBODY, call, ok } from '../http.mjs';
 import { closeAll, connect } from '../socket.mjs';
 
 let ann;
@@ -101,17 +101,20 @@ test('text above 16 KiB is an error acknowledgement and the connection is kept',
 
 test('a thousand events at once are all acknowledged, in order, and none is lost', async () => {
   const fresh = await connect(ann);
-  const sends = Array.from({ length: 1000 }, (_, n) =>
-    fresh.ask('send_message', { chat_id: chat, message: `flood ${n}`, client_message_id: `flood-${n}` }),
-  );
-  const answers = await Promise.all(sends);
+  const flood = Array.from({ length: 1000 }, (_, n) => ({ chat_id: chat, message: `flood ${n}`, client_message_id: `flood-${n}` }));
+  const answers = await Promise.all(flood.map((payload) => fresh.ask('send_message', payload)));
   const accepted = answers.filter((answer) => answer.status === 'ok');
   const codes = new Set(answers.filter((answer) => answer.status === 'error').map((answer) => answer.code));
   codes.delete('rate_limited');
+  if (BUSY) codes.delete('unavailable');
   assert.deepEqual([...codes], []);
   assert.ok(accepted.length >= 400, `only ${accepted.length} were accepted`);
   const ids = accepted.map((answer) => answer.message_id);
   assert.deepEqual([...ids].sort(), ids);
+  // Nobody knows whether these are stored, until they are sent again.
+  for (const payload of flood.filter((_, n) => answers[n].code === 'unavailable')) {
+    ids.push((await fresh.must('send_message', payload)).message_id);
+  }
   assert.equal(new Set(ids).size, ids.length);
   const stored = [];
   let cursor;
@@ -121,7 +124,7 @@ test('a thousand events at once are all acknowledged, in order, and none is lost
     stored.push(...body.messages.filter((message) => message.client_message_id?.startsWith('flood-')));
     cursor = body.next_cursor;
   } while (cursor);
-  assert.deepEqual(stored.map((message) => message.message_id).reverse(), ids);
+  assert.deepEqual(stored.map((message) => message.message_id).reverse(), ids.sort());
   assert.ok(fresh.socket.connected);
   fresh.close();
 });

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { newChat, newPair, newUser, post } from '../accounts.mjs';
-import { NOBODY, TIME, call, invalid, ok, problem } from '../http.mjs';
+import { NOBODY, TIME, call, invalid, ok, problem, sleep } from '../http.mjs';
 
 const PATIENCE_MS = 4 * Number(process.env.SENTINEL_PATIENCE_MS ?? 5000);
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 let ann;
 let bob;

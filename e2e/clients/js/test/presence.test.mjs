@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { login, newPair, newUser } from '../accounts.mjs';
-import { NOBODY, TIME, call, ok, problem } from '../http.mjs';
+import { NOBODY, TIME, call, ok, problem, sleep } from '../http.mjs';
 import { closeAll, connect } from '../socket.mjs';
 
 let ann;
@@ -14,7 +14,6 @@ before(async () => {
 });
 after(closeAll);
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const of = (user, status) => (event) => event.user_id === user.user_id && event.status === status;
 const UNKNOWN = (user) => ({ user_id: user.user_id, status: 'offline', last_active: null });
 const enc = encodeURIComponent;
