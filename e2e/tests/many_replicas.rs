@@ -30,9 +30,7 @@ async fn clients_of_every_transport_chat_while_the_message_service_scales() {
         Conversation::begin_by(&url, [polling, websocket], &[]).await,
     ];
     for replicas in [5, 3] {
-        for conversation in &mut conversations {
-            conversation.acknowledged(MESSAGES, PATIENCE).await;
-        }
+        acknowledged(&mut conversations).await;
         println!("message: {replicas} replicas");
         deployed.change(json!({"spec": {"services": {"message": {"replicas": replicas}}}})).await;
         eventually("the message service has its replicas", PATIENCE, async || {
@@ -41,9 +39,12 @@ async fn clients_of_every_transport_chat_while_the_message_service_scales() {
         })
         .await;
     }
-    for conversation in &mut conversations {
-        conversation.acknowledged(MESSAGES, PATIENCE).await;
-    }
+    acknowledged(&mut conversations).await;
     join_all(conversations.map(|conversation| conversation.check(0))).await;
     deployed.wait_ready(PATIENCE).await;
+}
+
+/// Waits until each writer of each conversation has so many more messages acknowledged.
+async fn acknowledged(conversations: &mut [Conversation]) {
+    join_all(conversations.iter_mut().map(|conversation| conversation.acknowledged(MESSAGES, PATIENCE))).await;
 }

@@ -58,15 +58,13 @@ impl Conversation {
 
     /// Waits until each writer has got `more` messages acknowledged from now on.
     pub async fn acknowledged(&mut self, more: usize, patience: Duration) {
-        self.javascript.acknowledged(more, patience).await;
-        self.python.acknowledged(more, patience).await;
+        tokio::join!(self.javascript.acknowledged(more, patience), self.python.acknowledged(more, patience));
     }
 
     /// Waits until `more` sends of each writer in a row have been refused from now on with `code`, none of them
     /// acknowledged and none left without an answer.
     pub async fn refused(&mut self, code: &str, more: usize, patience: Duration) {
-        self.javascript.refused(code, more, patience).await;
-        self.python.refused(code, more, patience).await;
+        tokio::join!(self.javascript.refused(code, more, patience), self.python.refused(code, more, patience));
     }
 
     /// Sends a message of the first account over HTTP under a client message id, once.
