@@ -115,20 +115,30 @@ export async function release(): Promise<(method: string, path: string) => Promi
   };
 }
 
+/** A store that can't be written, one that is full for instance, keeps nobody from leaving. */
+const asFarAsCanBe = (written: Promise<void>): Promise<void> =>
+  written.catch((error: unknown) => console.warn('the browser may still keep something of the last user', error));
+
 /** Forgets everything of this account. */
 export async function forget(): Promise<void> {
   drop();
-  await database.clearAll();
+  await asFarAsCanBe(database.clearAll());
 }
 
 /** The session is over though its user did not end it: messages not sent yet and drafts stay, for the same user to log in
  * again. */
 export async function lapse(): Promise<void> {
-  const session = await stored();
+  const session = await stored().catch(() => undefined);
   drop();
-  if (session) await database.put('session', 'owner', session.user_id);
-  await database.remove('session', ['current']);
-  await database.clear(['chats', 'messages', 'meta']);
+  // What can't be read stays: the next page that can hears the same from the server.
+  if (session === undefined) return;
+  const removed = Promise.all([
+    asFarAsCanBe(database.remove('session', ['current'])),
+    asFarAsCanBe(database.clear(['chats', 'messages', 'meta'])),
+  ]);
+  // At once, for the page may be closed; again when there is more room.
+  const note = () => database.put('session', 'owner', session?.user_id);
+  await Promise.all([removed, session && asFarAsCanBe(note().catch(() => removed.then(note)))]);
 }
 
 /** Runs `work` in one tab at a time. Without locks (a page that is not secure) the server's grace of 30 s for a used
