@@ -26,7 +26,7 @@ const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Keeps notifications in step with messages. Everything is looked at as it is now, so an event that comes late or twice
-/// changes nothing.
+/// changes nothing in the list; open sockets may hear of a message again, under the same id.
 pub struct Notifier(pub Arc<NotificationService>);
 
 #[async_trait]

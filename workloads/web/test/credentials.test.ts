@@ -1,5 +1,5 @@
 import './page';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { adopt, call, forget, onEnded, stored, token } from '../src/api/credentials';
 import * as database from '../src/idb/database';
 import type { Tokens } from '../src/api/types';
@@ -20,6 +20,14 @@ beforeEach(async () => {
   server.mockReset();
   await forget();
 });
+afterEach(() => { vi.useRealTimers(); });
+
+/** Lets the time pass that is waited for an answer, and gives it, or the error. */
+async function inTime(answer: Promise<unknown>): Promise<unknown> {
+  const settled = answer.catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(20_000);
+  return settled;
+}
 
 describe('the access token', () => {
   test('is used until it is about to expire, then renewed once for all who ask at once', async () => {
@@ -65,13 +73,14 @@ describe('the access token', () => {
 
 describe('the session', () => {
   test('outlives a server that is away', async () => {
+    vi.useFakeTimers();
     const ended = vi.fn();
     onEnded(ended);
     await adopt(tokens(1, 0));
-    server.mockRejectedValueOnce(new TypeError('network')).mockRejectedValueOnce(new TypeError('network'))
-      .mockResolvedValueOnce(new Response('<html>', { status: 502 }));
-    await expect(token()).rejects.toMatchObject({ status: 0 });
-    await expect(token()).rejects.toMatchObject({ status: 502 });
+    server.mockRejectedValue(new TypeError('network'));
+    expect(await inTime(token())).toMatchObject({ status: 0 });
+    server.mockImplementation(async () => new Response('<html>', { status: 502 }));
+    expect(await inTime(token())).toMatchObject({ status: 502 });
     expect(ended).not.toHaveBeenCalled();
     expect(await stored()).toEqual({ user_id: 'a', username: 'ann' });
     server.mockResolvedValueOnce(answer(tokens(2)));
@@ -131,11 +140,52 @@ describe('a renewal', () => {
     expect(server).not.toHaveBeenCalled();
   });
 
-  test('whose answer is lost is asked for again at once, while the server still takes the used token', async () => {
+  /** The refresh tokens that the server was given. */
+  const given = () => server.mock.calls.map(([, init]) => JSON.parse(String(init!.body)).refresh_token);
+  const away = (status: number) => answer({ code: 'unavailable', detail: '' }, status);
+
+  test('whose answer is lost is asked for again while the server still takes the used token, however that is told', async () => {
+    vi.useFakeTimers();
     await adopt(tokens(1, 0));
-    server.mockRejectedValueOnce(new TypeError('lost')).mockResolvedValueOnce(answer(tokens(2)));
-    expect(await token()).toBe('access-2');
-    expect(server.mock.calls.map(([, init]) => JSON.parse(String(init!.body)).refresh_token)).toEqual(['refresh-1', 'refresh-1']);
+    server.mockRejectedValueOnce(new TypeError('lost')).mockResolvedValueOnce(away(503)).mockResolvedValueOnce(away(500))
+      .mockResolvedValueOnce(answer(tokens(2)));
+    expect(await inTime(token())).toBe('access-2');
+    expect(given()).toEqual(['refresh-1', 'refresh-1', 'refresh-1', 'refresh-1']);
+  });
+
+  test('that is not answered is asked for a few times, and no more when the server may have forgotten the used token', async () => {
+    vi.useFakeTimers();
+    await adopt(tokens(1, 0));
+    server.mockImplementation(async () => away(503));
+    expect(await inTime(token())).toMatchObject({ status: 503 });
+    const times = server.mock.calls.length;
+    expect(times).toBeGreaterThan(3);
+    expect(times).toBeLessThan(8);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server).toHaveBeenCalledTimes(times);
+  });
+
+  test('that is to wait is not asked for before', async () => {
+    vi.useFakeTimers();
+    await adopt(tokens(1, 0));
+    server.mockResolvedValueOnce(new Response('{"code":"rate_limited","detail":""}', { status: 429, headers: { 'Retry-After': '9' } }))
+      .mockResolvedValueOnce(answer(tokens(2)));
+    const renewed = token();
+    await vi.advanceTimersByTimeAsync(8_900);
+    expect(server).toHaveBeenCalledOnce();
+    expect(await inTime(renewed)).toBe('access-2');
+  });
+
+  test('is not asked for again for who has left meanwhile', async () => {
+    await adopt(tokens(1, 0));
+    server.mockImplementation(async () => away(503));
+    const renewed = token().catch((error: unknown) => error);
+    await vi.waitFor(() => expect(server).toHaveBeenCalled());
+    await new Promise((resolve) => setTimeout(resolve));
+    await forget();
+    // At once: the next user does not wait for it.
+    expect(await Promise.race([renewed, new Promise((resolve) => setTimeout(resolve, 100, 'waits'))])).toMatchObject({ status: 503 });
+    expect(server).toHaveBeenCalledOnce();
   });
 
   test('is not awaited for so long that the server forgets the used token', async () => {
@@ -155,7 +205,7 @@ describe('a renewal', () => {
     expect(await token()).toBe('access-2');
     full.mockRestore();
     expect(await token()).toBe('access-3');
-    expect(server.mock.calls.map(([, init]) => JSON.parse(String(init!.body)).refresh_token)).toEqual(['refresh-1', 'refresh-2']);
+    expect(given()).toEqual(['refresh-1', 'refresh-2']);
     expect(await database.get('session', 'current')).toMatchObject({ refresh_token: 'refresh-3' });
   });
 

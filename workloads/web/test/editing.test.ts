@@ -1,11 +1,12 @@
 import './page';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { ApiError } from '../src/api/problem';
 import { strings } from '../src/i18n/en';
-import { textOf } from '../src/session/drafts';
-import { saveEdit } from '../src/session/editing';
+import { answeringIn, textOf } from '../src/session/drafts';
+import { editLast, saveEdit } from '../src/session/editing';
 import { apply } from '../src/session/events';
-import { identity, reset, timelines } from '../src/session/state';
+import { send } from '../src/session/sending';
+import { identity, link, reset, timelines } from '../src/session/state';
 import { toasts } from '../src/session/toasts';
 import { ANN, BOB, CHAT, idAt, message } from './sample';
 
@@ -22,6 +23,34 @@ beforeEach(() => {
   reset();
   identity.value = { user_id: ANN, username: 'ann' };
   timelines.value = new Map([[CHAT, { messages: [own], older: false, newer: false }]]);
+});
+
+describe('what one has written last', () => {
+  const [older, newest] = [message(3, { sender_id: ANN }), message(4, { sender_id: ANN })];
+  const shows = (newer: boolean) => { timelines.value = new Map([[CHAT, { messages: [older, newest, message(5)], older: false, newer }]]); };
+  const edited = () => {
+    const answering = answeringIn(CHAT);
+    return answering?.kind === 'edit' ? answering.message.message_id : null;
+  };
+
+  test('is changed, whatever the other has written since, and not what was taken back', () => {
+    shows(false);
+    expect([editLast(CHAT), edited()]).toEqual([true, idAt(4)]);
+    apply('message_deleted', { chat_id: CHAT, message_id: idAt(4) }, true);
+    expect([editLast(CHAT), edited()]).toEqual([true, idAt(3)]);
+  });
+
+  test('is not known in a part of the past', () => {
+    shows(true);
+    expect([editLast(CHAT), edited()]).toEqual([false, null]);
+  });
+
+  test('is not what the server has while newer is on its way', () => {
+    shows(false);
+    link.value = 'offline';
+    send({ chat_id: CHAT, message: 'from a tunnel' });
+    expect([editLast(CHAT), edited()]).toEqual([false, null]);
+  });
 });
 
 test('an edit that the server does not get stays in the field, and can be saved later', async () => {

@@ -1,5 +1,5 @@
 import './page';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { adopt, forget, token } from '../src/api/credentials';
 import * as database from '../src/idb/database';
 import { drafts, flushDrafts, setDraft } from '../src/session/drafts';
@@ -10,7 +10,7 @@ import { stop } from '../src/session/live';
 import { learn, media, want } from '../src/session/media';
 import { loadPreferences, preferences } from '../src/session/preferences';
 import { send } from '../src/session/sending';
-import { account, announcements, chats, current, endedReason, identity, link, outbox, unconfirmed } from '../src/session/state';
+import { account, announcements, chats, current, endedReason, identity, link, outbox, reset, unconfirmed } from '../src/session/state';
 import { messageToast, toasts } from '../src/session/toasts';
 import { addFiles, uploads } from '../src/session/uploads';
 import { loaded } from '../src/store/chats';
@@ -111,6 +111,82 @@ test('drafts are left to the same user by a session that ends by itself, also th
   await login('bob', 'secret');
   expect(drafts.value.size).toBe(0);
   expect(await database.all('drafts')).toEqual([]);
+});
+
+describe('a browser’s store that fails', () => {
+  const failing = (...names: ('get' | 'put' | 'remove' | 'clear' | 'clearAll')[]) => {
+    for (const name of names) vi.spyOn(database, name).mockRejectedValue(new Error('no room'));
+  };
+  beforeEach(() => { vi.spyOn(console, 'warn').mockImplementation(() => undefined); });
+  afterEach(() => { vi.restoreAllMocks(); });
+
+  test('being full, lets a session end, and keeps what was not sent for its owner', async () => {
+    await annWroteOffline();
+    const put = database.put;
+    let full = true;
+    vi.spyOn(database, 'put').mockImplementation(async (...what) => { if (full) throw new Error('no room'); return put(...what); });
+    const clear = database.clear;
+    vi.spyOn(database, 'clear').mockImplementation(async (stores) => { await clear(stores); full = false; });
+    await sessionEnds();
+    expect(endedReason.value).toBe('ended');
+    expect(JSON.stringify(await database.all('session'))).not.toContain('refresh-ann');
+    await login('ann', 'secret');
+    expect(texts()).toEqual(['from a tunnel']);
+  });
+
+  test.each([[['put']], [['remove', 'clear', 'put']], [['get']]] as const)('lets a session end whatever fails: %s', async (names) => {
+    await annWroteOffline();
+    refresh = () => {
+      failing(...names);
+      return over();
+    };
+    await expect(token(true)).rejects.toMatchObject({ code: 'invalid_refresh_token' });
+    await vi.waitFor(() => expect([identity.value, endedReason.value]).toEqual([null, 'ended']));
+  });
+
+  test('lets a user log out, and the server is told', async () => {
+    await annWroteOffline();
+    asked.length = 0;
+    failing('clearAll');
+    await logout();
+    expect([identity.value, texts()]).toEqual([null, []]);
+    await vi.waitFor(() => expect(asked).toEqual(['/logout']));
+  });
+
+  test('lets the user of an account go that was deleted', async () => {
+    await annWroteOffline();
+    failing('clearAll');
+    await deleteAccount('secret');
+    expect([identity.value, endedReason.value]).toEqual([null, 'deleted']);
+  });
+
+  test('for a moment when a page is opened, logs nobody out', async () => {
+    await annWroteOffline();
+    stop();
+    identity.value = undefined;
+    vi.spyOn(database, 'get').mockRejectedValueOnce(new Error('busy'));
+    await begin();
+    expect([identity.value, texts()]).toMatchObject([{ user_id: ANN }, ['from a tunnel']]);
+  });
+
+  test('when a page is opened, loses nothing of what was not sent', async () => {
+    await annWroteOffline();
+    setDraft(CHAT, 'half a sentence');
+    await flushDrafts();
+    stop();
+    reset();
+    identity.value = undefined;
+    const get = database.get;
+    const broken = vi.spyOn(database, 'get').mockImplementation(async (store, key) => {
+      if (key === 'current') throw new Error('unreadable');
+      return get(store, key);
+    });
+    await begin();
+    expect(identity.value).toBeNull();
+    broken.mockRestore();
+    await begin();
+    expect([texts(), drafts.value.get(CHAT)]).toEqual([['from a tunnel'], 'half a sentence']);
+  });
 });
 
 test('nobody else gets what was not sent', async () => {

@@ -8,7 +8,7 @@ import { further } from '../src/session/listing';
 import { start, stop } from '../src/session/live';
 import { preferences } from '../src/session/preferences';
 import { account, announcements, blocked, chats, current, identity, link, listed, messageBytes, presence, reset, timelines } from '../src/session/state';
-import { notified, readByThemselves, toasts } from '../src/session/toasts';
+import { dismiss, notified, readByThemselves, toasts } from '../src/session/toasts';
 import { startToday } from '../src/session/today';
 import type { Listeners } from '../src/socket/connection';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
@@ -437,6 +437,23 @@ test('who is blocked is asked again with the next connection when it could not b
     await connect('t0');
     await vi.waitFor(() => expect(blocked.value.size).toBe(times - 1));
   }
+});
+
+test.each([
+  ['a notice', () => ({})],
+  ['a message', (message_id: string) => ({ chat_id: CHAT, message_id })],
+])('a notification that comes again is told once: %s', async (_, about: (id: string) => object) => {
+  syncs();
+  await start();
+  await connect('t0');
+  const before = notified.value;
+  const comes = (n: number) => (server.listeners as Listeners).notification('notification', { notification_id: idAt(n), header: `number ${n}`, body: '', ...about(idAt(n)) });
+  comes(7);
+  for (const { id } of toasts.value) dismiss(id);
+  comes(7);
+  expect([notified.value - before, toasts.value]).toEqual([1, []]);
+  comes(8);
+  expect([notified.value - before, toasts.value.map(({ header }) => header)]).toEqual([2, ['number 8']]);
 });
 
 test('a notification that was read on another device is read here, and is no news', async () => {

@@ -14,7 +14,7 @@ vi.mock('../src/socket/connection', () => ({
 /** What other tabs say. */
 let say = (_: string) => undefined as void;
 class Channel {
-  addEventListener(_: string, listener: () => void) { say = listener; }
+  addEventListener(_: string, listener: (event: { data: string }) => void) { say = (data) => listener({ data }); }
   postMessage() { /* Nobody else is there. */ }
 }
 Object.assign(page, { BroadcastChannel: Channel });
@@ -65,5 +65,14 @@ test('a log-out in another tab loads every other page at once', () => {
   goTo('#/settings');
   reload.mockClear();
   say('logout');
+  expect(reload).toHaveBeenCalled();
+});
+
+test('a page to log in is loaded by a log-in in another tab, not by a log-out', () => {
+  identity.value = null;
+  reload.mockClear();
+  say('logout');
+  expect(reload).not.toHaveBeenCalled();
+  say('login');
   expect(reload).toHaveBeenCalled();
 });

@@ -74,6 +74,36 @@ test('who is told to wait asks nothing until then, whoever is wanted meanwhile',
   expect(presence.value.get('peer-1')?.status).toBe('online');
 });
 
+test.each(['presence_unsubscribe', 'presence_subscribe'])('one %s without an answer keeps nobody from being watched later', async (lost) => {
+  // As the server counts them.
+  const watched = new Set<string>();
+  let answers = true;
+  ask.mockImplementation(async (event: string, { user_ids }: { user_ids: string[] }) => {
+    const after = new Set([...watched, ...user_ids]);
+    if (event === 'presence_subscribe' && after.size > 200) throw new ApiError(400, 'too_many_subscriptions', '');
+    const silent = event === lost && !answers;
+    // One loses its answer, the other does not even come there.
+    if (event === 'presence_subscribe') for (const id of user_ids) watched.add(id);
+    else if (!silent) for (const id of user_ids) watched.delete(id);
+    if (silent) throw new ApiError(0, 'timeout', '');
+    return event === 'presence_subscribe' ? { presence: user_ids.map((user_id) => ({ user_id, status: 'online', last_active: null })) } : {};
+  });
+  chats.value = list(250);
+  await subscribe();
+  answers = false;
+  current.value = 'chat-3';
+  await subscribe();
+  answers = true;
+  for (const [chat_id, user_id] of [['chat-4', 'peer-4'], ['chat-5', 'peer-5'], ['chat-3', 'peer-3']] as const) {
+    current.value = chat_id;
+    await subscribe();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(presence.value.get(user_id)?.status).toBe('online');
+    expect(watched.has(user_id)).toBe(true);
+  }
+  expect(presence.value.size).toBeLessThanOrEqual(200);
+});
+
 test('who comes while it is asked who is there is there', async () => {
   chats.value = list(2);
   let answer = (_: object) => undefined as void;

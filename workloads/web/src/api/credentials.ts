@@ -1,7 +1,9 @@
 // Who is logged in here. Both tokens are in IndexedDB, shared by all tabs; the refresh token is used by one tab at a
 // time, and as seldom as can be: whoever loses its answer has a token that was used.
 import * as database from '../idb/database';
+import { pauseOf } from '../store/waits';
 import { send, type Call } from './http';
+import { pause } from './patience';
 import { ApiError } from './problem';
 import type { Tokens } from './types';
 
@@ -19,7 +21,9 @@ interface Stored extends Identity {
 
 /** A token is renewed when it has less than this left. */
 const RENEW_BEFORE_MS = 30_000;
-/** The server takes a used refresh token for 30 s more: a renewal whose answer is lost is repeated within that time. */
+/** The server takes a used refresh token for 30 s more: a renewal whose answer is lost is repeated within that time. The last
+ * repeat begins so long after the first try, and ends in time, too. */
+const REPEAT_MS = 20_000;
 const RENEW_MS = 8_000;
 /** For so long a server is told that a session is over. */
 const FAREWELL_MS = 10_000;
@@ -32,6 +36,8 @@ let held: Stored | null = null;
 let unwritten: { replaced: string | undefined } | null = null;
 /** Counts sessions of this page, so that the end of an old one's renewal does not bring it back. */
 let turn = 0;
+/** Ends with each of them: what waits to renew it waits no more. */
+let left = new AbortController();
 let refreshing: Promise<string> | null = null;
 let ended: (() => void) | null = null;
 
@@ -71,12 +77,19 @@ async function keep(tokens: Tokens, replaced: string | undefined): Promise<void>
 
 const good = (session: Stored): boolean => session.until - Date.now() > RENEW_BEFORE_MS;
 
+/** Another session begins, or none. */
+function turned(): void {
+  turn += 1;
+  left.abort();
+  left = new AbortController();
+}
+
 /** Takes the tokens of a log-in. What another account left here is removed first. */
 export async function adopt(tokens: Tokens): Promise<Identity> {
   const known = await database.get<Stored>('session', 'current');
   const previous = known?.user_id ?? (await database.get<string>('session', 'owner'));
   if (previous !== tokens.user_id) await database.clearAll();
-  turn += 1;
+  turned();
   unwritten = null;
   await keep(tokens, previous === tokens.user_id ? known?.refresh_token : undefined);
   return { user_id: tokens.user_id, username: tokens.username };
@@ -84,7 +97,7 @@ export async function adopt(tokens: Tokens): Promise<Identity> {
 
 /** Forgets the session in memory. */
 function drop(): void {
-  turn += 1;
+  turned();
   held = null;
   unwritten = null;
 }
@@ -102,20 +115,30 @@ export async function release(): Promise<(method: string, path: string) => Promi
   };
 }
 
+/** A store that can't be written, one that is full for instance, keeps nobody from leaving. */
+const asFarAsCanBe = (written: Promise<void>): Promise<void> =>
+  written.catch((error: unknown) => console.warn('the browser may still keep something of the last user', error));
+
 /** Forgets everything of this account. */
 export async function forget(): Promise<void> {
   drop();
-  await database.clearAll();
+  await asFarAsCanBe(database.clearAll());
 }
 
 /** The session is over though its user did not end it: messages not sent yet and drafts stay, for the same user to log in
  * again. */
 export async function lapse(): Promise<void> {
-  const session = await stored();
+  const session = await stored().catch(() => undefined);
   drop();
-  if (session) await database.put('session', 'owner', session.user_id);
-  await database.remove('session', ['current']);
-  await database.clear(['chats', 'messages', 'meta']);
+  // What can't be read stays: the next page that can hears the same from the server.
+  if (session === undefined) return;
+  const removed = Promise.all([
+    asFarAsCanBe(database.remove('session', ['current'])),
+    asFarAsCanBe(database.clear(['chats', 'messages', 'meta'])),
+  ]);
+  // At once, for the page may be closed; again when there is more room.
+  const note = () => database.put('session', 'owner', session?.user_id);
+  await Promise.all([removed, session && asFarAsCanBe(note().catch(() => removed.then(note)))]);
 }
 
 /** Runs `work` in one tab at a time. Without locks (a page that is not secure) the server's grace of 30 s for a used
@@ -124,20 +147,27 @@ async function alone(work: () => Promise<string>): Promise<string> {
   return navigator.locks ? navigator.locks.request('sentinel-refresh', work) : work();
 }
 
-/** Asks for new tokens. An answer that is lost may have been given: the same is asked again at once. */
-async function refreshed(refresh_token: string): Promise<Tokens> {
-  const ask = () => send<Tokens>('POST', '/token/refresh', { body: { refresh_token }, timeout: RENEW_MS });
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof ApiError && (error.status === 0 || error.status === 504)) return ask();
-    throw error;
+/** Asks for new tokens. An answer that is lost may have been given, also where something in between says that the server is
+ * away: so the same is asked again, with growing waits, unless it is `gone` whom the tokens are for. */
+async function refreshed(refresh_token: string, gone?: AbortSignal): Promise<Tokens> {
+  const end = Date.now() + REPEAT_MS;
+  for (let repeats = 0; ; repeats += 1) {
+    try {
+      return await send<Tokens>('POST', '/token/refresh', { body: { refresh_token }, timeout: RENEW_MS });
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.passing) throw error;
+      const wait = pauseOf(repeats, error.retryAfter);
+      if (Date.now() + wait > end) throw error;
+      await pause(wait, gone);
+      if (gone?.aborted) throw error;
+    }
   }
 }
 
 /** Gives a token other than `refused`: one that another tab has renewed, or a new one. */
 async function renew(refused: string | null): Promise<string> {
   const mine = turn;
+  const gone = left.signal;
   return alone(async () => {
     const session = await newest();
     if (!session) {
@@ -149,7 +179,7 @@ async function renew(refused: string | null): Promise<string> {
       return session.access_token;
     }
     try {
-      const tokens = await refreshed(session.refresh_token);
+      const tokens = await refreshed(session.refresh_token, gone);
       if (mine !== turn || !(await newest())) throw new ApiError(401, 'logged_out', '');
       await keep(tokens, session.refresh_token);
       return tokens.access_token;

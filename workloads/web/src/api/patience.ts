@@ -15,7 +15,9 @@ export async function patiently<T>(ask: () => Promise<T>, signal: AbortSignal, w
   }
 }
 
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> => new Promise((resolve) => {
+/** Waits so long, or until nobody wants that any more. */
+export const pause = (milliseconds: number, signal?: AbortSignal): Promise<void> => new Promise((resolve) => {
+  if (signal?.aborted) return resolve();
   const timer = setTimeout(resolve, milliseconds);
-  signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+  signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
 });

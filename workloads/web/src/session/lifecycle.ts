@@ -2,6 +2,7 @@
 import { effect } from '@preact/signals';
 import * as accounts from '../api/accounts';
 import { forget, lapse, onEnded, release, stored, type Identity } from '../api/credentials';
+import { pause } from '../api/patience';
 import { ApiError } from '../api/problem';
 import * as database from '../idb/database';
 import { detach } from './cache';
@@ -12,12 +13,17 @@ import { deviceId, silence } from './push';
 import { isMailed, route } from './route';
 import { endedReason, identity, me, reset } from './state';
 
+/** A store that could not be read is asked again after so long. */
+const AGAIN_MS = 200;
+
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sentinel') : null;
 
 /** Takes up the session that is kept here, if there is one. */
 export async function begin(): Promise<void> {
   onEnded(() => void end('ended'));
-  channel?.addEventListener('message', () => {
+  channel?.addEventListener('message', ({ data: news }: MessageEvent<'login' | 'logout'>) => {
+    // Nobody is here who could leave. Of a store that can't be written, tabs would tell each other so without end.
+    if (news === 'logout' && identity.value === null) return;
     // What this tab knows is of somebody who has left: it writes nothing more.
     stop();
     detach();
@@ -27,10 +33,19 @@ export async function begin(): Promise<void> {
     // What a mail has led to stays until its reader goes on from there.
     effect(() => { if (!isMailed(route.value)) location.reload(); });
   });
-  const known = await stored().catch(() => null);
+  const known = await stored().catch(again).catch((error: unknown) => {
+    console.warn('the browser could not tell who is logged in', error);
+    return undefined;
+  });
   if (known) return enter(known);
-  await clean().catch(() => undefined);
+  // What can't be read may be of somebody who is logged in.
+  if (known === null) await clean().catch(() => undefined);
   identity.value = null;
+}
+
+async function again(): Promise<Identity | null> {
+  await pause(AGAIN_MS);
+  return stored();
 }
 
 /** Removes what another tab wrote after the log-out. What was not sent stays when the session ended by itself. */

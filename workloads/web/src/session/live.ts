@@ -22,7 +22,7 @@ import { account, announce, chats, current, identity, lacks, link, listed, me, m
 import { strings } from '../i18n/en';
 import { BYTES_MAX } from '../store/text';
 import { spread } from '../store/waits';
-import { messageToast, notified, readByItself, serverTells } from './toasts';
+import { isNews, messageToast, notified, readByItself, serverTells } from './toasts';
 import { zone } from './today';
 
 /** Fan-out is best effort: now and then what the server keeps is compared with what came by itself. */
@@ -263,8 +263,9 @@ interface Notification {
 function notification(name: string, data: unknown): void {
   if (name === 'notification_read') return readByItself((data as Pick<Notification, 'notification_id'>).notification_id);
   if (name !== 'notification') return;
+  const { notification_id, header, body, chat_id, message_id } = data as Notification;
+  if (!isNews(notification_id)) return;
   notified.value += 1;
-  const { header, body, chat_id, message_id } = data as Notification;
   messageToast(header, body ?? '', chat_id ?? null, message_id ?? null);
 }
 

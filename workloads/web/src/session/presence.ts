@@ -13,6 +13,8 @@ const HEARTBEAT_MS = 60_000;
 const IDLE_MS = 5 * 60_000;
 
 const watched = new Set<string>();
+/** Who is watched no more. Until the server has said so they take room there. */
+const leaving = new Set<string>();
 /** Subscriptions that were refused in a row. */
 let refused = 0;
 let later: ReturnType<typeof setTimeout> | undefined;
@@ -32,13 +34,18 @@ export async function subscribe(): Promise<void> {
   const user_ids = wanted.filter((id) => !watched.has(id));
   if (user_ids.length === 0) return;
   const spare = [...watched].filter((id) => !wanted.includes(id));
-  const gone = spare.slice(0, Math.max(0, watched.size + user_ids.length - WATCHED_MAX));
-  for (const id of gone) watched.delete(id);
-  for (const id of user_ids) watched.add(id);
+  for (const id of spare.slice(0, Math.max(0, watched.size + user_ids.length - WATCHED_MAX))) leave(id);
+  for (const id of user_ids) {
+    leaving.delete(id);
+    watched.add(id);
+  }
+  const gone = [...leaving];
   const mine = turn;
   try {
     if (gone.length > 0) {
       await ask('presence_unsubscribe', { user_ids: gone });
+      if (mine !== turn) return;
+      for (const id of gone) leaving.delete(id);
       // Somebody may be wanted again by now.
       unknown(gone.filter((id) => !watched.has(id)));
     }
@@ -50,13 +57,19 @@ export async function subscribe(): Promise<void> {
     refused = 0;
   } catch (error) {
     if (mine !== turn) return;
-    for (const id of user_ids) watched.delete(id);
+    // The server may have them all the same.
+    for (const id of user_ids) leave(id);
     refused += 1;
     later ??= setTimeout(() => {
       later = undefined;
       void subscribe();
     }, pauseOf(refused, error instanceof ApiError ? error.retryAfter : null));
   }
+}
+
+function leave(id: string): void {
+  watched.delete(id);
+  leaving.add(id);
 }
 
 /** Of these nothing is known any more. */
@@ -76,6 +89,7 @@ export function unwatched(): void {
   clearTimeout(later);
   later = undefined;
   watched.clear();
+  leaving.clear();
   presence.value = new Map();
 }
 

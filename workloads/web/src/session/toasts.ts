@@ -31,7 +31,10 @@ export const readByItself = (id: string): void => {
   if (!readByThemselves.value.has(id)) readByThemselves.value = new Set(readByThemselves.value).add(id);
 };
 
+/** Messages that were told of. */
 const told = new Set<string>();
+/** Notifications that were heard of. */
+const heard = new Set<string>();
 /** When each ends. One that is held has no end. */
 const ends = new Map<string, ReturnType<typeof setTimeout>>();
 
@@ -39,7 +42,15 @@ onReset(() => {
   for (const { id } of toasts.value) dismiss(id);
   readByThemselves.value = new Set();
   told.clear();
+  heard.clear();
 });
+
+/** Whether a notification is heard of for the first time: one may come more than once. */
+export function isNews(notification_id: string): boolean {
+  const first = !heard.has(notification_id);
+  heard.add(notification_id);
+  return first;
+}
 
 export function toast(one: Partial<Toast> & { header: string }): void {
   const made: Toast = { kind: 'info', body: '', chat_id: null, message_id: null, ...one, id: newId() };

@@ -3,9 +3,9 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Message } from '../api/types';
 import { strings } from '../i18n/en';
 import { answeringIn, draftOf, isAsSaved, setAnswering, setDraft, textOf } from '../session/drafts';
-import { saveEdit } from '../session/editing';
+import { editLast, saveEdit } from '../session/editing';
 import { send } from '../session/sending';
-import { announce, features, me, messageBytes, timelines } from '../session/state';
+import { announce, features, me, messageBytes } from '../session/state';
 import { tellStopped, tellTyping } from '../session/typing';
 import { addFiles, takeUploads, uploads } from '../session/uploads';
 import type { Chat } from '../store/chats';
@@ -95,11 +95,8 @@ export function Composer({ chat, field, toField, onSent }: ComposerProps) {
       event.preventDefault();
       event.stopPropagation();
       leave();
-    } else if (event.key === 'ArrowUp' && text === '' && !answering) {
-      const own = timelines.value.get(chat_id)?.messages.filter((one) => one.sender_id === me.value && !one.deleted).at(-1);
-      if (!own) return;
+    } else if (event.key === 'ArrowUp' && text === '' && !answering && editLast(chat_id)) {
       event.preventDefault();
-      setAnswering(chat_id, { kind: 'edit', message: own, text: own.message });
     }
   }
 
