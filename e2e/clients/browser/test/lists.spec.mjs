@@ -100,18 +100,22 @@ test('news stay while the pointer or the focus is at them', async ({ windows }) 
 test('who searches too often is told so, and finds it after the wait without another key', async ({ windows }) => {
   await needs('/search/messages');
   const hers = await windowOf(windows, await person('ann'));
-  let asked = 0;
+  let first;
+  let afterTheWait = 0;
   await hers.route('**/search/messages?*', (route) => {
     if (new URL(route.request().url()).searchParams.get('q') !== 'boat') return route.continue();
-    asked += 1;
-    if (asked > 1) return route.fulfill({ json: { hits: [], next_cursor: null } });
-    return route.fulfill({ status: 429, headers: { 'retry-after': '10' }, json: { code: 'rate_limited', limit: 'search' } });
+    first ??= Date.now();
+    if (Date.now() < first + 9_000) {
+      return route.fulfill({ status: 429, headers: { 'retry-after': '10' }, json: { code: 'rate_limited', limit: 'search' } });
+    }
+    afterTheWait += 1;
+    return route.fulfill({ json: { hits: [], next_cursor: null } });
   });
   const results = hers.getByRole('region', { name: 'Search results' });
   await hers.getByLabel('Search messages').fill('boat');
   await expect(results).toContainText('goes on by itself');
   await expect(results).toContainText('Nothing found.');
-  expect(asked).toBe(2);
+  expect(afterTheWait).toBe(1);
 });
 
 test('more of an earlier search does not take the place of what is found now', async ({ windows }) => {
