@@ -26,6 +26,7 @@ mod lost_store;
 mod lost_volume;
 mod migration;
 mod nginx;
+mod nodes;
 mod operations;
 mod policies;
 mod refused_pods;
