@@ -119,8 +119,6 @@ struct Member {
     consumer: StreamConsumer<Context>,
     revoked: mpsc::UnboundedReceiver<i32>,
     given_up: CancellationToken,
-    /// When an error was last told.
-    told: Option<Instant>,
     partitions: Partitions,
     running: JoinSet<(Assignment, i64)>,
     aborts: HashMap<i32, AbortHandle>,
@@ -147,7 +145,6 @@ impl Member {
             consumer,
             revoked,
             given_up,
-            told: None,
             partitions: Partitions::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
@@ -158,6 +155,7 @@ impl Member {
 
     /// Until `stop`, until it is given up, or until an error after which this member can't go on.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
+        let mut told: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -175,9 +173,9 @@ impl Member {
                     Ok(letter) => self.take(letter),
                     Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
                     Err(error) => {
-                        if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                        if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
                             tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
-                            self.told = Some(Instant::now());
+                            told = Some(Instant::now());
                         }
                         tokio::time::sleep(PAUSE).await;
                     }
