@@ -166,6 +166,7 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS";
     media: Read = "SELECT media_id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE media_id = ?";
+    require_media_hash: Decide = "UPDATE media SET sha256 = ? WHERE media_id = ? IF state = 0 AND sha256 = null";
     complete_media: Decide = "UPDATE media SET state = 1, content_type = ?, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
     give_up_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF state = 0";

@@ -234,7 +234,7 @@ macro_rules! contract_tests {
             inboxes_page_evenly }
     };
     (@module media $factory:path) => {
-        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
+        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once, an_upload_has_one_hash,
             an_upload_is_completed_or_given_up, what_is_given_up_while_it_is_completed_is_given_up,
             a_complete_upload_is_given_up_unless_a_message_shows_it, of_sending_and_giving_up_at_once_one_comes_about,
             a_file_is_shown_in_chats_until_it_is_taken_away, a_repeat_attaches_nothing,
