@@ -21,7 +21,7 @@ use super::{
     detached,
     inbox::EventKind,
     messages::body,
-    order::Place,
+    order::{Arrival, Place},
     times::{message_bucket, write_time},
 };
 use crate::content;
@@ -41,7 +41,7 @@ struct Sending {
     known: KnownChat,
     draft: Draft,
     origin: Option<Origin>,
-    now: Timestamp,
+    arrival: Arrival,
 }
 
 impl Shared {
@@ -50,7 +50,7 @@ impl Shared {
         self: &Arc<Self>,
         draft: Draft,
         origin: Option<Origin>,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<Appended, StoreError> {
         let (chat, sender) = (draft.chat_id, draft.sender_id);
         let attempts = async {
@@ -72,7 +72,7 @@ impl Shared {
         let shared = Arc::clone(self);
         if !attempts.is_empty() {
             drop(turn);
-            return detached(async move { shared.repeat(Sending { known, draft, origin, now }).await }).await;
+            return detached(async move { shared.repeat(Sending { known, draft, origin, arrival }).await }).await;
         }
         if known.blocked {
             return Err(StoreError::Blocked);
@@ -80,9 +80,9 @@ impl Shared {
         if !answered {
             return Err(StoreError::UnknownReply);
         }
-        let place = self.order.take(chat, now);
+        let place = self.order.take(chat, arrival);
         drop(turn);
-        detached(async move { shared.first(Sending { known, draft, origin, now }, place, stale).await }).await
+        detached(async move { shared.first(Sending { known, draft, origin, arrival }, place, stale).await }).await
     }
 
     /// The message that is known to be written under a client id. Whoever finds none appends, which waits for others.
@@ -110,7 +110,7 @@ impl Shared {
         let sender = sending.draft.sender_id;
         let client = sending.draft.client_message_id.clone();
         // Before others wait for this attempt: they know how long it takes after that.
-        self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.now).await?;
+        self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.arrival.at).await?;
         if let Some(client) = &client {
             let chat = sending.known.chat.id;
             if let Entered::AmongOthers { yielded } = self.enter(sender, client, chat, id).await? {
@@ -124,11 +124,11 @@ impl Shared {
                 if sending.known.blocked {
                     return Err(StoreError::Blocked);
                 }
-                place = self.order.take(chat, sending.now);
+                place = self.order.take(chat, sending.arrival);
             }
         }
         let message = sending.draft.clone().into_message(id);
-        let mut writes = self.message_writes(&sending.known, &message, sending.now)?;
+        let mut writes = self.message_writes(&sending.known, &message, sending.arrival.at)?;
         if let Some(client) = &client {
             for attempt in stale {
                 let chat = self.known(attempt.chat).await?.chat;
@@ -160,6 +160,7 @@ impl Shared {
     async fn carry_out(self: &Arc<Self>, sending: Sending, verdict: Verdict) -> Result<Appended, StoreError> {
         let (sender, client) = (sending.draft.sender_id, sending.draft.client_message_id.clone());
         let client = client.ok_or_else(|| StoreError::unavailable(UsedElsewhere))?;
+        let Sending { known, draft, origin, arrival } = sending;
         let attempt = match verdict {
             Verdict::Repeat(attempt) => match self.written(attempt, sender, &client).await? {
                 Some(message) => return Ok(Appended { message, duplicate: true }),
@@ -170,7 +171,6 @@ impl Shared {
             Verdict::Write => return Err(StoreError::unavailable(UsedElsewhere)),
         };
         let decided = Instant::now();
-        let Sending { known, draft, origin, now } = sending;
         if attempt.chat != known.chat.id {
             return Err(StoreError::unavailable(UsedElsewhere));
         }
@@ -182,7 +182,7 @@ impl Shared {
             return Ok(Appended { message, duplicate: true });
         }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
-        match self.let_in(&draft.attachments, attempt.chat, now).await {
+        match self.let_in(&draft.attachments, attempt.chat, arrival.at).await {
             // What was written shows what it showed, whatever became of that since.
             Err(StoreError::UnknownAttachment) => {
                 let message = self.written(attempt, sender, &client).await?.ok_or(StoreError::UnknownAttachment)?;
@@ -193,11 +193,11 @@ impl Shared {
         if decided.elapsed() > WRITE_LIMIT {
             return Err(StoreError::unavailable(TooLate));
         }
-        let place = self.order.take(attempt.chat, now);
+        let place = self.order.take(attempt.chat, arrival);
         let message = draft.into_message(attempt.message);
-        let writes = self.message_writes(&known, &message, now)?;
+        let writes = self.message_writes(&known, &message, arrival.at)?;
         let event = LiveEvent::Message { chat: known.chat.clone(), message, origin };
-        self.put_or_follow(&writes, place.id(), &event).await?;
+        self.put_or_follow(&writes, &place, &event).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;

@@ -22,6 +22,7 @@ use super::{
     chat::KnownChat,
     detached,
     inbox::EventKind,
+    order::Arrival,
     times::{final_write_time, id_at, message_bucket, write_time},
 };
 use crate::{
@@ -218,7 +219,7 @@ impl Shared {
         chat: ChatId,
         id: MessageId,
         text: String,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<Message, StoreError> {
         let (known, MessageRow { mut message, version, .. }) = self.own(caller, chat, id).await?;
         if message.deleted {
@@ -230,11 +231,11 @@ impl Shared {
         let version = version.saturating_add(1);
         let key = self.key(&known)?;
         let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)?;
+        let place = self.order.take(chat, arrival);
         message.text = text;
-        message.edited_at = Some(now);
-        let place = self.order.take(chat, now);
+        message.edited_at = Some(arrival.at);
         let mut writes = Writes::new();
-        let values = (write_time(place.id().0), now.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
+        let values = (write_time(place.id().0), arrival.at.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
         writes.add(&self.statements.edit_message, values);
         for member in known.chat.distinct_members() {
             self.add_event(&mut writes, *member, place.id(), EventKind::Edited, chat, Some(id));
@@ -243,7 +244,7 @@ impl Shared {
         let shared = Arc::clone(self);
         detached(async move {
             let event = LiveEvent::Edited { chat: known.chat.clone(), message: message.clone() };
-            shared.put_or_follow(&writes, place.id(), &event).await?;
+            shared.put_or_follow(&writes, &place, &event).await?;
             // It was deleted meanwhile, perhaps by another process: nobody shall hear of a text after that.
             match shared.message_row(&known, id).await {
                 Ok(Some(MessageRow { message: Message { deleted: false, .. }, .. })) => place.publish(event),
@@ -263,13 +264,13 @@ impl Shared {
         caller: UserId,
         chat: ChatId,
         id: MessageId,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<(), StoreError> {
         let (known, row) = self.own(caller, chat, id).await?;
         if row.message.deleted {
             return Ok(());
         }
-        let place = self.order.take(chat, now);
+        let place = self.order.take(chat, arrival);
         let event = place.id();
         let mut writes = Writes::new();
         let bucket = message_bucket(id);

@@ -26,21 +26,22 @@ impl Shared {
         place: Place,
         event: LiveEvent,
     ) -> Result<(), StoreError> {
-        self.put_or_follow(writes, place.id(), &event).await?;
+        self.put_or_follow(writes, &place, &event).await?;
         place.publish(event);
         Ok(())
     }
 
-    /// Writes; when that is not answered, its event is published once it is seen.
+    /// Writes, unless it is too late for that; when it is not answered, its event is published once it is seen.
     pub(super) async fn put_or_follow(
         self: &Arc<Self>,
         writes: &Writes,
-        id: EventId,
+        place: &Place,
         event: &LiveEvent,
     ) -> Result<(), StoreError> {
+        place.check_in_time()?;
         let written = self.put(writes).await;
         if !matches!(written, Ok(()) | Err(StoreError::TooLarge(_))) {
-            self.follow(id, event.clone());
+            self.follow(place.id(), event.clone());
         }
         written
     }
