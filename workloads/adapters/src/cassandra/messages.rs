@@ -232,10 +232,12 @@ impl Shared {
         let key = self.key(&known)?;
         let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)?;
         let place = self.order.take(chat, arrival);
+        // Not the time of the clock here, which may be behind that of who edited it before: clients keep the later edit.
+        let edited_at = place.id().timestamp();
         message.text = text;
-        message.edited_at = Some(arrival.at);
+        message.edited_at = Some(edited_at);
         let mut writes = Writes::new();
-        let values = (write_time(place.id().0), arrival.at.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
+        let values = (write_time(place.id().0), edited_at.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
         writes.add(&self.statements.edit_message, values);
         for member in known.chat.distinct_members() {
             self.add_event(&mut writes, *member, place.id(), EventKind::Edited, chat, Some(id));

@@ -107,12 +107,29 @@ pub async fn only_the_author_changes_a_message(stores: &Stores) {
     let elsewhere = stores.chats.start_chat(ann, ann, NOW).await.unwrap().0;
     assert!(is_not_found(stores.chats.edit(ann, elsewhere.id, message.id, "x".into(), NOW).await));
     assert!(is_not_found(stores.chats.delete(ann, elsewhere.id, message.id, NOW).await));
-    for text in ["better", "best"] {
-        let later = Timestamp(NOW.0 + 5);
+    for (text, millis) in [("better", 5), ("best", 10)] {
+        let later = Timestamp(NOW.0 + millis);
         let edited = stores.chats.edit(ann, chat.id, message.id, text.into(), later).await.unwrap();
         assert_eq!((edited.id, edited.text.as_str(), edited.edited_at), (message.id, text, Some(later)));
         let page = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
         assert_eq!(page.messages, [edited]);
+    }
+}
+
+/// Clients keep the later of two edits.
+pub async fn a_later_edit_says_so_whatever_the_clock_says(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let message = stores.send(chat.id, ann, "written").await;
+    let mut before = None;
+    for (text, seconds) in [("first", 60), ("second", 0), ("third", 0)] {
+        stores.fanout.take();
+        let at = NOW.plus_seconds(seconds);
+        let edited = stores.chats.edit(ann, chat.id, message.id, text.into(), at).await.unwrap();
+        assert!(edited.edited_at > before, "{text}: {:?} after {before:?}", edited.edited_at);
+        before = edited.edited_at;
+        let live = stores.fanout.take();
+        assert!(matches!(&live[..], [LiveEvent::Edited { message, .. }] if *message == edited), "{live:?}");
+        assert_eq!(stores.chats.message(bob, chat.id, message.id).await.unwrap(), edited);
     }
 }
 
