@@ -80,6 +80,10 @@ impl Shared {
         if !answered {
             return Err(StoreError::UnknownReply);
         }
+        // It may be visible before the chat shows it as its newest.
+        if let Some(message) = draft.reply_to {
+            self.order.clock().observe(message.0);
+        }
         let place = self.order.take(chat, arrival);
         drop(turn);
         detached(async move { shared.first(Sending { known, draft, origin, arrival }, place, stale).await }).await
