@@ -95,10 +95,12 @@ impl Shared {
         sender: UserId,
         chat: ChatId,
         client: &ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
-        let (_, (attempts, _)) = futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
+        let (known, (attempts, _)) =
+            futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
         match written_first(&attempts) {
-            Some(attempt) => self.written(attempt, sender, client).await,
+            Some(attempt) => self.repeated(attempt, sender, client, &known, origin).await,
             None => Ok(None),
         }
     }
@@ -166,7 +168,7 @@ impl Shared {
         let client = client.ok_or_else(|| StoreError::unavailable(UsedElsewhere))?;
         let Sending { known, draft, origin, arrival } = sending;
         let attempt = match verdict {
-            Verdict::Repeat(attempt) => match self.written(attempt, sender, &client).await? {
+            Verdict::Repeat(attempt) => match self.repeated(attempt, sender, &client, &known, origin).await? {
                 Some(message) => return Ok(Appended { message, duplicate: true }),
                 // The mark is there and the message not yet: the batch is being finished.
                 None => attempt,
@@ -189,7 +191,8 @@ impl Shared {
         match self.let_in(&draft.attachments, attempt.chat, arrival.at).await {
             // What was written shows what it showed, whatever became of that since.
             Err(StoreError::UnknownAttachment) => {
-                let message = self.written(attempt, sender, &client).await?.ok_or(StoreError::UnknownAttachment)?;
+                let message = self.repeated(attempt, sender, &client, &known, origin).await?;
+                let message = message.ok_or(StoreError::UnknownAttachment)?;
                 return Ok(Appended { message, duplicate: true });
             }
             let_in => let_in?,
@@ -207,6 +210,26 @@ impl Shared {
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
         place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
         Ok(Appended { message, duplicate: true })
+    }
+
+    /// The message of an attempt, for its repeat; `None` when it is not there. It is published again: nobody heard of it if
+    /// the write was not answered, and whoever followed that gave up or ended. Sockets are shown nothing twice.
+    async fn repeated(
+        &self,
+        attempt: Attempt,
+        sender: UserId,
+        client: &ClientMessageId,
+        known: &KnownChat,
+        origin: Option<Origin>,
+    ) -> Result<Option<Message>, StoreError> {
+        let is_published = attempt.chat == known.chat.id && !known.blocked && attempt.is_published_again();
+        // Taken before it is read: when it is deleted meanwhile, that comes after it.
+        let place = is_published.then(|| self.order.behind_all(attempt.chat));
+        let message = self.written(attempt, sender, client).await?;
+        if let (Some(place), Some(message)) = (place, message.as_ref().filter(|message| !message.deleted)) {
+            place.publish(LiveEvent::Message { chat: known.chat.clone(), message: message.clone(), origin });
+        }
+        Ok(message)
     }
 
     /// The message of an attempt; `None` when it is not there.

@@ -98,8 +98,9 @@ impl ChatStore for Cassandra {
         sender: UserId,
         chat: ChatId,
         client_message_id: ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
-        self.shared.sent(sender, chat, &client_message_id).await
+        self.shared.sent(sender, chat, &client_message_id, origin).await
     }
 
     async fn edit(

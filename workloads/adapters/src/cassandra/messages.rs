@@ -23,7 +23,8 @@ use super::{
     detached,
     inbox::EventKind,
     order::Arrival,
-    times::{final_write_time, id_at, message_bucket, write_time},
+    times::{final_write_time, id_at, message_bucket, time_of, write_time},
+    unanswered::PUBLISHED_AGAIN_SECONDS,
 };
 use crate::{
     chat_keys::OpenKey,
@@ -270,6 +271,12 @@ impl Shared {
     ) -> Result<(), StoreError> {
         let (known, row) = self.own(caller, chat, id).await?;
         if row.message.deleted {
+            // Perhaps nobody heard of it, as of a send that is repeated.
+            let deleted_at = self.deleted_at(chat, id).await?;
+            if deleted_at.is_some_and(|at| arrival.at < at.plus_seconds(PUBLISHED_AGAIN_SECONDS)) {
+                let place = self.order.behind_all(chat);
+                place.publish(LiveEvent::Deleted { chat: known.chat, message_id: id });
+            }
             return Ok(());
         }
         let place = self.order.take(chat, arrival);
@@ -288,6 +295,13 @@ impl Shared {
             shared.put_and_publish(&writes, place, LiveEvent::Deleted { chat: known.chat, message_id: id }).await
         })
         .await
+    }
+
+    /// When a message was deleted.
+    async fn deleted_at(&self, chat: ChatId, id: MessageId) -> Result<Option<Timestamp>, StoreError> {
+        let values = (chat.0, message_bucket(id), id.0);
+        let rows: Vec<(Option<i64>,)> = self.rows(&self.statements.deletion_written, values).await?;
+        Ok(rows.first().and_then(|(written,)| *written).map(time_of))
     }
 
     /// A message that the caller wrote, with its chat.

@@ -123,6 +123,11 @@ impl Order {
         Place { order: Arc::clone(self), chat, id, arrival }
     }
 
+    /// A place behind all that are under way in a chat, for what is written already.
+    pub(super) fn behind_all(self: &Arc<Self>, chat: ChatId) -> Place {
+        self.take(chat, Arrival::new(Timestamp(0)))
+    }
+
     /// Publishes what was not known to have happened when its turn was.
     pub(super) fn publish_late(&self, event: LiveEvent) {
         self.fanout.publish(vec![event]);
@@ -228,9 +233,10 @@ mod tests {
         other.publish(event(9));
         second.publish(event(2));
         assert_eq!(*fanout.0.lock().unwrap(), [9], "another chat does not wait");
+        order.behind_all(chat).publish(event(5));
         drop(first);
         fourth.publish(event(4));
-        assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4], "nobody waits for what was given up");
+        assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4, 5], "nobody waits for what was given up");
         assert!(order.lock().is_empty());
     }
 

@@ -68,6 +68,8 @@ pub struct Stores {
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
+    /// Whether a write may be carried out and not answered. Then what is repeated is published again.
+    pub in_doubt: bool,
     #[allow(dead_code)] // only dropped
     pub keep: Arc<dyn std::any::Any + Send + Sync>,
 }
