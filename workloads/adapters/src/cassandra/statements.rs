@@ -129,6 +129,7 @@ statements! {
     delete_body: Write = "DELETE body FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     set_deleted: Write = "UPDATE messages USING TIMESTAMP ? SET deleted = true
         WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    deletion_written: Read = "SELECT WRITETIME(deleted) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     bury_message: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     delete_messages: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
 
