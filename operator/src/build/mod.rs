@@ -12,6 +12,7 @@ mod migration;
 mod monitoring;
 mod network;
 mod nginx;
+mod nginx_errors;
 mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
