@@ -269,7 +269,7 @@ const REDIRECT: &str = r"
     }
 ";
 
-const ROUTES: &str = r#"
+const ROUTES: &str = r"
     location = @HEALTH@ {
       default_type text/plain;
       return 200 'ok';
@@ -287,4 +287,4 @@ const ROUTES: &str = r#"
     location / {
       proxy_pass @PASS@;
     }
-"#;
+";

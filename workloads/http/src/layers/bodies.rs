@@ -178,6 +178,7 @@ mod tests {
         Request::post("/").header("caller", caller).body(body).unwrap()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // a stream of bodies is made of results
     fn bytes(length: usize) -> Chunk {
         Ok(Bytes::from(vec![b'x'; length]))
     }
