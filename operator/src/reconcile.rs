@@ -376,9 +376,18 @@ async fn finalized(
     let outcome = finalize::finalize(&context.client, metadata, policy, &context.tries, context.deletion).await;
     match outcome.map_err(Error::Finalizer)? {
         finalize::Outcome::Nothing => {}
-        finalize::Outcome::Done => {
+        finalize::Outcome::Done(left) if left.is_empty() => {
             let note = "data volumes, generated keys and credentials are deleted";
             publish(context, object, event(EventType::Normal, "DataDeleted", note)).await;
+        }
+        finalize::Outcome::Done(left) => {
+            let note = format!(
+                "data volumes, generated keys and credentials are deleted, but for volume claims that no label tells to be \
+                 this SentinelChat's: delete those that were: {}",
+                left.join(", ")
+            );
+            tracing::warn!(object = key(object), note, "not all of the data may be deleted");
+            publish(context, object, event(EventType::Warning, "DataLeftBehind", &note)).await;
         }
         finalize::Outcome::GivenUp(failures) => {
             let left = list(&failures);

@@ -42,6 +42,16 @@ pub(super) fn of_services(chat: &ValidChat, file: &Value) -> Value {
     file
 }
 
+/// The configuration as a service that uses `stores` depends on it: its pods are made anew when this changes. How many copies
+/// an index of the operator's own search engine has is in the file of all, but is read by those only that use it.
+pub(super) fn of_service(chat: &ValidChat, file: &Value, stores: &[Store]) -> Result<Vec<u8>, Error> {
+    let mut file = of_services(chat, file);
+    if chat.managed(Store::Elasticsearch).is_some() && !stores.contains(&Store::Elasticsearch) {
+        remove(&mut file, "/stores/elasticsearch/replicas");
+    }
+    Ok(serde_json::to_vec(&config_map(chat, &file)?.data)?)
+}
+
 /// What the platform reads. All services of profile Distributed share it.
 pub(super) fn config_map(chat: &ValidChat, file: &Value) -> Result<ConfigMap, Error> {
     let component = (!chat.is_distributed()).then_some(Component::Sentinel);

@@ -6,10 +6,11 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet, StatefulSetSpec},
     core::v1::{Container, PodSpec, PodTemplateSpec, Volume, VolumeMount},
 };
+use serde_json::Value;
 
 use super::{
     Child, Error, Facts, Kind, StoreFacts,
-    config::{ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
+    config::{self, ADMIN_PORT, FILE, FOLDER, KEYS, PORT},
     digest, keys, mail, metadata, pod,
     ports::{self, container_port, service_port},
     push,
@@ -25,8 +26,8 @@ use crate::{
     steps::validate::ValidChat,
 };
 
-/// What all services are made of, in no particular order.
-pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result<Vec<Child>, Error> {
+/// What all services are made of, in no particular order; `file` is the configuration.
+pub(super) fn children(chat: &ValidChat, facts: &Facts, file: &Value) -> Result<Vec<Child>, Error> {
     let mut children = Vec::new();
     for service in services::of(chat) {
         // What the gateway proxies to, and where metrics are found.
@@ -36,7 +37,7 @@ pub(super) fn children(chat: &ValidChat, facts: &Facts, config: &[u8]) -> Result
         let replicas = service.applied_replicas(chat, live);
         let budget = workload::disruption_budget(chat, service.component, service.replicas_with(chat, live));
         children.extend(budget.map(|budget| Child::new(Kind::PodDisruptionBudget, &budget)).transpose()?);
-        let template = template(chat, *service, facts, config);
+        let template = template(chat, *service, facts, file)?;
         if service.has_named_pods() {
             let names = ports::headless_service(chat, service.component, vec![service_port("http", PORT)]);
             children.push(Child::new(Kind::Service, &names)?);
@@ -72,9 +73,10 @@ fn stateful_set(chat: &ValidChat, service: Service, replicas: Option<i32>, templ
     }
 }
 
-fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) -> PodTemplateSpec {
+fn template(chat: &ValidChat, service: Service, facts: &Facts, file: &Value) -> Result<PodTemplateSpec, Error> {
+    let config = config::of_service(chat, file, service.stores)?;
     let overrides = service.overrides(chat);
-    let mut parts: Vec<&[u8]> = vec![config, facts.keys_digest.as_bytes()];
+    let mut parts: Vec<&[u8]> = vec![&config, facts.keys_digest.as_bytes()];
     let known = service.stores.iter().filter_map(|store| facts.stores.get(store));
     parts.extend(known.map(|known| known.digest_of_services().as_bytes()));
     let (mut volumes, mut mounts) =
@@ -102,7 +104,7 @@ fn template(chat: &ValidChat, service: Service, facts: &Facts, config: &[u8]) ->
         topology_spread_constraints: Some(vec![pod::spread(chat, service.component)]),
         ..PodSpec::default()
     };
-    pod::template(chat, service.component, digest(&parts), overrides.and_then(|o| o.pod.as_ref()), spec)
+    Ok(pod::template(chat, service.component, digest(&parts), overrides.and_then(|o| o.pod.as_ref()), spec))
 }
 
 fn container(chat: &ValidChat, service: Service, mounts: Vec<VolumeMount>) -> Container {

@@ -38,8 +38,8 @@ pub(super) fn deployment(chat: &ValidChat, content: String) -> Deployment {
 fn pod_spec(chat: &ValidChat) -> PodSpec {
     let mut volumes = vec![
         volumes::config_map("config", chat.names.gateway()),
-        // Bodies hold messages and passwords, which are to reach no disk.
-        volumes::empty("tmp", Some("Memory"), "64Mi"),
+        // For the process id. Nothing that passes through comes here, and could reach no disk if it did.
+        volumes::empty("tmp", Some("Memory"), "1Mi"),
     ];
     let mut mounts = vec![
         // The single file, so that what the image has next to it (mime types) stays visible.

@@ -12,6 +12,7 @@ mod migration;
 mod monitoring;
 mod network;
 mod nginx;
+mod nginx_errors;
 mod nginx_files;
 mod nginx_routes;
 pub(crate) mod pod;
@@ -171,18 +172,18 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
         Child::new(Kind::ConfigMap, &config)?,
         Child::new(Kind::ConfigMap, &gateway_config)?,
     ];
-    let data = serde_json::to_vec(&config.data)?;
     let mut workloads = Vec::new();
     if platform.stores.is_some() {
         children.push(Child::new(Kind::ConfigMap, &config::job_config_map(chat, &file)?)?);
         children.push(Child::new(Kind::ConfigMap, &keys::public_keys(chat, facts))?);
-        let (parts, sets) = distributed_children(chat, facts, &file["stores"], &data)?;
+        let (parts, sets) = distributed_children(chat, facts, &file)?;
         children.extend(parts);
         workloads.extend(sets);
     } else {
         for service in sentinel::services(chat) {
             children.push(Child::new(Kind::Service, &service)?);
         }
+        let data = serde_json::to_vec(&config.data)?;
         let mut parts: Vec<&[u8]> = vec![&data, facts.keys_digest.as_bytes()];
         parts.extend(facts.push_digest.as_deref().map(str::as_bytes));
         parts.extend(facts.mail_digest.as_deref().map(str::as_bytes));
@@ -211,14 +212,9 @@ pub fn build(chat: &ValidChat, facts: &Facts) -> Result<Vec<Child>, Error> {
     Ok(children)
 }
 
-/// The stores that the operator runs, the migration and the services; workloads apart.
-fn distributed_children(
-    chat: &ValidChat,
-    facts: &Facts,
-    stores: &Value,
-    config: &[u8],
-) -> Result<(Vec<Child>, Vec<Child>), Error> {
-    let mut children = Vec::new();
+/// The stores that the operator runs, the migration and the services, which read `file`; workloads apart.
+fn distributed_children(chat: &ValidChat, facts: &Facts, file: &Value) -> Result<(Vec<Child>, Vec<Child>), Error> {
+    let (mut children, stores) = (Vec::new(), &file["stores"]);
     for store in Store::ALL {
         let Some(known) = facts.stores.get(&store).filter(|_| chat.managed(store).is_some()) else { continue };
         children.extend(providers::build(chat, store, known)?);
@@ -229,7 +225,7 @@ fn distributed_children(
     if Store::ALL.into_iter().any(|store| chat.external(store).is_some()) {
         children.push(Child::new(Kind::Job, &migration::job(chat, facts, stores, Task::Check)?)?);
     }
-    children.extend(distributed::children(chat, facts, config)?);
+    children.extend(distributed::children(chat, facts, file)?);
     Ok(children.into_iter().partition(|child| child.kind.stage() != Stage::Workload))
 }
 

@@ -7,9 +7,8 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sentinel_domain::code::Code;
 
-use super::{config::PORT as PLATFORM_PORT, metadata, nginx_files, nginx_routes};
+use super::{config::PORT as PLATFORM_PORT, metadata, nginx_errors, nginx_files, nginx_routes};
 use crate::{cluster_dns::ClusterDns, names::Component, steps::validate::ValidChat};
 
 /// Port for HTTP.
@@ -91,6 +90,7 @@ fn render(chat: &ValidChat) -> String {
         .replace("@REQUEST_ID@", request_id)
         .replace("@UPSTREAM@", &if chat.is_distributed() { nginx_routes::upstreams(chat) } else { upstream(chat) })
         .replace("@REAL_IP@", &real_ip.concat())
+        .replace("@OWN_ANSWERS@", &nginx_errors::maps(chat))
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
         .replace("@SHUTDOWN@", &SHUTDOWN.to_string());
     let (pass, socket, locations) = if chat.is_distributed() {
@@ -105,26 +105,11 @@ fn render(chat: &ValidChat) -> String {
         .replace("@LOCATIONS@", locations)
         .replace("@STORED_FILES@", &nginx_files::locations(chat))
         .replace("@PASS@", pass)
-        .replace("@NOT_FOUND@", &problem(404, "Not Found", Code::NotFound, "not found"))
-        .replace(
-            "@NOT_ALLOWED@",
-            &problem(405, "Method Not Allowed", Code::MethodNotAllowed, "this path does not take this method"),
-        )
-        .replace(
-            "@BODY_TOO_LARGE@",
-            &problem(413, "Payload Too Large", Code::BodyTooLarge, "the body is too large; send a smaller one"),
-        )
-        .replace("@UNAVAILABLE@", &problem(503, "Service Unavailable", Code::Unavailable, "try again in a moment"))
+        .replace("@ERROR_PAGES@", &nginx_errors::pages("      "))
+        .replace("@UNAVAILABLE@", &nginx_errors::unavailable())
+        .replace("@OWN_HEADERS@", nginx_errors::HEADERS)
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
-}
-
-/// Answers with a problem document, as the platform does.
-fn problem(status: u16, title: &str, code: Code, detail: &str) -> String {
-    let code = code.as_str();
-    format!(
-        r#"return {status} '{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}","error":"{detail}"}}';"#
-    )
 }
 
 /// How the gateway with this configuration looks names up: only an operator in a pod knows it, and plans are made outside.
@@ -157,7 +142,8 @@ fn limits(body: i64) -> String {
 }
 
 fn server(listen: &str, settings: &str, routes: &str) -> String {
-    format!("  server {{\n    {listen}\n    server_name _;\n{settings}{routes}  }}\n")
+    let errors = nginx_errors::locations();
+    format!("  server {{\n    {listen}\n    server_name _;\n{settings}{routes}{errors}  }}\n")
 }
 
 const TEMPLATE: &str = r#"# Rendered by the operator; changes are overwritten.
@@ -182,6 +168,8 @@ http {
 
   server_tokens off;
   default_type application/octet-stream;
+  # An origin may have 280 characters. This has to come before all maps.
+  map_hash_bucket_size 512;
 
   # Query strings hold session ids and may hold tokens: only the path is logged.
   log_format json escape=json '{"time":"$time_iso8601","request_id":"$trace_id","client":"$remote_addr",'
@@ -215,15 +203,22 @@ http {
 
 @REAL_IP@
 @UPSTREAM@
+@OWN_ANSWERS@
   client_header_timeout 15s;
   client_body_timeout 30s;
-  # Nothing that passes through is to reach a disk. Larger bodies go to /tmp, which is memory, too; answers are taken from the
-  # platform no faster than the client takes them.
-  client_body_buffer_size 64k;
+  # Nothing that passes through is to reach a disk, or to gather in memory, which anybody could fill with bodies that never
+  # end: a body goes on as it comes, to the platform, which knows whose it is and limits its size, its time and how much of
+  # such bodies is held for one caller. An address may be a whole office's or a load balancer's, with thousands of sockets:
+  # no number of connections from one tells an attack. A body that came along with its head is still passed on in one piece.
+  # Answers are taken from the platform no faster than the client takes them.
+  proxy_request_buffering off;
+  client_body_buffer_size 16k;
+  large_client_header_buffers 2 16k;
+  proxy_buffer_size 4k;
+  proxy_buffers 4 4k;
   proxy_max_temp_file_size 0;
   keepalive_timeout 75s;
   send_timeout @SOCKET_TIMEOUT@;
-  large_client_header_buffers 4 16k;
   gzip off;
 
   proxy_http_version 1.1;
@@ -239,7 +234,8 @@ http {
   proxy_connect_timeout 5s;
   proxy_read_timeout @SOCKET_TIMEOUT@;
   proxy_send_timeout @SOCKET_TIMEOUT@;
-  # A request that may have been carried out is never sent twice.
+  # A request that may have been carried out is never sent twice, nor is one whose body has been passed on in part. One that
+  # found no connection is, where there is another address.
   proxy_next_upstream error;
   proxy_next_upstream_tries 2;
 
@@ -273,7 +269,7 @@ const REDIRECT: &str = r"
     }
 ";
 
-const ROUTES: &str = r#"
+const ROUTES: &str = r"
     location = @HEALTH@ {
       default_type text/plain;
       return 200 'ok';
@@ -281,8 +277,7 @@ const ROUTES: &str = r#"
 
     # Probes and metrics of the platform are not for clients.
     location ~ ^/(healthz|readyz|metrics)(/|$) {
-      default_type application/problem+json;
-      @NOT_FOUND@
+      return 404;
     }
 
     location /socket.io/ {
@@ -292,28 +287,4 @@ const ROUTES: &str = r#"
     location / {
       proxy_pass @PASS@;
     }
-
-    # TRACE, which the gateway refuses by itself.
-    error_page 405 @not_allowed;
-    location @not_allowed {
-      internal;
-      default_type application/problem+json;
-      add_header Allow "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" always;
-      add_header X-Content-Type-Options nosniff always;
-      @NOT_ALLOWED@
-    }
-
-    error_page 413 @too_large;
-    location @too_large {
-      internal;
-      default_type application/problem+json;
-      @BODY_TOO_LARGE@
-    }
-
-    error_page 502 504 =503 @unavailable;
-    location @unavailable {
-      internal;
-      default_type application/problem+json;
-      @UNAVAILABLE@
-    }
-"#;
+";

@@ -19,15 +19,6 @@ pub(super) fn locations(chat: &ValidChat) -> String {
         .replace("@FILES@", &target(chat))
 }
 
-/// Origins whose pages may put and get files, as the platform's own answers say of everything else.
-pub(super) fn origins(chat: &ValidChat) -> String {
-    if !chat.is_distributed() || chat.managed(Store::S3).is_none() {
-        return String::new();
-    }
-    let allowed = chat.spec.auth.cors_origins.iter().map(|origin| format!("    \"{origin}\" $http_origin;\n"));
-    format!("  map $http_origin $files_origin {{\n    default \"\";\n{}  }}\n", allowed.collect::<String>())
-}
-
 /// What `proxy_pass` calls the managed S3.
 fn target(chat: &ValidChat) -> String {
     match &chat.cluster_dns {
@@ -59,7 +50,6 @@ const UPSTREAM: &str = "files";
 const PLATFORM: &str = r"
     location /media/files/ {
       client_max_body_size @BODY@;
-      proxy_request_buffering off;
       proxy_pass @PASS@;
     }
 ";
@@ -75,7 +65,7 @@ const BUCKET: &str = r#"
       add_header Referrer-Policy no-referrer always;
       add_header Content-Security-Policy "default-src 'none'; sandbox; frame-ancestors 'none'" always;
       add_header Strict-Transport-Security $strict_transport always;
-      add_header Access-Control-Allow-Origin $files_origin always;
+      add_header Access-Control-Allow-Origin $allowed_origin always;
       add_header Access-Control-Allow-Methods "GET, PUT" always;
       add_header Access-Control-Allow-Headers "content-type, if-none-match, if-range, range" always;
       add_header Access-Control-Expose-Headers "accept-ranges, content-disposition, content-range, etag" always;
@@ -89,7 +79,6 @@ const BUCKET: &str = r#"
       proxy_set_header Connection "";
       proxy_set_header Authorization "";
       proxy_set_header X-Request-Id $trace_id;
-      proxy_request_buffering off;
       set $files @FILES@;
       proxy_pass http://$files;
     }

@@ -15,13 +15,14 @@ use crate::{names::Component, steps::validate::ValidChat};
 pub(super) const SOCKET: &str = "      proxy_pass http://$socket_server;
       recursive_error_pages on;
       error_page 502 503 504 = @socket_lost;
-";
+@ERROR_PAGES@";
 
 /// What becomes of a request for a pod that does not answer.
 ///
 /// Where no connection was made, the address may be that of the pod's predecessor, which name servers remember for a
 /// while: another replica passes the request on, or is the one. Else the request may have been carried out, and is not
-/// sent twice. What clients get in the end is the answer to an unknown session, upon which they begin a new one.
+/// sent twice; nor is one with a body, of which only what has come by then could be sent on. What clients get in the end is
+/// the answer to an unknown session, upon which they begin a new one.
 pub(super) const LOCATIONS: &str = r#"
     location @socket_lost {
       internal;
@@ -35,9 +36,10 @@ pub(super) const LOCATIONS: &str = r#"
     }
     location @session_lost {
       internal;
+      types { }
       default_type application/json;
-      if ($arg_sid = "") {
-        return 503 '{"code":"unavailable","message":"try again in a moment"}';
+@OWN_HEADERS@      if ($arg_sid = "") {
+        return 503 @UNAVAILABLE@;
       }
       return 400 '{"code":1,"message":"Session ID unknown"}';
     }
@@ -60,12 +62,11 @@ pub(super) fn upstreams(chat: &ValidChat) -> String {
         routes.collect(),
         "  }\n".into(),
         nginx_files::upstream(chat),
-        nginx_files::origins(chat),
         // A map, because only a variable is looked up when it is needed.
         format!("  map $host $message {{\n    default {message};\n  }}\n"),
         format!("  map $arg_sid $socket_server {{\n    default {message};\n{}  }}\n", pod(chat)),
         // A dash in the place of the last attempt's time: no connection was made.
-        "  map $upstream_connect_time $socket_retry {\n    default 0;\n    \"~-$\" 1;\n  }\n".into(),
+        "  map \"$request_method $upstream_connect_time\" $socket_retry {\n    default 0;\n    \"~^(GET|OPTIONS) .*-$\" 1;\n  }\n".into(),
     ]
     .concat()
 }

@@ -8,8 +8,8 @@
 //! that names the node to leave, decommissions itself and says so as it ends.
 //!
 //! A node keeps the rows that a new one took over, and would serve them again when that leaves: also what was deleted
-//! meanwhile and is not known as deleted any more. So each cleans up when the nodes of the ring are others, which an entry of
-//! the ConfigMap tells.
+//! meanwhile and is not known as deleted any more. So each cleans up when the nodes of the ring are others: an entry of the
+//! ConfigMap tells it soon, and within an hour their ids do, of which a node that joins anew has another.
 //!
 //! The first node founds the ring, once: when the ConfigMap says that it was founded, a first node whose volume is empty
 //! joins through the others, or ends and says what to do while no other runs.
@@ -200,10 +200,46 @@ mod tests {
         other: Option<u32>,
         /// What the operator says of who the nodes of the ring are.
         members: Option<&'static str>,
-        /// For whom the volume was cleaned up last.
-        cleaned: Option<&'static str>,
-        /// Whether cleaning up fails.
-        fails: bool,
+        /// Nodes of its ring, as states and numbers.
+        ring: Ring,
+        /// Nodes of its ring once it has asked for them.
+        later: Option<Ring>,
+        /// For whom the volume was cleaned up last; nodes of before wrote no ring.
+        cleaned: Option<(&'static str, Ring)>,
+        /// How its tools find it.
+        state: State,
+        /// Hours that it runs.
+        hours: u32,
+    }
+
+    #[derive(Clone, Copy, Default, PartialEq)]
+    enum State {
+        #[default]
+        Serves,
+        /// It takes no clients yet.
+        Starts,
+        /// Cleaning up fails.
+        Fails,
+    }
+
+    type Ring = &'static [(&'static str, u32)];
+
+    const THREE: Ring = &[("UN", 1), ("UN", 2), ("UN", 3)];
+
+    fn id(number: u32) -> String {
+        format!("0b5f4f6e-3c1a-4f4e-9d5c-{number:012x}")
+    }
+
+    /// The ring as `nodetool status` tells it.
+    fn status(ring: Ring) -> String {
+        let node = |(state, number): &(&str, u32)| {
+            let id = if *number == 0 { "null".into() } else { id(*number) };
+            format!("{state}  10.0.0.{number}  104.3 KiB  16      76.0%             {id}  rack1\n")
+        };
+        let nodes: String = ring.iter().map(node).collect();
+        format!(
+            "Datacenter: datacenter1\n=======\nStatus=Up/Down\n|/ State=Normal/Leaving/Joining/Moving\n--  Address\n{nodes}\n"
+        )
     }
 
     /// Runs the start script in a folder of its own; the seeds that Cassandra would be started with, or the last words.
@@ -227,10 +263,19 @@ mod tests {
         if let Some(members) = found.members {
             write(&format!("config/{}", crate::providers::MEMBERS), members);
         }
-        if let Some(cleaned) = found.cleaned {
-            write("volume/cleaned", cleaned);
+        if let Some((members, ring)) = found.cleaned {
+            let ids = ring.iter().map(|(_, number)| format!("\n{}", id(*number)));
+            write("volume/cleaned", &format!("{members}{}", ids.collect::<String>()));
         }
-        write("cassandra/bin/nodetool", &format!("echo \"$*\"\nexit {}\n", u8::from(found.fails)));
+        write("config/started.sh", &format!("exit {}\n", u8::from(found.state == State::Starts)));
+        write("ring", &status(found.ring));
+        write("later", &status(found.later.unwrap_or(found.ring)));
+        let ring = root.to_string_lossy();
+        let asked = format!("[ \"$1\" != status ] || {{ cat {ring}/ring; cp {ring}/later {ring}/ring; exit; }}");
+        write(
+            "cassandra/bin/nodetool",
+            &format!("{asked}\necho \"$*\"\nexit {}\n", u8::from(found.state == State::Fails)),
+        );
         let known = found.other.map_or_else(String::new, |other| format!("chat-cassandra-{other}.pods"));
         let quick = [
             ("/var/lib/cassandra", "volume"),
@@ -243,10 +288,13 @@ mod tests {
         let script = format!("{}{}", include_str!("prelude.sh"), include_str!("cassandra/start.sh"));
         let script = script.replace(tool, &format!("sh {tool}"));
         let script = quick.iter().fold(script, |script, (path, own)| script.replace(path, &at(own).to_string_lossy()));
-        // Nothing is left that runs on: neither the node nor what watches beside it, which looks three times.
+        // Nothing is left that runs on: neither the node nor what watches beside it, which looks a few times.
         let script = script.replace("watch &\n", "watch || true\n").replace("@PODS@", "pods");
         let script = script.replace("exec ", "exec cat \"$CASSANDRA_CONF/cassandra.yaml\" # ");
-        let looks = "looks=0; sleep() { [ \"$1\" = 5 ] || return 0; looks=$((looks + 1)); [ \"$looks\" -le 3 ]; }";
+        let most = 3 + 720 * found.hours;
+        let looks = format!(
+            "looks=0; sleep() {{ [ \"$1\" = 5 ] || return 0; looks=$((looks + 1)); [ \"$looks\" -le {most} ]; }}"
+        );
         write("start.sh", &format!("getent() {{ [ \"$2\" = '{known}' ]; }}\n{looks}\n{script}"));
         let ended = std::process::Command::new("sh")
             .arg(at("start.sh"))
@@ -285,12 +333,31 @@ mod tests {
             let found = Found { joined: true, founded: true, ..found };
             start(found).unwrap().lines().filter(|line| *line == "cleanup -j 1").count()
         };
-        let three = Found { cleaned: Some("three"), ..Found::default() };
-        assert_eq!(tidied(three), 0, "nobody said who they are");
-        assert_eq!(tidied(Found { members: Some("three"), ..three }), 0);
-        assert_eq!(tidied(Found { members: Some("four"), ..three }), 1);
-        assert_eq!(tidied(Found { members: Some("four"), ..Found::default() }), 1, "it never did");
-        assert_eq!(tidied(Found { members: Some("four"), fails: true, ..three }), 3, "it tries again");
+        let three = Found { ring: THREE, cleaned: Some(("three", THREE)), ..Found::default() };
+        assert_eq!(tidied(Found { cleaned: None, ..three }), 0, "nobody said who they are");
+        let told = Found { members: Some("three"), ..three };
+        assert_eq!(tidied(told), 0);
+        let others = Found { members: Some("others"), ..three };
+        assert_eq!(tidied(others), 1);
+        assert_eq!(tidied(Found { cleaned: None, ..others }), 1, "it never did");
+        assert_eq!(tidied(Found { cleaned: Some(("three", &[])), ..told }), 1, "it did not know the ids of before");
+        assert_eq!(tidied(Found { state: State::Fails, ..others }), 3, "it tries again");
+        assert_eq!(tidied(Found { state: State::Starts, ..others }), 0, "it cannot yet");
+        let rings: [(Ring, usize); 6] = [
+            (&[("UN", 3), ("DN", 2), ("?N", 1)], 0),
+            (&[("UN", 1), ("UN", 2), ("UN", 4)], 1),
+            (&[("UN", 1), ("UN", 2), ("UJ", 4)], 0),
+            (&[("UN", 1), ("UN", 2), ("UL", 3)], 0),
+            (&[("UN", 1), ("UN", 2), ("UN", 0)], 0),
+            (&[], 0),
+        ];
+        for (ring, count) in rings {
+            assert_eq!(tidied(Found { ring, ..told }), count, "{ring:?}");
+        }
+        // The last node left, was kept after all and joined anew: for that no other one starts again.
+        let rejoined = Found { later: Some(&[("UN", 1), ("UN", 2), ("UN", 4)]), ..told };
+        assert_eq!(tidied(Found { hours: 1, ..rejoined }), 1);
+        assert_eq!(tidied(rejoined), 0, "it asks once an hour");
     }
 
     #[test]

@@ -188,6 +188,10 @@ pub async fn dereference(
         };
         facts.stores.insert(store, found);
     }
+    // What is wrong with Secrets is told first: it tells of such a claim, too.
+    if let Some(unseen) = traces.claim_unseen().await? {
+        return Err(unseen.into());
+    }
     Ok(Dereferenced { facts, new_secrets })
 }
 

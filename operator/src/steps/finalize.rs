@@ -21,12 +21,17 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{apply::Failure, plan::is_claim_of};
+use super::{
+    apply::Failure,
+    plan::is_claim_of,
+    traces::{foreign_label, with_data},
+};
 use crate::{
     answer,
     api::{DeletionPolicy, SentinelChat, Store},
     build::Stage,
-    names::{Component, FINALIZER, INSTANCE, MANAGED_BY, MANAGER, Names},
+    names::{FINALIZER, INSTANCE, MANAGED_BY, MANAGER, Names},
+    providers::first_claim_name,
 };
 
 /// How long deletion is tried before the resource is let go all the same.
@@ -92,8 +97,9 @@ fn namespace(chat: &ObjectMeta) -> &str {
 pub enum Outcome {
     /// There was no data to delete: somebody else's finalizer holds the resource, or its data is to stay by now.
     Nothing,
-    /// Data is deleted and the resource is let go.
-    Done,
+    /// Data is deleted and the resource is let go. Volume claims of these names lack the labels that tell whose they are, and
+    /// were left.
+    Done(Vec<String>),
     /// Something could not be deleted; it will be tried again.
     Pending(Vec<Failure>),
     /// Something could not be deleted for so long that the resource is let go all the same.
@@ -119,11 +125,15 @@ pub async fn finalize(
         tries.forget(uid);
         return Ok(Outcome::Nothing);
     }
-    let failures = delete_data(client, chat).await;
+    let mut failures = delete_data(client, chat).await;
+    let left = not_labelled(client, chat).await.unwrap_or_else(|error| {
+        failures.push(Failure::new(Stage::Extra, "read", "PersistentVolumeClaim", "", &error));
+        Vec::new()
+    });
     if failures.is_empty() {
         set_finalizer(client, chat, false).await?;
         tries.forget(uid);
-        return Ok(Outcome::Done);
+        return Ok(Outcome::Done(left));
     }
     if tries.failed(uid) > deadline || is_namespace_terminating(client, namespace(chat)).await {
         set_finalizer(client, chat, false).await?;
@@ -143,11 +153,7 @@ async fn delete_data(client: &Client, chat: &ObjectMeta) -> Vec<Failure> {
     let names = Names::new(chat.name.clone().unwrap_or_default());
     let namespace = namespace(chat);
     // Also of stores that somebody else runs by now, and keys that others have replaced.
-    let sets: Vec<String> = [Component::Sentinel]
-        .into_iter()
-        .chain(Store::ALL.map(Store::component))
-        .map(|component| names.workload(component))
-        .collect();
+    let sets: Vec<String> = with_data().map(|component| names.workload(component)).collect();
     let mut failures = Vec::new();
     // The workloads first: they would make their claims anew.
     for set in &sets {
@@ -178,6 +184,23 @@ async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]
     let ours = ListParams::default().labels(&names.template_selector());
     let found = api.list(&ours).await?.items.into_iter().filter_map(|claim| claim.metadata.name);
     Ok(found.filter(|claim| sets.iter().any(|set| is_claim_of(claim, set))).collect())
+}
+
+/// Claims that have the names of those of first pods and no labels, as one that was restored by hand: nobody knows whose they
+/// are.
+async fn not_labelled(client: &Client, chat: &ObjectMeta) -> Result<Vec<String>, kube::Error> {
+    let names = Names::new(chat.name.clone().unwrap_or_default());
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace(chat));
+    let mut left = Vec::new();
+    for component in with_data() {
+        let name = first_claim_name(&names.workload(component));
+        let Some(found) = api.get_metadata_opt(&name).await? else { continue };
+        let is_going = found.metadata.deletion_timestamp.is_some();
+        if !is_going && foreign_label(&names, &found.metadata, component).is_none() {
+            left.push(name);
+        }
+    }
+    Ok(left)
 }
 
 /// Deletes one object; with `made_for`, if the operator made it for the resource of these names.

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -30,7 +30,7 @@ pub enum Trouble {
     Malformed,
     /// There is no such name, or nobody who knows it.
     Unknown,
-    /// No name server told in time.
+    /// No name server told, in time or at all: it may be known a moment later.
     Late,
     /// It is an address that means another machine for each who uses it.
     Own,
@@ -50,7 +50,7 @@ impl fmt::Display for Trouble {
         out.write_str(match self {
             Self::Malformed => "is not host:port",
             Self::Unknown => "has a name that cannot be looked up",
-            Self::Late => "has a name that no name server tells within three seconds",
+            Self::Late => "has a name that no name server tells now",
             Self::Own => {
                 "is an address of the machine that connects to it (loopback, link-local), which for the operator is its own: \
                  it is not tried"
@@ -104,17 +104,28 @@ fn names(host: &str, namespace: &str) -> Vec<String> {
     in_namespace.into_iter().chain([host.to_owned()]).collect()
 }
 
+/// Whether name servers know that there is no such name, or no address of it. All else may be otherwise a moment later. The
+/// standard library keeps nothing of that but the words of the C library, which are these of glibc, BSD and musl.
+fn is_unknown(error: &io::Error) -> bool {
+    let words = error.to_string();
+    let known = ["not known", "No address associated", "does not resolve", "has no usable address"];
+    known.into_iter().any(|known| words.contains(known))
+}
+
 /// Addresses of a host, looked up once: between two answers a name could come to mean another machine.
 async fn addresses(endpoint: &Endpoint, namespace: &str) -> Result<Vec<SocketAddr>, Trouble> {
     let look_up = async {
+        let mut trouble = Trouble::Unknown;
         for name in names(&endpoint.host, namespace) {
-            let found = lookup_host((name.as_str(), endpoint.port)).await;
-            let found: Vec<SocketAddr> = found.into_iter().flatten().collect();
-            if !found.is_empty() {
-                return Ok(found);
+            match lookup_host((name.as_str(), endpoint.port)).await.map(Vec::from_iter) {
+                Ok(found) if !found.is_empty() => return Ok(found),
+                Ok(_) => {}
+                Err(error) if is_unknown(&error) => {}
+                // As resolvers do, with the next name: a server that knows the cluster's names only is like that.
+                Err(_) => trouble = Trouble::Late,
             }
         }
-        Err(Trouble::Unknown)
+        Err(trouble)
     };
     timeout(PATIENCE, look_up).await.unwrap_or(Err(Trouble::Late))
 }
@@ -211,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_server_that_cannot_tell_now_is_told_from_a_name_that_is_not_there() {
+        for (words, expected) in [
+            ("Name or service not known", true),
+            ("No address associated with hostname", true),
+            ("nodename nor servname provided, or not known", true),
+            ("Name does not resolve", true),
+            ("Temporary failure in name resolution", false),
+            ("Non-recoverable failure in name resolution", false),
+            ("Try again", false),
+        ] {
+            let error = io::Error::other(format!("failed to lookup address information: {words}"));
+            assert_eq!(is_unknown(&error), expected, "{words}");
+        }
+        assert!(!is_unknown(&io::Error::from(io::ErrorKind::OutOfMemory)));
+    }
+
+    #[test]
     fn only_what_nobody_could_connect_to_is_not_worth_a_try_from_elsewhere() {
         for (trouble, is_final) in [
             (Trouble::Malformed, true),
@@ -225,8 +253,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_reached_by_anybody_is_told_from_what_the_operator_does_not_reach() {
+        // Of a name that is none, no server is asked.
         for (endpoint, is_final) in
-            [("nowhere.invalid:5432", true), ("db.example.com:99999", true), ("127.0.0.1:1", false)]
+            [("nowhere..invalid:5432", true), ("db.example.com:99999", true), ("127.0.0.1:1", false)]
         {
             let trouble = connect(endpoint, "team", Reach::Others).await.unwrap_err();
             assert_eq!(trouble.is_final(), is_final, "{endpoint}: {trouble}");

@@ -1,9 +1,12 @@
 //! What tells that a Secret which is not there was there before: data that only it opens. New keys or credentials would
 //! leave that data unreadable, silently.
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client};
 use thiserror::Error;
@@ -19,7 +22,7 @@ use crate::{
     answer,
     api::Store,
     build::{Kind, services},
-    names::{Component, INSTANCE, MANAGED_BY, MANAGER},
+    names::{Component, INSTANCE, MANAGED_BY, MANAGER, Names},
     providers,
 };
 
@@ -108,6 +111,20 @@ pub enum Error {
         /// What tells whose it is.
         sign: String,
     },
+    /// A claim without labels has the name of one that a pod of this resource would use: nothing would be told of it.
+    #[error(
+        "volume claim {claim} has the name of one that StatefulSet {set} of this SentinelChat would use, and lacks the labels \
+         by which the operator sees it: if it is this SentinelChat's, as one that was restored by hand, run {label}; if not, \
+         give the SentinelChat another name"
+    )]
+    ClaimNotLabelled {
+        /// The claim.
+        claim: String,
+        /// The StatefulSet that would use it.
+        set: String,
+        /// The command that labels it.
+        label: String,
+    },
 }
 
 impl Error {
@@ -119,7 +136,7 @@ impl Error {
             Self::KeysLost { .. } | Self::KeysInUse { .. } => Some("KeysLost"),
             Self::CredentialsLost { .. } => Some("CredentialsLost"),
             Self::NotLabelled { .. } => Some("SecretNotOurs"),
-            Self::ClaimNotOurs { .. } => Some("NotOurs"),
+            Self::ClaimNotOurs { .. } | Self::ClaimNotLabelled { .. } => Some("NotOurs"),
         }
     }
 }
@@ -194,6 +211,21 @@ impl<'a> Traces<'a> {
         Ok(found.map(|claim| self.not_labelled(self.chat.names.credentials(store), claim)))
     }
 
+    /// Why a StatefulSet must not be made: its first pod would use a claim that the operator does not see. Where the StatefulSet
+    /// is there, its pods use the claim already.
+    pub(super) async fn claim_unseen(&self) -> Result<Option<Error>, Error> {
+        for component in with_data() {
+            if self.observed.get(Kind::StatefulSet, &self.chat.names.workload(component)).is_some() {
+                continue;
+            }
+            let found = self.claim_of(component).await?;
+            if let Some(DataClaim { name: claim, set, label: Some(label) }) = found {
+                return Ok(Some(Error::ClaimNotLabelled { claim, set, label }));
+            }
+        }
+        Ok(None)
+    }
+
     /// A volume with messages: they are in the one or the other.
     async fn data_claim(&self) -> Result<Option<DataClaim>, Error> {
         match self.claim_of(Component::Sentinel).await? {
@@ -218,7 +250,7 @@ impl<'a> Traces<'a> {
         let name = providers::first_claim_name(&set);
         let found = self.claims.get_opt(&name).await.map_err(cannot_read("volume claim", &name))?;
         let Some(found) = found.filter(|claim| self.is_there(claim, &set)) else { return Ok(None) };
-        let sign = match self.foreign_label(&found, component) {
+        let sign = match foreign_label(&self.chat.names, &found.metadata, component) {
             Some(label) => Some(format!("it is labelled {label}")),
             None => self.namesake(&set).await?,
         };
@@ -246,16 +278,6 @@ impl<'a> Traces<'a> {
         self.observed.pods.iter().any(runs) || (is_bound(claim) && set.is_some_and(|set| !is_being_deleted(set)))
     }
 
-    /// The label of a claim by which another application, or another chat, has it.
-    fn foreign_label(&self, claim: &PersistentVolumeClaim, component: Component) -> Option<String> {
-        let labels = claim.metadata.labels.as_ref()?;
-        let ours = self.chat.names.selector(component);
-        ours.iter().find_map(|(label, value)| {
-            let found = labels.get(label).filter(|found| *found != value)?;
-            Some(format!("{label}={found}"))
-        })
-    }
-
     /// That somebody else has a StatefulSet of that name, and with it the claims that are called after it.
     async fn namesake(&self, set: &str) -> Result<Option<String>, Error> {
         if self.observed.get(Kind::StatefulSet, set).is_some() {
@@ -281,6 +303,20 @@ impl<'a> Traces<'a> {
             label: claim.label.map(|label| format!(", and {label}")).unwrap_or_default(),
         }
     }
+}
+
+/// Components whose pods have data volumes, in some profile.
+pub(super) fn with_data() -> impl Iterator<Item = Component> {
+    [Component::Sentinel].into_iter().chain(Store::ALL.map(Store::component))
+}
+
+/// The label of a claim by which another application, or another chat, has it.
+pub(super) fn foreign_label(names: &Names, claim: &ObjectMeta, component: Component) -> Option<String> {
+    let labels = claim.labels.as_ref()?;
+    names.selector(component).iter().find_map(|(label, value)| {
+        let found = labels.get(label).filter(|found| *found != value)?;
+        Some(format!("{label}={found}"))
+    })
 }
 
 fn cannot_read(kind: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Error {

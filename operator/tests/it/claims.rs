@@ -59,6 +59,59 @@ async fn nothing_new_is_made_over_a_claim_that_was_restored_without_labels() {
     }
 }
 
+/// It would be used, and nothing told of it: not that it is full, nor that it is lost, nor that it outlives the resource.
+#[tokio::test]
+async fn a_claim_without_labels_is_not_used_whatever_becomes_of_the_secrets() {
+    let cases = [
+        (json!({}), "sentinel", "chat"),
+        (managed(), "elasticsearch", "chat-elasticsearch"),
+        (managed(), "postgres", "chat-postgres"),
+    ];
+    for (spec, part, set) in cases {
+        let world = World::with(&spec);
+        world.settle().await;
+        world.server.delete(SETS, NS, set);
+        let claim = format!("data-{set}-0");
+        let bound = json!({ "phase": "Bound" });
+        world.server.put(CLAIMS, NS, json!({ "metadata": { "name": claim }, "status": bound }));
+        world.settle().await;
+        let told = world.condition("Accepted");
+        assert!(told.starts_with(&format!("False/NotOurs: volume claim {claim} has the name of one")), "{told}");
+        let label = format!(
+            "run kubectl label pvc {claim} app.kubernetes.io/component={part} app.kubernetes.io/instance=chat \
+             app.kubernetes.io/name=sentinel;"
+        );
+        assert!(told.contains(&label), "{told}");
+        assert_eq!(world.server.get(SETS, NS, set), None);
+
+        let labels = |name: &str| {
+            json!({ "app.kubernetes.io/name": name, "app.kubernetes.io/instance": "chat",
+                "app.kubernetes.io/component": part })
+        };
+        world.server.edit(CLAIMS, NS, &claim, |claim| claim["metadata"]["labels"] = labels("database"));
+        world.settle().await;
+        let told = world.condition("Accepted");
+        assert!(told.contains("is somebody else's") && !told.contains("kubectl label"), "{told}");
+        assert_eq!(world.server.get(SETS, NS, set), None);
+
+        world.server.edit(CLAIMS, NS, &claim, |claim| claim["metadata"]["labels"] = labels("sentinel"));
+        world.settle().await;
+        assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+        assert!(world.server.get(SETS, NS, set).is_some());
+    }
+}
+
+/// What runs on it goes on.
+#[tokio::test]
+async fn a_claim_without_labels_that_is_used_stops_nothing() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    world.run_everything();
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["metadata"]["labels"] = Value::Null);
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+}
+
 /// The chat `chat-cassandra` of profile Embedded keeps its data on what Cassandra of `chat` would.
 #[tokio::test]
 async fn a_claim_of_another_chat_keeps_none_from_its_keys() {

@@ -97,6 +97,27 @@ async fn delete_removes_what_earlier_stores_and_keys_left_and_nothing_of_others(
     assert_eq!(world.server.names(SECRETS, NS), ["chat-s3-credentials", "own"]);
 }
 
+/// It may be another application's as well.
+#[tokio::test]
+async fn a_claim_that_no_label_tells_to_be_anybodys_is_left_and_told() {
+    for (labels, is_told) in [
+        (json!(null), true),
+        (json!({ "app.kubernetes.io/instance": "chat" }), true),
+        (json!({ "app.kubernetes.io/name": "database", "app.kubernetes.io/instance": "chat" }), false),
+    ] {
+        let world = running(json!({ "deletionPolicy": "Delete" })).await;
+        world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["metadata"]["labels"] = labels.clone());
+        world.server.delete(CHATS, NS, "chat");
+        world.reconcile().await.unwrap();
+        assert!(world.server.get(CHATS, NS, "chat").is_none(), "it holds up nothing");
+        assert!(world.server.get(SECRETS, NS, "chat-keys").is_none());
+        assert!(world.server.get(CLAIMS, NS, "data-chat-0").is_some(), "{labels}");
+        let told = events(&world);
+        assert_eq!(told.contains(&json!("DataLeftBehind")), is_told, "{labels} {told:?}");
+        assert_eq!(told.contains(&json!("DataDeleted")), !is_told, "{labels} {told:?}");
+    }
+}
+
 /// It may be deleted before it goes on.
 #[tokio::test]
 async fn a_paused_resource_has_its_finalizer_too() {

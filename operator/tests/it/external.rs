@@ -166,10 +166,11 @@ async fn addresses_of_the_operators_own_machine_are_not_tried() {
 
 #[tokio::test]
 async fn a_name_that_nobody_knows_is_corrected_before_anything_is_started() {
-    let world = World::with(&external("nowhere.invalid:5432"));
+    // A name that is none, of which no server is asked.
+    let world = World::with(&external("nowhere..invalid:5432"));
     world.settle().await;
     let told = world.condition("DependenciesReady");
-    assert!(told.contains("postgres: nowhere.invalid:5432 has a name that cannot be looked up; correct"), "{told}");
+    assert!(told.contains("postgres: nowhere..invalid:5432 has a name that cannot be looked up; correct"), "{told}");
     assert!(world.condition("SchemaMigrated").starts_with("False/WaitsForStores"));
     assert!(world.server.names(JOBS, NS).is_empty());
 }

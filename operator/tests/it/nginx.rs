@@ -132,6 +132,8 @@ fn each_path_leads_to_its_service_and_a_session_to_its_pod() {
         "\"~^(?<pod>0|[1-9][0-9]{0,2})[.]\" chat-message-$pod.chat-message-pods.team.svc.cluster.local:8080;",
         "proxy_pass http://$socket_server;",
         r#"return 400 '{"code":1,"message":"Session ID unknown"}';"#,
+        // Of a body only a part may have come by then.
+        "\"~^(GET|OPTIONS) .*-$\" 1;",
     ] {
         assert!(config.contains(line), "{line} is not in {config}");
     }
@@ -183,7 +185,6 @@ fn files_go_to_where_they_are_kept_by_the_name_that_the_client_used() {
     for line in [
         "proxy_set_header Host $http_host;",
         "proxy_set_header Authorization \"\";",
-        "proxy_request_buffering off;",
         "client_max_body_size 26214400;",
         "set $files files;",
         "Access-Control-Allow-Headers \"content-type, if-none-match, if-range, range\" always;",
@@ -212,23 +213,118 @@ fn how_a_running_gateway_looks_names_up_is_read_back() {
     assert_eq!(cluster_dns_of(&config("{}")), None);
 }
 
-/// Answers hold messages in the clear, and requests hold passwords, too.
+/// Answers hold messages in the clear, and requests hold passwords, too. And bodies that wait here for their end are
+/// anybody's, who could fill the gateway's memory with them.
 #[test]
-fn nothing_that_passes_through_is_kept_on_a_disk() {
-    for (spec, uploads) in [("{}", "location /media/files/"), (DISTRIBUTED, "location /sentinel-media/")] {
+fn nothing_that_passes_through_is_kept_on_a_disk_or_gathered_in_memory() {
+    for spec in ["{}", "{limits: {bodyBytes: 16777216}}", DISTRIBUTED] {
         let config = config(spec);
         let (before, after) = config.split_once("\n  server {").unwrap();
-        assert!(before.contains("\n  proxy_max_temp_file_size 0;\n"), "{before}");
-        assert!(before.contains("\n  client_body_buffer_size 64k;\n"), "{before}");
-        assert!(!after.contains("proxy_max_temp_file_size"), "it is for all locations");
-        let (_, location) = after.split_once(uploads).unwrap();
-        let (location, _) = location.split_once("proxy_pass").unwrap();
-        assert!(location.contains("proxy_request_buffering off;"), "{location}");
+        for line in [
+            "proxy_max_temp_file_size 0;",
+            "proxy_request_buffering off;",
+            "client_body_buffer_size 16k;",
+            "large_client_header_buffers 2 16k;",
+            "proxy_buffers 4 4k;",
+        ] {
+            assert!(before.contains(&format!("\n  {line}\n")), "{line} is not in {before}");
+        }
+        for setting in ["proxy_max_temp_file_size", "proxy_request_buffering", "client_body_buffer_size"] {
+            assert!(!after.contains(setting), "{setting} is for all locations");
+        }
         let gateway = rendered(spec, &Settings::default(), "Deployment", "chat-gateway");
         let volumes = gateway["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
         let tmp = volumes.into_iter().find(|volume| volume["name"] == "tmp").unwrap();
-        assert_eq!(tmp["emptyDir"], serde_json::json!({ "medium": "Memory", "sizeLimit": "64Mi" }));
+        assert_eq!(tmp["emptyDir"], serde_json::json!({ "medium": "Memory", "sizeLimit": "1Mi" }));
     }
+}
+
+/// What is between the braces that follow a beginning of a line.
+fn block<'a>(config: &'a str, head: &str) -> &'a str {
+    let (_, rest) = config.split_once(head).unwrap_or_else(|| panic!("{head} is not in {config}"));
+    let mut depth = 1;
+    let end = rest.find(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0
+    });
+    &rest[..end.unwrap()]
+}
+
+#[test]
+fn an_answer_of_the_gateway_is_a_whole_problem_that_pages_of_other_origins_can_read() {
+    let tls = "{gateway: {host: a.example.com, tls: {secret: {name: t}}}}";
+    for spec in ["{}", tls, DISTRIBUTED] {
+        let config = config(&spec.replacen('{', "{auth: {corsOrigins: [\"https://a.example.com\"]}, ", 1));
+        let origins = block(&config, "map $http_origin $allowed_origin {");
+        assert_eq!(origins.trim(), "default \"\";\n    \"https://a.example.com\" $http_origin;");
+        for location in ["location @problem {", "location = /-/problem {"] {
+            let location = block(&config, location);
+            for line in [
+                "internal;",
+                "default_type application/problem+json;",
+                "add_header X-Request-Id $trace_id always;",
+                "add_header Retry-After $retry_after always;",
+                "add_header Allow $allowed_methods always;",
+                "add_header Access-Control-Allow-Origin $allowed_origin always;",
+                "add_header Vary Origin always;",
+                "add_header X-Content-Type-Options nosniff always;",
+                "add_header Strict-Transport-Security $strict_transport always;",
+                r#"return 500 '{$problem,"instance":"urn:sentinel:request:$trace_id","request_id":"$trace_id"}';"#,
+            ] {
+                assert!(location.contains(&format!("\n      {line}\n")), "{line} is not in {location}");
+            }
+        }
+        // With the members and the types that the platform's have.
+        for line in block(&config, "map $status $problem {").trim().lines() {
+            let (status, members) = line.trim().trim_end_matches(';').split_once(' ').unwrap();
+            let document = format!(r#"{{{},"instance":"i","request_id":"r"}}"#, members.trim_matches('\''));
+            let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+            assert_eq!(document["status"].to_string(), status);
+            assert_eq!(document["type"], format!("urn:sentinel:problem:{}", document["code"].as_str().unwrap()));
+            assert!(document["detail"].is_string() && document["detail"] == document["error"], "{document}");
+        }
+        assert_eq!(block(&config, "map $status $retry_after {").trim(), "default \"\";\n    503 2;");
+    }
+}
+
+#[test]
+fn whatever_the_gateway_refuses_it_says_as_a_problem_and_not_as_a_page() {
+    let tls = DISTRIBUTED.replacen('{', "{gateway: {host: a.example.com, tls: {secret: {name: t}}}, ", 1);
+    for spec in ["{}", DISTRIBUTED, tls.as_str()] {
+        let config = config(spec);
+        let problems = block(&config, "map $status $problem {");
+        for server in config.split("\n  server {").skip(1) {
+            let pages: Vec<_> = server.lines().filter_map(|line| line.strip_prefix("    error_page ")).collect();
+            for error in ["400", "403", "404", "405", "413", "414", "494", "497", "500", "501", "502", "504", "505"] {
+                let page = pages.iter().find(|page| page.split(' ').any(|word| word == error));
+                let page = page.unwrap_or_else(|| panic!("{error} is a page in {server}"));
+                let status = page.split(' ').find_map(|word| word.strip_prefix('=')).unwrap_or(error);
+                assert!(problems.contains(&format!("\n    {status} '")), "{status} says nothing in {problems}");
+            }
+        }
+        // A location that answers some errors in its own way inherits nothing.
+        let sockets = block(&config, "location /socket.io/ {");
+        assert_eq!(
+            sockets.contains("error_page 502"),
+            sockets.contains("error_page 403 404 405 413 500 501 @problem;")
+        );
+    }
+    let lost = config(DISTRIBUTED);
+    let lost = block(&lost, "location @session_lost {");
+    assert!(lost.contains(r#"return 503 '{"type":"urn:sentinel:problem:unavailable","#), "{lost}");
+    assert!(lost.contains("add_header Access-Control-Allow-Origin $allowed_origin always;"), "{lost}");
+}
+
+#[test]
+fn the_longest_origin_finds_room_in_the_map() {
+    let origin = format!("https://{}", "a".repeat(272));
+    let config = config(&format!("{{auth: {{corsOrigins: [\"{origin}\"]}}}}"));
+    assert!(config.contains(&format!("    \"{origin}\" $http_origin;")));
+    let (before, _) = config.split_once("  map ").unwrap();
+    let (_, size) = before.split_once("map_hash_bucket_size ").unwrap();
+    let size: usize = size.split(';').next().unwrap().parse().unwrap();
+    // NGINX starts only if an entry has room in a bucket: two pointers, and the length before the name.
+    assert!(size >= 2 * size_of::<usize>() + (2 + origin.len()).next_multiple_of(size_of::<usize>()));
 }
 
 #[test]

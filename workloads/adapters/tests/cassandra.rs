@@ -105,6 +105,7 @@ impl World {
             notifications: Arc::new(cassandra.clone()),
             fanout: self.fanout.clone(),
             in_order: false,
+            in_doubt: true,
             keep: Arc::new((self.keep.clone(), keyspace)),
         };
         Node { cassandra, fanout: self.fanout.clone(), stores }

@@ -80,6 +80,7 @@ fn over(postgres: Postgres, fanout: Arc<Recorder>, database: Database) -> Stores
         reindex: postgres,
         fanout,
         in_order: true,
+        in_doubt: false,
         keep,
     }
 }

@@ -62,6 +62,7 @@ fn stores(sqlite: &Sqlite, fanout: Arc<Recorder>, keep: Arc<dyn std::any::Any + 
         notifications: sqlite,
         fanout,
         in_order: true,
+        in_doubt: false,
         keep,
     }
 }

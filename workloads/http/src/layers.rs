@@ -1,5 +1,6 @@
 //! The layers around every service's routes.
 
+mod bodies;
 mod context;
 mod guard;
 mod unread;
@@ -16,7 +17,7 @@ use axum::{
 use sentinel_domain::config::PlatformConfig;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 
-use self::guard::Guard;
+use self::{bodies::Bodies, guard::Guard};
 use crate::{client::TrustedProxies, problem::Problem, rate::RateLimits, request::REQUEST_ID_HEADER, tokens::Tokens};
 
 /// Longest time to the head of an answer; above the ping interval of the socket edge, whose polls wait that long.
@@ -27,11 +28,12 @@ pub const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Wraps routes, from the outside in: bodies that nobody reads; request id, log and metrics; security headers; CORS; who
-/// calls, from where, and how often; a time limit; panics; the size of bodies. Whatever answers an error without a body
-/// (no such path, wrong method) gets a problem document.
+/// calls, from where, how often, and how much of unfinished bodies is held for them; a time limit; panics; the size of
+/// bodies. Whatever answers an error without a body (no such path, wrong method) gets a problem document.
 pub fn apply(router: Router, config: &Arc<PlatformConfig>, tokens: Arc<Tokens>, limits: Arc<RateLimits>) -> Router {
-    let guard = Arc::new(Guard { tokens, limits, proxies: TrustedProxies::new(&config.trusted_proxies) });
     let body_bytes = usize::try_from(config.limits.body_bytes).unwrap_or(usize::MAX);
+    let proxies = TrustedProxies::new(&config.trusted_proxies);
+    let guard = Arc::new(Guard { tokens, limits, proxies, bodies: Arc::new(Bodies::new(body_bytes)) });
     router
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(panicked))

@@ -27,8 +27,10 @@ pub(crate) enum Refused {
         /// Bytes that should be.
         announced: u64,
     },
-    /// It is another file, or was damaged on the way.
-    #[error("the SHA-256 of what was uploaded is not the one that was announced; upload it again")]
+    /// It is another file than was announced or came before, or was damaged on the way.
+    #[error(
+        "the SHA-256 of what was uploaded is not that of what was announced or found good before; upload that again"
+    )]
     Hash,
     /// It is something else.
     #[error("what was uploaded is not {0}; upload that, or begin anew with the type that it is")]
@@ -69,6 +71,9 @@ impl From<Refused> for Problem {
     }
 }
 
+/// The SHA-256 of some bytes.
+pub(crate) type Hash = [u8; 32];
+
 /// What to keep of an upload.
 pub(crate) enum Checked {
     /// The bytes as they are.
@@ -78,8 +83,13 @@ pub(crate) enum Checked {
 }
 
 impl MediaService {
-    /// Checks an upload's bytes and makes what is shown of them. `memory` is what these take.
-    pub(crate) async fn check(&self, media: &Media, bytes: Vec<u8>, memory: &Share) -> Result<Checked, Refused> {
+    /// Checks an upload's bytes, hashes them, and makes what is shown of them. `memory` is what these take.
+    pub(crate) async fn check(
+        &self,
+        media: &Media,
+        bytes: Vec<u8>,
+        memory: &Share,
+    ) -> Result<(Hash, Checked), Refused> {
         if bytes.len() as u64 != media.size {
             return Err(Refused::Size { found: bytes.len() as u64, announced: media.size });
         }
@@ -88,16 +98,16 @@ impl MediaService {
             return Err(Refused::Kind(media.content_type.to_string()));
         }
         let bytes = Arc::new(bytes);
-        if let Some(expected) = media.sha256 {
-            let hashed = bytes.clone();
-            let hash = blocking(memory.clone(), move || digest::digest(&digest::SHA256, &hashed)).await?;
-            if hash.as_ref() != expected {
-                return Err(Refused::Hash);
-            }
+        let hashed = bytes.clone();
+        let digest = blocking(memory.clone(), move || digest::digest(&digest::SHA256, &hashed)).await?;
+        let mut hash = Hash::default();
+        hash.copy_from_slice(digest.as_ref());
+        if media.sha256.is_some_and(|required| required != hash) {
+            return Err(Refused::Hash);
         }
         // Also one that goes by another name has metadata that nobody else is to see.
         let format = picture::format_of(media.content_type.as_str()).or_else(|| picture::format_in(&bytes));
-        let Some(format) = format else { return Ok(Checked::File(Arc::unwrap_or_clone(bytes))) };
+        let Some(format) = format else { return Ok((hash, Checked::File(Arc::unwrap_or_clone(bytes)))) };
         // Decoders copy all of a file, or walk over its parts, to tell what it is.
         let looked_at = bytes.clone();
         let needed = blocking(memory.clone(), move || picture::memory(&looked_at, format)).await??;
@@ -106,6 +116,6 @@ impl MediaService {
         let prepared = blocking(held, move || picture::prepare(&bytes, format)).await??;
         metrics::histogram!("sentinel_media_picture_seconds").record(begun.elapsed().as_secs_f64());
         let content_type = ContentType::parse(format.to_mime_type()).unwrap_or_else(|| media.content_type.clone());
-        Ok(Checked::Picture(content_type, prepared))
+        Ok((hash, Checked::Picture(content_type, prepared)))
     }
 }

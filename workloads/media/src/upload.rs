@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     base::BaseUrl,
-    check::{Checked, Refused},
+    check::{Checked, Hash, Refused},
     service::{MediaService, PICTURE_COPIES},
     views::{AnnouncedUpload, BegunUpload, UploadLinkView},
 };
@@ -115,17 +115,33 @@ impl MediaService {
         };
         // What is refused stays where it is until a better upload takes its place, as the link is still good, or the day is over:
         // that upload may have come while this was checked, so what would be destroyed here may be that.
-        let checked = checked.inspect_err(|refusal| {
+        let (hash, checked) = checked.inspect_err(|refusal| {
             if !matches!(refusal, Refused::Interrupted) {
                 metrics::counter!("sentinel_media_refused_total").increment(1);
             }
         })?;
-        let media = match &checked {
-            Checked::Picture(content_type, _) => Media { content_type: content_type.clone(), ..media },
-            Checked::File(_) => media,
+        // Another call may have taken other bytes, and both write what is shown to one place. Only the first that are good get
+        // there, so that it never changes.
+        if media.sha256.is_none() && !self.is_first(id, hash).await? {
+            return self.completed(caller, id).await?.ok_or_else(|| Refused::Hash.into());
+        }
+        let content_type = match &checked {
+            Checked::Picture(content_type, _) => content_type.clone(),
+            Checked::File(_) => media.content_type,
         };
+        let media = Media { content_type, sha256: Some(hash), ..media };
         let shown = self.keep(&media, checked).await?;
         self.settle(caller, media, shown).await
+    }
+
+    /// Whether bytes with this hash are those of a pending upload that were found good first. From then on no others are taken
+    /// for it, also when the call that found them ends there: nobody can tell, and it might write them later.
+    async fn is_first(&self, id: MediaId, hash: Hash) -> Result<bool, StoreError> {
+        match self.media.require_hash(id, hash).await {
+            Ok(required) => Ok(required == hash),
+            Err(StoreError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes an upload ready whose bytes are kept, unless it is over meanwhile.

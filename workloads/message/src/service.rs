@@ -147,7 +147,7 @@ impl MessageService {
         // A repeat shows what the first one did, whatever became of its files since.
         if !attachments.is_empty()
             && let Some(id) = &client_message_id
-            && let Some(message) = self.chats.sent(caller, chat_id, id.clone()).await?
+            && let Some(message) = self.chats.sent(caller, chat_id, id.clone(), origin).await?
         {
             return repeat_in(chat_id, message);
         }

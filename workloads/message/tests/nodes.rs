@@ -129,6 +129,28 @@ async fn typing_receipts_edits_and_deletions_reach_other_nodes() {
     assert!(bob.no_event("typing").await);
 }
 
+/// As when a write was not answered, and is repeated at another node.
+#[tokio::test]
+async fn what_is_published_again_is_shown_once() {
+    let pair = Pair::new().await;
+    let (mut ann, mut bob) = pair.clients().await;
+    let id = id_of(&pair.send(&mut ann, "once").await);
+    assert_eq!(texts(&mut bob, 1).await, ["once"]);
+    let store = &pair.fleet.nodes[0].store;
+    let chat = store.chat(pair.ann.id, ChatId::of_pair(pair.ann.id, pair.bob.id)).await.unwrap();
+    let message = store.message(pair.ann.id, chat.id, id).await.unwrap();
+    for node in &pair.fleet.routed {
+        node.publish(vec![LiveEvent::Message { chat: chat.clone(), message: message.clone(), origin: None }]);
+    }
+    assert!(bob.no_event("receive_message").await && ann.no_event("receive_message").await);
+    ann.ask("delete_message", json!({"chat_id": pair.chat, "message_id": id})).await;
+    assert_eq!(bob.event("message_deleted").await["message_id"], json!(id));
+    for node in &pair.fleet.routed {
+        node.publish(vec![LiveEvent::Deleted { chat: chat.clone(), message_id: id }]);
+    }
+    assert!(bob.no_event("message_deleted").await);
+}
+
 /// Two devices of Bob, each on a node of its own: the phone says that it got the second message while at the desk he reads
 /// it. Each node knows what he had read before, and nothing of the other.
 #[tokio::test]

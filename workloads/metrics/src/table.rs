@@ -276,6 +276,11 @@ pub const PLATFORM: &[Section] = &[
                 &["outcome"],
                 "Profile Distributed: batches that Cassandra was given: ok, error.",
             ),
+            counter(
+                "sentinel_cassandra_writes_not_followed_total",
+                &[],
+                "Profile Distributed: writes of messages, receipts and chats that Cassandra did not answer and that nobody looked for to the end, as it was away for ten minutes or too many were looked for. Who is connected hears of such a write, if it was carried out, with its repeat or the next sync.",
+            ),
             gauge(
                 "sentinel_cassandra_clock_apart_seconds",
                 Unit::Seconds,

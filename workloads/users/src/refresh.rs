@@ -53,22 +53,23 @@ pub(crate) async fn refresh(
     };
     users.limits.check(Action::Refresh, &id.to_string())?;
     let now = Timestamp::now();
-    let lifetime = users.config.auth.refresh_token_seconds;
-    let rotated = users.sessions.rotate_session(id, generation, now, lifetime).await?;
-    let owner = rotated.as_ref().map(|(session, _)| session.user_id);
-    let (session, generation) = next_generation(rotated).inspect_err(|_| match owner {
-        Some(owner) => users.revoke(owner, [id]),
-        None => users.tokens.revoke_session(id, now),
-    })?;
+    let Some(session) = users.sessions.session(id).await? else {
+        users.tokens.revoke_session(id, now);
+        return Err(invalid());
+    };
+    // Before the token is used up: while this fails, it stays good. Whoever's rights change meanwhile has no session to rotate.
     let Credentials { account, standing, .. } =
         users.accounts.credentials(session.user_id).await?.ok_or_else(invalid)?;
-    Ok(Json(users.token_answer(account.id, &account.username, standing, session.id, generation, now)?))
+    let lifetime = users.config.auth.refresh_token_seconds;
+    let rotated = users.sessions.rotate_session(id, generation, now, lifetime).await?;
+    let generation = next_generation(rotated).inspect_err(|_| users.revoke(account.id, [id]))?;
+    Ok(Json(users.token_answer(account.id, &account.username, standing, id, generation, now)?))
 }
 
 /// The generation whose tokens to give.
-fn next_generation(rotated: Option<(Session, Rotation)>) -> Result<(Session, u32), Problem> {
+fn next_generation(rotated: Option<(Session, Rotation)>) -> Result<u32, Problem> {
     match rotated {
-        Some((session, Rotation::Advance(generation) | Rotation::Repeat(generation))) => Ok((session, generation)),
+        Some((_, Rotation::Advance(generation) | Rotation::Repeat(generation))) => Ok(generation),
         Some((_, Rotation::Expired)) => {
             Err(refused(Code::RefreshExpired, "the session was not used for too long; log in again"))
         }

@@ -13,19 +13,41 @@ tell() {
   printf '%s' "$1" >/dev/termination-log
 }
 
-# Deletes what others have since the nodes of the ring are others, which the operator tells. It would be served again when they
-# leave, also what was deleted meanwhile. It costs little where there is nothing to delete.
+# Asks for the ids of all nodes of the ring, up or down. Fails while some come or go, or are not known yet.
+ask() {
+  nodes=$(/opt/cassandra/bin/nodetool status | sed -n -e 's/^[UD?]N .* \([0-9a-f-]\{36\}\) .*/\1/p; t' \
+    -e 's/^[UD?][JLMN] .*/unsettled/p' | sort)
+  case $nodes in
+    '' | *unsettled*) return 1 ;;
+  esac
+}
+
+# Deletes what others have since the nodes of the ring are others. It would be served again when they leave, also what was
+# deleted meanwhile. It costs little where there is nothing to delete.
 clean() {
   if [ ! -f "$config/members" ]; then return 0; fi
+  # Who they are the operator tells, by their volumes. A node that left and was kept after all joins as a new one on the
+  # volume of before, so their ids count, too. To ask for them costs a second of Java: once an hour is early enough.
   members=$(cat "$config/members")
-  if [ "$members" = "$(cat "$volume/cleaned" 2>/dev/null)" ]; then return 0; fi
-  /opt/cassandra/bin/nodetool cleanup -j 1 || return 1
-  printf '%s' "$members" >"$volume/cleaned"
+  rest=$((rest - 1))
+  if [ "$members" = "$known" ] && [ "$rest" -gt 0 ]; then return 0; fi
+  # Before it serves clients, a node may not know all others.
+  sh "$config/started.sh" || return 0
+  ask || return 1
+  now=$(printf '%s\n%s' "$members" "$nodes")
+  if [ "$now" != "$(cat "$volume/cleaned" 2>/dev/null)" ]; then
+    /opt/cassandra/bin/nodetool cleanup -j 1 || return 1
+    printf '%s' "$now" >"$volume/cleaned"
+  fi
+  known=$members
+  rest=720
 }
 
 # Cleans up, and leaves the ring when told to and ends the node. Runs beside it.
 watch() {
   tries=0
+  known=
+  rest=0
   while sleep 5; do
     if [ ! -f "$volume/joined" ]; then continue; fi
     if ! is_leaving; then

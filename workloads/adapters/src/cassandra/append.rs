@@ -21,7 +21,7 @@ use super::{
     detached,
     inbox::EventKind,
     messages::body,
-    order::Place,
+    order::{Arrival, Place},
     times::{message_bucket, write_time},
 };
 use crate::content;
@@ -41,7 +41,7 @@ struct Sending {
     known: KnownChat,
     draft: Draft,
     origin: Option<Origin>,
-    now: Timestamp,
+    arrival: Arrival,
 }
 
 impl Shared {
@@ -50,7 +50,7 @@ impl Shared {
         self: &Arc<Self>,
         draft: Draft,
         origin: Option<Origin>,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<Appended, StoreError> {
         let (chat, sender) = (draft.chat_id, draft.sender_id);
         let attempts = async {
@@ -72,7 +72,7 @@ impl Shared {
         let shared = Arc::clone(self);
         if !attempts.is_empty() {
             drop(turn);
-            return detached(async move { shared.repeat(Sending { known, draft, origin, now }).await }).await;
+            return detached(async move { shared.repeat(Sending { known, draft, origin, arrival }).await }).await;
         }
         if known.blocked {
             return Err(StoreError::Blocked);
@@ -80,9 +80,13 @@ impl Shared {
         if !answered {
             return Err(StoreError::UnknownReply);
         }
-        let place = self.order.take(chat, now);
+        // It may be visible before the chat shows it as its newest.
+        if let Some(message) = draft.reply_to {
+            self.order.clock().observe(message.0);
+        }
+        let place = self.order.take(chat, arrival);
         drop(turn);
-        detached(async move { shared.first(Sending { known, draft, origin, now }, place, stale).await }).await
+        detached(async move { shared.first(Sending { known, draft, origin, arrival }, place, stale).await }).await
     }
 
     /// The message that is known to be written under a client id. Whoever finds none appends, which waits for others.
@@ -91,10 +95,12 @@ impl Shared {
         sender: UserId,
         chat: ChatId,
         client: &ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
-        let (_, (attempts, _)) = futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
+        let (known, (attempts, _)) =
+            futures::try_join!(self.chat_of(sender, chat), self.attempts(sender, client, chat))?;
         match written_first(&attempts) {
-            Some(attempt) => self.written(attempt, sender, client).await,
+            Some(attempt) => self.repeated(attempt, sender, client, &known, origin).await,
             None => Ok(None),
         }
     }
@@ -110,7 +116,7 @@ impl Shared {
         let sender = sending.draft.sender_id;
         let client = sending.draft.client_message_id.clone();
         // Before others wait for this attempt: they know how long it takes after that.
-        self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.now).await?;
+        self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.arrival.at).await?;
         if let Some(client) = &client {
             let chat = sending.known.chat.id;
             if let Entered::AmongOthers { yielded } = self.enter(sender, client, chat, id).await? {
@@ -124,11 +130,11 @@ impl Shared {
                 if sending.known.blocked {
                     return Err(StoreError::Blocked);
                 }
-                place = self.order.take(chat, sending.now);
+                place = self.order.take(chat, sending.arrival);
             }
         }
         let message = sending.draft.clone().into_message(id);
-        let mut writes = self.message_writes(&sending.known, &message, sending.now)?;
+        let mut writes = self.message_writes(&sending.known, &message, sending.arrival.at)?;
         if let Some(client) = &client {
             for attempt in stale {
                 let chat = self.known(attempt.chat).await?.chat;
@@ -160,8 +166,9 @@ impl Shared {
     async fn carry_out(self: &Arc<Self>, sending: Sending, verdict: Verdict) -> Result<Appended, StoreError> {
         let (sender, client) = (sending.draft.sender_id, sending.draft.client_message_id.clone());
         let client = client.ok_or_else(|| StoreError::unavailable(UsedElsewhere))?;
+        let Sending { known, draft, origin, arrival } = sending;
         let attempt = match verdict {
-            Verdict::Repeat(attempt) => match self.written(attempt, sender, &client).await? {
+            Verdict::Repeat(attempt) => match self.repeated(attempt, sender, &client, &known, origin).await? {
                 Some(message) => return Ok(Appended { message, duplicate: true }),
                 // The mark is there and the message not yet: the batch is being finished.
                 None => attempt,
@@ -170,7 +177,6 @@ impl Shared {
             Verdict::Write => return Err(StoreError::unavailable(UsedElsewhere)),
         };
         let decided = Instant::now();
-        let Sending { known, draft, origin, now } = sending;
         if attempt.chat != known.chat.id {
             return Err(StoreError::unavailable(UsedElsewhere));
         }
@@ -182,10 +188,11 @@ impl Shared {
             return Ok(Appended { message, duplicate: true });
         }
         tracing::debug!(chat = %attempt.chat, message = %attempt.message, "a send that was not finished is written again");
-        match self.let_in(&draft.attachments, attempt.chat, now).await {
+        match self.let_in(&draft.attachments, attempt.chat, arrival.at).await {
             // What was written shows what it showed, whatever became of that since.
             Err(StoreError::UnknownAttachment) => {
-                let message = self.written(attempt, sender, &client).await?.ok_or(StoreError::UnknownAttachment)?;
+                let message = self.repeated(attempt, sender, &client, &known, origin).await?;
+                let message = message.ok_or(StoreError::UnknownAttachment)?;
                 return Ok(Appended { message, duplicate: true });
             }
             let_in => let_in?,
@@ -193,16 +200,36 @@ impl Shared {
         if decided.elapsed() > WRITE_LIMIT {
             return Err(StoreError::unavailable(TooLate));
         }
-        let place = self.order.take(attempt.chat, now);
+        let place = self.order.take(attempt.chat, arrival);
         let message = draft.into_message(attempt.message);
-        let writes = self.message_writes(&known, &message, now)?;
+        let writes = self.message_writes(&known, &message, arrival.at)?;
         let event = LiveEvent::Message { chat: known.chat.clone(), message, origin };
-        self.put_or_follow(&writes, place.id(), &event).await?;
+        self.put_or_follow(&writes, &place, &event).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
         place.publish(LiveEvent::Message { chat: known.chat, message: message.clone(), origin });
         Ok(Appended { message, duplicate: true })
+    }
+
+    /// The message of an attempt, for its repeat; `None` when it is not there. It is published again: nobody heard of it if
+    /// the write was not answered, and whoever followed that gave up or ended. Sockets are shown nothing twice.
+    async fn repeated(
+        &self,
+        attempt: Attempt,
+        sender: UserId,
+        client: &ClientMessageId,
+        known: &KnownChat,
+        origin: Option<Origin>,
+    ) -> Result<Option<Message>, StoreError> {
+        let is_published = attempt.chat == known.chat.id && !known.blocked && attempt.is_published_again();
+        // Taken before it is read: when it is deleted meanwhile, that comes after it.
+        let place = is_published.then(|| self.order.behind_all(attempt.chat));
+        let message = self.written(attempt, sender, client).await?;
+        if let (Some(place), Some(message)) = (place, message.as_ref().filter(|message| !message.deleted)) {
+            place.publish(LiveEvent::Message { chat: known.chat.clone(), message: message.clone(), origin });
+        }
+        Ok(message)
     }
 
     /// The message of an attempt; `None` when it is not there.

@@ -28,7 +28,7 @@ use sentinel_domain::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Shared, batch::Writes, chat::KnownChat, outbox, times};
+use super::{Shared, batch::Writes, chat::KnownChat, outbox, times, unanswered::PUBLISHED_AGAIN_SECONDS};
 
 /// How long a client message id is remembered.
 const SENT_SECONDS: i32 = 7 * 24 * 3600;
@@ -110,6 +110,11 @@ impl Attempt {
     /// Whether nothing came of it and nothing will.
     fn is_stale(self) -> bool {
         self.age > STALE_SECONDS && self.mark != Some(Mark::Written)
+    }
+
+    /// Whether its repeats are published.
+    pub(super) fn is_published_again(self) -> bool {
+        i64::from(self.age) < PUBLISHED_AGAIN_SECONDS
     }
 
     /// Whether it may still be written by another, who is done before it is stale.
@@ -357,6 +362,12 @@ mod tests {
         assert_eq!(verdict(&[dead], None, true), Some(Verdict::TakeOver(dead)));
         let unknown = attempt(6, Some(Mark::Unknown));
         assert_eq!(verdict(&[unknown], None, false), Some(Verdict::TakeOver(unknown)));
+    }
+
+    #[test]
+    fn a_repeat_is_published_as_long_as_a_client_may_try() {
+        let aged = |age| Attempt { age, ..attempt(1, Some(Mark::Written)) };
+        assert_eq!([0, 3599, 3600].map(|age| aged(age).is_published_again()), [true, true, false]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use sentinel_domain::{
     watermark::{Progress, Watermarks},
 };
 
-use super::{Cassandra, messages::is_unseen};
+use super::{Cassandra, messages::is_unseen, order::Arrival};
 
 #[async_trait]
 impl ChatReader for Cassandra {
@@ -86,11 +86,11 @@ impl Inboxes for Cassandra {
 #[async_trait]
 impl ChatStore for Cassandra {
     async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError> {
-        self.shared.start(caller, peer, now).await
+        self.shared.start(caller, peer, Arrival::new(now)).await
     }
 
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError> {
-        self.shared.append(draft, origin, now).await
+        self.shared.append(draft, origin, Arrival::new(now)).await
     }
 
     async fn sent(
@@ -98,8 +98,9 @@ impl ChatStore for Cassandra {
         sender: UserId,
         chat: ChatId,
         client_message_id: ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
-        self.shared.sent(sender, chat, &client_message_id).await
+        self.shared.sent(sender, chat, &client_message_id, origin).await
     }
 
     async fn edit(
@@ -110,11 +111,11 @@ impl ChatStore for Cassandra {
         text: String,
         now: Timestamp,
     ) -> Result<Message, StoreError> {
-        self.shared.edit(caller, chat, message, text, now).await
+        self.shared.edit(caller, chat, message, text, Arrival::new(now)).await
     }
 
     async fn delete(&self, caller: UserId, chat: ChatId, message: MessageId, now: Timestamp) -> Result<(), StoreError> {
-        self.shared.delete(caller, chat, message, now).await
+        self.shared.delete(caller, chat, message, Arrival::new(now)).await
     }
 
     async fn advance(
@@ -125,6 +126,6 @@ impl ChatStore for Cassandra {
         up_to: MessageId,
         now: Timestamp,
     ) -> Result<Watermarks, StoreError> {
-        self.shared.advance(caller, chat, progress, up_to, now).await
+        self.shared.advance(caller, chat, progress, up_to, Arrival::new(now)).await
     }
 }

@@ -16,6 +16,7 @@ use super::{
     batch::Writes,
     inbox::EventKind,
     list::UserChat,
+    order::Arrival,
     partitions::Partition,
     times::{ending_time, final_write_time, next_write_time},
 };
@@ -78,8 +79,7 @@ impl Shared {
         }
         self.keys.forget(id);
         let buckets = self.buckets(id).await?;
-        let place = self.order.take(id, Timestamp::now());
-        let at = final_write_time(place.id().0);
+        let at = final_write_time(self.order.clock().tick(Timestamp::now()));
         for some in buckets.chunks(PARTITIONS) {
             let mut writes = Writes::new();
             for bucket in some {
@@ -94,6 +94,8 @@ impl Shared {
 
         // A row without a peer is what a late write left in the list.
         let chat = known.map(|known| known.chat).or_else(|| Some(remains(id, leaver, UserId(row.peer?))));
+        // Only now: the deletion of many messages may take longer than readers wait for an event.
+        let place = self.order.take(id, Arrival::new(Timestamp::now()));
         let mut writes = Writes::new();
         writes.add(&self.statements.delete_chat_buckets, (at, id.0));
         writes.add(&self.statements.delete_user_chat, (at, leaver.0, id.0));

@@ -178,16 +178,19 @@ impl MediaStore for Cassandra {
         shared.write(&shared.statements.insert_owned, (owner, id, size, micros(Timestamp::now()))).await
     }
 
+    async fn require_hash(&self, id: MediaId, sha256: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.shared.decide(&self.shared.statements.require_media_hash, (sha256.as_slice(), id.0)).await?;
+        let media = self.media(id).await?.filter(|media| media.state == MediaState::Pending);
+        media.and_then(|media| media.sha256).ok_or(StoreError::NotFound)
+    }
+
     async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError> {
         let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
         let (width, height) = shown.picture.map(|picture| (side(picture.width), side(picture.height))).unzip();
         let (width, height) = (MaybeUnset::from_option(width), MaybeUnset::from_option(height));
         let values = (content_type.as_str(), big(shown.size), width, height, id.0);
-        if self.shared.decide(&self.shared.statements.complete_media, values).await? {
-            Ok(())
-        } else {
-            Err(StoreError::NotFound)
-        }
+        let done = self.shared.decide(&self.shared.statements.complete_media, values).await?;
+        done.then_some(()).ok_or(StoreError::NotFound)
     }
 
     async fn give_up(&self, id: MediaId, again: Timestamp) -> Result<(), StoreError> {

@@ -22,7 +22,9 @@ use super::{
     chat::KnownChat,
     detached,
     inbox::EventKind,
-    times::{final_write_time, id_at, message_bucket, write_time},
+    order::Arrival,
+    times::{final_write_time, id_at, message_bucket, time_of, write_time},
+    unanswered::PUBLISHED_AGAIN_SECONDS,
 };
 use crate::{
     chat_keys::OpenKey,
@@ -218,7 +220,7 @@ impl Shared {
         chat: ChatId,
         id: MessageId,
         text: String,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<Message, StoreError> {
         let (known, MessageRow { mut message, version, .. }) = self.own(caller, chat, id).await?;
         if message.deleted {
@@ -230,11 +232,13 @@ impl Shared {
         let version = version.saturating_add(1);
         let key = self.key(&known)?;
         let sealed = content::seal(&key, &known.chat, id, version, &text, &message.attachments)?;
+        let place = self.order.take(chat, arrival);
+        // Not the time of the clock here, which may be behind that of who edited it before: clients keep the later edit.
+        let edited_at = place.id().timestamp();
         message.text = text;
-        message.edited_at = Some(now);
-        let place = self.order.take(chat, now);
+        message.edited_at = Some(edited_at);
         let mut writes = Writes::new();
-        let values = (write_time(place.id().0), now.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
+        let values = (write_time(place.id().0), edited_at.0, body(version, &sealed), chat.0, message_bucket(id), id.0);
         writes.add(&self.statements.edit_message, values);
         for member in known.chat.distinct_members() {
             self.add_event(&mut writes, *member, place.id(), EventKind::Edited, chat, Some(id));
@@ -243,7 +247,7 @@ impl Shared {
         let shared = Arc::clone(self);
         detached(async move {
             let event = LiveEvent::Edited { chat: known.chat.clone(), message: message.clone() };
-            shared.put_or_follow(&writes, place.id(), &event).await?;
+            shared.put_or_follow(&writes, &place, &event).await?;
             // It was deleted meanwhile, perhaps by another process: nobody shall hear of a text after that.
             match shared.message_row(&known, id).await {
                 Ok(Some(MessageRow { message: Message { deleted: false, .. }, .. })) => place.publish(event),
@@ -263,13 +267,19 @@ impl Shared {
         caller: UserId,
         chat: ChatId,
         id: MessageId,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<(), StoreError> {
         let (known, row) = self.own(caller, chat, id).await?;
         if row.message.deleted {
+            // Perhaps nobody heard of it, as of a send that is repeated.
+            let deleted_at = self.deleted_at(chat, id).await?;
+            if deleted_at.is_some_and(|at| arrival.at < at.plus_seconds(PUBLISHED_AGAIN_SECONDS)) {
+                let place = self.order.behind_all(chat);
+                place.publish(LiveEvent::Deleted { chat: known.chat, message_id: id });
+            }
             return Ok(());
         }
-        let place = self.order.take(chat, now);
+        let place = self.order.take(chat, arrival);
         let event = place.id();
         let mut writes = Writes::new();
         let bucket = message_bucket(id);
@@ -285,6 +295,13 @@ impl Shared {
             shared.put_and_publish(&writes, place, LiveEvent::Deleted { chat: known.chat, message_id: id }).await
         })
         .await
+    }
+
+    /// When a message was deleted.
+    async fn deleted_at(&self, chat: ChatId, id: MessageId) -> Result<Option<Timestamp>, StoreError> {
+        let values = (chat.0, message_bucket(id), id.0);
+        let rows: Vec<(Option<i64>,)> = self.rows(&self.statements.deletion_written, values).await?;
+        Ok(rows.first().and_then(|(written,)| *written).map(time_of))
     }
 
     /// A message that the caller wrote, with its chat.

@@ -4,18 +4,52 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use sentinel_domain::{
     clock::HybridClock,
     event::{Fanout, LiveEvent},
     ids::{ChatId, EventId, MessageId},
+    place::SETTLING_SECONDS,
+    ports::StoreError,
     time::Timestamp,
 };
 use tokio::sync::MutexGuard;
 
 /// Chats share this many queues.
 const QUEUES: usize = 1024;
+/// How old an event may be when its write begins. Half of [`SETTLING_SECONDS`] is for clocks that differ; of the other half this
+/// leaves ten seconds for the write itself, also where the store's nodes finish one that its coordinator left.
+const WRITTEN_WITHIN_SECONDS: i64 = SETTLING_SECONDS / 3;
+
+/// A write that was held up for so long that clients may have synced from later places: they would never get its event.
+#[derive(Debug, thiserror::Error)]
+#[error("it took too long until this could be written")]
+struct HeldUp;
+
+fn is_held_up(event: EventId, now: Timestamp) -> bool {
+    now > event.timestamp().plus_seconds(WRITTEN_WITHIN_SECONDS)
+}
+
+/// When a call came: by the caller's clock, and by the steady one of this process, which tells how long ago that is.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) at: Timestamp,
+    since: Instant,
+}
+
+impl Arrival {
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self { at, since: Instant::now() }
+    }
+
+    /// What the caller's clock says by now.
+    pub(super) fn now(self) -> Timestamp {
+        let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp(self.at.0.saturating_add(passed))
+    }
+}
 
 /// Who may take an id next: a queue for each chat (some share one), in the order in which callers came.
 pub(super) struct Turns(Vec<tokio::sync::Mutex<()>>);
@@ -82,11 +116,16 @@ impl Order {
     }
 
     /// The next id, and a place in the chat's line. A place that is dropped is given up.
-    pub(super) fn take(self: &Arc<Self>, chat: ChatId, now: Timestamp) -> Place {
+    pub(super) fn take(self: &Arc<Self>, chat: ChatId, arrival: Arrival) -> Place {
         let mut chats = self.lock();
-        let id = self.clock.event_id(now);
+        let id = self.clock.event_id(arrival.at);
         chats.entry(chat).or_default().places.insert(id, None);
-        Place { order: Arc::clone(self), chat, id }
+        Place { order: Arc::clone(self), chat, id, arrival }
+    }
+
+    /// A place behind all that are under way in a chat, for what is written already.
+    pub(super) fn behind_all(self: &Arc<Self>, chat: ChatId) -> Place {
+        self.take(chat, Arrival::new(Timestamp(0)))
     }
 
     /// Publishes what was not known to have happened when its turn was.
@@ -121,6 +160,7 @@ pub(super) struct Place {
     order: Arc<Order>,
     chat: ChatId,
     id: EventId,
+    arrival: Arrival,
 }
 
 impl Place {
@@ -130,6 +170,11 @@ impl Place {
 
     pub(super) fn message_id(&self) -> MessageId {
         MessageId(self.id.0)
+    }
+
+    /// Refuses what would be written too late. The process may have stood still since its call came.
+    pub(super) fn check_in_time(&self) -> Result<(), StoreError> {
+        if is_held_up(self.id, self.arrival.now()) { Err(StoreError::unavailable(HeldUp)) } else { Ok(()) }
     }
 
     /// Publishes the event as soon as all before it are.
@@ -151,6 +196,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use sentinel_domain::{
         ids::{SessionId, UserId},
         message::{Chat, Message, MessageKind},
@@ -180,16 +227,32 @@ mod tests {
         let fanout = Arc::new(Recorder::default());
         let order = Arc::new(Order::new(Arc::new(HybridClock::new()), fanout.clone()));
         let chat = ChatId(Uuid::from_u128(1));
-        let [first, second, third, fourth] = [0; 4].map(|_| order.take(chat, Timestamp(1000)));
-        let other = order.take(ChatId(Uuid::from_u128(2)), Timestamp(1000));
+        let [first, second, third, fourth] = [0; 4].map(|_| order.take(chat, Arrival::new(Timestamp(1000))));
+        let other = order.take(ChatId(Uuid::from_u128(2)), Arrival::new(Timestamp(1000)));
         third.publish(event(3));
         other.publish(event(9));
         second.publish(event(2));
         assert_eq!(*fanout.0.lock().unwrap(), [9], "another chat does not wait");
+        order.behind_all(chat).publish(event(5));
         drop(first);
         fourth.publish(event(4));
-        assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4], "nobody waits for what was given up");
+        assert_eq!(*fanout.0.lock().unwrap(), [9, 2, 3, 4, 5], "nobody waits for what was given up");
         assert!(order.lock().is_empty());
+    }
+
+    #[test]
+    fn what_was_held_up_too_long_is_not_written() {
+        let at = Timestamp(1_750_000_000_000);
+        let clock = Arc::new(HybridClock::new());
+        let order = Arc::new(Order::new(clock.clone(), Arc::new(Recorder::default())));
+        let in_time = |seconds| {
+            let since = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            order.take(ChatId(Uuid::from_u128(1)), Arrival { at, since }).check_in_time().is_ok()
+        };
+        assert_eq!([0, 19, 21, 60].map(in_time), [true, true, false, false]);
+        // Of a clock that is ahead, readers wait for longer.
+        clock.observe(clock.tick(at.plus_seconds(5)));
+        assert_eq!([24, 26].map(in_time), [true, false]);
     }
 
     #[derive(Default)]
@@ -230,7 +293,7 @@ mod tests {
         let fanout = Arc::new(Told::default());
         let order = Arc::new(Order::new(Arc::new(HybridClock::new()), fanout.clone()));
         let [gone, other] = [1, 2].map(|number| MessageId(Uuid::from_u128(number)));
-        let [before, deletion, waits, late, of_other] = [0; 5].map(|_| order.take(chat.id, at));
+        let [before, deletion, waits, late, of_other] = [0; 5].map(|_| order.take(chat.id, Arrival::new(at)));
         // What is written before the deletion waits for it, or ends after it.
         waits.publish(edited(gone));
         before.publish(edited(gone));

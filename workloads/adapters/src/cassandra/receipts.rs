@@ -9,12 +9,11 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     outbox::Change,
     ports::StoreError,
-    time::Timestamp,
     watermark::{Progress, Watermarks},
 };
 use uuid::Uuid;
 
-use super::{Shared, batch::Writes, detached, times::write_time};
+use super::{Shared, batch::Writes, detached, order::Arrival, times::write_time};
 
 impl Shared {
     /// Raises the caller's watermarks.
@@ -24,7 +23,7 @@ impl Shared {
         chat_id: ChatId,
         progress: Progress,
         up_to: MessageId,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<Watermarks, StoreError> {
         let (known, exists, receipt) = futures::try_join!(
             self.chat_of(caller, chat_id),
@@ -51,7 +50,7 @@ impl Shared {
         if let Some(receipt) = receipt {
             clock.observe(receipt);
         }
-        let place = self.order.take(chat_id, now);
+        let place = self.order.take(chat_id, arrival);
         let event = place.id();
         let mut writes = Writes::new();
         self.add_marks(&mut writes, chat_id, caller, watermarks, Some(shown).filter(|_| !blocked));

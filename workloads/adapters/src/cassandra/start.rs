@@ -12,10 +12,17 @@ use sentinel_domain::{
     message::Chat,
     place::SETTLING_SECONDS,
     ports::StoreError,
-    time::Timestamp,
 };
 
-use super::{Shared, batch::Writes, chat::KnownChat, detached, inbox::EventKind, order::Place, times::write_time};
+use super::{
+    Shared,
+    batch::Writes,
+    chat::KnownChat,
+    detached,
+    inbox::EventKind,
+    order::{Arrival, Place},
+    times::write_time,
+};
 
 /// For how long a start that many race for is tried.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -31,7 +38,7 @@ impl Shared {
         self: &Arc<Self>,
         caller: UserId,
         peer: UserId,
-        now: Timestamp,
+        arrival: Arrival,
     ) -> Result<(Chat, bool), StoreError> {
         let id = ChatId::of_pair(caller, peer);
         if let Some(known) = self.known(id).await?.chat
@@ -43,7 +50,7 @@ impl Shared {
         let turn = self.starts.wait(id).await;
         let known = self.known(id).await?;
         if let Some(known) = known.chat {
-            return Ok((self.repaired(caller, known, now).await?, false));
+            return Ok((self.repaired(caller, known, arrival).await?, false));
         }
         let pair = [caller, peer];
         self.check_accounts(if caller == peer { &pair[..1] } else { &pair }).await?;
@@ -51,11 +58,11 @@ impl Shared {
             return Err(StoreError::Blocked);
         }
         let (_, key) = self.keys.keyring()?.new_chat_key(id)?;
-        let place = self.order.take(id, now);
+        let place = self.order.take(id, arrival);
         let chat = Chat {
             id,
             members: if caller <= peer { [caller, peer] } else { [peer, caller] },
-            created_at: now,
+            created_at: arrival.at,
             watermarks: Default::default(),
             shown: Default::default(),
         };
@@ -116,16 +123,21 @@ impl Shared {
     }
 
     /// Finishes the start of a chat if whoever made it could not.
-    async fn repaired(self: &Arc<Self>, caller: UserId, known: KnownChat, now: Timestamp) -> Result<Chat, StoreError> {
+    async fn repaired(
+        self: &Arc<Self>,
+        caller: UserId,
+        known: KnownChat,
+        arrival: Arrival,
+    ) -> Result<Chat, StoreError> {
         if self.lists(caller, known.chat.id).await? {
             return Ok(known.chat);
         }
         // The deletion of an account does not find a chat that is in no list yet.
         self.check_accounts(known.chat.distinct_members()).await?;
-        let place = self.order.take(known.chat.id, now);
+        let place = self.order.take(known.chat.id, arrival);
         // A process that is just making it writes the same.
-        let event =
-            if now < known.started.timestamp().plus_seconds(AWAITED_SECONDS) { known.started } else { place.id() };
+        let is_awaited = arrival.now() < known.started.timestamp().plus_seconds(AWAITED_SECONDS);
+        let event = if is_awaited { known.started } else { place.id() };
         let shared = Arc::clone(self);
         detached(async move {
             let live = LiveEvent::ChatStarted { chat: known.chat.clone(), by: known.starter };

@@ -129,6 +129,7 @@ statements! {
     delete_body: Write = "DELETE body FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     set_deleted: Write = "UPDATE messages USING TIMESTAMP ? SET deleted = true
         WHERE chat_id = ? AND bucket = ? AND message_id = ?";
+    deletion_written: Read = "SELECT WRITETIME(deleted) FROM messages WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     bury_message: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ? AND message_id = ?";
     delete_messages: Write = "DELETE FROM messages USING TIMESTAMP ? WHERE chat_id = ? AND bucket = ?";
 
@@ -166,6 +167,7 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS";
     media: Read = "SELECT media_id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE media_id = ?";
+    require_media_hash: Decide = "UPDATE media SET sha256 = ? WHERE media_id = ? IF state = 0 AND sha256 = null";
     complete_media: Decide = "UPDATE media SET state = 1, content_type = ?, shown_size = ?, width = ?, height = ? WHERE media_id = ?
         IF state = 0";
     give_up_media: Decide = "UPDATE media SET state = 2 WHERE media_id = ? IF state = 0";

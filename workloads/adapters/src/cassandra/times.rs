@@ -30,6 +30,11 @@ pub(super) fn write_time(id: Uuid) -> i64 {
     millis.cast_signed() * 1000 + i64::from(counter) * 1000 / COUNTERS
 }
 
+/// When a cell was written that has this write time.
+pub(super) fn time_of(write_time: i64) -> Timestamp {
+    Timestamp(write_time / MICROS)
+}
+
 /// An id whose successors' cells are written after one that has this write time.
 pub(super) fn id_at(write_time: i64) -> Uuid {
     let millis = u64::try_from(write_time / 1000).unwrap_or(0);

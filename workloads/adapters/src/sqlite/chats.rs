@@ -104,6 +104,7 @@ impl ChatStore for Sqlite {
         sender: UserId,
         chat: ChatId,
         client_message_id: ClientMessageId,
+        _origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
         self.write(move |batch| append::sent(batch, sender, chat, &client_message_id)).await
     }

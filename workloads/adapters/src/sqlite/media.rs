@@ -19,7 +19,7 @@ use super::{
         COMPLETE_MEDIA, CONDEMN_MEDIA, CONDEMN_MEDIA_OF, DELETE_MEDIA, DELETE_MEDIA_CHATS, DELETE_MEDIA_OF_CHAT,
         DETACH_MEDIA, GIVE_UP_MEDIA, INSERT_DUE, INSERT_DUE_OF, INSERT_DUE_OF_CHAT, INSERT_DUE_OF_EXPIRED,
         INSERT_MEDIA, MEDIA, MEDIA_DUE, MEDIA_IS_CONDEMNED, MEDIA_IS_IN_ANY_CHAT, MEDIA_IS_IN_CHAT, MEDIA_OF_OWNER,
-        MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT, SETTLE_MEDIA,
+        MEDIA_USAGE, PRUNE_MEDIA_OF_CHAT, REQUIRE_MEDIA_HASH, SETTLE_MEDIA,
     },
 };
 
@@ -163,6 +163,16 @@ impl MediaStore for Sqlite {
             execute(batch.db, INSERT_MEDIA, values)?;
             execute(batch.db, INSERT_DUE, params![media.unused_until().0, id])?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn require_hash(&self, id: MediaId, sha256: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.write(move |batch| {
+            let values = params![id.as_bytes(), code(MediaState::Pending), sha256];
+            let required =
+                batch.db.prepare_cached(REQUIRE_MEDIA_HASH)?.query_row(values, |row| row.get(0)).optional()?;
+            Ok(required.ok_or(StoreError::NotFound)?)
         })
         .await
     }

@@ -38,9 +38,11 @@ pub(super) fn edit(
     }
     let version = version.saturating_add(1);
     let sealed = content::seal(&key, &chat, id, version, &text, &message.attachments)?;
-    execute(batch.db, EDIT_MESSAGE, params![chat_id.as_bytes(), id.as_bytes(), version, now.0, sealed])?;
+    // Also when the clock went back: clients keep the later edit.
+    let edited_at = message.edited_at.map_or(now, |before| now.max(Timestamp(before.0.saturating_add(1))));
+    execute(batch.db, EDIT_MESSAGE, params![chat_id.as_bytes(), id.as_bytes(), version, edited_at.0, sealed])?;
     message.text = text;
-    message.edited_at = Some(now);
+    message.edited_at = Some(edited_at);
     notify_all(batch, &chat, EventKind::Edited, caller, id, now)?;
     batch.events.push(LiveEvent::Edited { chat, message: message.clone() });
     Ok(message)

@@ -208,6 +208,7 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     MEDIA = "SELECT id, owner, filename, content_type, size, sha256, state, shown_size, width, height
         FROM media WHERE id = ?1";
+    REQUIRE_MEDIA_HASH = "UPDATE media SET sha256 = coalesce(sha256, ?3) WHERE id = ?1 AND state = ?2 RETURNING sha256";
     COMPLETE_MEDIA = "UPDATE media SET state = ?3, shown_size = ?4, width = ?5, height = ?6, content_type = ?7
         WHERE id = ?1 AND state = ?2";
     GIVE_UP_MEDIA = "UPDATE media SET state = ?3 WHERE id = ?1 AND (state <> ?2 OR NOT EXISTS (

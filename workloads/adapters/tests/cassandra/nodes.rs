@@ -74,6 +74,21 @@ async fn an_answer_sorts_after_what_it_answers_whatever_the_clocks_say() {
     );
 }
 
+/// The parts of a write become visible one by one: here the message, and not yet that it is the chat's newest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_sorts_after_what_it_answers_though_that_is_not_seen_as_the_newest() {
+    let (ahead, late) = two().await;
+    let (ann, bob, chat) = ahead.stores.pair().await;
+    let now = NOW.plus_seconds(5);
+    let question = ahead.cassandra.append(draft(chat.id, ann, "question"), None, now).await.unwrap().message.id;
+    let session = keyspace::of_this_run().await.session().await;
+    let hide = "DELETE newest FROM chats USING TIMESTAMP ? WHERE chat_id = ?";
+    session.query_unpaged(hide, (now.0 * 1000 + 1000, chat.id.0)).await.unwrap();
+    let answer = Draft { reply_to: Some(question), ..draft(chat.id, bob, "answer") };
+    let answer = late.cassandra.append(answer, None, behind(now)).await.unwrap().message.id;
+    assert_eq!(history(&ahead, ann, chat.id).await, [question, answer]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_node_sees_one_order_while_all_write() {
     let (ahead, late) = two().await;

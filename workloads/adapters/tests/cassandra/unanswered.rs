@@ -12,7 +12,7 @@ use sentinel_adapters::cassandra::Cassandra;
 use sentinel_domain::{
     clock::HybridClock,
     config::CassandraConfig,
-    event::LiveEvent,
+    event::{LiveEvent, Origin},
     ports::{ChatStore, StoreError},
     watermark::Progress,
 };
@@ -58,6 +58,17 @@ impl Way {
         way
     }
 
+    /// A way of its own, and a process that reaches the store by it.
+    async fn of_process(world: &World) -> (Self, Cassandra) {
+        let run = keyspace::of_this_run().await;
+        let way = Self::to(run.config().connection.endpoints[0].clone()).await;
+        let mut config = CassandraConfig { connection: run.config().connection.clone(), ..run.config().clone() };
+        config.connection.endpoints = vec![way.address.clone()];
+        let (clock, sqlite) = (Arc::new(HybridClock::new()), Arc::new(world.sqlite.clone()));
+        let connected = Cassandra::connect(&config, keyring(&["kek-0001"]), clock, world.fanout.clone(), sqlite);
+        (way, connected.await.unwrap())
+    }
+
     fn keep_back_the_next_batch(&self) {
         self.at_the_next_batch.store(true, Ordering::SeqCst);
     }
@@ -99,12 +110,7 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: wa
 async fn who_is_connected_hears_of_what_was_written_and_not_answered() {
     let world = World::fresh();
     let (ann, bob, chat) = world.node().await.stores.pair().await;
-    let run = keyspace::of_this_run().await;
-    let way = Way::to(run.config().connection.endpoints[0].clone()).await;
-    let mut config = CassandraConfig { connection: run.config().connection.clone(), ..run.config().clone() };
-    config.connection.endpoints = vec![way.address.clone()];
-    let (clock, sqlite, fanout) = (Arc::new(HybridClock::new()), Arc::new(world.sqlite.clone()), world.fanout.clone());
-    let cassandra = Cassandra::connect(&config, keyring(&["kek-0001"]), clock, fanout, sqlite).await.unwrap();
+    let (way, cassandra) = Way::of_process(&world).await;
     let heard = async || {
         let began = Instant::now();
         loop {
@@ -128,6 +134,7 @@ async fn who_is_connected_hears_of_what_was_written_and_not_answered() {
     assert_eq!((message.text.as_str(), message.sender_id), ("hello", ann));
     let repeat = cassandra.append(draft_with_id(chat.id, ann, "hello", "1"), None, NOW).await.unwrap();
     assert!(repeat.duplicate && repeat.message == message);
+    world.fanout.take();
 
     way.keep_back_the_next_batch();
     assert!(cassandra.edit(ann, chat.id, known, "changed".into(), NOW).await.is_err());
@@ -147,4 +154,34 @@ async fn who_is_connected_hears_of_what_was_written_and_not_answered() {
     way.speak();
     let event = heard().await;
     assert!(matches!(event, LiveEvent::Deleted { message_id, .. } if message_id == known), "{event:?}");
+}
+
+/// A process ends before it saw what came of its write; one that follows as many as it can does no more than that either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_is_connected_hears_of_what_is_repeated_though_nobody_followed_it() {
+    let world = World::fresh();
+    let node = world.node().await;
+    let (ann, _, chat) = node.stores.pair().await;
+    let known = node.stores.send(chat.id, ann, "known").await.id;
+    world.fanout.take();
+
+    let (way, ending) = Way::of_process(&world).await;
+    way.keep_back_the_next_batch();
+    let failed = ending.append(draft_with_id(chat.id, ann, "hello", "1"), None, NOW).await;
+    ending.close();
+    assert!(failed.is_err() && world.fanout.take().is_empty());
+    let repeat = node.cassandra.append(draft_with_id(chat.id, ann, "hello", "1"), Some(Origin(7)), NOW).await.unwrap();
+    assert!(repeat.duplicate);
+    let live = world.fanout.take();
+    let [LiveEvent::Message { message, origin: Some(Origin(7)), .. }] = &live[..] else { panic!("{live:?}") };
+    assert_eq!((message, message.text.as_str()), (&repeat.message, "hello"));
+
+    let (way, ending) = Way::of_process(&world).await;
+    way.keep_back_the_next_batch();
+    let failed = ending.delete(ann, chat.id, known, NOW).await;
+    ending.close();
+    assert!(failed.is_err() && world.fanout.take().is_empty());
+    node.cassandra.delete(ann, chat.id, known, NOW).await.unwrap();
+    let live = world.fanout.take();
+    assert!(matches!(live[..], [LiveEvent::Deleted { message_id, .. }] if message_id == known), "{live:?}");
 }

@@ -107,6 +107,31 @@ pub async fn an_upload_is_ready_once(stores: &Stores) {
     assert_eq!(stores.media.media(media.id).await.unwrap(), None, "what is gone does not come back");
 }
 
+pub async fn an_upload_has_one_hash(stores: &Stores) {
+    let owner = stores.user().await;
+    let announced = stores.upload(owner, 1).await;
+    assert_eq!(stores.media.require_hash(announced.id, [1; 32]).await.unwrap(), [200; 32]);
+    assert_eq!(stores.found(announced.id).await, announced);
+
+    let open = Media { sha256: None, ..upload(owner, 1) };
+    stores.media.create(open.clone()).await.unwrap();
+    let racing = all((0..8).map(|number| {
+        let (stores, id) = (stores.clone(), open.id);
+        async move { stores.media.require_hash(id, [number; 32]).await.unwrap() }
+    }));
+    let required = racing.await;
+    let first = required[0];
+    assert!(first[0] < 8 && required.iter().all(|one| *one == first), "{required:?}");
+    assert_eq!(stores.found(open.id).await, Media { sha256: Some(first), ..open.clone() });
+
+    stores.media.complete(open.id, &open.content_type, SHOWN).await.unwrap();
+    stores.media.condemn(announced.id).await.unwrap();
+    for over in [open.id, announced.id, MediaId(Uuid::now_v7())] {
+        assert!(is_not_found(stores.media.require_hash(over, first).await));
+    }
+    assert_eq!(stores.found(open.id).await.sha256, Some(first));
+}
+
 pub async fn an_upload_is_completed_or_given_up(stores: &Stores) {
     let owner = stores.user().await;
     let (kept, given_up) = (stores.upload(owner, 10).await, stores.upload(owner, 5).await);

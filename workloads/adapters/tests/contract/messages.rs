@@ -56,8 +56,11 @@ pub async fn a_client_id_makes_one_message(stores: &Stores) {
     stores.accounts.block(bob, ann, NOW).await.unwrap();
     assert!(stores.chats.append(draft_with_id(chat.id, ann, "again", "1"), None, NOW).await.unwrap().duplicate);
     stores.accounts.unblock(bob, ann).await.unwrap();
-    let published = stores.fanout.take();
-    assert!(published.iter().all(|event| matches!(event, LiveEvent::BlockChanged { .. })), "{published:?}");
+    // Neither what was meant for another chat nor what is behind a block.
+    let (again, others): (Vec<_>, Vec<_>) = (stores.fanout.take().into_iter())
+        .partition(|event| matches!(event, LiveEvent::Message { message, .. } if *message == edited));
+    assert_eq!(again.len(), usize::from(stores.in_doubt), "{again:?}");
+    assert!(others.iter().all(|event| matches!(event, LiveEvent::BlockChanged { .. })), "{others:?}");
     let foreign = stores.chats.append(draft_with_id(chat.id, bob, "mine", "1"), None, NOW).await.unwrap();
     assert!(!foreign.duplicate, "another sender's ids are others");
     assert_eq!(stores.chats.history(ann, chat.id, HistoryQuery::Latest, 10).await.unwrap().messages.len(), 2);
@@ -68,15 +71,22 @@ pub async fn what_was_sent_under_a_client_id_is_found(stores: &Stores) {
     let eve = stores.user().await;
     let (other, _) = stores.chats.start_chat(ann, eve, NOW).await.unwrap();
     let id = ClientMessageId::parse("1".into()).unwrap();
-    let sent = async |sender, chat| stores.chats.sent(sender, chat, id.clone()).await.unwrap();
+    let sent = async |sender, chat| stores.chats.sent(sender, chat, id.clone(), Some(Origin(7))).await.unwrap();
     assert_eq!(sent(ann, chat.id).await, None);
     let message = stores.chats.append(draft_with_id(chat.id, ann, "first", "1"), None, NOW).await.unwrap().message;
+    stores.fanout.take();
     for chat in [chat.id, other.id] {
         assert_eq!(sent(ann, chat).await.as_ref(), Some(&message));
     }
+    let published = stores.fanout.take();
+    assert_eq!(published.len(), usize::from(stores.in_doubt), "{published:?}");
+    for event in published {
+        let LiveEvent::Message { message: again, origin, .. } = event else { panic!("{event:?}") };
+        assert_eq!((again, origin), (message.clone(), Some(Origin(7))));
+    }
     assert_eq!(sent(bob, chat.id).await, None, "another sender's ids are others");
-    assert!(is_not_found(stores.chats.sent(ann, ChatId(Uuid::new_v4()), id.clone()).await));
-    assert!(is_not_found(stores.chats.sent(eve, chat.id, id.clone()).await));
+    assert!(is_not_found(stores.chats.sent(ann, ChatId(Uuid::new_v4()), id.clone(), None).await));
+    assert!(is_not_found(stores.chats.sent(eve, chat.id, id.clone(), None).await));
     let edited = stores.chats.edit(ann, chat.id, message.id, "edited".into(), NOW).await.unwrap();
     assert_eq!(sent(ann, chat.id).await, Some(edited));
     stores.chats.delete(ann, chat.id, message.id, NOW).await.unwrap();
@@ -107,12 +117,29 @@ pub async fn only_the_author_changes_a_message(stores: &Stores) {
     let elsewhere = stores.chats.start_chat(ann, ann, NOW).await.unwrap().0;
     assert!(is_not_found(stores.chats.edit(ann, elsewhere.id, message.id, "x".into(), NOW).await));
     assert!(is_not_found(stores.chats.delete(ann, elsewhere.id, message.id, NOW).await));
-    for text in ["better", "best"] {
-        let later = Timestamp(NOW.0 + 5);
+    for (text, millis) in [("better", 5), ("best", 10)] {
+        let later = Timestamp(NOW.0 + millis);
         let edited = stores.chats.edit(ann, chat.id, message.id, text.into(), later).await.unwrap();
         assert_eq!((edited.id, edited.text.as_str(), edited.edited_at), (message.id, text, Some(later)));
         let page = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
         assert_eq!(page.messages, [edited]);
+    }
+}
+
+/// Clients keep the later of two edits.
+pub async fn a_later_edit_says_so_whatever_the_clock_says(stores: &Stores) {
+    let (ann, bob, chat) = stores.pair().await;
+    let message = stores.send(chat.id, ann, "written").await;
+    let mut before = None;
+    for (text, seconds) in [("first", 60), ("second", 0), ("third", 0)] {
+        stores.fanout.take();
+        let at = NOW.plus_seconds(seconds);
+        let edited = stores.chats.edit(ann, chat.id, message.id, text.into(), at).await.unwrap();
+        assert!(edited.edited_at > before, "{text}: {:?} after {before:?}", edited.edited_at);
+        before = edited.edited_at;
+        let live = stores.fanout.take();
+        assert!(matches!(&live[..], [LiveEvent::Edited { message, .. }] if *message == edited), "{live:?}");
+        assert_eq!(stores.chats.message(bob, chat.id, message.id).await.unwrap(), edited);
     }
 }
 
@@ -123,7 +150,12 @@ pub async fn deleting_leaves_a_tombstone(stores: &Stores) {
     stores.chats.delete(ann, chat.id, message.id, NOW).await.unwrap();
     stores.fanout.take();
     stores.chats.delete(ann, chat.id, message.id, NOW).await.unwrap();
-    assert!(stores.fanout.take().is_empty(), "a repeat changes nothing");
+    let again = stores.fanout.take();
+    assert_eq!(again.len(), usize::from(stores.in_doubt), "{again:?}");
+    for event in again {
+        assert!(matches!(event, LiveEvent::Deleted { message_id, .. } if message_id == message.id), "{event:?}");
+    }
+    stores.chats.delete(ann, chat.id, message.id, NOW.plus_seconds(7200)).await.unwrap();
     let edit = stores.chats.edit(ann, chat.id, message.id, "back".into(), NOW).await;
     assert!(matches!(edit, Err(StoreError::Gone)), "{edit:?}");
     let page = stores.chats.history(bob, chat.id, HistoryQuery::Latest, 10).await.unwrap();
@@ -131,6 +163,7 @@ pub async fn deleting_leaves_a_tombstone(stores: &Stores) {
     assert!(tombstone.deleted && tombstone.text.is_empty() && tombstone.attachments.is_empty());
     let again = stores.chats.append(draft_with_id(chat.id, ann, "oops", "1"), None, NOW).await.unwrap();
     assert!(again.duplicate && again.message.deleted, "a retry does not bring it back");
+    assert!(stores.fanout.take().is_empty(), "nor does anybody hear of it, or of a deletion hours later");
 }
 
 pub async fn nobody_hears_of_an_edit_after_the_deletion(stores: &Stores) {

@@ -68,6 +68,8 @@ pub struct Stores {
     pub fanout: Arc<Recorder>,
     /// Whether an event is visible before any with a higher id is.
     pub in_order: bool,
+    /// Whether a write may be carried out and not answered. Then what is repeated is published again.
+    pub in_doubt: bool,
     #[allow(dead_code)] // only dropped
     pub keep: Arc<dyn std::any::Any + Send + Sync>,
 }
@@ -215,7 +217,8 @@ macro_rules! contract_tests {
     (@module messages $factory:path) => {
         $crate::contract_tests! { @tests $factory; messages: a_message_is_stored_as_sent, a_client_id_makes_one_message,
             what_was_sent_under_a_client_id_is_found, a_client_id_makes_one_message_under_a_race,
-            only_the_author_changes_a_message, deleting_leaves_a_tombstone, nobody_hears_of_an_edit_after_the_deletion,
+            only_the_author_changes_a_message, a_later_edit_says_so_whatever_the_clock_says,
+            deleting_leaves_a_tombstone, nobody_hears_of_an_edit_after_the_deletion,
             an_answer_is_to_a_message_of_the_chat,
             the_order_of_ids_is_the_order_of_events, a_clock_that_goes_back_changes_nothing }
     };
@@ -234,7 +237,7 @@ macro_rules! contract_tests {
             inboxes_page_evenly }
     };
     (@module media $factory:path) => {
-        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once,
+        $crate::contract_tests! { @tests $factory; media: an_upload_is_ready_once, an_upload_has_one_hash,
             an_upload_is_completed_or_given_up, what_is_given_up_while_it_is_completed_is_given_up,
             a_complete_upload_is_given_up_unless_a_message_shows_it, of_sending_and_giving_up_at_once_one_comes_about,
             a_file_is_shown_in_chats_until_it_is_taken_away, a_repeat_attaches_nothing,

@@ -149,7 +149,7 @@ pub async fn a_repeat_of_what_is_too_old_makes_no_second_message(stores: &Stores
     let tombstone = Message::expired(first.id, chat.id, ann, client.clone());
     assert!(tombstone.deleted && tombstone.text.is_empty());
     assert_eq!(repeated.message, tombstone);
-    assert_eq!(stores.chats.sent(ann, chat.id, client).await.unwrap(), Some(tombstone));
+    assert_eq!(stores.chats.sent(ann, chat.id, client, None).await.unwrap(), Some(tombstone));
     assert!(stores.chats.history(bob, chat.id, HistoryQuery::Latest, 5).await.unwrap().messages.is_empty());
 }
 

@@ -48,7 +48,7 @@ pub struct Media {
     pub content_type: ContentType,
     /// Bytes of the upload.
     pub size: u64,
-    /// The SHA-256 that the upload must have.
+    /// The SHA-256 that the upload must have: the one that was announced, or else that of the first bytes that were good.
     pub sha256: Option<[u8; 32]>,
     /// How far it has got.
     pub state: MediaState,

@@ -169,7 +169,8 @@ pub trait ChatStore: ChatReader + Inboxes {
     /// [`StoreError::NotFound`] when there is no such peer, [`StoreError::Blocked`] when either blocks the other and
     /// the chat does not exist yet.
     async fn start_chat(&self, caller: UserId, peer: UserId, now: Timestamp) -> Result<(Chat, bool), StoreError>;
-    /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race.
+    /// Writes a message. A repeat of the sender's client message id returns the first message, also under a race. A store whose
+    /// writes may go unanswered publishes that again, for as long as the sender may be trying; so with a deletion.
     /// `origin` is the socket that must not get an echo. A call takes its place in the order when it is first polled, so
     /// that several may be on their way at once.
     ///
@@ -180,11 +181,13 @@ pub trait ChatStore: ChatReader + Inboxes {
     async fn append(&self, draft: Draft, origin: Option<Origin>, now: Timestamp) -> Result<Appended, StoreError>;
     /// The message, as it is now, that `sender` wrote under a client message id: what [`ChatStore::append`] to `chat` would
     /// return as a duplicate. `None` when none is known to be written; one that is being written may not be known yet.
+    /// `origin` is the socket that must not get an echo.
     async fn sent(
         &self,
         sender: UserId,
         chat: ChatId,
         client_message_id: ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError>;
     /// Replaces a message's text; author only. A message of another chat is [`StoreError::NotFound`], one that was deleted, be
     /// that meanwhile, [`StoreError::Gone`]: nobody hears of a text after the deletion, unless another process writes that at the

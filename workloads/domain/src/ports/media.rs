@@ -30,6 +30,9 @@ pub trait MediaStore: MediaReader {
     /// Notes an upload that was announced, to be looked at again when [`Media::unused_until`] is over.
     /// [`StoreError::NotFound`] when its owner is gone, where that is known.
     async fn create(&self, media: Media) -> Result<(), StoreError>;
+    /// Has a pending file have this SHA-256 from now on, unless it has to have one already; gives the one that it has to have.
+    /// [`StoreError::NotFound`] when it is not pending (any more).
+    async fn require_hash(&self, id: MediaId, sha256: [u8; 32]) -> Result<[u8; 32], StoreError>;
     /// Makes a pending file ready, with the type that its bytes turned out to be of. [`StoreError::NotFound`] when it is not
     /// pending (any more).
     async fn complete(&self, id: MediaId, content_type: &ContentType, shown: Shown) -> Result<(), StoreError>;

@@ -18,7 +18,7 @@ use axum::{
 use futures::{StreamExt as _, stream};
 use sentinel_domain::time::Timestamp;
 
-use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT};
+use super::{REQUEST_TIMEOUT, UPLOAD_TIMEOUT, bodies::Bodies};
 use crate::{
     auth::{Verified, bearer_token},
     client::TrustedProxies,
@@ -36,6 +36,7 @@ pub(super) struct Guard {
     pub tokens: Arc<Tokens>,
     pub limits: Arc<RateLimits>,
     pub proxies: TrustedProxies,
+    pub bodies: Arc<Bodies>,
 }
 
 /// Notes the client's address and token for the extractors, and counts the request: by user when the token is good,
@@ -56,7 +57,9 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request,
         Ok(allowance) => allowance,
         Err(problem) => return problem.into_response(),
     };
-    let mut response = next.run(request).await;
+    // Files are written as they come.
+    let mut response =
+        if is_upload(&request) { next.run(request).await } else { guard.bodies.admit(key, request, next).await };
     for (name, value) in allowance.headers() {
         // A handler's own comes first: a narrower limit, or what is left once it has taken more.
         if let (false, Ok(value)) = (response.headers().contains_key(&name), HeaderValue::from_str(&value)) {
@@ -72,10 +75,14 @@ fn is_of_open_socket(request: &Request) -> bool {
     request.uri().path().starts_with(SOCKETS) && query.split('&').any(|pair| pair.starts_with("sid="))
 }
 
+/// Whether a request brings the bytes of a file.
+fn is_upload(request: &Request) -> bool {
+    request.method() == Method::PUT && request.uri().path().starts_with(UPLOADS)
+}
+
 /// Gives up on a handler that takes too long. Bodies that stream out, and sockets, are not cut.
 pub(super) async fn limit_time(request: Request, next: Next) -> Response {
-    let uploads = request.method() == Method::PUT && request.uri().path().starts_with(UPLOADS);
-    let patience = if uploads { UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
+    let patience = if is_upload(&request) { UPLOAD_TIMEOUT } else { REQUEST_TIMEOUT };
     within(patience, request, next).await
 }
 

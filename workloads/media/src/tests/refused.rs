@@ -1,4 +1,5 @@
-//! Uploads that are refused, or can't be checked: what was put stays until something better takes its place.
+//! Uploads that are refused, or can't be checked: what was put stays until something better takes its place, and of two that
+//! are good the first stays for good.
 
 use std::fmt::Write as _;
 
@@ -9,11 +10,27 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// Blobs of which reading one takes until it is let go on.
+#[derive(PartialEq)]
+enum Step {
+    Read,
+    Write,
+}
+
+/// Blobs of which one step takes until it is let go on: it was read, or is about to be written.
 struct SlowBlobs {
     blobs: Arc<dyn Blobs>,
-    read: Notify,
+    slow: Step,
+    reached: Notify,
     go_on: Notify,
+}
+
+impl SlowBlobs {
+    async fn step(&self, step: Step) {
+        if step == self.slow {
+            self.reached.notify_one();
+            self.go_on.notified().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -32,12 +49,12 @@ impl Blobs for SlowBlobs {
 
     async fn get(&self, key: BlobKey) -> Result<Vec<u8>, StoreError> {
         let bytes = self.blobs.get(key).await?;
-        self.read.notify_one();
-        self.go_on.notified().await;
+        self.step(Step::Read).await;
         Ok(bytes)
     }
 
     async fn put(&self, key: BlobKey, bytes: Vec<u8>, served: &Served) -> Result<(), StoreError> {
+        self.step(Step::Write).await;
         self.blobs.put(key, bytes, served).await
     }
 
@@ -52,6 +69,18 @@ impl World {
         let MediaService { chats, media, files, tokens, limits, config, .. } = &*self.service;
         let (chats, media, files) = (chats.clone(), media.clone(), files.clone());
         MediaService::new(chats, media, blobs, files, tokens.clone(), limits.clone(), config.clone())
+    }
+
+    /// Another process, of which this step is slow, and its blobs.
+    fn slow_process(&self, slow: Step) -> (MediaService, Arc<SlowBlobs>) {
+        let blobs = self.service.blobs.clone();
+        let blobs = Arc::new(SlowBlobs { blobs, slow, reached: Notify::new(), go_on: Notify::new() });
+        (self.process(blobs.clone()), blobs)
+    }
+
+    /// What is shown of a file.
+    async fn shown(&self, id: MediaId) -> Vec<u8> {
+        self.service.blobs.get(BlobKey::new(id, BlobPart::Shown)).await.unwrap()
     }
 
     /// Announces a file that has to be just these bytes.
@@ -76,18 +105,78 @@ async fn what_comes_while_what_was_before_is_refused_is_not_lost() {
     let upload = world.begin_exactly("text/plain", b"good").await;
     let id = upload.media_id;
     assert_eq!(world.put(&upload, Body::from("evil")).await, (200, None));
-    let blobs = world.service.blobs.clone();
-    let slow = Arc::new(SlowBlobs { blobs, read: Notify::new(), go_on: Notify::new() });
-    let process = world.process(slow.clone());
+    let (process, slow) = world.slow_process(Step::Read);
     let refused = async { process.complete(world.owner, id).await.unwrap_err().code() };
     let better = async {
-        slow.read.notified().await;
+        slow.reached.notified().await;
         assert_eq!(world.put(&upload, Body::from("good")).await, (200, None));
         slow.go_on.notify_one();
     };
     assert_eq!(futures::join!(refused, better).0, "wrong_hash");
     assert_eq!(world.complete(id).await, Ok(4), "nobody has to send it once more");
-    assert_eq!(world.service.blobs.get(BlobKey::new(id, BlobPart::Shown)).await.unwrap(), b"good");
+    assert_eq!(world.shown(id).await, b"good");
+}
+
+#[tokio::test]
+async fn what_is_complete_is_not_changed_by_a_call_that_took_other_bytes() {
+    let world = World::new().await;
+    let upload = world.begin(5).await;
+    let id = upload.media_id;
+    assert_eq!(world.put(&upload, Body::from("early")).await, (200, None));
+    let (process, slow) = world.slow_process(Step::Read);
+    let early = async { process.complete(world.owner, id).await.unwrap() };
+    let later = async {
+        slow.reached.notified().await;
+        assert_eq!(world.put(&upload, Body::from("later")).await, (200, None));
+        let done = world.service.complete(world.owner, id).await.unwrap();
+        slow.go_on.notify_one();
+        done
+    };
+    let (early, later) = futures::join!(early, later);
+    assert_eq!(world.shown(id).await, b"later", "what was shown once stays");
+    assert_eq!(early, later);
+    assert_eq!(world.service.visible(world.owner, id).await.unwrap(), later);
+}
+
+#[tokio::test]
+async fn what_comes_while_what_was_before_is_kept_does_not_take_its_place() {
+    let world = World::new().await;
+    let upload = world.begin(5).await;
+    let id = upload.media_id;
+    assert_eq!(world.put(&upload, Body::from("early")).await, (200, None));
+    let (process, slow) = world.slow_process(Step::Write);
+    let early = async { process.complete(world.owner, id).await.unwrap() };
+    let later = async {
+        slow.reached.notified().await;
+        assert_eq!(world.put(&upload, Body::from("later")).await, (200, None));
+        let refused = world.complete(id).await;
+        slow.go_on.notify_one();
+        refused
+    };
+    let (early, refused) = futures::join!(early, later);
+    assert_eq!(refused, Err((422, "wrong_hash")));
+    assert_eq!(world.shown(id).await, b"early");
+    assert_eq!(world.service.complete(world.owner, id).await.unwrap(), early, "from now on all get the same");
+    assert_eq!(world.objects(id).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_process_that_ended_had_found_good_is_kept_by_another() {
+    let world = World::new().await;
+    let upload = world.begin(5).await;
+    let id = upload.media_id;
+    assert_eq!(world.put(&upload, Body::from("early")).await, (200, None));
+    let (process, slow) = world.slow_process(Step::Write);
+    tokio::select! {
+        _ = process.complete(world.owner, id) => panic!("it ends before it has written"),
+        () = slow.reached.notified() => {}
+    }
+    // It may be about to write all the same.
+    assert_eq!(world.put(&upload, Body::from("later")).await, (200, None));
+    assert_eq!(world.complete(id).await, Err((422, "wrong_hash")));
+    assert_eq!(world.put(&upload, Body::from("early")).await, (200, None));
+    assert_eq!(world.complete(id).await, Ok(5));
+    assert_eq!(world.shown(id).await, b"early");
 }
 
 #[tokio::test]

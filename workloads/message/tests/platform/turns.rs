@@ -82,8 +82,9 @@ impl ChatStore for Turns {
         sender: UserId,
         chat: ChatId,
         client_message_id: ClientMessageId,
+        origin: Option<Origin>,
     ) -> Result<Option<Message>, StoreError> {
-        self.store.sent(sender, chat, client_message_id).await
+        self.store.sent(sender, chat, client_message_id, origin).await
     }
 
     async fn edit(

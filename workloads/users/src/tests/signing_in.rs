@@ -1,6 +1,9 @@
 //! Registration, log-in and refresh.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use sentinel_domain::account::Email;
@@ -227,6 +230,23 @@ async fn a_refresh_token_used_again_later_ends_the_session() {
     assert_eq!(refresh(ann.refresh.clone()).await.code(), (401, "refresh_reused"));
     assert_eq!(refresh(second.refresh.clone()).await.code(), (401, "invalid_refresh_token"));
     assert_eq!(app.get("/me", &second).await.code(), (401, "session_ended"));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_halfway_does_not_use_its_token_up() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let refresh = || app.post("/token/refresh", json!({ "refresh_token": ann.refresh }));
+    app.memory.accounts_down.store(true, Ordering::Relaxed);
+    assert_eq!(refresh().await.code(), (503, "unavailable"));
+    app.memory.accounts_down.store(false, Ordering::Relaxed);
+    // The outage was longer than a token that was used stays good.
+    for session in app.memory.data().sessions.values_mut() {
+        session.refreshed_at = session.refreshed_at.plus_seconds(-31);
+    }
+    let answer = refresh().await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(app.get("/me", &answer.client()).await.status, 200);
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ use sentinel_domain::{
 #[derive(Default)]
 pub struct Memory {
     pub down: AtomicBool,
+    /// An outage of what is known of accounts alone.
+    pub accounts_down: AtomicBool,
     /// Calls that were refused because of that.
     pub refused: AtomicUsize,
     data: Mutex<Data>,
@@ -159,6 +161,9 @@ impl AccountStore for Memory {
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>, StoreError> {
+        if self.accounts_down.load(Ordering::Relaxed) {
+            return Err(StoreError::unavailable("the connection broke"));
+        }
         Ok(self.up()?.credentials(|account| account.id == id))
     }
 
