@@ -30,8 +30,9 @@ lint: ## Check format and lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --workspace --test '*' -- -D warnings
 
-# Kubernetes takes ten minutes of both cores the first time, the S3 server two. Tests that come before their turn wait a lot, so
-# they are built in what those leave. Whoever needs one waits for it, and tells what went wrong.
+# Kubernetes takes ten minutes of both cores the first time, the S3 server and the images of the stores two each. Tests that
+# come before their turn wait a lot, so they are built in what those leave. Whoever needs one waits for it, and tells what went
+# wrong.
 ahead: build
 	@echo "building what stores and clusters need beside the tests; where those fail it goes on to its end, and is kept for the next run"
 	@nice -n 19 $(E2E) cluster build </dev/null >/dev/null 2>&1 &

@@ -132,7 +132,7 @@ enum ClusterCommand {
         #[arg(long)]
         metrics: bool,
     },
-    /// Builds what a cluster and its stores take from source, and no cluster. Kept in the cache.
+    /// Builds what a cluster and its stores take from source, their images, and no cluster. Kept in the cache.
     Build {
         #[command(flatten)]
         which: Which,
@@ -249,7 +249,8 @@ impl ClusterCommand {
                 // First what tests without a cluster take, too.
                 cargotools::S3S_FS.ensure(&report)?;
                 which.provider()?.build(&report)?;
-                gotools::HELM.ensure(&report).map(drop)
+                gotools::HELM.ensure(&report)?;
+                images::ahead(&report)
             }
             Self::Down { which } => down(&which),
             Self::Status { which } => status(&which),

@@ -113,6 +113,15 @@ pub fn build(report: &Report, selection: Selection) -> Result<Built> {
     Ok(Built { archive, references })
 }
 
+/// Makes what holds nothing of this repository, for a later [`build`] to find in the cache.
+pub fn ahead(report: &Report) -> Result<()> {
+    report.check("image tools installed", || packages::ensure(PROGRAMS))?;
+    let _lock = Lock::take(&folders::cache()?.join("images/.lock"), "images")?;
+    report.step("image nginx", base::nginx)?;
+    report.step("image base", base::sentinel)?;
+    stores::images(report).map(drop)
+}
+
 /// Packs the images into an archive named by its content.
 fn pack(images: &[Image]) -> Result<(PathBuf, Outcome)> {
     let key = images.iter().fold(Key::default(), |key, image| key.with(&image.name, image.reference()));
