@@ -32,17 +32,17 @@ use sentinel_domain::{
     search::SearchKeys,
     time::Timestamp,
 };
-use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
+use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    background::Background,
     expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
     routes,
@@ -66,8 +66,7 @@ pub struct DistributedStores {
     index: Option<Room>,
     /// As above.
     reindexer: Option<Arc<Reindexer>>,
-    stop: CancellationToken,
-    work: tokio::task::JoinSet<()>,
+    background: Background,
 }
 
 impl DistributedStores {
@@ -89,11 +88,7 @@ impl DistributedStores {
 
     /// Ends the work in the background, then the connections. What is published is sent to other nodes before.
     pub async fn close(mut self) {
-        self.stop.cancel();
-        let ended = async { while self.work.join_next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-            tracing::warn!("some work in the background did not end in time");
-        }
+        self.background.end(FAREWELL).await;
         self.fanout.flush().await;
         self.cassandra.close();
         self.postgres.close().await;
@@ -137,18 +132,17 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         cassandra: cassandra.clone(),
         base,
         keyring,
-        stop: CancellationToken::new(),
-        work: tokio::task::JoinSet::new(),
+        background: Background::default(),
     };
 
     let hears: Option<Arc<dyn Fanout>> = hub.clone().map(|hub| hub as Arc<dyn Fanout>);
     let mut ended = EndedSessions::new(process.sessions.clone(), process.base.tokens.clone());
     ended.ask().await.context("reading ended sessions")?;
-    process.spawn("ended sessions", ended.watch(hears));
+    process.background.spawn("ended sessions", ended.watch(hears));
     let mut router = Router::new();
     let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
-        process.spawn("what was interrupted", resume(linked));
+        process.background.spawn("what was interrupted", resume(linked));
         router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
@@ -171,12 +165,12 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     if serves(Role::Media) {
         router = router.merge(process.media()?);
     }
-    let Process { base, stop, work, .. } = process;
+    let Process { base, background, .. } = process;
     let router = layers::apply(router, &config, base.tokens, base.limits);
     Ok(Platform {
         router,
         messages,
-        stores: Stores::Distributed(DistributedStores { postgres, cassandra, fanout, index, reindexer, stop, work }),
+        stores: Stores::Distributed(DistributedStores { postgres, cassandra, fanout, index, reindexer, background }),
     })
 }
 
@@ -194,35 +188,18 @@ struct Process<'a> {
     base: Foundation,
     /// Of those who open messages.
     keyring: Option<Arc<Keyring>>,
-    stop: CancellationToken,
-    work: tokio::task::JoinSet<()>,
+    background: Background,
 }
 
 impl Process<'_> {
-    /// Runs something that ends by itself when the process stops.
-    fn work(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        self.work.spawn(vital(name, work));
-    }
-
     fn keyring(&self) -> anyhow::Result<Arc<Keyring>> {
         self.keyring.clone().context("this role reads no key-encryption keys")
-    }
-
-    /// Runs something until the process stops.
-    fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.work(name, async move {
-            tokio::select! {
-                () = work => {}
-                () = stop.cancelled() => {}
-            }
-        });
     }
 
     /// Gives the events of the log to a handler until the process stops.
     fn consume(&mut self, group: &'static str, handler: Arc<dyn EventHandler>) -> anyhow::Result<()> {
         let consumer = KafkaConsumer::open(&self.stores.kafka, group, handler)?;
-        self.work(group, consumer.run(self.stop.clone()));
+        self.background.until_done(group, consumer.run(self.background.stop()));
         Ok(())
     }
 
@@ -256,7 +233,7 @@ impl Process<'_> {
         )?;
         service.mail = mail::open(&self.config)?;
         let service = Arc::new(service);
-        self.work("mails", send_queued(service.clone(), self.stop.clone().cancelled_owned()));
+        self.background.until_done("mails", send_queued(service.clone(), self.background.stop().cancelled_owned()));
         Ok(sentinel_users::router(service).into())
     }
 
@@ -287,10 +264,10 @@ impl Process<'_> {
             Some(fanout),
         );
         let log = KafkaLog::open(&self.stores.kafka)?;
-        let stop = self.stop.clone();
+        let stop = self.background.stop();
         let relay = relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop);
-        self.work("the relay of the outbox", relay);
-        self.spawn("messages past their time", expired::drop_messages(self.cassandra.clone()));
+        self.background.until_done("the relay of the outbox", relay);
+        self.background.spawn("messages past their time", expired::drop_messages(self.cassandra.clone()));
         let router: Router = sentinel_message::router(service.clone()).into();
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
@@ -335,7 +312,7 @@ impl Process<'_> {
         let service =
             SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring, limits);
         let cassandra = self.cassandra.clone();
-        self.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
+        self.background.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
         let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);
         let indexer = Arc::new(indexer.with_scan(Arc::new(self.cassandra.clone())));
         self.consume(SEARCH_GROUP, indexer.clone())?;
@@ -343,14 +320,14 @@ impl Process<'_> {
         let room = index.room();
         let reindexer = Arc::new(Reindexer::new(self.postgres.clone(), index, indexer, false));
         let work = reindexer.clone();
-        self.spawn("search indexes made anew", async move { work.work().await });
+        self.background.spawn("search indexes made anew", async move { work.work().await });
         Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer, room))
     }
 
     fn media(&mut self) -> anyhow::Result<Router> {
         let blobs = Arc::new(S3::new(&self.stores.s3)?);
         let media = Arc::new(self.cassandra.clone());
-        self.spawn(
+        self.background.spawn(
             "media that nobody uses",
             sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }),
         );

@@ -23,18 +23,17 @@ use sentinel_domain::{
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
     search::{Mark, SearchKeys},
 };
-use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
+use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores};
 use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
 use sentinel_presence::PresenceService;
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 use sentinel_users::{UserStores, UsersService, mail::send_queued};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::Role,
+    background::Background,
     backup, expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
     restore, routes,
@@ -68,8 +67,7 @@ pub struct EmbeddedStores {
     sqlite: Sqlite,
     search: SearchDatabase,
     reindexer: Arc<Reindexer>,
-    stop: CancellationToken,
-    work: JoinSet<()>,
+    background: Background,
     _lock: File,
 }
 
@@ -91,11 +89,7 @@ impl EmbeddedStores {
 
     /// Ends the work in the background, writes out what waits and closes the databases.
     pub async fn close(mut self) {
-        self.stop.cancel();
-        let ended = async { while self.work.join_next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-            tracing::warn!("some work in the background did not end in time");
-        }
+        self.background.end(FAREWELL).await;
         tokio::task::block_in_place(|| {
             self.search.close();
             self.sqlite.close();
@@ -124,7 +118,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let watch = ended.watch(Some(hub.clone()));
 
     let Foundation { tokens, limits } = base;
-    let (stop, mut work) = (CancellationToken::new(), JoinSet::new());
+    let mut background = Background::default();
     let notifications = Arc::new(NotificationService {
         accounts: accounts.clone(),
         sessions: sessions.clone(),
@@ -142,18 +136,18 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     });
     // Nobody wants to be told of what was before there were notifications.
     let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    work.spawn(vital("notifications", consumer.run(Arc::new(Notifier(notifications.clone())), stop.clone())));
+    background.until_done("notifications", consumer.run(Arc::new(Notifier(notifications.clone())), background.stop()));
     let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    work.spawn(vital("pushes", consumer.run(Arc::new(Pusher(notifications.clone())), stop.clone())));
+    background.until_done("pushes", consumer.run(Arc::new(Pusher(notifications.clone())), background.stop()));
     let search = open_search(&config.data_dir)?;
     let search_keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
     let index = Arc::new(search.clone());
     let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
     let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
-    work.spawn(vital("search", consumer.run(indexer.clone(), stop.clone())));
+    background.until_done("search", consumer.run(indexer.clone(), background.stop()));
     let messages = store.clone();
     let forget = expired::forget(index.clone(), move || messages.horizon());
-    work.spawn(vital("terms past their time", until(stop.clone(), forget)));
+    background.spawn("terms past their time", forget);
     let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
     // After a change of keys or of the mode, it makes the index anew by itself.
     let reindexer = Arc::new(Reindexer::new(Arc::new(store.clone()), rebuild, indexer, true));
@@ -161,8 +155,8 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         let reindexer = reindexer.clone();
         async move { reindexer.work().await }
     };
-    work.spawn(vital("search indexes made anew", until(stop.clone(), rebuilds)));
-    work.spawn(vital("ended sessions", until(stop.clone(), watch)));
+    background.spawn("search indexes made anew", rebuilds);
+    background.spawn("ended sessions", watch);
     let searches =
         SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone(), limits.clone());
     let mut users = UsersService::new(
@@ -187,7 +181,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     )?;
     users.mail = mail::open(&config)?;
     let users = Arc::new(users);
-    work.spawn(vital("mails", send_queued(users.clone(), stop.clone().cancelled_owned())));
+    background.until_done("mails", send_queued(users.clone(), background.stop().cancelled_owned()));
     let presences = PresenceService {
         accounts: accounts.clone(),
         presence: presence.clone(),
@@ -199,7 +193,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
     let files = Arc::new(files);
     let collector = Collector { media: media.clone(), blobs: files.clone() };
-    work.spawn(vital("media that nobody uses", until(stop.clone(), sentinel_media::collect(collector))));
+    background.spawn("media that nobody uses", sentinel_media::collect(collector));
     let medias = Arc::new(MediaService::new(
         chats.clone(),
         media.clone(),
@@ -237,7 +231,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .merge(sentinel_message::socket_router(&messages, None))
         .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);
-    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, reindexer, stop, work, _lock: lock });
+    let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, reindexer, background, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
 }
 
@@ -286,14 +280,6 @@ fn open_search(data_dir: &Path) -> anyhow::Result<SearchDatabase> {
     SearchDatabase::open(&path).with_context(|| {
         format!("opening {}; without this file, the next start makes a new one from the messages", path.display())
     })
-}
-
-/// Does something until it is told to stop.
-async fn until(stop: CancellationToken, work: impl Future<Output = ()> + Send) {
-    tokio::select! {
-        () = work => {}
-        () = stop.cancelled() => {}
-    }
 }
 
 /// Writes the search index anew from the messages as they are now. A server may run meanwhile. `by_folder`: the configuration is

@@ -3,6 +3,7 @@
 mod admin;
 mod administer;
 mod arguments;
+mod background;
 mod backup;
 mod connections;
 mod describe;
