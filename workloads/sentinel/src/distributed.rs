@@ -16,7 +16,6 @@ use sentinel_adapters::{
     keys,
     linked::LinkedAccounts,
     postgres::Postgres,
-    push::Pushes,
     redis::{Redis, RedisPresence},
     s3::S3,
 };
@@ -27,24 +26,21 @@ use sentinel_domain::{
     findings::Findings,
     keyring::{Keyring, Rewrapped},
     nodes::NodeId,
-    ports::{AccountReader, AccountStore, ChatStore, EventHandler, PresenceStore, SessionStore, StoreError},
+    ports::{AccountReader, EventHandler, StoreError},
     room::Room,
     search::SearchKeys,
     time::Timestamp,
 };
-use sentinel_http::{ended_sessions::EndedSessions, layers};
-use sentinel_media::{Collector, MediaService};
-use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
-use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
-use sentinel_presence::PresenceService;
-use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
-use sentinel_users::{UserStores, UsersService, mail::send_queued};
+use sentinel_message::{Hub, MessageService, Nodes, Replica, RoutedFanout, relay};
+use sentinel_notification::{Notifier, Pusher};
+use sentinel_search::{Indexer, Reindexed, Reindexer};
 
 use crate::{
     arguments::Role,
     background::Background,
-    expired, mail,
+    expired,
     platform::{Foundation, Platform, Stores, waits_for_another},
+    ports::Ports,
     routes,
 };
 
@@ -121,24 +117,31 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         .with_presence(presence.clone())
         .with_media(Arc::new(cassandra.clone()));
     let mut process = Process {
-        config: config.clone(),
+        ports: Ports {
+            config,
+            base,
+            keyring,
+            accounts: Arc::new(linked.clone()),
+            sessions: Arc::new(postgres.clone()),
+            chats: Arc::new(cassandra.clone()),
+            media: Arc::new(cassandra.clone()),
+            notifications: Arc::new(cassandra.clone()),
+            devices: Arc::new(cassandra.clone()),
+            administration: Arc::new(postgres.clone()),
+            reports: Arc::new(postgres.clone()),
+            mail: Arc::new(postgres.clone()),
+            reindexes: Arc::new(postgres.clone()),
+            presence,
+            fanout: fanout.clone(),
+        },
         stores,
-        accounts: Arc::new(linked.clone()),
-        sessions: Arc::new(postgres.clone()),
-        chats: Arc::new(cassandra.clone()),
-        presence,
         clock,
-        postgres: Arc::new(postgres.clone()),
         cassandra: cassandra.clone(),
-        base,
-        keyring,
         background: Background::default(),
     };
 
     let hears: Option<Arc<dyn Fanout>> = hub.clone().map(|hub| hub as Arc<dyn Fanout>);
-    let mut ended = EndedSessions::new(process.sessions.clone(), process.base.tokens.clone());
-    ended.ask().await.context("reading ended sessions")?;
-    process.background.spawn("ended sessions", ended.watch(hears));
+    process.ports.watch_sessions(hears, &mut process.background).await?;
     let mut router = Router::new();
     let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
@@ -151,10 +154,10 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
         messages = Some(service);
     }
     if serves(Role::Presence) {
-        router = router.merge(process.presence());
+        router = router.merge(sentinel_presence::router(process.ports.presences()));
     }
     if serves(Role::Notification) {
-        router = router.merge(process.notifications(fanout.clone())?);
+        router = router.merge(process.notifications()?);
     }
     if serves(Role::Search) {
         let (routes, rebuilds, room) = process.search().await?;
@@ -165,8 +168,8 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     if serves(Role::Media) {
         router = router.merge(process.media()?);
     }
-    let Process { base, background, .. } = process;
-    let router = layers::apply(router, &config, base.tokens, base.limits);
+    let Process { ports, background, .. } = process;
+    let router = ports.layered(router);
     Ok(Platform {
         router,
         messages,
@@ -176,26 +179,14 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
 
 /// What the services of this process are made of.
 struct Process<'a> {
-    config: Arc<PlatformConfig>,
+    ports: Ports,
     stores: &'a StoresConfig,
-    accounts: Arc<dyn AccountStore>,
-    sessions: Arc<dyn SessionStore>,
-    chats: Arc<dyn ChatStore>,
-    presence: Arc<dyn PresenceStore>,
     clock: Arc<HybridClock>,
-    postgres: Arc<Postgres>,
     cassandra: Cassandra,
-    base: Foundation,
-    /// Of those who open messages.
-    keyring: Option<Arc<Keyring>>,
     background: Background,
 }
 
 impl Process<'_> {
-    fn keyring(&self) -> anyhow::Result<Arc<Keyring>> {
-        self.keyring.clone().context("this role reads no key-encryption keys")
-    }
-
     /// Gives the events of the log to a handler until the process stops.
     fn consume(&mut self, group: &'static str, handler: Arc<dyn EventHandler>) -> anyhow::Result<()> {
         let consumer = KafkaConsumer::open(&self.stores.kafka, group, handler)?;
@@ -204,37 +195,12 @@ impl Process<'_> {
     }
 
     fn users(&mut self) -> anyhow::Result<Router> {
-        let keyring = self.keyring()?;
-        let Foundation { tokens, limits } = &self.base;
-        let folder = self.config.keys_dir.display();
+        let folder = self.ports.config.keys_dir.display();
         anyhow::ensure!(
-            tokens.can_sign(),
+            self.ports.base.tokens.can_sign(),
             "{folder} has public keys only, and users signs tokens: put jwt-0001.pem there"
         );
-        let mut service = UsersService::new(
-            UserStores {
-                accounts: self.accounts.clone(),
-                sessions: self.sessions.clone(),
-                chats: self.chats.clone(),
-                media: Arc::new(self.cassandra.clone()),
-                devices: Arc::new(self.cassandra.clone()),
-                notifications: Arc::new(self.cassandra.clone()),
-                notification_lists: Arc::new(self.cassandra.clone()),
-                preferences: Arc::new(self.cassandra.clone()),
-                administration: self.postgres.clone(),
-                reports: self.postgres.clone(),
-                mail: self.postgres.clone(),
-                presence: self.presence.clone(),
-            },
-            tokens.clone(),
-            keyring,
-            limits.clone(),
-            self.config.clone(),
-        )?;
-        service.mail = mail::open(&self.config)?;
-        let service = Arc::new(service);
-        self.background.until_done("mails", send_queued(service.clone(), self.background.stop().cancelled_owned()));
-        Ok(sentinel_users::router(service).into())
+        Ok(sentinel_users::router(self.ports.users(&mut self.background)?).into())
     }
 
     fn messages(
@@ -243,26 +209,8 @@ impl Process<'_> {
         fanout: Arc<RoutedFanout>,
         pod: Option<&str>,
     ) -> anyhow::Result<(Router, Arc<MessageService>)> {
-        let replica = Replica::of(&self.config, pod)?;
-        let keyring = self.keyring()?;
-        let Foundation { tokens, limits } = &self.base;
-        let service = MessageService::new(
-            MessageStores {
-                accounts: self.accounts.clone(),
-                sessions: self.sessions.clone(),
-                chats: self.chats.clone(),
-                inboxes: Arc::new(self.cassandra.clone()),
-                media: Arc::new(self.cassandra.clone()),
-                preferences: Arc::new(self.cassandra.clone()),
-                presence: Some(self.presence.clone()),
-            },
-            tokens.clone(),
-            keyring,
-            limits.clone(),
-            self.config.clone(),
-            hub,
-            Some(fanout),
-        );
+        let replica = Replica::of(&self.ports.config, pod)?;
+        let service = self.ports.messages(hub, Some(fanout))?;
         let log = KafkaLog::open(&self.stores.kafka)?;
         let stop = self.background.stop();
         let relay = relay(Arc::new(self.cassandra.clone()), Arc::new(log), self.clock.clone(), stop);
@@ -272,76 +220,31 @@ impl Process<'_> {
         Ok((router.merge(sentinel_message::socket_router(&service, replica)), service))
     }
 
-    fn presence(&self) -> Router {
-        let service = PresenceService {
-            accounts: self.accounts.clone(),
-            presence: self.presence.clone(),
-            tokens: self.base.tokens.clone(),
-            limits: self.base.limits.clone(),
-        };
-        sentinel_presence::router(Arc::new(service)).into()
-    }
-
-    fn notifications(&mut self, fanout: Arc<dyn Fanout>) -> anyhow::Result<Router> {
-        let service = Arc::new(NotificationService {
-            accounts: self.accounts.clone(),
-            sessions: self.sessions.clone(),
-            chats: self.chats.clone(),
-            notifications: Arc::new(self.cassandra.clone()),
-            devices: Arc::new(self.cassandra.clone()),
-            pushes: Arc::new(Pushes::load(&self.config)?),
-            administration: self.postgres.clone(),
-            fanout,
-            badges: Badges::default(),
-            limits: self.base.limits.clone(),
-            tokens: self.base.tokens.clone(),
-            keyring: self.keyring()?,
-            config: self.config.clone(),
-        });
+    fn notifications(&mut self) -> anyhow::Result<Router> {
+        let service = self.ports.notifications()?;
         self.consume(NOTIFICATION_GROUP, Arc::new(Notifier(service.clone())))?;
         self.consume(PUSH_GROUP, Arc::new(Pusher(service.clone())))?;
         Ok(sentinel_notification::router(service).into())
     }
 
     async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>, Room)> {
-        let keyring = self.keyring()?;
-        let tokens = &self.base.tokens;
+        let keys = self.ports.search_keys()?;
         let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
-        let keys = Arc::new(SearchKeys::of(self.config.search.mode, &keyring));
-        let limits = self.base.limits.clone();
-        let service =
-            SearchService::new(self.chats.clone(), index.clone(), keys.clone(), tokens.clone(), keyring, limits);
+        let service = self.ports.searches(index.clone(), keys.clone())?;
         let cassandra = self.cassandra.clone();
         self.background.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));
-        let indexer = Indexer::new(self.chats.clone(), index.clone(), keys);
+        let indexer = Indexer::new(self.ports.chats.clone(), index.clone(), keys);
         let indexer = Arc::new(indexer.with_scan(Arc::new(self.cassandra.clone())));
         self.consume(SEARCH_GROUP, indexer.clone())?;
-        // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
         let room = index.room();
-        let reindexer = Arc::new(Reindexer::new(self.postgres.clone(), index, indexer, false));
-        let work = reindexer.clone();
-        self.background.spawn("search indexes made anew", async move { work.work().await });
-        Ok((sentinel_search::router(Arc::new(service), reindexer.clone()).into(), reindexer, room))
+        // Others may write to the index with other keys while pods are made anew, so somebody has to say when.
+        let reindexer = self.ports.reindexer(index, indexer, false, &mut self.background);
+        Ok((sentinel_search::router(service, reindexer.clone()).into(), reindexer, room))
     }
 
     fn media(&mut self) -> anyhow::Result<Router> {
         let blobs = Arc::new(S3::new(&self.stores.s3)?);
-        let media = Arc::new(self.cassandra.clone());
-        self.background.spawn(
-            "media that nobody uses",
-            sentinel_media::collect(Collector { media: media.clone(), blobs: blobs.clone() }),
-        );
-        let Foundation { tokens, limits } = &self.base;
-        let service = MediaService::new(
-            self.chats.clone(),
-            media,
-            blobs,
-            None,
-            tokens.clone(),
-            limits.clone(),
-            self.config.clone(),
-        );
-        Ok(sentinel_media::router(Arc::new(service)).into())
+        Ok(sentinel_media::router(self.ports.media(blobs, None, &mut self.background)).into())
     }
 }
 

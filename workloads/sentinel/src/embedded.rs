@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use sentinel_adapters::{
     files::LocalFiles,
     keys,
-    push::Pushes,
     sqlite::{Begin, LocalPresence, SearchDatabase, SearchRebuild, Sqlite},
 };
 use sentinel_domain::{
@@ -20,22 +19,19 @@ use sentinel_domain::{
     event::{Fanout, Nobody},
     findings::{self, Findings},
     keyring::{Keyring, Rewrapped},
-    ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
+    ports::{ChatStore, SearchIndex as _},
     search::{Mark, SearchKeys},
 };
-use sentinel_http::{ended_sessions::EndedSessions, layers};
-use sentinel_media::{Collector, MediaService};
-use sentinel_message::{Hub, MessageService, MessageStores};
-use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};
-use sentinel_presence::PresenceService;
+use sentinel_message::Hub;
+use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
-use sentinel_users::{UserStores, UsersService, mail::send_queued};
 
 use crate::{
     arguments::Role,
     background::Background,
-    backup, expired, mail,
+    backup, expired,
     platform::{Foundation, Platform, Stores, waits_for_another},
+    ports::Ports,
     restore, routes,
 };
 
@@ -106,133 +102,83 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
     backup::tidy_up(&config.data_dir)?;
     let store = open_store(&config, keyring.clone(), hub.clone())?;
     restore::tidy_up(&config.data_dir)?;
-    let accounts: Arc<dyn AccountStore> = Arc::new(store.clone());
-    let sessions: Arc<dyn SessionStore> = Arc::new(store.clone());
-    let chats: Arc<dyn ChatStore> = Arc::new(store.clone());
-    let presence: Arc<dyn PresenceStore> = Arc::new(LocalPresence::new(store.clone()));
-
-    // Access tokens of sessions that ended before a restart must stay refused until they expire.
-    let mut ended = EndedSessions::new(sessions.clone(), base.tokens.clone());
-    ended.ask().await.context("reading ended sessions")?;
-    // Commands such as `sentinel admin revoke` end sessions from another process.
-    let watch = ended.watch(Some(hub.clone()));
-
-    let Foundation { tokens, limits } = base;
-    let mut background = Background::default();
-    let notifications = Arc::new(NotificationService {
-        accounts: accounts.clone(),
-        sessions: sessions.clone(),
-        chats: chats.clone(),
-        notifications: Arc::new(store.clone()),
-        devices: Arc::new(store.clone()),
-        pushes: Arc::new(Pushes::load(&config)?),
-        administration: Arc::new(store.clone()),
-        fanout: hub.clone(),
-        badges: Badges::default(),
-        limits: limits.clone(),
-        tokens: tokens.clone(),
-        keyring: keyring.clone(),
+    let database = Arc::new(store.clone());
+    let ports = Ports {
         config: config.clone(),
-    });
-    // Nobody wants to be told of what was before there were notifications.
-    let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    background.until_done("notifications", consumer.run(Arc::new(Notifier(notifications.clone())), background.stop()));
-    let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
-    background.until_done("pushes", consumer.run(Arc::new(Pusher(notifications.clone())), background.stop()));
+        base,
+        keyring: Some(keyring.clone()),
+        accounts: database.clone(),
+        sessions: database.clone(),
+        chats: database.clone(),
+        media: database.clone(),
+        notifications: database.clone(),
+        devices: database.clone(),
+        administration: database.clone(),
+        reports: database.clone(),
+        mail: database.clone(),
+        reindexes: database,
+        presence: Arc::new(LocalPresence::new(store.clone())),
+        fanout: hub.clone(),
+    };
+    let mut background = Background::default();
+    // Commands such as `sentinel admin revoke` end sessions from another process.
+    ports.watch_sessions(Some(hub.clone()), &mut background).await?;
+
+    let notifications = notifications(&store, &ports, &mut background).await?;
     let search = open_search(&config.data_dir)?;
-    let search_keys = Arc::new(SearchKeys::of(config.search.mode, &keyring));
-    let index = Arc::new(search.clone());
-    let indexer = Arc::new(Indexer::new(chats.clone(), index.clone(), search_keys.clone()));
-    let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
-    background.until_done("search", consumer.run(indexer.clone(), background.stop()));
-    let messages = store.clone();
-    let forget = expired::forget(index.clone(), move || messages.horizon());
-    background.spawn("terms past their time", forget);
-    let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
-    // After a change of keys or of the mode, it makes the index anew by itself.
-    let reindexer = Arc::new(Reindexer::new(Arc::new(store.clone()), rebuild, indexer, true));
-    let rebuilds = {
-        let reindexer = reindexer.clone();
-        async move { reindexer.work().await }
-    };
-    background.spawn("search indexes made anew", rebuilds);
-    background.spawn("ended sessions", watch);
-    let searches =
-        SearchService::new(chats.clone(), index, search_keys, tokens.clone(), keyring.clone(), limits.clone());
-    let mut users = UsersService::new(
-        UserStores {
-            accounts: accounts.clone(),
-            sessions: sessions.clone(),
-            chats: chats.clone(),
-            media: Arc::new(store.clone()),
-            devices: Arc::new(store.clone()),
-            notifications: Arc::new(store.clone()),
-            notification_lists: Arc::new(store.clone()),
-            preferences: Arc::new(store.clone()),
-            administration: Arc::new(store.clone()),
-            reports: Arc::new(store.clone()),
-            mail: Arc::new(store.clone()),
-            presence: presence.clone(),
-        },
-        tokens.clone(),
-        keyring.clone(),
-        limits.clone(),
-        config.clone(),
-    )?;
-    users.mail = mail::open(&config)?;
-    let users = Arc::new(users);
-    background.until_done("mails", send_queued(users.clone(), background.stop().cancelled_owned()));
-    let presences = PresenceService {
-        accounts: accounts.clone(),
-        presence: presence.clone(),
-        tokens: tokens.clone(),
-        limits: limits.clone(),
-    };
-    let media: Arc<dyn MediaStore> = Arc::new(store.clone());
-    let folder = config.data_dir.join(MEDIA);
-    let files = LocalFiles::open(&folder, keyring.clone()).with_context(|| format!("opening {}", folder.display()))?;
-    let files = Arc::new(files);
-    let collector = Collector { media: media.clone(), blobs: files.clone() };
-    background.spawn("media that nobody uses", sentinel_media::collect(collector));
-    let medias = Arc::new(MediaService::new(
-        chats.clone(),
-        media.clone(),
-        files.clone(),
-        Some(files),
-        tokens.clone(),
-        limits.clone(),
-        config.clone(),
-    ));
-    let messages = MessageService::new(
-        MessageStores {
-            accounts,
-            sessions,
-            chats,
-            inboxes: Arc::new(store.clone()),
-            media,
-            preferences: Arc::new(store.clone()),
-            presence: Some(presence),
-        },
-        tokens.clone(),
-        keyring,
-        limits.clone(),
-        config.clone(),
-        hub,
-        None,
-    );
+    let (searches, reindexer) = searches(&search, &store, &ports, &mut background).await?;
+    let users = ports.users(&mut background)?;
+    let files = Arc::new(open_media(&config.data_dir, keyring)?);
+    let media = ports.media(files.clone(), Some(files), &mut background);
+    let messages = ports.messages(hub, None)?;
     let router = sentinel_users::router(users)
         .merge(sentinel_message::router(messages.clone()))
-        .merge(sentinel_presence::router(Arc::new(presences)))
+        .merge(sentinel_presence::router(ports.presences()))
         .merge(sentinel_notification::router(notifications))
-        .merge(sentinel_search::router(Arc::new(searches), reindexer.clone()))
-        .merge(sentinel_media::router(medias.clone()))
+        .merge(sentinel_search::router(searches, reindexer.clone()))
+        .merge(sentinel_media::router(media.clone()))
         .into();
     let router = routes::with_description(router, ROLES)?
         .merge(sentinel_message::socket_router(&messages, None))
-        .merge(sentinel_media::files_router(&medias));
-    let router = layers::apply(router, &config, tokens, limits);
+        .merge(sentinel_media::files_router(&media));
+    let router = ports.layered(router);
     let stores = Stores::Embedded(EmbeddedStores { sqlite: store, search, reindexer, background, _lock: lock });
     Ok(Platform { router, messages: Some(messages), stores })
+}
+
+/// The notification service, and what tells it of events.
+async fn notifications(
+    store: &Sqlite,
+    ports: &Ports,
+    background: &mut Background,
+) -> anyhow::Result<Arc<NotificationService>> {
+    let service = ports.notifications()?;
+    // Nobody wants to be told of what was before there were notifications.
+    let consumer = store.consumer(NOTIFICATION_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
+    background.until_done("notifications", consumer.run(Arc::new(Notifier(service.clone())), background.stop()));
+    let consumer = store.consumer(PUSH_CONSUMER, None, Begin::Now, NOTIFICATIONS_AT_ONCE).await?;
+    background.until_done("pushes", consumer.run(Arc::new(Pusher(service.clone())), background.stop()));
+    Ok(service)
+}
+
+/// The search service, and what keeps its index in step with the messages or makes it anew.
+async fn searches(
+    search: &SearchDatabase,
+    store: &Sqlite,
+    ports: &Ports,
+    background: &mut Background,
+) -> anyhow::Result<(Arc<SearchService>, Arc<Reindexer>)> {
+    let keys = ports.search_keys()?;
+    let index = Arc::new(search.clone());
+    let indexer = Arc::new(Indexer::new(ports.chats.clone(), index.clone(), keys.clone()));
+    let consumer = store.consumer(SEARCH_CONSUMER, Some(search.id()), Begin::Everything, 1).await?;
+    background.until_done("search", consumer.run(indexer.clone(), background.stop()));
+    let messages = store.clone();
+    background.spawn("terms past their time", expired::forget(index.clone(), move || messages.horizon()));
+    let rebuild = Arc::new(SearchRebuild::new(search.clone(), store.clone()));
+    // After a change of keys or of the mode, it makes the index anew by itself.
+    let reindexer = ports.reindexer(rebuild, indexer, true, background);
+    Ok((ports.searches(index, keys)?, reindexer))
 }
 
 /// Keeps other servers away from the folder as long as the file is open: each has parts of the data in memory, and would
@@ -273,6 +219,11 @@ fn open_store(config: &PlatformConfig, keyring: Arc<Keyring>, fanout: Arc<dyn Fa
     let path = config.data_dir.join(DATABASE);
     Sqlite::open_keeping(&path, keyring, Arc::new(HybridClock::new()), fanout, config.retention.messages())
         .with_context(|| format!("opening {}", path.display()))
+}
+
+fn open_media(data_dir: &Path, keyring: Arc<Keyring>) -> anyhow::Result<LocalFiles> {
+    let folder = data_dir.join(MEDIA);
+    LocalFiles::open(&folder, keyring).with_context(|| format!("opening {}", folder.display()))
 }
 
 fn open_search(data_dir: &Path) -> anyhow::Result<SearchDatabase> {

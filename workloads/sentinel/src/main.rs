@@ -15,6 +15,7 @@ mod logging;
 mod mail;
 mod open_files;
 mod platform;
+mod ports;
 mod restore;
 mod routes;
 mod serve;
