@@ -165,3 +165,42 @@ fn what_an_installation_says_to_do_works_in_the_namespaces_that_it_looks_after()
         }
     }
 }
+
+#[test]
+fn installing_without_helm_makes_the_same_roles_and_service() {
+    let objects = operator(&["--namespace", "sentinel-system"]).unwrap();
+    let root = folders::repository().unwrap().join("config");
+    let mut compared = Vec::new();
+    for folder in ["rbac", "manager"] {
+        let read = |file: &str| fs::read_to_string(root.join(folder).join(file)).unwrap();
+        let parts: Value = serde_yaml_ng::from_str(&read("kustomization.yaml")).unwrap();
+        for file in parts["resources"].as_array().unwrap() {
+            let text = read(file.as_str().unwrap());
+            for object in serde_yaml_ng::Deserializer::from_str(&text) {
+                let object = Value::deserialize(object).unwrap();
+                let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+                let is_same = |other: &&Value| other["kind"] == *kind && other["metadata"]["name"] == *name;
+                // The Role for the Lease is called otherwise in the chart.
+                let Some(other) = objects.iter().find(is_same) else { continue };
+                assert_eq!(object["rules"], other["rules"], "{kind} {name}");
+                assert_eq!(object["spec"]["ports"], other["spec"]["ports"], "{kind} {name}");
+                let labels = object["metadata"]["labels"].as_object();
+                for (label, value) in labels.into_iter().flatten() {
+                    assert_eq!(other["metadata"]["labels"][label], *value, "{kind} {name}");
+                }
+                compared.push(format!("{} {}", kind.as_str().unwrap(), name.as_str().unwrap()));
+            }
+        }
+    }
+    compared.sort();
+    let expected = [
+        "ClusterRole sentinel-operator",
+        "ClusterRole sentinel-operator-edit",
+        "ClusterRole sentinel-operator-view",
+        "ClusterRoleBinding sentinel-operator",
+        "Deployment sentinel-operator",
+        "Service sentinel-operator",
+        "ServiceAccount sentinel-operator",
+    ];
+    assert_eq!(compared, expected);
+}
