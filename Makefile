@@ -5,6 +5,8 @@ NAME ?= sentinel
 E2E = target/debug/sentinel-e2e
 
 .DEFAULT_GOAL := help
+# Suites that ran at once would take processors from each other, and tests that look at times would fail.
+.NOTPARALLEL:
 .PHONY: help up down status build test lint generate generated ahead unit web browser standalone contract stores e2e e2e-distributed bench images
 
 help: ## Show what there is to do

@@ -46,7 +46,7 @@ echo "end-to-end tests at $SENTINEL_URL"
 SENTINEL_RESTART="kubectl delete pods -n chat -l app.kubernetes.io/component=gateway" \
   PICTURES=$name e2e/browser.sh -g 'register, find each other|restart of the gateway'
 case $profile in
-  embedded) names=(bad_input chat_survives_pod_kill invalid_resources restore_copy revert_drift steady_state stock_clients survives_sigkill) ;;
+  embedded) names=(bad_input charts chat_survives_pod_kill invalid_resources restore_copy revert_drift steady_state stock_clients survives_sigkill) ;;
   distributed)
     names=(stock_clients many_replicas wrong_credentials outages stores_survive_sigkill scale_in)
     export SENTINEL_PATIENCE_MS=60000 SENTINEL_WRITE_EVERY_MS=200

@@ -29,7 +29,7 @@ pub struct Gateway {
     /// An Ingress in front of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
-    /// Address ranges of load balancers whose X-Forwarded-For is believed; private ranges when an Ingress is asked for.
+    /// Address ranges of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed; private ranges when an Ingress is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 49)))]
     pub trusted_proxies: Vec<String>,

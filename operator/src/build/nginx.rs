@@ -48,7 +48,7 @@ pub(super) fn config_map(chat: &ValidChat) -> ConfigMap {
     }
 }
 
-/// Load balancers whose X-Forwarded-For is believed.
+/// Load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed.
 fn trusted_proxies(chat: &ValidChat) -> Vec<&str> {
     let gateway = &chat.spec.gateway;
     if !gateway.trusted_proxies.is_empty() {

@@ -60,6 +60,8 @@ fn a_client_cannot_forge_its_address_and_an_ingress_can_tell_it() {
     assert!(behind.contains("real_ip_header X-Forwarded-For;"));
     let balanced = config("{gateway: {trustedProxies: [203.0.113.0/24]}}");
     assert!(balanced.contains("set_real_ip_from 203.0.113.0/24;") && !balanced.contains("10.0.0.0/8"));
+    let tells_the_scheme = |config: &str| config.contains("default $scheme; http http; https https;");
+    assert!(!tells_the_scheme(&direct) && tells_the_scheme(&behind) && tells_the_scheme(&balanced));
 }
 
 #[test]

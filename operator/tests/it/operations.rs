@@ -59,7 +59,10 @@ fn the_repair_goes_from_node_to_node_of_cassandra() {
     let job = operations("cassandra-repair.yaml", "CronJob");
     let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let containers = ["initContainers", "containers"].into_iter().flat_map(|list| pod[list].as_array().unwrap());
-    let args: Vec<&Value> = containers.map(|container| &container["args"]).collect();
+    let containers: Vec<&Value> = containers.collect();
+    // A quota would refuse pods without.
+    assert!(containers.iter().all(|container| container["resources"]["limits"]["memory"] == "128Mi"), "{containers:?}");
+    let args: Vec<&Value> = containers.iter().map(|container| &container["args"]).collect();
     assert_eq!(args.iter().map(|args| args[1].clone()).collect::<Vec<_>>(), nodes);
     let nodetool = &store["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][0];
     assert!(args.iter().all(|args| args[3] == *nodetool));
@@ -82,4 +85,5 @@ fn a_restored_volume_is_the_one_that_the_pod_looks_for() {
     let mounts = made["containers"][0]["volumeMounts"].as_array().unwrap();
     let data = mounts.iter().find(|mount| mount["name"] == "data").unwrap();
     assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], data["mountPath"]);
+    assert_eq!(pod["spec"]["containers"][0]["resources"], made["containers"][0]["resources"]);
 }
