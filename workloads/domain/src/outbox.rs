@@ -62,6 +62,9 @@ pub enum Change {
         message_id: MessageId,
         /// Who read it.
         user_id: UserId,
+        /// Up to where they had read before, if that is known and they had read anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<MessageId>,
     },
     /// The chat is gone with all its messages.
     ChatDeleted,
@@ -87,5 +90,21 @@ mod tests {
         assert_eq!(json["message_id"], id(1).to_string());
         assert_eq!(json["members"][1], id(4).to_string());
         assert_eq!(serde_json::from_value::<PlatformEvent>(json).unwrap(), event);
+    }
+
+    #[test]
+    fn what_was_read_is_understood_by_versions_before_and_of_them() {
+        let id = |n| Uuid::from_u128(n);
+        let read = |before| PlatformEvent {
+            event_id: EventId(id(1)),
+            chat_id: ChatId(id(2)),
+            members: [UserId(id(3)), UserId(id(4))],
+            change: Change::Read { message_id: MessageId(id(6)), user_id: UserId(id(3)), before },
+        };
+        let mut json = serde_json::to_value(read(Some(MessageId(id(5))))).unwrap();
+        assert_eq!(serde_json::from_value::<PlatformEvent>(json.clone()).unwrap(), read(Some(MessageId(id(5)))));
+        assert_eq!(json.as_object_mut().unwrap().remove("before"), Some(id(5).to_string().into()));
+        assert_eq!(serde_json::to_value(read(None)).unwrap(), json, "as versions before write it");
+        assert_eq!(serde_json::from_value::<PlatformEvent>(json).unwrap(), read(None));
     }
 }

@@ -45,21 +45,31 @@ impl EventHandler for Notifier {
     }
 }
 
-/// Whether somebody has read the chat as far, or farther, according to what comes later. Each looks through all of a list, and
-/// who reads a chat that is busy says so with each message.
-fn is_repeated(event: &PlatformEvent, later: &[PlatformEvent]) -> bool {
-    let Change::Read { message_id, user_id } = event.change else { return false };
-    later.iter().any(|later| {
-        matches!(later.change, Change::Read { message_id: up_to, user_id: by } if by == user_id && up_to >= message_id)
-    })
+/// A chat's events without those that tell of what was read as far, or farther, according to later ones: who reads a chat that is
+/// busy says so with each message, and a list is looked through for each. A later one stands for all from where the first began.
+fn without_repeats(events: Vec<PlatformEvent>) -> Vec<PlatformEvent> {
+    let mut left: Vec<PlatformEvent> = Vec::with_capacity(events.len());
+    for mut event in events {
+        if let Change::Read { message_id, user_id, before } = &mut event.change {
+            left.retain(|earlier| match earlier.change {
+                Change::Read { message_id: up_to, user_id: by, before: from }
+                    if by == *user_id && up_to <= *message_id =>
+                {
+                    // Nothing is less than any: from the very beginning.
+                    *before = from.min(*before);
+                    false
+                }
+                _ => true,
+            });
+        }
+        left.push(event);
+    }
+    left
 }
 
 impl Notifier {
     async fn apply_in_order(&self, events: Vec<PlatformEvent>) -> Result<(), StoreError> {
-        for (place, event) in events.iter().enumerate() {
-            if is_repeated(event, &events[place + 1..]) {
-                continue;
-            }
+        for event in &without_repeats(events) {
             let mut tries = 1;
             while let Err(error) = self.apply(event).await {
                 if tries == TRIES || matches!(error, StoreError::Unreadable(_)) {
@@ -83,8 +93,8 @@ impl Notifier {
             Change::Deleted { message_id, sender_id } => {
                 notifications.withdraw(event.peer_of(sender_id), message_id).await
             }
-            Change::Read { message_id, user_id } => {
-                notifications.mark_chat_read(user_id, event.chat_id, message_id).await
+            Change::Read { message_id, user_id, before } => {
+                notifications.mark_chat_read(user_id, event.chat_id, before, message_id).await
             }
             Change::ChatDeleted => {
                 for member in event.members {

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn new_messages_are_waited_for_and_nothing_else() {
         let written = |millis| event(|message_id, sender_id| Change::Written { message_id, sender_id }, millis);
-        let read = |millis| event(|message_id, user_id| Change::Read { message_id, user_id }, millis);
+        let read = |millis| event(|message_id, user_id| Change::Read { message_id, user_id, before: None }, millis);
         let now = Timestamp(10_000);
         assert_eq!(left(&[written(8_000), written(9_000), read(9_900)], 3_000, now), Duration::from_secs(2));
         assert_eq!(left(&[written(5_000)], 3_000, now), Duration::ZERO);

@@ -57,7 +57,7 @@ impl Batch {
                         newest.pop_first();
                     }
                 }
-                Change::Read { message_id, user_id } => {
+                Change::Read { message_id, user_id, .. } => {
                     let newest = batch.read.entry((event.chat_id, user_id)).or_insert(message_id);
                     *newest = message_id.max(*newest);
                 }

@@ -152,7 +152,7 @@ async fn reading_changes_nothing_and_a_batch_is_indexed_whole() {
     for n in 0..60 {
         let message = platform.write(chat, &ann, &format!("batch {n}")).await;
         events.push(platform.event(&ann, chat, written(message.id, &ann)).await);
-        let read = Change::Read { message_id: message.id, user_id: bob.id };
+        let read = Change::Read { message_id: message.id, user_id: bob.id, before: None };
         events.push(platform.event(&ann, chat, read).await);
     }
     platform.happen(&events).await;

@@ -6,6 +6,7 @@
 
 use scylla::DeserializeRow;
 use sentinel_domain::{
+    clock::Instant,
     ids::{ChatId, EventId, MessageId, UserId},
     place::{Given, InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
@@ -26,6 +27,8 @@ use super::{
 const DAY_SECONDS: i64 = 24 * 3600;
 /// How long inboxes keep events.
 const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How much older than its row an event may be: a row is kept from when it is written, by a clock of the store's.
+const WRITTEN_WITHIN_SECONDS: i64 = 2 * 60;
 const MILLIS: i64 = 1000;
 
 /// What a row of the inbox is.
@@ -101,6 +104,17 @@ impl Bucket {
         let width = i64::try_from(INBOX_BUCKET).unwrap_or(i64::MAX) / MILLIS;
         self.first_written.plus_seconds(INBOX_SECONDS + width + DAY_SECONDS) < wall
     }
+
+    /// From where to read what comes after `after`. What is gone by its age is a tombstone for some time, and a read fails that
+    /// meets many of these.
+    fn kept_after(&self, after: EventId, wall: Timestamp) -> EventId {
+        if !self.may_lack(wall) {
+            return after;
+        }
+        let gone = wall.plus_seconds(-INBOX_SECONDS - WRITTEN_WITHIN_SECONDS);
+        let millis = u64::try_from(gone.0).unwrap_or(0);
+        after.max(EventId(Instant { millis, counter: 0 }.id(0)))
+    }
 }
 
 impl Shared {
@@ -145,7 +159,7 @@ impl Shared {
         buckets.retain(|bucket| !bucket.is_empty(wall));
 
         let listed = place.given();
-        let mut entries = self.entries_after(caller, &buckets, &place, &listed, limit).await?;
+        let mut entries = self.entries_after(caller, &buckets, wall, &place, &listed, limit).await?;
         entries.extend(receipts(&chats).filter(|receipt| receipt.id > place.up_to()));
         entries.sort_by_key(|entry| entry.id);
         let fresh: Vec<Entry> = entries.iter().filter(|entry| !listed.has(entry.id)).copied().collect();
@@ -222,12 +236,13 @@ impl Shared {
         Ok(self.inbox_buckets(user).await?.into_iter().map(|bucket| bucket.number).collect())
     }
 
-    /// Rows after a place: more than `limit` that it does not have, if there are, and those that it lists. Nothing is read
-    /// beyond both.
+    /// Rows after a place that are kept: more than `limit` that it does not have, if there are, and those that it lists. Nothing
+    /// is read beyond both.
     async fn entries_after(
         &self,
         user: UserId,
         buckets: &[Bucket],
+        wall: Timestamp,
         place: &InboxPlace,
         listed: &Given,
         limit: usize,
@@ -236,6 +251,7 @@ impl Shared {
         let step = limit.saturating_add(1 + place.listed());
         let (mut entries, mut after, mut fresh) = (Vec::new(), place.up_to(), 0);
         for bucket in buckets {
+            after = bucket.kept_after(after, wall);
             loop {
                 let values = (user.0, bucket.number, after.0, row_limit(step));
                 let rows: Vec<StoredEvent> = self.rows(&self.statements.events_after, values).await?;
@@ -290,4 +306,37 @@ fn receipts_of(
     events.dedup();
     let entry = |event| Entry { id: EventId(event), chat: ChatId(chat.chat_id), what: What::Receipt { own, marks } };
     events.into_iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: Timestamp = Timestamp(1_750_000_000_000);
+
+    fn event(seconds_ago: i64) -> EventId {
+        let millis = WALL.plus_seconds(-seconds_ago).0.unsigned_abs();
+        EventId(Instant { millis, counter: 7 }.id(9))
+    }
+
+    /// Whether a read of a partition that was begun so long ago begins before an event.
+    fn looks_at(begun_ago: i64, after: EventId, event: EventId) -> bool {
+        let bucket = Bucket { number: 0, first_written: WALL.plus_seconds(-begun_ago) };
+        bucket.kept_after(after, WALL) < event
+    }
+
+    #[test]
+    fn a_read_passes_over_what_is_gone_and_nothing_else() {
+        let start = InboxPlace::start().up_to();
+        let begun = INBOX_SECONDS + 7 * DAY_SECONDS;
+        assert!(!looks_at(begun, start, event(INBOX_SECONDS + 3600)), "it ended an hour ago");
+        assert!(!looks_at(begun, event(begun), event(INBOX_SECONDS + 3600)), "with a token, too");
+        assert!(looks_at(begun, start, event(INBOX_SECONDS + 60)), "it was written a minute late, and is there");
+        assert!(looks_at(begun, start, event(0)));
+        assert!(!looks_at(begun, event(5), event(10)), "the token has it");
+        assert!(
+            looks_at(INBOX_SECONDS - 1, start, event(begun)),
+            "nothing of the partition is gone, whatever the ids say"
+        );
+    }
 }

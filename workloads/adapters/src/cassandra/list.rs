@@ -1,5 +1,6 @@
-//! A user's list of chats. The order of all of them is read at once: for each a row of about 100 bytes, so thousands are
-//! no burden.
+//! A user's list of chats. All of it is read at once, for each page of the list and for each page of a sync as well, which finds
+//! the receipts in it. A chat where both have got somewhere takes nearly 300 bytes of an answer: with thousands, each page costs
+//! a megabyte or more of reading.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::DeserializeRow;

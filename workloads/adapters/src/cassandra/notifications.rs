@@ -23,16 +23,16 @@ use super::{
 
 /// How long a notification is kept, in seconds: 30 days.
 const KEPT_SECONDS: i32 = 30 * 24 * 3600;
-/// Newest notifications of a user that are looked through for those of one chat.
-const FOR_CHAT: usize = 2_000;
-/// Rows that are read at once to get past marks.
-const PAST_MARKS: usize = 1_000;
+/// Rows that are read at once to get past marks, or others' notifications.
+const STEP: usize = 1_000;
 /// Most rows that are looked through: others can have a user get marks without end.
 const LOOKED_THROUGH: usize = 20_000;
 /// In place of the chat and the sender of what was taken back. A row that is deleted would be a tombstone, and reads fail
 /// that meet many of these; and one that is written late would be back.
 const WITHDRAWN: Uuid = Uuid::max();
 const MICROS: i64 = 1000;
+/// Sorts after every message.
+const LAST: Instant = Instant { millis: (1 << 48) - 1, counter: (1 << 12) - 1 };
 
 #[derive(DeserializeRow)]
 struct Row {
@@ -110,7 +110,7 @@ impl NotificationReader for Cassandra {
             if rows.len() < asked {
                 break;
             }
-            asked = asked.max(PAST_MARKS);
+            asked = asked.max(STEP);
         }
         found.truncate(limit);
         Ok(found)
@@ -127,14 +127,20 @@ impl NotificationStore for Cassandra {
         shared.write(&shared.statements.set_notification_read, read_mark(user, message)).await
     }
 
-    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
-        let mut writes = Writes::new();
-        for found in self.shared.notifications_of_chat(user, chat).await? {
-            if !found.read && found.message_id <= up_to {
-                writes.add(&self.shared.statements.set_notification_read, read_mark(user, found.message_id));
+    async fn mark_chat_read(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        before: Option<MessageId>,
+        up_to: MessageId,
+    ) -> Result<(), StoreError> {
+        let set_read = &self.shared.statements.set_notification_read;
+        let mark = |writes: &mut Writes, found: &Notification| {
+            if !found.read {
+                writes.add(set_read, read_mark(user, found.message_id));
             }
-        }
-        self.shared.put(&writes).await
+        };
+        self.shared.change_of_chat(user, chat, (before, up_to), mark).await
     }
 
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError> {
@@ -148,11 +154,11 @@ impl NotificationStore for Cassandra {
     }
 
     async fn withdraw_chat(&self, user: UserId, chat: ChatId) -> Result<(), StoreError> {
-        let mut writes = Writes::new();
-        for found in self.shared.notifications_of_chat(user, chat).await? {
-            writes.add(&self.shared.statements.withdraw_notification, withdrawal(user, found.message_id));
-        }
-        self.shared.put(&writes).await
+        let withdraw = &self.shared.statements.withdraw_notification;
+        let take_back = |writes: &mut Writes, found: &Notification| {
+            writes.add(withdraw, withdrawal(user, found.message_id));
+        };
+        self.shared.change_of_chat(user, chat, (None, MessageId(LAST.id(u64::MAX))), take_back).await
     }
 
     async fn set_preferences(&self, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
@@ -214,8 +220,6 @@ impl Shared {
 
     /// The newest rows before `before`; marks whose notification is gone are among them.
     async fn notifications(&self, user: UserId, before: Option<MessageId>, limit: i32) -> Result<Vec<Row>, StoreError> {
-        /// Sorts after every message.
-        const LAST: Instant = Instant { millis: (1 << 48) - 1, counter: (1 << 12) - 1 };
         let before = before.map_or_else(|| LAST.id(u64::MAX), |before| before.0);
         self.rows_of_user(&self.statements.notifications, (user.0, before, limit)).await
     }
@@ -237,23 +241,33 @@ impl Shared {
         Ok(found.into_iter().filter_map(whole).collect())
     }
 
-    async fn notifications_of_chat(&self, user: UserId, chat: ChatId) -> Result<Vec<Notification>, StoreError> {
-        let (mut found, mut before, mut looked, mut seen) = (Vec::new(), None, 0, 0);
-        while seen < FOR_CHAT && looked < LOOKED_THROUGH {
-            let rows = self.notifications(user, before, row_limit(PAST_MARKS)).await?;
-            for notification in rows.iter().filter_map(|row| row.notification(user)) {
-                seen += 1;
-                if notification.chat_id == chat {
-                    found.push(notification);
-                }
+    /// Changes a user's notifications of a chat that are after one message and up to another. Those of all chats are looked
+    /// through for them, newest first.
+    async fn change_of_chat(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        (after, mut up_to): (Option<MessageId>, MessageId),
+        change: impl Fn(&mut Writes, &Notification) + Send + Sync,
+    ) -> Result<(), StoreError> {
+        let after = after.map_or_else(|| Instant::default().id(0), |after| after.0);
+        let mut looked = 0;
+        while looked < LOOKED_THROUGH {
+            let values = (user.0, after, up_to.0, row_limit(STEP));
+            let rows: Vec<Row> = self.rows_of_user(&self.statements.notifications_between, values).await?;
+            let mut writes = Writes::new();
+            for found in rows.iter().filter_map(|row| row.notification(user)).filter(|found| found.chat_id == chat) {
+                change(&mut writes, &found);
             }
-            before = rows.last().map(|row| MessageId(row.message_id));
+            self.put(&writes).await?;
             looked += rows.len();
-            if rows.len() < PAST_MARKS {
-                break;
+            match rows.last() {
+                // It is met once more, which changes nothing.
+                Some(last) if rows.len() >= STEP => up_to = MessageId(last.message_id),
+                _ => break,
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Forgets all of a user whose account is gone.

@@ -44,6 +44,7 @@ struct StoredEvent {
     kind: Option<i8>,
     subject: Option<Uuid>,
     actor: Option<Uuid>,
+    before: Option<Uuid>,
 }
 
 impl StoredEvent {
@@ -55,7 +56,7 @@ impl StoredEvent {
             0 => Change::Written { message_id: message_id?, sender_id: actor? },
             1 => Change::Edited { message_id: message_id?, sender_id: actor? },
             2 => Change::Deleted { message_id: message_id?, sender_id: actor? },
-            3 => Change::Read { message_id: message_id?, user_id: actor? },
+            3 => Change::Read { message_id: message_id?, user_id: actor?, before: self.before.map(MessageId) },
             4 => Change::ChatDeleted,
             _ => return None,
         };
@@ -68,24 +69,25 @@ impl StoredEvent {
     }
 }
 
-/// Number, subject and actor of a change.
-fn columns(change: &Change) -> (i8, Option<MessageId>, Option<UserId>) {
+/// Number, subject and actor of a change, and up to where the actor had read before.
+fn columns(change: &Change) -> (i8, Option<MessageId>, Option<UserId>, Option<MessageId>) {
     match *change {
-        Change::Written { message_id, sender_id } => (0, Some(message_id), Some(sender_id)),
-        Change::Edited { message_id, sender_id } => (1, Some(message_id), Some(sender_id)),
-        Change::Deleted { message_id, sender_id } => (2, Some(message_id), Some(sender_id)),
-        Change::Read { message_id, user_id } => (3, Some(message_id), Some(user_id)),
-        Change::ChatDeleted => (4, None, None),
+        Change::Written { message_id, sender_id } => (0, Some(message_id), Some(sender_id), None),
+        Change::Edited { message_id, sender_id } => (1, Some(message_id), Some(sender_id), None),
+        Change::Deleted { message_id, sender_id } => (2, Some(message_id), Some(sender_id), None),
+        Change::Read { message_id, user_id, before } => (3, Some(message_id), Some(user_id), before),
+        Change::ChatDeleted => (4, None, None, None),
     }
 }
 
 impl Shared {
     /// Adds what consumers must hear.
     pub(super) fn add_outbox(&self, writes: &mut Writes, chat: &Chat, event: EventId, change: &Change) {
-        let (kind, subject, actor) = columns(change);
+        let (kind, subject, actor, before) = columns(change);
         let [low, high] = chat.members;
         let subject: MaybeUnset<Uuid> = optional(subject.map(|id| id.0));
         let actor: MaybeUnset<Uuid> = optional(actor.map(|id| id.0));
+        let before: MaybeUnset<Uuid> = optional(before.map(|id| id.0));
         let values = (
             shard_of(chat.id),
             minute(event),
@@ -96,6 +98,7 @@ impl Shared {
             kind,
             subject,
             actor,
+            before,
             write_time(event.0),
             OUTBOX_SECONDS,
         );
@@ -179,10 +182,11 @@ mod tests {
             Change::Written { message_id, sender_id: user_id },
             Change::Edited { message_id, sender_id: user_id },
             Change::Deleted { message_id, sender_id: user_id },
-            Change::Read { message_id, user_id },
+            Change::Read { message_id, user_id, before: None },
+            Change::Read { message_id, user_id, before: Some(MessageId(id(4))) },
             Change::ChatDeleted,
         ] {
-            let (kind, subject, actor) = columns(&change);
+            let (kind, subject, actor, before) = columns(&change);
             let stored = StoredEvent {
                 event_id: id(1),
                 chat_id: Some(id(2)),
@@ -191,6 +195,7 @@ mod tests {
                 kind: Some(kind),
                 subject: subject.map(|id| id.0),
                 actor: actor.map(|id| id.0),
+                before: before.map(|id| id.0),
             };
             let event = stored.read().unwrap();
             assert_eq!((event.change, event.members), (change, [UserId(id(3)), UserId(id(4))]));

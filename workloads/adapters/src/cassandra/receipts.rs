@@ -71,7 +71,8 @@ impl Shared {
             }
         }
         if watermarks.read_up_to != before.read_up_to {
-            self.add_outbox(&mut writes, &chat, event, &Change::Read { message_id: up_to, user_id: caller });
+            let change = Change::Read { message_id: up_to, user_id: caller, before: before.read_up_to };
+            self.add_outbox(&mut writes, &chat, event, &change);
         }
         for (place, member) in chat.members.into_iter().enumerate() {
             if member == caller {

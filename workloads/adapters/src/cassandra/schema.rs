@@ -14,7 +14,7 @@ use super::{CassandraError, outbox};
 use crate::versions::TableVersions;
 
 /// What each version adds.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     include_str!("schema/0001_initial.cql"),
     include_str!("schema/0002_push.cql"),
     include_str!("schema/0003_media.cql"),
@@ -26,9 +26,11 @@ const STEPS: [&str; 11] = [
     include_str!("schema/0009_scanned.cql"),
     include_str!("schema/0010_media_leaving.cql"),
     include_str!("schema/0011_receipts.cql"),
+    include_str!("schema/0012_expired.cql"),
+    include_str!("schema/0013_read_before.cql"),
 ];
 /// The version that this program knows.
-const VERSION: i32 = 11;
+const VERSION: i32 = 13;
 /// The oldest version whose programs may use the tables of the newest one. A step that they cannot live with, while it is
 /// done or after, raises this to its own version; one that only adds leaves it.
 const COMPATIBLE_FROM: i32 = 9;
@@ -290,8 +292,9 @@ mod tests {
         };
         assert!(changed.iter().all(again), "{changed:?}");
         assert!(all.iter().all(|statement| !statement.contains(';')));
-        assert_eq!(all.len(), 33);
-        assert_eq!(all.last().and_then(|last| added_column(last)), Some(("user_chats", "delivered")));
+        assert_eq!(all.len(), 35);
+        let added: Vec<_> = all.iter().filter_map(|statement| added_column(statement)).collect();
+        assert_eq!(added, [("user_chats", "delivered"), ("outbox", "before")]);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
     }
 

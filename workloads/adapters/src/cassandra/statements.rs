@@ -210,9 +210,9 @@ statements! {
     delete_due: Write = "DELETE FROM media_due USING TIMESTAMP ? WHERE hour = ? AND at = ? AND media_id = ?";
 
     // Outbox
-    insert_outbox: Write = "INSERT INTO outbox (shard, minute, event_id, chat_id, low, high, kind, subject, actor)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
-    outbox_after: Read = "SELECT event_id, chat_id, low, high, kind, subject, actor FROM outbox
+    insert_outbox: Write = "INSERT INTO outbox (shard, minute, event_id, chat_id, low, high, kind, subject, actor, before)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?";
+    outbox_after: Read = "SELECT event_id, chat_id, low, high, kind, subject, actor, before FROM outbox
         WHERE shard = ? AND minute = ? AND event_id > ? LIMIT ?";
     bury_outbox: Write = "DELETE FROM outbox USING TIMESTAMP ? WHERE shard = ? AND minute = ? AND event_id = ?";
     drop_minute: Write = "DELETE FROM outbox USING TIMESTAMP ? WHERE shard = ? AND minute = ?";
@@ -229,6 +229,8 @@ statements! {
     notification: Read = "SELECT message_id, chat_id, sender, read FROM notifications WHERE user_id = ? AND message_id = ?";
     notifications: Read = "SELECT message_id, chat_id, sender, read FROM notifications
         WHERE user_id = ? AND message_id < ? LIMIT ?";
+    notifications_between: Read = "SELECT message_id, chat_id, sender, read FROM notifications
+        WHERE user_id = ? AND message_id > ? AND message_id <= ? LIMIT ?";
     set_notification_read: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET read = true
         WHERE user_id = ? AND message_id = ?";
     withdraw_notification: Write = "UPDATE notifications USING TIMESTAMP ? AND TTL ? SET chat_id = ?, sender = ?

@@ -85,7 +85,13 @@ impl NotificationStore for Sqlite {
         .await
     }
 
-    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
+    async fn mark_chat_read(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        _before: Option<MessageId>,
+        up_to: MessageId,
+    ) -> Result<(), StoreError> {
         self.change(READ_NOTIFICATIONS_OF_CHAT, vec![*user.as_bytes(), *chat.as_bytes(), *up_to.as_bytes()]).await
     }
 

@@ -63,7 +63,7 @@ pub(super) fn advance(
     batch.events.push(live);
     if let Some(message_id) = watermarks.read_up_to.filter(|read| before.read_up_to < Some(*read)) {
         let members = state.chat.members;
-        let change = Change::Read { message_id, user_id: caller };
+        let change = Change::Read { message_id, user_id: caller, before: before.read_up_to };
         batch.changes.push(PlatformEvent { event_id: event, chat_id, members, change });
     }
     Ok(watermarks)

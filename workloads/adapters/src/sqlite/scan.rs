@@ -127,7 +127,7 @@ fn messages(
 fn reads(chat: &Found, after: EventId) -> impl Iterator<Item = PlatformEvent> {
     let news = chat.members.iter().zip(&chat.reads).filter_map(move |(user_id, read)| {
         let (event_id, message_id) = (*read).filter(|(event, _)| *event > after)?;
-        Some((event_id, Change::Read { message_id, user_id: *user_id }))
+        Some((event_id, Change::Read { message_id, user_id: *user_id, before: None }))
     });
     news.map(|(event_id, change)| PlatformEvent { event_id, chat_id: chat.id, members: chat.members, change })
 }

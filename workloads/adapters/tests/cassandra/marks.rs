@@ -3,7 +3,7 @@
 use futures::{StreamExt, stream};
 use sentinel_domain::{
     clock::Instant,
-    ids::{MessageId, UserId},
+    ids::{ChatId, MessageId, UserId},
     notification::{Notification, Preferences},
     ports::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader, StoreError},
     time::Timestamp,
@@ -85,8 +85,44 @@ async fn what_is_behind_many_marks_is_found() {
     assert!(withdrawn.iter().all(Result::is_ok));
     let list = async || node.cassandra.list(bob, None, 2).await.unwrap();
     assert_eq!(list().await.iter().map(|one| one.message_id).collect::<Vec<_>>(), [sent[1], sent[0]]);
-    node.cassandra.mark_chat_read(bob, told.chat_id, sent[1]).await.unwrap();
+    node.cassandra.mark_chat_read(bob, told.chat_id, None, sent[1]).await.unwrap();
     assert!(list().await.iter().all(|one| one.read));
+}
+
+/// A busy account: what is read or deleted of one chat is far behind what others wrote, read or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_behind_many_others_is_read_and_taken_back_with_its_chat() {
+    let node = World::fresh().node().await;
+    let (bob, sent) = told(&node, 2).await;
+    let told = node.cassandra.list(bob, None, 1).await.unwrap().remove(0);
+    let (newest, chat_id) = (Timestamp::now().0.unsigned_abs(), ChatId(Uuid::new_v4()));
+    let others: Vec<MessageId> =
+        (1..=2_500_u64).map(|n| MessageId(Instant { millis: newest + n, counter: 0 }.id(n))).collect();
+    let added = stream::iter(&others)
+        .map(|message_id| node.cassandra.add(Notification { message_id: *message_id, chat_id, ..told.clone() }));
+    let added: Vec<_> = added.buffer_unordered(64).collect().await;
+    assert!(added.iter().all(Result::is_ok));
+    let behind = async || node.cassandra.list(bob, Some(others[0]), 10).await.unwrap();
+
+    node.cassandra.mark_chat_read(bob, told.chat_id, None, *others.last().unwrap()).await.unwrap();
+    let read: Vec<_> = behind().await.iter().map(|one| (one.message_id, one.read)).collect();
+    assert_eq!(read, [(sent[1], true), (sent[0], true)]);
+    node.cassandra.withdraw_chat(bob, told.chat_id).await.unwrap();
+    assert_eq!(behind().await, []);
+    let left = node.cassandra.list(bob, None, others.len() + 1).await.unwrap();
+    assert_eq!(left.len(), others.len());
+    assert!(left.iter().all(|one| !one.read), "what others wrote is as it was");
+}
+
+/// Each message that is read as it comes would have the whole list read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_reads_on_has_only_what_is_new_looked_at() {
+    let node = World::fresh().node().await;
+    let (bob, sent) = told(&node, 4).await;
+    let chat = node.cassandra.list(bob, None, 1).await.unwrap()[0].chat_id;
+    node.cassandra.mark_chat_read(bob, chat, Some(sent[0]), sent[2]).await.unwrap();
+    let list = node.cassandra.list(bob, None, 10).await.unwrap();
+    assert_eq!(list.iter().map(|one| one.read).collect::<Vec<_>>(), [false, true, true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -43,7 +43,9 @@ async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
     }
     node.cassandra.edit(ann, chat.id, sent[0], "hello!".into(), now).await.unwrap();
     node.cassandra.advance(bob, chat.id, Progress::Delivered, sent[4], now).await.unwrap();
-    node.cassandra.advance(bob, chat.id, Progress::Read, sent[3], now).await.unwrap();
+    for read in [sent[2], sent[3]] {
+        node.cassandra.advance(bob, chat.id, Progress::Read, read, now).await.unwrap();
+    }
     node.cassandra.delete(ann, chat.id, sent[1], now).await.unwrap();
     node.stores.accounts.delete_account(ann).await.unwrap();
     let found = events(&node, chat.id, now).await;
@@ -51,7 +53,8 @@ async fn whatever_happens_is_in_the_outbox_until_its_minute_is_dropped() {
     let mut expected: Vec<Change> = sent.iter().map(|id| Change::Written { message_id: *id, sender_id: ann }).collect();
     expected.extend([
         Change::Edited { message_id: sent[0], sender_id: ann },
-        Change::Read { message_id: sent[3], user_id: bob },
+        Change::Read { message_id: sent[2], user_id: bob, before: None },
+        Change::Read { message_id: sent[3], user_id: bob, before: Some(sent[2]) },
         Change::Deleted { message_id: sent[1], sender_id: ann },
         Change::ChatDeleted,
     ]);

@@ -65,11 +65,15 @@ pub async fn reading_a_chat_reads_its_notifications_up_to_there(stores: &Stores)
     let (other, _) = stores.chats.start_chat(eve, bob, NOW).await.unwrap();
     let elsewhere = stores.send(other.id, eve, "elsewhere").await.id;
     stores.notifications.add(notification(bob, eve, other.id, elsewhere)).await.unwrap();
-    stores.notifications.mark_chat_read(bob, chat, messages[1]).await.unwrap();
+    stores.notifications.mark_chat_read(bob, chat, None, messages[1]).await.unwrap();
     let read = [(elsewhere, false), (messages[2], false), (messages[1], true), (messages[0], true)];
     assert_eq!(list(stores, bob).await, read);
     // One that comes late is no less read: nothing goes back.
-    stores.notifications.mark_chat_read(bob, chat, messages[0]).await.unwrap();
+    stores.notifications.mark_chat_read(bob, chat, None, messages[0]).await.unwrap();
+    assert_eq!(list(stores, bob).await, read);
+    // The next is read from where the one before ended.
+    stores.notifications.mark_chat_read(bob, chat, Some(messages[1]), messages[2]).await.unwrap();
+    let read = [(elsewhere, false), (messages[2], true), (messages[1], true), (messages[0], true)];
     assert_eq!(list(stores, bob).await, read);
 }
 
@@ -92,7 +96,7 @@ pub async fn what_was_read_and_then_withdrawn_leaves_no_gap(stores: &Stores) {
     let notifications = &stores.notifications;
     // Read long after they were written (the messages are of a time long ago), each in one of the two ways.
     notifications.mark_read(bob, messages[6]).await.unwrap();
-    notifications.mark_chat_read(bob, chat, messages[4]).await.unwrap();
+    notifications.mark_chat_read(bob, chat, None, messages[4]).await.unwrap();
     for withdrawn in [6, 4, 3] {
         notifications.withdraw(bob, messages[withdrawn]).await.unwrap();
         assert!(is_not_found(notifications.mark_read(bob, messages[withdrawn]).await));
@@ -127,7 +131,7 @@ pub async fn notices_are_kept_with_their_text_among_the_others(stores: &Stores) 
 
     // No chat is theirs: they are read by themselves, once, and stay when chats go.
     let notes = stores.chats.start_chat(bob, bob, NOW).await.unwrap().0;
-    stores.notifications.mark_chat_read(bob, notes.id, second.message_id).await.unwrap();
+    stores.notifications.mark_chat_read(bob, notes.id, None, second.message_id).await.unwrap();
     stores.notifications.withdraw_chat(bob, chat).await.unwrap();
     stores.notifications.mark_read(bob, first.message_id).await.unwrap();
     stores.notifications.add(first.clone()).await.unwrap();

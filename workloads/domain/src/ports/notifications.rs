@@ -38,8 +38,14 @@ pub trait NotificationReader: Send + Sync {
 pub trait NotificationStore: NotificationSink + NotificationReader + PreferenceReader {
     /// Marks one as read; [`StoreError::NotFound`] when there is no such notification.
     async fn mark_read(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
-    /// Marks those of a chat as read, up to a message.
-    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError>;
+    /// Marks those of a chat as read, up to a message. Those up to `before` may be left as they are: they were marked earlier.
+    async fn mark_chat_read(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        before: Option<MessageId>,
+        up_to: MessageId,
+    ) -> Result<(), StoreError>;
     /// Takes one back; nothing happens when there is none.
     async fn withdraw(&self, user: UserId, message: MessageId) -> Result<(), StoreError>;
     /// Takes all of a chat back.

@@ -52,10 +52,15 @@ impl<W: Clone> Subscriptions<W> {
         Some(added)
     }
 
-    /// The socket gets to see this as the first thing. `true`: it may be old, look again.
+    /// The socket gets to see this as the answer. `true`: it may be old, look again.
     pub fn begin(&mut self, socket: Origin, user: UserId, status: PresenceStatus) -> bool {
         let Some(watcher) = self.watcher(socket, user) else { return false };
-        std::mem::replace(&mut watcher.shown, Shown::Status(status)) == Shown::Outdated
+        match std::mem::replace(&mut watcher.shown, Shown::Status(status)) {
+            Shown::Nothing => false,
+            Shown::Outdated => true,
+            // It watches already, and one of the two is old.
+            Shown::Status(shown) => shown != status,
+        }
     }
 
     /// Whether a socket has to be shown this, which is new. It counts as shown.
@@ -165,5 +170,17 @@ mod tests {
         assert!(subscriptions.show(PHONE, ANN, PresenceStatus::Away));
         assert!(!subscriptions.show(DESK, ANN, PresenceStatus::Away));
         assert!(!subscriptions.begin(PHONE, ANN, PresenceStatus::Away));
+    }
+
+    #[test]
+    fn who_watches_already_is_not_left_with_an_old_answer() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.add(PHONE, &"phone", &[ANN], 2);
+        assert!(!subscriptions.begin(PHONE, ANN, PresenceStatus::Offline));
+        // It asks again; she comes while that is read, and is shown before the answer, which says that she is not there.
+        assert_eq!(subscriptions.add(PHONE, &"phone", &[ANN], 2), Some(vec![]));
+        assert!(subscriptions.show(PHONE, ANN, PresenceStatus::Online));
+        assert!(subscriptions.begin(PHONE, ANN, PresenceStatus::Offline), "look again");
+        assert!(subscriptions.show(PHONE, ANN, PresenceStatus::Online));
     }
 }

@@ -58,6 +58,12 @@ impl Progress {
         Self { first: first.unwrap_or_else(|| minute_of(now.0 - millis(KEPT))), minutes: BTreeMap::new() }
     }
 
+    /// Passes over the minutes of which something has ended by its age. Before long all of it has, and is tombstones, and a read
+    /// fails that meets many of these: a shard that is so far behind would stay as far behind.
+    pub(super) fn pass_over_ended(&mut self, now: Timestamp) {
+        self.dropped(minute_of(now.0 - millis(KEPT)));
+    }
+
     /// What to read now, oldest first. `newest` is the time of the newest id: a node whose clock is ahead puts what happens
     /// there, and what others do after it, into minutes that are yet to come.
     pub(super) fn plan(&self, now: Timestamp, newest: Timestamp) -> Vec<Scan> {
@@ -121,7 +127,7 @@ impl Progress {
         droppable
     }
 
-    /// Takes note that a minute was dropped.
+    /// Takes note that a minute was dropped, or ended, and those before it.
     pub(super) fn dropped(&mut self, minute: i64) {
         self.first = self.first.max(minute + 1);
         self.minutes = self.minutes.split_off(&self.first);
@@ -189,6 +195,15 @@ mod tests {
         progress.dropped(HERE - 69);
         assert_eq!(progress.plan(NOW, NOW)[0], Scan { minute: HERE - 68, after: None });
         assert_eq!(Progress::new(None, NOW).plan(NOW, NOW)[0].minute, HERE - 7 * 24 * 60);
+    }
+
+    #[test]
+    fn what_waited_for_too_long_is_passed_over_and_nothing_else() {
+        for (first, expected) in [(HERE - 9 * 24 * 60, HERE - 7 * 24 * 60 + 1), (HERE - 100, HERE - 100)] {
+            let mut progress = Progress::new(Some(first), NOW);
+            progress.pass_over_ended(NOW);
+            assert_eq!(progress.plan(NOW, NOW)[0], Scan { minute: expected, after: None });
+        }
     }
 
     #[test]

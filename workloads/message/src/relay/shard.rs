@@ -87,6 +87,7 @@ impl Worker {
             Some(progress) => progress,
             None => Progress::new(outbox.first_minute(shard).await?, now),
         };
+        progress.pass_over_ended(now);
         let result = self.round(&mut progress, &*outbox, now).await;
         self.progress = Some(progress);
         result

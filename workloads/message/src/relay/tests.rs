@@ -295,6 +295,19 @@ async fn an_outage_of_the_log_loses_nothing() {
     world.assert_in_order();
 }
 
+/// The store can't be relied on to read what has ended: it is tombstones, and may be too many.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_more_than_a_week_loses_what_has_ended_and_nothing_else() {
+    let world = World::new();
+    world.write(0, 0);
+    let kept = world.write(0, 6 * 60_000);
+    world.later.store((7 * 24 * 60 + 5) * 60_000, Ordering::SeqCst);
+    let relay = world.start();
+    until("what is kept is in the log", || world.logged().contains(&kept)).await;
+    stopped(relay).await;
+    assert_eq!(world.logged(), HashSet::from([kept]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn late_events_are_found() {
     let world = World::new();

@@ -80,10 +80,17 @@ impl NotificationStore for Memory {
         Ok(())
     }
 
-    async fn mark_chat_read(&self, user: UserId, chat: ChatId, up_to: MessageId) -> Result<(), StoreError> {
+    async fn mark_chat_read(
+        &self,
+        user: UserId,
+        chat: ChatId,
+        before: Option<MessageId>,
+        up_to: MessageId,
+    ) -> Result<(), StoreError> {
         self.chats_read.lock().unwrap().push((user, up_to));
         for one in self.kept.lock().unwrap().values_mut() {
-            one.read |= one.user_id == user && one.chat_id == chat && one.message_id <= up_to;
+            let was_read = before.is_some_and(|before| one.message_id <= before);
+            one.read |= one.user_id == user && one.chat_id == chat && !was_read && one.message_id <= up_to;
         }
         Ok(())
     }

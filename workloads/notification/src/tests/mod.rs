@@ -260,7 +260,7 @@ async fn later_events_read_and_withdraw() {
     for message in [&first, &second, &third] {
         world.written(message).await;
     }
-    world.tell(Change::Read { message_id: second.id, user_id: world.bob }).await;
+    world.tell(Change::Read { message_id: second.id, user_id: world.bob, before: None }).await;
     assert_eq!(world.kept(world.bob).await, [(third.id, false), (second.id, true), (first.id, true)]);
     world.tell(Change::Deleted { message_id: third.id, sender_id: world.ann }).await;
     assert_eq!(world.kept(world.bob).await, [(second.id, true), (first.id, true)]);
@@ -273,7 +273,7 @@ async fn later_events_read_and_withdraw() {
     assert_eq!(world.kept(world.bob).await, [], "an event of a message that is gone is no fault");
 }
 
-/// Stores look through a user's whole list for the notifications of a chat.
+/// Stores look through a part of a user's list for the notifications of a chat.
 #[tokio::test]
 async fn who_reads_on_and_on_has_the_list_looked_through_once() {
     let world = World::new().await;
@@ -283,7 +283,8 @@ async fn who_reads_on_and_on_has_the_list_looked_through_once() {
         let message = world.send(ann, &format!("number {number}")).await;
         let written = world.event(&message);
         let read = |user_id| {
-            let change = Change::Read { message_id: message.id, user_id };
+            let before = sent.last().copied().filter(|_| user_id == bob);
+            let change = Change::Read { message_id: message.id, user_id, before };
             PlatformEvent { event_id: EventId(Uuid::now_v7()), change, ..written.clone() }
         };
         events.extend([written.clone(), read(bob)]);

@@ -31,7 +31,7 @@ impl World {
     async fn read(&self, message: &Message) {
         let now = Timestamp::now();
         self.store.advance(self.bob, self.chat.id, Progress::Read, message.id, now).await.unwrap();
-        self.tell(Change::Read { message_id: message.id, user_id: self.bob }).await;
+        self.tell(Change::Read { message_id: message.id, user_id: self.bob, before: None }).await;
     }
 }
 

@@ -163,7 +163,7 @@ async fn everything_that_happens_comes_while_running_and_after_a_start() {
     let expected = [
         Change::Written { message_id: message, sender_id },
         Change::Edited { message_id: message, sender_id },
-        Change::Read { message_id: message, user_id: reader },
+        Change::Read { message_id: message, user_id: reader, before: None },
         Change::Deleted { message_id: message, sender_id },
     ];
     live.has(|seen| changes_of(seen, chat.id).len() == 4).await;
