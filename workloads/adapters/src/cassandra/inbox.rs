@@ -25,7 +25,7 @@ use super::{
 
 const DAY_SECONDS: i64 = 24 * 3600;
 /// How long inboxes keep events.
-const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+const INBOX_SECONDS: i64 = sentinel_domain::retention::INBOX_SECONDS;
 const MILLIS: i64 = 1000;
 
 /// What a row of the inbox is.

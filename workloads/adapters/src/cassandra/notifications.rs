@@ -21,8 +21,8 @@ use super::{
     times::{ending_time, final_write_time, next_write_time, write_time},
 };
 
-/// How long a notification is kept, in seconds: 30 days.
-const KEPT_SECONDS: i32 = 30 * 24 * 3600;
+/// How long a notification is kept.
+const KEPT_SECONDS: i32 = super::times::ttl(sentinel_domain::retention::NOTIFICATION_SECONDS);
 /// Newest notifications of a user that are looked through for those of one chat.
 const FOR_CHAT: usize = 2_000;
 /// Rows that are read at once to get past marks.
