@@ -3,6 +3,11 @@
 //! Only "not found" counts as absent. Any other failure is an error, because taking it for absence
 //! would make new keys and with them unreadable data.
 
+pub mod certificate;
+mod contents;
+pub mod tls;
+pub(super) mod traces;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -14,13 +19,8 @@ use sentinel_domain::{
 };
 use thiserror::Error;
 
-use super::{
-    contents::Content,
-    observe::Observed,
-    tls::Tls,
-    traces::{self, Traces},
-    validate::ValidChat,
-};
+use self::{contents::Content, tls::Tls, traces::Traces};
+use super::{observe::Observed, validate::ValidChat};
 use crate::{
     answer,
     api::{SecretRef, Store},
@@ -188,14 +188,14 @@ pub async fn dereference(
 }
 
 /// Secrets of the namespace of a resource.
-pub(super) struct Secrets<'a> {
+struct Secrets<'a> {
     api: Api<Secret>,
     namespace: &'a str,
 }
 
 impl<'a> Secrets<'a> {
     /// Those beside `chat`.
-    pub(super) fn of(client: &Client, chat: &'a ValidChat) -> Self {
+    fn of(client: &Client, chat: &'a ValidChat) -> Self {
         Self { api: Api::namespaced(client.clone(), &chat.namespace), namespace: &chat.namespace }
     }
 
@@ -204,7 +204,7 @@ impl<'a> Secrets<'a> {
     }
 
     /// One that the resource names in `field`.
-    pub(super) async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
+    async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
         self.read(name).await?.ok_or_else(|| Error::Missing {
             field: field.to_owned(),
             name: name.to_owned(),
@@ -381,7 +381,7 @@ fn is_ours(secret: &Secret) -> bool {
 }
 
 /// Requires an entry that `matches`; `entry` is how it is told.
-pub(super) fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
+fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
     if secret.data.as_ref().is_some_and(|data| data.keys().any(|key| matches(key))) {
         return Ok(());
     }
@@ -408,7 +408,7 @@ fn entries(secret: &Secret) -> impl Iterator<Item = &str> {
 }
 
 /// What an entry holds.
-pub(super) fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
+fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(name).map(|value| value.0.as_slice())
 }
 
@@ -419,7 +419,7 @@ fn is_credential(entry: &str) -> bool {
 
 /// Hash of the entries that are read. Others may be renewed as often as whoever keeps the Secret likes, as the certificate
 /// beside the authorities is.
-pub(super) fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
+fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
     let read = secret.data.iter().flatten().filter(|(name, _)| is_read(name));
     let parts: Vec<&[u8]> = read.flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
     digest(&parts)
