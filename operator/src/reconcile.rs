@@ -26,18 +26,20 @@ use crate::{
     providers,
     settings::Settings,
     steps::{
-        apply::{self, Failure},
-        certificate::Health,
-        dereference, finalize, growth, leave,
-        observe::{self, Observed},
+        apply::{self, Failure, leave, repair},
+        dereference::{self, certificate::Health, tls},
+        finalize, growth,
+        observe::{
+            self, Observed, probe,
+            search_nodes::{self, Elasticsearch},
+            volumes,
+        },
         plan::{self, Plan},
-        probe, prune, repair,
-        search_nodes::{self, Elasticsearch},
+        prune,
         sequence::{self, Sequence},
         status::{self, Carried, Refused, Seen, Verdict, conditions},
-        tls,
         unreadable::{self, Guarded, Unreadable},
-        validate, volumes,
+        validate,
     },
 };
 

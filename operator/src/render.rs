@@ -1,13 +1,14 @@
 //! What would be made for a resource, without a cluster.
 
 use k8s_openapi::api::core::v1::Secret;
+use sentinel_domain::key_file::{FIRST_ENCRYPTION_KEY, FIRST_SIGNING_KEY, VAPID_FILE};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
     api::{SentinelChat, Store},
-    build::{self, Facts, Kind, ServiceCredentials, StoreFacts, push::VAPID},
+    build::{self, Facts, Kind, ServiceCredentials, StoreFacts},
     providers,
     settings::Settings,
     steps::{
@@ -85,7 +86,7 @@ pub fn unknown_facts(chat: &ValidChat) -> Facts {
     let key_secret = chat.spec.encryption.key_secret.as_ref();
     Facts {
         key_secret: key_secret.map_or_else(|| chat.names.keys(), |secret| secret.name.clone()),
-        key_entries: ["jwt-0001.pem", "kek-0001", VAPID].map(String::from).to_vec(),
+        key_entries: [FIRST_SIGNING_KEY, FIRST_ENCRYPTION_KEY, VAPID_FILE].map(String::from).to_vec(),
         public_keys: "known in the cluster only".into(),
         keys_digest: "known in the cluster only".into(),
         tls_digest: Some("known in the cluster only".into()),
@@ -131,8 +132,9 @@ fn unknown_store_facts(chat: &ValidChat, store: Store) -> StoreFacts {
 fn redacted_keys(chat: &ValidChat) -> Result<Value, build::Error> {
     let metadata = build::keys_metadata(chat);
     let mut value = serde_json::to_value(Secret { metadata, type_: Some("Opaque".into()), ..Secret::default() })?;
-    value["stringData"] =
-        json!({ "jwt-0001.pem": "(generated)", "kek-0001": "(generated)", "vapid.pem": "(generated)" });
+    value["stringData"] = json!({
+        (FIRST_SIGNING_KEY): "(generated)", (FIRST_ENCRYPTION_KEY): "(generated)", (VAPID_FILE): "(generated)"
+    });
     Ok(value)
 }
 

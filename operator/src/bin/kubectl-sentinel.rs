@@ -23,10 +23,9 @@ use sentinel_operator::{
     render::{self, title},
     settings::{DEFAULT_OPERATOR_NAMESPACE, Settings, StoreImages},
     steps::{
-        dereference,
+        dereference::{self, tls},
         observe::{self, Observed},
         plan::{self, Growth, Plan},
-        tls,
         unreadable::Guarded,
         validate,
     },

@@ -9,7 +9,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use sentinel_domain::{key_generation, keyring::KeyError, token_key::PUBLIC_KEYS_FILE};
+use sentinel_domain::{
+    key_file::{FIRST_ENCRYPTION_KEY, FIRST_SIGNING_KEY, KeyFile, PUBLIC_KEYS_FILE, VAPID_FILE},
+    key_generation,
+    keyring::KeyError,
+};
 
 use super::{
     Facts,
@@ -17,9 +21,6 @@ use super::{
     volumes,
 };
 use crate::{api::Store, names::Component, steps::validate::ValidChat};
-
-/// End of the name of a key-encryption key that is read and not used yet.
-const PREPARED: &str = ".next";
 
 /// Metadata of the generated Secret.
 ///
@@ -58,9 +59,9 @@ fn unpruned() -> BTreeMap<String, String> {
 /// A Secret with one signing key, one key-encryption key and one key for Web Push.
 pub fn generate(chat: &ValidChat) -> Result<Secret, KeyError> {
     let data = BTreeMap::from([
-        ("jwt-0001.pem".into(), ByteString(key_generation::signing_key()?.into_bytes())),
-        ("kek-0001".into(), ByteString(key_generation::encryption_key()?.into_bytes())),
-        (super::push::VAPID.into(), ByteString(key_generation::vapid_key()?.into_bytes())),
+        (FIRST_SIGNING_KEY.into(), ByteString(key_generation::signing_key()?.into_bytes())),
+        (FIRST_ENCRYPTION_KEY.into(), ByteString(key_generation::encryption_key()?.into_bytes())),
+        (VAPID_FILE.into(), ByteString(key_generation::vapid_key()?.into_bytes())),
     ]);
     Ok(Secret { metadata: metadata(chat), type_: Some("Opaque".into()), data: Some(data), ..Secret::default() })
 }
@@ -87,8 +88,11 @@ pub(super) fn volume(chat: &ValidChat, facts: &Facts, service: Service) -> Volum
     let is_given = |entry: &&str| service.given.iter().chain(all).any(|given| given.is_key(entry));
     let entries = facts.key_entries.iter().map(String::as_str);
     // Whoever is started again while a prepared key gets its name must find it by both, or is without it.
-    let entries: BTreeSet<&str> =
-        entries.flat_map(|entry| [Some(entry), entry.strip_suffix(PREPARED)]).flatten().filter(is_given).collect();
+    let names = |entry| match KeyFile::named(entry) {
+        Some(KeyFile::Encryption { name, .. }) => [entry, name],
+        _ => [entry, entry],
+    };
+    let entries: BTreeSet<&str> = entries.flat_map(names).filter(is_given).collect();
     // No entries would be all of them.
     let secret = (!entries.is_empty()).then(|| SecretProjection {
         name: facts.key_secret.clone(),

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use k8s_openapi::api::core::v1::{Volume, VolumeMount};
-use sentinel_domain::config::{FcmConfig, PushConfig, WebPushConfig};
+use sentinel_domain::{
+    config::{FcmConfig, PushConfig, WebPushConfig},
+    key_file::VAPID_FILE,
+};
 
 use super::{
     Error,
@@ -13,8 +16,6 @@ use crate::{endpoint::Endpoint, steps::validate::ValidChat};
 
 /// Entry of the Secret with the service account.
 pub(crate) const SERVICE_ACCOUNT: &str = "service-account.json";
-/// Entry with the VAPID key, of a Secret of its own or of that with the other keys.
-pub(crate) const VAPID: &str = "vapid.pem";
 const FCM_FOLDER: &str = "/etc/sentinel/push/fcm";
 const VAPID_FOLDER: &str = "/etc/sentinel/push/vapid";
 /// Where push services listen.
@@ -31,7 +32,7 @@ pub(super) fn config(chat: &ValidChat) -> Result<PushConfig, Error> {
             base_url: fcm.base_url.clone().unwrap_or_else(|| "https://fcm.googleapis.com".into()),
         }),
         web_push: WebPushConfig {
-            key: web.key_secret.as_ref().map(|_| PathBuf::from(VAPID_FOLDER).join(VAPID)),
+            key: web.key_secret.as_ref().map(|_| PathBuf::from(VAPID_FOLDER).join(VAPID_FILE)),
             subject: web.subject.clone().or_else(|| subject(chat)).unwrap_or(defaults.web_push.subject),
             allowed_hosts: web.allowed_hosts.clone(),
             allow_loopback: false,
@@ -57,7 +58,7 @@ fn subject(chat: &ValidChat) -> Option<String> {
 pub(super) fn mounted(chat: &ValidChat) -> (Vec<Volume>, Vec<VolumeMount>) {
     let push = &chat.spec.push;
     let fcm = push.fcm.as_ref().map(|fcm| ("push-fcm", &fcm.credentials_secret.name, SERVICE_ACCOUNT, FCM_FOLDER));
-    let vapid = push.web_push.key_secret.as_ref().map(|key| ("push-vapid", &key.name, VAPID, VAPID_FOLDER));
+    let vapid = push.web_push.key_secret.as_ref().map(|key| ("push-vapid", &key.name, VAPID_FILE, VAPID_FOLDER));
     fcm.into_iter()
         .chain(vapid)
         .map(|(name, secret, entry, folder)| (volumes::secret(name, secret, Some(entry)), read_only(name, folder)))

@@ -1,7 +1,7 @@
 //! The services of profile Distributed: one table, from which workloads, credentials, routes and NetworkPolicies are
 //! derived. A service is switched off by removing its row; its paths then lead to `users`.
 
-use sentinel_domain::token_key;
+use sentinel_domain::key_file::KeyFile;
 use serde_json::Value;
 
 use super::Kind;
@@ -38,11 +38,11 @@ pub enum Given {
 impl Given {
     /// Whether an entry of the Secret with the keys is of that.
     pub fn is_key(self, entry: &str) -> bool {
-        match self {
-            Self::SigningKeys => token_key::id(entry).is_some(),
-            Self::EncryptionKeys => entry.starts_with("kek-"),
-            Self::Push => entry == super::push::VAPID,
-            Self::Mail => false,
+        match KeyFile::named(entry) {
+            Some(KeyFile::Signing { .. }) => self == Self::SigningKeys,
+            Some(KeyFile::Encryption { .. }) => self == Self::EncryptionKeys,
+            Some(KeyFile::Vapid) => self == Self::Push,
+            None => false,
         }
     }
 }

@@ -23,8 +23,8 @@ use serde_json::json;
 
 use super::{
     apply::Failure,
+    dereference::traces::{foreign_label, with_data},
     plan::is_claim_of,
-    traces::{foreign_label, with_data},
 };
 use crate::{
     answer,

@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use sentinel_domain::findings::{Findings, OWN_VOLUME, Trouble, TroubleKind};
 
-use super::{observe::Observed, sequence::Sequence, validate::ValidChat, volumes::FullVolumes};
+use super::{
+    observe::{Observed, volumes::FullVolumes},
+    sequence::Sequence,
+    validate::ValidChat,
+};
 use crate::api::Store;
 
 /// How the status calls it that a store's volume is full. It is told by pods that run, as long as it is so.

@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use super::{
     fields, findings,
-    observe::{Observed, is_being_deleted},
+    observe::{Observed, is_being_deleted, warnings},
     plan::{self, Plan},
     status::{dependencies, pods, workload},
     validate::ValidChat,
-    warnings,
 };
 use crate::{
     api::{DependencyStatus, MigrationStatus, SentinelChatStatus, Store},

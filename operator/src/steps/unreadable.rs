@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     apply::Failure,
-    certificate::Health,
+    dereference::certificate::Health,
     status::{conditions::Set, storage},
 };
 use crate::{

@@ -9,12 +9,11 @@ use sentinel_operator::{
     settings::Settings,
     steps::{
         apply::Failure,
-        observe::Observed,
+        observe::{Observed, volumes::FullVolumes},
         plan::Blocked,
         sequence::Sequence,
         status::{Carried, Refused, Report, Verdict, assess},
         validate::validate,
-        volumes::FullVolumes,
     },
 };
 use serde_json::{Value, json};

@@ -208,9 +208,13 @@ async fn keys_are_made_once_and_their_change_rolls_the_pods() {
     world.settle().await;
     assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
     let before = content(&world);
-    world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"]["note"] = json!("eA=="));
-    world.settle().await;
-    assert_eq!(content(&world), before, "an entry that nobody reads does not");
+    // Only a key that encrypts is prepared.
+    for entry in ["note", "jwt-0003.pem.next"] {
+        world.server.edit(SECRETS, NS, "chat-keys", |secret| secret["data"][entry] = json!("eA=="));
+        world.settle().await;
+        assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+        assert_eq!(content(&world), before, "an entry that nobody reads does not");
+    }
 }
 
 #[tokio::test]

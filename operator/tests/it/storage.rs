@@ -2,7 +2,7 @@
 
 use sentinel_operator::{
     build::Kind,
-    steps::{observe::Observed, repair},
+    steps::{apply::repair, observe::Observed},
 };
 use serde_json::{Value, json};
 

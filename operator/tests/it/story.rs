@@ -4,7 +4,10 @@ use sentinel_operator::{
     api::SentinelChat,
     build,
     names::Names,
-    steps::{dereference, observe, plan, tls, validate},
+    steps::{
+        dereference::{self, tls},
+        observe, plan, validate,
+    },
     story,
 };
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use sentinel_domain::findings::Findings;
 use sentinel_operator::{
     reconcile::{Context, Error, reconcile},
     settings::Settings,
-    steps::{probe::Reach, unreadable::Guarded},
+    steps::{observe::probe::Reach, unreadable::Guarded},
 };
 use serde_json::{Value, json};
 

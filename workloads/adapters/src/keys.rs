@@ -1,4 +1,4 @@
-//! Key files: a folder, usually a mounted Secret, with `kek-<name>` and `jwt-<name>.pem`.
+//! Key files: a folder, usually a mounted Secret; [`key_file`] has the names.
 
 use std::{
     collections::BTreeMap,
@@ -8,19 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use sentinel_domain::{
+    key_file::{self, FIRST_ENCRYPTION_KEY, FIRST_SIGNING_KEY, KeyFile, VAPID_FILE},
     key_generation,
     keyring::{KEY_BYTES, KeyError, Keyring},
 };
-
-use crate::push::VAPID_FILE;
-
-const KEK_PREFIX: &str = "kek-";
-/// What the name of a key ends in that protects nothing yet.
-const NEXT_SUFFIX: &str = ".next";
-const JWT_PREFIX: &str = "jwt-";
-const JWT_SUFFIX: &str = ".pem";
 
 /// What is wrong with the key files.
 #[derive(Debug, thiserror::Error)]
@@ -60,20 +52,16 @@ pub enum KeyFileError {
     Generate(#[source] KeyError),
 }
 
-/// Reads every `kek-*` of the folder. Entries that begin with a dot, such as Kubernetes makes, are not keys. What is
-/// called `kek-NAME.next` is the key `kek-NAME`, which opens and verifies but protects nothing yet.
+/// Reads every key-encryption key of the folder.
 pub fn load_keyring(dir: &Path) -> Result<Keyring, KeyFileError> {
     let (mut keys, mut next) = (BTreeMap::new(), BTreeMap::new());
-    for name in names(dir)?.into_iter().filter(|name| name.starts_with(KEK_PREFIX)) {
-        let path = dir.join(&name);
+    for file in names(dir)? {
+        let Some(KeyFile::Encryption { name, is_prepared }) = KeyFile::named(&file) else { continue };
+        let path = dir.join(&file);
         let text = fs::read(&path).map_err(|source| KeyFileError::Read { path: path.clone(), source })?;
-        let key: Option<[u8; KEY_BYTES]> =
-            STANDARD.decode(text.trim_ascii()).ok().and_then(|bytes| bytes.try_into().ok());
-        let key = key.ok_or(KeyFileError::Malformed { path })?;
-        match name.strip_suffix(NEXT_SUFFIX) {
-            Some(name) => next.insert(name.to_owned(), key),
-            None => keys.insert(name, key),
-        };
+        let key = key_file::encryption_key(&text).ok_or(KeyFileError::Malformed { path })?;
+        let ring = if is_prepared { &mut next } else { &mut keys };
+        ring.insert(name.to_owned(), key);
     }
     let ring = Keyring::new(keys).map_err(|source| KeyFileError::Ring { path: dir.to_owned(), source })?;
     Ok(ring.with_next(next))
@@ -85,16 +73,17 @@ pub fn create_missing(dir: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
     let failed = |source| KeyFileError::Write { path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let names = names(dir)?;
+    let there: Vec<KeyFile<'_>> = names.iter().filter_map(|name| KeyFile::named(name)).collect();
     let mut made = Vec::new();
-    if !names.iter().any(|name| name.starts_with(KEK_PREFIX)) {
+    if !there.iter().any(|key| matches!(key, KeyFile::Encryption { .. })) {
         let key = key_generation::encryption_key().map_err(KeyFileError::Generate)?;
-        made.extend(create(dir, "kek-0001", &format!("{key}\n"))?);
+        made.extend(create(dir, FIRST_ENCRYPTION_KEY, &format!("{key}\n"))?);
     }
-    if !names.iter().any(|name| name.starts_with(JWT_PREFIX) && name.ends_with(JWT_SUFFIX)) {
+    if !there.iter().any(|key| matches!(key, KeyFile::Signing { .. })) {
         let key = key_generation::signing_key().map_err(KeyFileError::Generate)?;
-        made.extend(create(dir, "jwt-0001.pem", &key)?);
+        made.extend(create(dir, FIRST_SIGNING_KEY, &key)?);
     }
-    if !names.iter().any(|name| name == VAPID_FILE) {
+    if !there.contains(&KeyFile::Vapid) {
         let key = key_generation::vapid_key().map_err(KeyFileError::Generate)?;
         made.extend(create(dir, VAPID_FILE, &key)?);
     }
@@ -137,6 +126,8 @@ fn create(dir: &Path, name: &str, content: &str) -> Result<Option<PathBuf>, KeyF
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use base64::{Engine, engine::general_purpose::STANDARD};
 
     use super::*;
 

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod event;
 pub mod findings;
 pub mod ids;
+pub mod key_file;
 pub mod key_generation;
 pub mod keyring;
 pub mod mail;

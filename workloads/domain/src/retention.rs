@@ -1,4 +1,4 @@
-//! How long messages are kept.
+//! How long things are kept: what the guides promise, whichever store holds them. Of reports, [`crate::report`] says so.
 //!
 //! A message is as old as its id says. From the moment at which it is too old it is not shown any more, whenever a store
 //! gets to removing it: so what clients see does not hang on when that is.
@@ -9,6 +9,20 @@ use crate::{
     message::{ClientMessageId, Message, MessageKind},
     time::Timestamp,
 };
+
+const DAY_SECONDS: i64 = 24 * 3600;
+/// How long inboxes keep events.
+pub const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How long a notification is kept.
+pub const NOTIFICATION_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How long a client message id is remembered.
+pub const CLIENT_MESSAGE_ID_SECONDS: i64 = 7 * DAY_SECONDS;
+/// How long an ended session is remembered; longer than any access token lives.
+pub const ENDED_SESSION_SECONDS: i64 = 35 * DAY_SECONDS;
+/// How long events that a consumer gave up are kept for somebody to look at.
+pub const DEAD_LETTER_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How long the audit log keeps entries.
+pub const AUDIT_SECONDS: i64 = 400 * DAY_SECONDS;
 
 /// How long messages are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +117,24 @@ mod tests {
 
     fn id(at: Timestamp, counter: u16, node: u64) -> MessageId {
         MessageId(Instant { millis: at.0.unsigned_abs(), counter }.id(node))
+    }
+
+    #[test]
+    fn everything_is_kept_for_as_long_as_the_guides_say() {
+        let clients = include_str!("../../../docs/clients.md");
+        let operations = include_str!("../../../docs/operations.md");
+        let days = |seconds: i64| format!("{} days", seconds / DAY_SECONDS);
+        let told = |guide: &str, sentence: String| assert!(guide.contains(&sentence), "no guide says {sentence:?}");
+        told(clients, format!("| inbox (`sync`) | {} |", days(INBOX_SECONDS)));
+        told(
+            clients,
+            format!("| `client_message_id` | 128 characters, remembered for {} |", days(CLIENT_MESSAGE_ID_SECONDS)),
+        );
+        told(operations, format!("stays for {}, to open sockets", days(NOTIFICATION_SECONDS)));
+        told(operations, format!("| `ended_sessions` | {} |", days(ENDED_SESSION_SECONDS)));
+        told(operations, format!("| `audit_log` | {} |", days(AUDIT_SECONDS)));
+        told(operations, format!("dead letters: {} |", days(DEAD_LETTER_SECONDS)));
+        told(operations, format!("| `reports` | {} after they were made |", days(crate::report::REPORT_SECONDS)));
     }
 
     #[test]

@@ -5,6 +5,11 @@
 //! [`REUSE_GRACE_SECONDS`] after it was replaced and gives the current one (several tabs may refresh at once, some of them
 //! late); later the token was stolen or copied and the session ends.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
@@ -99,6 +104,23 @@ pub fn rotate(session: &Session, generation: u32, now: Timestamp, lifetime_secon
     }
 }
 
+/// The longest life of an unused session that was asked for. A store removes by it what nobody used, since it is told of lives
+/// with rotations only.
+#[derive(Clone, Debug, Default)]
+pub struct SessionLifetime(Arc<AtomicU32>);
+
+impl SessionLifetime {
+    /// Takes note of a life that was asked for.
+    pub fn observe(&self, seconds: u32) {
+        self.0.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    /// Its seconds; nothing is known before the first rotation.
+    pub fn longest(&self) -> Option<i64> {
+        Some(i64::from(self.0.load(Ordering::Relaxed))).filter(|seconds| *seconds > 0)
+    }
+}
+
 /// Writes the refresh token of a session's generation.
 pub fn refresh_token(keyring: &Keyring, session: SessionId, generation: u32) -> String {
     let body = [session.as_bytes().as_slice(), &generation.to_be_bytes()].concat();
@@ -165,6 +187,16 @@ mod tests {
             session.advance(generation, at(231));
         }
         assert_eq!(session.earlier_rotations.len(), EARLIER_ROTATIONS);
+    }
+
+    #[test]
+    fn no_session_ends_before_the_longest_life_that_was_asked_for() {
+        let lifetime = SessionLifetime::default();
+        assert_eq!(lifetime.longest(), None, "nothing is removed by a guess");
+        for seconds in [3600, 7200, 60] {
+            lifetime.clone().observe(seconds);
+        }
+        assert_eq!(lifetime.longest(), Some(7200));
     }
 
     #[test]

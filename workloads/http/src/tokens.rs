@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::{keys::KeySet, revoked::RevokedSessions};
 use crate::problem::{Code, Problem};
 
-pub use self::keys::KeyFileError;
+pub use self::keys::TokenKeyError;
 
 /// Longest token that is looked at.
 const TOKEN_BYTES: usize = 4096;
@@ -141,7 +141,7 @@ pub struct Tokens {
 impl Tokens {
     /// Reads the keys `jwt-*.pem` of a folder: all of them verify, and the newest by name signs once every service has had
     /// time to read it. A folder that has the public keys `jwks.json` instead is enough to verify.
-    pub fn load(keys_dir: &Path, config: &AuthConfig) -> Result<Self, KeyFileError> {
+    pub fn load(keys_dir: &Path, config: &AuthConfig) -> Result<Self, TokenKeyError> {
         let keys = KeySet::read(keys_dir, Timestamp::now())?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
@@ -164,7 +164,7 @@ impl Tokens {
     /// Reads the keys again; on an error the keys stay as they are.
     ///
     /// A key that was not there before verifies at once and signs a little later, when every service has read it.
-    pub fn reload(&self) -> Result<(), KeyFileError> {
+    pub fn reload(&self) -> Result<(), TokenKeyError> {
         let now = Timestamp::now();
         let read = KeySet::read(&self.keys_dir, now)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);

@@ -155,7 +155,7 @@ fn empty(nodes: &Nodes, node: &str, running: i32, task: &str) -> Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steps::search_nodes::SearchNodes;
+    use crate::steps::observe::search_nodes::SearchNodes;
 
     const SET: &str = "chat-x";
 

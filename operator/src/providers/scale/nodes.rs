@@ -9,9 +9,8 @@ use crate::{
     names::Names,
     providers::{LEAVING, LEFT},
     steps::{
-        observe::{Observed, may_hold_data},
+        observe::{Observed, may_hold_data, search_nodes::SearchNodes},
         plan,
-        search_nodes::SearchNodes,
         status::pods,
     },
 };

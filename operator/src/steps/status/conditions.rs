@@ -15,7 +15,7 @@ use crate::{
     names::{Component, component_of},
     steps::{
         apply::Failure,
-        certificate::{self, Health},
+        dereference::certificate::{self, Health},
         fields,
         growth::{self, NOT_RESIZED},
         observe::{CLAIM, Observed, SILENCE, is_bound, is_lost},

@@ -22,7 +22,7 @@ use self::{
 };
 use super::{
     apply::Failure,
-    certificate::{self, Health},
+    dereference::certificate::{self, Health},
     findings, growth,
     observe::Observed,
     plan::Blocked,

@@ -7,7 +7,10 @@ use super::{part::Part, pods};
 use crate::{
     build::Kind,
     names::{Component, Names, component_of},
-    steps::{fields, observe::Observed, warnings},
+    steps::{
+        fields,
+        observe::{Observed, warnings},
+    },
 };
 
 /// Reason for the condition that tells of a workload that gets no further.

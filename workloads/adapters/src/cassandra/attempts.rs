@@ -24,6 +24,7 @@ use sentinel_domain::{
     ids::{ChatId, MessageId, UserId},
     message::ClientMessageId,
     ports::StoreError,
+    retention::CLIENT_MESSAGE_ID_SECONDS,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ use uuid::Uuid;
 use super::{Shared, batch::Writes, chat::KnownChat, outbox, times, unanswered::PUBLISHED_AGAIN_SECONDS};
 
 /// How long a client message id is remembered.
-const SENT_SECONDS: i32 = 7 * 24 * 3600;
+const SENT_SECONDS: i32 = times::ttl(CLIENT_MESSAGE_ID_SECONDS);
 /// How long an attempt may take before others take it for dead. Longer than [`WRITE_LIMIT`] and a write.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long after its row an attempt that saw itself alone may still write, and one that takes another over after it was

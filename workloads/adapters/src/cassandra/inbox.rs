@@ -26,7 +26,7 @@ use super::{
 
 const DAY_SECONDS: i64 = 24 * 3600;
 /// How long inboxes keep events.
-const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
+const INBOX_SECONDS: i64 = sentinel_domain::retention::INBOX_SECONDS;
 /// How much older than its row an event may be: a row is kept from when it is written, by a clock of the store's.
 const WRITTEN_WITHIN_SECONDS: i64 = 2 * 60;
 const MILLIS: i64 = 1000;

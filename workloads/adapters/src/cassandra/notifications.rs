@@ -21,8 +21,8 @@ use super::{
     times::{ending_time, final_write_time, next_write_time, write_time},
 };
 
-/// How long a notification is kept, in seconds: 30 days.
-const KEPT_SECONDS: i32 = 30 * 24 * 3600;
+/// How long a notification is kept.
+const KEPT_SECONDS: i32 = super::times::ttl(sentinel_domain::retention::NOTIFICATION_SECONDS);
 /// Rows that are read at once to get past marks, or others' notifications.
 const STEP: usize = 1_000;
 /// Most rows that are looked through: others can have a user get marks without end.

@@ -19,9 +19,18 @@ const MICROS: i64 = 1000;
 const BEHIND_MILLIS: u64 = 60 * MINUTE_MILLIS;
 /// How far another's clock may be ahead.
 const AHEAD_SECONDS: i64 = 60;
+/// The longest time that Cassandra keeps what is to end: 20 years.
+const LONGEST_SECONDS: i64 = 20 * 365 * 24 * 3600;
 /// The counter of an id has 12 bits, a millisecond has 1,000 microseconds.
 const COUNTERS: i64 = 1 << 12;
 const COUNTER_MAX: u16 = u16::MAX >> 4;
+
+/// How long what is written is kept, as Cassandra takes it; for constants, so that one which does not fit is not built.
+#[allow(clippy::cast_possible_truncation)] // checked in its first line
+pub(super) const fn ttl(seconds: i64) -> i32 {
+    assert!(0 < seconds && seconds <= LONGEST_SECONDS);
+    seconds as i32
+}
 
 /// The write time, in microseconds, of cells that an id's event writes. It rises with the ids; four neighbours share one,
 /// and then Cassandra keeps the greater value.

@@ -1,22 +1,24 @@
 //! What topics are set to. Topics that were made by an earlier version, or by hand, are brought to what the platform needs;
 //! whatever else somebody set of them stays.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use rdkafka::{
     ClientContext,
     admin::{AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier},
     error::{KafkaError as DriverError, RDKafkaErrorCode},
 };
+use sentinel_domain::retention::DEAD_LETTER_SECONDS;
 
-/// How long events that can't be handled are kept, in milliseconds: 30 days, whatever the brokers do by default.
-const DEAD_LETTER_MILLIS: &str = "2592000000";
+/// How long events that can't be handled are kept, in milliseconds, whatever the brokers do by default.
+static DEAD_LETTER_MILLIS: LazyLock<String> = LazyLock::new(|| (DEAD_LETTER_SECONDS * 1000).to_string());
 /// What the topic of dead letters is set to.
-const OF_DEAD_LETTERS: [(&str, &str); 2] = [("cleanup.policy", "delete"), ("retention.ms", DEAD_LETTER_MILLIS)];
+static OF_DEAD_LETTERS: LazyLock<[(&str, &str); 2]> =
+    LazyLock::new(|| [("cleanup.policy", "delete"), ("retention.ms", DEAD_LETTER_MILLIS.as_str())]);
 
 /// The topic of dead letters, as it is made.
 pub(super) fn of_dead_letters(topic: NewTopic<'_>) -> NewTopic<'_> {
-    OF_DEAD_LETTERS.into_iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+    OF_DEAD_LETTERS.iter().fold(topic, |topic, &(key, value)| topic.set(key, value))
 }
 
 /// Why a topic keeps the settings that it has.
@@ -36,7 +38,7 @@ enum Kept {
 /// Brings a topic of dead letters that was there to what it should be. Events are kept either way, so what can't be changed is
 /// only told.
 pub(super) async fn adjust_dead_letters<C: ClientContext>(admin: &AdminClient<C>, options: &AdminOptions, topic: &str) {
-    match adjust(admin, options, topic, &OF_DEAD_LETTERS).await {
+    match adjust(admin, options, topic, OF_DEAD_LETTERS.as_slice()).await {
         Ok(false) => {}
         Ok(true) => tracing::info!(topic, "the settings of a kafka topic were brought to what they should be"),
         Err(error) => {

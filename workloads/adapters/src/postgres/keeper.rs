@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sentinel_domain::{room::Room, time::Timestamp};
+use sentinel_domain::{room::Room, session::SessionLifetime, time::Timestamp};
 use sqlx::{
     Connection as _, PgConnection, PgPool,
     pool::PoolConnection,
@@ -18,7 +18,7 @@ use super::{
     ACQUIRE, IDLE_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, PostgresError, STATEMENT_TIMEOUT,
     endpoints::{Endpoints, START},
     failure::Failure,
-    retention::{self, SessionLifetime},
+    retention,
 };
 
 /// A connection should be there by now; if not, another endpoint may be better.

@@ -1,24 +1,20 @@
 //! What is removed when it is old: sessions that nobody used, the memory of ended ones, what was done and reported. Every process tries, one at a
 //! time does it, in pieces that each hold their locks for a moment only.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use sentinel_domain::{clock, ports::StoreError, report::REPORT_SECONDS, time::Timestamp};
+use sentinel_domain::{
+    clock,
+    ports::StoreError,
+    report::REPORT_SECONDS,
+    retention::{AUDIT_SECONDS, ENDED_SESSION_SECONDS},
+    time::Timestamp,
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{Postgres, bounded, failure::Failure, keeper::Link};
 
-/// How long an ended session is remembered; longer than any access token lives.
-const ENDED_SECONDS: i64 = 35 * 24 * 3600;
-/// How long the audit log keeps entries.
-const AUDIT_SECONDS: i64 = 400 * 24 * 3600;
 /// Rows of one piece.
 const PIECE: u16 = 500;
 /// Pieces of one sweep of one table; what is left is for the next sweep.
@@ -41,20 +37,6 @@ const END_STALE: &str = "WITH stale AS (DELETE FROM sessions WHERE id IN
     INSERT INTO ended_sessions (ended_at, id)
     SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, id FROM stale ON CONFLICT DO NOTHING";
 
-/// The longest life of an unused session that was asked for; nothing is known before the first rotation.
-#[derive(Clone, Default)]
-pub(super) struct SessionLifetime(Arc<AtomicU32>);
-
-impl SessionLifetime {
-    pub(super) fn observe(&self, seconds: u32) {
-        self.0.fetch_max(seconds, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> Option<i64> {
-        Some(i64::from(self.0.load(Ordering::Relaxed))).filter(|seconds| *seconds > 0)
-    }
-}
-
 #[derive(Clone, Copy)]
 enum Piece {
     Ended { before: Timestamp },
@@ -71,10 +53,10 @@ impl Postgres {
 }
 
 pub(super) async fn sweep(link: &Link, now: Timestamp) -> Result<u64, Failure> {
-    let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SECONDS) }).await?;
+    let mut total = all_pieces(link, Piece::Ended { before: now.plus_seconds(-ENDED_SESSION_SECONDS) }).await?;
     total += all_pieces(link, Piece::Audit { before: now.plus_seconds(-AUDIT_SECONDS) }).await?;
     total += all_pieces(link, Piece::Reports { before: now.plus_seconds(-REPORT_SECONDS) }).await?;
-    if let Some(lifetime) = link.lifetime.get() {
+    if let Some(lifetime) = link.lifetime.longest() {
         total += all_pieces(link, Piece::Stale { before: now.plus_seconds(-lifetime) }).await?;
     }
     Ok(total)

@@ -30,7 +30,6 @@ use sentinel_domain::{
     push::{ADDRESS_BYTES, Push, PushAddress, Pushed},
 };
 
-pub use self::vapid::VAPID_FILE;
 use self::{
     circuit_breaker::{CircuitBreakers, Tolerance},
     fcm::Fcm,

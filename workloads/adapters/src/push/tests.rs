@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sentinel_domain::{
     config::{FcmConfig, PushConfig, WebPushConfig},
     ids::{ChatId, MessageId},
+    key_file::VAPID_FILE,
     key_generation::{private_key_pem, vapid_key},
     push::Alert,
     time::Timestamp,

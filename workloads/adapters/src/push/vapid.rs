@@ -6,17 +6,12 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use sentinel_domain::time::Timestamp;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sentinel_domain::{key_file, time::Timestamp};
 use serde_json::json;
 
 use super::PushError;
 
-/// The key's file among the other keys.
-pub const VAPID_FILE: &str = "vapid.pem";
 /// RFC 8292 allows a day at most.
 const GOOD_FOR_SECONDS: i64 = 12 * 3600;
 /// A token is made anew when less than this is left of it.
@@ -39,8 +34,7 @@ impl Vapid {
         }
         let text = fs::read_to_string(path).map_err(|source| PushError::Read { path: path.to_owned(), source })?;
         let wrong = || PushError::VapidKey { path: path.to_owned() };
-        let body: String = text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
-        let der = STANDARD.decode(body).map_err(|_| wrong())?;
+        let der = key_file::private_key(&text).ok_or_else(wrong)?;
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map_err(|_| wrong())?;
         Ok(Self { key, subject: subject.to_owned(), tokens: Mutex::default() })
     }
@@ -80,7 +74,7 @@ impl Vapid {
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-    use sentinel_domain::key_generation;
+    use sentinel_domain::{key_file::VAPID_FILE, key_generation};
     use serde_json::Value;
 
     use super::*;

@@ -10,7 +10,7 @@ use reqwest::{
     Url,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
-use sentinel_domain::{config::WebPushConfig, ports::UnfitAddress, push::Push, time::Timestamp};
+use sentinel_domain::{config::WebPushConfig, key_file::VAPID_FILE, ports::UnfitAddress, push::Push, time::Timestamp};
 use serde_json::json;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     endpoints::{Endpoints, PublicOnly},
     fcm::unanswered,
     http_client,
-    vapid::{VAPID_FILE, Vapid},
+    vapid::Vapid,
     verdict::Verdict,
     web_answer,
 };

@@ -59,6 +59,7 @@ use sentinel_domain::{
     ports::StoreError,
     retention::{Horizon, MessageRetention},
     room::Room,
+    session::SessionLifetime,
     time::Timestamp,
 };
 use tokio::sync::Semaphore;
@@ -78,7 +79,7 @@ use self::{
     failure::{Failure, Interrupted},
     feed::Feed,
     readers::Readers,
-    retention::{Retention, Rule, SessionLifetime},
+    retention::{Retention, Rule},
     room::Volume,
     sent::Sent,
     writer::{Queue, Writer},

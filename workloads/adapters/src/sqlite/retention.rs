@@ -2,10 +2,6 @@
 
 use std::{
     fmt::Display,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +10,11 @@ use sentinel_domain::{
     clock,
     ids::{ChatId, EventId, UserId},
     report::REPORT_SECONDS,
-    retention::{Horizon, MessageRetention},
+    retention::{
+        AUDIT_SECONDS, CLIENT_MESSAGE_ID_SECONDS, DEAD_LETTER_SECONDS, ENDED_SESSION_SECONDS, Horizon, INBOX_SECONDS,
+        MessageRetention, NOTIFICATION_SECONDS,
+    },
+    session::SessionLifetime,
     time::Timestamp,
 };
 
@@ -31,17 +31,6 @@ use super::{
     },
 };
 
-const DAY_SECONDS: i64 = 24 * 3600;
-/// How long inboxes keep events, and how long notifications are kept.
-pub(super) const INBOX_SECONDS: i64 = 30 * DAY_SECONDS;
-/// How long a client message id is remembered.
-pub(super) const SENT_SECONDS: i64 = 7 * DAY_SECONDS;
-/// How long an ended session is remembered; longer than any access token lives.
-const ENDED_SECONDS: i64 = 35 * DAY_SECONDS;
-/// How long events that a consumer gave up are kept for somebody to look at.
-const DEAD_LETTER_SECONDS: i64 = 30 * DAY_SECONDS;
-/// How long the audit log keeps entries.
-const AUDIT_SECONDS: i64 = 400 * DAY_SECONDS;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_hours(1);
 /// Before the first round, so that a server that often restarts gets to it.
@@ -50,20 +39,6 @@ const FIRST_PAUSE: Duration = Duration::from_mins(5);
 const STEP: u32 = 500;
 /// How long a step may wait for readers before it leaves the log for later.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
-
-/// The longest life of an unused session that was asked for; nothing is known before the first rotation.
-#[derive(Clone, Default)]
-pub(super) struct SessionLifetime(Arc<AtomicU32>);
-
-impl SessionLifetime {
-    pub(super) fn observe(&self, seconds: u32) {
-        self.0.fetch_max(seconds, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> Option<i64> {
-        Some(i64::from(self.0.load(Ordering::Relaxed))).filter(|seconds| *seconds > 0)
-    }
-}
 
 /// Which messages are too old: by how long they are kept, and by what was noted when that may have been shorter.
 #[derive(Clone, Copy)]
@@ -158,7 +133,7 @@ impl Retention {
             return Ok(false);
         }
         self.begun = true;
-        let next = prune(db, self.stage, self.lifetime.get(), self.rule, Timestamp::now());
+        let next = prune(db, self.stage, self.lifetime.longest(), self.rule, Timestamp::now());
         // Not after each command: on a full volume all of them fail.
         let next = next.inspect_err(|_| self.due = Instant::now() + FIRST_PAUSE)?;
         if matches!(next, Stage::Done) {
@@ -202,8 +177,8 @@ fn prune(
             note(&step, rule.messages, now)?;
             prune_sessions(&step, lifetime, now)?
         }
-        Stage::Inboxes { after } => prune_inboxes(&step, after, first_id(now.plus_seconds(-INBOX_SECONDS)), horizon)?,
-        Stage::Sent { after } => prune_sent(&step, after, first_id(now.plus_seconds(-SENT_SECONDS)))?,
+        Stage::Inboxes { after } => prune_inboxes(&step, after, now, horizon)?,
+        Stage::Sent { after } => prune_sent(&step, after, first_id(now.plus_seconds(-CLIENT_MESSAGE_ID_SECONDS)))?,
         Stage::Messages { after } if horizon != Horizon::NONE => prune_messages(&step, after, horizon, now)?,
         Stage::Messages { .. } | Stage::Done => Stage::Done,
     };
@@ -217,7 +192,7 @@ fn first_id(at: Timestamp) -> EventId {
 }
 
 fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp) -> rusqlite::Result<Stage> {
-    execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SECONDS).0])?;
+    execute(step, PRUNE_ENDED, [now.plus_seconds(-ENDED_SESSION_SECONDS).0])?;
     execute(step, PRUNE_AUDIT, [first_id(now.plus_seconds(-AUDIT_SECONDS)).as_bytes()])?;
     execute(step, PRUNE_REPORTS, [first_id(now.plus_seconds(-REPORT_SECONDS)).as_bytes()])?;
     execute(step, PRUNE_DEAD_LETTERS, [now.plus_seconds(-DEAD_LETTER_SECONDS).0])?;
@@ -235,20 +210,21 @@ fn prune_sessions(step: &Transaction<'_>, lifetime: Option<i64>, now: Timestamp)
 fn prune_inboxes(
     step: &Transaction<'_>,
     after: [u8; 16],
-    horizon: EventId,
+    now: Timestamp,
     messages: Horizon,
 ) -> rusqlite::Result<Stage> {
+    let events = first_id(now.plus_seconds(-INBOX_SECONDS));
+    let notifications = first_id(now.plus_seconds(-NOTIFICATION_SECONDS));
     let mut after = after;
     let mut budget = STEP;
     let mut accounts = step.prepare_cached(ACCOUNT_IDS_AFTER)?;
     let ids: Vec<[u8; 16]> =
         accounts.query_map(params![after, STEP], |row| rows::key(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
-        execute(step, PRUNE_NOTIFICATIONS, params![id, horizon.as_bytes()])?;
+        execute(step, PRUNE_NOTIFICATIONS, params![id, notifications.as_bytes()])?;
         execute(step, PRUNE_NOTIFICATIONS_OF_MESSAGES, params![id, messages.id().as_bytes()])?;
-        let up_to: Option<Vec<u8>> = step
-            .prepare_cached(PRUNABLE_UP_TO)?
-            .query_row(params![id, horizon.as_bytes(), budget], |row| row.get(0))?;
+        let up_to: Option<Vec<u8>> =
+            step.prepare_cached(PRUNABLE_UP_TO)?.query_row(params![id, events.as_bytes(), budget], |row| row.get(0))?;
         if let Some(up_to) = up_to {
             let removed = execute(step, PRUNE_INBOX, params![id, up_to])?;
             execute(step, SET_INBOX_PRUNED, params![id, whole(UserId::from_bytes(*id), &up_to)])?;

@@ -13,8 +13,9 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
 use sentinel_domain::{
+    key_file::{FIRST_SIGNING_KEY, KeyFile, PUBLIC_KEYS_FILE},
     time::Timestamp,
-    token_key::{self, PUBLIC_KEYS_FILE},
+    token_key,
 };
 use serde_json::{Value, json};
 
@@ -23,9 +24,9 @@ const PROPAGATION_SECONDS: i64 = 120;
 /// Length of a public key.
 const PUBLIC_BYTES: usize = 32;
 
-/// Why the keys could not be read.
+/// Why the keys of tokens could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
+pub enum TokenKeyError {
     /// The folder or a file can't be read.
     #[error("cannot read {path}")]
     Read {
@@ -48,7 +49,7 @@ pub enum KeyFileError {
         path: PathBuf,
     },
     /// The folder has no key.
-    #[error("{path} has no signing key: put one there as jwt-0001.pem")]
+    #[error("{path} has no signing key: put one there as {FIRST_SIGNING_KEY}")]
     Empty {
         /// The folder.
         path: PathBuf,
@@ -58,7 +59,7 @@ pub enum KeyFileError {
 /// One key.
 #[derive(Clone)]
 pub(super) struct Key {
-    /// Its `kid`: the file's name without `.pem`.
+    /// Its `kid`.
     pub id: String,
     /// Its private half; none where tokens are only verified.
     pub encoding: Option<EncodingKey>,
@@ -75,15 +76,15 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads every `jwt-*.pem` of a folder. The oldest signs; a newer one as soon as every service has had time to read it.
+    /// Reads every signing key of a folder. The oldest signs; a newer one as soon as every service has had time to read it.
     /// Where there is none, the public keys of [`PUBLIC_KEYS_FILE`] verify and nothing signs.
     ///
     /// A process can't tell whether those that run beside it know a key that it finds at its start, so it goes by the file's
     /// time. In a mounted Secret that is when this pod's volume was written last, which is never before the key was added.
-    pub fn read(folder: &Path, now: Timestamp) -> Result<Self, KeyFileError> {
+    pub fn read(folder: &Path, now: Timestamp) -> Result<Self, TokenKeyError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| KeyFileError::Read { path, source }
+            move |source| TokenKeyError::Read { path, source }
         };
         let mut keys = Vec::new();
         for entry in fs::read_dir(folder).map_err(failed(folder))? {
@@ -91,7 +92,7 @@ impl KeySet {
             let Some(id) = key_id(&path) else { continue };
             let pem = fs::read_to_string(&path).map_err(failed(&path))?;
             let written = fs::metadata(&path).and_then(|file| file.modified()).map_err(failed(&path))?;
-            let mut key = Key::parse(id, &pem).ok_or(KeyFileError::NotAKey { path })?;
+            let mut key = Key::parse(id, &pem).ok_or(TokenKeyError::NotAKey { path })?;
             key.signs_from = known_everywhere(written, now);
             keys.push(key);
         }
@@ -102,7 +103,7 @@ impl KeySet {
         if let Some(oldest) = keys.first_mut() {
             oldest.signs_from = Timestamp(i64::MIN);
         }
-        let newest = keys.pop().ok_or_else(|| KeyFileError::Empty { path: folder.to_owned() })?;
+        let newest = keys.pop().ok_or_else(|| TokenKeyError::Empty { path: folder.to_owned() })?;
         Ok(Self { older: keys, newest })
     }
 
@@ -158,15 +159,15 @@ impl Key {
 }
 
 /// The public keys of a JWK set; none where there is no such file.
-fn published(path: &Path) -> Result<Vec<Key>, KeyFileError> {
+fn published(path: &Path) -> Result<Vec<Key>, TokenKeyError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(KeyFileError::Read { path: path.to_owned(), source }),
+        Err(source) => return Err(TokenKeyError::Read { path: path.to_owned(), source }),
     };
     let set: Option<JwkSet> = serde_json::from_slice(&text).ok();
     let keys: Option<Vec<Key>> = set.and_then(|set| set.keys.iter().map(Key::published).collect());
-    keys.ok_or_else(|| KeyFileError::NotKeys { path: path.to_owned() })
+    keys.ok_or_else(|| TokenKeyError::NotKeys { path: path.to_owned() })
 }
 
 /// When every service has read a key that was written then; a file's time may be wrong, but waiting is bounded.
@@ -175,7 +176,8 @@ fn known_everywhere(written: SystemTime, now: Timestamp) -> Timestamp {
     Timestamp(i64::try_from(written).unwrap_or(i64::MAX)).min(now).plus_seconds(PROPAGATION_SECONDS)
 }
 
-/// The id of the key in a file; `None` when the file is not one of ours (mounted Secrets have entries with a dot).
+/// The id of the key in a file; `None` when it has no signing key.
 fn key_id(path: &Path) -> Option<String> {
-    token_key::id(path.file_name()?.to_str()?).map(str::to_owned)
+    let Some(KeyFile::Signing { id }) = KeyFile::named(path.file_name()?.to_str()?) else { return None };
+    Some(id.to_owned())
 }

@@ -250,7 +250,7 @@ fn a_folder_without_good_keys_is_refused_by_name_and_changes_nothing() {
     keys.remove("jwt-0002");
     fs::write(keys.folder.path().join("kek-0001"), "ignored").unwrap();
     fs::create_dir(keys.folder.path().join("..data")).unwrap();
-    assert!(matches!(tokens.reload(), Err(KeyFileError::Empty { .. })));
+    assert!(matches!(tokens.reload(), Err(TokenKeyError::Empty { .. })));
 }
 
 #[test]
@@ -293,10 +293,10 @@ fn public_keys_are_enough_to_verify_and_sign_nothing() {
 
     for bad in ["", "{}", r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"jwt-0001","x":"AAAA"}]}"#] {
         publish(bad);
-        assert!(matches!(verifier.reload(), Err(KeyFileError::NotKeys { .. })), "{bad}");
+        assert!(matches!(verifier.reload(), Err(TokenKeyError::NotKeys { .. })), "{bad}");
     }
     publish(r#"{"keys":[]}"#);
-    assert!(matches!(verifier.reload(), Err(KeyFileError::Empty { .. })));
+    assert!(matches!(verifier.reload(), Err(TokenKeyError::Empty { .. })));
     assert!(verifier.verify(&token, at).is_ok(), "the keys stay as they were");
 }
 

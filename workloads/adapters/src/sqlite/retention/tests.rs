@@ -22,6 +22,7 @@ use crate::sqlite::{
     tests::{account, open},
 };
 
+const DAY_SECONDS: i64 = 24 * 3600;
 const START: Timestamp = Timestamp(1_750_000_000_000);
 
 #[tokio::test]

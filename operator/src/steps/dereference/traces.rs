@@ -11,19 +11,19 @@ use k8s_openapi::{
 use kube::{Api, Client};
 use thiserror::Error;
 
-use super::{
-    apply,
-    observe::{Observed, is_being_deleted, is_bound},
-    plan::is_claim_of,
-    status::pods,
-    validate::ValidChat,
-};
 use crate::{
     answer,
     api::Store,
     build::{Kind, services},
     names::{Component, INSTANCE, MANAGED_BY, MANAGER, Names},
     providers,
+    steps::{
+        apply,
+        observe::{Observed, is_being_deleted, is_bound},
+        plan::is_claim_of,
+        status::pods,
+        validate::ValidChat,
+    },
 };
 
 /// Why a Secret is not made, or not known.
@@ -306,12 +306,12 @@ impl<'a> Traces<'a> {
 }
 
 /// Components whose pods have data volumes, in some profile.
-pub(super) fn with_data() -> impl Iterator<Item = Component> {
+pub(in crate::steps) fn with_data() -> impl Iterator<Item = Component> {
     [Component::Sentinel].into_iter().chain(Store::ALL.map(Store::component))
 }
 
 /// The label of a claim by which another application, or another chat, has it.
-pub(super) fn foreign_label(names: &Names, claim: &ObjectMeta, component: Component) -> Option<String> {
+pub(in crate::steps) fn foreign_label(names: &Names, claim: &ObjectMeta, component: Component) -> Option<String> {
     let labels = claim.labels.as_ref()?;
     names.selector(component).iter().find_map(|(label, value)| {
         let found = labels.get(label).filter(|found| *found != value)?;

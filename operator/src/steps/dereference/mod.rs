@@ -3,29 +3,28 @@
 //! Only "not found" counts as absent. Any other failure is an error, because taking it for absence
 //! would make new keys and with them unreadable data.
 
+pub mod certificate;
+mod contents;
+pub mod tls;
+pub(super) mod traces;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
-use sentinel_domain::{keyring::KeyError, token_key};
+use sentinel_domain::{
+    key_file::{KeyFile, VAPID_FILE},
+    keyring::KeyError,
+    token_key,
+};
 use thiserror::Error;
 
-use super::{
-    contents::Content,
-    observe::Observed,
-    tls::Tls,
-    traces::{self, Traces},
-    validate::ValidChat,
-};
+use self::{contents::Content, tls::Tls, traces::Traces};
+use super::{observe::Observed, validate::ValidChat};
 use crate::{
     answer,
     api::{SecretRef, Store},
-    build::{
-        self, Facts, ServiceCredentials, StoreFacts, digest,
-        push::{SERVICE_ACCOUNT, VAPID},
-        services::{self, Given},
-        stores::CA,
-    },
+    build::{self, Facts, ServiceCredentials, StoreFacts, digest, push::SERVICE_ACCOUNT, services, stores::CA},
     names::{MANAGED_BY, MANAGER},
     providers,
 };
@@ -146,28 +145,21 @@ pub async fn dereference(
         },
     };
     let key_secret = keys.metadata.name.clone().unwrap_or_default();
-    require(&keys, "encryption.keySecret", "jwt-NAME.pem", |entry| token_key::id(entry).is_some())?;
+    require(&keys, "encryption.keySecret", "jwt-NAME.pem", |entry| {
+        matches!(KeyFile::named(entry), Some(KeyFile::Signing { .. }))
+    })?;
     require(&keys, "encryption.keySecret", "kek-NAME", |entry| {
-        // One that is called .next protects nothing yet.
-        entry.starts_with("kek-") && entry.strip_suffix(".next").is_none()
+        matches!(KeyFile::named(entry), Some(KeyFile::Encryption { is_prepared: false, .. }))
     })?;
     // Services would end at the first of them that they cannot read.
-    for (name, content) in entries(&keys).filter_map(|name| Some((name, key_content(name)?))) {
+    for (name, content) in entries(&keys).filter_map(|name| Some((name, key_content(chat, name)?))) {
         require_content(&keys, "encryption.keySecret", name, content)?;
-    }
-    // Without it, Web Push is off.
-    if chat.spec.push.web_push.key_secret.is_none() && entry(&keys, VAPID).is_some() {
-        require_content(&keys, "encryption.keySecret", VAPID, Content::VapidKey)?;
     }
 
     let tls_digest = tls?.map(|tls| tls.digest);
     let push_digest = push(chat, &secrets).await?;
     let mail_digest = mail_digest(chat, &secrets).await?;
-    let is_key = |entry: &str| {
-        Given::SigningKeys.is_key(entry)
-            || Given::EncryptionKeys.is_key(entry)
-            || (Given::Push.is_key(entry) && chat.spec.push.web_push.key_secret.is_none())
-    };
+    let is_key = |entry: &str| key_content(chat, entry).is_some();
     let all = || keys.data.iter().flatten().map(|(name, value)| (name.as_str(), value.0.as_slice()));
     let mut facts = Facts {
         key_secret,
@@ -196,14 +188,14 @@ pub async fn dereference(
 }
 
 /// Secrets of the namespace of a resource.
-pub(super) struct Secrets<'a> {
+struct Secrets<'a> {
     api: Api<Secret>,
     namespace: &'a str,
 }
 
 impl<'a> Secrets<'a> {
     /// Those beside `chat`.
-    pub(super) fn of(client: &Client, chat: &'a ValidChat) -> Self {
+    fn of(client: &Client, chat: &'a ValidChat) -> Self {
         Self { api: Api::namespaced(client.clone(), &chat.namespace), namespace: &chat.namespace }
     }
 
@@ -212,7 +204,7 @@ impl<'a> Secrets<'a> {
     }
 
     /// One that the resource names in `field`.
-    pub(super) async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
+    async fn named(&self, field: &str, name: &str) -> Result<Secret, Error> {
         self.read(name).await?.ok_or_else(|| Error::Missing {
             field: field.to_owned(),
             name: name.to_owned(),
@@ -239,7 +231,7 @@ async fn push(chat: &ValidChat, secrets: &Secrets<'_>) -> Result<Option<String>,
         .as_ref()
         .map(|fcm| ("push.fcm.credentialsSecret", &fcm.credentials_secret, SERVICE_ACCOUNT, Content::ServiceAccount));
     let web = push.web_push.key_secret.as_ref();
-    let web = web.map(|key| ("push.webPush.keySecret", key, VAPID, Content::VapidKey));
+    let web = web.map(|key| ("push.webPush.keySecret", key, VAPID_FILE, Content::VapidKey));
     let mut digests = Vec::new();
     for (field, named, entry, content) in fcm.into_iter().chain(web) {
         let secret = secrets.named(field, &named.name).await?;
@@ -375,14 +367,12 @@ fn fresh_credentials(chat: &ValidChat, store: Store, name: String, data: BTreeMa
     }
 }
 
-/// What an entry of the Secret with the keys has to hold.
-fn key_content(name: &str) -> Option<Content> {
-    // One that is called .next is read, too.
-    let known = name.strip_suffix(".next").unwrap_or(name);
-    if token_key::id(known).is_some() {
-        Some(Content::SigningKey)
-    } else {
-        known.starts_with("kek-").then_some(Content::EncryptionKey)
+/// What an entry of the Secret with the keys has to hold; `None` when nobody reads it.
+fn key_content(chat: &ValidChat, name: &str) -> Option<Content> {
+    match KeyFile::named(name)? {
+        KeyFile::Signing { .. } => Some(Content::SigningKey),
+        KeyFile::Encryption { .. } => Some(Content::EncryptionKey),
+        KeyFile::Vapid => chat.spec.push.web_push.key_secret.is_none().then_some(Content::VapidKey),
     }
 }
 
@@ -391,7 +381,7 @@ fn is_ours(secret: &Secret) -> bool {
 }
 
 /// Requires an entry that `matches`; `entry` is how it is told.
-pub(super) fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
+fn require(secret: &Secret, field: &str, entry: &str, matches: impl Fn(&str) -> bool) -> Result<(), Error> {
     if secret.data.as_ref().is_some_and(|data| data.keys().any(|key| matches(key))) {
         return Ok(());
     }
@@ -418,7 +408,7 @@ fn entries(secret: &Secret) -> impl Iterator<Item = &str> {
 }
 
 /// What an entry holds.
-pub(super) fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
+fn entry<'a>(secret: &'a Secret, name: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(name).map(|value| value.0.as_slice())
 }
 
@@ -429,7 +419,7 @@ fn is_credential(entry: &str) -> bool {
 
 /// Hash of the entries that are read. Others may be renewed as often as whoever keeps the Secret likes, as the certificate
 /// beside the authorities is.
-pub(super) fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
+fn secret_digest(secret: &Secret, is_read: impl Fn(&str) -> bool) -> String {
     let read = secret.data.iter().flatten().filter(|(name, _)| is_read(name));
     let parts: Vec<&[u8]> = read.flat_map(|(name, value)| [name.as_bytes(), value.0.as_slice()]).collect();
     digest(&parts)

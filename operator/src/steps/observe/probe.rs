@@ -17,8 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::validate::ValidChat;
-use crate::{api::Store, endpoint::Endpoint};
+use crate::{api::Store, endpoint::Endpoint, steps::validate::ValidChat};
 
 /// How long an endpoint has for its answer.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -15,18 +15,18 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    apply::Failure,
-    growth::NOT_RESIZED,
-    observe::{CLAIM, Observed},
-    plan::{Growth, is_owned},
-    prune,
-    status::pods::{has_not_started, is_made_by, is_ready, may_join, trouble},
-};
+use super::Failure;
 use crate::{
     answer,
     build::{Kind, Stage},
     names::MANAGER,
+    steps::{
+        growth::NOT_RESIZED,
+        observe::{CLAIM, Observed},
+        plan::{Growth, is_owned},
+        prune,
+        status::pods::{has_not_started, is_made_by, is_ready, may_join, trouble},
+    },
 };
 
 /// How long a refused growth is not asked for again.

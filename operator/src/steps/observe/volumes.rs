@@ -7,11 +7,12 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use sentinel_domain::findings::{Findings, Trouble, TroubleKind};
 
-use super::{asking, observe::Observed, probe, status::pods};
+use super::{Observed, asking, probe};
 use crate::{
     answer::describe,
     build::{ADMIN_PORT, Kind, services},
     names::{Component, Names, component_of},
+    steps::status::pods,
 };
 
 /// How long a pod has for its answer.

@@ -8,8 +8,8 @@ use std::{
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{asking, validate::ValidChat};
-use crate::{answer::describe, api::Store, providers};
+use super::asking;
+use crate::{answer::describe, api::Store, providers, steps::validate::ValidChat};
 
 /// How long one answer may take. Votes are moved within it.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -4,12 +4,11 @@
 //! checked here as it does, before a pod gets them. What is wrong is told without showing anything of a secret. Pure.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use sentinel_domain::{keyring::KEY_BYTES, token_key};
+use sentinel_domain::{key_file, token_key};
 use serde_json::Value;
 
 /// Fields of a service account that have to be there.
@@ -47,7 +46,7 @@ impl Content {
             Self::SigningKey => signing_key(bytes).ok_or_else(|| {
                 "must hold an Ed25519 key in PKCS #8 (PEM), as openssl genpkey -algorithm ed25519 prints it".into()
             }),
-            Self::EncryptionKey => encryption_key(bytes).ok_or_else(|| {
+            Self::EncryptionKey => key_file::encryption_key(bytes).map(drop).ok_or_else(|| {
                 "must hold 32 random bytes in base64, as openssl rand -base64 32 prints them (an entry under data is \
                  in base64 once more)"
                     .into()
@@ -81,19 +80,12 @@ fn service_account(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn vapid_key(bytes: &[u8]) -> Option<()> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let body: String = text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
-    let der = STANDARD.decode(body).ok()?;
+    let der = key_file::private_key(std::str::from_utf8(bytes).ok()?)?;
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).ok().map(drop)
 }
 
 fn signing_key(bytes: &[u8]) -> Option<()> {
     token_key::read(std::str::from_utf8(bytes).ok()?).map(drop)
-}
-
-fn encryption_key(bytes: &[u8]) -> Option<()> {
-    let key = STANDARD.decode(bytes.trim_ascii()).ok()?;
-    (key.len() == KEY_BYTES).then_some(())
 }
 
 fn line(bytes: &[u8]) -> Option<()> {
@@ -112,6 +104,7 @@ fn authorities(bytes: &[u8]) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::{encoding::AsDer, rsa::KeySize, signature::Ed25519KeyPair};
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use serde_json::json;
 
     use super::*;

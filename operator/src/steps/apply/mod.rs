@@ -1,5 +1,8 @@
 //! Server-side apply of what the plan found, in order, without letting one failure stop the rest.
 
+pub mod leave;
+pub mod repair;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},

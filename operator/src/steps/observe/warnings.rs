@@ -10,13 +10,16 @@ use k8s_openapi::{
 use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 
-use super::{
-    growth::growing,
-    observe::{CLAIM, Error, Observed, Warning, is_bound},
-    sequence::{condition, pods_of},
-    status::{endpoints, pods},
+use super::{CLAIM, Error, Observed, Warning, is_bound};
+use crate::{
+    build::Kind,
+    names::Names,
+    steps::{
+        growth::growing,
+        sequence::{condition, pods_of},
+        status::{endpoints, pods},
+    },
 };
-use crate::{build::Kind, names::Names};
 
 /// Reason for the condition that tells why a pod is not made.
 pub const FAILED_CREATE: &str = "FailedCreate";

@@ -3,14 +3,20 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, Client, api::DeleteParams};
 
-use super::{
-    apply::Failure,
-    observe::{CLAIM, Observed},
-    prune,
-    search_nodes::{self, Elasticsearch},
-    status::conditions::SCALE_IN_FAILING,
+use super::Failure;
+use crate::{
+    answer::describe,
+    build::Stage,
+    providers::Act,
+    steps::{
+        observe::{
+            CLAIM, Observed,
+            search_nodes::{self, Elasticsearch},
+        },
+        prune,
+        status::conditions::SCALE_IN_FAILING,
+    },
 };
-use crate::{answer::describe, build::Stage, providers::Act};
 
 /// Does all of `acts`; each failure is told, and what failed is decided anew the next time.
 pub async fn carry_out(

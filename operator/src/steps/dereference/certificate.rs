@@ -10,8 +10,7 @@ use rustls::{
 };
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, time::ASN1Time};
 
-use super::apply::Failure;
-use crate::{api::Gateway, build::Stage};
+use crate::{api::Gateway, build::Stage, steps::apply::Failure};
 
 /// Entry with the certificate and those of the authorities between.
 pub const CHAIN: &str = "tls.crt";

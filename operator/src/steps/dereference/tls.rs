@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use kube::Client;
 
 use super::{
-    apply::Failure,
+    Error, FORBIDDEN, Secrets,
     certificate::{self, CHAIN, Certificate, Fault, Health, KEY},
-    dereference::{Error, FORBIDDEN, Secrets, entry, require, secret_digest},
-    validate::ValidChat,
+    entry, require, secret_digest,
 };
 use crate::{
     answer,
     api::Gateway,
     build::{self, Stage},
+    steps::{apply::Failure, validate::ValidChat},
 };
 
 /// Where the Secret is named.

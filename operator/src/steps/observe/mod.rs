@@ -3,6 +3,12 @@
 //! Everything is read by label, live: there is no cache that could be stale or grow with what other
 //! people keep in the cluster.
 
+mod asking;
+pub mod probe;
+pub mod search_nodes;
+pub mod volumes;
+pub(super) mod warnings;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +17,7 @@ use kube::{Api, Client, api::ListParams, core::DynamicObject};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{probe::Probes, search_nodes::SearchNodes, volumes::FullVolumes, warnings};
+use self::{probe::Probes, search_nodes::SearchNodes, volumes::FullVolumes};
 use crate::{answer, build::Kind, names::Names};
 
 /// Why the cluster could not be read.
