@@ -21,6 +21,7 @@ use sentinel_adapters::{
     s3::S3,
 };
 use sentinel_domain::{
+    background::vital,
     clock::HybridClock,
     config::{Connection, PlatformConfig, StoresConfig},
     event::{Fanout, Nobody},
@@ -32,7 +33,7 @@ use sentinel_domain::{
     search::SearchKeys,
     time::Timestamp,
 };
-use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
+use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores, Nodes, Replica, RoutedFanout, relay};
 use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};

@@ -15,6 +15,7 @@ use sentinel_adapters::{
     sqlite::{Begin, LocalPresence, SearchDatabase, SearchRebuild, Sqlite},
 };
 use sentinel_domain::{
+    background::vital,
     clock::HybridClock,
     config::{PlatformConfig, SearchMode},
     event::{Fanout, Nobody},
@@ -23,7 +24,7 @@ use sentinel_domain::{
     ports::{AccountStore, ChatStore, MediaStore, PresenceStore, SearchIndex as _, SessionStore},
     search::{Mark, SearchKeys},
 };
-use sentinel_http::{background::vital, ended_sessions::EndedSessions, layers};
+use sentinel_http::{ended_sessions::EndedSessions, layers};
 use sentinel_media::{Collector, MediaService};
 use sentinel_message::{Hub, MessageService, MessageStores};
 use sentinel_notification::{Badges, NotificationService, Notifier, Pusher};

@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_domain::time::Timestamp;
-use sentinel_http::background::vital;
+use sentinel_domain::{background::vital, time::Timestamp};
 
 use super::{Connections, Ending, Session};
 use crate::{hub::Hub, live, views::TokenExpiring};
