@@ -14,7 +14,7 @@ use sentinel_adapters::{
     elasticsearch::Elasticsearch,
     kafka::{KafkaConsumer, KafkaLog},
     keys,
-    linked::LinkedAccounts,
+    linked_accounts::LinkedAccounts,
     postgres::Postgres,
     push::Pushes,
     redis::{Redis, RedisPresence},
@@ -43,10 +43,10 @@ use sentinel_users::{UserStores, UsersService, mail::send_queued};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api_docs,
     arguments::Role,
     expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
-    routes,
 };
 
 /// Consumer groups of the platform's events.
@@ -150,7 +150,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
         process.spawn("what was interrupted", resume(linked));
-        router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
+        router = router.merge(api_docs::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
         let (routes, service) = process.messages(hub, fanout.clone(), pod.as_deref())?;

@@ -35,10 +35,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api_docs,
     arguments::Role,
     backup, expired, mail,
     platform::{Foundation, Platform, Stores, waits_for_another},
-    restore, routes,
+    restore,
 };
 
 /// The database, in the folder of all data.
@@ -234,7 +235,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .merge(sentinel_search::router(Arc::new(searches), reindexer.clone()))
         .merge(sentinel_media::router(medias.clone()))
         .into();
-    let router = routes::with_description(router, ROLES)?
+    let router = api_docs::with_description(router, ROLES)?
         .merge(sentinel_message::socket_router(&messages, None))
         .merge(sentinel_media::files_router(&medias));
     let router = layers::apply(router, &config, tokens, limits);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod administer;
+mod api_docs;
 mod arguments;
 mod backup;
 mod connections;
@@ -15,7 +16,6 @@ mod mail;
 mod open_files;
 mod platform;
 mod restore;
-mod routes;
 mod serve;
 mod stop;
 mod web;

@@ -1,6 +1,6 @@
 //! Postgres: accounts, sessions, blocks and what processes must agree on, of profile Distributed.
 //!
-//! What concerns the chats of an account is only noted here; [`crate::linked`] carries it to the chat store.
+//! What concerns the chats of an account is only noted here; [`crate::linked_accounts`] carries it to the chat store.
 
 mod accounts;
 mod administration;
