@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::{
     answer,
     api::SentinelChat,
-    names::{MANAGER, OPERATOR},
+    names::{MANAGER, OPERATOR, full_name},
 };
 
 /// How long the Lease of another installation may stay as it is before that counts as gone. A node may be lost, and the
@@ -124,7 +124,7 @@ impl Installation {
         signs.retain(|_, sign| sign.looked.elapsed() < TOLD_EVERY);
         let first =
             |version, has_changed| Sign { lease: other.to_owned(), version, since: now, has_changed, looked: now };
-        let sign = signs.entry(key(chat)).or_insert_with(|| first(version.clone(), false));
+        let sign = signs.entry(full_name(chat)).or_insert_with(|| first(version.clone(), false));
         if sign.lease != other {
             *sign = first(version, false);
         } else if sign.version != version {
@@ -145,8 +145,8 @@ impl Installation {
         match api.patch_metadata(chat.name.as_deref().unwrap_or_default(), &params, &Patch::Merge(&patch)).await {
             Ok(_) => {
                 // Whoever takes it back may be there: without a Lease, the two would take it from each other without a pause.
-                lock(&self.signs).remove(&key(chat));
-                tracing::info!(object = key(chat), "this installation looks after the resource");
+                lock(&self.signs).remove(&full_name(chat));
+                tracing::info!(object = full_name(chat), "this installation looks after the resource");
             }
             // Whoever changed or deleted it triggers the next look.
             Err(kube::Error::Api(status)) if answer::is_conflict(&status) || answer::is_not_found(&status) => {}
@@ -158,7 +158,7 @@ impl Installation {
     fn is_to_be_told(&self, chat: &ObjectMeta) -> bool {
         let mut told = lock(&self.told);
         told.retain(|_, since| since.elapsed() < TOLD_EVERY);
-        let object = key(chat);
+        let object = full_name(chat);
         let is_new = !told.contains_key(&object);
         if is_new {
             told.insert(object, Instant::now());
@@ -202,10 +202,6 @@ async fn version(client: &Client, lease: &str) -> Result<Option<String>, kube::E
 fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-}
-
-fn key(chat: &ObjectMeta) -> String {
-    format!("{}/{}", chat.namespace.as_deref().unwrap_or_default(), chat.name.as_deref().unwrap_or_default())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

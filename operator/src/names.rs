@@ -88,6 +88,11 @@ impl Component {
     }
 }
 
+/// What an object is called among those of all namespaces: `namespace/name`.
+pub fn full_name(meta: &ObjectMeta) -> String {
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
 /// The part of the platform that an object belongs to.
 pub fn component_of(meta: &ObjectMeta) -> Option<&str> {
     meta.labels.as_ref()?.get(COMPONENT).map(String::as_str)

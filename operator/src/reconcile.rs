@@ -22,7 +22,7 @@ use crate::{
     chats::Chats,
     events::{event, transitions},
     installation::{Installation, Keeper},
-    names::MANAGER,
+    names::{MANAGER, full_name},
     providers,
     settings::Settings,
     steps::{
@@ -139,12 +139,10 @@ pub enum Error {
         seconds: u64,
     },
     /// Something could not be changed.
-    #[error("{message}")]
+    #[error("{}", in_short(failures))]
     Incomplete {
-        /// The first failure.
-        message: String,
-        /// How many there were.
-        count: usize,
+        /// What, with those before others that are a reason to try again.
+        failures: Vec<Failure>,
     },
 }
 
@@ -159,7 +157,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     metrics::counter!("sentinel_operator_reconciles_total", "result" => outcome).increment(1);
     metrics::histogram!("sentinel_operator_reconcile_seconds").record(started.elapsed().as_secs_f64());
     if result.is_ok() {
-        context.backoff.succeeded(&key(&object));
+        context.backoff.succeeded(&full_name(object.meta()));
     }
     result
 }
@@ -167,8 +165,13 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
 /// When to try again after `error`.
 #[allow(clippy::needless_pass_by_value)] // the signature is the controller's
 pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let wait = context.backoff.failed(&key(&object), longest_wait(error));
-    tracing::warn!(object = key(&object), error = describe(error), seconds = wait.as_secs(), "trying again later");
+    let wait = context.backoff.failed(&full_name(object.meta()), longest_wait(error));
+    tracing::warn!(
+        object = full_name(object.meta()),
+        error = describe(error),
+        seconds = wait.as_secs(),
+        "trying again later"
+    );
     Action::requeue(wait)
 }
 
@@ -178,9 +181,13 @@ fn longest_wait(error: &Error) -> Duration {
     if matches!(error, Error::Incomplete { .. }) { RESYNC } else { backoff::LONGEST }
 }
 
-fn key(object: &Guarded) -> String {
-    let meta = object.meta();
-    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+/// The first of them, and how many there are besides.
+fn in_short(failures: &[Failure]) -> String {
+    match failures {
+        [] => "something could not be changed".into(),
+        [only] => only.message.clone(),
+        [first, others @ ..] => format!("{}; and {} more", first.message, others.len()),
+    }
 }
 
 async fn run(object: &Guarded, context: &Context) -> Result<Action, Error> {
@@ -231,7 +238,7 @@ async fn cannot_read(object: &Guarded, chat: &Unreadable, context: &Context) -> 
     }
     let (previous, next) = (chat.conditions(), chat.judge(Timestamp::now()));
     if previous != next {
-        tracing::warn!(object = key(object), error = chat.message, "cannot read the resource");
+        tracing::warn!(object = full_name(object.meta()), error = chat.message, "cannot read the resource");
         unreadable::write(&context.client, chat, &next).await.map_err(Error::Status)?;
         publish(context, object, event(EventType::Warning, unreadable::REASON, &chat.message)).await;
     }
@@ -305,12 +312,13 @@ async fn carry_out(
         new_secrets: &found.new_secrets,
     };
     report(object, chat, context, Verdict::Carried(carried)).await?;
-    match failures.iter().find(|failure| failure.transient) {
-        Some(first) => Err(Error::Incomplete { message: first.message.clone(), count: failures.len() }),
-        // What a node still holds is not watched.
-        None if scales.iter().any(|scale| scale.leaving.is_some()) => Ok(Action::requeue(jitter(LEAVING))),
-        None => Ok(Action::requeue(look_again(valid, &sequence))),
+    failures.sort_by_key(|failure| !failure.transient);
+    if failures.first().is_some_and(|first| first.transient) {
+        return Err(Error::Incomplete { failures });
     }
+    // What a node still holds is not watched.
+    let leaves = scales.iter().any(|scale| scale.leaving.is_some());
+    Ok(Action::requeue(if leaves { jitter(LEAVING) } else { look_again(valid, &sequence) }))
 }
 
 /// Adds what the API server does not know: what stores and pods tell themselves.
@@ -388,20 +396,24 @@ async fn finalized(
                  this SentinelChat's: delete those that were: {}",
                 left.join(", ")
             );
-            tracing::warn!(object = key(object), note, "not all of the data may be deleted");
+            tracing::warn!(object = full_name(object.meta()), note, "not all of the data may be deleted");
             publish(context, object, event(EventType::Warning, "DataLeftBehind", &note)).await;
         }
         finalize::Outcome::GivenUp(failures) => {
             let left = list(&failures);
             // The resource is gone, and with a namespace its Events.
-            tracing::error!(object = key(object), left, "not everything could be deleted, delete it yourself");
+            tracing::error!(
+                object = full_name(object.meta()),
+                left,
+                "not everything could be deleted, delete it yourself"
+            );
             let note = format!("not everything could be deleted, delete it yourself: {left}");
             publish(context, object, event(EventType::Warning, "DataLeftBehind", &note)).await;
         }
         finalize::Outcome::Pending(failures) => {
             let message = list(&failures);
             publish(context, object, event(EventType::Warning, "DeletionPending", &message)).await;
-            return Err(Error::Incomplete { message, count: failures.len() });
+            return Err(Error::Incomplete { failures });
         }
     }
     Ok(Action::await_change())
@@ -410,7 +422,12 @@ async fn finalized(
 /// Tells of another installation, in the log and as an Event: a condition would be written over by the other one.
 async fn tell(object: &Guarded, context: &Context, reason: &str, note: Option<String>) {
     let Some(note) = note else { return };
-    tracing::warn!(object = key(object), reason, note, "there is another installation of the operator, or may be");
+    tracing::warn!(
+        object = full_name(object.meta()),
+        reason,
+        note,
+        "there is another installation of the operator, or may be"
+    );
     publish(context, object, event(EventType::Warning, reason, &note)).await;
 }
 
@@ -431,12 +448,17 @@ async fn publish(context: &Context, object: &Guarded, event: kube::runtime::even
     let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await else { return };
     if matches!(&error, kube::Error::Api(status) if answer::is_of_ending_namespace(status)) {
         tracing::debug!(
-            object = key(object),
+            object = full_name(object.meta()),
             reason = event.reason,
             "no event can be written where all is being deleted"
         );
     } else {
-        tracing::warn!(object = key(object), reason = event.reason, error = describe(&error), "cannot write an event");
+        tracing::warn!(
+            object = full_name(object.meta()),
+            reason = event.reason,
+            error = describe(&error),
+            "cannot write an event"
+        );
     }
 }
 
@@ -444,9 +466,23 @@ async fn publish(context: &Context, object: &Guarded, event: kube::runtime::even
 mod tests {
     use super::*;
 
+    fn failure(message: &str) -> Failure {
+        Failure { stage: build::Stage::Extra, reason: "ApiError", message: message.into(), transient: true }
+    }
+
+    #[test]
+    fn what_could_not_be_changed_is_told_by_the_first_and_how_many_there_are() {
+        let told = |messages: &[&str]| {
+            let failures = messages.iter().copied().map(failure).collect();
+            Error::Incomplete { failures }.to_string()
+        };
+        assert_eq!(told(&["cannot apply Service chat: refused"]), "cannot apply Service chat: refused");
+        assert_eq!(told(&["first", "second", "third"]), "first; and 2 more");
+    }
+
     #[test]
     fn what_could_not_be_changed_delays_no_look_at_what_is_not_watched() {
-        let refused = Error::Incomplete { message: "cannot apply ServiceMonitor chat: no such kind".into(), count: 1 };
+        let refused = Error::Incomplete { failures: vec![failure("cannot apply ServiceMonitor chat: no such kind")] };
         assert!(longest_wait(&refused).mul_f64(1.25) < Duration::from_mins(1), "as the documentation has it");
         let unreachable = Error::TimedOut { seconds: 300 };
         assert_eq!(longest_wait(&unreachable), backoff::LONGEST);

@@ -51,7 +51,7 @@ impl Key {
 
     /// The first twelve hexadecimal digits: enough to tell apart what one machine makes.
     pub fn short(self) -> String {
-        let mut text = hex(self.0.finish().as_ref());
+        let mut text = hex::encode(self.0.finish());
         text.truncate(12);
         text
     }
@@ -59,7 +59,7 @@ impl Key {
 
 /// Hexadecimal SHA-256 of some bytes.
 pub fn sha256(content: &[u8]) -> String {
-    hex(digest(&SHA256, content).as_ref())
+    hex::encode(digest(&SHA256, content))
 }
 
 /// Every regular file below a folder, sorted by path.
@@ -80,15 +80,6 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

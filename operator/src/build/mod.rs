@@ -236,7 +236,7 @@ pub fn digest(parts: &[&[u8]]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(&hash.finalize()[..16])
 }
 
 /// Metadata of an object that goes when the resource goes.

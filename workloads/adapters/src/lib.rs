@@ -9,7 +9,7 @@ pub mod files;
 mod handling;
 pub mod kafka;
 pub mod keys;
-pub mod linked;
+pub mod linked_accounts;
 pub mod postgres;
 pub mod push;
 pub mod redis;

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use contract::{NOW, Recorder, Stores, new_account};
 use fresh_database::Database;
 use sentinel_adapters::{
-    linked::{ChatLinks, LinkedAccounts},
+    linked_accounts::{ChatLinks, LinkedAccounts},
     postgres::{Postgres, PostgresError},
     sqlite::{LocalPresence, Sqlite},
     versions::TableVersions,

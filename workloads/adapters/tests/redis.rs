@@ -27,6 +27,7 @@ use sentinel_domain::{
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    process::Command,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
     time::timeout,
@@ -118,6 +119,39 @@ async fn listen(redis: &Redis, node: &NodeId) -> UnboundedReceiver<Heard> {
 
 async fn next(heard: &mut UnboundedReceiver<Heard>) -> Heard {
     timeout(PATIENCE, heard.recv()).await.expect("something within the time").unwrap()
+}
+
+/// What does not bear any letter.
+struct Fragile;
+
+#[async_trait]
+impl BusListener for Fragile {
+    async fn received(&self, _: Letter) -> bool {
+        panic!("it fails")
+    }
+
+    async fn interrupted(&self, _: Timestamp) -> bool {
+        true
+    }
+}
+
+/// Runs itself in a process of its own, as it ends its process: one that goes on would hear nothing and look healthy.
+#[tokio::test]
+async fn a_process_ends_with_a_subscription_that_panics() {
+    const IN_CHILD: &str = "SENTINEL_TEST_SUBSCRIPTION_PANICS";
+    let test = "a_process_ends_with_a_subscription_that_panics";
+    if std::env::var_os(IN_CHILD).is_some() {
+        let (redis, node) = (connect().await, NodeId::started("a"));
+        redis.listen(&node, Box::new(Fragile)).await;
+        redis.send(&[(node.clone(), letter(&node, 0, 1))]).await.unwrap();
+        tokio::time::sleep(PATIENCE).await;
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let child = Command::new(program).args(["--exact", test]).env(IN_CHILD, "1").output().await.unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(!child.status.success() && said.contains("running 1 test"), "{child:?}");
+    assert!(!said.contains("test result"), "the test went on to its end: {child:?}");
 }
 
 #[tokio::test]

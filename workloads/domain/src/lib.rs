@@ -1,7 +1,8 @@
-//! Types, ids, rules and ports of the chat platform; no I/O.
+//! Types, ids, rules and ports of the chat platform, and the guard of work that a process can't do without; no I/O.
 
 pub mod account;
 pub mod audit;
+pub mod background;
 pub mod clock;
 pub mod code;
 pub mod config;

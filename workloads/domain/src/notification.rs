@@ -1,6 +1,6 @@
 //! Notifications: who is told of a message, and what of it.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -65,11 +65,7 @@ impl Preferences {
         // They are flags, numbers, names and ids: writing them never fails.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let digest = digest(&SHA256, &json);
-        digest.as_ref()[..16].iter().fold(String::new(), |mut text, byte| {
-            // Neither does writing to a text.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex::encode(&digest.as_ref()[..16])
     }
 
     /// Whether a chat is muted.

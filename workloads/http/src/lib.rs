@@ -1,8 +1,6 @@
-//! What HTTP services share: problem documents, authentication, rate limits, request ids, work in the background, and what
-//! several of them show.
+//! What HTTP services share: problem documents, authentication, rate limits, request ids, and what several of them show.
 
 pub mod auth;
-pub mod background;
 pub mod client;
 pub mod conditional;
 pub mod describe;

@@ -4,11 +4,11 @@
 //! [`router`] and [`socket_router`] are its two faces.
 
 mod accounts;
+mod asyncapi;
 mod attachments;
-mod described;
+mod dispatcher;
 mod http;
 mod hub;
-mod live;
 mod nodes;
 mod presence;
 mod relay;
@@ -19,7 +19,7 @@ mod sync;
 mod views;
 
 pub use self::{
-    described::asyncapi,
+    asyncapi::asyncapi,
     http::{openapi, router},
     hub::Hub,
     nodes::{Nodes, RoutedFanout},

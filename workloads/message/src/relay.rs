@@ -18,11 +18,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use sentinel_domain::{
+    background::vital,
     clock::HybridClock,
     ports::{EventLog, Outbox},
     time::Timestamp,
 };
-use sentinel_http::background::vital;
 use tokio::{
     sync::watch,
     task::JoinHandle,

@@ -25,9 +25,8 @@ use sentinel_http::{
 
 use crate::{
     accounts::Accounts,
-    attachments,
+    attachments, dispatcher,
     hub::Hub,
-    live,
     nodes::{Emitted, RoutedFanout},
     presence::Presences,
     requests::NewMessage,
@@ -88,7 +87,7 @@ impl MessageService {
         let MessageStores { accounts, sessions, chats, inboxes, media, preferences, presence } = stores;
         let connections = Arc::new(Connections::default());
         let accounts = Arc::new(Accounts::new(accounts));
-        live::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
+        dispatcher::start(&hub, tokens.clone(), routed.is_some().then(Emitted::default));
         clock::start(&hub, &connections);
         let presences = presence.map(|store| Presences::start(store, accounts.clone(), limits.clone(), &hub));
         let service = Arc::new(Self {

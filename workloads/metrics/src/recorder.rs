@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use sentinel_domain::background::vital;
 
 use crate::{Kind, Metric, Section, Unit};
 
@@ -18,13 +19,13 @@ pub fn install(sections: &[Section]) -> Result<PrometheusHandle, Error> {
     let handle = builder(sections)?.install_recorder()?;
     describe(sections);
     let folded = handle.clone();
-    tokio::spawn(async move {
+    tokio::spawn(vital("samples of metrics", async move {
         let mut ticks = tokio::time::interval(SAMPLES_FOLDED_EVERY);
         loop {
             ticks.tick().await;
             folded.run_upkeep();
         }
-    });
+    }));
     Ok(handle)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentinel_http::background::vital;
+use sentinel_domain::background::vital;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

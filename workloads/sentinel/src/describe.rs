@@ -1,4 +1,4 @@
-//! The API descriptions: OpenAPI at `/openapi.json`, browsable at `/docs`, and `AsyncAPI` at `/asyncapi.json`.
+//! Makes the API descriptions of the routes (OpenAPI) and of the sockets' events (`AsyncAPI`) out of those of the services.
 
 use serde_json::{Value, json};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi};

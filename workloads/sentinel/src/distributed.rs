@@ -14,7 +14,7 @@ use sentinel_adapters::{
     elasticsearch::Elasticsearch,
     kafka::{KafkaConsumer, KafkaLog},
     keys,
-    linked::LinkedAccounts,
+    linked_accounts::LinkedAccounts,
     postgres::Postgres,
     redis::{Redis, RedisPresence},
     s3::S3,
@@ -36,12 +36,12 @@ use sentinel_notification::{Notifier, Pusher};
 use sentinel_search::{Indexer, Reindexed, Reindexer};
 
 use crate::{
+    api_docs,
     arguments::Role,
     background::Background,
     expired,
     platform::{Foundation, Platform, Stores, waits_for_another},
     ports::Ports,
-    routes,
 };
 
 /// Consumer groups of the platform's events.
@@ -146,7 +146,7 @@ pub async fn open(config: Arc<PlatformConfig>, stores: &StoresConfig, roles: &[R
     let (mut messages, mut reindexer, mut index) = (None, None, None);
     if serves(Role::Users) {
         process.background.spawn("what was interrupted", resume(linked));
-        router = router.merge(routes::with_description(process.users()?, Role::value_variants())?);
+        router = router.merge(api_docs::with_description(process.users()?, Role::value_variants())?);
     }
     if let Some(hub) = hub {
         let (routes, service) = process.messages(hub, fanout.clone(), pod.as_deref())?;

@@ -27,12 +27,13 @@ use sentinel_notification::{NotificationService, Notifier, Pusher};
 use sentinel_search::{Indexer, Reindexed, Reindexer, SearchService};
 
 use crate::{
+    api_docs,
     arguments::Role,
     background::Background,
     backup, expired,
     platform::{Foundation, Platform, Stores, waits_for_another},
     ports::Ports,
-    restore, routes,
+    restore,
 };
 
 /// The database, in the folder of all data.
@@ -138,7 +139,7 @@ pub async fn open(config: Arc<PlatformConfig>) -> anyhow::Result<Platform> {
         .merge(sentinel_search::router(searches, reindexer.clone()))
         .merge(sentinel_media::router(media.clone()))
         .into();
-    let router = routes::with_description(router, ROLES)?
+    let router = api_docs::with_description(router, ROLES)?
         .merge(sentinel_message::socket_router(&messages, None))
         .merge(sentinel_media::files_router(&media));
     let router = ports.layered(router);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod administer;
+mod api_docs;
 mod arguments;
 mod background;
 mod backup;
@@ -17,7 +18,6 @@ mod open_files;
 mod platform;
 mod ports;
 mod restore;
-mod routes;
 mod serve;
 mod stop;
 mod web;

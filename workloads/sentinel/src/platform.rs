@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use sentinel_domain::{config::PlatformConfig, findings::Findings, ports::StoreError};
-use sentinel_http::{background::vital, rate::RateLimits, tokens::Tokens};
+use sentinel_domain::{background::vital, config::PlatformConfig, findings::Findings, ports::StoreError};
+use sentinel_http::{rate::RateLimits, tokens::Tokens};
 use sentinel_message::MessageService;
 
 use crate::{

@@ -1,4 +1,4 @@
-//! The port of services.
+//! Chats, their lists and inboxes, as services read and change them.
 
 use async_trait::async_trait;
 use sentinel_domain::{

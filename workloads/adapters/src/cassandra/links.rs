@@ -20,7 +20,7 @@ use super::{
     partitions::Partition,
     times::{ending_time, final_write_time, next_write_time},
 };
-use crate::linked::ChatLinks;
+use crate::linked_accounts::ChatLinks;
 
 /// Chats that are erased at the same time.
 const AT_ONCE: usize = 4;

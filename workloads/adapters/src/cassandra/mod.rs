@@ -47,6 +47,7 @@ use scylla::{
     statement::prepared::PreparedStatement,
 };
 use sentinel_domain::{
+    background::vital,
     clock::HybridClock,
     config::CassandraConfig,
     event::Fanout,
@@ -167,8 +168,8 @@ impl Cassandra {
         shared.compare_clocks().await?;
         // Before the first answer, so that nothing comes back that was gone.
         shared.note_horizon().await.map_err(CassandraError::Horizon)?;
-        tokio::spawn(retention::keep_noting(Arc::downgrade(&shared)));
-        tokio::spawn(wall::keep_comparing(Arc::downgrade(&shared)));
+        tokio::spawn(vital("what is too old", retention::keep_noting(Arc::downgrade(&shared))));
+        tokio::spawn(vital("the clocks of cassandra", wall::keep_comparing(Arc::downgrade(&shared))));
         Ok(Self { shared })
     }
 

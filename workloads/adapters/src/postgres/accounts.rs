@@ -174,7 +174,7 @@ impl AccountStore for Postgres {
     }
 
     /// Removes the account with its sessions and blocks, and notes that its chats have to follow: see
-    /// [`crate::linked::LinkedAccounts`].
+    /// [`crate::linked_accounts::LinkedAccounts`].
     async fn remove_account(&self, id: UserId, confirmed: Option<ConfirmedRemoval>) -> Result<bool, StoreError> {
         self.transact(move |db| {
             Box::pin(async move {

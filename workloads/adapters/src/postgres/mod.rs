@@ -1,6 +1,6 @@
 //! Postgres: accounts, sessions, blocks and what processes must agree on, of profile Distributed.
 //!
-//! What concerns the chats of an account is only noted here; [`crate::linked`] carries it to the chat store.
+//! What concerns the chats of an account is only noted here; [`crate::linked_accounts`] carries it to the chat store.
 
 mod accounts;
 mod administration;
@@ -25,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sentinel_domain::{
+    background::vital,
     config::PostgresConfig,
     event::{Fanout, LiveEvent},
     ports::StoreError,
@@ -68,7 +69,7 @@ impl Postgres {
         schema::check(&mut connection).await?;
         drop(connection);
         let stop = CancellationToken::new();
-        tokio::spawn(keeper::run(Arc::clone(&link), stop.clone()));
+        tokio::spawn(vital("the pool of postgres", keeper::run(Arc::clone(&link), stop.clone())));
         Ok(Self { link, fanout, _keeper: Arc::new(stop.drop_guard()) })
     }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
+    fcm::body,
     service_account::ServiceAccount,
     verdict::{Verdict, retry_after},
 };
@@ -17,6 +18,8 @@ use super::{
 const RENEWED_BEFORE_SECONDS: i64 = 60;
 /// How long nobody asks again after a failure. A push that tries again and again outlasts it.
 const FAILURE_KEPT: Duration = Duration::from_secs(2);
+/// Why a push has to wait for another try.
+const NO_TOKEN: &str = "no_access_token";
 /// What a request for a token says it is (RFC 7523), encoded as in a form.
 const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
 
@@ -88,22 +91,38 @@ async fn ask(http: &reqwest::Client, account: &ServiceAccount, now: i64) -> Resu
         .post(&account.token_url)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(format!("{GRANT}&assertion={assertion}"));
-    let answer = request.send().await.map_err(|error| {
-        tracing::warn!(error = %error.without_url(), "no access token for FCM");
-        Verdict::Later(None, "no_access_token")
-    })?;
+    let answer = request.send().await.map_err(unanswered)?;
     let status = answer.status().as_u16();
     let retry = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     match status {
         200 => {
-            let answer: Answer = answer.json().await.map_err(|_| Verdict::Later(None, "no_access_token"))?;
+            let answer = read(&body(answer).await.map_err(unanswered)?)?;
             metrics::counter!("sentinel_push_access_tokens_total").increment(1);
-            Ok(Token { text: answer.access_token, until: now + answer.expires_in })
+            Ok(Token { text: answer.access_token, until: now.saturating_add(answer.expires_in) })
         }
         400..=403 => {
             tracing::error!(status, "FCM's token service refuses the service account");
             Err(Verdict::Refused("credentials"))
         }
-        _ => Err(Verdict::Later(retry_after(retry.as_deref()), "no_access_token")),
+        _ => {
+            tracing::warn!(status, "no access token for FCM");
+            Err(Verdict::Later(retry_after(retry.as_deref()), NO_TOKEN))
+        }
     }
+}
+
+fn unanswered(error: reqwest::Error) -> Verdict {
+    let error = error.without_url();
+    tracing::warn!(error = &error as &dyn std::error::Error, "no access token for FCM");
+    Verdict::Later(None, NO_TOKEN)
+}
+
+/// The answer that gives a token.
+fn read(body: &[u8]) -> Result<Answer, Verdict> {
+    serde_json::from_slice(body).map_err(|error| {
+        // An error's own text may quote what it stumbled over, and that may be the token.
+        let (kind, line, column) = (error.classify(), error.line(), error.column());
+        tracing::warn!(status = 200, error = ?kind, line, column, "no access token for FCM is in the answer");
+        Verdict::Later(None, NO_TOKEN)
+    })
 }

@@ -65,8 +65,8 @@ impl Fcm {
     }
 }
 
-/// The beginning of an answer, which is all of FCM's own.
-async fn body(mut answer: reqwest::Response) -> reqwest::Result<Vec<u8>> {
+/// The beginning of an answer, which is all of FCM's own, and of its token service's.
+pub(super) async fn body(mut answer: reqwest::Response) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);

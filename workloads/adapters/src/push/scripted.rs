@@ -2,10 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -65,7 +62,7 @@ struct Script {
     steps: Mutex<VecDeque<Step>>,
     pushes: Mutex<Vec<Seen>>,
     tokens: Mutex<Vec<Seen>>,
-    no_tokens: AtomicBool,
+    token_answer: Mutex<Option<(StatusCode, String)>>,
 }
 
 /// The service, until it is dropped.
@@ -86,9 +83,9 @@ impl Scripted {
         Self { url, script, server }
     }
 
-    /// From now on whether there are access tokens.
-    pub fn give_tokens(&self, there_are: bool) {
-        self.script.no_tokens.store(!there_are, Ordering::Relaxed);
+    /// From now on requests for an access token are answered by this; with `None`, by a token.
+    pub fn answer_tokens(&self, answer: Option<(StatusCode, String)>) {
+        *self.script.token_answer.lock().unwrap() = answer;
     }
 
     /// The pushes that came.
@@ -113,9 +110,9 @@ async fn token(State(script): State<Arc<Script>>, uri: Uri, headers: HeaderMap, 
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut tokens = script.tokens.lock().unwrap();
     tokens.push(Seen { path: uri.path().into(), headers, body });
-    if script.no_tokens.load(Ordering::Relaxed) {
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    if let Some((status, body)) = script.token_answer.lock().unwrap().clone() {
+        let mut answer = Response::new(Body::from(body));
+        *answer.status_mut() = status;
         return answer;
     }
     let answer =

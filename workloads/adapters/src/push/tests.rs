@@ -7,6 +7,7 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
 };
+use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sentinel_domain::{
     config::{FcmConfig, PushConfig, WebPushConfig},
@@ -209,18 +210,33 @@ async fn a_refused_access_token_is_renewed_once() {
 #[tokio::test]
 async fn that_there_is_no_access_token_is_found_out_once_for_all_and_costs_browsers_nothing() {
     let world = World::new([]).await;
-    world.service.give_tokens(false);
+    world.service.answer_tokens(Some((StatusCode::SERVICE_UNAVAILABLE, String::new())));
     let (apps, browser) = futures::join!(futures::future::join_all((0..8).map(|_| world.fcm())), world.web());
     assert!(apps.iter().all(|pushed| matches!(pushed, Pushed::Failed(_))), "{apps:?}");
     assert_eq!(browser, Pushed::Accepted);
     // Each of the eight tries three times. On a very slow machine that takes longer than a failure is kept.
     assert!(world.service.tokens().len() < 10, "{}", world.service.tokens().len());
-    world.service.give_tokens(true);
+    world.service.answer_tokens(None);
     let deadline = Instant::now() + Duration::from_mins(1);
     while world.fcm().await != Pushed::Accepted {
         assert!(Instant::now() < deadline, "it is never asked again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_gives_no_token_or_is_far_too_long_is_none() {
+    let token = json!({"access_token": "access-1", "expires_in": 3599}).to_string();
+    let long = format!("{}{token}", " ".repeat(1024 * 1024));
+    for answer in [String::new(), "<html>".into(), json!({"access_token": "access-1"}).to_string(), long] {
+        let world = World::new([]).await;
+        world.service.answer_tokens(Some((StatusCode::OK, answer.clone())));
+        let told: String = answer.trim().chars().take(40).collect();
+        assert_eq!((world.fcm().await, world.sent()), (Pushed::Failed("no_access_token"), 0), "{told:?}");
+    }
+    let world = World::new([]).await;
+    world.service.answer_tokens(Some((StatusCode::OK, token)));
+    assert_eq!(world.fcm().await, Pushed::Accepted);
 }
 
 #[tokio::test]

@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, fs, path::Path, sync::Mutex};
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sentinel_domain::{key_file, time::Timestamp};
-use serde_json::json;
+use serde::Serialize;
 
 use super::PushError;
 
@@ -21,9 +19,17 @@ const KEPT: usize = 256;
 
 /// The key with the tokens that it signed.
 pub(super) struct Vapid {
-    key: EcdsaKeyPair,
+    key: EncodingKey,
+    public_key: String,
     subject: String,
     tokens: Mutex<HashMap<String, (String, i64)>>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    exp: i64,
+    sub: &'a str,
 }
 
 impl Vapid {
@@ -35,19 +41,21 @@ impl Vapid {
         let text = fs::read_to_string(path).map_err(|source| PushError::Read { path: path.to_owned(), source })?;
         let wrong = || PushError::VapidKey { path: path.to_owned() };
         let der = key_file::private_key(&text).ok_or_else(wrong)?;
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map_err(|_| wrong())?;
-        Ok(Self { key, subject: subject.to_owned(), tokens: Mutex::default() })
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map_err(|_| wrong())?;
+        let public_key = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+        let key = EncodingKey::from_ec_der(&der);
+        Ok(Self { key, public_key, subject: subject.to_owned(), tokens: Mutex::default() })
     }
 
     /// The point that browsers subscribe with, in base64url.
     pub fn public_key(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref())
+        self.public_key.clone()
     }
 
     /// The `Authorization` header for an origin such as `https://push.example`; `None` when it can't be signed.
     pub fn authorization(&self, origin: &str, now: Timestamp) -> Option<String> {
         let token = self.token(origin, now.seconds())?;
-        Some(format!("vapid t={token}, k={}", self.public_key()))
+        Some(format!("vapid t={token}, k={}", self.public_key))
     }
 
     fn token(&self, origin: &str, now: i64) -> Option<String> {
@@ -58,11 +66,8 @@ impl Vapid {
             return Some(token.clone());
         }
         let until = now + GOOD_FOR_SECONDS;
-        let claims = json!({"aud": origin, "exp": until, "sub": self.subject});
-        let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
-        let signed = format!("{}.{}", part(json!({"typ": "JWT", "alg": "ES256"})), part(claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).ok()?;
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let claims = Claims { aud: origin, exp: until, sub: &self.subject };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &self.key).ok()?;
         if tokens.len() >= KEPT {
             tokens.clear();
         }
@@ -73,7 +78,7 @@ impl Vapid {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+    use jsonwebtoken::{DecodingKey, Validation, decode};
     use sentinel_domain::{key_file::VAPID_FILE, key_generation};
     use serde_json::Value;
 
@@ -123,5 +128,7 @@ mod tests {
         let text = |subject| Vapid::load(&path, subject).err().unwrap().to_string();
         assert!(text("mailto:a@example.com").contains("v.pem must hold a P-256 key"));
         assert!(text("ops@example.com").contains("webPush.subject"));
+        fs::write(&path, key_generation::signing_key().unwrap()).unwrap();
+        assert!(text("mailto:a@example.com").contains("v.pem must hold a P-256 key"), "it is an Ed25519 key");
     }
 }

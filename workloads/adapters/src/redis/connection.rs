@@ -41,7 +41,7 @@ pub enum RedisError {
     /// No endpoint is configured.
     #[error("redis has no endpoints; give at least one as host:port")]
     NoEndpoints,
-    /// It can't be reached, or refused what was asked.
+    /// It can't be reached, refused what was asked, or answered something else.
     #[error(
         "redis at {endpoints} failed; check that it runs, that it may be reached and that the credentials are right"
     )]

@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use redis::{Cmd, Script, Value};
+use redis::{Cmd, FromRedisValue, Script, Value};
 use sentinel_domain::{
     config::{RedisConfig, RedisMode},
     ids::UserId,
@@ -100,7 +100,7 @@ impl Redis {
     async fn ping(&self) -> Result<(), RedisError> {
         let answers = self.run(vec![redis::cmd("TIME")]).await?;
         if let Some(time) = answers.first() {
-            self.learn_time(time);
+            self.learn_time(time)?;
         }
         Ok(())
     }
@@ -131,8 +131,8 @@ impl Redis {
     }
 
     /// Takes note of the answer to `TIME`.
-    fn learn_time(&self, answer: &Value) {
-        let Ok((seconds, micros)) = redis::from_redis_value_ref::<(i64, i64)>(answer) else { return };
+    fn learn_time(&self, answer: &Value) -> Result<(), RedisError> {
+        let (seconds, micros): (i64, i64) = self.read(answer)?;
         let server = seconds.saturating_mul(1000).saturating_add(micros / 1000);
         let ahead = server.saturating_sub(Timestamp::now().0);
         let before = self.shared.ahead.swap(ahead, Ordering::Relaxed);
@@ -145,6 +145,12 @@ impl Redis {
                 "the clock of redis is ahead of this machine's, or behind: see that all machines synchronize their clocks"
             );
         }
+        Ok(())
+    }
+
+    /// What one answer says. One of another kind is a failure: taken for nothing, it would look as if nobody were there.
+    fn read<T: FromRedisValue>(&self, answer: &Value) -> Result<T, RedisError> {
+        redis::from_redis_value_ref(answer).map_err(|error| self.shared.opener.failed(error.into()))
     }
 
     /// Runs commands in one go, in order for each key; their answers.

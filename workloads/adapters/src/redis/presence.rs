@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use redis::{Cmd, Script, Value, cmd};
+use redis::{Cmd, Script, cmd};
 use sentinel_domain::{
     event::Origin,
     ids::UserId,
@@ -125,6 +125,11 @@ impl RedisPresence {
         Ok(())
     }
 
+    async fn devices_of(&self, user: UserId) -> Result<Vec<String>, RedisError> {
+        let answers = self.redis.run(vec![all_of(&self.devices_key(user))]).await?;
+        answers.first().map_or_else(|| Ok(Vec::new()), |devices| self.redis.read(devices))
+    }
+
     async fn look_at(&self, users: &[UserId]) -> Result<Vec<Presence>, RedisError> {
         let mut found = Vec::with_capacity(users.len());
         for users in users.chunks(USERS) {
@@ -139,13 +144,14 @@ impl RedisPresence {
             }
             let answers = self.redis.run(commands).await?;
             let Some((gone, answers)) = answers.split_first() else { continue };
-            let gone: HashSet<String> = names(gone).into_iter().collect();
+            let gone: HashSet<String> = self.redis.read(gone)?;
             for (user, answers) in users.iter().zip(answers.chunks(2)) {
                 let [devices, last_active] = answers else { continue };
-                let last_active: Option<i64> = redis::from_redis_value_ref(last_active).unwrap_or_default();
+                let devices: Vec<String> = self.redis.read(devices)?;
+                let last_active: Option<i64> = self.redis.read(last_active)?;
                 found.push(Presence {
                     user_id: *user,
-                    status: status(&names(devices), &gone),
+                    status: status(&devices, &gone),
                     last_active: last_active.map(Timestamp),
                 });
             }
@@ -166,9 +172,10 @@ impl RedisPresence {
             vec![beat, back, until(&nodes, now.saturating_sub(SILENT_MILLIS)), until(&gone, now), beats, all_of(&gone)];
         let answers = self.redis.run(commands).await?;
         let [added, _, _, _, beats, gone] = answers.as_slice() else { return Ok(RollCall::default()) };
-        let added: i64 = redis::from_redis_value_ref(added).unwrap_or_default();
-        let beats: Vec<(String, f64)> = redis::from_redis_value_ref(beats).unwrap_or_default();
-        let gone: Vec<NodeId> = names(gone).into_iter().map(NodeId::from_text).collect();
+        let added: i64 = self.redis.read(added)?;
+        let beats: Vec<(String, f64)> = self.redis.read(beats)?;
+        let gone: Vec<String> = self.redis.read(gone)?;
+        let gone: Vec<NodeId> = gone.into_iter().map(NodeId::from_text).collect();
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&gone);
         // A number that differs after each beat is all that is asked for.
         #[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are far below 2^52")]
@@ -222,9 +229,8 @@ impl PresenceStore for RedisPresence {
     }
 
     async fn forget_device(&self, user: UserId, device: Origin) -> Result<(), StoreError> {
-        let answers = port(self.redis.run(vec![all_of(&self.devices_key(user))])).await?;
         let prefix = format!("c:{}", device_prefix(device));
-        for member in answers.first().map(names).unwrap_or_default() {
+        for member in port(self.devices_of(user)).await? {
             if member.starts_with(&prefix) {
                 port(self.change(user, member["c:".len()..].to_owned(), "gone", Vec::new())).await?;
             }
@@ -303,10 +309,6 @@ fn all_of(key: &str) -> Cmd {
 /// What a device's name begins with, whichever node it is of.
 fn device_prefix(device: Origin) -> String {
     format!("{:016x}@", device.0)
-}
-
-fn names(answer: &Value) -> Vec<String> {
-    redis::from_redis_value_ref(answer).unwrap_or_default()
 }
 
 /// The most present of the devices whose nodes are there. Members without a node are those of an older version.

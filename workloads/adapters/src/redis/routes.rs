@@ -41,11 +41,46 @@ impl Redis {
         holders
     }
 
+    /// Tells which leases are new.
+    async fn take_leases(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, RedisError> {
+        let routes = users.iter().map(|user| self.route_key(*user));
+        let keys: Vec<String> = iter::once(self.key("nodes")).chain(routes).collect();
+        let mut added = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(USERS) {
+            let mut commands = vec![cmd("TIME")];
+            commands.extend(keys.iter().flat_map(|key| self.take_lease(key, node)));
+            let answers = self.run(commands).await?;
+            let Some((time, leases)) = answers.split_first() else { continue };
+            // It sets the clock for the next time.
+            self.learn_time(time)?;
+            for lease in leases.iter().step_by(LEASE_COMMANDS) {
+                // `ZADD` tells whether it added a member; otherwise it set the score of one.
+                added.push(self.read::<i64>(lease)? == 1);
+            }
+        }
+        let mut added = added.into_iter();
+        let node = added.next().unwrap_or(false);
+        let users = users.iter().zip(added).filter(|(_, added)| *added).map(|(user, _)| *user).collect();
+        Ok(Taken { node, users })
+    }
+
+    async fn all_nodes(&self) -> Result<Vec<NodeId>, RedisError> {
+        let answers = self.run(vec![self.holders(&self.key("nodes"))]).await?;
+        answers.first().map_or_else(|| Ok(Vec::new()), |answer| self.nodes_in(answer))
+    }
+
+    fn nodes_in(&self, answer: &Value) -> Result<Vec<NodeId>, RedisError> {
+        let names: Vec<String> = self.read(answer)?;
+        Ok(names.into_iter().map(NodeId::from_text).collect())
+    }
+
     async fn look_up(&self, users: &[UserId]) -> Result<Vec<Vec<NodeId>>, RedisError> {
         let mut found = Vec::with_capacity(users.len());
         for users in users.chunks(USERS) {
             let commands = users.iter().map(|user| self.holders(&self.route_key(*user))).collect();
-            found.extend(self.run(commands).await?.iter().map(nodes_in));
+            for answer in self.run(commands).await? {
+                found.push(self.nodes_in(&answer)?);
+            }
         }
         Ok(found)
     }
@@ -58,22 +93,7 @@ impl Routes for Redis {
     }
 
     async fn join(&self, node: &NodeId, users: &[UserId]) -> Result<Taken, StoreError> {
-        let routes = users.iter().map(|user| self.route_key(*user));
-        let keys: Vec<String> = iter::once(self.key("nodes")).chain(routes).collect();
-        let mut added = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(USERS) {
-            let mut commands = vec![cmd("TIME")];
-            commands.extend(keys.iter().flat_map(|key| self.take_lease(key, node)));
-            let answers = port(self.run(commands)).await?;
-            let Some((time, leases)) = answers.split_first() else { continue };
-            // It sets the clock for the next time.
-            self.learn_time(time);
-            added.extend(leases.chunks(LEASE_COMMANDS).map(|lease| lease.first().is_some_and(was_added)));
-        }
-        let mut added = added.into_iter();
-        let node = added.next().unwrap_or(false);
-        let users = users.iter().zip(added).filter(|(_, added)| *added).map(|(user, _)| *user).collect();
-        Ok(Taken { node, users })
+        port(self.take_leases(node, users)).await
     }
 
     async fn leave(&self, node: &NodeId, users: &[UserId]) -> Result<(), StoreError> {
@@ -96,17 +116,31 @@ impl Routes for Redis {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeId>, StoreError> {
-        let answers = port(self.run(vec![self.holders(&self.key("nodes"))])).await?;
-        Ok(answers.iter().flat_map(nodes_in).collect())
+        port(self.all_nodes()).await
     }
 }
 
-/// Whether `ZADD` added a member; otherwise it set the score of one.
-fn was_added(answer: &Value) -> bool {
-    *answer == Value::Int(1)
-}
+#[cfg(test)]
+mod tests {
+    use sentinel_domain::config::{Connection, RedisConfig, RedisMode};
 
-fn nodes_in(answer: &Value) -> Vec<NodeId> {
-    let names: Vec<String> = redis::from_redis_value_ref(answer).unwrap_or_default();
-    names.into_iter().map(NodeId::from_text).collect()
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_understood_is_not_taken_for_nobody() {
+        let connection = Connection { endpoints: vec!["127.0.0.1:1".into()], credentials: None, tls: None };
+        let config = RedisConfig { connection, mode: RedisMode::Single, primary: String::new(), prefix: "test".into() };
+        let redis = Redis::new(&config).unwrap();
+        assert!(redis.nodes_in(&Value::Array(Vec::new())).unwrap().is_empty());
+        let named = Value::Array(vec![Value::BulkString(b"a.1".to_vec())]);
+        assert_eq!(redis.nodes_in(&named).unwrap(), [NodeId::from_text("a.1".into())]);
+        for other in [Value::Okay, Value::Int(1), Value::Array(vec![Value::Int(1), Value::Array(Vec::new())])] {
+            let error = redis.nodes_in(&other).unwrap_err();
+            assert!(matches!(error, RedisError::Failed { .. }), "{other:?}: {error}");
+        }
+        // A user who never was there is nobody in particular.
+        assert_eq!(redis.read::<Option<i64>>(&Value::Nil).unwrap(), None);
+        redis.read::<Option<i64>>(&Value::SimpleString("soon".into())).unwrap_err();
+        redis.learn_time(&Value::Nil).unwrap_err();
+    }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use redis::{Msg, PushInfo, PushKind};
-use sentinel_domain::time::Timestamp;
+use sentinel_domain::{background::vital, time::Timestamp};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -59,7 +59,7 @@ impl Redis {
     /// Starts a subscription. Returns once it hears, or after a failed attempt to make it.
     pub(super) async fn subscribe(&self, channel: String, subscriber: impl Subscriber + 'static) {
         let (tried, first_try) = oneshot::channel();
-        tokio::spawn(keep(self.clone(), channel, subscriber, tried));
+        tokio::spawn(vital("a subscription", keep(self.clone(), channel, subscriber, tried)));
         // An error means that the task was ended by the runtime.
         let _ = first_try.await;
     }

@@ -57,13 +57,13 @@ impl Signer {
         let lines: Vec<String> = signed.iter().map(|(name, value)| format!("{name}:{}", value.trim())).collect();
         let (lines, names) = (lines.join("\n"), names.join(";"));
         let canonical = format!("{method}\n{path}\n{query}\n{lines}\n\n{names}\nUNSIGNED-PAYLOAD");
-        let hashed = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+        let hashed = hex::encode(digest::digest(&digest::SHA256, canonical.as_bytes()));
         let text = format!("{ALGORITHM}\n{time}\n{scope}\n{hashed}");
         let secret = format!("AWS4{}", self.credentials.password);
         let key = [day, &self.region, "s3", "aws4_request"]
             .iter()
             .fold(secret.into_bytes(), |key, part| authenticate(&key, part));
-        format!("{base}{path}?{query}&X-Amz-Signature={}", hex(&authenticate(&key, &text)))
+        format!("{base}{path}?{query}&X-Amz-Signature={}", hex::encode(authenticate(&key, &text)))
     }
 }
 
@@ -84,12 +84,6 @@ fn encode(text: &str) -> String {
             byte => format!("%{byte:02X}"),
         })
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sentinel_adapters::linked::ChatLinks;
+use sentinel_adapters::linked_accounts::ChatLinks;
 use sentinel_domain::{
     ids::{ChatId, UserId},
     ports::{MediaStore, NotificationStore},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sentinel_adapters::{linked::ChatLinks, sqlite::Sqlite};
+use sentinel_adapters::{linked_accounts::ChatLinks, sqlite::Sqlite};
 use sentinel_domain::{
     account::{Account, Profile, Username},
     ids::{SessionId, UserId},

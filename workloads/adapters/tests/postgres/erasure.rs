@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use sentinel_adapters::{linked::LinkedAccounts, postgres::Postgres};
+use sentinel_adapters::{linked_accounts::LinkedAccounts, postgres::Postgres};
 use sentinel_domain::{
     ids::UserId,
     ports::{AccountStore, ReportStore},

@@ -1,8 +1,11 @@
 //! Links to files that this platform itself serves: whoever has one may read or write one object for some time.
 
-use std::fmt::Write as _;
-
-use crate::{ids::MediaId, keyring::Keyring, media::BlobKey, time::Timestamp};
+use crate::{
+    ids::MediaId,
+    keyring::{Keyring, TAG_BYTES},
+    media::BlobKey,
+    time::Timestamp,
+};
 
 const PURPOSE: &str = "media-links";
 
@@ -20,20 +23,15 @@ pub struct FileLink {
 impl FileLink {
     /// The code that makes it good, in hexadecimal digits.
     pub fn sign(&self, keyring: &Keyring) -> String {
-        let code = keyring.authenticate(PURPOSE, &self.bytes());
-        code.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a text never fails.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex::encode(keyring.authenticate(PURPOSE, &self.bytes()))
     }
 
     /// Whether the code was made for this link, and its time is not over.
     pub fn is_good(&self, keyring: &Keyring, signature: &str, now: Timestamp) -> bool {
-        let code: Option<Vec<u8>> = (signature.len() == 32 && signature.is_ascii())
-            .then(|| (0..16).map(|at| u8::from_str_radix(&signature[2 * at..2 * at + 2], 16).ok()).collect())
-            .flatten();
-        now.seconds() < self.expires && code.is_some_and(|code| keyring.verifies(PURPOSE, &self.bytes(), &code))
+        let mut code = [0_u8; TAG_BYTES];
+        now.seconds() < self.expires
+            && hex::decode_to_slice(signature, &mut code).is_ok()
+            && keyring.verifies(PURPOSE, &self.bytes(), &code)
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -73,5 +71,17 @@ mod tests {
         for bad in ["", "zz", &"é".repeat(16), &signature[..30]] {
             assert!(!link.is_good(&keyring, bad, now), "{bad}");
         }
+        // A sign is no digit, though it may begin a number.
+        let (link, at, mut signature) = (100..)
+            .find_map(|expires| {
+                let link = FileLink { expires, ..link };
+                let signature = link.sign(&keyring);
+                let at = (0..signature.len()).step_by(2).find(|at| signature[*at..].starts_with('0'))?;
+                Some((link, at, signature))
+            })
+            .unwrap();
+        assert!(link.is_good(&keyring, &signature, now));
+        signature.replace_range(at..=at, "+");
+        assert!(!link.is_good(&keyring, &signature, now), "{signature}");
     }
 }

@@ -126,13 +126,7 @@ fn is_direction(c: char) -> bool {
 
 fn digest(text: &str) -> Result<[u8; 32], InvalidMedia> {
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(InvalidMedia::Sha256);
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).map_err(|_| InvalidMedia::Sha256)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidMedia::Sha256)?;
-    }
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidMedia::Sha256)?;
     Ok(bytes)
 }
 

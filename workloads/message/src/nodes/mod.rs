@@ -18,6 +18,7 @@ use std::{
 };
 
 use sentinel_domain::{
+    background::vital,
     clock::HybridClock,
     event::{Fanout, LiveEvent},
     ids::UserId,
@@ -25,7 +26,6 @@ use sentinel_domain::{
     ports::{NodeBus, Routes},
     time::Timestamp,
 };
-use sentinel_http::background::vital;
 use tokio::{
     sync::{
         mpsc::{self, UnboundedReceiver, UnboundedSender},

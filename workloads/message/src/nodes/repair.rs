@@ -9,13 +9,14 @@ use std::{
 use axum::http::StatusCode;
 use futures::{StreamExt, stream};
 use sentinel_domain::{
+    background::vital,
     clock::Instant,
     event::InboxBody,
     ids::{EventId, UserId},
     place::{InboxPlace, SETTLING_SECONDS},
     time::Timestamp,
 };
-use sentinel_http::{background::vital, problem::Problem};
+use sentinel_http::problem::Problem;
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::timeout,

@@ -20,12 +20,12 @@ use std::{
 use axum::http::StatusCode;
 use futures::{StreamExt, stream};
 use sentinel_domain::{
+    background::vital,
     ids::UserId,
     ports::{PresenceListener, PresenceStore},
     presence::{Presence, PresenceStatus},
 };
 use sentinel_http::{
-    background::vital,
     problem::{Code, Problem},
     rate::{Action, RateLimits},
 };
@@ -83,7 +83,7 @@ impl Presences {
         tokio::spawn(vital("presence shown", pushes::run(Arc::downgrade(&presences), to_show)));
         tokio::spawn(vital("heartbeats of presence", beats::run(Arc::downgrade(&presences))));
         let (store, listener) = (presences.store.clone(), Listener(Arc::downgrade(&presences)));
-        tokio::spawn(vital("presence of other nodes", async move { store.watch(Box::new(listener)).await }));
+        tokio::spawn(async move { store.watch(Box::new(listener)).await });
         presences
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{LOOKUPS_AT_ONCE, Presences, failure_detector::BEAT, subscriptions::Shown};
-use crate::{live, socket::Session, views::PresenceView};
+use crate::{dispatcher, socket::Session, views::PresenceView};
 
 /// How long changes are gathered: what flickers is looked at once.
 const GATHERED_FOR: Duration = Duration::from_millis(100);
@@ -125,7 +125,7 @@ async fn show(presences: &Presences, presence: Presence, blocks_too: bool) {
 }
 
 fn emit(presences: &Presences, session: &Arc<Session>, presence: &Presence) {
-    if let Some((hub, payload)) = presences.hub.upgrade().zip(live::raw(&PresenceView::from(*presence))) {
+    if let Some((hub, payload)) = presences.hub.upgrade().zip(dispatcher::raw(&PresenceView::from(*presence))) {
         session.emit(&hub, "presence", &payload);
         metrics::counter!("sentinel_presence_shown_total").increment(1);
     }

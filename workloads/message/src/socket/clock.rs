@@ -6,11 +6,10 @@ use std::{
     time::Duration,
 };
 
-use sentinel_domain::time::Timestamp;
-use sentinel_http::background::vital;
+use sentinel_domain::{background::vital, time::Timestamp};
 
 use super::{Connections, Ending, Session};
-use crate::{hub::Hub, live, views::TokenExpiring};
+use crate::{dispatcher, hub::Hub, views::TokenExpiring};
 
 /// How long before its token's end a client is warned, at most.
 const WARNING_MILLIS: i64 = 60_000;
@@ -77,7 +76,7 @@ fn look(hub: &Arc<Hub>, now: Timestamp) {
         }
         if session.warn_at() <= now
             && !session.warned.swap(true, Ordering::Relaxed)
-            && let Some(warning) = live::raw(&TokenExpiring { expires_at })
+            && let Some(warning) = dispatcher::raw(&TokenExpiring { expires_at })
         {
             session.emit_in(session.namespace(), hub, "token_expiring", &warning);
         }

@@ -18,8 +18,8 @@ use super::{
     session::{CLIENT_DISCONNECT, NewSession},
 };
 use crate::{
+    dispatcher,
     hub::Hub,
-    live,
     service::MessageService,
     sync,
     views::{LimitsView, ReadyView},
@@ -154,7 +154,7 @@ async fn greet(service: Arc<MessageService>, session: Arc<Session>) {
             message_retention_seconds: service.config.retention.message_seconds.map(NonZeroU32::get),
         },
     };
-    if let Some(ready) = live::raw(&ready) {
+    if let Some(ready) = dispatcher::raw(&ready) {
         session.emit(&service.hub, "ready", &ready);
     }
 }

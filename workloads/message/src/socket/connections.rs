@@ -105,8 +105,10 @@ impl Connections {
 
     /// Forgets the flow of a session when only the caller holds it.
     pub(super) fn leave_flow(&self, sid: Sid, flow: &Arc<Flow>) {
+        // Counted under the lock: who joins in between would be left with a flow that nobody else finds.
+        let mut state = self.state();
         if Arc::strong_count(flow) == 1 {
-            self.state().flows.remove(&sid);
+            state.flows.remove(&sid);
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
     session::{Accepted, Inbound},
 };
 use crate::{
-    described::{Reauthenticated, Refused, Sent},
+    asyncapi::{Reauthenticated, Refused, Sent},
     presence::Presences,
     requests::{
         EditMessage, Heartbeat, OneMessage, Reauthenticate, ReceivedAll, SendMessage, StartChat, SyncSince, Typing,
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn every_event_is_described_in_the_namespaces_that_take_it_and_no_other() {
-        let description = crate::described::Description::new();
+        let description = crate::asyncapi::Description::new();
         for namespace in Namespace::ALL {
             let mut described: Vec<_> = description.sends_in(namespace).map(|event| event.name).collect();
             let taken = Event::ALL.into_iter().filter(|event| event.is_of(namespace));

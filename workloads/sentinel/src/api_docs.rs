@@ -1,5 +1,5 @@
-//! The API descriptions beside the routes: OpenAPI at `/openapi.json`, browsable at `/docs`, `AsyncAPI` at
-//! `/asyncapi.json`.
+//! Serves the API descriptions beside the routes that they describe: OpenAPI at `/openapi.json`, browsable at `/docs`, and
+//! `AsyncAPI` at `/asyncapi.json`.
 
 use anyhow::Context as _;
 use axum::{

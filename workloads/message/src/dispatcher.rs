@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::{
+    background::vital,
     event::{LiveEvent, Origin},
     ids::{ChatId, UserId},
     message::{Chat, Message},
@@ -11,7 +12,6 @@ use sentinel_domain::{
     watermark::Watermarks,
 };
 use sentinel_http::{
-    background::vital,
     tokens::Tokens,
     views::{MessageView, NotificationView},
 };
