@@ -213,7 +213,8 @@ impl Shared {
     }
 
     /// The message of an attempt, for its repeat; `None` when it is not there. It is published again: nobody heard of it if
-    /// the write was not answered, and whoever followed that gave up or ended. Sockets are shown nothing twice.
+    /// the write was not answered, and whoever followed that gave up or ended. Sockets are not shown what they were shown lately
+    /// or were told to sync from after.
     async fn repeated(
         &self,
         attempt: Attempt,

@@ -67,8 +67,8 @@ impl Shared {
         written
     }
 
-    /// Publishes what a write that was not answered did, once that is seen. Sockets are shown nothing twice, so it does no
-    /// harm when a repeat of the caller's publishes the same.
+    /// Publishes what a write that was not answered did, once that is seen. It does no harm when a repeat of the caller's
+    /// publishes the same: sockets are not shown what they were shown lately.
     pub(super) fn follow(self: &Arc<Self>, id: EventId, event: LiveEvent) {
         let Ok(turn) = Arc::clone(&self.followed).try_acquire_owned() else { return count_not_followed() };
         let shared = Arc::downgrade(self);
