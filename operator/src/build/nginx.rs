@@ -106,7 +106,6 @@ fn render(chat: &ValidChat) -> String {
         .replace("@STORED_FILES@", &nginx_files::locations(chat))
         .replace("@PASS@", pass)
         .replace("@ERROR_PAGES@", &nginx_errors::pages("      "))
-        .replace("@UNAVAILABLE@", &nginx_errors::unavailable())
         .replace("@OWN_HEADERS@", nginx_errors::HEADERS)
         .replace("@HEALTH@", HEALTH)
         .replace("@SOCKET_TIMEOUT@", SOCKET_TIMEOUT)
@@ -171,9 +170,18 @@ http {
   # An origin may have 280 characters. This has to come before all maps.
   map_hash_bucket_size 512;
 
-  # Query strings hold session ids and may hold tokens: only the path is logged.
+  # Query strings hold session ids and may hold tokens: only the path is logged. It and the method are those that the client
+  # wrote: what cannot be read is answered at a path of the gateway's own, as if that had been asked for with GET.
+  map $request $asked_method {
+    default "";
+    "~^(?<verb>[A-Za-z_-]{1,20}) " $verb;
+  }
+  map $request $asked_path {
+    default "";
+    "~^[A-Za-z_-]{1,20} +([A-Za-z]+://[^/?# ]*)?(?<path>[^?# ]{0,1000})" $path;
+  }
   log_format json escape=json '{"time":"$time_iso8601","request_id":"$trace_id","client":"$remote_addr",'
-    '"method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,'
+    '"method":"$asked_method","path":"$asked_path","status":$status,"bytes":$body_bytes_sent,'
     '"seconds":$request_time,"upstream_seconds":"$upstream_response_time","user_agent":"$http_user_agent"}';
   map $uri $loggable {
     default 1;

@@ -16,9 +16,8 @@ const PROBLEMS: [(u16, &str, Code, &str); 10] = [
     (431, "Request Header Fields Too Large", Code::Refused, "the headers are too large; send fewer or shorter ones"),
     (500, "Internal Server Error", Code::Internal, "something went wrong on our side; try again"),
     (501, "Not Implemented", Code::Refused, "the body is encoded in a way that is not known here; send it as it is"),
-    UNAVAILABLE,
+    (503, "Service Unavailable", Code::Unavailable, "try again in a moment"),
 ];
-const UNAVAILABLE: (u16, &str, Code, &str) = (503, "Service Unavailable", Code::Unavailable, "try again in a moment");
 
 /// Which errors are answered so, as the arguments of `error_page`. Where an address could not be read, or not all of it, there
 /// is none from which to go on to a location with a name.
@@ -44,11 +43,6 @@ fn members((status, title, code, detail): (u16, &str, Code, &str)) -> String {
     )
 }
 
-/// What a platform that does not answer is said to be, where the status does not tell.
-pub(super) fn unavailable() -> String {
-    DOCUMENT.replace("$problem", &members(UNAVAILABLE))
-}
-
 /// For a server and for each location that answers an error in a way of its own, which inherits none of these.
 pub(super) fn pages(indent: &str) -> String {
     PAGES.map(|page| format!("{indent}error_page {page};\n")).concat()
@@ -56,22 +50,18 @@ pub(super) fn pages(indent: &str) -> String {
 
 /// Ends every server.
 pub(super) fn locations() -> String {
-    let problem = PROBLEM.replace("@DOCUMENT@", DOCUMENT);
     format!(
-        "\n{}    error_page 502 504 =503 @problem;\n    location @problem {{\n{problem}    }}\n    location = /-/problem {{\n{problem}    }}\n",
+        "\n{}    error_page 502 504 =503 @problem;\n    location @problem {{\n{PROBLEM}    }}\n    location = /-/problem {{\n{PROBLEM}    }}\n",
         pages("    ")
     )
 }
 
-/// A problem document.
-const DOCUMENT: &str = r#"'{$problem,"instance":"urn:sentinel:request:$trace_id","request_id":"$trace_id"}'"#;
-
 /// The status is that of the error, whatever is returned here; and the type is this one, whatever the path ends with.
-const PROBLEM: &str = "      internal;
+const PROBLEM: &str = r#"      internal;
       types { }
       default_type application/problem+json;
-@OWN_HEADERS@      return 500 @DOCUMENT@;
-";
+@OWN_HEADERS@      return 500 '{$problem,"instance":"urn:sentinel:request:$trace_id","request_id":"$trace_id"}';
+"#;
 
 const HEADER_MAPS: &str = r#"  map $status $allowed_methods {
     default "";

@@ -28,7 +28,7 @@ pub(super) const LOCATIONS: &str = r#"
       internal;
       recursive_error_pages on;
       error_page 502 503 504 = @session_lost;
-      if ($socket_retry = 0) {
+@ERROR_PAGES@      if ($socket_retry = 0) {
         return 504;
       }
       proxy_buffering off;
@@ -38,8 +38,9 @@ pub(super) const LOCATIONS: &str = r#"
       internal;
       types { }
       default_type application/json;
+      error_page 503 @problem;
 @OWN_HEADERS@      if ($arg_sid = "") {
-        return 503 @UNAVAILABLE@;
+        return 503;
       }
       return 400 '{"code":1,"message":"Session ID unknown"}';
     }

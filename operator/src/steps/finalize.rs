@@ -31,7 +31,6 @@ use crate::{
     api::{DeletionPolicy, SentinelChat, Store},
     build::Stage,
     names::{FINALIZER, INSTANCE, MANAGED_BY, MANAGER, Names},
-    providers::first_claim_name,
 };
 
 /// How long deletion is tried before the resource is let go all the same.
@@ -186,21 +185,19 @@ async fn claims(client: &Client, namespace: &str, names: &Names, sets: &[String]
     Ok(found.filter(|claim| sets.iter().any(|set| is_claim_of(claim, set))).collect())
 }
 
-/// Claims that have the names of those of first pods and no labels, as one that was restored by hand: nobody knows whose they
-/// are.
+/// Claims that have the names of those of pods and no labels, as some that were restored by hand: nobody knows whose they are.
 async fn not_labelled(client: &Client, chat: &ObjectMeta) -> Result<Vec<String>, kube::Error> {
     let names = Names::new(chat.name.clone().unwrap_or_default());
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace(chat));
-    let mut left = Vec::new();
-    for component in with_data() {
-        let name = first_claim_name(&names.workload(component));
-        let Some(found) = api.get_metadata_opt(&name).await? else { continue };
-        let is_going = found.metadata.deletion_timestamp.is_some();
-        if !is_going && foreign_label(&names, &found.metadata, component).is_none() {
-            left.push(name);
-        }
-    }
-    Ok(left)
+    let sets: Vec<_> = with_data().map(|component| (component, names.workload(component))).collect();
+    let is_left = |claim: &ObjectMeta| {
+        let name = claim.name.as_deref().unwrap_or_default();
+        let mut of = sets.iter().filter(|(_, set)| is_claim_of(name, set));
+        claim.deletion_timestamp.is_none()
+            && of.any(|(component, _)| foreign_label(&names, claim, *component).is_none())
+    };
+    let found = api.list(&ListParams::default()).await?.items.into_iter().map(|claim| claim.metadata);
+    Ok(found.filter(is_left).filter_map(|claim| claim.name).collect())
 }
 
 /// Deletes one object; with `made_for`, if the operator made it for the resource of these names.

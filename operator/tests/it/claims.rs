@@ -1,5 +1,7 @@
 //! Claims that tell of data which only lost keys or credentials open, and whose they are.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,10 +21,11 @@ async fn nothing_new_is_made_over_a_claim_that_was_restored_without_labels() {
     for (spec, part, claim, reason, secret) in cases {
         let world = World::with(&spec);
         world.server.put(CLAIMS, NS, json!({ "metadata": { "name": claim }, "status": { "phase": "Bound" } }));
-        let path = format!("/persistentvolumeclaims/{claim}");
         for (code, is_told) in [(500, false), (403, true), (404, true)] {
             if code != 404 {
-                world.server.fault("GET", &path, Answer::Status(code, "not now"), 1);
+                // The list by labels comes first, and nothing ails it.
+                world.server.fault("GET", "/persistentvolumeclaims?labelSelector=", Answer::Late(Duration::ZERO), 1);
+                world.server.fault("GET", "/persistentvolumeclaims?", Answer::Status(code, "not now"), 1);
             }
             assert_eq!(world.reconcile().await.is_ok(), is_told, "{code}");
             assert!(world.server.names(SECRETS, NS).is_empty(), "{code}: {:?}", world.server.names(SECRETS, NS));
@@ -99,6 +102,54 @@ async fn a_claim_without_labels_is_not_used_whatever_becomes_of_the_secrets() {
         assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
         assert!(world.server.get(SETS, NS, set).is_some());
     }
+}
+
+/// Pods after the first find theirs by name, too: seen in part, a store would never be whole.
+#[tokio::test]
+async fn of_a_store_that_was_restored_by_hand_all_claims_are_told() {
+    let mut spec = managed();
+    spec["dependencies"]["cassandra"] = json!({ "managed": { "replicas": 3 } });
+    let world = World::with(&spec);
+    world.settle().await;
+    world.server.delete(SETS, NS, "chat-cassandra");
+    let put = |name: &str, labels: &Value| {
+        let claim = json!({ "metadata": { "name": name, "labels": labels }, "status": { "phase": "Bound" } });
+        world.server.put(CLAIMS, NS, claim);
+    };
+    let labels =
+        "app.kubernetes.io/component=cassandra app.kubernetes.io/instance=chat app.kubernetes.io/name=sentinel";
+    let ours = json!({ "app.kubernetes.io/name": "sentinel", "app.kubernetes.io/instance": "chat",
+        "app.kubernetes.io/component": "cassandra" });
+    for ordinal in 0..3 {
+        put(&format!("data-chat-cassandra-{ordinal}"), &Value::Null);
+    }
+    put("data-chat-cassandra-x", &Value::Null);
+    world.settle().await;
+    let told = world.condition("Accepted");
+    let all = "data-chat-cassandra-0 data-chat-cassandra-1 data-chat-cassandra-2";
+    assert!(told.starts_with("False/NotOurs: volume claim data-chat-cassandra-0 has the name of one"), "{told}");
+    assert!(told.contains(&format!("run kubectl label pvc {all} {labels};")), "{told}");
+
+    // Whoever labels the first only is told of the others.
+    put("data-chat-cassandra-0", &ours);
+    world.settle().await;
+    let told = world.condition("Accepted");
+    assert!(told.starts_with("False/NotOurs: volume claim data-chat-cassandra-1 has the name of one"), "{told}");
+    assert!(told.contains("run kubectl label pvc data-chat-cassandra-1 data-chat-cassandra-2 app."), "{told}");
+    assert_eq!(world.server.get(SETS, NS, "chat-cassandra"), None);
+
+    // A chart of a database, whose release is called chat: it is in the way where a pod would use it.
+    put("data-chat-cassandra-1", &ours);
+    put("data-chat-cassandra-2", &json!({ "app.kubernetes.io/name": "database" }));
+    world.settle().await;
+    let told = world.condition("Accepted");
+    assert!(told.starts_with("False/NotOurs: volume claim data-chat-cassandra-2 has the name of one"), "{told}");
+    assert!(told.contains("is somebody else's") && !told.contains("kubectl label"), "{told}");
+    put("data-chat-cassandra-2", &ours);
+    put("data-chat-cassandra-3", &json!({ "app.kubernetes.io/name": "database" }));
+    world.settle().await;
+    assert!(world.condition("Accepted").starts_with("True/"), "{}", world.condition("Accepted"));
+    assert!(world.server.get(SETS, NS, "chat-cassandra").is_some());
 }
 
 /// What runs on it goes on.

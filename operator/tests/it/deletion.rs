@@ -118,6 +118,23 @@ async fn a_claim_that_no_label_tells_to_be_anybodys_is_left_and_told() {
     }
 }
 
+#[tokio::test]
+async fn the_claims_of_all_nodes_that_are_left_are_told() {
+    let mut spec = managed();
+    spec["deletionPolicy"] = json!("Delete");
+    let world = distributed::running(&spec).await;
+    for ordinal in 1..3 {
+        let name = format!("data-chat-cassandra-{ordinal}");
+        world.server.put(CLAIMS, NS, json!({ "metadata": { "name": name } }));
+    }
+    world.server.delete(CHATS, NS, "chat");
+    world.reconcile().await.unwrap();
+    assert!(world.server.get(CHATS, NS, "chat").is_none(), "it holds up nothing");
+    assert_eq!(world.server.names(CLAIMS, NS), ["data-chat-cassandra-1", "data-chat-cassandra-2"]);
+    let told = events(&world);
+    assert!(told.contains(&json!("DataLeftBehind")) && !told.contains(&json!("DataDeleted")), "{told:?}");
+}
+
 /// It may be deleted before it goes on.
 #[tokio::test]
 async fn a_paused_resource_has_its_finalizer_too() {

@@ -83,11 +83,19 @@ fn limits_and_logs_are_as_promised() {
         "$args",
         "$query_string",
         "\"$request\"",
+        // Of an error that is answered at a path of the gateway's own, these are not the client's.
+        "\"$uri\"",
+        "$request_method",
         "$http_authorization",
         "$http_cookie",
         "$http_referer",
     ] {
         assert!(!log.contains(leak), "{leak} is logged");
+    }
+    assert!(log.contains(r#""method":"$asked_method","path":"$asked_path","status":$status"#), "{log}");
+    for (name, cut) in [("method", "(?<verb>[A-Za-z_-]{1,20}) "), ("path", "(?<path>[^?# ]{0,1000})")] {
+        let map = block(&config, &format!("map $request $asked_{name} {{"));
+        assert!(map.contains("default \"\";") && map.contains(cut) && map.lines().count() == 4, "{map}");
     }
 }
 
@@ -314,9 +322,12 @@ fn whatever_the_gateway_refuses_it_says_as_a_problem_and_not_as_a_page() {
             sockets.contains("error_page 403 404 405 413 500 501 @problem;")
         );
     }
-    let lost = config(DISTRIBUTED);
-    let lost = block(&lost, "location @session_lost {");
-    assert!(lost.contains(r#"return 503 '{"type":"urn:sentinel:problem:unavailable","#), "{lost}");
+    let config = config(DISTRIBUTED);
+    let lost = block(&config, "location @socket_lost {");
+    assert!(lost.contains("error_page 502") && lost.contains("error_page 403 404 405 413 500 501 @problem;"), "{lost}");
+    // Whoever begins a session is told by a problem, and whoever has one as the protocol says.
+    let lost = block(&config, "location @session_lost {");
+    assert!(lost.contains("error_page 503 @problem;") && lost.contains("return 503;"), "{lost}");
     assert!(lost.contains("add_header Access-Control-Allow-Origin $allowed_origin always;"), "{lost}");
 }
 

@@ -173,9 +173,11 @@ fn deliver_message(to: &mut Audience<'_>, chat: &Chat, message: &Message, origin
     let mut reached_peer = false;
     for &member in chat.distinct_members() {
         for session in to.sockets_of(member) {
-            if origin != Some(session.origin) && session.emit(to.hub, "receive_message", &view) {
-                reached_peer |= member != message.sender_id;
+            // One that is published again, as when its send is repeated, is no news to who connected since.
+            if origin == Some(session.origin) || session.syncs_from_after(message.id.into()) {
+                continue;
             }
+            reached_peer |= session.emit(to.hub, "receive_message", &view) && member != message.sender_id;
         }
     }
     if reached_peer {

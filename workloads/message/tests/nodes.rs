@@ -151,6 +151,24 @@ async fn what_is_published_again_is_shown_once() {
     assert!(bob.no_event("message_deleted").await);
 }
 
+/// The node of his socket has shown him nothing: he has the message by what he loads and syncs at `ready`.
+#[tokio::test]
+async fn what_is_published_again_is_not_shown_to_who_connected_since() {
+    let pair = Pair::new().await;
+    let mut ann = pair.client(0, &pair.ann).await;
+    let id = id_of(&pair.send(&mut ann, "before").await);
+    let mut bob = pair.client(1, &pair.bob).await;
+    let store = &pair.fleet.nodes[0].store;
+    let chat = store.chat(pair.ann.id, ChatId::of_pair(pair.ann.id, pair.bob.id)).await.unwrap();
+    let message = store.message(pair.ann.id, chat.id, id).await.unwrap();
+    for node in &pair.fleet.routed {
+        node.publish(vec![LiveEvent::Message { chat: chat.clone(), message: message.clone(), origin: None }]);
+    }
+    pair.send(&mut ann, "after").await;
+    assert_eq!(texts(&mut bob, 1).await, ["after"]);
+    assert!(bob.no_event("receive_message").await);
+}
+
 /// Two devices of Bob, each on a node of its own: the phone says that it got the second message while at the desk he reads
 /// it. Each node knows what he had read before, and nothing of the other.
 #[tokio::test]

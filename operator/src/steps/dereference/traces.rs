@@ -8,19 +8,19 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client};
+use kube::{Api, Client, api::ListParams};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::{
     answer,
     api::Store,
     build::{Kind, services},
     names::{Component, INSTANCE, MANAGED_BY, MANAGER, Names},
-    providers,
     steps::{
         apply,
         observe::{Observed, is_being_deleted, is_bound},
-        plan::is_claim_of,
+        plan::{is_claim_of, ordinal_of},
         status::pods,
         validate::ValidChat,
     },
@@ -111,18 +111,18 @@ pub enum Error {
         /// What tells whose it is.
         sign: String,
     },
-    /// A claim without labels has the name of one that a pod of this resource would use: nothing would be told of it.
+    /// Claims without labels have the names of those that pods of this resource would use: nothing would be told of them.
     #[error(
         "volume claim {claim} has the name of one that StatefulSet {set} of this SentinelChat would use, and lacks the labels \
          by which the operator sees it: if it is this SentinelChat's, as one that was restored by hand, run {label}; if not, \
          give the SentinelChat another name"
     )]
     ClaimNotLabelled {
-        /// The claim.
+        /// The first of them.
         claim: String,
         /// The StatefulSet that would use it.
         set: String,
-        /// The command that labels it.
+        /// The command that labels all of them.
         label: String,
     },
 }
@@ -148,6 +148,8 @@ pub(super) struct Traces<'a> {
     pub observed: &'a Observed,
     claims: Api<PersistentVolumeClaim>,
     sets: Api<StatefulSet>,
+    /// All claims of the namespace, if they were needed.
+    all: OnceCell<Vec<PersistentVolumeClaim>>,
 }
 
 /// A volume with data.
@@ -155,7 +157,7 @@ struct DataClaim {
     name: String,
     /// Its StatefulSet.
     set: String,
-    /// The command that gives it the labels it lacks; none when it has them.
+    /// The command that gives it, and others of its StatefulSet, the labels they lack; none when it has them.
     label: Option<String>,
 }
 
@@ -168,6 +170,7 @@ impl<'a> Traces<'a> {
             observed,
             claims: Api::namespaced(claims, &chat.namespace),
             sets: Api::namespaced(sets, &chat.namespace),
+            all: OnceCell::new(),
         }
     }
 
@@ -211,14 +214,14 @@ impl<'a> Traces<'a> {
         Ok(found.map(|claim| self.not_labelled(self.chat.names.credentials(store), claim)))
     }
 
-    /// Why a StatefulSet must not be made: its first pod would use a claim that the operator does not see. Where the StatefulSet
-    /// is there, its pods use the claim already.
+    /// Why a StatefulSet must not be made: its pods would use claims that the operator does not see. Where the StatefulSet is
+    /// there, they use them already.
     pub(super) async fn claim_unseen(&self) -> Result<Option<Error>, Error> {
         for component in with_data() {
             if self.observed.get(Kind::StatefulSet, &self.chat.names.workload(component)).is_some() {
                 continue;
             }
-            let found = self.claim_of(component).await?;
+            let found = self.unseen_claim_of(component).await?;
             if let Some(DataClaim { name: claim, set, label: Some(label) }) = found {
                 return Ok(Some(Error::ClaimNotLabelled { claim, set, label }));
             }
@@ -242,25 +245,52 @@ impl<'a> Traces<'a> {
         if let Some(name) = names.find(|name| is_claim_of(name, &set)) {
             return Ok(Some(DataClaim { name: name.clone(), set, label: None }));
         }
-        // Another chat may have a claim of that name.
-        if !self.is_used(component) {
+        self.unseen_claim_of(component).await
+    }
+
+    /// The first of a component's data volumes that the operator does not see, with what makes it see all of them.
+    async fn unseen_claim_of(&self, component: Component) -> Result<Option<DataClaim>, Error> {
+        let replicas = self.replicas(component);
+        // Another chat may have claims of such names.
+        if replicas == 0 {
             return Ok(None);
         }
-        // Claims are listed by label, which one that somebody restored need not have. Its pod finds it by its name.
-        let name = providers::first_claim_name(&set);
-        let found = self.claims.get_opt(&name).await.map_err(cannot_read("volume claim", &name))?;
-        let Some(found) = found.filter(|claim| self.is_there(claim, &set)) else { return Ok(None) };
-        let sign = match foreign_label(&self.chat.names, &found.metadata, component) {
-            Some(label) => Some(format!("it is labelled {label}")),
-            None => self.namesake(&set).await?,
-        };
-        if let Some(sign) = sign {
+        let set = self.chat.names.workload(component);
+        let mut unseen = Vec::new();
+        for claim in self.all_claims().await? {
+            let name = claim.metadata.name.as_deref().unwrap_or_default();
+            let Some(ordinal) = ordinal_of(name, &set) else { continue };
+            let is_seen = self.observed.claims.iter().any(|seen| seen.metadata.name.as_deref() == Some(name));
+            if is_seen || !self.is_there(claim, &set) {
+                continue;
+            }
+            match foreign_label(&self.chat.names, &claim.metadata, component) {
+                None => unseen.push((ordinal, name)),
+                // No pod would use one of those after it.
+                Some(label) if ordinal < replicas => {
+                    let sign = format!("it is labelled {label}");
+                    return Err(Error::ClaimNotOurs { claim: name.to_owned(), set, sign });
+                }
+                Some(_) => {}
+            }
+        }
+        unseen.sort_unstable();
+        let names: Vec<&str> = unseen.into_iter().map(|(_, name)| name).collect();
+        let Some(name) = names.first().map(|name| (*name).to_owned()) else { return Ok(None) };
+        if let Some(sign) = self.namesake(&set).await? {
             return Err(Error::ClaimNotOurs { claim: name, set, sign });
         }
         let labels: Vec<String> =
             self.chat.names.selector(component).iter().map(|(label, value)| format!("{label}={value}")).collect();
-        let label = format!("kubectl label pvc {name} {}", labels.join(" "));
+        let label = format!("kubectl label pvc {} {}", names.join(" "), labels.join(" "));
         Ok(Some(DataClaim { name, set, label: Some(label) }))
+    }
+
+    /// Claims are observed by label, which those that somebody restored need not have. Their pods find them by name.
+    async fn all_claims(&self) -> Result<&[PersistentVolumeClaim], Error> {
+        let list = || async { self.claims.list(&ListParams::default()).await.map(|list| list.items) };
+        let all = self.all.get_or_try_init(list).await;
+        all.map(Vec::as_slice).map_err(cannot_read("volume claims of namespace", &self.chat.namespace))
     }
 
     /// Whether what is on a claim is not lost yet. Its deletion cannot be taken back, but waits for the end of the pod, which
@@ -288,11 +318,13 @@ impl<'a> Traces<'a> {
         Ok(foreign.map(|_| format!("StatefulSet {set} was not made for this SentinelChat")))
     }
 
-    /// Whether the resource asks for a StatefulSet of that component.
-    fn is_used(&self, component: Component) -> bool {
-        let mut stores = Store::ALL.into_iter().filter(|store| self.chat.managed(*store).is_some());
-        let is_own = component == Component::Sentinel && !self.chat.is_distributed();
-        is_own || stores.any(|store| store.component() == component)
+    /// How many pods with data of that component the resource asks for.
+    fn replicas(&self, component: Component) -> i32 {
+        if component == Component::Sentinel {
+            return i32::from(!self.chat.is_distributed());
+        }
+        let store = Store::ALL.into_iter().find(|store| store.component() == component);
+        store.and_then(|store| self.chat.managed(store)).map_or(0, |managed| managed.replicas)
     }
 
     fn not_labelled(&self, secret: String, claim: DataClaim) -> Error {

@@ -21,7 +21,7 @@ use super::{
     detached,
     inbox::EventKind,
     messages::body,
-    order::{Arrival, Place},
+    order::{Arrival, Place, was_held_up},
     times::{message_bucket, write_time},
 };
 use crate::content;
@@ -119,10 +119,12 @@ impl Shared {
         self.let_in(&sending.draft.attachments, sending.known.chat.id, sending.arrival.at).await?;
         if let Some(client) = &client {
             let chat = sending.known.chat.id;
+            // Here its repeat begins anew at once. Once it is entered, the repeat has to wait until it is stale.
+            place.check_in_time(id.into())?;
             if let Entered::AmongOthers { yielded } = self.enter(sender, client, chat, id).await? {
                 // That may take seconds, in which nobody else of the chat shall wait to be heard of.
                 drop(place);
-                let verdict = self.outcome(sender, client, chat, yielded).await?;
+                let verdict = self.outcome(sender, client, chat, yielded, sending.arrival).await?;
                 if verdict != Verdict::Write {
                     return self.carry_out(sending, verdict).await;
                 }
@@ -145,8 +147,11 @@ impl Shared {
         }
         let Sending { known, origin, .. } = sending;
         let event = LiveEvent::Message { chat: known.chat, message: message.clone(), origin };
-        if let Err(error) = self.put_and_publish(&writes, place, event).await {
-            if let Some(client) = client {
+        if let Err(error) = self.put_and_publish(&writes, place, id.into(), event).await {
+            // What was refused was not written here, and is too old to be written by a repeat.
+            if !was_held_up(&error)
+                && let Some(client) = client
+            {
                 self.mark_unknown(sender, client, id);
             }
             return Err(error);
@@ -159,7 +164,8 @@ impl Shared {
         let Some(client) = sending.draft.client_message_id.clone() else {
             return Err(StoreError::unavailable(UsedElsewhere));
         };
-        let verdict = self.outcome(sending.draft.sender_id, &client, sending.known.chat.id, None).await?;
+        let (sender, chat) = (sending.draft.sender_id, sending.known.chat.id);
+        let verdict = self.outcome(sender, &client, chat, None, sending.arrival).await?;
         self.carry_out(sending, verdict).await
     }
 
@@ -204,7 +210,7 @@ impl Shared {
         let message = draft.into_message(attempt.message);
         let writes = self.message_writes(&known, &message, arrival.at)?;
         let event = LiveEvent::Message { chat: known.chat.clone(), message, origin };
-        self.put_or_follow(&writes, &place, &event).await?;
+        self.put_or_follow(&writes, &place, attempt.message.into(), &event).await?;
         // It may have been there all the time, and edited since.
         let message = self.written(attempt, sender, &client).await?;
         let message = message.ok_or_else(|| StoreError::unavailable("a message is not there after it was written"))?;
@@ -213,7 +219,8 @@ impl Shared {
     }
 
     /// The message of an attempt, for its repeat; `None` when it is not there. It is published again: nobody heard of it if
-    /// the write was not answered, and whoever followed that gave up or ended. Sockets are shown nothing twice.
+    /// the write was not answered, and whoever followed that gave up or ended. Sockets are not shown what they were shown lately
+    /// or were told to sync from after.
     async fn repeated(
         &self,
         attempt: Attempt,

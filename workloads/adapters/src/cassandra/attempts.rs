@@ -13,9 +13,11 @@
 //! written after that mark and be late. So they agree on the lowest. Who has written nothing yet and finds rows only waits.
 //!
 //! An attempt that got no mark within [`PATIENCE`] is taken for dead: it does not write after [`WRITE_LIMIT`]. Whoever waits
-//! then writes the same message in its place, which may be done many times, but only up to [`TAKEN_OVER_SECONDS`]. An
-//! attempt of [`STALE_SECONDS`] without a message is buried, and the next starts anew with an id that inboxes still wait for.
-//! In between nobody does either: whoever took it over may still be writing it, and it would be shown twice.
+//! then writes the same message in its place, which may be done many times, but only up to [`TAKEN_OVER_SECONDS`]. Nor does
+//! anybody, who entered it or took it over, write a message whose id is too old for inboxes to wait for it, which it is
+//! sooner than its row where a process stood still before that was written. An attempt of [`STALE_SECONDS`] without a
+//! message is buried, and the next starts anew with a new id. In between nobody does either: whoever took it over may still
+//! be writing it, and it would be shown twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +27,19 @@ use sentinel_domain::{
     message::ClientMessageId,
     ports::StoreError,
     retention::CLIENT_MESSAGE_ID_SECONDS,
+    time::Timestamp,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Shared, batch::Writes, chat::KnownChat, outbox, times, unanswered::PUBLISHED_AGAIN_SECONDS};
+use super::{
+    Shared,
+    batch::Writes,
+    chat::KnownChat,
+    order::{Arrival, is_held_up},
+    outbox, times,
+    unanswered::PUBLISHED_AGAIN_SECONDS,
+};
 
 /// How long a client message id is remembered.
 const SENT_SECONDS: i32 = times::ttl(CLIENT_MESSAGE_ID_SECONDS);
@@ -38,7 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How long after its row an attempt that saw itself alone may still write, and one that takes another over after it was
 /// decided.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(4);
-/// Age up to which an attempt may be taken over. With the clocks' differences it stays within what inboxes wait for.
+/// Age up to which an attempt may be taken over, if its id is not too old. It is told by the store's nodes, as that is by
+/// which the attempt gets stale.
 const TAKEN_OVER_SECONDS: i32 = 20;
 /// How long after the look at an attempt that is taken over its message may still be written: [`WRITE_LIMIT`], two seconds
 /// for each of the look, the write and what the store's nodes do of it later, one because ages are whole seconds, and three
@@ -118,9 +129,9 @@ impl Attempt {
         i64::from(self.age) < PUBLISHED_AGAIN_SECONDS
     }
 
-    /// Whether it may still be written by another, who is done before it is stale.
-    fn may_be_taken_over(self) -> bool {
-        self.age <= TAKEN_OVER_SECONDS
+    /// Whether it may still be written by another, who is done before it is stale, and before inboxes wait for its id no more.
+    fn may_be_taken_over(self, now: Timestamp) -> bool {
+        self.age <= TAKEN_OVER_SECONDS && !is_held_up(self.message.into(), now)
     }
 }
 
@@ -243,6 +254,7 @@ impl Shared {
         client: &ClientMessageId,
         chat: ChatId,
         mine: Option<MessageId>,
+        arrival: Arrival,
     ) -> Result<Verdict, StoreError> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -250,7 +262,7 @@ impl Shared {
             let (attempts, _) = self.attempts(sender, client, chat).await?;
             if let Some(verdict) = verdict(&attempts, mine, started.elapsed() > PATIENCE) {
                 return match verdict {
-                    Verdict::TakeOver(attempt) if !attempt.may_be_taken_over() => {
+                    Verdict::TakeOver(attempt) if !attempt.may_be_taken_over(arrival.now()) => {
                         Err(StoreError::unavailable(NeitherDeadNorAlive))
                     }
                     verdict => Ok(verdict),
@@ -375,14 +387,26 @@ mod tests {
     fn whoever_takes_an_attempt_over_is_done_before_it_is_buried() {
         let aged = |age, mark| Attempt { age, ..attempt(1, mark) };
         for mark in [None, Some(Mark::Unknown), Some(Mark::Yielded), Some(Mark::Late)] {
-            assert!(aged(20, mark).may_be_taken_over() && !aged(21, mark).may_be_taken_over());
+            let may_be_taken_over = |age| aged(age, mark).may_be_taken_over(Timestamp(0));
+            assert!(may_be_taken_over(20) && !may_be_taken_over(21));
             for age in 0..100 {
                 let attempt = aged(age, mark);
-                assert!(!(attempt.may_be_taken_over() && aged(age + WRITTEN_WITHIN_SECONDS, mark).is_stale()), "{age}");
+                assert!(!(may_be_taken_over(age) && aged(age + WRITTEN_WITHIN_SECONDS, mark).is_stale()), "{age}");
                 assert_eq!(attempt.is_stale(), age > 34, "not one waits for ever");
             }
         }
         assert!(!aged(600_000, Some(Mark::Written)).is_stale());
+    }
+
+    /// The process that entered it stood still before it did: the row is new and the id is not.
+    #[test]
+    fn an_attempt_with_an_old_id_is_not_taken_over_and_gives_way() {
+        for mark in [None, Some(Mark::Unknown), Some(Mark::Yielded), Some(Mark::Late)] {
+            let entered = attempt(1, mark);
+            let after = |seconds| entered.may_be_taken_over(entered.message.timestamp().plus_seconds(seconds));
+            assert_eq!([0, 20, 21, 45].map(after), [true, true, false, false]);
+            assert!(Attempt { age: STALE_SECONDS + 1, ..entered }.is_stale(), "the next has a new id");
+        }
     }
 
     /// Every order of the steps of three attempts: enter, look, mark, look again.

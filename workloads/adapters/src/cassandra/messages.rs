@@ -247,7 +247,7 @@ impl Shared {
         let shared = Arc::clone(self);
         detached(async move {
             let event = LiveEvent::Edited { chat: known.chat.clone(), message: message.clone() };
-            shared.put_or_follow(&writes, &place, &event).await?;
+            shared.put_or_follow(&writes, &place, place.id(), &event).await?;
             // It was deleted meanwhile, perhaps by another process: nobody shall hear of a text after that.
             match shared.message_row(&known, id).await {
                 Ok(Some(MessageRow { message: Message { deleted: false, .. }, .. })) => place.publish(event),
@@ -292,7 +292,7 @@ impl Shared {
         self.add_outbox(&mut writes, &known.chat, event, &Change::Deleted { message_id: id, sender_id: caller });
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put_and_publish(&writes, place, LiveEvent::Deleted { chat: known.chat, message_id: id }).await
+            shared.put_and_publish(&writes, place, event, LiveEvent::Deleted { chat: known.chat, message_id: id }).await
         })
         .await
     }

@@ -28,8 +28,14 @@ const WRITTEN_WITHIN_SECONDS: i64 = SETTLING_SECONDS / 3;
 #[error("it took too long until this could be written")]
 struct HeldUp;
 
-fn is_held_up(event: EventId, now: Timestamp) -> bool {
+/// Whether it is too late to begin to write an event.
+pub(super) fn is_held_up(event: EventId, now: Timestamp) -> bool {
     now > event.timestamp().plus_seconds(WRITTEN_WITHIN_SECONDS)
+}
+
+/// Whether a write was refused for that reason: nothing was sent to the store.
+pub(super) fn was_held_up(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(source) if source.is::<HeldUp>())
 }
 
 /// When a call came: by the caller's clock, and by the steady one of this process, which tells how long ago that is.
@@ -172,9 +178,10 @@ impl Place {
         MessageId(self.id.0)
     }
 
-    /// Refuses what would be written too late. The process may have stood still since its call came.
-    pub(super) fn check_in_time(&self) -> Result<(), StoreError> {
-        if is_held_up(self.id, self.arrival.now()) { Err(StoreError::unavailable(HeldUp)) } else { Ok(()) }
+    /// Refuses an event that would be written too late: this place's, or one from before whose write is repeated here. The
+    /// process may have stood still since its call came.
+    pub(super) fn check_in_time(&self, event: EventId) -> Result<(), StoreError> {
+        if is_held_up(event, self.arrival.now()) { Err(StoreError::unavailable(HeldUp)) } else { Ok(()) }
     }
 
     /// Publishes the event as soon as all before it are.
@@ -247,12 +254,24 @@ mod tests {
         let order = Arc::new(Order::new(clock.clone(), Arc::new(Recorder::default())));
         let in_time = |seconds| {
             let since = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
-            order.take(ChatId(Uuid::from_u128(1)), Arrival { at, since }).check_in_time().is_ok()
+            let place = order.take(ChatId(Uuid::from_u128(1)), Arrival { at, since });
+            place.check_in_time(place.id()).is_ok()
         };
         assert_eq!([0, 19, 21, 60].map(in_time), [true, true, false, false]);
         // Of a clock that is ahead, readers wait for longer.
         clock.observe(clock.tick(at.plus_seconds(5)));
         assert_eq!([24, 26].map(in_time), [true, false]);
+    }
+
+    #[test]
+    fn what_is_repeated_at_a_new_place_is_as_old_as_it_was() {
+        let at = Timestamp(1_750_000_000_000);
+        let order = Arc::new(Order::new(Arc::new(HybridClock::new()), Arc::new(Recorder::default())));
+        let place = order.take(ChatId(Uuid::from_u128(1)), Arrival::new(at));
+        let from_before = |seconds: i64| place.check_in_time(HybridClock::new().event_id(at.plus_seconds(-seconds)));
+        assert_eq!([0, 19, 21, 45].map(|seconds| from_before(seconds).is_ok()), [true, true, false, false]);
+        assert!(was_held_up(&from_before(45).unwrap_err()));
+        assert!(!was_held_up(&StoreError::unavailable("the store is away")) && !was_held_up(&StoreError::Blocked));
     }
 
     #[derive(Default)]

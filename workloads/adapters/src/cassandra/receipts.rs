@@ -82,7 +82,9 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         detached(async move {
-            shared.put_and_publish(&writes, place, LiveEvent::Receipt { chat, user_id: caller, blocked }).await?;
+            shared
+                .put_and_publish(&writes, place, event, LiveEvent::Receipt { chat, user_id: caller, blocked })
+                .await?;
             Ok(watermarks)
         })
         .await

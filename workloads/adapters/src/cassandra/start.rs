@@ -10,7 +10,6 @@ use sentinel_domain::{
     event::LiveEvent,
     ids::{ChatId, EventId, UserId},
     message::Chat,
-    place::SETTLING_SECONDS,
     ports::StoreError,
 };
 
@@ -20,7 +19,7 @@ use super::{
     chat::KnownChat,
     detached,
     inbox::EventKind,
-    order::{Arrival, Place},
+    order::{Arrival, Place, is_held_up},
     times::write_time,
 };
 
@@ -28,9 +27,6 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The longest pause before another try; a random part of it, so that those who collided do not do so again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// For how long after a chat was started inboxes wait for that event: half of [`SETTLING_SECONDS`], as the write takes its
-/// time and clocks differ. After that clients have synced from later places, and need a later event.
-const AWAITED_SECONDS: i64 = SETTLING_SECONDS / 2;
 
 impl Shared {
     /// The one chat of two accounts, and whether this made it.
@@ -86,7 +82,7 @@ impl Shared {
             }
         }
         let event = LiveEvent::ChatStarted { chat: chat.clone(), by: *starter };
-        self.put_and_publish(&self.started_writes(&known, *started), place, event).await?;
+        self.put_and_publish(&self.started_writes(&known, *started), place, *started, event).await?;
         Ok((known.chat, true))
     }
 
@@ -135,13 +131,13 @@ impl Shared {
         // The deletion of an account does not find a chat that is in no list yet.
         self.check_accounts(known.chat.distinct_members()).await?;
         let place = self.order.take(known.chat.id, arrival);
-        // A process that is just making it writes the same.
-        let is_awaited = arrival.now() < known.started.timestamp().plus_seconds(AWAITED_SECONDS);
-        let event = if is_awaited { known.started } else { place.id() };
+        // A process that is just making it writes the same, if it does so in time. After that clients may have synced from
+        // later places, and need a later event.
+        let event = if is_held_up(known.started, arrival.now()) { place.id() } else { known.started };
         let shared = Arc::clone(self);
         detached(async move {
             let live = LiveEvent::ChatStarted { chat: known.chat.clone(), by: known.starter };
-            shared.put_and_publish(&shared.started_writes(&known, event), place, live).await?;
+            shared.put_and_publish(&shared.started_writes(&known, event), place, event, live).await?;
             Ok(known.chat)
         })
         .await

@@ -40,35 +40,38 @@ fn count_not_followed() {
 }
 
 impl Shared {
-    /// Writes, and publishes what came of it.
+    /// Writes an event, and publishes what came of it.
     pub(super) async fn put_and_publish(
         self: &Arc<Self>,
         writes: &Writes,
         place: Place,
+        id: EventId,
         event: LiveEvent,
     ) -> Result<(), StoreError> {
-        self.put_or_follow(writes, &place, &event).await?;
+        self.put_or_follow(writes, &place, id, &event).await?;
         place.publish(event);
         Ok(())
     }
 
-    /// Writes, unless it is too late for that; when it is not answered, its event is published once it is seen.
+    /// Writes an event, unless it is too late for that; when it is not answered, it is published once it is seen. `id` is that
+    /// under which inboxes get it: not the place's, where another call began to write it.
     pub(super) async fn put_or_follow(
         self: &Arc<Self>,
         writes: &Writes,
         place: &Place,
+        id: EventId,
         event: &LiveEvent,
     ) -> Result<(), StoreError> {
-        place.check_in_time()?;
+        place.check_in_time(id)?;
         let written = self.put(writes).await;
         if !matches!(written, Ok(()) | Err(StoreError::TooLarge(_))) {
-            self.follow(place.id(), event.clone());
+            self.follow(id, event.clone());
         }
         written
     }
 
-    /// Publishes what a write that was not answered did, once that is seen. Sockets are shown nothing twice, so it does no
-    /// harm when a repeat of the caller's publishes the same.
+    /// Publishes what a write that was not answered did, once that is seen. It does no harm when a repeat of the caller's
+    /// publishes the same: sockets are not shown what they were shown lately.
     pub(super) fn follow(self: &Arc<Self>, id: EventId, event: LiveEvent) {
         let Ok(turn) = Arc::clone(&self.followed).try_acquire_owned() else { return count_not_followed() };
         let shared = Arc::downgrade(self);

@@ -118,3 +118,30 @@ async fn nobody_takes_over_what_another_may_bury() {
     assert_eq!(history(&node, bob, chat.id).await, [sent]);
     assert_eq!(message_ids(&node.stores.sync(bob, None, 10).await), [sent]);
 }
+
+/// The process that entered it stood still before it did: clients may have synced from later places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_send_whose_id_is_too_old_is_not_finished_and_gets_a_new_one() {
+    let (node, other) = two().await;
+    let (ann, bob, chat) = node.stores.pair().await;
+    let session = keyspace::of_this_run().await.session().await;
+    let millis = NOW.0 - 45_000;
+    let old = EventId(clock::Instant { millis: millis.cast_unsigned(), counter: 1 }.id(5));
+    let enter = async |at: i64, age: i32| {
+        let statement = "INSERT INTO sent (sender_id, client_message_id, message_id, chat_id, mark)
+            VALUES (?, 'once', ?, ?, 3) USING TIMESTAMP ? AND TTL ?";
+        let values = (ann.0, old.0, chat.id.0, at, 7 * 24 * 3600 - age);
+        session.query_unpaged(statement, values).await.unwrap();
+    };
+    let repeat = async || other.cassandra.append(draft_with_id(chat.id, ann, "hello", "once"), None, NOW).await;
+    enter(millis * 1000, 0).await;
+    let refused = repeat().await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert!(history(&node, bob, chat.id).await.is_empty());
+    // As after half a minute.
+    enter(millis * 1000 + 1, 40).await;
+    let sent = repeat().await.unwrap().message.id;
+    assert!(EventId::from(sent) != old, "it was buried");
+    assert_eq!(history(&node, bob, chat.id).await, [sent]);
+    assert_eq!(message_ids(&node.stores.sync(bob, None, 10).await), [sent]);
+}
