@@ -155,7 +155,8 @@ impl Ports {
 
     /// What words are put into the search index with.
     pub fn search_keys(&self) -> anyhow::Result<Arc<SearchKeys>> {
-        Ok(Arc::new(SearchKeys::of(self.config.search.mode, &self.keyring()?)))
+        let keyring = self.keyring()?;
+        Ok(Arc::new(SearchKeys::of(self.config.search.mode, &keyring)))
     }
 
     /// The search service.
