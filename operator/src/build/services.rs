@@ -75,7 +75,7 @@ use Path::{Below, Exact};
 use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
 
 /// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra; there, `presence` and `media`
-/// see what they cannot decrypt), and rate limits and revocations (Redis).
+/// see what they cannot decrypt), and who is where, and events between processes (Redis).
 pub const SERVICES: &[Service] = &[
     Service {
         component: Component::Users,
