@@ -72,9 +72,12 @@ pub(crate) async fn register(
     }
     users.limits.check(Action::Register, &address.rate_key())?;
     let (username, email) = check(&registration)?;
-    if let Some(older) = Email::older_spelling(&registration.email)
-        && users.accounts.credentials_by_login(&older).await?.is_some()
-    {
+    // The store decides in the end. Whoever can be refused at once costs no hash, and uses up no mail to an address that may be
+    // somebody else's.
+    if users.accounts.credentials_by_login(username.as_str()).await?.is_some() {
+        return Err(StoreError::Taken(TakenField::Username).into());
+    }
+    if users.credentials_by_email(&registration.email).await?.is_some() {
         return Err(StoreError::Taken(TakenField::Email).into());
     }
     let password_hash = users.passwords.hash(registration.password).await?;
