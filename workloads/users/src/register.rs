@@ -89,7 +89,7 @@ pub(crate) async fn register(
     // Whoever makes one account after the other with a stranger's address must not fill a mailbox by it. The account is made
     // all the same: a refusal would tell how much mail the address got.
     let mails = users.mail.is_some() && users.check_mail_budget(&email).is_ok();
-    let link = if mails { Some(users.new_link(id, &username, &email, LinkPurpose::VerifyEmail)?) } else { None };
+    let link = if mails { Some(users.new_link(id, None, &email, LinkPurpose::VerifyEmail)?) } else { None };
     let new = NewAccount { id, username, email, password_hash, created_at: now };
     users.accounts.register(new, Beginning { session: Some(session), link }).await?;
     tokio::spawn(welcome(users.notifications.clone(), id));
