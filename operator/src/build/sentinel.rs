@@ -18,6 +18,9 @@ use crate::{names::Component, steps::validate::ValidChat};
 
 /// User and group of the platform's processes.
 pub(super) const USER: i64 = 65532;
+/// Memory that the pod cannot exceed when nothing else is said: pictures that are read and turned take up to 256 MiB of it,
+/// uploads that are checked 96 MiB, passwords that are hashed 152 MiB.
+pub(super) const MEMORY_LIMIT: &str = "1Gi";
 /// What the pod serves: every service.
 const ROLES: &[&str] = &["users", "message", "presence", "notification", "search", "media"];
 /// Seconds that a pod gets on top of its drain time.
@@ -91,7 +94,7 @@ fn container(chat: &ValidChat, tmp: VolumeMount, secrets: Vec<VolumeMount>) -> C
             overrides.and_then(|o| o.resources.as_ref()),
             "100m",
             "128Mi",
-            "1Gi",
+            MEMORY_LIMIT,
         )),
         security_context: Some(pod::container_security()),
         termination_message_policy: Some(pod::LAST_LINES.into()),

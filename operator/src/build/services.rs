@@ -75,7 +75,7 @@ use Path::{Below, Exact};
 use Store::{Cassandra, Elasticsearch, Kafka, Postgres, Redis, S3};
 
 /// All services. Each has accounts and sessions (Postgres), who is in which chat (Cassandra; there, `presence` and `media`
-/// see what they cannot decrypt), and rate limits and revocations (Redis).
+/// see what they cannot decrypt), and who is where, and events between processes (Redis).
 pub const SERVICES: &[Service] = &[
     Service {
         component: Component::Users,
@@ -86,7 +86,7 @@ pub const SERVICES: &[Service] = &[
         replicas: 1,
         cpu: "50m",
         memory: "64Mi",
-        // Hashing a password takes 19 MiB, and several are hashed at a time.
+        // Passwords that are hashed take up to 152 MiB.
         limit: "384Mi",
     },
     Service {
@@ -216,7 +216,10 @@ pub fn of(chat: &ValidChat) -> &'static [Service] {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_domain::account::{PASSWORD_HASH_MIB, PASSWORD_HASHES};
+
     use super::*;
+    use crate::{build::sentinel, subset};
 
     #[test]
     fn no_two_services_claim_a_path() {
@@ -225,6 +228,16 @@ mod tests {
             assert!(!paths[index + 1..].contains(path), "{path:?} is there twice");
             let (Exact(text) | Below(text)) = path;
             assert!(text.starts_with('/') && !text.ends_with('/'), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_that_are_hashed_take_at_most_half_of_the_memory() {
+        let users = SERVICES.iter().find(|service| service.component == Component::Users).unwrap();
+        let hashes = i128::try_from(PASSWORD_HASHES).unwrap() * i128::from(PASSWORD_HASH_MIB) * (1 << 20);
+        for limit in [users.limit, sentinel::MEMORY_LIMIT] {
+            // Amounts are counted in thousandths.
+            assert!(2 * hashes <= subset::amount(limit).unwrap() / 1_000, "{hashes} bytes of {limit}");
         }
     }
 }

@@ -217,7 +217,9 @@ impl AccountStore for LinkedAccounts {
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
         let linked = self.clone();
         Self::detached(async move {
-            linked.postgres.unblock(id, other).await?;
+            if !linked.postgres.take_back_block(id, other).await? {
+                return Ok(());
+            }
             linked.copy_block(id, other).await
         })
         .await

@@ -454,6 +454,16 @@ async fn a_block_reaches_the_chats_in_the_end() {
     assert_eq!(chats.blocks(ann, bob), Some(false));
     assert_eq!(linked.resume(NOW).await.unwrap(), 0);
 
+    // Whoever makes up ids has nothing written by it, here or where chats are.
+    chats.down.store(true, Ordering::SeqCst);
+    linked.unblock(ann, UserId(Uuid::new_v4())).await.unwrap();
+    assert!(postgres.pending_blocks(10).await.unwrap().is_empty());
+    chats.down.store(false, Ordering::SeqCst);
+    // A repeat for an account that there is brings the copy to what is right, whatever became of it.
+    chats.blocks.lock().unwrap().insert((ann, bob), true);
+    linked.unblock(ann, bob).await.unwrap();
+    assert_eq!(chats.blocks(ann, bob), Some(false));
+
     for _ in 0..10 {
         contract::all((0..4).map(|number| {
             let linked = linked.clone();

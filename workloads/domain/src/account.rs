@@ -15,6 +15,11 @@ use crate::{
 
 /// Shortest and longest password in bytes.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
+/// Memory in MiB that hashing a password takes (OWASP Password Storage Cheat Sheet).
+pub const PASSWORD_HASH_MIB: u32 = 19;
+/// Passwords that a process hashes at a time, however many cores there are: the memory that a pod cannot exceed has to hold
+/// them all.
+pub const PASSWORD_HASHES: usize = 8;
 /// Longest e-mail address in bytes.
 pub const EMAIL_BYTES: usize = 254;
 /// Longest display name in characters as a reader counts them.

@@ -240,7 +240,8 @@ fn ids(list: &str) -> Result<Vec<MediaId>, Problem> {
 
 /// Get a file
 ///
-/// Leads to a link that needs no token. What a browser could run is served as an attachment of no particular type.
+/// Leads to a link that needs no token. Pictures, sound, films, PDF, plain text and archives are served under their own types,
+/// everything else as an attachment of no particular type.
 #[utoipa::path(
     get, path = "/media/{id}", tag = "media", operation_id = "get_media",
     security(("bearer" = [])), params(("id" = uuid::Uuid, Path, description = "The file")),

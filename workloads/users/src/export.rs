@@ -51,13 +51,14 @@ enum ExportError {
 
 type Chunks = mpsc::Sender<Result<Bytes, ExportError>>;
 
-/// The caller's account, settings, files, chats, notifications and reports.
+/// The caller's account, settings, files, chats, notifications, reports and entries of the audit log.
 ///
 /// One JSON object a line: `{"record":"account",…}`, then `session`, `push_device`, `notification_preferences`, `block`,
-/// `notification` (those of messages without what the messages say), `report` (those that the caller made), `media` (uploaded
-/// files, without their bytes), `chat` each followed by its `message`s, and at last `{"record":"end",…}` with how many there
-/// were of each from `notification` on. Notifications, reports and messages begin with the newest. Without the last line the
-/// export broke off.
+/// `notification` (those of messages without what the messages say), `report` (those that the caller made), `audit` (what the
+/// audit log has about the caller, with the network addresses, but for those of admins), `media` (uploaded files, without
+/// their bytes), `chat` each followed by its `message`s, and at last `{"record":"end",…}` with how many there were of each from
+/// `notification` on. Notifications, reports, entries of the audit log and messages begin with the newest. Without the last
+/// line the export broke off.
 #[utoipa::path(
     get, path = "/me/export", tag = "account", security(("bearer" = [])),
     responses(
@@ -96,22 +97,30 @@ async fn write(users: &Users, user: UserId, mut head: Vec<u8>, chunks: &mut Chun
         head.append(&mut line(&Record::push_device(&device))?);
     }
     head.append(&mut line(&Record::preferences(&users.preferences.preferences(user).await?))?);
-    let mut after = None;
-    loop {
-        let page = users.accounts.blocks(user, after, PAGE).await?;
-        let Some((last, since)) = page.last() else { break };
-        after = Some((*since, last.user_id));
-        for (profile, since) in &page {
-            head.append(&mut line(&Record::block(profile, *since))?);
-        }
-    }
     chunks.send(Ok(head.into())).await?;
+    write_blocks(users, user, chunks).await?;
     let notifications = write_notifications(users, user, chunks).await?;
     let reports = write_reports(users, user, chunks).await?;
+    let audit = write_audit(users, user, chunks).await?;
     let media = write_media(users, user, chunks).await?;
     let (chats, messages) = write_chats(users, user, chunks).await?;
-    chunks.send(Ok(line(&Record::End { notifications, reports, media, chats, messages })?.into())).await?;
+    chunks.send(Ok(line(&Record::End { notifications, reports, audit, media, chats, messages })?.into())).await?;
     Ok(())
+}
+
+/// Writes whom the user blocks.
+async fn write_blocks(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<(), ExportError> {
+    let mut before = None;
+    loop {
+        let page = users.accounts.blocks(user, before, PAGE).await?;
+        let Some((last, since)) = page.last() else { return Ok(()) };
+        before = Some((*since, last.user_id));
+        let mut lines = Vec::new();
+        for (profile, since) in &page {
+            lines.append(&mut line(&Record::block(profile, *since))?);
+        }
+        chunks.send(Ok(lines.into())).await?;
+    }
 }
 
 /// Writes what the user was told of; returns how many notifications there were.
@@ -140,6 +149,22 @@ async fn write_reports(users: &Users, user: UserId, chunks: &mut Chunks) -> Resu
         let mut lines = Vec::new();
         for report in &page {
             lines.append(&mut line(&Record::report(report))?);
+            written += 1;
+        }
+        chunks.send(Ok(lines.into())).await?;
+    }
+}
+
+/// Writes what the audit log has about the user; returns how many entries there were.
+async fn write_audit(users: &Users, user: UserId, chunks: &mut Chunks) -> Result<u64, ExportError> {
+    let (mut written, mut before) = (0, None);
+    loop {
+        let page = users.administration.audit_log(Some(user), before, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(written) };
+        before = Some(last.id);
+        let mut lines = Vec::new();
+        for entry in &page {
+            lines.append(&mut line(&Record::audit(entry, user))?);
             written += 1;
         }
         chunks.send(Ok(lines.into())).await?;

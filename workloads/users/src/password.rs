@@ -1,20 +1,23 @@
-//! Password hashing: argon2id with OWASP's parameters, on at most as many threads as there are cores.
+//! Password hashing: argon2id with OWASP's parameters, on at most as many threads as there are cores, and as there is memory for.
 
 use std::{sync::Arc, thread};
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash,
 };
-use sentinel_domain::keyring::random_bytes;
+use sentinel_domain::{
+    account::{PASSWORD_HASH_MIB, PASSWORD_HASHES},
+    keyring::random_bytes,
+};
 use sentinel_http::problem::Problem;
 use tokio::sync::Semaphore;
 
 /// Memory in KiB, passes and lanes (OWASP Password Storage Cheat Sheet).
-const MEMORY_KIB: u32 = 19 * 1024;
+const MEMORY_KIB: u32 = PASSWORD_HASH_MIB * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Hashes that may wait for each core: about half a second of work.
-const QUEUE_PER_CORE: usize = 16;
+/// Hashes that may wait for each thread: about half a second of work.
+const QUEUE_PER_THREAD: usize = 16;
 
 /// Why a password was neither hashed nor checked.
 #[derive(Debug, thiserror::Error)]
@@ -65,16 +68,22 @@ pub struct Passwords {
 impl Passwords {
     /// A pool with today's parameters.
     pub fn new() -> Result<Self, PasswordError> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self::sized(cores, cores * (1 + QUEUE_PER_CORE))
+        Self::on(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    fn sized(cores: usize, places: usize) -> Result<Self, PasswordError> {
+    /// A pool for so many cores.
+    fn on(cores: usize) -> Result<Self, PasswordError> {
+        // Without a limit of CPU these are all cores of the machine.
+        let threads = cores.min(PASSWORD_HASHES);
+        Self::sized(threads, threads * (1 + QUEUE_PER_THREAD))
+    }
+
+    fn sized(threads: usize, places: usize) -> Result<Self, PasswordError> {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(PasswordError::Parameters)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobodys = random_bytes::<32>().map_err(|_| PasswordError::Failed)?;
         let dummy = hash(&argon2, &nobodys)?;
-        Ok(Self { argon2, dummy, running: Arc::new(Semaphore::new(cores)), places: Arc::new(Semaphore::new(places)) })
+        Ok(Self { argon2, dummy, running: Arc::new(Semaphore::new(threads)), places: Arc::new(Semaphore::new(places)) })
     }
 
     /// Hashes a new password into PHC form.
@@ -158,6 +167,15 @@ mod tests {
         let passwords = Passwords::new().unwrap();
         let verdict = passwords.verify("correct horse".into(), Some(stored)).await.unwrap();
         assert_eq!(verdict, Verdict { matches: true, outdated: true });
+    }
+
+    #[test]
+    fn no_machine_has_so_many_cores_that_the_memory_does_not_last() {
+        for (cores, threads) in [(1, 1), (2, 2), (8, 8), (96, 8)] {
+            let passwords = Passwords::on(cores).unwrap();
+            assert_eq!(passwords.running.available_permits(), threads, "{cores} cores");
+            assert_eq!(passwords.places.available_permits(), threads * 17, "{cores} cores");
+        }
     }
 
     #[tokio::test]

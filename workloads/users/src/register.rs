@@ -72,9 +72,12 @@ pub(crate) async fn register(
     }
     users.limits.check(Action::Register, &address.rate_key())?;
     let (username, email) = check(&registration)?;
-    if let Some(older) = Email::older_spelling(&registration.email)
-        && users.accounts.credentials_by_login(&older).await?.is_some()
-    {
+    // The store decides in the end. Whoever can be refused at once costs no hash, and uses up no mail to an address that may be
+    // somebody else's.
+    if users.accounts.credentials_by_login(username.as_str()).await?.is_some() {
+        return Err(StoreError::Taken(TakenField::Username).into());
+    }
+    if users.credentials_by_email(&registration.email).await?.is_some() {
         return Err(StoreError::Taken(TakenField::Email).into());
     }
     let password_hash = users.passwords.hash(registration.password).await?;
@@ -86,7 +89,7 @@ pub(crate) async fn register(
     // Whoever makes one account after the other with a stranger's address must not fill a mailbox by it. The account is made
     // all the same: a refusal would tell how much mail the address got.
     let mails = users.mail.is_some() && users.check_mail_budget(&email).is_ok();
-    let link = if mails { Some(users.new_link(id, &username, &email, LinkPurpose::VerifyEmail)?) } else { None };
+    let link = if mails { Some(users.new_link(id, None, &email, LinkPurpose::VerifyEmail)?) } else { None };
     let new = NewAccount { id, username, email, password_hash, created_at: now };
     users.accounts.register(new, Beginning { session: Some(session), link }).await?;
     tokio::spawn(welcome(users.notifications.clone(), id));

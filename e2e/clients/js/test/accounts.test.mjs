@@ -277,6 +277,7 @@ test('the export has files, devices, preferences, notifications and reports, and
   assert.equal(answer.status, 200, answer.text);
   const lines = answer.text.trim().split('\n').map((line) => JSON.parse(line));
   const of = (kind) => lines.filter((line) => line.record === kind);
+  assert.equal(of('account')[0].email_verified, false);
   const [file] = of('media');
   assert.match(file.created_at, TIME);
   assert.deepEqual(of('media'), [{ record: 'media', media_id, ...upload, complete: false, created_at: file.created_at }]);
@@ -287,7 +288,7 @@ test('the export has files, devices, preferences, notifications and reports, and
   const expected = { record: 'push_device', device_id: 'firefox', platform: 'webpush', session_id, registered_at };
   assert.deepEqual(of('push_device'), [expected]);
   assert.deepEqual(of('notification_preferences'), [{ record: 'notification_preferences', ...preferences }]);
-  assert.deepEqual(lines.at(-1), { record: 'end', notifications: 1, reports: 1, media: 1, chats: 0, messages: 0 });
+  assert.deepEqual(lines.at(-1), { record: 'end', notifications: 1, reports: 1, audit: 0, media: 1, chats: 0, messages: 0 });
   const [welcome] = of('notification');
   assert.deepEqual([welcome.kind, welcome.read], ['welcome', false]);
   assert.match(welcome.created_at, TIME);

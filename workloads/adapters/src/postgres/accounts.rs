@@ -198,9 +198,7 @@ impl AccountStore for Postgres {
     }
 
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
-        self.run(move |db| Box::pin(blocks::unblock(db, id, other))).await?;
-        self.fanout.publish(vec![LiveEvent::BlockChanged { between: [id, other] }]);
-        Ok(())
+        self.take_back_block(id, other).await.map(|_| ())
     }
 
     async fn blocks(

@@ -1,6 +1,6 @@
 //! Blocks, and which of them the chat store has still to copy.
 
-use sentinel_domain::{account::Profile, ids::UserId, ports::StoreError, time::Timestamp};
+use sentinel_domain::{account::Profile, event::LiveEvent, ids::UserId, ports::StoreError, time::Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ const BLOCK: &str = "WITH block AS (
     INSERT INTO pending_blocks (blocker, blocked) VALUES ($1, $2)
         ON CONFLICT (blocker, blocked) DO UPDATE SET change = excluded.change";
 const UNBLOCK: &str = "WITH block AS (DELETE FROM blocks WHERE blocker = $1 AND blocked = $2)
-    INSERT INTO pending_blocks (blocker, blocked) VALUES ($1, $2)
+    INSERT INTO pending_blocks (blocker, blocked) SELECT $1, $2 WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2)
         ON CONFLICT (blocker, blocked) DO UPDATE SET change = excluded.change";
 const BLOCKS_OF: &str = "SELECT a.id, a.username, a.display_name, a.avatar_url, b.created_at AS blocked_at
     FROM blocks b JOIN accounts a ON a.id = b.blocked
@@ -28,6 +28,16 @@ const PENDING: &str = "SELECT blocker, blocked FROM pending_blocks ORDER BY chan
 const FINISH: &str = "DELETE FROM pending_blocks WHERE blocker = $1 AND blocked = $2 AND change = $3";
 
 impl Postgres {
+    /// Takes a block back, and tells whether the chat store has to follow: not where `other` is nobody, or whoever makes up ids
+    /// would have each of them written into every store.
+    pub async fn take_back_block(&self, id: UserId, other: UserId) -> Result<bool, StoreError> {
+        let known = self.run(move |db| Box::pin(unblock(db, id, other))).await?;
+        if known {
+            self.fanout.publish(vec![LiveEvent::BlockChanged { between: [id, other] }]);
+        }
+        Ok(known)
+    }
+
     /// Whether `blocker` blocks `blocked` now, `None` when either account is deleted, and the number of the change that the
     /// chat store has still to copy.
     pub async fn block_state(
@@ -70,9 +80,9 @@ pub(super) async fn block(db: &mut PgConnection, id: UserId, other: UserId, now:
     Ok(())
 }
 
-pub(super) async fn unblock(db: &mut PgConnection, id: UserId, other: UserId) -> Result<(), Failure> {
-    sqlx::query(UNBLOCK).bind(id.0).bind(other.0).execute(db).await?;
-    Ok(())
+/// Whether there is an account `other`.
+async fn unblock(db: &mut PgConnection, id: UserId, other: UserId) -> Result<bool, Failure> {
+    Ok(sqlx::query(UNBLOCK).bind(id.0).bind(other.0).execute(db).await?.rows_affected() > 0)
 }
 
 pub(super) async fn blocks(

@@ -156,6 +156,10 @@ impl AccountStore for Sqlite {
 
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError> {
         self.write(move |batch| {
+            // What there was with a deleted account went with it.
+            if !exists(batch.db, ACCOUNT_EXISTS, [other.as_bytes()])? {
+                return Ok(());
+            }
             execute(batch.db, DELETE_BLOCK, params![id.as_bytes(), other.as_bytes()])?;
             batch.chats.forget(ChatId::of_pair(id, other));
             batch.events.push(LiveEvent::BlockChanged { between: [id, other] });

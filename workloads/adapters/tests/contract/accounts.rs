@@ -175,4 +175,7 @@ pub async fn blocks_are_kept(stores: &Stores) {
     assert!(!stores.accounts.blocked_between(ann, bob).await.unwrap());
     let unknown = sentinel_domain::ids::UserId(uuid::Uuid::new_v4());
     assert!(is_not_found(stores.accounts.block(ann, unknown, NOW).await));
+    stores.fanout.take();
+    stores.accounts.unblock(ann, unknown).await.unwrap();
+    assert!(stores.fanout.take().is_empty(), "of an account that is none there is nothing to tell");
 }

@@ -129,7 +129,8 @@ pub trait AccountStore: AccountReader {
     /// Blocks `other`; [`StoreError::NotFound`] when there is no such account. A repeat changes nothing. Publishes
     /// `BlockChanged`.
     async fn block(&self, id: UserId, other: UserId, now: Timestamp) -> Result<(), StoreError>;
-    /// Takes a block back; nothing happens when there is none. Publishes `BlockChanged`.
+    /// Takes a block back; a repeat changes nothing. Publishes `BlockChanged`. Nothing at all happens when there is no account
+    /// `other`.
     async fn unblock(&self, id: UserId, other: UserId) -> Result<(), StoreError>;
     /// Accounts that this one blocks, newest first, with when: those after the place `before`, which is when one was blocked
     /// and who.

@@ -2,6 +2,7 @@
 
 use sentinel_domain::{
     account::{Account, Profile},
+    audit::AuditEntry,
     ids::{ChatId, MediaId, MessageId, SessionId, UserId},
     media::{Media, MediaState},
     message::{Chat, ClientMessageId, Message, MessageKind},
@@ -24,6 +25,7 @@ pub(super) enum Record<'a> {
         user_id: UserId,
         username: &'a str,
         email: &'a str,
+        email_verified: bool,
         display_name: &'a str,
         avatar_url: Option<&'a str>,
         created_at: Timestamp,
@@ -63,6 +65,11 @@ pub(super) enum Record<'a> {
         include_message: bool,
         created_at: Timestamp,
         resolved_at: Option<Timestamp>,
+    },
+    Audit {
+        at: Timestamp,
+        action: &'static str,
+        address: Option<&'a str>,
     },
     Media {
         media_id: MediaId,
@@ -105,6 +112,7 @@ pub(super) enum Record<'a> {
     End {
         notifications: u64,
         reports: u64,
+        audit: u64,
         media: u64,
         chats: u64,
         messages: u64,
@@ -124,6 +132,7 @@ impl<'a> Record<'a> {
             user_id: account.id,
             username: account.username.as_str(),
             email: account.email.as_str(),
+            email_verified: account.email_verified,
             display_name: &account.display_name,
             avatar_url: account.avatar_url.as_deref(),
             created_at: account.created_at,
@@ -175,6 +184,16 @@ impl<'a> Record<'a> {
             include_message: report.evidence.is_some(),
             created_at: report.created_at,
             resolved_at: report.resolution.as_ref().map(|resolution| resolution.at),
+        }
+    }
+
+    /// An entry about `user`, without what is an admin's: who it was, from where, and what that one wrote down.
+    pub fn audit(entry: &'a AuditEntry, user: UserId) -> Self {
+        let anothers = entry.actor.is_some_and(|actor| actor != user);
+        Self::Audit {
+            at: entry.at,
+            action: entry.action.as_str(),
+            address: entry.address.as_deref().filter(|_| !anothers),
         }
     }
 

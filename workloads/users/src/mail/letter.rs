@@ -17,20 +17,22 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// The mail with a link. The token stands behind a `#`, which browsers send to no server.
-    pub fn of(purpose: LinkPurpose, username: &str, base_url: &str, token: &str) -> Self {
+    /// The mail with a link. The token stands behind a `#`, which browsers send to no server. It greets without a name where
+    /// that may be a stranger's words: readers of mail make a link of a name such as `win.prize.com`.
+    pub fn of(purpose: LinkPurpose, username: Option<&str>, base_url: &str, token: &str) -> Self {
+        let hello = username.map_or_else(|| "Hello".to_owned(), |username| format!("Hello {username}"));
         match purpose {
             LinkPurpose::VerifyEmail => Self {
                 subject: "Confirm your address",
                 text: format!(
-                    "Hello {username},\n\nopen this link within 24 hours to confirm that this address is yours:\n\n\
+                    "{hello},\n\nopen this link within 24 hours to confirm that this address is yours:\n\n\
                      {base_url}/#verify-email={token}\n\nIf you did not register, ignore this mail.\n"
                 ),
             },
             LinkPurpose::ResetPassword => Self {
                 subject: "Choose a new password",
                 text: format!(
-                    "Hello {username},\n\nopen this link within one hour to choose a new password:\n\n\
+                    "{hello},\n\nopen this link within one hour to choose a new password:\n\n\
                      {base_url}/#reset-password={token}\n\nIf you did not ask for this, ignore this mail: your \
                      password stays as it is.\n"
                 ),
@@ -65,7 +67,7 @@ mod tests {
         {
             let address = Email::parse(address).unwrap();
             let to = Mailbox::new(None, address.as_str().parse().unwrap());
-            let letter = Letter::of(LinkPurpose::VerifyEmail, "ann", "https://chat.example.com", "x");
+            let letter = Letter::of(LinkPurpose::VerifyEmail, Some("ann"), "https://chat.example.com", "x");
             let message = letter.to_message("chat@example.com".parse().unwrap(), to, Uuid::nil()).unwrap();
             assert_eq!(message.envelope().to()[0].to_string(), address.as_str());
         }
@@ -77,7 +79,7 @@ mod tests {
         for (purpose, place) in
             [(LinkPurpose::VerifyEmail, "verify-email"), (LinkPurpose::ResetPassword, "reset-password")]
         {
-            let letter = Letter::of(purpose, "ann", "https://chat.example.com", &token);
+            let letter = Letter::of(purpose, None, "https://chat.example.com", &token);
             let link = format!("https://chat.example.com/#{place}={token}");
             assert!(letter.text.lines().any(|line| line == link), "{}", letter.text);
             let (from, to) = ("Chat <chat@example.com>".parse().unwrap(), "ann@example.com".parse().unwrap());

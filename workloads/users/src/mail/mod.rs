@@ -69,6 +69,7 @@ pub struct Mail {
 #[derive(Serialize, Deserialize)]
 struct Queued {
     to: String,
+    /// Whom it greets; empty where nobody is greeted by name. Programs of before cannot do without.
     username: String,
     purpose: LinkPurpose,
     token: String,
@@ -89,7 +90,8 @@ impl Mail {
 
     async fn send(&self, keyring: &Keyring, mail: &QueuedMail) -> Result<(), MailError> {
         let queued: Queued = serde_json::from_slice(&keyring.open(MAIL, mail.id.as_bytes(), &mail.sealed)?)?;
-        let letter = Letter::of(queued.purpose, &queued.username, &self.base_url, &queued.token);
+        let username = Some(queued.username.as_str()).filter(|username| !username.is_empty());
+        let letter = Letter::of(queued.purpose, username, &self.base_url, &queued.token);
         let to = Mailbox::new(None, queued.to.parse().map_err(MailError::Receiver)?);
         self.relay.send(letter.to_message(self.from.clone(), to, mail.id)?).await
     }
@@ -113,7 +115,9 @@ impl UsersService {
 
     /// Queues a mail with a new link; earlier links for the same purpose are good no more.
     pub(crate) async fn mail_link(&self, account: &Account, purpose: LinkPurpose) -> Result<(), Problem> {
-        let link = self.new_link(account.id, &account.username, &account.email, purpose)?;
+        // Until it is confirmed, somebody else than the owner of the address may have chosen the name.
+        let greeted = account.email_verified.then_some(&account.username);
+        let link = self.new_link(account.id, greeted, &account.email, purpose)?;
         self.stores.mail.queue_link(link).await.map_err(own)?;
         self.mail_was_queued(purpose);
         Ok(())
@@ -125,11 +129,11 @@ impl UsersService {
         self.mail_waits.notify_one();
     }
 
-    /// A new link with its mail, to be stored.
+    /// A new link with its mail, to be stored. Nobody is `greeted` by name but the owner of the address.
     pub(crate) fn new_link(
         &self,
         user: UserId,
-        username: &Username,
+        greeted: Option<&Username>,
         email: &Email,
         purpose: LinkPurpose,
     ) -> Result<NewLink, Problem> {
@@ -140,7 +144,7 @@ impl UsersService {
             .and_then(|token| {
                 let queued = Queued {
                     to: email.as_str().to_owned(),
-                    username: username.to_string(),
+                    username: greeted.map(Username::to_string).unwrap_or_default(),
                     purpose,
                     token: token.to_text(),
                 };

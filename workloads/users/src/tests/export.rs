@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use axum::{body::Body, http::Request};
 use futures::StreamExt;
 use sentinel_domain::{
+    account::{Account, Username},
+    audit::{AuditAction, AuditEntry},
     clock::Instant,
     ids::{ChatId, EventId, MediaId, MessageId, SessionId, UserId},
     keyring::WrappedKey,
@@ -49,8 +51,8 @@ fn lines(text: &str) -> Vec<Value> {
 /// The last line. Each account has at least the notification that it is welcome.
 fn end(notifications: u32, reports: u32, media: u32, chats: u32, messages: u32) -> Value {
     json!({
-        "record": "end", "notifications": notifications, "reports": reports, "media": media, "chats": chats,
-        "messages": messages,
+        "record": "end", "notifications": notifications, "reports": reports, "audit": 0, "media": media,
+        "chats": chats, "messages": messages,
     })
 }
 
@@ -69,6 +71,7 @@ async fn everything_about_the_caller_and_nothing_else_is_exported() {
     let of = |kind: &str| lines.iter().filter(|line| line["record"] == kind).cloned().collect::<Vec<_>>();
     assert_eq!((of("account").len(), of("session").len(), of("block").len(), of("chat").len()), (1, 1, 1, 2));
     assert_eq!(of("account")[0]["email"], "ann@example.com");
+    assert_eq!(of("account")[0]["email_verified"], false);
     assert_eq!(of("block")[0]["username"], "cat");
     let messages = of("message");
     assert_eq!(messages.len(), 350);
@@ -245,6 +248,73 @@ async fn notifications_and_reports_are_exported_with_nobody_elses() {
     assert_eq!((&oldest["include_message"], &oldest["resolved_at"]), (&json!(false), &Value::Null));
     assert_eq!(lines.last().unwrap(), &end(251, 250, 0, 0, 0));
     assert!(!answer.text.contains("for admins"));
+}
+
+#[tokio::test]
+async fn what_the_audit_log_has_about_the_caller_is_exported_without_what_is_an_admins() {
+    let app = App::new();
+    let (ann, root) = (app.register("ann").await, app.register("root").await);
+    let (ann_id, root_id): (UserId, UserId) = (ann.id.parse().unwrap(), root.id.parse().unwrap());
+    let entry = |n: u128, actor, action, subject, address: &str| AuditEntry {
+        id: Uuid::from_u128(n),
+        at: Timestamp(1_750_000_000_000),
+        actor,
+        action,
+        subject: Some(subject),
+        address: Some(address.into()),
+        note: Some("for admins".into()),
+    };
+    let (own, admins) = ("192.0.2.7", "198.51.100.1");
+    let changed = |n| entry(n, Some(ann_id), AuditAction::PasswordChanged, ann_id, own);
+    let others = [
+        entry(248, None, AuditAction::LoginsThrottled, ann_id, "203.0.113.5"),
+        entry(249, Some(root_id), AuditAction::SessionsEnded, ann_id, admins),
+        entry(250, Some(root_id), AuditAction::PasswordChanged, root_id, admins),
+    ];
+    app.memory.data().audit = (0..248).map(changed).chain(others).collect();
+    let answer = app.get("/me/export", &ann).await;
+    let lines = lines(&answer.text);
+    let audit: Vec<_> = lines.iter().filter(|line| line["record"] == "audit").collect();
+    assert_eq!(audit.len(), 250);
+    let at = "2025-06-15T15:06:40.000Z";
+    let expected = |action: &str, address: Option<&str>| {
+        let record = "audit";
+        json!({ "record": record, "at": at, "action": action, "address": address })
+    };
+    assert_eq!(*audit[0], expected("sessions_ended", None), "where an admin was is nobody else's");
+    assert_eq!(*audit[1], expected("logins_throttled", Some("203.0.113.5")));
+    assert_eq!(*audit[2], expected("password_changed", Some(own)));
+    assert_eq!(lines.last().unwrap()["audit"], 250);
+    for anothers in [admins, "for admins", root.id.as_str()] {
+        assert!(!answer.text.contains(anothers), "{anothers}");
+    }
+}
+
+#[tokio::test]
+async fn blocks_are_exported_page_by_page() {
+    let app = App::new();
+    let ann = app.register("ann").await;
+    let id: UserId = ann.id.parse().unwrap();
+    {
+        let mut data = app.memory.data();
+        let (own, hash) = data.accounts[&id].clone();
+        for n in 0..250_u8 {
+            let other = UserId(Uuid::from_u128(n.into()));
+            let username = Username::parse(&format!("peer{n}")).unwrap();
+            data.accounts.insert(other, (Account { id: other, username, ..own.clone() }, hash.clone()));
+            data.blocks.push((id, other, Timestamp(n.into())));
+        }
+    }
+    let request = Request::get("/me/export").header("authorization", format!("Bearer {}", ann.access));
+    let response = app.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let chunks: Vec<_> = response.into_body().into_data_stream().collect().await;
+    let blocks = |chunk: &[u8]| {
+        let lines = lines(std::str::from_utf8(chunk).unwrap());
+        lines.iter().filter(|line| line["record"] == "block").count()
+    };
+    let blocks: Vec<_> =
+        chunks.iter().map(|chunk| blocks(chunk.as_ref().unwrap())).filter(|count| *count > 0).collect();
+    assert_eq!(blocks, [100, 100, 50], "no more of them is in memory at a time");
 }
 
 #[tokio::test]

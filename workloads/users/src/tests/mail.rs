@@ -249,6 +249,48 @@ async fn accounts_that_come_and_go_with_a_strangers_address_do_not_fill_its_mail
 }
 
 #[tokio::test]
+async fn registrations_that_are_refused_use_up_no_mail_to_the_address() {
+    let (app, server) = mailing().await;
+    app.register("ann").await;
+    server.mails(1).await;
+    for _ in 0..5 {
+        let body = json!({ "username": "ann", "password": PASSWORD, "email": "bob@example.com" });
+        assert_eq!(app.post("/register", body).await.code(), (409, "username_taken"));
+        let body = json!({ "username": "bob", "password": PASSWORD, "email": "ann@example.com" });
+        assert_eq!(app.post("/register", body).await.code(), (409, "email_taken"));
+    }
+    app.register("bob").await;
+    let mails = server.mails(2).await;
+    assert_eq!(mails[1].to, "bob@example.com");
+    token(&mails[1], "verify-email");
+    let forgot = app.post("/password/forgot", json!({ "email": "ann@example.com" })).await;
+    assert_eq!(forgot.status, 202, "her mailbox's budget is as it was");
+}
+
+#[tokio::test]
+async fn a_strangers_words_are_in_no_mail() {
+    let (app, server) = mailing().await;
+    let name = "win.prize.com";
+    let body = json!({ "username": name, "password": PASSWORD, "email": "ann@example.com" });
+    let eve = app.post("/register", body).await.client();
+    server.mails(1).await;
+    assert_eq!(app.call("POST", "/email/verification", Some(&eve.access), None).await.status, 202);
+    server.mails(2).await;
+    let forgot = || app.post("/password/forgot", json!({ "email": "ann@example.com" }));
+    assert_eq!(forgot().await.status, 202);
+    let mails = server.mails(3).await;
+    for mail in &mails {
+        assert!(mail.text.contains("Hello,") && !mail.text.contains(name), "{}", mail.text);
+    }
+    // Whoever has confirmed the address knows the name.
+    let link = token(&mails[1], "verify-email");
+    assert_eq!(app.post("/email/verify", json!({ "token": link })).await.status, 204);
+    assert_eq!(forgot().await.status, 202);
+    let text = &server.mails(4).await[3].text;
+    assert!(text.contains("Hello win.prize.com,"), "{text}");
+}
+
+#[tokio::test]
 async fn a_mailed_link_to_choose_a_password_ends_when_the_password_is_chosen_otherwise_or_the_account_disabled() {
     let (app, server) = mailing().await;
     let admin = app.admin("root").await;
