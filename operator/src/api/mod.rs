@@ -229,7 +229,7 @@ pub struct SecretRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size; it can only grow.
+    /// Size. Volumes can grow and never shrink.
     #[serde(default = "default_size")]
     #[schemars(length(min = 1, max = 20))]
     pub size: String,

@@ -33,7 +33,6 @@ macro_rules! port {
     };
 }
 
-const GROWS_MESSAGE: &str = "storage.size can only grow: write the old size or a larger one";
 const SIZE: &str = "isQuantity(self.size) && quantity(self.size).compareTo(quantity('64Mi')) >= 0";
 const SIZE_MESSAGE: &str = "storage.size: write an amount of at least 64Mi, for example 8Gi";
 const CLASS_MESSAGE: &str = "storage.className cannot change: restore the old value; to move the data, create a second SentinelChat with the new class";
@@ -58,14 +57,6 @@ const BY_URL: &[Store] = &[Store::Elasticsearch, Store::S3];
 const OF_STORES: &[(&[Store], Rule)] = &[
     (&Store::ALL, rule("", "has(self.managed) != has(self.external)", "write exactly one of managed and external")),
     (&Store::ALL, rule("managed.storage", SIZE, SIZE_MESSAGE)),
-    (
-        &Store::ALL,
-        rule(
-            "managed.storage",
-            "!isQuantity(oldSelf.size) || !isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0",
-            GROWS_MESSAGE,
-        ),
-    ),
     (
         &Store::ALL,
         rule(
@@ -155,11 +146,6 @@ const RULES: &[Rule] = &[
         "spec",
         "self.profile != 'Distributed' || has(self.dependencies)",
         "dependencies: write postgres, cassandra, kafka, redis, elasticsearch and s3; profile Distributed needs them",
-    ),
-    rule(
-        "spec",
-        "self.profile != 'Embedded' || !isQuantity(oldSelf.storage.size) || !isQuantity(self.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
-        GROWS_MESSAGE,
     ),
     rule(
         "spec",

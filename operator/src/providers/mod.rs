@@ -25,6 +25,7 @@ use crate::{
     api::{DependencyStatus, Managed, Store},
     build::{self, Child, Flow, Kind, Peer, StoreFacts},
     steps::{
+        growth,
         observe::Observed,
         plan::{is_claim_of, ordinal_of},
         status::part::Part,
@@ -170,8 +171,9 @@ pub fn flows(chat: &ValidChat, store: Store) -> Vec<Flow> {
 /// once, and then grows. The setting of all nodes would change twice for that.
 const GROWS: SignedDuration = SignedDuration::from_mins(10);
 
-/// MiB of the smallest volume of the first `nodes` nodes of a managed store. It is not what the resource asks for while claims
-/// grow, and never becomes that where the storage class does not let them.
+/// MiB that the first `nodes` nodes of a managed store can count on: those of the smallest volume. It is not what the resource
+/// asks for while claims grow, and never becomes that where the storage class does not let them. What a class gives beyond what
+/// was asked for does not count; what the resource does not ask for any more does, as no volume shrinks.
 pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed, nodes: i32) -> Option<u32> {
     let set = chat.names.workload(store.component());
     let asked = chat.managed(store).and_then(|managed| memory::mib(&managed.storage.size));
@@ -179,8 +181,11 @@ pub fn smallest_volume(chat: &ValidChat, store: Store, observed: &Observed, node
         let ordinal = claim.metadata.name.as_deref().and_then(|claim| ordinal_of(claim, &set));
         ordinal.is_some_and(|ordinal| ordinal < nodes)
     };
-    let size =
-        |claim: &PersistentVolumeClaim| memory::mib(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0);
+    let size = |claim: &PersistentVolumeClaim| {
+        let has = memory::mib(growth::capacity(claim)?)?;
+        let promised = growth::asked(claim).and_then(memory::mib).max(asked);
+        Some(promised.map_or(has, |promised| has.min(promised)))
+    };
     let is_new = |claim: &PersistentVolumeClaim| {
         let made = claim.metadata.creation_timestamp.as_ref();
         made.is_some_and(|made| observed.read_at.duration_since(made.0) < GROWS)
@@ -240,8 +245,7 @@ pub fn first_claim(chat: &ValidChat, store: Store, observed: &Observed) -> Optio
 
 /// MiB that each node of a managed store can count on.
 fn volume(managed: &Managed, facts: &StoreFacts) -> u32 {
-    let asked = memory::mib(&managed.storage.size).unwrap_or(8 << 10);
-    facts.volume.map_or(asked, |smallest| smallest.min(asked))
+    facts.volume.or_else(|| memory::mib(&managed.storage.size)).unwrap_or(8 << 10)
 }
 
 /// Connections that a managed Postgres is to take; none for another store.

@@ -1,5 +1,5 @@
-//! Volumes that were told to grow and have not yet. The API server takes the larger size at once; whether the storage driver
-//! can do it shows later, on the claim and in its Events. Pure.
+//! Volumes that were told to grow and have not yet, or that are larger than the resource has them. The API server takes a larger
+//! size at once; whether the storage driver can do it shows later, on the claim and in its Events. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition};
@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCon
 use super::{
     apply::Failure,
     fields,
-    observe::{CLAIM, Observed, SILENCE, is_bound},
-    plan::ordinal_of,
+    observe::{CLAIM, Observed, SILENCE, is_bound, may_hold_data},
+    plan::{self, is_claim_of, ordinal_of},
     validate::ValidChat,
 };
 use crate::{api::Store, build::Stage, names::Component, providers, subset::amount};
@@ -24,10 +24,67 @@ const FILE_SYSTEM: SignedDuration = SignedDuration::from_mins(5);
 
 /// How large a claim is and is to be, while that differs.
 pub fn growing(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
-    let has = &claim.status.as_ref()?.capacity.as_ref()?.get(STORAGE)?.0;
-    let asked = &claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get(STORAGE)?.0;
+    sizes(claim).filter(|(has, asked)| is_less(has, asked))
+}
+
+/// What the volume of a claim that is to stay has, and what the claim asks for.
+fn sizes(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     let is_to_stay = claim.metadata.deletion_timestamp.is_none() && is_bound(claim);
-    (is_to_stay && amount(has)? < amount(asked)?).then_some((has, asked))
+    Some((capacity(claim)?, asked(claim)?)).filter(|_| is_to_stay)
+}
+
+/// How large the volume of a claim is.
+pub fn capacity(claim: &PersistentVolumeClaim) -> Option<&str> {
+    Some(&claim.status.as_ref()?.capacity.as_ref()?.get(STORAGE)?.0)
+}
+
+/// How large the volume of a claim is to be.
+pub fn asked(claim: &PersistentVolumeClaim) -> Option<&str> {
+    Some(&claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get(STORAGE)?.0)
+}
+
+/// Whether `size` is a smaller amount than `other`.
+pub fn is_less(size: &str, other: &str) -> bool {
+    matches!((amount(size), amount(other)), (Some(size), Some(other)) if size < other)
+}
+
+/// What to know where the API server refuses to let a claim ask for `size`, which is less than it asks for. None where it is
+/// not to be asked: only what a volume has not come to can be taken back.
+pub fn taken_back(claim: &PersistentVolumeClaim, size: &str) -> Option<String> {
+    let (has, asked) = sizes(claim)?;
+    is_less(has, size).then(|| {
+        format!(
+            "Kubernetes takes a growth back from version 1.32 on; before that, the claim goes on asking for {asked}"
+        )
+    })
+}
+
+/// Why a claim that asks for more than `size` does not get as small by itself, and what to do.
+fn excess(claim: &PersistentVolumeClaim, size: &str) -> Option<String> {
+    if claim.metadata.deletion_timestamp.is_some() || !is_less(size, asked(claim)?) {
+        return None;
+    }
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    let field = fields::storage(claim, "size");
+    if !may_hold_data(claim) {
+        let asked = asked(claim)?;
+        return Some(format!(
+            "volume claim {name} has no volume yet and asks for {asked}, which cannot change before it has one: kubectl \
+             delete pvc {name}, and Kubernetes makes it with {size}"
+        ));
+    }
+    let (has, asked) = sizes(claim)?;
+    if is_less(has, size) {
+        return None;
+    }
+    Some(if is_less(has, asked) {
+        format!(
+            "volume claim {name} has {has} and asks for {asked}, and Kubernetes takes a growth back only to more than a volume \
+             has: write more than {has} to {field}"
+        )
+    } else {
+        format!("volume claim {name} has {has} and no volume shrinks: write {asked} or more to {field}")
+    })
 }
 
 /// Volumes that grow, and nothing tells that they will not.
@@ -47,16 +104,21 @@ pub fn waits(chat: &ValidChat, observed: &Observed) -> Vec<String> {
     told.collect()
 }
 
-/// Volumes that do not grow by waiting, and why. The platform goes on with the size that they have.
+/// Volumes that do not come to the size that they are to have by waiting, and why. The platform goes on with what they have.
 pub fn failures(chat: &ValidChat, observed: &Observed) -> Vec<Failure> {
-    let stuck = unfinished(chat, observed).filter_map(|claim| Some((tell(claim)?, obstacle(claim, observed)?)));
-    let failure = |(what, why): (String, String)| Failure {
-        stage: Stage::Extra,
-        reason: NOT_RESIZED,
-        message: format!("{what} and does not get there: {why}"),
-        transient: false,
-    };
-    stuck.map(failure).collect()
+    let stuck = |claim| Some(format!("{} and does not get there: {}", tell(claim)?, obstacle(claim, observed)?));
+    let told = in_use(chat, observed).filter_map(|claim| {
+        let excess = wanted(chat, claim).and_then(|size| excess(claim, size));
+        excess.or_else(|| stuck(claim))
+    });
+    told.map(|message| Failure { stage: Stage::Extra, reason: NOT_RESIZED, message, transient: false }).collect()
+}
+
+/// How large the resource has the volume of a claim.
+fn wanted<'a>(chat: &'a ValidChat, claim: &PersistentVolumeClaim) -> Option<&'a str> {
+    let name = claim.metadata.name.as_deref()?;
+    let is_of = |component: Component| is_claim_of(name, &chat.names.workload(component));
+    plan::sizes(chat).find(|(component, _)| is_of(*component)).map(|(_, size)| size)
 }
 
 fn tell(claim: &PersistentVolumeClaim) -> Option<String> {
@@ -95,8 +157,9 @@ fn obstacle(claim: &PersistentVolumeClaim, observed: &Observed) -> Option<String
     let resize = status.allocated_resource_statuses.as_ref().and_then(|all| all.get(STORAGE));
     if resize.is_some_and(|resize| resize.ends_with("Infeasible")) {
         let why = error().and_then(words).or_else(warning).map(|why| format!(" ({why})")).unwrap_or_default();
+        let more = capacity(claim).map(|has| format!(", more than {has}")).unwrap_or_default();
         return Some(format!(
-            "its storage driver cannot{why}; write a size to {} that it can",
+            "its storage driver cannot{why}; write a size to {} that it can{more}",
             fields::storage(claim, "size")
         ));
     }

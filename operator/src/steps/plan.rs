@@ -1,8 +1,11 @@
 //! What has to change so that the cluster holds what was built. Pure.
 
+use std::cmp::Ordering;
+
 use serde_json::{Value, json};
 
 use super::{
+    growth,
     observe::{Observed, is_being_deleted, is_bound},
     validate::ValidChat,
 };
@@ -10,7 +13,7 @@ use crate::{
     api::{SentinelChatStatus, Store},
     build::{Child, Kind, digest, is_check},
     names::{APPLIED, Component},
-    subset::{is_held, is_subset},
+    subset::{amount, is_held, is_subset},
 };
 
 /// Changes for one resource.
@@ -75,13 +78,15 @@ pub struct Remake {
     pub keeps_pods: bool,
 }
 
-/// A claim that should grow.
+/// A claim that should ask for another size.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Growth {
     /// Its name.
     pub claim: String,
     /// Its new size.
     pub size: String,
+    /// What to know where the API server refuses it, of a claim that is to ask for less than it does.
+    pub taken_back: Option<String>,
 }
 
 /// Fields of a StatefulSet that cannot change once it exists.
@@ -97,7 +102,7 @@ pub fn plan(desired: Vec<Child>, held: &[Child], observed: &Observed, owner: Opt
     for mut child in desired {
         let live = observed.get(child.kind, &child.name);
         if let (Kind::StatefulSet, Some(live)) = (child.kind, live) {
-            keep_claim_size(&mut child.value, live);
+            keep_claim_size(&child.name, &mut child.value, live, observed);
         }
         stamp(&mut child.value);
         let is_stamped =
@@ -138,7 +143,7 @@ pub fn is_applied(child: &Child, observed: &Observed) -> bool {
     let Some(live) = observed.get(child.kind, &child.name) else { return false };
     let mut wanted = child.value.clone();
     if child.kind == Kind::StatefulSet {
-        keep_claim_size(&mut wanted, live);
+        keep_claim_size(&child.name, &mut wanted, live, observed);
         if is_of_other_class(&wanted, live) {
             return true;
         }
@@ -167,11 +172,7 @@ pub fn made_by_a_change(
 /// which a comparison of values cannot see. The number of pods is always set, and may be an autoscaler's: what that
 /// changes would be written back with each of its steps.
 fn stamp(value: &mut Value) {
-    let mut hashed = value.clone();
-    if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
-        spec.remove("replicas");
-    }
-    let hash = digest(&[hashed.to_string().as_bytes()]);
+    let hash = hash(value);
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
         && let Some(annotations) = metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
     {
@@ -179,23 +180,49 @@ fn stamp(value: &mut Value) {
     }
 }
 
+fn hash(value: &Value) -> String {
+    let mut hashed = value.clone();
+    if let Some(spec) = hashed.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("replicas");
+    }
+    digest(&[hashed.to_string().as_bytes()])
+}
+
 const CLAIM_SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
 
-/// A claim template cannot change: the live one keeps its size and the claims themselves grow.
-fn keep_claim_size(desired: &mut Value, live: &Value) {
-    if let (Some(size), Some(kept)) = (desired.pointer_mut(CLAIM_SIZE), live.pointer(CLAIM_SIZE)) {
-        *size = kept.clone();
+/// A claim template cannot change: the live one keeps its size and the claims themselves grow. One that asks for more than the
+/// resource has is let go, as nobody may be able to make such claims; not where volumes of `set` are as large, which others are
+/// to be like, nor where admission made it so.
+fn keep_claim_size(set: &str, desired: &mut Value, live: &Value, observed: &Observed) {
+    let Some(kept) = live.pointer(CLAIM_SIZE).and_then(Value::as_str) else { return };
+    let Some(size) = desired.pointer(CLAIM_SIZE).and_then(Value::as_str) else { return };
+    let is_volume_larger = |claim| growth::capacity(claim).is_some_and(|has| growth::is_less(size, has));
+    let mut claims = observed
+        .claims
+        .iter()
+        .filter(|claim| claim.metadata.name.as_deref().is_some_and(|name| is_claim_of(name, set)));
+    let is_too_large = growth::is_less(size, kept) && !claims.any(is_volume_larger);
+    if is_too_large && live["metadata"]["annotations"][APPLIED] != hash(desired) {
+        return;
+    }
+    if let Some(size) = desired.pointer_mut(CLAIM_SIZE) {
+        *size = json!(kept);
     }
 }
 
-/// Claims that are smaller than the resource has them. It takes no more than the resource and the claims: what else is
-/// wrong must not keep a full volume from its cure.
-pub fn growths(chat: &ValidChat, observed: &Observed) -> Vec<Growth> {
+/// How large the resource has the volumes of its parts.
+pub fn sizes(chat: &ValidChat) -> impl Iterator<Item = (Component, &str)> {
     let own = (!chat.is_distributed()).then_some((Component::Sentinel, &chat.spec.storage));
-    let stores = Store::ALL.into_iter().filter_map(|store| Some((store.component(), &chat.managed(store)?.storage)));
-    let sizes = own.into_iter().chain(stores).map(|(component, storage)| (component, storage.size.as_str()));
+    let stores =
+        Store::ALL.into_iter().filter_map(move |store| Some((store.component(), &chat.managed(store)?.storage)));
+    own.into_iter().chain(stores).map(|(component, storage)| (component, storage.size.as_str()))
+}
+
+/// Claims that are to be of another size than they ask for: larger, or smaller where they have not come to what they ask for. It
+/// takes no more than the resource and the claims: what else is wrong must not keep a full volume from its cure.
+pub fn growths(chat: &ValidChat, observed: &Observed) -> Vec<Growth> {
     let is_used = |set: &str, growth: &Growth| chat.is_distributed() || ordinal_of(&growth.claim, set) == Some(0);
-    let grown = sizes.flat_map(|(component, size)| {
+    let grown = sizes(chat).flat_map(|(component, size)| {
         let set = chat.names.workload(component);
         let mut growths = growths_of(&set, size, observed);
         // Profile Embedded is one pod, whatever somebody has scaled its StatefulSet to.
@@ -215,8 +242,13 @@ fn growths_of(set: &str, size: &str, observed: &Observed) -> Vec<Growth> {
         .filter(|claim| is_bound(claim))
         .filter_map(|claim| {
             let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-            let smaller = crate::subset::amount(&requested.0)? < crate::subset::amount(size)?;
-            smaller.then(|| Growth { claim: claim.metadata.name.clone().unwrap_or_default(), size: size.to_owned() })
+            let taken_back = match amount(&requested.0)?.cmp(&amount(size)?) {
+                Ordering::Less => None,
+                Ordering::Equal => return None,
+                Ordering::Greater => Some(growth::taken_back(claim, size)?),
+            };
+            let claim = claim.metadata.name.clone().unwrap_or_default();
+            Some(Growth { claim, size: size.to_owned(), taken_back })
         })
         .collect()
 }

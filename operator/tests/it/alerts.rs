@@ -163,6 +163,34 @@ async fn an_operator_that_fails_again_and_again_is_told_without_a_gap() {
     assert!(window >= between + Duration::from_mins(2), "{window:?} {between:?}");
 }
 
+/// Nobody looks at a chat that is paused. Data that is lost counts all the same.
+#[test]
+fn what_was_so_before_a_pause_is_no_alert_unless_it_is_about_data() {
+    let mut count = 0;
+    for alert in alerts() {
+        let expression = alert["expr"].as_str().unwrap();
+        let is_told = expression.contains("sentinel_operator_chat_condition{") && expression.contains("status");
+        let is_about_data = [DATA_LOST, TERMINATING].iter().any(|reason| expression.contains(reason));
+        if is_told && !is_about_data {
+            let paused = format!("unless on (namespace, name) sentinel_operator_chat_condition{{type=\"{PAUSED}\",");
+            assert!(expression.contains(&paused), "{expression}");
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count}");
+}
+
+/// Each installation has its own replicas, and one that works does not speak for another.
+#[test]
+fn an_installation_that_does_not_work_is_told_beside_one_that_does() {
+    let of_leaders = |alert: &Value| alert["expr"].as_str().unwrap().contains("sentinel_operator_leader");
+    let alerts: Vec<Value> = alerts().into_iter().filter(of_leaders).collect();
+    let by_installation = |alert: &&Value| {
+        alert["expr"].as_str().unwrap().contains("unless on (namespace, job) (sum by (namespace, job)")
+    };
+    assert_eq!(alerts.iter().filter(by_installation).count(), 1, "{alerts:?}");
+}
+
 /// Degraded has the reason of the gravest trouble only.
 #[test]
 fn no_alert_needs_its_trouble_to_be_the_gravest() {

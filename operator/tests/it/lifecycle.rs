@@ -280,6 +280,41 @@ async fn a_pinned_platform_can_be_paused_after_an_upgrade_of_the_operator() {
     assert_eq!(image(&world), "sentinel:1");
 }
 
+/// A newer operator may have a hash of more fields than the one that wrote it.
+#[tokio::test]
+async fn a_pinned_platform_that_was_paused_before_an_upgrade_of_the_operator_keeps_its_image() {
+    let world = World::with(&json!({}));
+    world.settle().await;
+    let is_about_now = |world: &World| {
+        let chat = world.server.get(CHATS, NS, "chat").unwrap();
+        chat["status"]["observedGeneration"] == chat["metadata"]["generation"]
+    };
+    world.apply("chat", &json!({ "paused": true }));
+    world.settle().await;
+    assert!(is_about_now(&world), "what is paused as it was is as healthy as it was");
+    world.server.edit(CHATS, NS, "chat", |chat| chat["status"]["specHash"] = json!("of fewer fields"));
+    let newer = || Settings { sentinel_image: "sentinel:2".into(), ..Settings::default() };
+    let world = world.upgraded(newer());
+    world.settle().await;
+    world.apply("chat", &json!({ "paused": false }));
+    world.settle().await;
+    let image = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat").unwrap();
+        set["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    assert_eq!(image(&world), "sentinel:1");
+
+    // What is changed during the pause still is a change.
+    world.apply("chat", &json!({ "paused": true, "drainSeconds": 20 }));
+    world.settle().await;
+    assert!(!is_about_now(&world), "nothing was done about that");
+    let world = world.upgraded(newer());
+    world.settle().await;
+    world.apply("chat", &json!({ "drainSeconds": 20 }));
+    world.settle().await;
+    assert_eq!(image(&world), "sentinel:2");
+}
+
 #[tokio::test]
 async fn a_change_that_was_refused_for_a_while_is_carried_out_with_its_own_image() {
     let world = World::with(&json!({}));

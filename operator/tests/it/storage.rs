@@ -103,6 +103,117 @@ async fn a_refused_growth_is_a_condition_and_not_asked_again_at_once() {
     assert_eq!(world.server.take_writes(), Vec::<String>::new());
 }
 
+/// A chat whose volume has 80Gi and was told to grow to 800Gi by mistake.
+async fn mistaken() -> World {
+    let world = World::with(&json!({ "storage": { "size": "80Gi" } }));
+    world.settle().await;
+    world.run_everything();
+    has(&world, "data-chat-0", "80Gi");
+    world.settle().await;
+    world.apply("chat", &json!({ "storage": { "size": "800Gi" } }));
+    world.settle().await;
+    assert_eq!(asked(&world), "800Gi");
+    world
+}
+
+fn has(world: &World, claim: &str, amount: &str) {
+    world.server.edit(CLAIMS, NS, claim, |claim| claim["status"]["capacity"] = json!({ "storage": amount }));
+}
+
+fn asked(world: &World) -> Value {
+    world.server.get(CLAIMS, NS, "data-chat-0").unwrap().pointer(SIZE).cloned().unwrap()
+}
+
+#[tokio::test]
+async fn a_growth_that_has_not_come_to_its_end_is_taken_back() {
+    let world = mistaken().await;
+    world.apply("chat", &json!({ "storage": { "size": "90Gi" } }));
+    world.settle().await;
+    assert_eq!(asked(&world), "90Gi");
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    // An API server that takes none back says so once in a while, and the chat goes on.
+    let world = mistaken().await;
+    let refusal = Answer::Invalid("spec.resources.requests.storage", "field can not be less than previous value");
+    world.server.fault("PATCH", "/persistentvolumeclaims/", refusal, 99);
+    world.apply("chat", &json!({ "storage": { "size": "90Gi" }, "gateway": { "replicas": 2 } }));
+    world.settle().await;
+    let told = world.condition("Degraded");
+    let start = "True/StorageNotResized: cannot take back the growth of PersistentVolumeClaim data-chat-0: ";
+    assert!(told.starts_with(start), "{told}");
+    assert!(told.contains("than previous value; Kubernetes takes a growth back from version 1.32 on"), "{told}");
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["replicas"], 2);
+    // As it says: the claim goes on asking for that.
+    world.apply("chat", &json!({ "storage": { "size": "800Gi" } }));
+    world.settle().await;
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+}
+
+#[tokio::test]
+async fn no_volume_shrinks_and_what_to_write_is_told() {
+    let told = async |world: &World, expected: &str| {
+        world.settle().await;
+        world.run_everything();
+        world.settle().await;
+        let degraded = world.condition("Degraded");
+        assert_eq!(degraded, format!("True/StorageNotResized: volume claim data-chat-0 has {expected}"));
+        assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    };
+    let world = mistaken().await;
+    for size in ["80Gi", "8Gi"] {
+        world.apply("chat", &json!({ "storage": { "size": size } }));
+        let why = "80Gi and asks for 800Gi, and Kubernetes takes a growth back only to more than a volume has: write more \
+                   than 80Gi to storage.size";
+        told(&world, why).await;
+        assert_eq!(asked(&world), "800Gi");
+    }
+    world.apply("chat", &json!({ "storage": { "size": "81Gi" } }));
+    world.settle().await;
+    assert_eq!(asked(&world), "81Gi");
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    has(&world, "data-chat-0", "81Gi");
+    world.apply("chat", &json!({ "storage": { "size": "8Gi" }, "gateway": { "replicas": 2 } }));
+    told(&world, "81Gi and no volume shrinks: write 81Gi or more to storage.size").await;
+    assert_eq!(world.server.get(DEPLOYMENTS, NS, "chat-gateway").unwrap()["spec"]["replicas"], 2);
+    let set = world.server.get(SETS, NS, "chat").unwrap();
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0].pointer(SIZE), Some(&json!("80Gi")), "others are to be like it");
+    world.apply("chat", &json!({ "storage": { "size": "81Gi" } }));
+    world.settle().await;
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+
+    // A class may give more than it was asked for.
+    has(&world, "data-chat-0", "100Gi");
+    world.settle().await;
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+}
+
+/// Nobody may be able to make a claim of the size that the chat was made with.
+#[tokio::test]
+async fn claims_that_could_not_be_made_are_made_with_the_smaller_size() {
+    let world = World::with(&json!({ "storage": { "size": "800Gi" } }));
+    world.settle().await;
+    let template = |world: &World| {
+        let set = world.server.get(SETS, NS, "chat").unwrap();
+        set["spec"]["volumeClaimTemplates"][0].pointer(SIZE).cloned().unwrap()
+    };
+    assert_eq!(template(&world), "800Gi");
+    world.run_everything();
+    world.server.edit(CLAIMS, NS, "data-chat-0", |claim| claim["status"] = json!({ "phase": "Pending" }));
+    world.apply("chat", &json!({ "storage": { "size": "80Gi" } }));
+    world.settle().await;
+    assert_eq!(template(&world), "80Gi");
+    let degraded = world.condition("Degraded");
+    let told = "asks for 800Gi, which cannot change before it has one: kubectl delete pvc data-chat-0";
+    assert!(degraded.contains(told), "{degraded}");
+    world.server.delete(CLAIMS, NS, "data-chat-0");
+    world.run_everything();
+    world.settle().await;
+    assert_eq!(asked(&world), "80Gi");
+    assert!(world.condition("Ready").starts_with("True/"), "{}", world.condition("Ready"));
+    assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));
+}
+
 #[tokio::test]
 async fn a_field_that_cannot_change_is_named_before_it_is_tried() {
     let world = running().await;
@@ -349,4 +460,18 @@ async fn a_store_counts_on_the_volumes_that_it_has() {
     world.settle().await;
     assert_ne!(all().0, before.0);
     assert_ne!(all().1, before.1);
+
+    // No volume shrinks: Kafka would throw events away for a size that was written by mistake.
+    let large = all();
+    for store in ["kafka", "elasticsearch"] {
+        world.server.edit(CLAIMS, NS, &format!("data-chat-{store}-0"), |claim| {
+            claim["spec"]["resources"]["requests"]["storage"] = json!("100Gi");
+        });
+    }
+    world.apply("chat", &managed());
+    world.settle().await;
+    let degraded = world.condition("Degraded");
+    let told = "data-chat-kafka-0 has 100Gi and no volume shrinks: write 100Gi or more to dependencies.kafka";
+    assert!(degraded.contains(told), "{degraded}");
+    assert_eq!(all(), large);
 }

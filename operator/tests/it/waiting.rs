@@ -301,10 +301,18 @@ async fn a_volume_that_grows_is_progress_and_one_that_cannot_is_told() {
     edit_claim(&world, |status| {
         status["allocatedResourceStatuses"] = json!({ "storage": "ControllerResizeInfeasible" });
     });
-    stuck("its storage driver cannot (resize volume failed: no room); write a size to storage.size that it can").await;
+    stuck(
+        "its storage driver cannot (resize volume failed: no room); write a size to storage.size that it can, more than 8Gi",
+    )
+    .await;
 
+    // As it says.
+    world.apply("chat", &json!({ "storage": { "size": "12Gi" } }));
+    world.settle().await;
+    let claim = world.server.get(CLAIMS, NS, "data-chat-0").unwrap();
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "12Gi");
     world.server.edit(CLAIMS, NS, "data-chat-0", |claim| {
-        claim["status"] = json!({ "phase": "Bound", "capacity": { "storage": "20Gi" } });
+        claim["status"] = json!({ "phase": "Bound", "capacity": { "storage": "12Gi" } });
     });
     world.settle().await;
     assert!(world.condition("Degraded").starts_with("False/"), "{}", world.condition("Degraded"));

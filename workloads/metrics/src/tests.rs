@@ -96,10 +96,10 @@ fn all() -> impl Iterator<Item = &'static Metric> {
 fn asked(expression: &str) -> Vec<(&str, Vec<&str>)> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let by = expression.match_indices("by (").map(|(at, by)| expression[at + by.len()..].split(')').next().unwrap());
-    // Prometheus gives each series the namespace of the pod that it is from.
+    // Prometheus gives each series the namespace of the pod that it is from, and the job that it was scraped by.
     let grouped: Vec<_> = by
         .flat_map(|labels| labels.split(',').map(str::trim))
-        .filter(|label| !matches!(*label, "le" | "namespace"))
+        .filter(|label| !matches!(*label, "le" | "namespace" | "job"))
         .collect();
     let names = expression.match_indices("sentinel_").map(|(at, _)| {
         let name = expression[at..].split(|character| !is_name(character)).next().unwrap();

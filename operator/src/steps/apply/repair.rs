@@ -53,7 +53,8 @@ impl Refusals {
     }
 }
 
-/// Asks for larger volumes. It depends on nothing else: a full disk must not block its own cure.
+/// Asks for larger volumes, and takes back what was asked for by mistake. It depends on nothing else: a full disk must not block
+/// its own cure.
 pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals: &Refusals) -> Vec<Failure> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let mut failures = Vec::new();
@@ -65,13 +66,19 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
         let patch = json!({ "spec": { "resources": { "requests": { "storage": growth.size } } } });
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         match api.patch(&growth.claim, &params, &Patch::Merge(&patch)).await {
-            Ok(_) => tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim grows"),
+            Ok(_) => {
+                tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim is to have another size")
+            }
             Err(error) => {
-                let mut failure = Failure::new(Stage::Extra, "grow", CLAIM, &growth.claim, &error);
+                let verb = if growth.taken_back.is_some() { "take back the growth of" } else { "grow" };
+                let mut failure = Failure::new(Stage::Extra, verb, CLAIM, &growth.claim, &error);
                 if matches!(&error, kube::Error::Api(status) if answer::is_forbidden(status) || answer::is_invalid(status))
                 {
                     failure.reason = NOT_RESIZED;
                     failure.transient = false;
+                    if let Some(note) = &growth.taken_back {
+                        failure.message = format!("{}; {note}", failure.message);
+                    }
                     refusals.remember(namespace, growth, &failure);
                 }
                 failures.push(failure);

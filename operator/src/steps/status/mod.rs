@@ -111,8 +111,14 @@ pub fn assess(chat: &SentinelChat, verdict: Verdict<'_>, now: Timestamp) -> Repo
     match verdict {
         Verdict::Paused => {
             conditions.set(PAUSED, true, "Paused", PAUSED_NOTE);
-            // What is about an earlier generation stays: nothing was done about this one.
-            let status = SentinelChatStatus { conditions: conditions.into_sorted(), ..previous };
+            let mut status = SentinelChatStatus { conditions: conditions.into_sorted(), ..previous };
+            // What is about an earlier generation stays where this one asks for something else: nothing was done about it. Where
+            // only the pause is new, it is about this one too; that is noted anew each time, as a newer operator has another
+            // hash of the same, and would take the end of the pause for a change.
+            if !validate::is_changed(chat) {
+                status.observed_generation = chat.metadata.generation;
+                status.spec_hash = Some(validate::spec_hash(&chat.spec));
+            }
             Report { status, troubles: Vec::new() }
         }
         Verdict::Refused(refused) => left_alone(chat, refused, conditions, previous),

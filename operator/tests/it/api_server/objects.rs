@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use hyper::{Method, Response};
+use sentinel_operator::subset::amount;
 use serde_json::{Map, Value, json};
 
 /// What is replaced as a whole where it is applied, though it is no list.
@@ -123,7 +124,12 @@ impl Objects {
                 if version.is_string() && *version != live["metadata"]["resourceVersion"] {
                     return failure(409, "the object has been modified");
                 }
+                let before = live.clone();
                 merge(&mut live, &body, true);
+                if key.0.2 == "persistentvolumeclaims" && shrinks(&before, &live) {
+                    let field = "spec.resources.requests.storage";
+                    return invalid(field, "Forbidden: field can not be less than status.capacity");
+                }
                 reply(200, &self.store(key, live))
             }
             (&Method::PUT, Some(live)) => {
@@ -286,6 +292,13 @@ pub fn invalid(field: &str, message: &str) -> Response<Body> {
         &json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
                  "code": 422, "message": format!("{field}: {message}"), "details": { "causes": causes } }),
     )
+}
+
+/// Whether a claim is to ask for less than before, and for no more than its volume has.
+fn shrinks(before: &Value, after: &Value) -> bool {
+    let size = |claim: &Value, pointer: &str| claim.pointer(pointer).and_then(Value::as_str).and_then(amount);
+    let asked = |claim: &Value| size(claim, "/spec/resources/requests/storage");
+    asked(after) < asked(before) && asked(after) <= size(before, "/status/capacity/storage")
 }
 
 fn managed_by_another(field: &str) -> Response<Body> {
