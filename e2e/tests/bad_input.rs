@@ -75,7 +75,8 @@ async fn an_entry_that_a_secret_lacks_is_named_and_read_once_it_is_there() {
 #[tokio::test]
 async fn stores_that_nobody_answers_for_are_named_and_nothing_is_started() {
     let deployed = Deployed::find().await;
-    let trial = Trial::make(&deployed, "trial-endpoint", &trial::stores_at("nowhere.chat.svc.cluster.local", &[])).await;
+    let trial =
+        Trial::make(&deployed, "trial-endpoint", &trial::stores_at("nowhere.chat.svc.cluster.local", &[])).await;
     let told = trial.condition("DependenciesReady", "False", TOLD).await;
     assert_eq!(told.reason, "StoreUnreachable", "{}", told.message);
     assert!(told.message.contains("dependencies.postgres.external.endpoints"), "{}", told.message);

@@ -67,7 +67,7 @@ pub async fn grow(client: &Client, namespace: &str, growths: &[Growth], refusals
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         match api.patch(&growth.claim, &params, &Patch::Merge(&patch)).await {
             Ok(_) => {
-                tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim is to have another size")
+                tracing::info!(claim = growth.claim, size = growth.size, namespace, "claim is to have another size");
             }
             Err(error) => {
                 let verb = if growth.taken_back.is_some() { "take back the growth of" } else { "grow" };
