@@ -2,11 +2,14 @@ import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
 import { checkPush, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
-import { current, identity, reset, watching } from '../src/session/state';
-import { ANN, BOB, CHAT } from './sample';
+import { apply } from '../src/session/events';
+import { chats, current, identity, reset, watching } from '../src/session/state';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { pushKey: vi.fn(), addDevice: vi.fn(), removeDevice: vi.fn() } }));
 vi.mock('../src/api/notifications', () => server);
+vi.mock('../src/socket/connection', () => ({ ask: async () => ({}), tell: () => undefined, connected: () => false }));
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 const KEY = [0xfb, 0xff, 1];
@@ -152,5 +155,16 @@ test('what is shown of the chat that one looks at is taken away, and of no other
   await new Promise((resolve) => setTimeout(resolve));
   expect(shown).toEqual([CHAT, OTHER]);
   tells({ shown: CHAT });
+  await vi.waitFor(() => expect(shown).toEqual([OTHER]));
+});
+
+test('what is shown of a chat is taken away when all of it was read on another device', async () => {
+  enter(ANN);
+  chats.value = loaded(new Map(), [CHAT, OTHER].map((chat_id) => entry({ chat_id, last_message: message(5, { chat_id }), unread: 2 })), ANN, Date.now());
+  apply('receipt', { chat_id: CHAT, user_id: BOB, read_up_to: idAt(5) }, true);
+  apply('receipt', { chat_id: CHAT, user_id: ANN, delivered_up_to: idAt(5) }, true);
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(shown).toEqual([CHAT, OTHER]);
+  apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(5) }, true);
   await vi.waitFor(() => expect(shown).toEqual([OTHER]));
 });
