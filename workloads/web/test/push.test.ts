@@ -1,9 +1,9 @@
 import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
-import { checkPush, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
+import { checkPush, pushesElsewhere, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
 import { apply } from '../src/session/events';
-import { chats, current, identity, reset, watching } from '../src/session/state';
+import { chats, current, features, identity, reset, watching } from '../src/session/state';
 import { loaded } from '../src/store/chats';
 import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
@@ -167,4 +167,23 @@ test('what is shown of a chat is taken away when all of it was read on another d
   expect(shown).toEqual([CHAT, OTHER]);
   apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(5) }, true);
   await vi.waitFor(() => expect(shown).toEqual([OTHER]));
+});
+
+test('where the server pushes and the browser takes none for this page, that is said; not where there is nothing to say', async () => {
+  const seen = async () => {
+    await checkPush();
+    return [features.value.push, pushesElsewhere.value];
+  };
+  expect(await seen()).toEqual([true, false]);
+  const { PushManager } = page as unknown as { PushManager: object };
+  delete (page as Partial<{ PushManager: object }>).PushManager;
+  try {
+    expect(await seen()).toEqual([false, true]);
+    server.pushKey.mockResolvedValue({ public_key: null });
+    expect(await seen()).toEqual([false, false]);
+    server.pushKey.mockRejectedValue(new Error('not found'));
+    expect(await seen()).toEqual([false, false]);
+  } finally {
+    Object.assign(page, { PushManager });
+  }
 });

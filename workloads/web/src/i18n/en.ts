@@ -251,6 +251,7 @@ export const strings = {
   quietPart: { all: 'The whole day is quiet.', none: 'Both times are the same: no time is quiet.', some: '' },
   push: 'Push notifications on this device',
   pushHint: 'You are told of messages when this page is closed.',
+  pushElsewhere: 'This browser takes no notifications for this page. On an iPhone or iPad with iOS 16.4 or newer, add the page to the home screen (Share) and turn them on there.',
   pushDenied: 'The browser does not allow notifications for this page.',
   mutedChats: 'Muted chats',
   nothingMuted: 'No chat is muted.',
