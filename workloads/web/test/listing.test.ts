@@ -176,6 +176,71 @@ describe('a list that goes on', () => {
     vi.useRealTimers();
   });
 
+  test('is loaded up to the chat that an event tells of, by one call unless that is further down', async () => {
+    vi.useFakeTimers();
+    await answered([first], nothing, 'c1');
+    const pages = () => server.chats.mock.calls.slice(1).map(([many]) => (many > 1 ? 'all' : 'top'));
+    server.chats.mockResolvedValueOnce({ entries: [third, first], next: 'c1' });
+    apply('receive_message', message(9, { chat_id: NEW }), true);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(pages()).toEqual(['top']);
+    const OLD = 'ffffffff-0000-5000-8000-000000000006';
+    server.chats.mockResolvedValueOnce({ entries: [third, first], next: 'c1' })
+      .mockResolvedValueOnce({ entries: [third, first, second, entry({ chat_id: OLD })], next: null });
+    apply('chat_started', { chat_id: OLD }, false);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(pages()).toEqual(['top', 'top', 'all']);
+    expect(shown()).toContain(OLD);
+    vi.useRealTimers();
+  });
+
+  test('is loaded again at its top for what is to be counted there, and as a whole for what is further down', async () => {
+    vi.useFakeTimers();
+    const many = Array.from({ length: 101 }, (_, n) => `dddddddd-0000-5000-8000-${String(n).padStart(12, '0')}`);
+    const entries = many.map((chat_id, n) => entry({ chat_id, last_message: message(500 - n, { chat_id }), unread: 2 }));
+    chats.value = new Map();
+    await answered(entries, nothing, 'c1');
+    server.chats.mockResolvedValue({ entries, next: 'c1' });
+    const deleted = async (chat_id: string) => {
+      apply('message_deleted', { chat_id, message_id: idAt(300) }, true);
+      await vi.advanceTimersByTimeAsync(1_000);
+      return server.chats.mock.lastCall![0];
+    };
+    expect(await deleted(many[99]!)).toBe(1);
+    expect(await deleted(many[100]!)).toBeGreaterThan(1);
+    vi.useRealTimers();
+  });
+
+  test('is not asked for while it is on its way, but once afterwards', async () => {
+    vi.useFakeTimers();
+    const answer = later();
+    const loading = reload();
+    for (let n = 0; n < 3; n += 1) {
+      reloadSoon({ top: true });
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    expect(server.chats).toHaveBeenCalledTimes(1);
+    server.chats.mockResolvedValue({ entries: [first], next: 'c1' });
+    answer([first], 'c1');
+    await loading;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(server.chats.mock.calls.map(([pages]) => pages)).toEqual([10, 1]);
+    vi.useRealTimers();
+  });
+
+  test('is asked for by who logs in, whatever is still on its way for who has left', async () => {
+    vi.useFakeTimers();
+    later();
+    void reload();
+    reset();
+    identity.value = { user_id: BOB, username: 'bob' };
+    server.chats.mockResolvedValue({ entries: [], next: null });
+    reloadSoon();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(server.chats).toHaveBeenCalledTimes(2);
+    vi.useRealTimers();
+  });
+
   test('goes on where a newer list ends', async () => {
     await answered([first], nothing, 'c1');
     const old = later();

@@ -1,12 +1,15 @@
 import { page } from './page';
 import { beforeEach, expect, test, vi } from 'vitest';
 import * as database from '../src/idb/database';
-import { checkPush, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
-import { current, identity, reset, watching } from '../src/session/state';
-import { ANN, BOB, CHAT } from './sample';
+import { checkPush, pushesElsewhere, renewPush, startPush, subscribe as turnOn, unsubscribe } from '../src/session/push';
+import { apply } from '../src/session/events';
+import { chats, current, features, identity, reset, watching } from '../src/session/state';
+import { loaded } from '../src/store/chats';
+import { ANN, BOB, CHAT, entry, idAt, message } from './sample';
 
 const { server } = vi.hoisted(() => ({ server: { pushKey: vi.fn(), addDevice: vi.fn(), removeDevice: vi.fn() } }));
 vi.mock('../src/api/notifications', () => server);
+vi.mock('../src/socket/connection', () => ({ ask: async () => ({}), tell: () => undefined, connected: () => false }));
 
 const OTHER = 'dddddddd-0000-5000-8000-000000000004';
 const KEY = [0xfb, 0xff, 1];
@@ -153,4 +156,34 @@ test('what is shown of the chat that one looks at is taken away, and of no other
   expect(shown).toEqual([CHAT, OTHER]);
   tells({ shown: CHAT });
   await vi.waitFor(() => expect(shown).toEqual([OTHER]));
+});
+
+test('what is shown of a chat is taken away when all of it was read on another device', async () => {
+  enter(ANN);
+  chats.value = loaded(new Map(), [CHAT, OTHER].map((chat_id) => entry({ chat_id, last_message: message(5, { chat_id }), unread: 2 })), ANN, Date.now());
+  apply('receipt', { chat_id: CHAT, user_id: BOB, read_up_to: idAt(5) }, true);
+  apply('receipt', { chat_id: CHAT, user_id: ANN, delivered_up_to: idAt(5) }, true);
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(shown).toEqual([CHAT, OTHER]);
+  apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(5) }, true);
+  await vi.waitFor(() => expect(shown).toEqual([OTHER]));
+});
+
+test('where the server pushes and the browser takes none for this page, that is said; not where there is nothing to say', async () => {
+  const seen = async () => {
+    await checkPush();
+    return [features.value.push, pushesElsewhere.value];
+  };
+  expect(await seen()).toEqual([true, false]);
+  const { PushManager } = page as unknown as { PushManager: object };
+  delete (page as Partial<{ PushManager: object }>).PushManager;
+  try {
+    expect(await seen()).toEqual([false, true]);
+    server.pushKey.mockResolvedValue({ public_key: null });
+    expect(await seen()).toEqual([false, false]);
+    server.pushKey.mockRejectedValue(new Error('not found'));
+    expect(await seen()).toEqual([false, false]);
+  } finally {
+    Object.assign(page, { PushManager });
+  }
 });

@@ -7,6 +7,7 @@ import { discard, restoreOutbox } from '../src/session/outbox';
 import { edit, resume, retry, send } from '../src/session/sending';
 import { apply } from '../src/session/events';
 import { strings } from '../src/i18n/en';
+import { toasts } from '../src/session/toasts';
 import { loaded } from '../src/store/chats';
 import { ANN, BOB, CHAT, entry, ids, idAt, message } from './sample';
 
@@ -151,6 +152,20 @@ describe('sending', () => {
     send({ chat_id: CHAT, message: 'given up' });
     discard(outbox.value[0]!.client_message_id);
     expect(outbox.value).toEqual([]);
+  });
+
+  test('that the server refuses says so wherever its author is by then', async () => {
+    current.value = OTHER;
+    ask.mockRejectedValueOnce(new ApiError(400, 'blocked', 'blocked'));
+    send({ chat_id: CHAT, message: 'refused' });
+    await settle();
+    expect(toasts.value).toMatchObject([{ kind: 'error', header: strings.sendErrors.blocked, body: 'Bob', chat_id: CHAT }]);
+    current.value = CHAT;
+    ask.mockRejectedValueOnce(new ApiError(400, 'not_found', ''));
+    send({ chat_id: CHAT, message: 'refused here' });
+    await settle();
+    expect(outbox.value.map((one) => one.state)).toEqual(['failed', 'failed']);
+    expect(toasts.value).toHaveLength(1);
   });
 
   test('or changing that is refused for a block shows the block, which another device may have set', async () => {

@@ -1,7 +1,8 @@
 import './page';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { apply } from '../src/session/events';
-import { chats, identity, reset, timelines } from '../src/session/state';
+import { announcements, chats, current, identity, reset, timelines } from '../src/session/state';
+import { toasts } from '../src/session/toasts';
 import { loaded } from '../src/store/chats';
 import { ANN, CHAT, entry, idAt, message } from './sample';
 
@@ -34,4 +35,34 @@ test('where the messages are here they are counted here, without those that were
   timelines.value = new Map([[CHAT, { messages: [message(2), message(3), message(4, { deleted: true }), message(5)], older: false, newer: false }]]);
   apply('receipt', { chat_id: CHAT, user_id: ANN, read_up_to: idAt(3) }, true);
   expect(unread()).toBe(1);
+});
+
+describe('a message of the other member that comes after a newer one of one’s own', () => {
+  const own = message(7, { sender_id: ANN });
+  beforeEach(() => {
+    chats.value = loaded(new Map(), [entry({ last_message: own, read_up_to: idAt(2) })], ANN, Date.UTC(2026, 0, 6));
+    server.chats.mockResolvedValue({ entries: [entry({ last_message: own, unread: 1, read_up_to: idAt(2) })], next: null });
+  });
+
+  test('is counted by the server, and told, once', async () => {
+    apply('receive_message', message(6), true);
+    apply('receive_message', message(6), true);
+    expect(toasts.value.map((one) => one.message_id)).toEqual([idAt(6)]);
+    await vi.waitFor(() => expect(unread()).toBe(1));
+    expect(server.chats).toHaveBeenCalledOnce();
+  });
+
+  test('is read out where its chat is open', () => {
+    current.value = CHAT;
+    apply('receive_message', message(6), true);
+    apply('receive_message', message(6), true);
+    expect(announcements.value.map((one) => one.text)).toEqual([expect.stringContaining('text 6')]);
+  });
+
+  test('is no news when it was read already, or when this device was away', async () => {
+    apply('receive_message', message(1), true);
+    apply('receive_message', message(6), false);
+    expect(toasts.value).toEqual([]);
+    await vi.waitFor(() => expect(unread()).toBe(1));
+  });
 });

@@ -1,5 +1,5 @@
 // Coming and going: reloads, wrong passwords, logging out.
-import { chatOf, chats, expect, field, logIn, message, openChat, person, picture, say, test, windowOf } from '../people.mjs';
+import { call, chatOf, chats, expect, field, logIn, message, openChat, person, picture, say, test, windowOf } from '../people.mjs';
 
 test('a reload keeps who one is and what was said', async ({ windows }) => {
   const [ann, bob] = [await person('ann'), await person('bob')];
@@ -24,6 +24,20 @@ test('a wrong password is told, and the right one is taken after it', async ({ w
   await expect(hers.getByRole('alert')).toBeVisible();
   await picture(hers, 'wrong-password');
   await logIn(hers, ann);
+});
+
+test('sessions that a new password has ended are listed no more', async ({ windows }) => {
+  const ann = await person('ann');
+  const { username, password } = ann;
+  await call('POST', '/login', { body: { username, password } });
+  const hers = await windowOf(windows, ann);
+  await hers.getByRole('link', { name: 'Settings' }).click();
+  await expect(hers.getByTestId('session')).toHaveCount(3);
+  await hers.getByLabel('Current password', { exact: true }).fill(password);
+  await hers.getByLabel('New password', { exact: true }).fill(`${password} and more`);
+  await hers.getByRole('button', { name: 'Change password', exact: true }).click();
+  await expect(hers.getByText('All other sessions have ended.')).toBeVisible();
+  await expect(hers.getByTestId('session')).toHaveCount(1);
 });
 
 test('nothing of an account is left after logging out', async ({ windows }) => {

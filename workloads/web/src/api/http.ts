@@ -22,29 +22,46 @@ export interface Call {
   timeout?: number;
 }
 
+/** A signal that ends with the first of these. Browsers that are in use have no `AbortSignal.any`. */
+function ended(...signals: (AbortSignal | undefined)[]): { signal: AbortSignal; forget: () => void } {
+  const first = new AbortController();
+  const end = (): void => first.abort();
+  for (const one of signals) {
+    if (one?.aborted) end();
+    one?.addEventListener('abort', end);
+  }
+  // A caller's signal may outlive many calls.
+  return { signal: first.signal, forget: () => signals.forEach((one) => one?.removeEventListener('abort', end)) };
+}
+
 /** Calls the server and gives the answer's JSON, `undefined` when it has none. */
 export async function send<T>(method: string, path: string, call: Call = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (call.token !== undefined) headers.Authorization = `Bearer ${call.token}`;
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
   if (call.version) headers['If-Match'] = call.version;
-  const limit = AbortSignal.timeout(call.timeout ?? TIMEOUT_MS);
+  const end = ended(call.signal, AbortSignal.timeout(call.timeout ?? TIMEOUT_MS));
+  // Before the `try`: a fault of this program is none of the network's.
+  const url = urlOf(path);
+  const request: RequestInit = {
+    method,
+    headers,
+    body: call.body === undefined ? null : JSON.stringify(call.body),
+    signal: end.signal,
+    credentials: 'omit',
+    cache: 'no-store',
+    keepalive: call.keepalive ?? false,
+  };
   let response: Response;
   let text: string;
   try {
-    response = await fetch(urlOf(path), {
-      method,
-      headers,
-      body: call.body === undefined ? null : JSON.stringify(call.body),
-      signal: call.signal ? AbortSignal.any([call.signal, limit]) : limit,
-      credentials: 'omit',
-      cache: 'no-store',
-      keepalive: call.keepalive ?? false,
-    });
+    response = await fetch(url, request);
     text = await response.text();
   } catch (error) {
     if (call.signal?.aborted) throw new ApiError(0, 'aborted', '');
     throw new ApiError(0, 'network', error instanceof Error ? error.message : '');
+  } finally {
+    end.forget();
   }
   if (!response.ok) throw problemOf(response.status, text, response.headers.get('Retry-After'));
   call.versioned?.(response.headers.get('ETag'));
@@ -63,5 +80,6 @@ export function query(parameters: Record<string, string | number | undefined>): 
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined) search.set(name, String(value));
   }
-  return search.size === 0 ? '' : `?${search}`;
+  const text = search.toString();
+  return text === '' ? '' : `?${text}`;
 }

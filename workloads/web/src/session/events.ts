@@ -9,8 +9,9 @@ import { strings } from '../i18n/en';
 import { touch } from './cache';
 import { announce, chats, current, link, me, outbox, presence, setTimeline, timelines, type Status } from './state';
 import { stopped, started } from './typing';
+import { unshow } from './push';
 import { confirmSoon } from './reading';
-import { forget, reloadFor, reloadSoon } from './listing';
+import { forget, recount, reloadFor, reloadForNews } from './listing';
 import { setAnswering, setDraft } from './drafts';
 import { amend } from './history';
 import { arrived, discard } from './outbox';
@@ -40,24 +41,32 @@ function dispatch(name: string, data: never, live: boolean): void {
 }
 
 const known = (chat_id: string): void => {
-  if (!chats.value.has(chat_id)) reloadSoon();
+  if (!chats.value.has(chat_id)) reloadFor(chat_id);
 };
 
 /** A message that is new to this device, whoever wrote it. */
 export function message(message: Message, live: boolean): void {
   const chat = chats.value.get(message.chat_id);
-  const fresh = !chat?.last || chat.last.message_id < message.message_id;
+  const newest = !chat?.last || chat.last.message_id < message.message_id;
+  const passed = !newest && crossed(chat, message);
   chats.value = list.received(chats.value, message, me.value);
   amend(message.chat_id, (timeline) => time.arrived(timeline, message));
   arrived(message);
   if (message.sender_id === me.value) return;
   stopped(message.chat_id);
-  if (!chat) return live ? reloadFor(message) : reloadSoon();
+  if (!chat) return live ? reloadForNews(message) : reloadFor(message.chat_id);
   confirmSoon();
-  if (!live || !fresh) return;
+  // How many are unread between one's own only the server says.
+  if (passed) recount(message.chat_id);
+  if (!live || !(newest || passed)) return;
   if (current.value === message.chat_id) announce(strings.announce(nameOf(chat), message.message || strings.aFile));
   else localToast(chat, message);
 }
+
+/** Whether a message of the other member comes here for the first time although something newer, of one's own, is known. */
+const crossed = (chat: list.Chat, { message_id, sender_id, deleted }: Message): boolean =>
+  sender_id !== me.value && !deleted && !reaches(chat.mine.read, message_id) && !reaches(chat.theirLast, message_id)
+  && !timelines.value.get(chat.chat_id)?.messages.some((one) => one.message_id === message_id);
 
 const nameOf = (chat: list.Chat): string => chat.peer.display_name || chat.peer.username;
 
@@ -71,7 +80,7 @@ export function erased({ chat_id, message_id }: { chat_id: string; message_id: s
   const timeline = timelines.value.get(chat_id);
   const known = timeline?.messages.find((one) => one.message_id === message_id) ?? (chat?.last?.message_id === message_id ? chat.last : undefined);
   // Whether it was one of those that are unread the server says.
-  if (chat && chat.unread > 0 && known?.sender_id !== me.value && !known?.deleted && !reaches(chat.mine.read, message_id)) reloadSoon();
+  if (chat && chat.unread > 0 && known?.sender_id !== me.value && !known?.deleted && !reaches(chat.mine.read, message_id)) recount(chat_id);
   chats.value = list.erased(chats.value, chat_id, message_id);
   amend(chat_id, (before) => time.deleted(before, message_id));
 }
@@ -81,8 +90,11 @@ export function receipt(receipt: list.Receipt): void {
   const before = chats.value.get(receipt.chat_id);
   chats.value = list.receipted(chats.value, receipt, me.value, seen);
   const after = chats.value.get(receipt.chat_id);
+  const read = !!before && !!after && after.mine.read !== before.mine.read;
+  // Another device has read all of it.
+  if (read && after.unread === 0) void unshow(receipt.chat_id).catch(() => undefined);
   // A part was read on another device: where the messages are not here to be counted, the server has.
-  if (before && after && after.mine.read !== before.mine.read && after.unread > 0 && after.unread === before.unread) reloadSoon();
+  if (read && after.unread > 0 && after.unread === before.unread) recount(receipt.chat_id);
 }
 
 function typed({ chat_id, user_id, typing, expires_in }: { chat_id: string; user_id: string; typing: boolean; expires_in?: number }): void {

@@ -10,16 +10,22 @@ import { order } from './order';
 import { mutedIn, preferences } from './preferences';
 import { confirmSoon } from './reading';
 import { subscribe } from './presence';
-import { chats, current, identity, listed, me, onReset } from './state';
+import { chatList, chats, current, identity, listed, me, onReset } from './state';
 import { localToast } from './toasts';
 
 /** Pages of the list that are loaded by themselves; more are when its end is looked at. */
 const PAGES = 10;
+/** Chats of a page. */
+const PAGE = 100;
 const AGAIN_MS = 5_000;
 
 let soon: ReturnType<typeof setTimeout> | null = null;
 /** Whether the first page will do for all who have asked for it. */
 let soonTop = true;
+/** Loads of the list that run. */
+let running = new Set<object>();
+/** Whether another one is to begin when they have ended. */
+let due = false;
 const lists = order();
 
 /** Where the list goes on at the server, and below which activity; `null` when all of it is here. */
@@ -37,6 +43,9 @@ onReset(() => {
   if (soon) clearTimeout(soon);
   soon = null;
   soonTop = true;
+  // The next user does not wait for what the last one has asked for.
+  running = new Set();
+  due = false;
 });
 
 export function forget(chat_id: string): void {
@@ -56,11 +65,24 @@ function merge({ entries, next }: Awaited<ReturnType<typeof fetchChats>>, below:
 
 /** Loads the list. `anew`: nothing that is known already counts. `top`: its first page will do if the rest is here, as it is
  * for what no event tells (names, mutes) of the chats that matter. */
-export async function reload({ anew = false, top = false } = {}): Promise<void> {
+export async function reload(how: { anew?: boolean; top?: boolean } = {}): Promise<void> {
+  const all = running;
+  const mine = {};
+  all.add(mine);
+  try {
+    await load(how);
+  } finally {
+    all.delete(mine);
+  }
+  if (due && all === running && all.size === 0) begin();
+}
+
+async function load({ anew = false, top = false }: { anew?: boolean; top?: boolean }): Promise<void> {
   const part = top && complete;
   if (!part) complete = false;
   const owner = me.value;
   const before = chats.value;
+  const sought = [...missing];
   const isNews = lists.ask();
   const list = await fetchChats(part ? 1 : PAGES);
   if (me.value !== owner || !isNews()) return;
@@ -68,6 +90,9 @@ export async function reload({ anew = false, top = false } = {}): Promise<void> 
   if (!part) complete = true;
   listed.value = true;
   void subscribe();
+  for (const chat_id of sought) missing.delete(chat_id);
+  // What this device hears of late may be further down by now.
+  if (part && sought.some((chat_id) => !chats.value.has(chat_id) && !gone.has(chat_id))) reloadSoon();
   // A list that was asked for before a message came may not have its chat: another one is on its way.
   for (const message of newcomers.splice(0)) {
     const chat = chats.value.get(message.chat_id);
@@ -101,26 +126,49 @@ async function nextPart(): Promise<void> {
 
 /** Messages of chats that were not in the list yet: who wrote them is known when it has been loaded. */
 const newcomers: Message[] = [];
-onReset(() => { newcomers.length = 0; });
+/** Chats that events told of and that were not in the list. */
+const missing = new Set<string>();
+onReset(() => {
+  newcomers.length = 0;
+  missing.clear();
+});
 
-/** Loads the list because of a message of a chat that is not in it, and tells of the message then. */
-export function reloadFor(message: Message): void {
-  newcomers.push(message);
-  reloadSoon();
+/** Loads the list because of a chat that is not in it: what has just happened there has it on the first page. */
+export function reloadFor(chat_id: string): void {
+  missing.add(chat_id);
+  reloadSoon({ top: true });
 }
 
-/** Loads the list, once for all who ask within a short time, and again later if it can't be had now. */
+/** The same because of a message, and tells of it then. */
+export function reloadForNews(message: Message): void {
+  newcomers.push(message);
+  reloadFor(message.chat_id);
+}
+
+/** Loads as much of the list as has this chat, of which only the server can say what is unread. */
+export function recount(chat_id: string): void {
+  reloadSoon({ top: chatList.value.slice(0, PAGE).some((chat) => chat.chat_id === chat_id) });
+}
+
+/** Loads the list, once for all who ask within a short time or while it is being loaded, and again later if it can't be had
+ * now. */
 export function reloadSoon({ delay = 150, top = false } = {}): void {
   soonTop &&= top;
   soon ??= setTimeout(() => {
-    const wanted = { top: soonTop };
     soon = null;
-    soonTop = true;
-    reload(wanted).catch((error: unknown) => {
-      if (!identity.value || !(error instanceof ApiError) || !error.passing) return;
-      reloadSoon({ delay: spread(Math.max(AGAIN_MS, (error.retryAfter ?? 0) * 1_000)), ...wanted });
-    });
+    if (running.size > 0) due = true;
+    else begin();
   }, delay);
+}
+
+function begin(): void {
+  const wanted = { top: soonTop };
+  soonTop = true;
+  due = false;
+  reload(wanted).catch((error: unknown) => {
+    if (!identity.value || !(error instanceof ApiError) || !error.passing) return;
+    reloadSoon({ delay: spread(Math.max(AGAIN_MS, (error.retryAfter ?? 0) * 1_000)), ...wanted });
+  });
 }
 
 /** Gives the chat with somebody, which is made if need be; `null` when who has asked is not here any more. */

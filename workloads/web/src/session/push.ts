@@ -1,4 +1,5 @@
 // Web Push: has the browser wake a small worker when a notification comes, also while no page is open.
+import { signal } from '@preact/signals';
 import * as api from '../api/notifications';
 import { base } from '../api/http';
 import * as database from '../idb/database';
@@ -10,15 +11,20 @@ const possible = (): boolean => workable() && 'PushManager' in window;
 
 let key: string | null = null;
 
+/** Whether the server would push, but this browser takes none for a page that is open as this one is: those of iPhones do for
+ * pages on the home screen only. */
+export const pushesElsewhere = signal(false);
+
 /** Finds out whether the server and the browser can do it. */
 export async function checkPush(): Promise<void> {
-  if (!possible()) return;
+  if (!workable()) return;
   try {
     key = (await api.pushKey()).public_key ?? null;
   } catch {
     key = null;
   }
-  features.value = { ...features.value, push: key !== null };
+  features.value = { ...features.value, push: key !== null && possible() };
+  pushesElsewhere.value = key !== null && !possible();
 }
 
 export async function subscribed(): Promise<boolean> {

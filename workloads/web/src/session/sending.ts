@@ -9,7 +9,8 @@ import { strings } from '../i18n/en';
 import { loadBlocks } from './blocks';
 import { apply } from './events';
 import { forgetSent, keep, tellTried } from './outbox';
-import { link, me, onReset, outbox, timelines } from './state';
+import { chats, current, link, me, onReset, outbox, timelines } from './state';
+import { toast } from './toasts';
 import { tellStopped } from './typing';
 
 /** Chats of which one is on its way. */
@@ -113,10 +114,17 @@ async function deliver(one: out.Outgoing): Promise<void> {
     outbox.value = out.failed(outbox.value, client_message_id, reason);
     const kept = outbox.value.find((known) => known.client_message_id === client_message_id);
     if (kept) keep(kept);
+    if (kept && current.value !== chat_id) tellRefused(chat_id, reason);
   } finally {
     busy.delete(chat_id);
     work();
   }
+}
+
+/** Its author has gone elsewhere since, where the message that says so is not seen. */
+function tellRefused(chat_id: string, reason: string): void {
+  const peer = chats.value.get(chat_id)?.peer;
+  toast({ kind: 'error', header: reason, body: peer?.display_name || peer?.username || '', chat_id });
 }
 
 /** The server takes what comes to this chat, or says why it never will. */

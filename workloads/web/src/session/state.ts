@@ -27,6 +27,7 @@ export const chatList = computed(() => sorted(chats.value));
 export const unread = computed(() => unreadOf(chats.value));
 
 export const timelines = signal<ReadonlyMap<string, Timeline>>(new Map());
+export const timelineOf = (chat_id: string): Timeline | undefined => timelines.value.get(chat_id);
 export const outbox = signal<Outbox>([]);
 /** How many bytes a message's text may have, as the server says. */
 export const messageBytes = signal(BYTES_MAX);
@@ -40,6 +41,7 @@ export const presence = signal<ReadonlyMap<string, Presence>>(new Map());
 
 /** Chats whose other member is typing. */
 export const typing = signal<ReadonlySet<string>>(new Set());
+export const isTyping = (chat_id: string): boolean => typing.value.has(chat_id);
 
 export const blocked = signal<ReadonlySet<string>>(new Set());
 

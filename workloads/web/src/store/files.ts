@@ -16,12 +16,16 @@ export function fitting(name: string): string {
   const ending = dot > 0 && whole.length - dot <= ENDING_MAX ? `…${whole.slice(dot)}` : '…';
   const room = BYTES_MAX - bytesOf(ending);
   let kept = '';
-  for (const { segment } of new Intl.Segmenter().segment(whole)) {
+  for (const segment of charactersOf(whole)) {
     if (bytesOf(kept + segment) > room) break;
     kept += segment;
   }
   return kept.trimEnd() + ending;
 }
+
+/** What is read as one character, or, where the browser can't tell (Firefox before 125), each code point. */
+const charactersOf = (text: string): string[] =>
+  'Segmenter' in Intl ? Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment) : Array.from(text);
 
 /** Whether files are pasted, by the types of what is on the clipboard. Office programs put a picture of a text beside it. */
 export const areFiles = (types: readonly string[]): boolean =>

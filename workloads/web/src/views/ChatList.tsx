@@ -2,17 +2,19 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { briefOf, wholeOf } from '../i18n/times';
 import { strings } from '../i18n/en';
-import { chatList, current, link, listed, me, outbox, typing } from '../session/state';
-import { drafts } from '../session/drafts';
+import { chatList, current, isTyping, link, listed, me, outbox } from '../session/state';
+import { draftOf } from '../session/drafts';
 import { further, loadMore } from '../session/listing';
 import { today } from '../session/today';
 import type { Chat } from '../store/chats';
+import type { Outgoing } from '../store/outbox';
 import { statusOf } from '../store/receipts';
 import { BellOffIcon } from './icons';
 import { Avatar, nameOf } from './people';
 import { rove } from './roving';
 import { Ticks } from './Ticks';
 import { Unread } from './Unread';
+import { useOf } from './useOf';
 
 export function ChatList() {
   const list = useRef<HTMLUListElement>(null);
@@ -54,7 +56,7 @@ function MoreChats() {
 }
 
 function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onFocus(id: string): void }) {
-  const here = current.value === chat.chat_id;
+  const here = useOf(chat.chat_id, isOpen);
   return (
     <li>
       <a class="row" href={`#/chats/${chat.chat_id}`} data-chat={chat.chat_id} data-testid="chat" aria-current={here ? 'page' : undefined} tabIndex={tabStop ? 0 : -1} onFocus={() => onFocus(chat.chat_id)}>
@@ -66,7 +68,7 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
             {chat.last && <time class="row-time" dateTime={chat.last.timestamp} title={wholeOf(chat.last.timestamp)}>{briefOf(chat.activity, today.value)}</time>}
           </span>
           <span class="row-bottom">
-            <Preview chat={chat} open={here} />
+            <Preview chat={chat} />
             <Unread chat={chat} />
           </span>
         </span>
@@ -75,11 +77,17 @@ function ChatRow({ chat, tabStop, onFocus }: { chat: Chat; tabStop: boolean; onF
   );
 }
 
-function Preview({ chat, open }: { chat: Chat; open: boolean }) {
-  if (typing.value.has(chat.chat_id)) return <span class="row-text row-typing">{strings.typingShort}</span>;
-  const draft = drafts.value.get(chat.chat_id);
-  if (draft?.trim() && !open) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
-  const waiting = outbox.value.filter((one) => one.chat_id === chat.chat_id).at(-1);
+const isOpen = (chat_id: string): boolean => current.value === chat_id;
+/** The draft of an open chat is in its field: here nothing changes with each key. */
+const draftShown = (chat_id: string): string => (isOpen(chat_id) ? '' : draftOf(chat_id));
+const lastWaiting = (chat_id: string): Outgoing | undefined => outbox.value.filter((one) => one.chat_id === chat_id).at(-1);
+
+function Preview({ chat }: { chat: Chat }) {
+  const types = useOf(chat.chat_id, isTyping);
+  const draft = useOf(chat.chat_id, draftShown);
+  const waiting = useOf(chat.chat_id, lastWaiting);
+  if (types) return <span class="row-text row-typing">{strings.typingShort}</span>;
+  if (draft.trim()) return <span class="row-text" dir="auto"><em class="row-draft">{strings.draft}</em> {draft}</span>;
   if (waiting) return <span class="row-text" dir="auto"><Ticks status={waiting.state} />{waiting.message || strings.aFile}</span>;
   const { last } = chat;
   if (!last) return <span class="row-text row-faint">{strings.noMessages}</span>;

@@ -6,7 +6,7 @@ import { strings } from '../i18n/en';
 import { block } from '../session/blocks';
 import { answeringIn, setAnswering, type Answering } from '../session/drafts';
 import { isShown, isTurning, loadAround, loadNewest, loadUnread } from '../session/history';
-import { blocked, link, me, outbox, skipped, timelines, typing } from '../session/state';
+import { blocked, isTyping, link, me, outbox, skipped, timelineOf, timelines } from '../session/state';
 import { takeBack } from '../session/takeback';
 import { today } from '../session/today';
 import { toast, toaster } from '../session/toasts';
@@ -24,12 +24,15 @@ import { nameOf } from './people';
 import { ReportDialog } from './ReportDialog';
 import { Unread } from './Unread';
 import { useLog } from './useLog';
+import { useOf } from './useOf';
 
 /** `place` is another object for each time that somebody goes there, also to the same message again. */
 export function Conversation({ chat, place }: { chat: Chat; place: { readonly message_id: string | null } }) {
   const { chat_id } = chat;
   const wanted = place.message_id;
-  const timeline = timelines.value.get(chat_id);
+  // Those of other chats change with each of their messages.
+  const timeline = useOf(chat_id, timelineOf);
+  const types = useOf(chat_id, isTyping);
   const outgoing = outbox.value.filter((one) => one.chat_id === chat_id);
   const [mark, setMark] = useState<string | null | undefined>(chat.unread > 0 ? chat.mine.read : undefined);
   const [jump, setJump] = useState<string | null>(wanted);
@@ -197,8 +200,8 @@ export function Conversation({ chat, place }: { chat: Chat; place: { readonly me
             <Unread chat={chat} />
           </button>
         )}
-        <p class="typing" data-testid={typing.value.has(chat_id) ? 'typing' : undefined} aria-live="polite">
-          {typing.value.has(chat_id) && <><span class="typing-dots" aria-hidden="true"><i /><i /><i /></span><span dir="auto">{name}</span> {strings.typing}</>}
+        <p class="typing" data-testid={types ? 'typing' : undefined} aria-live="polite">
+          {types && <><span class="typing-dots" aria-hidden="true"><i /><i /><i /></span><span dir="auto">{name}</span> {strings.typing}</>}
         </p>
       </div>
       {isBlocked

@@ -1,8 +1,9 @@
 // A forgotten password, and what the links in mails lead to.
 import { useEffect, useState } from 'preact/hooks';
-import { forgotPassword, resetPassword, verifyEmail } from '../api/accounts';
+import { forgotPassword, resetPassword } from '../api/accounts';
 import { ApiError } from '../api/problem';
 import { strings } from '../i18n/en';
+import { confirmEmail } from '../session/profile';
 import { go } from '../session/route';
 import { Field } from './Field';
 import { useAction, type Action } from './useAction';
@@ -69,7 +70,7 @@ export function ResetForm({ token }: { token: string }) {
 /** Confirms at once: whoever opened the link has asked for it. */
 export function VerifyNotice({ token }: { token: string }) {
   const action = useAction();
-  useEffect(() => void action.run(() => verifyEmail(token)), [token]);
+  useEffect(() => void action.run(() => confirmEmail(token)), [token]);
   return (
     <div class="auth-form">
       <h1>{strings.verifyTitle}</h1>

@@ -4,7 +4,7 @@ import { ApiError } from '../api/problem';
 import type { Preferences } from '../api/types';
 import { strings } from '../i18n/en';
 import { loadPreferences, muteChat, preferences, savePreferences } from '../session/preferences';
-import { subscribe, subscribed, unsubscribe } from '../session/push';
+import { pushesElsewhere, subscribe, subscribed, unsubscribe } from '../session/push';
 import { chats, features } from '../session/state';
 import { clockHere, partOf, quietAt, withTime, type Quiet } from '../store/minutes';
 import { Outcome } from './Outcome';
@@ -33,14 +33,15 @@ export function NotificationSettingsCard() {
   if (!now) return <Card title={strings.notificationSettings}><Outcome action={action} text="" /></Card>;
   const here = clockHere();
   const quiet = now.quiet_hours ? quietAt(now.quiet_hours, here) : null;
-  const change = (how: (known: Preferences) => Preferences) => void action.also(() => savePreferences(how));
+  const change = (how: (known: Preferences) => Preferences) => action.also(() => savePreferences(how));
   const setQuiet = (hours: Required<Quiet> | null) => change((known) => ({ ...known, quiet_hours: hours }));
   const changeQuiet = (name: 'from_minute' | 'to_minute') => (minute: number) =>
     change((known) => (known.quiet_hours ? { ...known, quiet_hours: withTime(quietAt(known.quiet_hours, here), name, minute) } : known));
   return (
     <Card title={strings.notificationSettings}>
       <Switch label={strings.showContent} hint={strings.showContentHint} on={now.show_content ?? false} onChange={(on) => change((known) => ({ ...known, show_content: on }))} />
-      {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={(on) => void push(on)} />}
+      {features.value.push && <Switch label={strings.push} hint={strings.pushHint} on={pushing} onChange={push} />}
+      {pushesElsewhere.value && <p class="hint">{strings.pushElsewhere}</p>}
       <Switch label={strings.quietHours} hint={strings.quietHint} on={quiet !== null} onChange={(on) => setQuiet(on ? { from_minute: 22 * 60, to_minute: 7 * 60, ...here } : null)} />
       {quiet && (
         <div class="quiet">

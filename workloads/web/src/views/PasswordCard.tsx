@@ -1,7 +1,7 @@
 // A change of password.
 import { useState } from 'preact/hooks';
-import { changePassword } from '../api/accounts';
 import { strings } from '../i18n/en';
+import { changePassword } from '../session/sessions';
 import { identity } from '../session/state';
 import { Field } from './Field';
 import { Outcome } from './Outcome';

@@ -13,9 +13,8 @@ export function ProfileCard() {
   const mine = account.value;
   const [name, setName] = useState<string | null>(null);
   const action = useAction();
-  useEffect(() => {
-    if (!account.value) loadAccount().catch(() => undefined);
-  }, []);
+  // The address may have been confirmed, and the name changed, elsewhere.
+  useEffect(() => void loadAccount().catch(() => undefined), []);
   const shown = name ?? mine?.display_name ?? '';
   const save = (event: Event) => {
     event.preventDefault();

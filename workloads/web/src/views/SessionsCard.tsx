@@ -1,29 +1,24 @@
 // Where the user is logged in.
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { endSession, sessions } from '../api/accounts';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Session } from '../api/types';
 import { strings } from '../i18n/en';
 import { mediumOf } from '../i18n/times';
+import { endSession, loadSessions, sessions } from '../session/sessions';
 import { Outcome } from './Outcome';
 import { Card } from './Page';
 import { useAction } from './useAction';
 import { useKeptFocus } from './useKeptFocus';
 
 export function SessionsCard() {
-  const [list, setList] = useState<readonly Session[]>([]);
   const action = useAction();
-  useEffect(() => void action.run(async () => setList(await sessions())), []);
-  // What was ended is known to be; a list of the server's may be older.
-  const end = (session: Session) => action.also(async () => {
-    await endSession(session.id);
-    setList((now) => now.filter((one) => one.id !== session.id));
-  });
+  useEffect(() => void action.run(loadSessions), []);
+  const end = (session: Session) => action.also(() => endSession(session.id));
   const entries = useRef<HTMLUListElement>(null);
   useKeptFocus(entries);
   return (
     <Card title={strings.sessions} hint={strings.sessionsHint}>
       <ul ref={entries} class="entries" role="list" aria-label={strings.sessions}>
-        {list.map((session) => (
+        {sessions.value.map((session) => (
           <li key={session.id} data-testid="session">
             <span class="entry-text">
               <strong dir="auto">{session.current ? strings.thisSession(deviceOf(session.device)) : deviceOf(session.device)}</strong>

@@ -15,6 +15,7 @@ import { Card, Page } from './Page';
 import { PasswordCard } from './PasswordCard';
 import { ProfileCard } from './ProfileCard';
 import { SessionsCard } from './SessionsCard';
+import { apple } from './shortcuts';
 import { Switch } from './Switch';
 
 export function SettingsView() {
@@ -32,7 +33,7 @@ export function SettingsView() {
       {!coarse.matches && (
         <Card title={strings.keyboard}>
           <dl class="keys">
-            {strings.shortcuts.map(([keys, what]) => <div key={keys}><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div>)}
+            {strings.shortcuts(apple).map(([keys, what]) => <div key={keys}><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div>)}
           </dl>
         </Card>
       )}

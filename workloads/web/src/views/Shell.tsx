@@ -12,6 +12,7 @@ import { Conversation } from './Conversation';
 import { Logo } from './icons';
 import { NotificationsView } from './NotificationsView';
 import { SettingsView } from './SettingsView';
+import { isWritten, shortcutOf } from './shortcuts';
 import { Sidebar } from './Sidebar';
 
 export function Shell() {
@@ -77,20 +78,24 @@ function Awaited() {
   return <div class="empty" aria-busy="true"><p>{strings.loading}</p></div>;
 }
 
-/** Keys that work everywhere. */
 function shortcut(event: KeyboardEvent): void {
   if (composes(event)) return;
-  const command = event.ctrlKey || event.metaKey;
-  const key = event.key.toLowerCase();
-  if (command && !event.altKey && key === 'k') focusField(event, 'find-people');
-  else if (command && event.shiftKey && key === 'f') focusField(event, 'search-messages');
-  else if (event.altKey && !command && (key === 'arrowup' || key === 'arrowdown')) step(event, key === 'arrowup' ? -1 : 1);
-  else if (key === 'escape' && !event.defaultPrevented && route.value.view !== 'chats') {
-    const open = current.value;
-    go({ view: 'chats' });
-    // The way back leads to where one came from.
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(open ? `[data-chat="${open}"]` : '#find-people')?.focus());
+  switch (shortcutOf(event, isWritten(event.target))) {
+    case 'people': return focusField(event, 'find-people');
+    case 'messages': return focusField(event, 'search-messages');
+    case 'previous': return step(event, -1);
+    case 'next': return step(event, 1);
+    case 'back': return goBack(event);
+    case null:
   }
+}
+
+function goBack(event: KeyboardEvent): void {
+  if (event.defaultPrevented || route.value.view === 'chats') return;
+  const open = current.value;
+  go({ view: 'chats' });
+  // The way back leads to where one came from.
+  requestAnimationFrame(() => document.querySelector<HTMLElement>(open ? `[data-chat="${open}"]` : '#find-people')?.focus());
 }
 
 function focusField(event: KeyboardEvent, id: string): void {

@@ -1,7 +1,8 @@
 // How people are shown: name, picture of initials, presence.
 import { strings } from '../i18n/en';
-import { me, presence, type Presence } from '../session/state';
+import { me, presence, type Presence, type Status } from '../session/state';
 import { NoteIcon } from './icons';
+import { useOf } from './useOf';
 
 export interface Person {
   user_id: string;
@@ -41,8 +42,10 @@ export function Avatar({ person, dot = false, small = false }: { person: Person;
 /** What is known of somebody's presence: nothing without a connection, or of who is not watched. */
 export const presenceOf = (user_id: string): Presence | undefined => presence.value.get(user_id);
 
+const statusOf = (user_id: string): Status | undefined => presenceOf(user_id)?.status;
+
 function PresenceDot({ user_id }: { user_id: string }) {
-  const status = presenceOf(user_id)?.status;
+  const status = useOf(user_id, statusOf);
   if (!status) return null;
   return (
     <span class={`dot dot-${status}`} data-testid="presence" data-status={status} role="img" aria-label={strings.presence[status]} title={strings.presence[status]} />
