@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { login, newPair, newUser } from '../accounts.mjs';
-import { NOBODY, TIME, call, ok, problem, sleep } from '../http.mjs';
-import { closeAll, connect } from '../socket.mjs';
+import { BUSY, NOBODY, TIME, call, ok, problem, sleep } from '../http.mjs';
+import { PATIENCE_MS, closeAll, connect } from '../socket.mjs';
 
 let ann;
 let bob;
@@ -14,6 +14,8 @@ before(async () => {
 });
 after(closeAll);
 
+/** Longer than the five seconds that somebody who left has to come back. */
+const GONE_MS = Math.max(10_000, PATIENCE_MS);
 const of = (user, status) => (event) => event.user_id === user.user_id && event.status === status;
 const UNKNOWN = (user) => ({ user_id: user.user_id, status: 'offline', last_active: null });
 const enc = encodeURIComponent;
@@ -29,10 +31,10 @@ async function watch(client, ...users) {
 
 /** Asks again and again until the status is this. */
 async function becomes(token, name, status) {
-  for (let n = 0; ; n++) {
+  for (const deadline = Date.now() + GONE_MS; ; ) {
     const seen = await activity(token, name);
     if (seen.status === status) return seen;
-    assert.ok(n < 100, `${name} is ${seen.status}, wanted ${status}`);
+    assert.ok(Date.now() < deadline, `${name} is ${seen.status}, wanted ${status}`);
     await sleep(100);
   }
 }
@@ -46,17 +48,23 @@ test('two devices of one user: changes of the whole are told, and one that goes 
   const desk = await connect(await login(eve));
   await desk.must('heartbeat', { active: false });
   phone.close();
-  await watcher.next('presence', of(eve, 'away'), 10_000);
+  await watcher.next('presence', of(eve, 'away'), GONE_MS);
   await desk.must('heartbeat', { active: true });
   await watcher.next('presence', of(eve, 'online'));
   // A client that comes back at once was never gone.
+  const left = Date.now();
   desk.close();
   const back = await connect(eve);
+  const inTime = Date.now() - left < 4000;
   await sleep(6500);
-  const statuses = watcher.all('presence').filter((event) => event.user_id === eve.user_id);
-  assert.deepEqual(statuses.map((event) => event.status), ['online', 'away', 'online']);
+  if (inTime || !BUSY) {
+    const statuses = watcher.all('presence').filter((event) => event.user_id === eve.user_id);
+    assert.deepEqual(statuses.map((event) => event.status), ['online', 'away', 'online']);
+  }
+  // None, unless the server was too busy to take her back in time.
+  for (const _ of watcher.all('presence').filter(of(eve, 'offline'))) await watcher.next('presence', of(eve, 'offline'));
   back.close();
-  const offline = await watcher.next('presence', of(eve, 'offline'), 10_000);
+  const offline = await watcher.next('presence', of(eve, 'offline'), GONE_MS);
   assert.match(offline.last_active, TIME);
   assert.equal((await activity(ann.token, eve.username)).status, 'offline');
 });

@@ -126,7 +126,7 @@ test('a notification that is read on one device is read on the others', async ()
   assert.equal(theirs.all('notification_read').length, 0);
 });
 
-test('a user who reads a message at once is not told of it', async () => {
+test('a user who reads a message at once is left with nothing unread', async () => {
   const client = await listen(bob);
   const read = await post(ann, chat, 'read at once');
   const body = { message_id: read.message_id };
