@@ -6,7 +6,7 @@
 mod search_contract;
 mod search_database;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sentinel_adapters::sqlite::SearchDatabase;
@@ -36,7 +36,8 @@ async fn on_in<F: Future<Output = ()> + Send + 'static>(mode: SearchMode, test: 
     let index = SearchDatabase::open(&folder.path().join("search.db")).unwrap();
     let refresh = || -> futures::future::BoxFuture<'static, ()> { Box::pin(async {}) };
     let keys = Arc::new(SearchKeys::of(mode, &ring(&[1])));
-    test(Engine { index: Arc::new(index), keys, refresh: Arc::new(refresh) }).await;
+    let found_within = Duration::from_secs(2);
+    test(Engine { index: Arc::new(index), keys, found_within, refresh: Arc::new(refresh) }).await;
 }
 
 search_tests!(@port on);

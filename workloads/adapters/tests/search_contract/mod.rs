@@ -29,14 +29,16 @@ use uuid::Uuid;
 
 /// A moment that all tests begin at.
 pub const NOW: u64 = 1_750_000_000_000;
-/// What is indexed is found within this time.
-pub const FOUND_WITHIN: Duration = Duration::from_secs(2);
+/// What an engine of its own may take on a busy machine: what is promised, two seconds, holds for 99 of 100 messages.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An index of its own, whatever it is in.
 #[derive(Clone)]
 pub struct Engine {
     pub index: Arc<dyn SearchIndex>,
     pub keys: Arc<SearchKeys>,
+    /// What is indexed is found within this time.
+    pub found_within: Duration,
     /// Makes all that was written so far visible.
     pub refresh: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
@@ -103,6 +105,7 @@ pub async fn on_engine<F: Future<Output = ()> + Send + 'static>(
     let engine = Engine {
         index: Arc::new(index.clone()),
         keys: Arc::new(SearchKeys::of(mode, &ring(&[1]))),
+        found_within: PATIENCE,
         refresh: Arc::new(refresh),
     };
     let outcome = tokio::spawn(test(Elastic { engine, index, config: config.clone() })).await;
@@ -163,7 +166,7 @@ impl Engine {
 
     /// Waits until the query gives just these.
     pub async fn gives(&self, query: &SearchQuery, expected: &[MessageId]) {
-        let deadline = Instant::now() + FOUND_WITHIN;
+        let deadline = Instant::now() + self.found_within;
         loop {
             let ids = self.ids(query).await;
             if ids == expected {
