@@ -175,7 +175,7 @@ async fn users_are_found_on_the_nodes_that_hold_them() {
 }
 
 #[tokio::test]
-async fn many_users_are_looked_up_in_little_time() {
+async fn many_users_are_looked_up_at_once() {
     let redis = connect().await;
     let node = NodeId::started("a");
     let users: Vec<UserId> = (0..5_000).map(|_| user()).collect();
