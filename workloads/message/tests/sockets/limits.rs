@@ -123,13 +123,16 @@ async fn senders_are_limited_and_told_when_to_go_on() {
     let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
     let chat = platform.chat(&ann, &bob).await;
     let mut client = Client::of(address, &ann).await;
-    let mut last = Value::Null;
-    for _ in 0..11 {
-        last = client.ask("send_message", json!({"chat_id": chat, "message": "x"})).await;
+    let (mut taken, mut refused) = (0, Value::Null);
+    // Counted, for on a slow machine some more come in while these are written.
+    while refused.is_null() && taken < 40 {
+        let answer = client.ask("send_message", json!({"chat_id": chat, "message": "x"})).await;
+        if answer["status"] == "ok" { taken += 1 } else { refused = answer }
     }
-    assert_eq!((&last["code"], &last["limit"]), (&json!("rate_limited"), &json!("message")));
-    assert!(last["detail"].as_str().unwrap().starts_with("too many messages"), "{last}");
-    assert!(last["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
+    assert!(taken >= 10, "{taken}: {refused}");
+    assert_eq!((&refused["code"], &refused["limit"]), (&json!("rate_limited"), &json!("message")));
+    assert!(refused["detail"].as_str().unwrap().starts_with("too many messages"), "{refused}");
+    assert!(refused["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{refused}");
 }
 
 #[tokio::test]
