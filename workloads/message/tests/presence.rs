@@ -42,16 +42,21 @@ async fn statuses(client: &mut Client, count: usize) -> Vec<String> {
     statuses
 }
 
-async fn watch(client: &mut Client, users: &[&platform::User]) -> Vec<Value> {
-    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+/// Subscribes. A real store on a busy machine may need longer than a call waits. A client then does what it is told.
+async fn subscribe(client: &mut Client, ids: &Value) -> Value {
     let mut answer = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
-    // A real store on a busy machine may need longer than a call waits. A client then does what it is told.
     for _ in 0..3 {
         if answer["code"] == "unavailable" {
             tokio::time::sleep(Duration::from_secs(answer["retry_after"].as_u64().unwrap())).await;
             answer = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
         }
     }
+    answer
+}
+
+async fn watch(client: &mut Client, users: &[&platform::User]) -> Vec<Value> {
+    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+    let answer = subscribe(client, &json!(ids)).await;
     assert_eq!(answer["status"], "ok", "{answer}");
     answer["presence"].as_array().unwrap().clone()
 }
@@ -113,12 +118,14 @@ async fn a_client_that_comes_back_at_once_was_never_gone_and_one_that_stays_away
     assert!(watcher.no_event("presence").await, "it was back in time");
     let left = Instant::now();
     drop(back);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    while watcher.no_event("presence").await {
+        assert!(left.elapsed() < Duration::from_secs(20), "the grace period has to end");
+    }
+    let after = left.elapsed();
     let told = watcher.event("presence").await;
     assert_eq!(told["status"], "offline");
     assert!(told["last_active"].is_string(), "{told}");
-    let after = left.elapsed();
-    assert!((Duration::from_millis(4500)..Duration::from_secs(8)).contains(&after), "{after:?}");
+    assert!(after > Duration::from_millis(4500), "{after:?}");
 }
 
 #[tokio::test]
@@ -203,12 +210,12 @@ async fn a_socket_watches_two_hundred_users_and_is_told_when_that_is_too_few() {
     let ids: Vec<String> = (0..201).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let many = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
     assert_eq!((&many["status"], &many["code"]), (&json!("error"), &json!("too_many_subscriptions")));
-    let fits = client.ask("presence_subscribe", json!({"user_ids": &ids[..200]})).await;
+    let fits = subscribe(&mut client, &json!(ids[..200])).await;
     assert_eq!(fits["presence"].as_array().unwrap().len(), 200);
     let one_more = client.ask("presence_subscribe", json!({"user_ids": [ids[200]]})).await;
     assert_eq!(one_more["code"], "too_many_subscriptions");
     client.ask("presence_unsubscribe", json!({"user_ids": [ids[0]]})).await;
-    let fits = client.ask("presence_subscribe", json!({"user_ids": [ids[200]]})).await;
+    let fits = subscribe(&mut client, &json!([ids[200]])).await;
     assert_eq!(fits["presence"][0], json!({"user_id": ids[200], "status": "offline", "last_active": null}));
 }
 
@@ -217,23 +224,27 @@ async fn whoever_asks_for_one_presence_after_the_other_is_told_to_wait() {
     let platform = Platform::new();
     let address = platform.listen().await;
     let mut client = Client::of(address, &platform.user("ann").await).await;
-    let (mut told, mut refused) = (0, Value::Null);
-    for _ in 0..15 {
+    let (began, mut asked, mut refused) = (Instant::now(), 0_u32, Value::Null);
+    while refused.is_null() && asked < 20_000 {
         let ids: Vec<String> = (0..200).map(|_| uuid::Uuid::new_v4().to_string()).collect();
         let answer = client.ask("presence_subscribe", json!({"user_ids": ids})).await;
-        match answer["presence"].as_array() {
-            Some(presence) => told += presence.len(),
-            None => refused = answer,
+        // What a busy store has not answered was asked for all the same.
+        if answer["status"] == "ok" || answer["code"] == "unavailable" {
+            asked += 200;
+            client.ask("presence_unsubscribe", json!({"user_ids": ids})).await;
+        } else {
+            refused = answer;
         }
-        client.ask("presence_unsubscribe", json!({"user_ids": ids})).await;
     }
     assert_eq!((&refused["code"], &refused["limit"]), (&json!("rate_limited"), &json!("presence")));
     assert!(refused["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{refused}");
-    assert!((2000..2600).contains(&told), "{told}");
+    // 2,000 at once, and 50 a second.
+    let most = 2_000.0 + 50.0 * began.elapsed().as_secs_f64();
+    assert!(asked >= 2_000 && f64::from(asked) <= most, "{asked} of {most}");
     // What was refused is not watched: nothing of it takes room.
     let one = uuid::Uuid::new_v4().to_string();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(client.ask("presence_subscribe", json!({"user_ids": [one]})).await["status"], "ok");
+    assert_eq!(subscribe(&mut client, &json!([one])).await["status"], "ok");
 }
 
 #[tokio::test]
@@ -244,7 +255,12 @@ async fn devices_on_another_node_count_and_a_block_made_there_hides_here() {
     assert_eq!(watch(&mut watcher, &[&bob]).await[0]["status"], "offline");
     let mut phone = Client::of(fleet.addresses[1], &bob).await;
     assert_eq!(statuses(&mut watcher, 1).await, ["online"]);
+    phone.ask("heartbeat", json!({"active": false})).await;
+    assert_eq!(statuses(&mut watcher, 1).await, ["away"]);
     let _desk = Client::of(fleet.addresses[0], &bob).await;
+    assert_eq!(statuses(&mut watcher, 1).await, ["online"]);
+    // From here on the store knows of both.
+    phone.ask("heartbeat", json!({"active": true})).await;
     phone.ask("heartbeat", json!({"active": false})).await;
     assert!(watcher.no_event("presence").await, "the device here is in use");
     fleet.act(1);
