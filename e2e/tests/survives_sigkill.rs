@@ -13,7 +13,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use oracle::Conversation;
@@ -34,8 +34,21 @@ fn binary() -> PathBuf {
     binary
 }
 
-/// Starts the server and waits until it says where it is.
+/// Starts the server, again and again for a while if it ends at once: whatever opens a connection may get this port for a
+/// moment while no server has it.
 async fn start(address: &str, data: &Path) -> Child {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(server) = try_start(address, data).await {
+            return server;
+        }
+        assert!(Instant::now() < deadline, "the server ended at start");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Starts the server and waits until it says where it is; nothing if it ends before.
+async fn try_start(address: &str, data: &Path) -> Option<Child> {
     let mut child = Command::new(binary())
         .args(["standalone", "--limits", "tests", "--listen", address, "--data"])
         .arg(data)
@@ -46,8 +59,9 @@ async fn start(address: &str, data: &Path) -> Child {
         .expect("the server starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let ready = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("the server is ready in time");
-    assert!(ready.expect("its output").is_some_and(|line| line.contains(address)), "the server ended at start");
-    child
+    let line = ready.expect("its output")?;
+    assert!(line.contains(address), "{line}");
+    Some(child)
 }
 
 #[tokio::test]
