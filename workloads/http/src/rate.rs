@@ -378,14 +378,30 @@ mod tests {
         assert!(limiter.keyed.len() < 100, "{}", limiter.keyed.len());
     }
 
+    /// How often, as the guide writes it.
+    fn written(limit: &Limit) -> String {
+        let grouped = |count: u32| {
+            if count < 1_000 { count.to_string() } else { format!("{},{:03}", count / 1_000, count % 1_000) }
+        };
+        let counted = |count: u32| {
+            if limit.action == Action::MessageBytes { format!("{} KiB", grouped(count / 1024)) } else { grouped(count) }
+        };
+        let all = counted(limit.burst);
+        match u32::try_from(limit.period.as_secs()).unwrap() {
+            60 => format!("{all} a minute"),
+            600 => format!("{all} in 10 minutes"),
+            3_600 => format!("{all} an hour"),
+            seconds => format!("{all} at once, {} a second", counted(limit.burst / seconds)),
+        }
+    }
+
     #[test]
     fn a_refusal_says_which_limit_was_met_and_the_guide_lists_it() {
         let guide = include_str!("../../../docs/clients.md");
         // What these limit is done without, and nobody is refused.
         let unseen = [Action::CountFiles, Action::AuditedLogin];
-        for Limit { action, .. } in
-            limits(&LimitsConfig::default()).into_iter().filter(|it| !unseen.contains(&it.action))
-        {
+        for limit in limits(&LimitsConfig::default()).into_iter().filter(|it| !unseen.contains(&it.action)) {
+            let action = limit.action;
             let limits = RateLimits::new(&LimitsConfig::default());
             let (mut refused, mut count) = (None, 0);
             while refused.is_none() && count < 20_000 {
@@ -394,7 +410,8 @@ mod tests {
             let refused = refused.unwrap();
             assert_eq!(refused.limit(), Some(action.name()));
             assert_eq!(refused.detail(), format!("too many {}; wait a little", action.what()));
-            assert!(guide.contains(&format!("| `{}` |", action.name())), "{action:?} is not in docs/clients.md");
+            let row = format!("| {} | `{}` |", written(&limit), action.name());
+            assert!(guide.contains(&row), "docs/clients.md has no {row}");
         }
     }
 
