@@ -7,6 +7,7 @@ mod app;
 mod description;
 mod errors;
 mod export;
+mod limits;
 mod lookup;
 mod mail;
 mod mail_store;
