@@ -28,7 +28,7 @@ use crate::{
     check::Checked,
     files::files_router_at,
     files_router,
-    picture::tests::{drawing, has_place, jpeg_with_exif},
+    picture::tests::{drawing, has_place, jpeg_with_exif, png_header},
     receiving::Pace,
     views::{AnnouncedUpload, BegunUpload},
 };
@@ -57,12 +57,17 @@ type Rest = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
 impl World {
     async fn new() -> Self {
+        Self::with(5).await
+    }
+
+    /// Where a user may begin so many uploads a minute.
+    async fn with(uploads_per_minute: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys_dir = folder.path().join("keys");
         keys::create_missing(&keys_dir).unwrap();
         std::fs::write(keys_dir.join("jwt-0001.pem"), sentinel_domain::key_generation::signing_key().unwrap()).unwrap();
         let config = PlatformConfig {
-            limits: LimitsConfig { uploads_per_minute: 5, media_quota_bytes: QUOTA, ..LimitsConfig::default() },
+            limits: LimitsConfig { uploads_per_minute, media_quota_bytes: QUOTA, ..LimitsConfig::default() },
             ..config(&keys_dir)
         };
         let keyring = Arc::new(keys::load_keyring(&keys_dir).unwrap());
@@ -119,11 +124,12 @@ impl World {
 
     /// Puts the first two bytes only; gives what sends the rest, and the call that waits for it.
     async fn begin_put(self: &Arc<Self>, upload: &Arc<BegunUpload>) -> (Rest, JoinHandle<(u16, Option<String>)>) {
+        let others = self.drafts();
         let (mut sender, body) = mpsc::channel(1);
         let (world, upload) = (self.clone(), upload.clone());
         let call = tokio::spawn(async move { world.put(&upload, Body::from_stream(body)).await });
         sender.send(Ok(Bytes::from_static(b"ab"))).await.unwrap();
-        self.drafts_become(1).await;
+        self.drafts_become(others + 1).await;
         (sender, call)
     }
 
@@ -330,6 +336,23 @@ async fn an_owner_gives_up_a_bounded_number_of_times_a_minute() {
         world.give_up(world.owner, upload.media_id).await.unwrap();
     }
     assert_eq!(world.give_up(world.owner, upload.media_id).await, Err((429, "rate_limited")));
+}
+
+#[tokio::test]
+async fn an_owner_begins_a_bounded_number_of_uploads_a_minute() {
+    let world = World::new().await;
+    let refused = async |owner: UserId| {
+        let announced =
+            AnnouncedUpload { filename: "a.txt".into(), content_type: "text/plain".into(), size: 4, sha256: None };
+        world.service.begin(owner, announced, &BaseUrl(BASE.into())).await.err()
+    };
+    for _ in 0..5 {
+        assert!(refused(world.owner).await.is_none());
+    }
+    let problem = refused(world.owner).await.unwrap();
+    assert_eq!((problem.status().as_u16(), problem.code(), problem.limit()), (429, "rate_limited", Some("upload")));
+    let bob = world.store.create_account(account("bob")).await.unwrap().id;
+    assert!(refused(bob).await.is_none(), "others go on");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ fn a_bomb_is_refused_by_its_header() {
 }
 
 /// A PNG's header, of so many pixels and of a colour type with this many bits.
-fn png_header(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
+pub(crate) fn png_header(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
     let mut bytes = written(&drawing(10, 10), ImageFormat::Png);
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());

@@ -63,6 +63,16 @@ async fn a_download_goes_on_only_with_the_same_file() {
 }
 
 #[tokio::test]
+async fn a_part_that_the_file_does_not_have_is_refused() {
+    let world = World::new().await;
+    let link = world.text().await;
+    assert_eq!(world.follow(&link, &[("range", "bytes=9-")]).await.2, "9");
+    let (status, headers, text) = world.follow(&link, &[("range", "bytes=10-")]).await;
+    assert_eq!((status, headers["content-range"].to_str().unwrap()), (416, "bytes */10"));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["code"], "invalid_range");
+}
+
+#[tokio::test]
 async fn of_several_files_those_are_told_that_the_caller_may_see() {
     let world = World::new().await;
     let (ann, bob) = (world.owner, world.store.create_account(account("bob")).await.unwrap().id);

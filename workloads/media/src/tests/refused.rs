@@ -5,7 +5,13 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use sentinel_domain::ports::{Blobs, UploadLink};
+use sentinel_domain::{
+    account::Username,
+    ids::SessionId,
+    media::ATTACHMENTS_PER_MESSAGE,
+    ports::{Blobs, UploadLink},
+};
+use sentinel_http::layers;
 use tokio::sync::Notify;
 
 use super::*;
@@ -204,4 +210,73 @@ async fn a_fault_of_ours_throws_no_upload_away() {
     assert_eq!((fault.status().as_u16(), fault.code()), (500, "internal"));
     let (_, shown) = world.service.complete(world.owner, upload.media_id).await.unwrap();
     assert_eq!(shown.picture, Some(Picture { width: 64, height: 48 }), "the same bytes are taken at the next try");
+}
+
+#[tokio::test]
+async fn an_upload_has_as_many_bytes_as_were_announced_and_these_are_some() {
+    let world = World::new().await;
+    let empty = AnnouncedUpload { filename: "a".into(), content_type: "text/plain".into(), size: 0, sha256: None };
+    let refused = world.service.begin(world.owner, empty, &BaseUrl(BASE.into())).await.err().unwrap();
+    assert_eq!((refused.status().as_u16(), refused.code()), (422, "empty_file"));
+    let upload = world.begin(4).await;
+    for bytes in ["abc", "abcde"] {
+        assert_eq!(world.put(&upload, Body::from(bytes)).await, (413, Some("wrong_size".into())), "{bytes}");
+    }
+    // A store that takes the bytes itself may have taken others.
+    let key = BlobKey::new(upload.media_id, BlobPart::Upload);
+    world.service.blobs.put(key, b"abc".to_vec(), &PLAIN()).await.unwrap();
+    assert_eq!(world.complete(upload.media_id).await, Err((422, "wrong_size")));
+    assert_eq!(world.put(&upload, Body::from("abcd")).await, (200, None));
+    assert_eq!(world.complete(upload.media_id).await, Ok(4));
+}
+
+#[tokio::test]
+async fn a_picture_with_too_many_pixels_is_refused() {
+    let world = World::new().await;
+    let refused = world.upload("image/png", &png_header(20_000, 20_000, 8, 2)).await.unwrap_err();
+    assert_eq!((refused.status().as_u16(), refused.code()), (413, "picture_too_large"));
+}
+
+#[tokio::test]
+async fn an_owner_sends_as_many_files_at_once_as_a_message_has() {
+    let world = Arc::new(World::with(100).await);
+    let mut running = Vec::new();
+    for _ in 0..ATTACHMENTS_PER_MESSAGE {
+        running.push(world.begin_put(&Arc::new(world.begin(4).await)).await);
+    }
+    let one_more = world.begin(4).await;
+    assert_eq!(world.put(&one_more, Body::from("wxyz")).await, (429, Some("too_many_uploads".into())));
+    let (mut sender, first) = running.pop().unwrap();
+    sender.send(Ok(Bytes::from_static(b"cd"))).await.unwrap();
+    drop(sender);
+    assert_eq!(first.await.unwrap(), (200, None));
+    assert_eq!(world.put(&one_more, Body::from("wxyz")).await, (200, None));
+}
+
+/// Without it no link leads anywhere.
+#[tokio::test]
+async fn who_does_not_say_which_host_is_called_begins_no_upload() {
+    let world = World::new().await;
+    let service = &world.service;
+    let (router, _) = crate::router(service.clone()).split_for_parts();
+    let router = layers::apply(router, &service.config, service.tokens.clone(), service.limits.clone());
+    let (session, name) = (SessionId(Uuid::new_v4()), Username::parse("ann").unwrap());
+    let token = service.tokens.issue(world.owner, session, &name, Timestamp::now()).unwrap().token;
+    let begin = async |host: Option<&str>| {
+        let mut request = Request::post("/media/uploads").header("authorization", format!("Bearer {token}"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let announced = r#"{"filename":"a.txt","content_type":"text/plain","size":4}"#;
+        let request = request.header("content-type", "application/json").body(Body::from(announced)).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        (status, body["code"].as_str().map(str::to_owned))
+    };
+    for host in [None, Some("a/b")] {
+        assert_eq!(begin(host).await, (400, Some("invalid_host".into())), "{host:?}");
+    }
+    assert_eq!(begin(Some("chat.example.com")).await, (201, None));
 }
