@@ -67,6 +67,22 @@ async fn a_chat_is_started_once_whoever_starts_it() {
 }
 
 #[tokio::test]
+async fn who_starts_chats_again_and_again_is_limited() {
+    let platform = Platform::new();
+    let (ann, bob) = (platform.user("ann").await, platform.user("bob").await);
+    let start = async |user: &User| platform.post(user, "/users/chat", json!({"receiver_id": bob.id})).await;
+    let (mut taken, mut answer) = (0, start(&ann).await);
+    // Counted, for on a slow machine some more come in meanwhile.
+    while answer.0 < 300 && taken < 240 {
+        (taken, answer) = (taken + 1, start(&ann).await);
+    }
+    let (status, refused) = answer;
+    assert_eq!((status, &refused["code"], &refused["limit"]), (429, &json!("rate_limited"), &json!("start_chat")));
+    assert!(taken >= 60, "{taken}");
+    assert_eq!(start(&bob).await.0, 201);
+}
+
+#[tokio::test]
 async fn the_callers_chats_come_newest_activity_first_in_pages() {
     let platform = Platform::new();
     let ann = platform.user("ann").await;
@@ -289,6 +305,30 @@ async fn sync_tells_what_happened_in_order_and_as_it_is_now() {
     let detail = lost["detail"].as_str().unwrap();
     assert!(detail.contains("load the chats anew") && !detail.contains("start again without it"), "{detail}");
     assert_eq!(platform.get(&eve, "/sync?limit=0").await.0, 422);
+}
+
+/// Its chats have to be loaded anew, and it is told so once.
+#[tokio::test]
+async fn a_client_that_was_away_for_too_long_is_told_and_goes_on_from_there() {
+    let platform = Platform::new();
+    let (ann, bob, _, chat) = people(&platform).await;
+    let sync = async |since: &Value| {
+        let (status, page) = platform.get(&bob, &format!("/sync?since={}", since.as_str().unwrap())).await;
+        assert_eq!((status, &page["more"]), (200, &json!(false)));
+        page
+    };
+    let before = sync(&json!("")).await;
+    send(&platform, &ann, &chat, "long ago").await;
+    let missed = sync(&before["next"]).await;
+    assert_eq!((&missed["reset"], missed["events"].as_array().unwrap().len()), (&json!(false), 1));
+    let id = missed["events"][0]["event_id"].as_str().unwrap();
+    platform.inboxes.prune(bob.id, EventId(id.parse().unwrap()));
+    let kept = send(&platform, &ann, &chat, "today").await;
+    let page = sync(&before["next"]).await;
+    assert_eq!((&page["reset"], page["events"].as_array().unwrap().len()), (&json!(true), 1));
+    assert_eq!(page["events"][0]["data"]["message_id"], json!(kept));
+    let next = sync(&page["next"]).await;
+    assert_eq!((&next["reset"], &next["events"]), (&json!(false), &json!([])));
 }
 
 /// In a flood of events a token lists those of the last minute, all of which are read over again.
