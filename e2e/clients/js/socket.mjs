@@ -138,7 +138,10 @@ export async function connect(user, options) {
   return client;
 }
 
-/** Asserts that this took less time than is promised; where the server shares its cores with all of its stores it is only printed. */
+/**
+ * Asserts that this took less time than is promised. Where the server shares its cores with all of its stores, the time is
+ * only printed.
+ */
 export function promptly(what, ms, promised) {
   if (BUSY) console.log(`${what} after ${ms} ms`);
   else assert.ok(ms < promised, `${what} after ${ms} ms`);
