@@ -32,7 +32,7 @@ use super::{
     producer::KafkaLog,
     work::Work,
 };
-use crate::handling;
+use crate::{handling, outage::Outage};
 
 /// After this long without a sign a member's partitions go to others.
 const SESSION: &str = "12000";
@@ -44,8 +44,6 @@ const REPORT: &str = "5000";
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the driver is asked in any case: what it puts into its queue does not always wake who waits for it.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often an outage is told: the driver reports one about every second.
-const TOLD_EVERY: Duration = Duration::from_secs(30);
 /// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -155,7 +153,8 @@ impl Member {
 
     /// Until `stop`, until it is given up, or until an error after which this member can't go on.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
-        let mut told: Option<Instant> = None;
+        // The driver reports one about every second.
+        let mut outage = Outage::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -173,9 +172,8 @@ impl Member {
                     Ok(letter) => self.take(letter),
                     Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
                     Err(error) => {
-                        if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                        if outage.fails(Instant::now()) {
                             tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
-                            told = Some(Instant::now());
                         }
                         tokio::time::sleep(PAUSE).await;
                     }
