@@ -1,4 +1,5 @@
-//! Redis: who is where and who is present. Nothing durable; everything here is a lease or a message that may get lost.
+//! Redis: who is where, who is present, and when somebody was last active. Nothing durable: all that is kept of a user
+//! expires, and messages may get lost.
 //!
 //! Every call ends within about a second, and within some more where it has to connect first, whether or not Redis answers.
 //! While it is away, calls fail fast, and the next one after a moment tries to connect again.
