@@ -133,10 +133,10 @@ pub const PLATFORM: &[Section] = &[
                 "Profile Distributed: events taken from the outbox to Kafka.",
             ),
             gauge(
-                "sentinel_kafka_consumer_lag",
-                Unit::Count,
-                &["group", "partition"],
-                "Profile Distributed: events of a partition that the group has yet to handle; from the pod that has the partition.",
+                "sentinel_events_oldest_seconds",
+                Unit::Seconds,
+                &["group"],
+                "Profile Distributed: age of the oldest event that the group has read from Kafka and not handled, 0 when there is none; from each pod that reads as the group.",
             ),
             gauge(
                 "sentinel_events_waiting",
