@@ -10,6 +10,7 @@ mod handling;
 pub mod kafka;
 pub mod keys;
 pub mod linked_accounts;
+mod outage;
 pub mod postgres;
 pub mod push;
 pub mod redis;

@@ -225,6 +225,9 @@ async fn an_outage_of_the_handler_is_waited_for() {
     let log = KafkaLog::connect(&topics.config).await.unwrap();
     let handler = Handler::slow(Duration::ZERO);
     handler.down.store(true, Ordering::SeqCst);
+    let metrics = sentinel_metrics::install(sentinel_metrics::PLATFORM).unwrap();
+    let begin = format!("sentinel_events_oldest_seconds{{group=\"{}\"}} ", topics.group());
+    let oldest = || metrics.render().lines().find_map(|line| line.strip_prefix(&begin)?.parse::<f64>().ok());
     let consumer = topics.consumer(&handler);
     // More than is fetched before a partition pauses.
     let events: Vec<_> = (0..5000).map(|number| event(1 + number % 7, number)).collect();
@@ -233,10 +236,12 @@ async fn an_outage_of_the_handler_is_waited_for() {
     }
     until("it is tried again and again", || handler.refused.load(Ordering::SeqCst) > 6).await;
     assert_eq!(handler.count(), 0);
+    until("the age of what waits is told", || oldest().is_some_and(|age| age > 0.0)).await;
     handler.down.store(false, Ordering::SeqCst);
     until("all are handled", || handler.ids().len() == events.len()).await;
     handler.assert_in_order();
     assert_eq!(handler.count(), events.len(), "an outage repeats nothing");
+    until("nothing waits any more", || oldest().is_some_and(|age| age <= 0.0)).await;
     ended(consumer).await;
     topics.remove().await;
 }

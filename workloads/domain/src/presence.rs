@@ -24,7 +24,7 @@ pub struct Presence {
     pub user_id: UserId,
     /// The most present of the devices.
     pub status: PresenceStatus,
-    /// When a device was last in use; `None` when none ever was.
+    /// When a device was last in use; `None` when that is not known, because none ever was or it is long ago.
     pub last_active: Option<Timestamp>,
 }
 

@@ -22,13 +22,13 @@ pub const PLATFORM: &[Section] = &[
             counter(
                 "sentinel_http_requests_total",
                 &["method", "route", "status"],
-                "Requests answered, by the pattern of the path and the status.",
+                "Requests answered, by the pattern of the path and the status, and those whose client went away before, as 499.",
             ),
             histogram(
                 "sentinel_http_request_duration_seconds",
                 Unit::Seconds,
                 &["method", "route"],
-                "From a request's arrival until its answer began. The route of a WebSocket or of long polling is open for long.",
+                "From a request's arrival until its answer began, or its client went away. The route of a WebSocket or of long polling is open for long, and that of a file's bytes (/media/files) for as long as a client takes to send them.",
             ),
             counter(
                 "sentinel_rate_limited_total",
@@ -133,10 +133,10 @@ pub const PLATFORM: &[Section] = &[
                 "Profile Distributed: events taken from the outbox to Kafka.",
             ),
             gauge(
-                "sentinel_kafka_consumer_lag",
-                Unit::Count,
-                &["group", "partition"],
-                "Profile Distributed: events of a partition that the group has yet to handle; from the pod that has the partition.",
+                "sentinel_events_oldest_seconds",
+                Unit::Seconds,
+                &["group"],
+                "Profile Distributed: age of the oldest event that the group has read from Kafka and not handled, 0 when there is none; from each pod that reads as the group.",
             ),
             gauge(
                 "sentinel_events_waiting",

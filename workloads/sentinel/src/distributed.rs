@@ -229,7 +229,7 @@ impl Process<'_> {
 
     async fn search(&mut self) -> anyhow::Result<(Router, Arc<Reindexer>, Room)> {
         let keys = self.ports.search_keys()?;
-        let index = Arc::new(Elasticsearch::connect(&self.stores.elasticsearch).await.context("connecting to search")?);
+        let index = Arc::new(Elasticsearch::open(&self.stores.elasticsearch).await.context("connecting to search")?);
         let service = self.ports.searches(index.clone(), keys.clone())?;
         let cassandra = self.cassandra.clone();
         self.background.spawn("terms past their time", expired::forget(index.clone(), move || cassandra.horizon()));

@@ -1,7 +1,8 @@
 //! A thin HTTP client: several endpoints, time-outs, and answers read as JSON.
 //!
-//! All requests may be repeated without harm, because writes carry versions. So a request that an endpoint does not
-//! answer goes to the next one.
+//! All requests may be repeated without harm, because writes carry versions. So a request that an endpoint did not take
+//! goes to the next one. One that is not answered in time does not: it may be at work in the engine, which it would then
+//! be in once for each endpoint. The next request begins elsewhere.
 
 use std::{
     sync::{
@@ -36,7 +37,7 @@ pub(super) struct Client {
 struct Shared {
     http: reqwest::Client,
     endpoints: Vec<String>,
-    /// The endpoint that answered last.
+    /// The endpoint that answered last, or the one after it if that no longer answers.
     current: AtomicUsize,
     credentials: Option<Credentials>,
     room: Room,
@@ -66,13 +67,16 @@ impl Found {
 
 impl Client {
     pub fn new(connection: &Connection) -> Result<Self, ElasticsearchError> {
+        Self::answered_within(connection, ANSWERED_WITHIN)
+    }
+
+    fn answered_within(connection: &Connection, patience: Duration) -> Result<Self, ElasticsearchError> {
         let endpoints = connection.endpoints.iter().map(|text| endpoint(text)).collect::<Result<Vec<_>, _>>()?;
         if endpoints.is_empty() {
             return Err(ElasticsearchError::NoEndpoint);
         }
         // Proxies of the environment are for the outside.
-        let mut builder =
-            reqwest::Client::builder().connect_timeout(CONNECTED_WITHIN).timeout(ANSWERED_WITHIN).no_proxy();
+        let mut builder = reqwest::Client::builder().connect_timeout(CONNECTED_WITHIN).timeout(patience).no_proxy();
         if let Some(path) = connection.tls.as_ref().and_then(|tls| tls.ca.as_ref()) {
             let pem =
                 std::fs::read(path).map_err(|source| ElasticsearchError::Authority { path: path.clone(), source })?;
@@ -156,6 +160,10 @@ impl Client {
                     shared.current.store(place, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                Err(error) if is_late(&error) => {
+                    shared.current.store((place + 1) % count, Ordering::Relaxed);
+                    return Err(error);
+                }
                 // Another endpoint may do better than one that is away or behind a gateway that is.
                 Err(
                     error @ (ElasticsearchError::Unreachable { .. }
@@ -193,6 +201,11 @@ impl Client {
         serde_json::from_slice(&bytes)
             .map_err(|source| ElasticsearchError::Answer { request: request.to_owned(), source: Some(source) })
     }
+}
+
+/// Whether an endpoint was asked and did not answer in time.
+fn is_late(error: &ElasticsearchError) -> bool {
+    matches!(error, ElasticsearchError::Unreachable { source, .. } if source.is_timeout() && !source.is_connect())
 }
 
 /// An answer that is not what this code knows.
@@ -276,6 +289,21 @@ mod tests {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
         stream.flush().unwrap();
         String::from_utf8(request).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_not_asked_of_the_next_endpoint_too() {
+        let (silent, other) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = |of: &TcpListener| format!("http://{}", of.local_addr().unwrap());
+        let endpoints = vec!["http://127.0.0.1:1".to_owned(), url(&silent), url(&other)];
+        let server = std::thread::spawn(move || answer(other.accept().unwrap().0));
+        let connection = Connection { endpoints, credentials: None, tls: None };
+        let client = Client::answered_within(&connection, Duration::from_secs(1)).unwrap();
+        let error = client.post("/some/_search", None).await.unwrap_err();
+        assert!(is_late(&error), "{error:?}");
+        client.get("/later").await.unwrap();
+        let request = server.join().unwrap();
+        assert!(request.starts_with("GET /later "), "{request}");
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ impl Patience {
 }
 
 /// Whether it may work later.
-fn passes(error: &ElasticsearchError) -> bool {
+pub(super) fn passes(error: &ElasticsearchError) -> bool {
     match error {
         ElasticsearchError::Unreachable { .. } | ElasticsearchError::Red => true,
         ElasticsearchError::Entries { .. } => error.refused_for_good().is_none(),

@@ -99,6 +99,7 @@ impl Elasticsearch {
 
     /// Makes the new index and sends all writes to it, unless an earlier rebuild did so. Gives the old ones and the new.
     async fn begin(&self, mark: Mark) -> Result<(Vec<String>, String), ElasticsearchError> {
+        self.look_at_schema().await?;
         let (read, write) = (self.names.read(), self.names.write());
         let Some(current) = self.indices(&write).await?.pop() else {
             return Err(ElasticsearchError::NotMigrated(write));

@@ -16,7 +16,7 @@ use rdkafka::{
     error::{KafkaError as DriverError, KafkaResult},
     message::BorrowedMessage,
 };
-use sentinel_domain::{config::KafkaConfig, ports::EventHandler};
+use sentinel_domain::{config::KafkaConfig, ports::EventHandler, time::Timestamp};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
@@ -32,20 +32,19 @@ use super::{
     producer::KafkaLog,
     work::Work,
 };
-use crate::handling;
+use crate::{handling, outage::Outage};
 
 /// After this long without a sign a member's partitions go to others.
 const SESSION: &str = "12000";
 /// How often the group hears of a member.
 const HEARTBEAT: &str = "3000";
-/// How often the lag is reported, in milliseconds.
+/// How often the driver says how it stands, in milliseconds.
 const REPORT: &str = "5000";
 /// After an error, so that a broker that is away is not asked all the time.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often the driver is asked in any case: what it puts into its queue does not always wake who waits for it.
+/// How often the driver is asked in any case, as what it puts into its queue does not always wake who waits for it; and how
+/// often the age of the oldest event is told.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often an outage is told: the driver reports one about every second.
-const TOLD_EVERY: Duration = Duration::from_secs(30);
 /// How long work that is under way may still take when the consumer stops, and its farewell to the group after that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -135,7 +134,6 @@ impl Member {
             revoked: sender,
             membership: Mutex::default(),
             given_up: given_up.clone(),
-            topic: topic.to_owned(),
             group: group.to_owned(),
         };
         let consumer: StreamConsumer<Context> =
@@ -155,13 +153,15 @@ impl Member {
 
     /// Until `stop`, until it is given up, or until an error after which this member can't go on.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), DriverError> {
-        let mut told: Option<Instant> = None;
+        // The driver reports one about every second.
+        let mut outage = Outage::default();
+        let mut looks = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.given_up.cancelled() => return Ok(()),
                 // The next round asks.
-                () = tokio::time::sleep(LOOK) => {}
+                _ = looks.tick() => self.tell_oldest(),
                 Some(partition) = self.revoked.recv() => self.revoke(partition),
                 // Work does not panic: handlers' panics are caught. What has no result was aborted.
                 Some(done) = self.running.join_next() => {
@@ -173,9 +173,8 @@ impl Member {
                     Ok(letter) => self.take(letter),
                     Err(error @ DriverError::MessageConsumptionFatal(_)) => return Err(error),
                     Err(error) => {
-                        if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                        if outage.fails(Instant::now()) {
                             tracing::warn!(%error, topic = self.topic, "kafka can't be read now");
-                            told = Some(Instant::now());
                         }
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -226,7 +225,12 @@ impl Member {
         if let Some(abort) = self.aborts.remove(&partition) {
             abort.abort();
         }
-        lag(&self.work.dead_letters.group, partition).set(0.0);
+    }
+
+    fn tell_oldest(&self) {
+        let age = self.partitions.oldest().map_or(0, |at| Timestamp::now().0.saturating_sub(at.0));
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        oldest(&self.work.dead_letters.group).set(age.as_secs_f64());
     }
 
     fn commit(&self, partition: i32, next: i64, mode: CommitMode) {
@@ -265,9 +269,7 @@ impl Member {
             self.running.abort_all();
         }
         // What it had is others' now, or its own again when it comes back.
-        for partition in self.partitions.ids() {
-            lag(&self.work.dead_letters.group, partition).set(0.0);
-        }
+        oldest(&self.work.dead_letters.group).set(0.0);
         let consumer = self.consumer;
         let (closed, wait) = oneshot::channel();
         // Closing sends what was committed and blocks until the group knows: on a thread that the process does not wait
@@ -283,9 +285,9 @@ impl Member {
     }
 }
 
-/// Events of a partition that this group has still to handle.
-fn lag(group: &str, partition: i32) -> metrics::Gauge {
-    metrics::gauge!("sentinel_kafka_consumer_lag", "group" => group.to_owned(), "partition" => partition.to_string())
+/// Age of the oldest event that this member of the group has read and not handled.
+fn oldest(group: &str) -> metrics::Gauge {
+    metrics::gauge!("sentinel_events_oldest_seconds", "group" => group.to_owned())
 }
 
 fn letter(message: &BorrowedMessage<'_>) -> Letter {
@@ -303,7 +305,6 @@ struct Context {
     revoked: mpsc::UnboundedSender<i32>,
     membership: Mutex<Membership>,
     given_up: CancellationToken,
-    topic: String,
     group: String,
 }
 
@@ -314,16 +315,6 @@ impl ClientContext for Context {
 
     fn stats(&self, statistics: Statistics) {
         self.judge(&statistics);
-        if self.given_up.is_cancelled() {
-            return;
-        }
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        for (id, partition) in &topic.partitions {
-            // Others' partitions have none.
-            if let Ok(events) = u32::try_from(partition.consumer_lag) {
-                lag(&self.group, *id).set(f64::from(events));
-            }
-        }
     }
 }
 

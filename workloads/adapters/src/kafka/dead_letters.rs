@@ -1,7 +1,7 @@
 //! Events that can't be handled: kept in a topic of their own, with why.
 
 use rdkafka::message::{Header, OwnedHeaders};
-use sentinel_domain::ports::StoreError;
+use sentinel_domain::{outbox::PlatformEvent, ports::StoreError, time::Timestamp};
 
 use super::producer::{KafkaLog, Record};
 
@@ -12,6 +12,13 @@ pub(super) struct Letter {
     pub(super) offset: i64,
     pub(super) key: Vec<u8>,
     pub(super) payload: Vec<u8>,
+}
+
+impl Letter {
+    /// When its event happened; `None` when it is no event.
+    pub(super) fn happened_at(&self) -> Option<Timestamp> {
+        serde_json::from_slice::<PlatformEvent>(&self.payload).ok().map(|event| event.event_id.timestamp())
+    }
 }
 
 /// Where they go.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use sentinel_domain::time::Timestamp;
+
 use super::dead_letters::Letter;
 
 /// Records of one piece of work.
@@ -30,13 +32,15 @@ struct Partition {
     number: u64,
     waiting: VecDeque<Letter>,
     busy: bool,
+    /// When the first event of the work that it is at happened.
+    oldest: Option<Timestamp>,
     paused: bool,
 }
 
 impl Partitions {
-    /// Those that this consumer has or had something of since it got them.
-    pub(super) fn ids(&self) -> impl Iterator<Item = i32> {
-        self.all.keys().copied()
+    /// When the oldest event happened that was read and is not handled. What waits in a partition is younger than what it is at.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.all.values().filter_map(|partition| partition.oldest).min()
     }
 
     /// Keeps a record for its turn; `true` when fetching of its partition must pause.
@@ -44,7 +48,7 @@ impl Partitions {
         let number = &mut self.number;
         let partition = self.all.entry(letter.partition).or_insert_with(|| {
             *number += 1;
-            Partition { number: *number, waiting: VecDeque::new(), busy: false, paused: false }
+            Partition { number: *number, waiting: VecDeque::new(), busy: false, oldest: None, paused: false }
         });
         partition.waiting.push_back(letter);
         let pause = !partition.paused && partition.waiting.len() >= ENOUGH;
@@ -57,7 +61,9 @@ impl Partitions {
         let partition = self.all.get_mut(&id).filter(|partition| !partition.busy && !partition.waiting.is_empty())?;
         partition.busy = true;
         let piece = partition.waiting.len().min(PIECE);
-        Some((Assignment { partition: id, number: partition.number }, partition.waiting.drain(..piece).collect()))
+        let letters: Vec<Letter> = partition.waiting.drain(..piece).collect();
+        partition.oldest = letters.iter().find_map(Letter::happened_at);
+        Some((Assignment { partition: id, number: partition.number }, letters))
     }
 
     /// Takes note that work is done; `false` when it was for an assignment that is over.
@@ -65,6 +71,7 @@ impl Partitions {
         match self.all.get_mut(&assignment.partition) {
             Some(partition) if partition.number == assignment.number => {
                 partition.busy = false;
+                partition.oldest = None;
                 true
             }
             _ => false,
@@ -88,6 +95,13 @@ impl Partitions {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_domain::{
+        clock::Instant,
+        ids::{ChatId, EventId, UserId},
+        outbox::{Change, PlatformEvent},
+    };
+    use uuid::Uuid;
+
     use super::*;
 
     fn letter(partition: i32, offset: i64) -> Letter {
@@ -146,5 +160,34 @@ mod tests {
         assert!(partitions.revoke(1));
         assert!(!partitions.revoke(1), "it is gone");
         assert_eq!((0..1200).filter(|offset| partitions.push(letter(1, *offset))).count(), 1, "it may be paused again");
+    }
+
+    #[test]
+    fn the_oldest_event_is_known_until_it_is_handled_or_anothers() {
+        let event = |partition, offset, millis: u64| {
+            let event = PlatformEvent {
+                event_id: EventId(Instant { millis, counter: 0 }.id(0)),
+                chat_id: ChatId(Uuid::nil()),
+                members: [UserId(Uuid::nil()); 2],
+                change: Change::ChatDeleted,
+            };
+            Letter { payload: serde_json::to_vec(&event).unwrap(), ..letter(partition, offset) }
+        };
+        let mut partitions = Partitions::default();
+        assert_eq!(partitions.oldest(), None);
+        partitions.push(letter(1, 0));
+        partitions.push(event(1, 1, 5_000));
+        partitions.push(event(2, 0, 3_000));
+        let (one, _) = partitions.next(1).unwrap();
+        assert_eq!(partitions.oldest(), Some(Timestamp(5_000)), "what is no event has no time");
+        partitions.next(2).unwrap();
+        assert_eq!(partitions.oldest(), Some(Timestamp(3_000)));
+        partitions.push(event(1, 2, 6_000));
+        partitions.revoke(2);
+        assert_eq!(partitions.oldest(), Some(Timestamp(5_000)));
+        partitions.done(one);
+        assert_eq!(partitions.oldest(), None);
+        partitions.next(1).unwrap();
+        assert_eq!(partitions.oldest(), Some(Timestamp(6_000)));
     }
 }

@@ -20,6 +20,7 @@ use super::{
     failure::Failure,
     retention,
 };
+use crate::outage::Outage;
 
 /// A connection should be there by now; if not, another endpoint may be better.
 const SLOW_ACQUIRE: Duration = Duration::from_millis(300);
@@ -95,10 +96,13 @@ impl Link {
         self.suspicion.notify_one();
     }
 
-    async fn look(&self) {
+    async fn look(&self, outage: &mut Outage) {
         let before = self.current();
         match self.endpoints.writable().await {
             Ok((place, options)) => {
+                if let Some(lasted) = outage.works(Instant::now()) {
+                    tracing::info!(seconds = lasted.as_secs(), "a postgres endpoint takes writes again");
+                }
                 // Credentials may be new even when the endpoint is not.
                 self.pool.set_connect_options(options);
                 if place != before {
@@ -106,7 +110,11 @@ impl Link {
                     tracing::warn!(place, "another postgres endpoint is used now");
                 }
             }
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no postgres endpoint takes writes"),
+            Err(error) => {
+                if outage.fails(Instant::now()) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no postgres endpoint takes writes");
+                }
+            }
         }
     }
 
@@ -158,16 +166,21 @@ impl Link {
 pub(super) async fn run(link: Arc<Link>, stop: CancellationToken) {
     let mut report = tokio::time::interval(REPORT);
     let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SWEEP, SWEEP_PAUSE);
+    let mut outage = Outage::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             () = link.suspicion.notified() => {
-                link.look().await;
+                link.look(&mut outage).await;
                 tokio::time::sleep(LOOK_PAUSE).await;
             }
             _ = report.tick() => {
                 link.report();
                 link.look_for_room().await;
+                // Nobody suspects anything any more when it is over.
+                if outage.lasts() {
+                    link.look(&mut outage).await;
+                }
             }
             _ = sweep.tick() => {
                 if let Err(error) = retention::sweep(&link, Timestamp::now()).await {

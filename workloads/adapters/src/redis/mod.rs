@@ -1,4 +1,5 @@
-//! Redis: who is where and who is present. Nothing durable; everything here is a lease or a message that may get lost.
+//! Redis: who is where, who is present, and when somebody was last active. Nothing durable: all that is kept of a user
+//! expires, and messages may get lost.
 //!
 //! Every call ends within about a second, and within some more where it has to connect first, whether or not Redis answers.
 //! While it is away, calls fail fast, and the next one after a moment tries to connect again.
@@ -43,6 +44,8 @@ const START_PATIENCE: Duration = Duration::from_secs(15);
 const CLOCKS_APART: Duration = Duration::from_secs(20);
 /// Commands that a cluster's connection has under way at once.
 const AT_ONCE: usize = 256;
+/// Refusals that another server may not give: this one is not the primary any more, not ready, or does not know who asks.
+const OF_THIS_SERVER: [&str; 6] = ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "NOAUTH"];
 
 /// A Redis server, the primary that sentinels know, or a cluster. Clones share one connection.
 #[derive(Clone)]
@@ -197,16 +200,18 @@ impl Redis {
     async fn with_line<T>(&self, work: impl AsyncFnOnce(&mut Line) -> redis::RedisResult<T>) -> Result<T, RedisError> {
         let (generation, mut line) = self.line().await?;
         let done = timeout(PATIENCE, work(&mut line)).await;
-        let error = match done {
+        let (error, by_line) = match done {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => self.shared.opener.failed(error),
-            Err(_) => self.shared.opener.silent(),
+            Ok(Err(error)) => (self.shared.opener.failed(error.clone()), failed_by_line(&error)),
+            Err(_) => (self.shared.opener.silent(), true),
         };
         metrics::counter!("sentinel_redis_failures_total").increment(1);
-        // A new connection asks the sentinels who is primary now, and is not one that hangs.
-        let mut state = self.shared.state.lock().await;
-        if state.generation == generation {
-            state.line = None;
+        if by_line {
+            // A new connection asks the sentinels who is primary now, and is not one that hangs.
+            let mut state = self.shared.state.lock().await;
+            if state.generation == generation {
+                state.line = None;
+            }
         }
         Err(error)
     }
@@ -236,7 +241,50 @@ impl Redis {
     }
 }
 
+/// Whether another connection may do better. One that brings a refusal, such as for want of memory, works: others' calls are
+/// under way on it.
+fn failed_by_line(error: &redis::RedisError) -> bool {
+    let refusals = error.clone().into_server_errors();
+    refusals.is_none_or(|all| all.iter().any(|(_, refusal)| OF_THIS_SERVER.contains(&refusal.code())))
+}
+
 /// Runs what a port asks for, with the port's error.
 async fn port<T>(call: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
     call.await.map_err(StoreError::unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_leaves_the_connection_to_the_others_unless_another_server_may_do_better() {
+        let refusal = |answer: &str| {
+            let answer = format!("-{answer}\r\n");
+            redis::parse_redis_value(answer.as_bytes()).and_then(Value::extract_error).unwrap_err()
+        };
+        for answer in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "MISCONF Errors writing to the AOF file: No space left on device",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "NOPERM this user has no permissions to run the 'zadd' command",
+            "ERR unknown command",
+        ] {
+            assert!(!failed_by_line(&refusal(answer)), "{answer}");
+        }
+        for answer in [
+            "READONLY You can't write against a read only replica.",
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "CLUSTERDOWN The cluster is down",
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOAUTH Authentication required.",
+        ] {
+            assert!(failed_by_line(&refusal(answer)), "{answer}");
+        }
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(failed_by_line(&broken.into()));
+        let hung = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(failed_by_line(&hung.into()));
+    }
 }

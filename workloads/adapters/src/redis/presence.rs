@@ -32,6 +32,9 @@ const USERS: usize = 1000;
 const SILENT_MILLIS: i64 = 600_000;
 /// How long the devices of a gone node are left out: longer than their leases.
 const GONE_MILLIS: i64 = 2 * LEASE_MILLIS;
+/// How long it is known when a user was last active. A server that runs out of memory removes what expires and was not used for
+/// long: leases must not be all that it may remove.
+const LAST_ACTIVE_SECONDS: i64 = 90 * 24 * 3600;
 
 /// Changes one device of a user and tells whether the aggregate changed. KEYS: devices. ARGV: device, what it is now
 /// (`active`, `idle` or `gone`), lease in milliseconds, then the nodes that are gone.
@@ -199,8 +202,7 @@ impl PresenceStore for RedisPresence {
     }
 
     async fn heartbeat(&self, user: UserId, device: Origin, now: Timestamp) -> Result<(), StoreError> {
-        let mut last_active = cmd("SET");
-        last_active.arg(self.last_active_key(user)).arg(now.0);
+        let last_active = note_active(&self.last_active_key(user), now);
         port(self.change(user, self.device_name(device), "active", vec![last_active])).await
     }
 
@@ -299,6 +301,13 @@ fn until(key: &str, score: i64) -> Cmd {
     remove
 }
 
+/// The command that notes when a user was last active.
+fn note_active(key: &str, at: Timestamp) -> Cmd {
+    let mut note = cmd("SET");
+    note.arg(key).arg(at.0).arg("EX").arg(LAST_ACTIVE_SECONDS);
+    note
+}
+
 /// The command for all members of a sorted set.
 fn all_of(key: &str) -> Cmd {
     let mut all = cmd("ZRANGE");
@@ -332,5 +341,12 @@ mod tests {
         assert_eq!(status(&members, &gone(&["one.1"])), PresenceStatus::Away);
         assert_eq!(status(&members, &gone(&["one.1", "two.2"])), PresenceStatus::Offline);
         assert_eq!(status(&["a:3".to_owned()], &gone(&["one.1"])), PresenceStatus::Online);
+    }
+
+    #[test]
+    fn the_last_activity_is_not_kept_for_ever() {
+        let note = note_active("last-active", Timestamp(1_000)).get_packed_command();
+        let note = String::from_utf8(note).unwrap();
+        assert!(note.ends_with("$4\r\n1000\r\n$2\r\nEX\r\n$7\r\n7776000\r\n"), "{note}");
     }
 }

@@ -34,6 +34,8 @@ use crate::handling::{self, Pause, told};
 const BATCH: usize = 256;
 /// How often progress is written at most.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
+/// How often it is told how many events wait.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// How long a consumer rests after work that took as long as one, while many callers write.
 const RESTS: u32 = 9;
 const LONGEST_REST: Duration = Duration::from_millis(500);
@@ -126,6 +128,8 @@ impl Consumer {
     /// on.
     pub async fn run(mut self, handler: Arc<dyn EventHandler>, stop: CancellationToken) {
         handling::count_from_zero(self.name);
+        // Beside the work, which may wait for as long as an outage takes.
+        let tell = tell_waiting(self.name, Arc::clone(&self.live));
         {
             let work = async {
                 loop {
@@ -136,6 +140,7 @@ impl Consumer {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = work => {}
+                () = tell => {}
             }
         }
         if let Err(error) = self.save().await {
@@ -194,8 +199,6 @@ impl Consumer {
             let News::Events(mut events) = self.live.take(BATCH) else { return };
             // What was committed before the last catch-up began came with that.
             events.retain(|event| event.event_id > self.progress.position);
-            metrics::gauge!("sentinel_events_waiting", "group" => self.name)
-                .set(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
             if let Some(last) = events.last() {
                 let (began, last) = (Instant::now(), last.event_id);
                 self.handle(handler, &events).await;
@@ -309,6 +312,15 @@ impl Consumer {
 
     fn warn(&self, error: &dyn std::error::Error, what: &str) {
         tracing::warn!(error = told(error), consumer = self.name, "{what}");
+    }
+}
+
+async fn tell_waiting(name: &'static str, live: Arc<Live>) {
+    let mut ticks = tokio::time::interval(TOLD_EVERY);
+    loop {
+        ticks.tick().await;
+        let waiting = u32::try_from(live.len()).unwrap_or(u32::MAX);
+        metrics::gauge!("sentinel_events_waiting", "group" => name).set(waiting);
     }
 }
 

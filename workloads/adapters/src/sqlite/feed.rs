@@ -82,9 +82,10 @@ impl Live {
         News::Events(waiting.events.drain(..count).collect())
     }
 
-    /// How many wait.
+    /// How many wait; of those that there were too many of, as many as can.
     pub(super) fn len(&self) -> usize {
-        lock(&self.waiting).events.len()
+        let waiting = lock(&self.waiting);
+        if waiting.missed { WAITING } else { waiting.events.len() }
     }
 
     /// Waits until there may be something to take.
@@ -139,8 +140,10 @@ mod tests {
         for number in 0..70 {
             feed.committed(&events(number * 1000..(number + 1) * 1000));
         }
-        assert_eq!(live.len(), 0);
+        assert!(lock(&live.waiting).events.is_empty());
+        assert_eq!(live.len(), WAITING, "who is that far behind is not told as one for whom nothing waits");
         assert_eq!(live.take(9), News::Missed);
+        assert_eq!(live.len(), 0);
         feed.committed(&events(7..8));
         assert_eq!(live.take(9), News::Events(events(7..8)));
     }

@@ -39,6 +39,9 @@ const FIRST_PAUSE: Duration = Duration::from_mins(5);
 const STEP: u32 = 500;
 /// How long a step may wait for readers before it leaves the log for later.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
+/// How long it leaves the log alone after it waited in vain: who keeps it may read for minutes, as a backup does, and callers
+/// must not wait with each command.
+const LOG_PAUSE: Duration = Duration::from_secs(5);
 
 /// Which messages are too old: by how long they are kept, and by what was noted when that may have been shorter.
 #[derive(Clone, Copy)]
@@ -80,6 +83,8 @@ pub(super) struct Retention {
     /// Whether there was a round.
     begun: bool,
     shred_log: bool,
+    /// When the log may be looked at.
+    log_due: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -93,9 +98,10 @@ enum Stage {
 
 impl Retention {
     pub(super) fn new(lifetime: SessionLifetime, rule: Rule) -> Self {
-        let due = Instant::now() + FIRST_PAUSE;
+        let now = Instant::now();
+        let due = now + FIRST_PAUSE;
         // An earlier process may have been killed before it emptied the log.
-        Self { lifetime, rule, due, stage: Stage::Sessions, begun: false, shred_log: true }
+        Self { lifetime, rule, due, stage: Stage::Sessions, begun: false, shred_log: true, log_due: now }
     }
 
     /// Which messages are too old at `now`.
@@ -113,10 +119,10 @@ impl Retention {
         self.shred_log = true;
     }
 
-    /// Does one piece; `false` when there is nothing to do now. What keeps the log from being emptied is tried again after
-    /// the next command.
+    /// Does one piece; `false` when there is nothing to do now. A log that could not be emptied is tried again after a command
+    /// some seconds later.
     pub(super) fn step(&mut self, db: &mut Connection, checkpointer: &Checkpointer) -> rusqlite::Result<bool> {
-        if self.shred_log {
+        if self.shred_log && Instant::now() >= self.log_due {
             let paused = checkpointer.pause();
             db.busy_timeout(LOG_PATIENCE)?;
             let emptied = super::checkpoint(db);
@@ -125,8 +131,11 @@ impl Retention {
             match emptied {
                 Ok(emptied) => self.shred_log = !emptied,
                 Err(error) => {
-                    tracing::warn!(%error, "the log still has what was deleted; tried again after the next command");
+                    tracing::warn!(%error, "the log still has what was deleted; that is tried again in some seconds");
                 }
+            }
+            if self.shred_log {
+                self.log_due = Instant::now() + LOG_PAUSE;
             }
         }
         if Instant::now() < self.due {

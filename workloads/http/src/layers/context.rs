@@ -16,6 +16,30 @@ use crate::{
     request::{self, REQUEST_ID_HEADER},
 };
 
+/// The status of a request whose client went away before there was an answer. Nobody is sent it.
+const GIVEN_UP: u16 = 499;
+
+/// A request whose end is told when this is dropped: at its answer, or when its client goes away.
+struct Observed {
+    begun: Instant,
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let (method, route, status) = (self.method, std::mem::take(&mut self.route), self.status);
+        let elapsed = self.begun.elapsed();
+        let what = if status == GIVEN_UP { "given up by the client" } else { "answered" };
+        tracing::info!(status, latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "{what}");
+        metrics::counter!("sentinel_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+            .increment(1);
+        metrics::histogram!("sentinel_http_request_duration_seconds", "method" => method, "route" => route)
+            .record(elapsed.as_secs_f64());
+    }
+}
+
 /// Serves a request in its context.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
@@ -24,16 +48,10 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     // The pattern, not the path: paths have ids in them, which neither logs nor metrics should be spread over.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", method, route, request_id = %id);
-    let mut response = request::scope(id.clone(), async {
-        let response = next.run(request).await;
-        let response = explain(response);
-        let status = response.status().as_u16();
-        let elapsed = begun.elapsed();
-        tracing::info!(status, latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "answered");
-        metrics::counter!("sentinel_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
-            .increment(1);
-        metrics::histogram!("sentinel_http_request_duration_seconds", "method" => method, "route" => route)
-            .record(elapsed.as_secs_f64());
+    let mut response = request::scope(id.clone(), async move {
+        let mut observed = Observed { begun, method, route, status: GIVEN_UP };
+        let response = explain(next.run(request).await);
+        observed.status = response.status().as_u16();
         response
     })
     .instrument(span)

@@ -4,7 +4,7 @@ use std::{
 };
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{ConnectInfo, Request},
     http::request::Builder,
     routing,
@@ -217,6 +217,28 @@ async fn a_body_above_the_limit_is_413() {
     let response = app.call(post(format!("\"{}\"", "x".repeat(60)))).await;
     assert_eq!(response.status(), 413);
     assert_eq!(problem(response).await["code"], "body_too_large");
+}
+
+#[test]
+fn requests_are_counted_whether_they_are_answered_or_their_client_goes_away() {
+    let calls = async || {
+        let app = app("{}");
+        assert_eq!(app.call(empty(Request::get("/address"))).await.status(), 200);
+        let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let request = Request::post("/echo").header("content-type", "application/json").body(never).unwrap();
+        let waited = tokio::time::timeout(Duration::from_millis(50), app.call(request)).await;
+        assert!(waited.is_err(), "there is nothing to answer yet");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let scraped = sentinel_metrics::scrape(sentinel_metrics::PLATFORM, || runtime.block_on(calls())).unwrap();
+    for line in [
+        r#"sentinel_http_requests_total{method="GET",route="/address",status="200"} 1"#,
+        r#"sentinel_http_requests_total{method="POST",route="/echo",status="499"} 1"#,
+        r#"sentinel_http_request_duration_seconds_count{method="GET",route="/address"} 1"#,
+        r#"sentinel_http_request_duration_seconds_count{method="POST",route="/echo"} 1"#,
+    ] {
+        assert!(scraped.lines().any(|found| found == line), "{line} is not in:\n{scraped}");
+    }
 }
 
 /// Sends a request in two pieces, as clients do, and gives the head of its answer.

@@ -15,7 +15,6 @@ use sentinel_domain::{
 use uuid::Uuid;
 
 use super::*;
-use crate::elasticsearch::{client::Client, index::Names};
 
 /// Entries by their ids.
 type Entries = BTreeMap<String, Value>;
@@ -89,9 +88,8 @@ async fn copied(engine: Engine) -> (Result<(), ElasticsearchError>, RebuildProgr
     let endpoints = vec![format!("http://{}", listener.local_addr().unwrap())];
     let server = tokio::spawn(axum::serve(listener, routes.with_state(engine.clone())).into_future());
     let connection = Connection { endpoints, credentials: None, tls: None };
-    let client = Client::new(&connection).unwrap();
     let config = ElasticsearchConfig { connection, prefix: "t".into(), shards: 1, replicas: 0 };
-    let index = Elasticsearch { client, names: Names::new("t"), config };
+    let index = Elasticsearch::new(&config).unwrap();
     let progress = RebuildProgress::default();
     let outcome = index.copy("old", "new", &Odd, &progress, Patience(Duration::from_mins(1))).await;
     server.abort();

@@ -18,7 +18,7 @@ use sentinel_domain::{
     watermark::Progress as Watermark,
 };
 use sentinel_testing::draft;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use super::*;
 use crate::sqlite::tests::{account, open};
@@ -122,6 +122,17 @@ impl World {
     fn reopen(&mut self) {
         self.sqlite.close();
         self.sqlite = open(&path(&self.folder));
+    }
+
+    /// So many events, as the writer hands them on.
+    fn hand_on(&self, count: usize) {
+        let event = PlatformEvent {
+            event_id: EventId::from_bytes([0; 16]),
+            chat_id: self.chats[0].id,
+            members: self.chats[0].members,
+            change: Change::ChatDeleted,
+        };
+        self.sqlite.shared.feed.committed(&vec![event; count]);
     }
 
     fn count(&self, table: &str) -> u32 {
@@ -231,14 +242,8 @@ async fn who_was_too_slow_reads_what_was_missed() {
     let handler = Arc::new(Recorder::default());
     let consumer = world.sqlite.consumer("test", None, Begin::Now, 1).await.unwrap();
     let sent = world.send_many(10).await;
-    let more = PlatformEvent {
-        event_id: EventId::from_bytes([0; 16]),
-        chat_id: world.chats[0].id,
-        members: world.chats[0].members,
-        change: Change::ChatDeleted,
-    };
-    world.sqlite.shared.feed.committed(&vec![more; 70_000]);
-    assert_eq!(consumer.live.len(), 0);
+    world.hand_on(70_000);
+    assert!(consumer.live.len() < 70_000, "they are too many to wait");
     let stop = CancellationToken::new();
     let running = tokio::spawn(consumer.run(handler.clone(), stop.clone()));
     handler.has_messages(&sent).await;
@@ -247,6 +252,36 @@ async fn who_was_too_slow_reads_what_was_missed() {
     assert_eq!(handler.seen().len(), 11);
     stop.cancel();
     running.await.unwrap();
+}
+
+/// Is at its first events for ever.
+struct Stuck(Notify);
+
+#[async_trait]
+impl EventHandler for Stuck {
+    async fn handle(&self, _: &[PlatformEvent]) -> Result<(), HandlerError> {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn what_waits_is_told_while_a_handler_is_stuck() {
+    let work = async {
+        let (world, handler) = (World::new().await, Arc::new(Stuck(Notify::new())));
+        let consumer = world.sqlite.consumer("test", None, Begin::Now, 1).await.unwrap();
+        let running = tokio::spawn(consumer.run(handler.clone(), CancellationToken::new()));
+        world.send(0).await;
+        handler.0.notified().await;
+        world.hand_on(300);
+        tokio::time::sleep(TOLD_EVERY * 2).await;
+        running.abort();
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let scraped = sentinel_metrics::scrape(sentinel_metrics::PLATFORM, || runtime.block_on(work)).unwrap();
+    let told = |line: &str| line.strip_prefix("sentinel_events_waiting{group=\"test\"} ")?.parse::<u32>().ok();
+    // The first waits here too if the consumer has it from the tables.
+    assert!(scraped.lines().find_map(told).is_some_and(|waiting| (300..=301).contains(&waiting)), "{scraped}");
 }
 
 #[tokio::test]

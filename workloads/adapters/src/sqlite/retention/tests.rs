@@ -267,3 +267,29 @@ async fn reports_are_kept_for_half_a_year_and_deletions_change_nothing_about_tha
         assert_eq!(sqlite.reports(true, None, 10).await.unwrap().len(), kept, "after {days} days");
     }
 }
+
+#[tokio::test]
+async fn a_long_reader_does_not_hold_up_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    open(&path).close();
+    let mut db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE something (of INTEGER)").unwrap();
+    let log = || std::fs::metadata(folder.path().join("db-wal")).unwrap().len();
+    let checkpointer = Checkpointer::start(&path).unwrap();
+    let rule = Rule::of(&db, MessageRetention::FOREVER).unwrap();
+    let mut retention = Retention::new(SessionLifetime::default(), rule);
+
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM something", [], |row| row.get::<_, u32>(0)).unwrap();
+    let began = Instant::now();
+    retention.step(&mut db, &checkpointer).unwrap();
+    assert!(began.elapsed() >= LOG_PATIENCE && log() > 0, "it waits for the reader once");
+    reader.execute_batch("COMMIT").unwrap();
+    retention.step(&mut db, &checkpointer).unwrap();
+    assert!(log() > 0, "it does not even look so soon");
+    retention.log_due = Instant::now();
+    retention.step(&mut db, &checkpointer).unwrap();
+    assert_eq!(log(), 0);
+}
