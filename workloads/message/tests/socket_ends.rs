@@ -146,7 +146,7 @@ async fn draining_breaks_the_transports_over_the_window_and_takes_no_more() {
     });
     let mut ends = futures::future::join_all(ends).await;
     ends.sort();
-    assert!(ends[9] - ends[0] > Duration::from_millis(400), "{ends:?}");
+    assert!(ends[9] > ends[0] + Duration::from_millis(400), "{ends:?}");
     assert_eq!(Client::open(address, None).await.err(), Some(503));
     drain.await.unwrap();
     assert!(start.elapsed() < Duration::from_secs(3));
