@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { newChat, newPair, newUser, post } from '../accounts.mjs';
-import { NOBODY, TIME, call, invalid, ok, problem, sleep } from '../http.mjs';
+import { BUSY, NOBODY, TIME, call, invalid, ok, problem, sleep } from '../http.mjs';
 
 const PATIENCE_MS = 4 * Number(process.env.SENTINEL_PATIENCE_MS ?? 5000);
 
@@ -198,12 +198,15 @@ test('of two devices that change preferences none undoes what the other changed'
   assert.deepEqual([ok(now).muted, now.headers.get('etag')], [muted, first.headers.get('etag')]);
   const second = await put(now.headers.get('etag'), { ...now.json, show_content: true });
   assert.deepEqual([ok(second).show_content, second.json.muted], [true, muted]);
-  // At the same moment, one of them.
+  // At the same moment, one of them. A busy store may have made a change that it could not tell of; its repeat then finds that
+  // change in its way.
   const version = second.headers.get('etag');
   const racing = [1, 2, 3, 4].map((from_minute) => put(version, { quiet_hours: { from_minute, to_minute: 9 } }));
   const done = (await Promise.all(racing)).filter((answer) => answer.status === 200);
-  assert.equal(done.length, 1);
-  assert.deepEqual((await get()).json, done[0].json);
+  assert.ok(done.length === 1 || (BUSY && done.length === 0), `${done.length} were taken`);
+  const { json } = await get();
+  assert.ok([1, 2, 3, 4].includes(json.quiet_hours.from_minute), JSON.stringify(json));
+  if (done.length) assert.deepEqual(json, done[0].json);
 });
 
 test('all of it needs a token', async () => {
