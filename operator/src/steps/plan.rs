@@ -241,8 +241,7 @@ fn growths_of(set: &str, size: &str, observed: &Observed) -> Vec<Growth> {
         .filter(|claim| claim.metadata.name.as_deref().is_some_and(|claim| is_claim_of(claim, set)))
         .filter(|claim| is_bound(claim))
         .filter_map(|claim| {
-            let requested = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-            let taken_back = match amount(&requested.0)?.cmp(&amount(size)?) {
+            let taken_back = match amount(growth::asked(claim)?)?.cmp(&amount(size)?) {
                 Ordering::Less => None,
                 Ordering::Equal => return None,
                 Ordering::Greater => Some(growth::taken_back(claim, size)?),

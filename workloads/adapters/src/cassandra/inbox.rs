@@ -10,6 +10,7 @@ use sentinel_domain::{
     ids::{ChatId, EventId, MessageId, UserId},
     place::{Given, InboxPlace, LISTED_BYTES, SETTLING_SECONDS},
     ports::{Inbox, StoreError},
+    retention::INBOX_SECONDS,
     time::Timestamp,
     watermark::Watermarks,
 };
@@ -21,12 +22,12 @@ use super::{
     history::row_limit,
     inbox_bodies::Bodies,
     list::{Told, UserChat},
-    times::{INBOX_BUCKET, first_write_time, inbox_bucket, write_time},
+    times::{INBOX_BUCKET, first_write_time, inbox_bucket, ttl, write_time},
 };
 
 const DAY_SECONDS: i64 = 24 * 3600;
-/// How long inboxes keep events.
-const INBOX_SECONDS: i64 = sentinel_domain::retention::INBOX_SECONDS;
+/// How long an event is kept.
+const KEPT_SECONDS: i32 = ttl(INBOX_SECONDS);
 /// How much older than its row an event may be: a row is kept from when it is written, by a clock of the store's.
 const WRITTEN_WITHIN_SECONDS: i64 = 2 * 60;
 const MILLIS: i64 = 1000;
@@ -129,9 +130,8 @@ impl Shared {
         subject: Option<MessageId>,
     ) {
         let bucket = inbox_bucket(id);
-        let ttl = i32::try_from(INBOX_SECONDS).unwrap_or(i32::MAX);
         let subject = optional(subject.map(|id| id.0));
-        let values = (user.0, bucket, id.0, kind.code(), chat.0, subject, write_time(id.0), ttl);
+        let values = (user.0, bucket, id.0, kind.code(), chat.0, subject, write_time(id.0), KEPT_SECONDS);
         writes.add(&self.statements.insert_event, values);
         if !self.listed.has((user.0, bucket)) {
             let wall = Timestamp::now();

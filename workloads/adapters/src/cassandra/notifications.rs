@@ -10,6 +10,7 @@ use sentinel_domain::{
     notice::{NO_CHAT, Notice},
     notification::{Notification, Preferences},
     ports::{NotificationReader, NotificationSink, NotificationStore, PreferenceReader, StoreError},
+    retention::NOTIFICATION_SECONDS,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -18,11 +19,11 @@ use super::{
     Cassandra, Shared,
     batch::Writes,
     history::row_limit,
-    times::{ending_time, final_write_time, next_write_time, write_time},
+    times::{ending_time, final_write_time, next_write_time, ttl, write_time},
 };
 
 /// How long a notification is kept.
-const KEPT_SECONDS: i32 = super::times::ttl(sentinel_domain::retention::NOTIFICATION_SECONDS);
+const KEPT_SECONDS: i32 = ttl(NOTIFICATION_SECONDS);
 /// Rows that are read at once to get past marks, or others' notifications.
 const STEP: usize = 1_000;
 /// Most rows that are looked through: others can have a user get marks without end.

@@ -202,7 +202,10 @@ impl Redis {
         let done = timeout(PATIENCE, work(&mut line)).await;
         let (error, by_line) = match done {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => (self.shared.opener.failed(error.clone()), failed_by_line(&error)),
+            Ok(Err(error)) => {
+                let by_line = failed_by_line(&error);
+                (self.shared.opener.failed(error), by_line)
+            }
             Err(_) => (self.shared.opener.silent(), true),
         };
         metrics::counter!("sentinel_redis_failures_total").increment(1);
